@@ -1,0 +1,95 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// lld links a debug build four times faster than the default linker, and ThreadSanitizer detects nothing with the default one.
+let linker: [LinkerSetting] = [.unsafeFlags(["-use-ld=lld"])]
+
+let features: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+
+/// A library target; `layers.txt` says which other targets it may import.
+func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: features)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    let base = ["KldCore", "KldExec", "KldFiles", "KldPlan"].filter { $0 != name }.map { Target.Dependency.byName(name: $0) }
+    return .testTarget(
+        name: name + "Tests",
+        dependencies: base + [.byName(name: name), "KldTestSupport", systemPackage] + dependencies,
+        swiftSettings: features,
+        linkerSettings: linker
+    )
+}
+
+let mechanisms: [Target.Dependency] = ["KldCore", "KldExec", "KldFiles", "KldPlan", systemPackage]
+let outside: [Target.Dependency] = ["KldZFS", "KldBlock", "KldBoot", "KldPackages", "KldVirt"]
+
+let package = Package(
+    name: "kldload",
+    platforms: [.macOS(.v26)],
+    products: [
+        .executable(name: "kldload", targets: ["kldload"]),
+        .executable(name: "kldload-systemtests", targets: ["kldload-systemtests"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
+    ],
+    targets: [
+        // L0 values
+        library("KldCore", []),
+        // L1 mechanisms
+        library("KldExec", ["KldCore", subprocess, systemPackage]),
+        library("KldFiles", ["KldCore", systemPackage]),
+        library("KldPlan", ["KldCore", "KldExec", "KldFiles", systemPackage]),
+        library("KldTerminal", ["KldCore", "KldPlan"]),
+        // L2 outside tools
+        library("KldZFS", mechanisms),
+        library("KldBlock", mechanisms),
+        library("KldBoot", mechanisms),
+        library("KldPackages", mechanisms),
+        library("KldVirt", mechanisms),
+        // L3 definitions
+        library("KldDistro", mechanisms + outside),
+        library("KldAnswers", mechanisms),
+        // L4 operations
+        library("KldInstall", mechanisms + outside + ["KldDistro", "KldAnswers"]),
+        library("KldImage", mechanisms + outside + ["KldDistro", "KldAnswers", "KldInstall"]),
+        library("KldDoctor", mechanisms + outside + ["KldDistro", "KldAnswers"]),
+        // L5 faces
+        library("KldCLI", mechanisms + outside + ["KldTerminal", "KldDistro", "KldAnswers", "KldInstall", "KldImage", "KldDoctor", argumentParser]),
+        // L6 executables
+        .executableTarget(name: "kldload", dependencies: ["KldCLI"], swiftSettings: features, linkerSettings: linker),
+        .executableTarget(
+            name: "kldload-systemtests",
+            dependencies: mechanisms + outside + ["KldAnswers", "KldInstall", "KldImage", "KldTerminal", argumentParser],
+            swiftSettings: features, linkerSettings: linker),
+        // tests
+        library("KldTestSupport", mechanisms),
+        tests("KldCore", []),
+        tests("KldExec", []),
+        tests("KldFiles", []),
+        tests("KldPlan", []),
+        tests("KldZFS", []),
+        tests("KldBlock", []),
+        tests("KldBoot", []),
+        tests("KldPackages", []),
+        tests("KldVirt", []),
+        tests("KldDistro", ["KldPackages", "KldBoot"]),
+        tests("KldAnswers", []),
+        tests("KldInstall", ["KldAnswers", "KldDistro", "KldZFS", "KldBlock", "KldBoot", "KldPackages"]),
+        tests("KldImage", ["KldAnswers", "KldDistro", "KldInstall", "KldVirt", "KldPackages"]),
+        tests("KldDoctor", ["KldZFS", "KldDistro"]),
+        tests("KldCLI", ["KldAnswers"]),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,80 @@
+public import KldCore
+public import SystemPackage
+
+/// Permission bits, as chmod(2) takes them.
+public struct FileMode: Sendable, Hashable, Codable, ExpressibleByIntegerLiteral {
+    public var bits: UInt32
+    public init(integerLiteral bits: UInt32) { self.bits = bits }
+    public static let file: FileMode = 0o644
+    public static let script: FileMode = 0o755
+    public static let secret: FileMode = 0o600
+    public static let directory: FileMode = 0o755
+}
+
+public enum FileKind: Sendable, Hashable { case file, directory, symlink, blockDevice, other }
+
+public struct FileStatus: Sendable, Hashable {
+    public var kind: FileKind
+    public var size: ByteCount
+    public var mode: FileMode
+    public init(kind: FileKind, size: ByteCount, mode: FileMode) {
+        self.kind = kind
+        self.size = size
+        self.mode = mode
+    }
+}
+
+/// The files of one machine. `LocalFiles` is the real one; tests use a double that refuses what is not scripted.
+public protocol FileSystem: Sendable {
+    /// - Throws: ``FileError``.
+    func read(_ path: FilePath) throws -> [UInt8]
+    /// Writes a whole file or nothing: temporary name, fsync, rename, fsync of the folder. Makes missing folders (0755).
+    func write(_ bytes: [UInt8], to path: FilePath, mode: FileMode) throws
+    func makeDirectory(_ path: FilePath, mode: FileMode) throws
+    /// Removes a file, a link, or a folder with all it holds; nothing there is no error. Never crosses a mount point.
+    func remove(_ path: FilePath) throws
+    func symlink(_ path: FilePath, to target: String) throws
+    func rename(_ path: FilePath, to other: FilePath) throws
+    func list(_ path: FilePath) throws -> [String]
+    /// Without following a link. - Returns: `nil` when nothing is there.
+    func status(_ path: FilePath) throws -> FileStatus?
+    func readLink(_ path: FilePath) throws -> String
+    /// The absolute path without links.
+    func resolve(_ path: FilePath) throws -> FilePath
+    /// Free bytes for an ordinary user on the file system that holds `path`.
+    func freeSpace(_ path: FilePath) throws -> ByteCount
+}
+
+public enum FileError: Error, Sendable, Equatable {
+    case missing(FilePath)
+    case denied(FilePath)
+    case noSpace(FilePath)
+    case other(FilePath, action: String, reason: String)
+}
+
+extension FileError: Diagnosable {
+    public var diagnosis: Diagnosis {
+        switch self {
+        case .missing(let path): Diagnosis("file.missing", "\(path) does not exist", exit: .inputMissing)
+        case .denied(let path):
+            Diagnosis("file.denied", "no permission for \(path)", remedies: ["run as root, or choose a place you may write"], exit: .needsRoot)
+        case .noSpace(let path): Diagnosis("file.no-space", "no space left where \(path) lies", remedies: ["free some space"], exit: .cannotCreate)
+        case .other(let path, let action, let reason):
+            Diagnosis("file.failed", "cannot \(action) \(path)", exit: .cannotCreate, causes: [reason])
+        }
+    }
+}
+
+extension FileSystem {
+    package func exists(_ path: FilePath) throws -> Bool { try status(path) != nil }
+
+    /// - Throws: ``FileError`` when the content is not UTF-8.
+    package func readText(_ path: FilePath) throws -> String {
+        guard let text = String(validating: try read(path), as: UTF8.self) else {
+            throw FileError.other(path, action: "read", reason: "not UTF-8")
+        }
+        return text
+    }
+
+    package func write(_ text: String, to path: FilePath, mode: FileMode = .file) throws { try write(Array(text.utf8), to: path, mode: mode) }
+}

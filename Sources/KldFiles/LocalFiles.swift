@@ -1,0 +1,154 @@
+import Glibc
+public import KldCore
+public import SystemPackage
+
+/// The files of this machine.
+public struct LocalFiles: FileSystem {
+    public init() {}
+
+    public func read(_ path: FilePath) throws -> [UInt8] {
+        try wrap("read", path) {
+            let file = try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
+            defer { try? file.close() }
+            var content: [UInt8] = []
+            var buffer = [UInt8](repeating: 0, count: 1 << 18)
+            while true {
+                let count = try buffer.withUnsafeMutableBytes { try file.read(into: $0) }
+                if count == 0 { return content }
+                content += buffer[..<count]
+            }
+        }
+    }
+
+    public func write(_ bytes: [UInt8], to path: FilePath, mode: FileMode) throws {
+        let folder = path.removingLastComponent()
+        try makeDirectory(folder, mode: .directory)
+        let temporary = FilePath("\(path.string).kldload-\(getpid())-\(UInt32.random(in: 0 ... .max))")
+        try wrap("write", path) {
+            let file = try FileDescriptor.open(
+                temporary, .writeOnly, options: [.create, .exclusiveCreate, .closeOnExec], permissions: [.ownerReadWrite])
+            do {
+                try file.writeAll(bytes)
+                guard fchmod(file.rawValue, mode.bits) == 0, fsync(file.rawValue) == 0 else { throw Errno(rawValue: errno) }
+                try file.close()
+                guard Glibc.rename(temporary.string, path.string) == 0 else { throw Errno(rawValue: errno) }
+            } catch {
+                try? file.close()
+                unlink(temporary.string)
+                throw error
+            }
+        }
+        try sync(folder: folder)
+    }
+
+    private func sync(folder: FilePath) throws {
+        try wrap("sync", folder) {
+            let descriptor = try FileDescriptor.open(folder.isEmpty ? "." : folder, .readOnly, options: [.directory, .closeOnExec])
+            defer { try? descriptor.close() }
+            guard fsync(descriptor.rawValue) == 0 || errno == EINVAL else { throw Errno(rawValue: errno) }
+        }
+    }
+
+    public func makeDirectory(_ path: FilePath, mode: FileMode) throws {
+        if path.isEmpty { return }
+        var information = Glibc.stat()
+        if Glibc.stat(path.string, &information) == 0, information.st_mode & S_IFMT == S_IFDIR { return }
+        try makeDirectory(path.removingLastComponent(), mode: .directory)
+        guard mkdir(path.string, 0o700) == 0 || errno == EEXIST else { throw error("make", path) }
+        guard chmod(path.string, mode.bits) == 0 else { throw error("make", path) }
+    }
+
+    public func remove(_ path: FilePath) throws {
+        guard let found = try status(path) else { return }
+        if found.kind == .directory {
+            let device = try device(of: path)
+            if !path.removingLastComponent().isEmpty, try device != self.device(of: path.removingLastComponent()) {
+                throw FileError.other(path, action: "remove", reason: "something is mounted there")
+            }
+            for name in try list(path) { try remove(path.appending(name)) }
+            guard rmdir(path.string) == 0 || errno == ENOENT else { throw error("remove", path) }
+        } else {
+            guard unlink(path.string) == 0 || errno == ENOENT else { throw error("remove", path) }
+        }
+    }
+
+    private func device(of path: FilePath) throws -> UInt {
+        var information = Glibc.stat()
+        guard lstat(path.string, &information) == 0 else { throw error("inspect", path) }
+        return UInt(information.st_dev)
+    }
+
+    public func symlink(_ path: FilePath, to target: String) throws {
+        try makeDirectory(path.removingLastComponent(), mode: .directory)
+        if let found = try status(path), found.kind != .directory { unlink(path.string) }
+        guard Glibc.symlink(target, path.string) == 0 else { throw error("link", path) }
+    }
+
+    public func rename(_ path: FilePath, to other: FilePath) throws {
+        guard Glibc.rename(path.string, other.string) == 0 else { throw error("rename", path) }
+        try sync(folder: other.removingLastComponent())
+    }
+
+    public func list(_ path: FilePath) throws -> [String] {
+        guard let handle = opendir(path.string) else { throw error("list", path) }
+        defer { closedir(handle) }
+        var names: [String] = []
+        while let entry = readdir(handle) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names.sorted()
+    }
+
+    public func status(_ path: FilePath) throws -> FileStatus? {
+        var information = Glibc.stat()
+        guard lstat(path.string, &information) == 0 else {
+            if errno == ENOENT || errno == ENOTDIR { return nil }
+            throw error("inspect", path)
+        }
+        let kind: FileKind =
+            switch information.st_mode & S_IFMT {
+            case S_IFREG: .file
+            case S_IFDIR: .directory
+            case S_IFLNK: .symlink
+            case S_IFBLK: .blockDevice
+            default: .other
+            }
+        return FileStatus(
+            kind: kind, size: ByteCount(UInt64(information.st_size)), mode: FileMode(integerLiteral: information.st_mode & 0o7777))
+    }
+
+    public func readLink(_ path: FilePath) throws -> String {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
+        let count = readlink(path.string, &buffer, Int(PATH_MAX))
+        guard count >= 0 else { throw error("read the link", path) }
+        return String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    public func resolve(_ path: FilePath) throws -> FilePath {
+        guard let resolved = realpath(path.string, nil) else { throw error("resolve", path) }
+        defer { free(resolved) }
+        return FilePath(String(cString: resolved))
+    }
+
+    public func freeSpace(_ path: FilePath) throws -> ByteCount {
+        var information = Glibc.statvfs()
+        guard statvfs(path.string, &information) == 0 else { throw error("inspect", path) }
+        return ByteCount(UInt64(information.f_bavail) * UInt64(information.f_frsize))
+    }
+
+    private func wrap<Result>(_ action: String, _ path: FilePath, _ body: () throws -> Result) throws -> Result {
+        do { return try body() } catch let number as Errno { throw error(action, path, number) }
+    }
+
+    private func error(_ action: String, _ path: FilePath, _ number: Errno = Errno(rawValue: errno)) -> FileError {
+        switch number {
+        case .noSuchFileOrDirectory: .missing(path)
+        case .permissionDenied, .notPermitted: .denied(path)
+        case .noSpace, .diskQuotaExceeded: .noSpace(path)
+        default: .other(path, action: action, reason: number.description)
+        }
+    }
+}

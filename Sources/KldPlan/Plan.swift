@@ -1,0 +1,116 @@
+public import KldCore
+public import KldExec
+public import KldFiles
+public import SystemPackage
+
+/// One thing that a step does. Values, so that plans can be compared, printed and refused before anything happens.
+public enum Action: Sendable, Hashable {
+    case run(Command)
+    case pipeline([Command])
+    case write(FilePath, content: Content, mode: FileMode = .file)
+    case makeDirectory(FilePath, mode: FileMode = .directory)
+    case remove(FilePath)
+    case symlink(FilePath, to: String)
+    /// Waits until something is there, at most this many seconds.
+    case waitFor(FilePath, seconds: Int)
+    /// Work that only code can do, looked up by name when the plan is applied. Its parameters are part of the value.
+    case perform(String, [String: String], effect: Effect)
+
+    public enum Content: Sendable, Hashable {
+        case text(String)
+        case bytes([UInt8])
+        case secret(Secret)
+
+        package var bytes: [UInt8] {
+            switch self {
+            case .text(let text): Array(text.utf8)
+            case .bytes(let bytes): bytes
+            case .secret(let secret): Array(secret.reveal().utf8)
+            }
+        }
+    }
+
+    public var effect: Effect {
+        switch self {
+        case .run(let command): command.effect
+        case .pipeline(let commands): commands.map(\.effect).max() ?? .reads
+        case .write, .makeDirectory, .remove, .symlink: .changes
+        case .waitFor: .reads
+        case .perform(_, _, let effect): effect
+        }
+    }
+}
+
+/// A step: the smallest thing that is journalled, undone and resumed.
+public struct Step: Sendable, Hashable {
+    /// Stable, dotted: `zfs.pool.create`.
+    public var id: String
+    public var title: String
+    public var actions: [Action]
+    /// Only when a later step, or this one, fails; in reverse order of the steps.
+    public var undo: [Action]
+    /// Always, when the plan ends, in reverse order of the steps: unmount, export, unlock.
+    public var release: [Action]
+    /// Relative duration, for the progress bar.
+    public var weight: Int
+    /// The devices this step wipes; each needs an approval that names it.
+    public var destroys: [String]
+
+    public init(
+        _ id: String, _ title: String, _ actions: [Action], undo: [Action] = [], release: [Action] = [], weight: Int = 1,
+        destroys: [String] = []
+    ) {
+        self.id = id
+        self.title = title
+        self.actions = actions
+        self.undo = undo
+        self.release = release
+        self.weight = weight
+        self.destroys = destroys
+    }
+
+    public var effect: Effect { destroys.isEmpty ? actions.map(\.effect).max() ?? .reads : .destroys }
+}
+
+public struct Phase: Sendable, Hashable {
+    public var id: String
+    public var title: String
+    public var steps: [Step]
+    public init(_ id: String, _ title: String, _ steps: [Step]) {
+        self.id = id
+        self.title = title
+        self.steps = steps
+    }
+}
+
+/// What will be done, in order. Made by pure planners; applied by ``PlanRunner`` alone.
+public struct Plan: Sendable, Hashable {
+    public var title: String
+    public var phases: [Phase]
+    public init(_ title: String, _ phases: [Phase]) {
+        self.title = title
+        self.phases = phases
+    }
+
+    public var steps: [Step] { phases.flatMap(\.steps) }
+    /// Every device that the plan wipes, in order, once.
+    public var destroys: [String] { steps.flatMap(\.destroys).reduce(into: []) { if !$0.contains($1) { $0.append($1) } } }
+    public var weight: Int { steps.reduce(0) { $0 + $1.weight } }
+}
+
+/// The right to wipe one disk. There is no way to make one for "all disks".
+public struct WipeApproval: Sendable, Hashable {
+    public let disk: String
+
+    /// The answers file says so: `KLDLOAD_FORCE_WIPE=1` and names this disk.
+    public init?(forceWipe: Bool, named disks: [String], disk: String) {
+        guard forceWipe, disks.contains(disk) else { return nil }
+        self.disk = disk
+    }
+
+    /// A person typed the disk's name, exactly.
+    public init?(typed: String, disk: String) {
+        guard !disk.isEmpty, typed == disk else { return nil }
+        self.disk = disk
+    }
+}

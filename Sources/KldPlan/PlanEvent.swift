@@ -1,0 +1,46 @@
+public import KldCore
+
+/// What happens while a plan is applied. One stream feeds terminal, log, journal, web console and tests.
+public struct PlanEvent: Sendable, Hashable, Codable {
+    public enum Kind: String, Sendable, Hashable, Codable {
+        case planStarted = "plan-started"
+        case stepStarted = "step-started"
+        case stepDone = "step-done"
+        case stepFailed = "step-failed"
+        case undoing, releasing, line
+        case planDone = "plan-done"
+        case planFailed = "plan-failed"
+        /// An event of a newer kldload.
+        case unknown
+
+        public init(from decoder: any Decoder) throws {
+            self = Kind(rawValue: try decoder.singleValueContainer().decode(String.self)) ?? .unknown
+        }
+    }
+
+    public var kind: Kind
+    /// The id of the phase and of the step it belongs to.
+    public var phase: String?
+    public var step: String?
+    public var message: String
+    /// Work done so far and in all, in the plan's own weights.
+    public var done: Int
+    public var total: Int
+    /// Milliseconds since the plan was started.
+    public var milliseconds: Int
+    public var diagnosis: Diagnosis?
+
+    public init(
+        _ kind: Kind, phase: String? = nil, step: String? = nil, message: String = "", done: Int = 0, total: Int = 0, milliseconds: Int = 0,
+        diagnosis: Diagnosis? = nil
+    ) {
+        self.kind = kind
+        self.phase = phase
+        self.step = step
+        self.message = message
+        self.done = done
+        self.total = total
+        self.milliseconds = milliseconds
+        self.diagnosis = diagnosis
+    }
+}

@@ -1,0 +1,167 @@
+public import KldCore
+public import KldExec
+public import KldFiles
+public import SystemPackage
+
+/// Code behind ``Action/perform(_:_:effect:)``.
+public typealias Performer = @Sendable (_ parameters: [String: String], _ runner: any CommandRunner, _ files: any FileSystem) async throws -> Void
+
+/// Applies plans: the only code that touches a machine.
+public struct PlanRunner: Sendable {
+    private let runner: any CommandRunner
+    private let files: any FileSystem
+    private let performers: [String: Performer]
+    private let journal: PlanJournal?
+    private let report: @Sendable (PlanEvent) -> Void
+
+    public init(
+        runner: any CommandRunner, files: any FileSystem, performers: [String: Performer] = [:], journal: PlanJournal? = nil,
+        report: @escaping @Sendable (PlanEvent) -> Void = { _ in }
+    ) {
+        self.runner = runner
+        self.files = files
+        self.performers = performers
+        self.journal = journal
+        self.report = report
+    }
+
+    /// Applies the plan.
+    ///
+    /// On failure: undo of every step begun, newest first; then, as always, release of every step begun, newest first.
+    /// - Parameter from: the step to begin with; those before it are taken as done, their releases still run at the end.
+    /// - Throws: ``Diagnosis`` `plan.unapproved`, `plan.no-such-step`, or the failed step's diagnosis.
+    public func apply(_ plan: Plan, approvals: [WipeApproval] = [], from first: String? = nil) async throws {
+        let approved = Set(approvals.map(\.disk))
+        if let disk = plan.destroys.first(where: { !approved.contains($0) }) {
+            throw Diagnosis(
+                "plan.unapproved", "the plan would wipe \(disk), and nothing approves that",
+                remedies: ["set KLDLOAD_FORCE_WIPE=1 beside the disk's name in the answers, or type the disk's name when asked"], exit: .failed)
+        }
+        if let first, !plan.steps.contains(where: { $0.id == first }) {
+            throw Diagnosis(
+                "plan.no-such-step", "the plan has no step \(first)",
+                remedies: ["one of: " + plan.steps.map(\.id).joined(separator: ", ")], exit: .usage)
+        }
+        let clock = ContinuousClock()
+        let start = clock.now
+        let total = plan.weight
+        func event(_ kind: PlanEvent.Kind, _ phase: String? = nil, _ step: Step? = nil, _ message: String = "", done: Int, _ problem: Diagnosis? = nil) {
+            let elapsed = start.duration(to: clock.now).components
+            report(
+                PlanEvent(
+                    kind, phase: phase, step: step?.id, message: message, done: done, total: total,
+                    milliseconds: Int(elapsed.seconds) * 1000 + Int(elapsed.attoseconds / 1_000_000_000_000_000), diagnosis: problem))
+        }
+
+        var begun: [Step] = []
+        var done = 0
+        var skipping = first != nil
+        var failure: Diagnosis?
+        event(.planStarted, message(plan), done: 0)
+        phases: for phase in plan.phases {
+            for step in phase.steps {
+                if step.id == first { skipping = false }
+                begun.append(step)
+                if !skipping {
+                    event(.stepStarted, phase.id, step, step.title, done: done)
+                    do {
+                        try journal?.record(step.id, "started")
+                        for action in step.actions {
+                            try Task.checkCancellation()
+                            try await perform(action)
+                        }
+                        try journal?.record(step.id, "done")
+                    } catch {
+                        var problem = Diagnosis(of: error)
+                        problem.causes.insert("step: \(step.id) (\(step.title))", at: 0)
+                        failure = problem
+                        try? journal?.record(step.id, "failed")
+                        event(.stepFailed, phase.id, step, problem.message, done: done, problem)
+                        break phases
+                    }
+                    event(.stepDone, phase.id, step, step.title, done: done + step.weight)
+                }
+                done += step.weight
+            }
+        }
+        if failure != nil {
+            for step in begun.reversed() where !step.undo.isEmpty {
+                event(.undoing, nil, step, "undo: \(step.title)", done: done)
+                await cleanUp(step.undo) { event(.line, nil, step, $0, done: done) }
+            }
+        }
+        for step in begun.reversed() where !step.release.isEmpty {
+            event(.releasing, nil, step, "release: \(step.title)", done: done)
+            let problems = await cleanUp(step.release) { event(.line, nil, step, $0, done: done) }
+            if failure == nil, let problem = problems.first { failure = problem }
+        }
+        if let failure {
+            event(.planFailed, nil, nil, failure.message, done: done, failure)
+            throw failure
+        }
+        event(.planDone, nil, nil, plan.title, done: total)
+    }
+
+    private func message(_ plan: Plan) -> String? { plan.phases.first?.id }
+
+    /// Clean-up goes on whatever fails, and is not cut short by a cancelled task.
+    @discardableResult
+    private func cleanUp(_ actions: [Action], note: @escaping @Sendable (String) -> Void) async -> [Diagnosis] {
+        // why: a task of its own does not inherit the cancellation that brought us here.
+        await Task {
+            var problems: [Diagnosis] = []
+            for action in actions {
+                do { try await perform(action) } catch {
+                    let problem = Diagnosis(of: error)
+                    problems.append(problem)
+                    note("clean-up: \(problem.message)")
+                }
+            }
+            return problems
+        }.value
+    }
+
+    private func perform(_ action: Action) async throws {
+        switch action {
+        case .run(let command): try await runner.run(command)
+        case .pipeline(let commands): try await runner.run(pipeline: commands)
+        case .write(let path, let content, let mode): try files.write(content.bytes, to: path, mode: mode)
+        case .makeDirectory(let path, let mode): try files.makeDirectory(path, mode: mode)
+        case .remove(let path): try files.remove(path)
+        case .symlink(let path, let target): try files.symlink(path, to: target)
+        case .waitFor(let path, let seconds): try await wait(for: path, seconds: seconds)
+        case .perform(let name, let parameters, _):
+            guard let performer = performers[name] else {
+                throw Diagnosis("plan.no-performer", "nothing performs \(name)", remedies: ["report this as a defect of kldload"], exit: .bug)
+            }
+            try await performer(parameters, runner, files)
+        }
+    }
+
+    private func wait(for path: FilePath, seconds: Int) async throws {
+        let deadline = ContinuousClock.now + .seconds(seconds)
+        while try !files.exists(path) {
+            guard ContinuousClock.now < deadline else {
+                throw Diagnosis("plan.wait", "\(path) did not appear within \(seconds) s", remedies: ["look at the kernel's log: dmesg"])
+            }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+    }
+}
+
+/// A record of the steps begun and done, one line each, synced before a step begins: what `--from` and a person read after a crash.
+public struct PlanJournal: Sendable {
+    private let path: FilePath
+
+    public init(_ path: FilePath, files: any FileSystem) throws {
+        self.path = path
+        try files.makeDirectory(path.removingLastComponent(), mode: .directory)
+        try files.write([], to: path, mode: .file)
+    }
+
+    func record(_ step: String, _ state: String) throws {
+        let file = try FileDescriptor.open(path, .writeOnly, options: [.append, .create, .closeOnExec], permissions: [.ownerReadWrite])
+        defer { try? file.close() }
+        try file.writeAll("\(state) \(step)\n".utf8)
+    }
+}

@@ -1,0 +1,6 @@
+import KldCLI
+
+@main
+enum Main {
+    static func main() async { await CommandLineTool.main() }
+}
