@@ -66,7 +66,9 @@ let package = Package(
         library("KldImage", mechanisms + outside + ["KldDistro", "KldAnswers", "KldInstall"]),
         library("KldDoctor", mechanisms + outside + ["KldDistro", "KldAnswers"]),
         // L5 faces
-        library("KldCLI", mechanisms + outside + ["KldTerminal", "KldDistro", "KldAnswers", "KldInstall", "KldImage", "KldDoctor", argumentParser]),
+        library(
+            "KldCLI",
+            mechanisms + outside + ["KldTerminal", "KldDistro", "KldAnswers", "KldInstall", "KldImage", "KldDoctor", argumentParser]),
         // L6 executables
         .executableTarget(name: "kldload", dependencies: ["KldCLI"], swiftSettings: features, linkerSettings: linker),
         .executableTarget(

@@ -92,7 +92,8 @@ extension Command: CustomStringConvertible {
             default: "_-./:=,@+%^".utf8.contains(byte)
             }
         }
-        return plain && !word.isEmpty ? word : "'" + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
+        return plain && !word.isEmpty
+            ? word : "'" + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
     }
 }
 

@@ -22,7 +22,9 @@ public final class FileLock: Sendable {
                 "lock.held", "another kldload is at work here (\(path))", remedies: ["wait for it to end, or stop it"], exit: .tryAgain)
         }
         waiting()
-        guard flock(descriptor.rawValue, LOCK_EX) == 0 else { throw FileError.other(path, action: "lock", reason: Errno(rawValue: errno).description) }
+        guard flock(descriptor.rawValue, LOCK_EX) == 0 else {
+            throw FileError.other(path, action: "lock", reason: Errno(rawValue: errno).description)
+        }
     }
 
     deinit { try? descriptor.close() }

@@ -57,8 +57,10 @@ extension FileError: Diagnosable {
         switch self {
         case .missing(let path): Diagnosis("file.missing", "\(path) does not exist", exit: .inputMissing)
         case .denied(let path):
-            Diagnosis("file.denied", "no permission for \(path)", remedies: ["run as root, or choose a place you may write"], exit: .needsRoot)
-        case .noSpace(let path): Diagnosis("file.no-space", "no space left where \(path) lies", remedies: ["free some space"], exit: .cannotCreate)
+            Diagnosis(
+                "file.denied", "no permission for \(path)", remedies: ["run as root, or choose a place you may write"], exit: .needsRoot)
+        case .noSpace(let path):
+            Diagnosis("file.no-space", "no space left where \(path) lies", remedies: ["free some space"], exit: .cannotCreate)
         case .other(let path, let action, let reason):
             Diagnosis("file.failed", "cannot \(action) \(path)", exit: .cannotCreate, causes: [reason])
         }
@@ -76,5 +78,7 @@ extension FileSystem {
         return text
     }
 
-    package func write(_ text: String, to path: FilePath, mode: FileMode = .file) throws { try write(Array(text.utf8), to: path, mode: mode) }
+    package func write(_ text: String, to path: FilePath, mode: FileMode = .file) throws {
+        try write(Array(text.utf8), to: path, mode: mode)
+    }
 }

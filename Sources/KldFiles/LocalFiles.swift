@@ -51,8 +51,8 @@ public struct LocalFiles: FileSystem {
 
     public func makeDirectory(_ path: FilePath, mode: FileMode) throws {
         if path.isEmpty { return }
-        var information = Glibc.stat()
-        if Glibc.stat(path.string, &information) == 0, information.st_mode & S_IFMT == S_IFDIR { return }
+        var information = stat()
+        if stat(path.string, &information) == 0, information.st_mode & S_IFMT == S_IFDIR { return }
         try makeDirectory(path.removingLastComponent(), mode: .directory)
         guard mkdir(path.string, 0o700) == 0 || errno == EEXIST else { throw error("make", path) }
         guard chmod(path.string, mode.bits) == 0 else { throw error("make", path) }
@@ -73,7 +73,7 @@ public struct LocalFiles: FileSystem {
     }
 
     private func device(of path: FilePath) throws -> UInt {
-        var information = Glibc.stat()
+        var information = stat()
         guard lstat(path.string, &information) == 0 else { throw error("inspect", path) }
         return UInt(information.st_dev)
     }
@@ -103,7 +103,7 @@ public struct LocalFiles: FileSystem {
     }
 
     public func status(_ path: FilePath) throws -> FileStatus? {
-        var information = Glibc.stat()
+        var information = stat()
         guard lstat(path.string, &information) == 0 else {
             if errno == ENOENT || errno == ENOTDIR { return nil }
             throw error("inspect", path)
@@ -134,7 +134,7 @@ public struct LocalFiles: FileSystem {
     }
 
     public func freeSpace(_ path: FilePath) throws -> ByteCount {
-        var information = Glibc.statvfs()
+        var information = statvfs()
         guard statvfs(path.string, &information) == 0 else { throw error("inspect", path) }
         return ByteCount(UInt64(information.f_bavail) * UInt64(information.f_frsize))
     }

@@ -4,7 +4,8 @@ public import KldFiles
 public import SystemPackage
 
 /// Code behind ``Action/perform(_:_:effect:)``.
-public typealias Performer = @Sendable (_ parameters: [String: String], _ runner: any CommandRunner, _ files: any FileSystem) async throws -> Void
+public typealias Performer =
+    @Sendable (_ parameters: [String: String], _ runner: any CommandRunner, _ files: any FileSystem) async throws -> Void
 
 /// Applies plans: the only code that touches a machine.
 public struct PlanRunner: Sendable {
@@ -35,7 +36,8 @@ public struct PlanRunner: Sendable {
         if let disk = plan.destroys.first(where: { !approved.contains($0) }) {
             throw Diagnosis(
                 "plan.unapproved", "the plan would wipe \(disk), and nothing approves that",
-                remedies: ["set KLDLOAD_FORCE_WIPE=1 beside the disk's name in the answers, or type the disk's name when asked"], exit: .failed)
+                remedies: ["set KLDLOAD_FORCE_WIPE=1 beside the disk's name in the answers, or type the disk's name when asked"],
+                exit: .failed)
         }
         if let first, !plan.steps.contains(where: { $0.id == first }) {
             throw Diagnosis(
@@ -45,7 +47,10 @@ public struct PlanRunner: Sendable {
         let clock = ContinuousClock()
         let start = clock.now
         let total = plan.weight
-        func event(_ kind: PlanEvent.Kind, _ phase: String? = nil, _ step: Step? = nil, _ message: String = "", done: Int, _ problem: Diagnosis? = nil) {
+        func event(
+            _ kind: PlanEvent.Kind, _ phase: String? = nil, _ step: Step? = nil, _ message: String = "", done: Int,
+            _ problem: Diagnosis? = nil
+        ) {
             let elapsed = start.duration(to: clock.now).components
             report(
                 PlanEvent(
@@ -132,7 +137,8 @@ public struct PlanRunner: Sendable {
         case .waitFor(let path, let seconds): try await wait(for: path, seconds: seconds)
         case .perform(let name, let parameters, _):
             guard let performer = performers[name] else {
-                throw Diagnosis("plan.no-performer", "nothing performs \(name)", remedies: ["report this as a defect of kldload"], exit: .bug)
+                throw Diagnosis(
+                    "plan.no-performer", "nothing performs \(name)", remedies: ["report this as a defect of kldload"], exit: .bug)
             }
             try await performer(parameters, runner, files)
         }
