@@ -1,3 +1,34 @@
+import ArgumentParser
+import Glibc
+import KldCore
+
+/// The entry point of every tool: the applet is chosen by the name it was called by.
 public enum CommandLineTool {
-    public static func main() async {}
+    public static func main() async {
+        signal(SIGPIPE, SIG_IGN)
+        await run(Root.self)
+    }
+
+    private static func run(_ type: any AsyncParsableCommand.Type) async {
+        do {
+            var command = try Root.parseAsRoot()
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+        } catch let error as any Diagnosable {
+            let diagnosis = error.diagnosis
+            Output.errorLine(diagnosis.rendered)
+            exit(diagnosis.exit.rawValue)
+        } catch {
+            Root.exit(withError: error)
+        }
+    }
+}
+
+struct Root: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "kldload", abstract: "From a flat file of answers to a machine with ZFS on root.", version: Version.text,
+        subcommands: [PayloadConfigure.self, PayloadBuild.self, FactoryGuestCommand.self, ImageCommand.self])
 }

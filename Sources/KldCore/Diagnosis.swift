@@ -21,7 +21,7 @@ public enum ExitStatus: Int32, Sendable, Codable, CaseIterable {
 /// What went wrong, in the words a person can act on.
 ///
 /// `code` is stable: tests, documentation and other programs refer to it. `message` is one sentence without a full stop at its end.
-public struct Diagnosis: Error, Sendable, Equatable, Codable {
+public struct Diagnosis: Error, Sendable, Hashable, Codable {
     public var code: String
     public var message: String
     public var remedies: [String]

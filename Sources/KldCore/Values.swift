@@ -54,6 +54,11 @@ public struct HostID: Sendable, Hashable, Codable, CustomStringConvertible {
         self.value = value
     }
 
+    private init(nonZero value: UInt32) { self.value = value }
+
+    /// One of the four thousand million others.
+    public static func random() -> HostID { HostID(nonZero: .random(in: 1 ... .max)) }
+
     /// Reads eight hexadecimal digits, with or without `0x`.
     public init?(hex text: some StringProtocol) {
         let digits = text.hasPrefix("0x") ? String(text.dropFirst(2)) : String(text)

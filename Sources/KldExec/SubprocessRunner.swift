@@ -18,17 +18,17 @@ public struct SubprocessRunner: CommandRunner {
     }
 
     public func run(pipeline: [Command]) async throws -> CommandOutput {
-        var ends: [(read: FileDescriptor, write: FileDescriptor)] = []
+        var ends: [(readEnd: FileDescriptor, writeEnd: FileDescriptor)] = []
         for _ in pipeline.dropFirst() { ends.append(try FileDescriptor.pipe()) }
         // Our own copies must not leak into the children, or no reader ever sees the end of its input.
         for end in ends {
-            _ = fcntl(end.read.rawValue, F_SETFD, FD_CLOEXEC)
-            _ = fcntl(end.write.rawValue, F_SETFD, FD_CLOEXEC)
+            _ = fcntl(end.readEnd.rawValue, F_SETFD, FD_CLOEXEC)
+            _ = fcntl(end.writeEnd.rawValue, F_SETFD, FD_CLOEXEC)
         }
         let results = try await withThrowingTaskGroup(of: (Int, CommandOutput).self) { group in
             for (index, command) in pipeline.enumerated() {
-                let input = index > 0 ? ends[index - 1].read : nil
-                let output = index < ends.count ? ends[index].write : nil
+                let input = index > 0 ? ends[index - 1].readEnd : nil
+                let output = index < ends.count ? ends[index].writeEnd : nil
                 group.addTask {
                     defer {
                         try? input?.close()
@@ -106,21 +106,21 @@ public struct SubprocessRunner: CommandRunner {
         switch (file, sink) {
         case (let file?, let sink?):
             return try await finish(
-                run(
+                Subprocess.run(
                     configuration, input: .fileDescriptor(file, closeAfterSpawningProcess: false),
                     output: .fileDescriptor(sink, closeAfterSpawningProcess: false), error: .string(limit: limit)), nil)
         case (let file?, nil):
-            let result = try await run(
+            let result = try await Subprocess.run(
                 configuration, input: .fileDescriptor(file, closeAfterSpawningProcess: false), output: .string(limit: limit),
                 error: .string(limit: limit))
             return finish(result, result.standardOutput)
         case (nil, let sink?):
             return try await finish(
-                run(
+                Subprocess.run(
                     configuration, input: .string(text), output: .fileDescriptor(sink, closeAfterSpawningProcess: false),
                     error: .string(limit: limit)), nil)
         case (nil, nil):
-            let result = try await run(
+            let result = try await Subprocess.run(
                 configuration, input: .string(text), output: .string(limit: limit), error: .string(limit: limit))
             return finish(result, result.standardOutput)
         }

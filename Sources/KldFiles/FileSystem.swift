@@ -2,13 +2,13 @@ public import KldCore
 public import SystemPackage
 
 /// Permission bits, as chmod(2) takes them.
-public struct FileMode: Sendable, Hashable, Codable, ExpressibleByIntegerLiteral {
+public struct ModeBits: Sendable, Hashable, Codable, ExpressibleByIntegerLiteral {
     public var bits: UInt32
     public init(integerLiteral bits: UInt32) { self.bits = bits }
-    public static let file: FileMode = 0o644
-    public static let script: FileMode = 0o755
-    public static let secret: FileMode = 0o600
-    public static let directory: FileMode = 0o755
+    public static let file: ModeBits = 0o644
+    public static let script: ModeBits = 0o755
+    public static let secret: ModeBits = 0o600
+    public static let directory: ModeBits = 0o755
 }
 
 public enum FileKind: Sendable, Hashable { case file, directory, symlink, blockDevice, other }
@@ -16,8 +16,8 @@ public enum FileKind: Sendable, Hashable { case file, directory, symlink, blockD
 public struct FileStatus: Sendable, Hashable {
     public var kind: FileKind
     public var size: ByteCount
-    public var mode: FileMode
-    public init(kind: FileKind, size: ByteCount, mode: FileMode) {
+    public var mode: ModeBits
+    public init(kind: FileKind, size: ByteCount, mode: ModeBits) {
         self.kind = kind
         self.size = size
         self.mode = mode
@@ -29,8 +29,8 @@ public protocol FileSystem: Sendable {
     /// - Throws: ``FileError``.
     func read(_ path: FilePath) throws -> [UInt8]
     /// Writes a whole file or nothing: temporary name, fsync, rename, fsync of the folder. Makes missing folders (0755).
-    func write(_ bytes: [UInt8], to path: FilePath, mode: FileMode) throws
-    func makeDirectory(_ path: FilePath, mode: FileMode) throws
+    func write(_ bytes: [UInt8], to path: FilePath, mode: ModeBits) throws
+    func makeDirectory(_ path: FilePath, mode: ModeBits) throws
     /// Removes a file, a link, or a folder with all it holds; nothing there is no error. Never crosses a mount point.
     func remove(_ path: FilePath) throws
     func symlink(_ path: FilePath, to target: String) throws
@@ -78,7 +78,7 @@ extension FileSystem {
         return text
     }
 
-    package func write(_ text: String, to path: FilePath, mode: FileMode = .file) throws {
+    package func write(_ text: String, to path: FilePath, mode: ModeBits = .file) throws {
         try write(Array(text.utf8), to: path, mode: mode)
     }
 }

@@ -20,7 +20,7 @@ public struct LocalFiles: FileSystem {
         }
     }
 
-    public func write(_ bytes: [UInt8], to path: FilePath, mode: FileMode) throws {
+    public func write(_ bytes: [UInt8], to path: FilePath, mode: ModeBits) throws {
         let folder = path.removingLastComponent()
         try makeDirectory(folder, mode: .directory)
         let temporary = FilePath("\(path.string).kldload-\(getpid())-\(UInt32.random(in: 0 ... .max))")
@@ -49,7 +49,7 @@ public struct LocalFiles: FileSystem {
         }
     }
 
-    public func makeDirectory(_ path: FilePath, mode: FileMode) throws {
+    public func makeDirectory(_ path: FilePath, mode: ModeBits) throws {
         if path.isEmpty { return }
         var information = stat()
         if stat(path.string, &information) == 0, information.st_mode & S_IFMT == S_IFDIR { return }
@@ -117,7 +117,7 @@ public struct LocalFiles: FileSystem {
             default: .other
             }
         return FileStatus(
-            kind: kind, size: ByteCount(UInt64(information.st_size)), mode: FileMode(integerLiteral: information.st_mode & 0o7777))
+            kind: kind, size: ByteCount(UInt64(information.st_size)), mode: ModeBits(integerLiteral: information.st_mode & 0o7777))
     }
 
     public func readLink(_ path: FilePath) throws -> String {

@@ -7,8 +7,8 @@ public import SystemPackage
 public enum Action: Sendable, Hashable {
     case run(Command)
     case pipeline([Command])
-    case write(FilePath, content: Content, mode: FileMode = .file)
-    case makeDirectory(FilePath, mode: FileMode = .directory)
+    case write(FilePath, content: Content, mode: ModeBits = .file)
+    case makeDirectory(FilePath, mode: ModeBits = .directory)
     case remove(FilePath)
     case symlink(FilePath, to: String)
     /// Waits until something is there, at most this many seconds.

@@ -44,82 +44,74 @@ public struct PlanRunner: Sendable {
                 "plan.no-such-step", "the plan has no step \(first)",
                 remedies: ["one of: " + plan.steps.map(\.id).joined(separator: ", ")], exit: .usage)
         }
-        let clock = ContinuousClock()
-        let start = clock.now
-        let total = plan.weight
-        func event(
-            _ kind: PlanEvent.Kind, _ phase: String? = nil, _ step: Step? = nil, _ message: String = "", done: Int,
-            _ problem: Diagnosis? = nil
-        ) {
-            let elapsed = start.duration(to: clock.now).components
-            report(
-                PlanEvent(
-                    kind, phase: phase, step: step?.id, message: message, done: done, total: total,
-                    milliseconds: Int(elapsed.seconds) * 1000 + Int(elapsed.attoseconds / 1_000_000_000_000_000), diagnosis: problem))
-        }
-
+        let reporter = Reporter(start: .now, total: plan.weight, report: report)
         var begun: [Step] = []
         var done = 0
         var skipping = first != nil
         var failure: Diagnosis?
-        event(.planStarted, message(plan), done: 0)
+        reporter.event(.planStarted, message: plan.title)
         phases: for phase in plan.phases {
             for step in phase.steps {
                 if step.id == first { skipping = false }
                 begun.append(step)
                 if !skipping {
-                    event(.stepStarted, phase.id, step, step.title, done: done)
+                    reporter.event(.stepStarted, phase: phase, step: step, message: step.title, done: done)
                     do {
-                        try journal?.record(step.id, "started")
-                        for action in step.actions {
-                            try Task.checkCancellation()
-                            try await perform(action)
-                        }
-                        try journal?.record(step.id, "done")
+                        try await run(step)
                     } catch {
                         var problem = Diagnosis(of: error)
                         problem.causes.insert("step: \(step.id) (\(step.title))", at: 0)
                         failure = problem
-                        try? journal?.record(step.id, "failed")
-                        event(.stepFailed, phase.id, step, problem.message, done: done, problem)
+                        reporter.event(.stepFailed, phase: phase, step: step, message: problem.message, done: done, problem)
                         break phases
                     }
-                    event(.stepDone, phase.id, step, step.title, done: done + step.weight)
+                    reporter.event(.stepDone, phase: phase, step: step, message: step.title, done: done + step.weight)
                 }
                 done += step.weight
             }
         }
         if failure != nil {
             for step in begun.reversed() where !step.undo.isEmpty {
-                event(.undoing, nil, step, "undo: \(step.title)", done: done)
-                await cleanUp(step.undo) { event(.line, nil, step, $0, done: done) }
+                await cleanUp(step.undo, .undoing, step, reporter, done: done)
             }
         }
         for step in begun.reversed() where !step.release.isEmpty {
-            event(.releasing, nil, step, "release: \(step.title)", done: done)
-            let problems = await cleanUp(step.release) { event(.line, nil, step, $0, done: done) }
-            if failure == nil, let problem = problems.first { failure = problem }
+            let problems = await cleanUp(step.release, .releasing, step, reporter, done: done)
+            if failure == nil { failure = problems.first }
         }
         if let failure {
-            event(.planFailed, nil, nil, failure.message, done: done, failure)
+            reporter.event(.planFailed, message: failure.message, done: done, failure)
             throw failure
         }
-        event(.planDone, nil, nil, plan.title, done: total)
+        reporter.event(.planDone, message: plan.title, done: plan.weight)
     }
 
-    private func message(_ plan: Plan) -> String? { plan.phases.first?.id }
+    private func run(_ step: Step) async throws {
+        try journal?.record(step.id, "started")
+        do {
+            for action in step.actions {
+                try Task.checkCancellation()
+                try await perform(action)
+            }
+        } catch {
+            try? journal?.record(step.id, "failed")
+            throw error
+        }
+        try journal?.record(step.id, "done")
+    }
 
     /// Clean-up goes on whatever fails, and is not cut short by a cancelled task.
     @discardableResult
-    private func cleanUp(_ actions: [Action], note: @escaping @Sendable (String) -> Void) async -> [Diagnosis] {
+    private func cleanUp(_ actions: [Action], _ kind: PlanEvent.Kind, _ step: Step, _ reporter: Reporter, done: Int) async -> [Diagnosis] {
+        reporter.event(kind, step: step, message: step.title, done: done)
         // why: a task of its own does not inherit the cancellation that brought us here.
-        await Task {
+        return await Task {
             var problems: [Diagnosis] = []
             for action in actions {
                 do { try await perform(action) } catch {
                     let problem = Diagnosis(of: error)
                     problems.append(problem)
-                    note("clean-up: \(problem.message)")
+                    reporter.event(.line, step: step, message: "clean-up: \(problem.message)", done: done, problem)
                 }
             }
             return problems
@@ -152,6 +144,23 @@ public struct PlanRunner: Sendable {
             }
             try await Task.sleep(for: .milliseconds(50))
         }
+    }
+}
+
+/// Stamps events with the time and the plan's size.
+private struct Reporter: Sendable {
+    var start: ContinuousClock.Instant
+    var total: Int
+    var report: @Sendable (PlanEvent) -> Void
+
+    func event(
+        _ kind: PlanEvent.Kind, phase: Phase? = nil, step: Step? = nil, message: String, done: Int = 0, _ problem: Diagnosis? = nil
+    ) {
+        let elapsed = start.duration(to: .now)
+        report(
+            PlanEvent(
+                kind, phase: phase?.id, step: step?.id, message: message, done: done, total: total,
+                milliseconds: Int(elapsed / .milliseconds(1)), diagnosis: problem))
     }
 }
 

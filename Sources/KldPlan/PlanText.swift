@@ -1,5 +1,6 @@
 import KldCore
 import KldExec
+import KldFiles
 import SystemPackage
 
 extension Action {

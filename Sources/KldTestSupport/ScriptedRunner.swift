@@ -50,8 +50,8 @@ public struct Unscripted: Error, CustomStringConvertible {
 
 /// Files in memory; reading what is not there is an error, as on a disk.
 public final class MemoryFiles: FileSystem {
-    private struct State {
-        var files: [FilePath: (bytes: [UInt8], mode: FileMode)] = [:]
+    fileprivate struct State {
+        var files: [FilePath: (bytes: [UInt8], mode: ModeBits)] = [:]
         var links: [FilePath: String] = [:]
         var directories: Set<FilePath> = ["/"]
         var devices: Set<FilePath> = []
@@ -74,14 +74,14 @@ public final class MemoryFiles: FileSystem {
             Dictionary(uniqueKeysWithValues: state.files.map { ($0.key.string, String(decoding: $0.value.bytes, as: UTF8.self)) })
         }
     }
-    public func mode(of path: String) -> FileMode? { state.withLock { $0.files[FilePath(path)]?.mode } }
+    public func mode(of path: String) -> ModeBits? { state.withLock { $0.files[FilePath(path)]?.mode } }
 
     public func read(_ path: FilePath) throws -> [UInt8] {
         guard let file = state.withLock({ $0.files[path] }) else { throw FileError.missing(path) }
         return file.bytes
     }
-    public func write(_ bytes: [UInt8], to path: FilePath, mode: FileMode) throws { state.withLock { $0.add(path, bytes, mode) } }
-    public func makeDirectory(_ path: FilePath, mode: FileMode) throws { state.withLock { $0.addFolders(path) } }
+    public func write(_ bytes: [UInt8], to path: FilePath, mode: ModeBits) throws { state.withLock { $0.add(path, bytes, mode) } }
+    public func makeDirectory(_ path: FilePath, mode: ModeBits) throws { state.withLock { $0.addFolders(path) } }
     public func remove(_ path: FilePath) throws {
         state.withLock { state in
             func inside(_ other: FilePath) -> Bool { other == path || other.starts(with: path) }
@@ -126,7 +126,7 @@ public final class MemoryFiles: FileSystem {
 }
 
 extension MemoryFiles.State {
-    fileprivate mutating func add(_ path: FilePath, _ bytes: [UInt8], _ mode: FileMode) {
+    fileprivate mutating func add(_ path: FilePath, _ bytes: [UInt8], _ mode: ModeBits) {
         addFolders(path.removingLastComponent())
         files[path] = (bytes, mode)
     }

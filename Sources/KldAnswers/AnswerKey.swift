@@ -1,0 +1,123 @@
+/// One key of the answers: the single source for parser, checks, documents and schema.
+public struct AnswerKey: Sendable, Hashable {
+    /// `KLDLOAD_…`
+    public let name: String
+    public let group: AnswerGroup
+    public let type: AnswerType
+    /// What an absent or empty value means; empty where there is no default.
+    public let defaultValue: String
+    public let isRequired: Bool
+    /// Shown as `<redacted>` everywhere, and never repeated in a message.
+    public let isSecret: Bool
+    /// The release of kldload that brought the key.
+    public let since: String
+    /// Other names that mean the same key.
+    public let aliases: [String]
+    /// Other spellings of values, with the one they stand for.
+    public let valueAliases: [String: String]
+    /// One or two sentences.
+    public let help: String
+
+    init(
+        _ name: String, _ group: AnswerGroup, _ type: AnswerType, default defaultValue: String = "", required: Bool = false,
+        secret: Bool = false, since: String, aliases: [String] = [], valueAliases: [String: String] = [:], _ help: String
+    ) {
+        self.name = "KLDLOAD_" + name
+        self.group = group
+        self.type = type
+        self.defaultValue = defaultValue
+        self.isRequired = required
+        self.isSecret = secret
+        self.since = since
+        self.aliases = aliases.map { "KLDLOAD_" + $0 }
+        self.valueAliases = valueAliases
+        self.help = help
+    }
+
+    public static func == (a: AnswerKey, b: AnswerKey) -> Bool { a.name == b.name }
+    public func hash(into hasher: inout Hasher) { hasher.combine(name) }
+
+    /// Every key, in the order of the documents.
+    public static let all: [AnswerKey] =
+        coreKeys + accountKeys + storageKeys + networkKeys + featureKeys + packageKeys + distributionKeys + bootKeys + clusterKeys
+        + laboratoryKeys + assistantKeys + exportKeys
+
+    private static let byName: [String: AnswerKey] = {
+        var table: [String: AnswerKey] = [:]
+        for key in all {
+            for name in [key.name] + key.aliases { table[name] = key }
+        }
+        return table
+    }()
+
+    /// The key of that name or alias.
+    public static func named(_ name: String) -> AnswerKey? { byName[name] }
+}
+
+/// A chapter of the documents.
+public enum AnswerGroup: String, Sendable, Hashable, CaseIterable {
+    case core = "Core"
+    case accounts = "Accounts and SSH"
+    case storage = "Disks and ZFS"
+    case network = "Network"
+    case features = "Features"
+    case packages = "Packages"
+    case distribution = "Releases and mirrors"
+    case boot = "Boot"
+    case cluster = "Cluster"
+    case laboratory = "Laboratory"
+    case assistant = "Assistant"
+    case export = "Images and export"
+}
+
+/// What a value must look like.
+public enum AnswerType: Sendable, Hashable {
+    /// `0` or `1`.
+    case bool
+    case integer(ClosedRange<Int>)
+    case choice([String])
+    /// One or more of these, separated by commas or spaces, or one of `alone` by itself.
+    case choices([String], alone: [String])
+    case hostName
+    case domainName
+    /// A domain name or an address.
+    case host
+    case userName
+    /// The name of an account on another machine.
+    case remoteUser
+    /// A path below /dev, or `auto`.
+    case disk
+    case disks
+    case interface
+    case ipAddress
+    /// An address after which `/` and a prefix may stand.
+    case ipAddressOrNetwork
+    case ipAddresses
+    case cidr
+    case timezone
+    case locale
+    case keyboardLayout
+    case keyboardVariant
+    /// One or more lines of `authorized_keys`, separated by semicolons.
+    case sshKeys
+    case url
+    case packages
+    case password
+    case passwordHash
+    /// A secret of another system: printable, at most so many bytes.
+    case secretText(Int)
+    case passphrase
+    case wifiPassword
+    case wireguardKey
+    /// An absolute path.
+    case path
+    case poolName
+    case size
+    case consoles
+    /// Letters, digits and `._-`, at most so many.
+    case label(Int)
+    /// Numbers joined by dots, at most so many.
+    case version(Int)
+    /// Anything printable, at most so many bytes.
+    case text(Int)
+}

@@ -1,0 +1,105 @@
+public import KldCore
+public import KldFiles
+public import SystemPackage
+
+extension Answers {
+    /// Reads and checks answers: lines of `KEY=VALUE`, or a JSON object where the first character is a brace.
+    ///
+    /// - Parameters:
+    ///   - text: the content of the file.
+    ///   - source: the name that messages give it.
+    ///   - overrides: `KLDLOAD_KEY=value` from a command line, which replace what the text says; the value is taken as it stands.
+    ///   - reference: the time zones, locales and keyboards that exist.
+    /// - Throws: ``AnswersError`` with every problem there is.
+    public init(
+        _ text: String, source: String = "answers.env", overrides: [String] = [], reference: AnswersReference = .builtIn
+    ) throws(AnswersError) {
+        try self.init(bytes: Array(text.utf8), source: source, overrides: overrides, reference: reference)
+    }
+
+    /// The same from bytes, which need not be UTF-8 or text at all; takes time in proportion to their number.
+    public init(
+        bytes: [UInt8], source: String = "answers.env", overrides: [String] = [], reference: AnswersReference = .builtIn
+    ) throws(AnswersError) {
+        var parser = AnswersTextParser()
+        parser.parse(bytes)
+        // A file that is no text says nothing about which keys are missing.
+        let fatal: Set<AnswersProblem.Code> = [.tooLarge, .notUTF8, .nulByte, .lineTooLong, .json]
+        if parser.problems.problems.contains(where: { fatal.contains($0.code) }) {
+            throw AnswersError(source: source, problems: parser.problems.problems)
+        }
+        var draft = AnswersDraft(entries: parser.entries, overrides: overrides, problems: parser.problems, reference: reference)
+        let answers = Answers(draft)
+        draft.checkRules(answers, reference)
+        guard draft.problems.problems.isEmpty else { throw AnswersError(source: source, problems: draft.problems.problems) }
+        self = answers
+    }
+
+    /// Reads a file of answers and the files of secrets that it names.
+    ///
+    /// - Parameter reference: by default what this machine knows, see ``AnswersReference/system(_:)``.
+    /// - Throws: ``AnswersError``; `answers.missing-file` (exit status 66) when there is no such file.
+    public static func load(
+        _ path: FilePath, files: any FileSystem, overrides: [String] = [], reference: AnswersReference? = nil
+    ) throws(AnswersError) -> Answers {
+        let bytes: [UInt8]
+        do {
+            bytes = try files.read(path)
+        } catch {
+            throw AnswersError(source: path.string, problems: [problem(of: error, path)])
+        }
+        let answers = try Answers(
+            bytes: bytes, source: path.string, overrides: overrides, reference: reference ?? AnswersReference.system(files))
+        return try answers.resolvingSecrets(from: files, source: path.string)
+    }
+
+    private static func problem(of error: any Error, _ path: FilePath) -> AnswersProblem {
+        if case FileError.missing? = error as? FileError { return AnswersProblem(.missingFile, "\(path) does not exist") }
+        let diagnosis = Diagnosis(of: error)
+        return AnswersProblem(.unreadableFile, ([diagnosis.message] + diagnosis.causes).joined(separator: ": "))
+    }
+
+    /// The same answers with each secret that lies in a file read from there: the first line, without its end.
+    ///
+    /// - Throws: ``AnswersError`` when a file cannot be read, is empty, or holds an unfit secret.
+    public func resolvingSecrets(from files: any FileSystem, source: String = "answers.env") throws(AnswersError) -> Answers {
+        var resolved = values
+        var problems: [AnswersProblem] = []
+        for pair in SecretFileKey.all {
+            guard let path = resolved.removeValue(forKey: pair.file), let key = AnswerKey.named(pair.secret) else { continue }
+            do {
+                resolved[pair.secret] = try SecretFileKey.read(FilePath(path), files, key)
+            } catch {
+                problems.append(AnswersProblem(error.code, key: pair.file, error.message, remedy: error.remedy))
+            }
+        }
+        guard problems.isEmpty else { throw AnswersError(source: source, problems: problems) }
+        return resolved == values ? self : Answers(AnswersDraft(valid: resolved))
+    }
+}
+
+/// A key that names the file of a secret, and the key whose value lies there.
+struct SecretFileKey {
+    let file: String
+    let secret: String
+
+    static let all = [
+        SecretFileKey(file: "KLDLOAD_PASSWORD_FILE", secret: "KLDLOAD_PASSWORD"),
+        SecretFileKey(file: "KLDLOAD_ZFS_PASSPHRASE_FILE", secret: "KLDLOAD_ZFS_PASSPHRASE"),
+    ]
+
+    static func read(_ path: FilePath, _ files: any FileSystem, _ key: AnswerKey) throws(ValueFault) -> String {
+        let bytes: [UInt8]
+        do {
+            bytes = try files.read(path)
+        } catch {
+            throw ValueFault(.secretFile, Diagnosis(of: error).message)
+        }
+        var line = bytes.prefix { $0 != 0x0A }
+        if line.last == 0x0D { line.removeLast() }
+        guard line.count <= 4096, !line.isEmpty, let text = String(validating: line, as: UTF8.self) else {
+            throw ValueFault(.secretFile, "the first line of \(path) is empty, too long, or not UTF-8")
+        }
+        return try ValueCheck(reference: .builtIn).canonical(text, of: key)
+    }
+}

@@ -1,0 +1,17 @@
+extension Answers {
+    /// The answers as a file that reads back equal, **with the secrets in clear**: for handing them to the installer in a guest.
+    ///
+    /// One line for each key that was given, in the order of the documents.
+    public var environmentText: String { text { _, value in AnswerValueText.written(value) } }
+
+    /// The same for logs and manifests: each secret is `<redacted>`.
+    public var redactedEnvironmentText: String {
+        text { key, value in key.isSecret ? "<redacted>" : AnswerValueText.written(value) }
+    }
+
+    private func text(_ written: (AnswerKey, String) -> String) -> String {
+        AnswerKey.all.compactMap { key in
+            values[key.name].map { "\(key.name)=\(written(key, $0))\n" }
+        }.joined()
+    }
+}

@@ -1,0 +1,43 @@
+public import KldCore
+
+/// Answers that cannot be used, with everything that is wrong about them.
+public struct AnswersError: Error, Sendable, Hashable {
+    /// The name of the file, or another word for where the answers came from.
+    public let source: String
+    /// At least one; by line, then those about no line.
+    public let problems: [AnswersProblem]
+
+    init(source: String, problems: [AnswersProblem]) {
+        self.source = source
+        let numbered = problems.enumerated().sorted { a, b in
+            (a.element.line ?? .max, a.offset) < (b.element.line ?? .max, b.offset)
+        }
+        self.problems = numbered.map(\.element)
+    }
+}
+
+extension AnswersError: Diagnosable, CustomStringConvertible {
+    /// The code is that of the problem where there is only one, `answers.invalid` otherwise; the exit status is 65, or 66 when the
+    /// file is missing.
+    public var diagnosis: Diagnosis {
+        let first = problems.first
+        let code = problems.count == 1 ? first?.code.rawValue : nil
+        let missing = first?.code == .missingFile
+        var remedies: [String] = []
+        for problem in problems where !remedies.contains(problem.remedy) { remedies.append(problem.remedy) }
+        return Diagnosis(
+            code ?? "answers.invalid", headline, remedies: remedies, exit: missing ? .inputMissing : .badAnswers,
+            causes: problems.map(\.description))
+    }
+
+    private var headline: String {
+        problems.count == 1 ? "\(source) has a problem" : "\(source) has \(problems.count) problems"
+    }
+
+    /// Every problem with its remedy below it.
+    public var description: String {
+        var lines = [headline]
+        for problem in problems { lines += ["  \(problem)", "    remedy: \(problem.remedy)"] }
+        return lines.joined(separator: "\n")
+    }
+}

@@ -1,0 +1,169 @@
+/// Reads answers from a JSON object of strings, numbers, booleans, nulls and lists of those.
+///
+/// A reader of our own, since Foundation's drops the first of two equal keys and knows no lines. Objects inside objects are refused,
+/// so nothing here recurses. Source: RFC 8259.
+struct AnswersJSONParser {
+    private(set) var entries: [AnswerEntry] = []
+    private(set) var problem: AnswersProblem?
+    private var rest: ArraySlice<UInt8>
+    private var line = 1
+
+    /// - Parameter bytes: valid UTF-8 without a byte-order mark.
+    init(_ bytes: ArraySlice<UInt8>) { rest = bytes }
+
+    private struct Fault: Error { var message: String }
+
+    /// Stops at the first mistake: what follows it cannot be told apart.
+    mutating func parse() {
+        do {
+            try object()
+        } catch {
+            problem = AnswersProblem(.json, line: line, error.message)
+        }
+    }
+
+    private mutating func object() throws(Fault) {
+        try expect(UInt8(ascii: "{"), "an opening brace")
+        skipSpace()
+        if !take(UInt8(ascii: "}")) {
+            repeat {
+                skipSpace()
+                let keyLine = line
+                let name = try text()
+                try expect(UInt8(ascii: ":"), "a colon")
+                let known = AnswersJSONParser.keyName(name)
+                let isKeyList = AnswerKey.named(known)?.type == .sshKeys
+                entries.append(AnswerEntry(name: known, value: try value(listSeparator: isKeyList ? ";" : " "), line: keyLine))
+                skipSpace()
+            } while take(UInt8(ascii: ","))
+            try expect(UInt8(ascii: "}"), "a comma or a closing brace")
+        }
+        skipSpace()
+        guard rest.isEmpty else { throw Fault(message: "something follows the object") }
+    }
+
+    /// The full name of a key that may be written short, as `ssh_pubkey` for `KLDLOAD_SSH_PUBKEY`.
+    private static func keyName(_ name: String) -> String {
+        if AnswerKey.named(name) != nil { return name }
+        let full = "KLDLOAD_" + name.uppercased()
+        return AnswerKey.named(full) != nil ? full : String(name.prefix(128))
+    }
+
+    private mutating func value(listSeparator: String) throws(Fault) -> String {
+        skipSpace()
+        guard take(UInt8(ascii: "[")) else { return try scalar() }
+        skipSpace()
+        if take(UInt8(ascii: "]")) { return "" }
+        var items: [String] = []
+        repeat {
+            skipSpace()
+            items.append(try scalar())
+            skipSpace()
+        } while take(UInt8(ascii: ","))
+        try expect(UInt8(ascii: "]"), "a comma or a closing bracket")
+        return items.joined(separator: listSeparator)
+    }
+
+    private mutating func scalar() throws(Fault) -> String {
+        switch rest.first {
+        case UInt8(ascii: "\""): return try text()
+        case UInt8(ascii: "{"), UInt8(ascii: "["): throw Fault(message: "a value is an object or a list of lists")
+        default: break
+        }
+        let word = rest.prefix { isAlphanumeric($0) || "+-.".utf8.contains($0) }
+        rest = rest[word.endIndex...]
+        switch string(word.prefix(64)) {
+        case "true": return "1"
+        case "false": return "0"
+        case "null": return ""
+        case let number:
+            guard word.count <= 64, AnswersJSONParser.isNumber(word) else { throw Fault(message: "a value is missing or malformed") }
+            return number
+        }
+    }
+
+    private static func isNumber(_ bytes: ArraySlice<UInt8>) -> Bool {
+        var rest = bytes
+        if rest.first == UInt8(ascii: "-") { rest.removeFirst() }
+        func digits() -> Int {
+            let run = rest.prefix(while: isDigit)
+            rest = rest[run.endIndex...]
+            return run.count
+        }
+        let leadingZero = rest.first == 0x30
+        let whole = digits()
+        guard whole > 0, whole == 1 || !leadingZero else { return false }
+        if rest.first == UInt8(ascii: ".") {
+            rest.removeFirst()
+            guard digits() > 0 else { return false }
+        }
+        if let exponent = rest.first, exponent | 0x20 == UInt8(ascii: "e") {
+            rest.removeFirst()
+            if rest.first == UInt8(ascii: "+") || rest.first == UInt8(ascii: "-") { rest.removeFirst() }
+            guard digits() > 0 else { return false }
+        }
+        return rest.isEmpty
+    }
+
+    private mutating func text() throws(Fault) -> String {
+        try expect(UInt8(ascii: "\""), "a string")
+        var result: [UInt8] = []
+        while let byte = rest.popFirst() {
+            switch byte {
+            case UInt8(ascii: "\""): return string(result)
+            case 0..<0x20: throw Fault(message: "a string holds a control character")
+            case UInt8(ascii: "\\"): try escape(into: &result)
+            default: result.append(byte)
+            }
+        }
+        throw Fault(message: "a string is not closed")
+    }
+
+    private mutating func escape(into result: inout [UInt8]) throws(Fault) {
+        switch rest.popFirst() {
+        case UInt8(ascii: "n"): result.append(0x0A)
+        case UInt8(ascii: "t"): result.append(0x09)
+        case UInt8(ascii: "r"): result.append(0x0D)
+        case UInt8(ascii: "b"): result.append(0x08)
+        case UInt8(ascii: "f"): result.append(0x0C)
+        case let byte? where "\"\\/".utf8.contains(byte): result.append(byte)
+        case UInt8(ascii: "u"):
+            var units = [try codeUnit()]
+            if UTF16.isLeadSurrogate(units[0]), rest.popFirst() == UInt8(ascii: "\\"), rest.popFirst() == UInt8(ascii: "u") {
+                units.append(try codeUnit())
+            }
+            guard let decoded = String(validating: units, as: UTF16.self) else {
+                throw Fault(message: "a string holds half of a surrogate pair")
+            }
+            result += Array(decoded.utf8)
+        default: throw Fault(message: "a string holds an unknown escape")
+        }
+    }
+
+    private mutating func codeUnit() throws(Fault) -> UInt16 {
+        let digits = rest.prefix(4)
+        guard digits.count == 4, digits.allSatisfy(isHex), let unit = UInt16(string(digits), radix: 16) else {
+            throw Fault(message: "a string holds a malformed \\u escape")
+        }
+        rest = rest.dropFirst(4)
+        return unit
+    }
+
+    private mutating func skipSpace() {
+        while let byte = rest.first, isBlank(byte) || byte == 0x0A || byte == 0x0D {
+            if byte == 0x0A { line += 1 }
+            rest = rest.dropFirst()
+        }
+    }
+
+    private mutating func take(_ byte: UInt8) -> Bool {
+        guard rest.first == byte else { return false }
+        rest = rest.dropFirst()
+        return true
+    }
+
+    private mutating func expect(_ byte: UInt8, _ what: String) throws(Fault) {
+        skipSpace()
+        guard take(byte) else { throw Fault(message: "\(what) is missing") }
+    }
+}

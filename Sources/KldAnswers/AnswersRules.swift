@@ -1,0 +1,157 @@
+// Rules across keys. Each function looks at one subject; a key with a problem of its own is left out of account.
+extension AnswersDraft {
+    mutating func checkRules(_ answers: Answers, _ reference: AnswersReference) {
+        checkRequired()
+        checkRegion(answers, reference)
+        checkDistribution(answers)
+        checkSecrets()
+        checkDisks(answers)
+        checkNetwork(answers)
+        checkExport(answers)
+        checkCluster(answers)
+        checkBoot()
+    }
+
+    private mutating func checkRequired() {
+        for key in AnswerKey.all where key.isRequired {
+            let stem = String(key.name.dropFirst(8))
+            guard isSound(stem), !isGiven(stem) else { continue }
+            report(.missingKey, stem, "the key has no default and must be given", remedy: "add \(key.name)=…")
+        }
+    }
+
+    private mutating func checkRegion(_ answers: Answers, _ reference: AnswersReference) {
+        guard isSound("KEYBOARD_LAYOUT"), let variant = answers.keyboard.variant else { return }
+        let variants = reference.keyboards[answers.keyboard.layout] ?? []
+        guard !variants.contains(variant) else { return }
+        report(
+            .keyboardVariant, "KEYBOARD_VARIANT", "the layout \(answers.keyboard.layout) has no variant \(shown(variant))",
+            remedy: didYouMean(variant, variants)
+                ?? (variants.isEmpty ? "remove it: the layout has none" : "choose one of: \(variants.sorted().joined(separator: ", "))"))
+    }
+
+    private mutating func checkDistribution(_ answers: Answers) {
+        guard isSound("DISTRO"), isGiven("DISTRO") else { return }
+        let distro = answers.distro
+        let profiles = distro.profiles
+        if isSound("PROFILE"), !profiles.contains(answers.profile) {
+            report(
+                .profile, "PROFILE", "\(distro.rawValue) has no profile \(answers.profile.rawValue)",
+                remedy: "choose one of: \(profiles.map(\.rawValue).joined(separator: ", "))")
+        }
+        for (stem, owners) in Answers.Distro.releaseKeys where isChosen(stem) && !owners.contains(distro) {
+            report(.release, stem, "the key has no meaning for \(distro.rawValue)")
+        }
+        let suites: [Answers.Distro: [String]] = [.debian: ["trixie", "bookworm"], .ubuntu: ["noble", "jammy"]]
+        if isSound("DEBIAN_SUITE"), isGiven("DEBIAN_SUITE"), let own = suites[distro], !own.contains(answers.release) {
+            report(
+                .release, "DEBIAN_SUITE", "\(distro.rawValue) has no suite \(answers.release)",
+                remedy: "choose one of: \(own.joined(separator: ", "))")
+        }
+        if distro == .rhel { checkSubscription(answers) }
+    }
+
+    private mutating func checkSubscription(_ answers: Answers) {
+        guard isSound("RHEL_USERNAME", "RHEL_PASSWORD", "RHEL_ORG", "RHEL_ACTIVATION_KEY", "CUSTOM_MIRROR_URL") else { return }
+        let account = [isGiven("RHEL_USERNAME"), isGiven("RHEL_PASSWORD")]
+        let key = [isGiven("RHEL_ORG"), isGiven("RHEL_ACTIVATION_KEY")]
+        if account.contains(true), key.contains(true) {
+            report(.subscription, "RHEL_USERNAME", "an account and an activation key were both given", remedy: "keep one of the two")
+        } else if account == [true, false] || account == [false, true] || key == [true, false] || key == [false, true] {
+            report(.subscription, account.contains(true) ? "RHEL_USERNAME" : "RHEL_ORG", "half of the subscription is missing")
+        } else if !account.contains(true), !key.contains(true), answers.customMirrorURL == nil {
+            report(
+                .subscription, "DISTRO", "rhel needs a subscription or a mirror of your own",
+                remedy: "give KLDLOAD_RHEL_USERNAME and _PASSWORD, KLDLOAD_RHEL_ORG and _ACTIVATION_KEY, or KLDLOAD_CUSTOM_MIRROR_URL")
+        }
+    }
+
+    private mutating func checkSecrets() {
+        let passwords = ["PASSWORD_HASH", "PASSWORD_FILE", "PASSWORD"].filter { isGiven($0) }
+        if passwords.count > 1 {
+            report(.passwordConflict, passwords[1], "the password is also given by KLDLOAD_\(passwords[0])")
+        }
+        if isGiven("ZFS_PASSPHRASE"), isGiven("ZFS_PASSPHRASE_FILE") {
+            report(
+                .passwordConflict, "ZFS_PASSPHRASE_FILE", "the passphrase is also given by KLDLOAD_ZFS_PASSPHRASE", remedy: "keep one of them")
+        }
+        guard isSound("ZFS_ENCRYPT", "ZFS_PASSPHRASE", "ZFS_PASSPHRASE_FILE") else { return }
+        let given = ["ZFS_PASSPHRASE", "ZFS_PASSPHRASE_FILE"].filter { isGiven($0) }
+        if flag("ZFS_ENCRYPT"), given.isEmpty {
+            report(.passphraseMissing, "ZFS_ENCRYPT", "encryption needs a passphrase")
+        } else if !flag("ZFS_ENCRYPT"), let first = given.first {
+            report(.passphraseUnused, first, "there is a passphrase and no encryption")
+        }
+    }
+
+    private mutating func checkBoot() {
+        if isSound("MOK_KEY_FILE", "MOK_CERT_FILE"), isGiven("MOK_KEY_FILE") != isGiven("MOK_CERT_FILE") {
+            report(
+                .moduleKey, isGiven("MOK_KEY_FILE") ? "MOK_KEY_FILE" : "MOK_CERT_FILE", "a module-signing key needs both its files")
+        }
+        if flag("NO_AUTO_REBOOT"), isGiven("AFTER_INSTALL") {
+            report(.afterInstall, "AFTER_INSTALL", "KLDLOAD_NO_AUTO_REBOOT=1 says to stay, this says to leave")
+        }
+    }
+
+    private mutating func checkExport(_ answers: Answers) {
+        guard isSound("EXPORT_FORMAT", "EXPORT_SCP_HOST") else { return }
+        if answers.export.target == nil {
+            for stem in ["EXPORT_SCP_KEY", "EXPORT_SCP_PASS", "EXPORT_SCP_USER", "EXPORT_SCP_PATH"] where isChosen(stem) {
+                report(.exportTarget, stem, "there is no KLDLOAD_EXPORT_SCP_HOST to copy to")
+            }
+        } else if answers.export.formats.isEmpty {
+            report(.exportTarget, "EXPORT_SCP_HOST", "nothing is exported, so nothing can be copied")
+        }
+        if isGiven("EXPORT_SCP_KEY"), isGiven("EXPORT_SCP_PASS") {
+            report(.exportLogin, "EXPORT_SCP_PASS", "KLDLOAD_EXPORT_SCP_KEY is given too")
+        }
+    }
+
+    private mutating func checkCluster(_ answers: Answers) {
+        guard isSound("INFRA_MODE", "CLUSTER_CIDR", "CLUSTER_SIZE", "NODE_INDEX") else { return }
+        let cluster = answers.infrastructure
+        if cluster.mode == .standalone {
+            for stem in ["CLUSTER_CIDR", "HUB_LAN"] where isGiven(stem) {
+                report(.cluster, stem, "the machine stands alone", remedy: "set KLDLOAD_INFRA_MODE=cluster or join, or remove the key")
+            }
+            return
+        }
+        guard let cidr = cluster.cidr else {
+            if cluster.mode == .cluster { report(.cluster, "INFRA_MODE", "a cluster needs a network", remedy: "add KLDLOAD_CLUSTER_CIDR") }
+            return
+        }
+        let needed = UInt128(max(cluster.size, cluster.nodeIndex ?? 0))
+        if cidr.hostCount < needed {
+            report(.cluster, "CLUSTER_CIDR", "\(cidr) has room for \(cidr.hostCount) nodes, \(needed) are wanted")
+        }
+    }
+}
+
+extension Answers.Distro {
+    /// The profiles that can be had. Source: the distributions' state in release 1.1.0.
+    public var profiles: [Answers.Profile] {
+        switch self {
+        case .alpine: [.core]
+        case .nixos, .freebsd: [.server, .core]
+        case .centos, .debian, .ubuntu, .fedora, .rhel, .rocky, .arch: Answers.Profile.allCases
+        }
+    }
+
+    /// Keys that mean something for some distributions only. `DEBIAN_SUITE` is checked by its value.
+    static let releaseKeys: [(stem: String, owners: [Answers.Distro])] = [
+        ("RELEASE", [.centos, .rhel, .rocky]),
+        ("DEBIAN_SUITE", [.debian, .ubuntu]),
+        ("DEBIAN_MIRROR", [.debian]),
+        ("DEBIAN_BACKPORTS", [.debian]),
+        ("FEDORA_RELEASE", [.fedora]),
+        ("ALPINE_RELEASE", [.alpine]),
+        ("FREEBSD_VERSION", [.freebsd]),
+        ("OPENBSD_VERSION", []),
+        ("WINDOWS_INDEX", []),
+        ("RHEL_USERNAME", [.rhel]),
+        ("RHEL_PASSWORD", [.rhel]),
+        ("RHEL_ORG", [.rhel]),
+        ("RHEL_ACTIVATION_KEY", [.rhel]),
+    ]
+}

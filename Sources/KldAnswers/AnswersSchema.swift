@@ -1,0 +1,78 @@
+extension AnswersReferenceDocument {
+    /// A JSON Schema (draft 2020-12) of answers written as JSON. Rules across keys are not in it: the parser has the last word.
+    public static var jsonSchema: String {
+        var properties: [(String, JSON)] = []
+        for key in AnswerKey.all {
+            properties.append((key.name, schema(of: key)))
+            for alias in key.aliases {
+                properties.append((alias, .object([("$ref", .string("#/properties/\(key.name)")), ("deprecated", .bool(true))])))
+            }
+        }
+        let schema = JSON.object([
+            ("$schema", .string("https://json-schema.org/draft/2020-12/schema")),
+            ("title", .string("kldload answers")),
+            ("type", .string("object")),
+            ("additionalProperties", .bool(false)),
+            ("required", .array(AnswerKey.all.filter(\.isRequired).map { .string($0.name) })),
+            ("properties", .object(properties)),
+        ])
+        return schema.text(indent: "") + "\n"
+    }
+
+    private static func schema(of key: AnswerKey) -> JSON {
+        var members: [(String, JSON)] = [("description", .string(key.help))]
+        members += constraints(key)
+        if !key.defaultValue.isEmpty { members.append(("default", .string(key.defaultValue))) }
+        if key.isSecret { members.append(("writeOnly", .bool(true))) }
+        return .object(members)
+    }
+
+    /// Every value may be a string, as in the other form; an empty one means the default.
+    private static func constraints(_ key: AnswerKey) -> [(String, JSON)] {
+        switch key.type {
+        case .bool:
+            return [("enum", .array([.string(""), .string("0"), .string("1"), .number(0), .number(1), .bool(false), .bool(true)]))]
+        case .choice(let allowed):
+            let values = [""] + allowed + key.valueAliases.keys.sorted()
+            // A choice among numbers may be written as one.
+            return [("enum", .array(values.map { .string($0) } + allowed.compactMap { Int($0).map { .number($0) } }))]
+        case .integer(let range):
+            let number = JSON.object([
+                ("type", .string("integer")), ("minimum", .number(range.lowerBound)), ("maximum", .number(range.upperBound)),
+            ])
+            return [("anyOf", .array([number, .object([("type", .string("string")), ("pattern", .string("^[0-9]*$"))])]))]
+        case .choices, .disks, .ipAddresses, .packages, .consoles, .sshKeys:
+            let list = JSON.object([("type", .string("array")), ("items", .object([("type", .string("string"))]))])
+            return [("anyOf", .array([.object([("type", .string("string"))]), list]))]
+        case .version: return [("type", .array([.string("string"), .string("number")]))]
+        default: return [("type", .string("string"))]
+        }
+    }
+}
+
+/// JSON with its members in the order given.
+private enum JSON {
+    case string(String)
+    case number(Int)
+    case bool(Bool)
+    case array([JSON])
+    case object([(String, JSON)])
+
+    func text(indent: String) -> String {
+        let inner = indent + "  "
+        switch self {
+        case .string(let value): return JSON.quoted(value)
+        case .number(let value): return String(value)
+        case .bool(let value): return String(value)
+        case .array(let items): return "[" + items.map { $0.text(indent: indent) }.joined(separator: ", ") + "]"
+        case .object(let members):
+            let lines = members.map { "\(inner)\(JSON.quoted($0.0)): \($0.1.text(indent: inner))" }
+            return "{\n" + lines.joined(separator: ",\n") + "\n\(indent)}"
+        }
+    }
+
+    /// Our texts hold no control characters.
+    private static func quoted(_ text: String) -> String {
+        "\"" + text.map { $0 == "\"" || $0 == "\\" ? "\\\($0)" : String($0) }.joined() + "\""
+    }
+}

@@ -1,0 +1,113 @@
+public import KldCore
+public import KldExec
+public import SystemPackage
+
+/// GPT partition type codes, in sgdisk's short form.
+public enum PartitionType: String, Sendable, Hashable {
+    case efiSystem = "EF00"
+    /// Solaris root: what OpenZFS uses for whole disks and Debian's HOWTO for ZFS partitions.
+    case zfs = "BF00"
+}
+
+/// One partition to make.
+public struct PartitionSpec: Sendable, Hashable {
+    public var number: Int
+    /// `nil`: all that is left.
+    public var size: ByteCount?
+    public var type: PartitionType
+    public var name: String
+
+    public init(_ number: Int, size: ByteCount?, type: PartitionType, name: String) {
+        self.number = number
+        self.size = size
+        self.type = type
+        self.name = name
+    }
+}
+
+/// Builders for sgdisk, wipefs, mkfs.vfat, udevadm. Source: sgdisk(8) 1.0.10, wipefs(8) util-linux 2.41, mkfs.fat(8) 4.2.
+public enum Disk {
+    static let sgdisk = Tool("sgdisk", package: "gdisk")
+
+    /// The path of a partition, by the kernel's and udev's naming rules: `sda2`, `nvme0n1p2`, `by-id/…-part2`.
+    public static func partition(_ number: Int, of disk: String) -> String {
+        if disk.hasPrefix("/dev/disk/by-") { return "\(disk)-part\(number)" }
+        return disk.last?.isNumber == true ? "\(disk)p\(number)" : "\(disk)\(number)"
+    }
+
+    /// Runs: `wipefs --all --force DEVICE`. Removes every signature that libblkid knows.
+    public static func wipeSignatures(_ device: String) -> Command {
+        Command(Tool("wipefs", package: "util-linux"), ["--all", "--force", device], effect: .destroys)
+    }
+
+    /// Runs: `sgdisk --zap-all DISK`. Exit status 2 means that the old table was damaged, which is why it is being zapped.
+    public static func zap(_ disk: String) -> Command {
+        Command(sgdisk, ["--zap-all", disk], effect: .destroys, accepting: [0, 2])
+    }
+
+    /// Runs: `blkdiscard --force DISK`. Accepts failure: not every disk can discard.
+    public static func discard(_ disk: String) -> Command {
+        Command(Tool("blkdiscard", package: "util-linux"), ["--force", disk], effect: .destroys, accepting: [0, 1])
+    }
+
+    /// Runs: `sgdisk --clear --align-end --new=… --typecode=… --change-name=… DISK`, all partitions in one write.
+    public static func partition(_ disk: String, _ partitions: [PartitionSpec]) -> Command {
+        var words = ["--clear", "--set-alignment=2048"]
+        for part in partitions {
+            let end = part.size.map { "+\($0.bytes >> 20)M" } ?? "0"
+            words += [
+                "--new=\(part.number):0:\(end)", "--typecode=\(part.number):\(part.type.rawValue)",
+                "--change-name=\(part.number):\(part.name)",
+            ]
+        }
+        return Command(sgdisk, words + [disk], effect: .destroys)
+    }
+
+    /// Runs: `mkfs.vfat -F 32 -n LABEL -i SERIAL DEVICE`.
+    /// - Parameter serial: the FAT volume id; `/etc/fstab` names it as `XXXX-XXXX`.
+    public static func makeFAT(_ device: String, label: String, serial: UInt32) -> Command {
+        Command(
+            Tool("mkfs.vfat", package: "dosfstools"), ["-F", "32", "-n", label, "-i", hex8(serial), device], effect: .destroys)
+    }
+
+    /// `1234-ABCD`, as blkid prints a FAT volume id.
+    public static func fatUUID(_ serial: UInt32) -> String {
+        let digits = hex8(serial).uppercased()
+        return "\(digits.prefix(4))-\(digits.suffix(4))"
+    }
+
+    private static func hex8(_ value: UInt32) -> String {
+        let digits = String(value, radix: 16)
+        return String(repeating: "0", count: 8 - digits.count) + digits
+    }
+
+    /// Runs: `udevadm settle --timeout=30`.
+    public static let settle = Command(Tool("udevadm", package: "udev"), ["settle", "--timeout=30"], effect: .reads)
+
+    /// Runs: `blockdev --rereadpt DISK`; a busy table is settled by udev instead.
+    public static func rereadTable(_ disk: String) -> Command {
+        Command(Tool("blockdev", package: "util-linux"), ["--rereadpt", disk], effect: .changes, accepting: [0, 1])
+    }
+}
+
+/// Builders for mount(8) and umount(8), util-linux 2.41.
+public enum MountCommand {
+    static let mount = Tool("mount", package: "mount")
+
+    public static func mount(_ source: String, at target: FilePath, type: String? = nil, options: [String] = []) -> Command {
+        var words = type.map { ["-t", $0] } ?? []
+        if !options.isEmpty { words += ["-o", options.joined(separator: ",")] }
+        return Command(mount, words + [source, target.string], effect: .changes)
+    }
+
+    /// Runs: `mount --rbind --make-rslave SOURCE TARGET`: what is unmounted below the target stays mounted here.
+    public static func bind(_ source: String, at target: FilePath) -> Command {
+        Command(mount, ["--rbind", "--make-rslave", source, target.string], effect: .changes)
+    }
+
+    /// Runs: `umount --recursive TARGET`. Exit status 32 with nothing mounted is as good as done.
+    public static func unmount(_ target: FilePath, recursive: Bool = true) -> Command {
+        Command(
+            Tool("umount", package: "mount"), (recursive ? ["--recursive"] : []) + [target.string], effect: .changes, accepting: [0, 1, 32])
+    }
+}

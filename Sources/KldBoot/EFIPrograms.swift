@@ -1,0 +1,70 @@
+public import KldCore
+public import KldExec
+public import SystemPackage
+
+/// Where a distribution keeps the programs that the firmware starts, below its root.
+public struct EFIPrograms: Sendable, Hashable, Codable {
+    /// The vendor-signed first stage.
+    public var shim: String
+    public var mokManager: String
+    public var fallback: String
+    /// shim's second stage: systemd-boot, under the name shim looks for (`grubx64.efi`).
+    public var systemdBoot: String
+    public var stub: String
+
+    public init(shim: String, mokManager: String, fallback: String, systemdBoot: String, stub: String) {
+        self.shim = shim
+        self.mokManager = mokManager
+        self.fallback = fallback
+        self.systemdBoot = systemdBoot
+        self.stub = stub
+    }
+}
+
+/// What lies on an ESP: paths below its root.
+public enum ESPLayout {
+    /// The name of kldload's own folder below `EFI`.
+    public static let vendor = "kldload"
+    /// What firmware starts when it has no entry, or forgot it (UEFI 2.10, 3.5.1.1).
+    public static let removable = "EFI/BOOT/BOOTX64.EFI"
+
+    /// Source below the distribution's root → where it goes on the ESP.
+    public static func copies(_ programs: EFIPrograms) -> [(source: String, target: String)] {
+        [
+            (programs.shim, removable), (programs.mokManager, "EFI/BOOT/mmx64.efi"), (programs.systemdBoot, "EFI/BOOT/grubx64.efi"),
+            (programs.shim, "EFI/\(vendor)/shimx64.efi"), (programs.mokManager, "EFI/\(vendor)/mmx64.efi"),
+            (programs.systemdBoot, "EFI/\(vendor)/grubx64.efi"),
+        ]
+    }
+
+    /// loader.conf(5), systemd 257. The newest entry of a sorted list is the default until one is chosen.
+    public static func loaderConfiguration(timeoutSeconds: Int) -> String {
+        "timeout \(timeoutSeconds)\ndefault kldload-*\neditor no\nconsole-mode keep\n"
+    }
+
+    /// systemd-boot and its tools (`bootctl`, kernel-install) know an ESP of theirs by this file.
+    public static let entriesMarker = (path: "loader/entries.srel", content: "type1\n")
+}
+
+/// Builders for efibootmgr(8), version 18.
+public enum FirmwareEntry {
+    static let efibootmgr = Tool("efibootmgr")
+
+    /// Runs: `efibootmgr --create --disk DISK --part N --label LABEL --loader PATH`. Accepts failure: some firmware keeps no entries, and the removable path is always there.
+    public static func create(disk: String, partition: Int, label: String, loader: String = "\\EFI\\kldload\\shimx64.efi") -> Command {
+        Command(
+            efibootmgr, ["--create", "--quiet", "--disk", disk, "--part", String(partition), "--label", label, "--loader", loader],
+            effect: .changes, accepting: [0, 1, 2, 5])
+    }
+}
+
+extension ESPLayout {
+    /// What shim's fallback program makes a firmware entry from. UTF-16, little-endian, with a byte order mark.
+    /// Source: shim `README.fallback`, 16.1.
+    public static func fallbackTable(label: String) -> [UInt8] {
+        [0xff, 0xfe]
+            + "shimx64.efi,\(label),,This is the boot entry for \(label)\n".utf16.flatMap {
+                [UInt8(truncatingIfNeeded: $0), UInt8(truncatingIfNeeded: $0 >> 8)]
+            }
+    }
+}

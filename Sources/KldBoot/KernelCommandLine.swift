@@ -1,0 +1,28 @@
+/// The one place that builds kernel command lines.
+public struct KernelCommandLine: Sendable, Hashable, CustomStringConvertible {
+    public var words: [String]
+
+    /// For a ZFS root, in the words of the initramfs that reads them.
+    ///
+    /// - Parameters:
+    ///   - dataset: `rpool/ROOT/debian`; blanks are `+` for initramfs-tools (zfs-initramfs README, 2.3).
+    ///   - consoles: the last one is `/dev/console`.
+    public init(root dataset: String, initramfs: InitramfsKind, consoles: [String], quiet: Bool = false) {
+        let escaped = String(dataset.map { $0 == " " ? "+" : $0 })
+        words =
+            switch initramfs {
+            case .initramfsTools: ["root=ZFS=\(escaped)", "boot=zfs"]
+            case .dracut: ["root=zfs:\(escaped)"]
+            }
+        words += ["rw"] + consoles.map { $0.hasPrefix("ttyS") ? "console=\($0),115200" : "console=\($0)" }
+        if quiet { words.append("quiet") }
+    }
+
+    public var description: String { words.joined(separator: " ") }
+}
+
+/// Who builds the initramfs and reads `root=`.
+public enum InitramfsKind: String, Sendable, Hashable, Codable {
+    case initramfsTools = "initramfs-tools"
+    case dracut
+}

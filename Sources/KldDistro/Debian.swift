@@ -1,0 +1,107 @@
+public import KldCore
+import KldBoot
+import KldPackages
+
+extension DistroSpec {
+    /// The release that the answers ask for.
+    /// - Throws: ``Diagnosis`` `distro.unsupported` when there is no data for it.
+    public static func find(distro: String, suite: String, backports: Bool) throws -> DistroSpec {
+        switch (distro, suite, backports) {
+        case ("debian", "trixie", false): return .debian13
+        case ("debian", "trixie", true): return .debian13Backports
+        case ("debian", "bookworm", false): return .debian12
+        default:
+            throw Diagnosis(
+                "distro.unsupported", "\(distro) \(suite)\(backports ? " with backports" : "") cannot be installed by this version",
+                remedies: ["supported: debian trixie, debian trixie with KLDLOAD_DEBIAN_BACKPORTS=1, debian bookworm"], exit: .badAnswers)
+        }
+    }
+
+    public static var all: [DistroSpec] { [.debian12, .debian13, .debian13Backports] }
+
+    /// Debian 12: kernel 6.1, OpenZFS 2.1.
+    public static var debian12: DistroSpec {
+        var spec = debian(suite: "bookworm", title: "Debian 12 (bookworm)", compatibility: "openzfs-2.1-linux")
+        // bookworm has neither a signed systemd-boot nor ukify.
+        spec.bootPackages = ["shim-signed", "systemd-boot-efi", "efibootmgr", "mokutil", "binutils"]
+        spec.efi.systemdBoot = "usr/lib/systemd/boot/efi/systemd-bootx64.efi"
+        spec.quirks.append(
+            Quirk(
+                "debian-12-unsigned-systemd-boot", since: "2026-11",
+                "systemd-boot 252 is not signed by Debian; Secure Boot needs our signature on it",
+                source: "packages systemd-boot-efi 252.39-1~deb12u2"))
+        return spec
+    }
+
+    /// Debian 13: kernel 6.12, OpenZFS 2.3.
+    public static var debian13: DistroSpec { debian(suite: "trixie", title: "Debian 13 (trixie)", compatibility: "openzfs-2.3-linux") }
+
+    /// Debian 13 with kernel 7.2 and OpenZFS 2.4 from backports.
+    public static var debian13Backports: DistroSpec {
+        var spec = debian(
+            suite: "trixie", title: "Debian 13 (trixie), kernel and OpenZFS from backports", compatibility: "openzfs-2.4-linux")
+        spec.backports = true
+        guard case .apt(var suites, _, let keyring) = spec.packaging else { return spec }
+        suites.append(AptSuite("debian", "trixie-backports", components))
+        // Fewer sources than these leave dependencies that cannot be resolved.
+        let pin = AptPin(
+            sources: ["zfs-linux", "linux", "linux-signed-amd64", "linux-base", "dkms", "pahole"], release: "trixie-backports",
+            priority: 990)
+        spec.packaging = .apt(suites: suites, pins: [pin], keyring: keyring)
+        spec.livePackages = liveDebian
+        return spec
+    }
+
+    /// The installer's needs, then the rescue tools that the release notes promise.
+    private static let liveDebian = [
+        "linux-image-amd64", "zfsutils-linux", "dracut", "dracut-live", "kmod", "systemd-sysv", "udev", "dbus", "systemd-resolved",
+        "openssh-server", "iproute2", "iputils-ping", "less", "nano", "vim-tiny", "ca-certificates", "procps",
+        "systemd-ukify", "systemd-boot-efi", "systemd-boot-efi-amd64-signed", "shim-signed", "mokutil", "sbsigntool", "efibootmgr",
+        "gdisk", "parted", "dosfstools", "mtools", "util-linux-extra", "fdisk", "zstd", "lz4", "xz-utils", "cpio", "keyutils",
+        "e2fsprogs", "xfsprogs", "btrfs-progs", "ntfs-3g", "exfatprogs", "mdadm", "lvm2", "cryptsetup-bin", "testdisk", "gddrescue",
+        "fsarchiver", "smartmontools", "nvme-cli", "hdparm", "pciutils", "usbutils", "dmidecode", "lshw", "ethtool", "tcpdump", "tmux",
+        "rsync", "curl", "jq", "kbd", "console-setup", "locales", "debian-archive-keyring", "mmdebstrap", "arch-install-scripts",
+    ]
+
+    /// OpenZFS lies in contrib, microcode and firmware in non-free-firmware.
+    private static let components = ["main", "contrib", "non-free-firmware"]
+
+    private static func debian(suite: String, title: String, compatibility: String) -> DistroSpec {
+        DistroSpec(
+            id: "debian", suite: suite, title: title, backports: false,
+            packaging: .apt(
+                suites: [
+                    AptSuite("debian", suite, components), AptSuite("debian", "\(suite)-updates", components),
+                    AptSuite("debian-security", "\(suite)-security", components),
+                ], pins: [], keyring: "/usr/share/keyrings/debian-archive-keyring.gpg"),
+            kernelPackages: ["linux-image-amd64"],
+            moduleSourcePackages: ["zfs-dkms"],
+            headerPackages: ["linux-headers-amd64"],
+            zfsPackages: ["zfsutils-linux", "zfs-initramfs", "zfs-zed"],
+            bootPackages: [
+                "shim-signed", "systemd-boot-efi", "systemd-boot-efi-amd64-signed", "systemd-ukify", "efibootmgr", "mokutil",
+            ],
+            basePackages: [
+                "systemd-sysv", "udev", "dbus", "kmod", "systemd-resolved", "systemd-timesyncd", "openssh-server", "sudo",
+                "ca-certificates",
+                "locales", "tzdata", "console-setup", "keyboard-configuration", "kbd", "iproute2", "iputils-ping", "netbase", "less",
+                "nano", "cloud-init", "gdisk", "dosfstools", "zstd", "debian-archive-keyring", "libpam-systemd", "procps", "e2fsprogs",
+            ],
+            livePackages: [],
+            heldPackages: [
+                "linux-image-*", "linux-headers-*", "zfs-dkms", "zfsutils-linux", "zfs-initramfs", "zfs-zed", "shim-signed*",
+                "systemd-boot-efi*", "mokutil",
+            ],
+            initramfs: .initramfsTools,
+            efi: EFIPrograms(
+                shim: "usr/lib/shim/shimx64.efi.signed", mokManager: "usr/lib/shim/mmx64.efi.signed",
+                fallback: "usr/lib/shim/fbx64.efi.signed",
+                systemdBoot: "usr/lib/systemd/boot/efi/systemd-bootx64.efi.signed", stub: "usr/lib/systemd/boot/efi/linuxx64.efi.stub"),
+            compatibility: compatibility, adminGroup: "sudo",
+            units: [
+                .ssh: "ssh.service", .network: "systemd-networkd.service", .resolver: "systemd-resolved.service",
+                .timeSync: "systemd-timesyncd.service", .cron: "cron.service", .zed: "zfs-zed.service",
+            ],
+            quirks: [])
+    }
+}

@@ -1,0 +1,85 @@
+public import KldBoot
+public import KldPackages
+
+/// A distribution release as data. Call sites ask for what they need; they never compare names.
+public struct DistroSpec: Sendable, Hashable {
+    /// `debian`.
+    public var id: String
+    /// `trixie`.
+    public var suite: String
+    /// For people: `Debian 13 (trixie), kernel and OpenZFS from backports`.
+    public var title: String
+    public var backports: Bool
+
+    // Packages
+    public var packaging: Packaging
+    /// Kernel, OpenZFS and what builds its module.
+    public var kernelPackages: [String]
+    /// The module's source and its build system.
+    public var moduleSourcePackages: [String]
+    /// Installed last: their arrival starts the build of every module that is not there yet.
+    public var headerPackages: [String]
+    public var zfsPackages: [String]
+    public var bootPackages: [String]
+    public var basePackages: [String]
+    /// What the live environment holds when this release is its base; empty when it cannot be one.
+    public var livePackages: [String]
+    /// Package names that must not move by themselves; `*` at the end matches the rest.
+    public var heldPackages: [String]
+
+    // Mechanisms
+    public var initramfs: InitramfsKind
+    public var efi: EFIPrograms
+    /// A value of `compatibility=` that the release's OpenZFS reads (zpool-features(7)).
+    public var compatibility: String
+    /// The group whose members may use sudo.
+    public var adminGroup: String
+    public var units: [UnitRole: String]
+    /// Numbered, dated, sourced deviations.
+    public var quirks: [Quirk]
+
+    public enum Packaging: Sendable, Hashable {
+        case apt(suites: [AptSuite], pins: [AptPin], keyring: String)
+    }
+
+    /// A suite below an archive: `debian` or `debian-security`.
+    public struct AptSuite: Sendable, Hashable {
+        public var archive: String
+        public var name: String
+        public var components: [String]
+        public init(_ archive: String, _ name: String, _ components: [String]) {
+            self.archive = archive
+            self.name = name
+            self.components = components
+        }
+    }
+
+    public enum UnitRole: String, Sendable, Hashable, CaseIterable { case ssh, network, resolver, timeSync, cron, zed }
+
+    public struct Quirk: Sendable, Hashable {
+        public var id: String
+        public var since: String
+        public var text: String
+        public var source: String
+        public init(_ id: String, since: String, _ text: String, source: String) {
+            self.id = id
+            self.since = since
+            self.text = text
+            self.source = source
+        }
+    }
+
+    /// apt's sources on a mirror.
+    /// - Parameter mirror: the archive's address, ending in `/debian`; the security archive is its sibling.
+    public func sources(mirror: String) -> [AptSource] {
+        switch packaging {
+        case .apt(let suites, _, let keyring):
+            suites.map { suite in
+                let base = mirror.hasSuffix("/debian") ? String(mirror.dropLast("/debian".count)) : mirror
+                return AptSource(
+                    uri: suite.archive == "debian" ? mirror : "\(base)/\(suite.archive)", suite: suite.name, components: suite.components,
+                    keyring: keyring)
+            }
+        }
+    }
+}

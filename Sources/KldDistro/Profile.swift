@@ -1,0 +1,63 @@
+/// What a machine is for: the packages and settings on top of a distribution's base.
+public struct ProfileSpec: Sendable, Hashable {
+    public var id: String
+    public var title: String
+    /// Whether the k* tools are on PATH, and the snapshot and doctor units are enabled.
+    public var tools: Bool
+    /// Kernel parameters, in the order written.
+    public var sysctl: [(name: String, value: String)]
+
+    public static func == (a: ProfileSpec, b: ProfileSpec) -> Bool { a.id == b.id }
+    public func hash(into hasher: inout Hasher) { hasher.combine(id) }
+
+    /// Package names of the profile in a distribution's own words.
+    public func packages(for spec: DistroSpec) -> [String] {
+        switch (id, spec.id) {
+        case ("server", "debian"), ("kvm", "debian"), ("desktop", "debian"), ("ai", "debian"): Self.debianServer
+        default: []
+        }
+    }
+
+    /// Packages of an option that the answers switch on.
+    public static func groupPackages(_ group: String, for spec: DistroSpec) -> [String] {
+        switch (group, spec.id) {
+        case ("ebpf", "debian"): ["bpftrace", "bpfcc-tools", "bpftool"]
+        default: []
+        }
+    }
+
+    public static let all: [ProfileSpec] = [core, server]
+
+    /// ZFS on root, SSH, network: the stock distribution and nothing else.
+    public static let core = ProfileSpec(id: "core", title: "ZFS on root, SSH and network", tools: false, sysctl: [])
+
+    /// core and the tools for running a server.
+    public static let server = ProfileSpec(
+        id: "server", title: "core, operator tools, snapshots, containers", tools: true,
+        sysctl: [
+            ("vm.swappiness", "10"), ("vm.dirty_ratio", "15"), ("vm.dirty_background_ratio", "5"),
+            ("fs.inotify.max_user_watches", "524288"), ("fs.inotify.max_user_instances", "512"),
+            ("net.core.rmem_max", "16777216"), ("net.core.wmem_max", "16777216"),
+            ("net.core.rmem_default", "262144"), ("net.core.wmem_default", "262144"),
+            ("net.ipv4.tcp_rmem", "4096 262144 16777216"), ("net.ipv4.tcp_wmem", "4096 262144 16777216"),
+            ("net.core.netdev_max_backlog", "5000"), ("net.ipv4.tcp_max_syn_backlog", "4096"),
+        ])
+
+    /// Debian's names for the tools that the release notes promise on a server.
+    private static let debianServer = [
+        // shell and files
+        "bash-completion", "vim", "tmux", "jq", "curl", "wget", "rsync", "tree", "ncdu", "fzf", "bat", "fd-find", "ripgrep", "man-db",
+        "file",
+        "xz-utils", "lz4", "unzip", "cron", "logrotate",
+        // network
+        "bind9-dnsutils", "nftables", "wireguard-tools", "ethtool", "tcpdump", "iftop", "nethogs", "socat", "net-tools", "traceroute",
+        // hardware and guests
+        "qemu-guest-agent", "nvme-cli", "pciutils", "usbutils", "smartmontools", "parted",
+        // watching
+        "htop", "iotop", "lsof", "strace", "sysstat",
+        // ZFS: policy and replication
+        "sanoid", "pv", "lzop", "mbuffer",
+        // containers
+        "podman",
+    ]
+}

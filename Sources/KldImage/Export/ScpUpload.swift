@@ -1,0 +1,108 @@
+import KldCore
+public import KldExec
+public import KldFiles
+public import SystemPackage
+
+/// Copies finished files to another machine over ssh: each under `.NAME.partial`, and when all are there, all get their names.
+public struct ScpUpload: Sendable {
+    private let destination: ScpDestination
+    private let runner: any CommandRunner
+    private let files: any FileSystem
+    private let scratch: FilePath
+
+    /// - Parameter scratch: a private folder that does not exist yet, absolute, on a tmpfs if possible (`/run/kldload/upload-1`): a
+    ///   password lies there, 0600, while the upload runs. It is removed in any case.
+    public init(to destination: ScpDestination, runner: any CommandRunner, files: any FileSystem, scratch: FilePath) {
+        self.destination = destination
+        self.runner = runner
+        self.files = files
+        self.scratch = scratch
+    }
+
+    /// Uploads.
+    /// - Parameters:
+    ///   - paths: the image before its check file and its manifest: they get their names in this order.
+    ///   - report: the number of files that are there.
+    /// - Returns: their paths on the other machine.
+    /// - Throws: ``Diagnosis`` `image.upload-host-unknown`, `image.upload-host-changed`, `image.upload-denied`, `image.upload-name`;
+    ///   ``CommandError``; ``FileError``.
+    @discardableResult
+    public func upload(_ paths: [FilePath], report: @Sendable (Int) -> Void = { _ in }) async throws -> [String] {
+        let named = try paths.map { path in
+            guard let name = path.lastComponent?.string, (try? ExportName(sanitising: name).text) == name else {
+                throw Diagnosis("image.upload-name", "\(path) has a name that cannot be uploaded", exit: .usage)
+            }
+            return (path: path, name: name)
+        }
+        if named.isEmpty { return [] }
+        var commands = ScpCommands(destination)
+        if case .password(let password) = destination.credential { commands.askPass = try prepareAskPass(password) }
+        defer { if commands.askPass != nil { try? files.remove(scratch) } }
+        do {
+            for (index, file) in named.enumerated() {
+                try await runner.run(commands.copy(file.path, name: file.name))
+                report(index + 1)
+            }
+            try await runner.run(commands.rename(named.map(\.name)))
+        } catch {
+            let cause = translated(error)
+            if !(cause is Diagnosis) {
+                // Best effort: the connection may be what failed. Cancelled work still has to clean up, hence a task of its own.
+                let (runner, command) = (runner, commands.removePartials(named.map(\.name)))
+                _ = await Task { try? await runner.run(command) }.value  // why: it must run although this task is cancelled
+            }
+            if Task.isCancelled { throw CancellationError() }
+            throw cause
+        }
+        return named.map { commands.remote($0.name) }
+    }
+
+    private func prepareAskPass(_ password: Secret) throws -> FilePath {
+        guard scratch.isAbsolute, !scratch.string.contains("'") else {
+            throw Diagnosis("image.upload-scratch", "\(scratch) cannot hold the password's helper", exit: .bug)
+        }
+        if try files.exists(scratch) { throw FileError.other(scratch, action: "make", reason: "it exists already") }
+        do {
+            try files.makeDirectory(scratch, mode: 0o700)
+            let secret = scratch.appending("secret")
+            try files.write(Array((password.reveal() + "\n").utf8), to: secret, mode: .secret)
+            let helper = scratch.appending("askpass")
+            try files.write(AskPass.helper(secret: secret), to: helper, mode: 0o700)
+            return helper
+        } catch {
+            try? files.remove(scratch)
+            throw error
+        }
+    }
+
+    /// Names the cause of a failed connection. Phrases of OpenSSH 8.4 to 10.0.
+    private func translated(_ error: any Error) -> any Error {
+        guard let text = (error as? CommandError)?.failure?.errors else { return error }
+        let name = destination.knownName
+        if text.contains("REMOTE HOST IDENTIFICATION HAS CHANGED") {
+            return Diagnosis(
+                "image.upload-host-changed", "\(name) shows another host key than the one that is known",
+                remedies: [
+                    "find out why before anything else: somebody may be in between",
+                    "if the server was reinstalled: ssh-keygen -R '\(name)', then learn the new key as for an unknown host",
+                ], exit: .failed)
+        }
+        if text.contains("Host key verification failed") || text.contains("host key is known for") {
+            let file = destination.knownHosts?.string ?? "known_hosts"
+            return Diagnosis(
+                "image.upload-host-unknown", "the host key of \(name) is not known, and unknown keys are not accepted",
+                remedies: [
+                    "ssh-keyscan -p \(destination.port) \(destination.host) > \(file).new",
+                    "compare ssh-keygen -lf \(file).new with ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on the server itself",
+                    "if they are equal, append it to \(file) and set KLDLOAD_EXPORT_SCP_KNOWN_HOSTS to that file",
+                ], exit: .failed)
+        }
+        if text.contains("Permission denied (") {
+            return Diagnosis(
+                "image.upload-denied", "\(destination.account) does not let us in",
+                remedies: ["check KLDLOAD_EXPORT_SCP_USER and KLDLOAD_EXPORT_SCP_KEY or KLDLOAD_EXPORT_SCP_PASS"], exit: .failed,
+                causes: Array(text.lines.suffix(2)))
+        }
+        return error
+    }
+}

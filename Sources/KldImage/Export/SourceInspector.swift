@@ -1,0 +1,46 @@
+import KldCore
+public import KldExec
+public import KldFiles
+public import SystemPackage
+
+/// Finds out what a source is and whether it stands still.
+public struct SourceInspector: Sendable {
+    private let runner: any CommandRunner
+    private let files: any FileSystem
+
+    public init(runner: any CommandRunner, files: any FileSystem) {
+        self.runner = runner
+        self.files = files
+    }
+
+    /// - Parameters:
+    ///   - path: an image file, a disk or a zvol (`/dev/zvol/…`).
+    ///   - form: how to read a file whose maker is known, such as the raw disk of a build of ours; `nil` asks qemu-img.
+    /// - Throws: ``ExportError`` `.sourceMissing`, `.busy`, `.sourceFormat`, `.sourceHasBackingFile`; ``CommandError``.
+    ///
+    /// Runs, reads: `lsblk`, `losetup --list`, `zpool status -L -P`, `qemu-img info`, `qemu-img measure`.
+    public func inspect(_ path: FilePath, form declared: SourceImage.Form? = nil) async throws -> SourceImage {
+        let resolved: FilePath
+        do { resolved = try files.resolve(path) } catch FileError.missing { throw ExportError.sourceMissing(path) }
+        guard let status = try files.status(resolved), status.kind == .file || status.kind == .blockDevice else {
+            throw ExportError.sourceMissing(path)
+        }
+        let isDevice = status.kind == .blockDevice
+        var facts = try await SourceGuard.Facts.read(runner, files)
+        // The first bytes of a device belong to the guest, who could have written any header there.
+        let asked = isDevice ? .raw : declared
+        let text: String
+        do {
+            text = try await runner.run(ExportCommands.info(resolved, form: asked)).output
+        } catch let error as CommandError where SourceGuard.isLock(error.failure?.errors ?? "") {
+            facts.imageError = error.failure?.errors
+            try SourceGuard.check(resolved, isDevice: isDevice, facts)
+            throw error
+        }
+        try SourceGuard.check(resolved, isDevice: isDevice, facts)
+        let info = try QemuImageInfo.parse(text)
+        let form = try info.form(of: resolved)
+        let measure = try QemuImageMeasure.parse(try await runner.run(ExportCommands.measure(resolved, form: form)).output)
+        return SourceImage(path: resolved, form: form, virtualSize: info.virtualSize, dataSize: measure.required)
+    }
+}

@@ -1,0 +1,94 @@
+import FoundationEssentials
+public import KldAnswers
+public import KldCore
+public import KldExec
+public import KldFiles
+public import KldPlan
+package import KldVirt
+public import SystemPackage
+
+/// Installs onto disk images inside a guest that runs the live environment: no root, no KVM and no ZFS on the host.
+public struct Factory: Sendable {
+    public struct Disk: Sendable, Hashable {
+        public var file: FilePath
+        /// `disk0`: the guest knows it as `/dev/disk/by-id/virtio-disk0`.
+        public var serial: String
+        public init(file: FilePath, serial: String) {
+            self.file = file
+            self.serial = serial
+        }
+    }
+
+    private let host: FactoryHost
+    private let live: LiveImage
+    private let files = LocalFiles()
+
+    public init(host: FactoryHost, live: LiveImage) {
+        self.host = host
+        self.live = live
+    }
+
+    /// Installs, and returns when the guest has powered off with everything exported.
+    ///
+    /// - Parameters:
+    ///   - folder: for this run's sockets, console log and firmware files; secrets in it are removed before this returns.
+    ///   - limit: power-on to power-off.
+    /// - Throws: the guest's own ``Diagnosis``; `factory.died` when it ended without one.
+    public func install(
+        _ answers: Answers, payload: PayloadBuilder.Payload, onto disks: [Disk], sealed: Bool, version: String, folder: FilePath,
+        limit: Duration, report: @escaping @Sendable (PlanEvent) -> Void
+    ) async throws {
+        try files.makeDirectory(folder, mode: 0o700)
+        let job = FactoryJob(sealed: sealed, kernel: payload.info.kernel, openZFS: payload.info.openZFS, version: version)
+        let jobFile = folder.appending("job.json")
+        let answersFile = folder.appending("answers.env")
+        try files.write(Array(JSONEncoder().encode(job)), to: jobFile, mode: .secret)
+        try files.write(Array(answers.environmentText.utf8), to: answersFile, mode: .secret)
+        defer { try? files.remove(answersFile) }
+
+        let spec = MachineSpec(
+            name: "factory", accelerator: host.accelerator, memory: .gibibytes(2), processors: 2,
+            boot: .direct(
+                kernel: live.kernel, initrd: live.initrd,
+                commandLine: "root=live:/dev/disk/by-id/virtio-\(FactoryJob.liveSerial) rd.live.image rd.live.overlay.overlayfs=1 "
+                    + "rd.systemd.show_status=0 systemd.unit=kldload-factory.target console=ttyS0 panic=-1 quiet loglevel=4"),
+            disks: [
+                MachineDisk(live.squashfs, serial: FactoryJob.liveSerial, readOnly: true),
+                MachineDisk(payload.archive, serial: FactoryJob.payloadSerial, readOnly: true),
+            ] + disks.map { MachineDisk($0.file, serial: $0.serial, cache: .unsafe, discard: true, detectZeroes: true) },
+            channels: [FactoryJob.channel], endsOnReboot: true,
+            firmwareFiles: [FactoryJob.jobFile: jobFile, FactoryJob.answersFile: answersFile])
+        try await VirtualMachine.with(spec, qemu: host.qemu, folder: folder) { machine in
+            let channel = try machine.channel(FactoryJob.channel)
+            var last: PlanEvent?
+            let deadline = ContinuousClock.now + limit
+            while let line = try await channel.nextLine(within: ContinuousClock.now.duration(to: deadline)) {
+                guard let event = try? JSONDecoder().decode(PlanEvent.self, from: Data(line.utf8)) else { continue }
+                report(event)
+                last = event
+                if event.kind == .planDone || event.kind == .planFailed { break }
+            }
+            guard let last, last.kind == .planDone else {
+                throw last?.diagnosis
+                    ?? Diagnosis(
+                        "factory.died", "the factory's guest ended before it was done",
+                        remedies: ["read its console: \(folder.appending("console.log"))"], causes: machine.console.tail())
+            }
+            try await machine.waitForPowerOff(within: .seconds(120))
+        }
+    }
+}
+
+/// What the host offers to guests: found once, used by every run.
+public struct FactoryHost: Sendable {
+    package var qemu: QEMU
+    package var accelerator: Accelerator
+    /// How much slower than a processor of its own the guest is; deadlines are multiplied by it.
+    public var slowness: Double
+
+    package init(qemu: QEMU, accelerator: Accelerator, slowness: Double) {
+        self.qemu = qemu
+        self.accelerator = accelerator
+        self.slowness = slowness
+    }
+}

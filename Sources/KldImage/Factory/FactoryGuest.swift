@@ -1,0 +1,81 @@
+import FoundationEssentials
+import KldAnswers
+public import KldCore
+import KldDistro
+public import KldExec
+public import KldFiles
+import KldInstall
+import KldPlan
+import SystemPackage
+
+/// The guest's side of the factory: reads the job, installs, reports, and lets systemd power off.
+public struct FactoryGuest: Sendable {
+    private let runner: any CommandRunner
+    private let files: any FileSystem
+    private static let configuration: FilePath = "/sys/firmware/qemu_fw_cfg/by_name"
+
+    public init(runner: any CommandRunner, files: any FileSystem) {
+        self.runner = runner
+        self.files = files
+    }
+
+    public func run() async throws {
+        let channel = FilePath("/dev/virtio-ports/\(FactoryJob.channel)")
+        try await runner.run(Command(Tool("modprobe", package: "kmod"), ["--all", "qemu_fw_cfg", "virtio_console"], effect: .changes))
+        try await wait(for: channel)
+        let port = try FileDescriptor.open(channel, .writeOnly, options: [.closeOnExec])
+        defer { try? port.close() }
+        let report: @Sendable (PlanEvent) -> Void = { event in
+            if var line = try? JSONEncoder().encode(event) {
+                line.append(UInt8(ascii: "\n"))
+                _ = try? port.writeAll(line)
+            }
+        }
+        do {
+            report(PlanEvent(.line, message: "live environment is up"))
+            try await install(report)
+        } catch {
+            // A failed plan has said so itself; anything before it has not.
+            report(PlanEvent(.planFailed, message: Diagnosis(of: error).message, diagnosis: Diagnosis(of: error)))
+            throw error
+        }
+    }
+
+    private func install(_ report: @escaping @Sendable (PlanEvent) -> Void) async throws {
+        func raw(_ name: String) throws -> [UInt8] { try files.read(Self.configuration.appending(name).appending("raw")) }
+        let job = try JSONDecoder().decode(FactoryJob.self, from: Data(raw(FactoryJob.jobFile)))
+        let answers = try Answers(bytes: raw(FactoryJob.answersFile), source: "the factory's answers")
+        try await runner.run(Command(Tool("modprobe", package: "kmod"), ["zfs"], effect: .changes))
+        try await runner.run(Command(Tool("udevadm", package: "udev"), ["settle", "--timeout=60"], effect: .reads))
+        let facts = try await MachineFacts.gather(runner: runner, files: files)
+        let request = InstallRequest(
+            answers: answers, facts: facts,
+            spec: try DistroSpec.find(distro: answers.distro.rawValue, suite: answers.release, backports: answers.backports),
+            profile: ProfileSpec.all.first { $0.id == answers.profile.rawValue } ?? .core,
+            payload: InstallRequest.Payload(
+                archive: FilePath("/dev/disk/by-id/virtio-\(FactoryJob.payloadSerial)"), kernel: job.kernel, openZFS: job.openZFS),
+            identity: .random(), sealed: job.sealed, version: job.version, executable: "/usr/lib/kldload/kldload")
+        let planner = try InstallPlanner(request)
+        let performers = Performers.table(logs: []) { parameters, _, files in
+            guard let root = parameters["root"] else { return }
+            let options = SealOptions(
+                keepUser: answers.sshKeys.user.isEmpty ? nil : parameters["user"], keepAuthorizedKeys: answers.sshKeys.user.map(\.line))
+            let sealed = try Sealer(root: FilePath(root), files: files, options: options).seal()
+            let left = sealed.classes.flatMap { entry in entry.left.map { "\(entry.title): \($0)" } }
+            guard left.isEmpty else {
+                throw Diagnosis(
+                    "seal.incomplete", "not everything could be sealed", remedies: ["report this as a defect of kldload"], causes: left)
+            }
+        }
+        let runner = PlanRunner(runner: runner, files: files, performers: performers, report: report)
+        try await runner.apply(try planner.plan, approvals: planner.approvals)
+    }
+
+    private func wait(for path: FilePath) async throws {
+        for _ in 0..<600 {
+            if try files.exists(path) { return }
+            try await Task.sleep(for: .milliseconds(100))
+        }
+        throw Diagnosis("factory.no-channel", "\(path) did not appear", exit: .unavailable)
+    }
+}

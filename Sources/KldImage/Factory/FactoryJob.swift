@@ -1,0 +1,20 @@
+import FoundationEssentials
+public import KldCore
+
+/// What the host asks of the live environment in a factory guest. It travels in QEMU's firmware configuration, never on a command line.
+struct FactoryJob: Sendable, Hashable, Codable {
+    static let schema = "factory-job/1"
+    /// Names below `/sys/firmware/qemu_fw_cfg/by_name/`.
+    static let jobFile = "opt/com.kldload/job"
+    static let answersFile = "opt/com.kldload/answers"
+    /// The virtio-serial port on which the guest writes one ``KldPlan/PlanEvent`` a line.
+    static let channel = "com.kldload.events"
+    static let payloadSerial = "kldload-payload"
+    static let liveSerial = "kldload-live"
+
+    var schema = FactoryJob.schema
+    var sealed: Bool
+    var kernel: String
+    var openZFS: String
+    var version: String
+}

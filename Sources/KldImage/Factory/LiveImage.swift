@@ -1,0 +1,49 @@
+public import KldCore
+public import KldExec
+public import KldFiles
+public import SystemPackage
+
+/// The bootable live environment: what the factory starts, and what the ISO carries.
+public struct LiveImage: Sendable, Hashable {
+    public var kernel: FilePath
+    public var initrd: FilePath
+    public var squashfs: FilePath
+    public var info: PayloadInfo
+
+    /// Puts the tool into the live payload and makes a squashfs of it; kept by content like everything else.
+    ///
+    /// Runs: `tar --create … | mksquashfs - FILE -tar -ignore-zeros`: two archives, one after the other, become one tree.
+    public static func make(
+        from payload: PayloadBuilder.Payload, executable: FilePath, cache: ArtifactCache, runner: any CommandRunner
+    ) async throws -> LiveImage {
+        guard let kernel = payload.kernel, let initrd = payload.initrd else {
+            throw Diagnosis("live.no-kernel", "the live payload has no kernel", exit: .bug)
+        }
+        let digest = try await runner.run(Command(Tool("sha256sum", package: "coreutils"), [executable.string], effect: .reads)).output
+            .prefix(64)
+        let folder = try await cache.artifact("live-image", inputs: "live-image/1\n\(payload.digest)\n\(digest)\n") { partial in
+            let tool = partial.appending("tool.tar")
+            try await runner.run(
+                Command(
+                    "tar",
+                    [
+                        "--create", "--file", tool.string, "--owner=root:0", "--group=root:0", "--mode=0755",
+                        "--mtime=@\(PayloadBuilder.defaultEpoch)", "--dereference", "--absolute-names",
+                        "--transform=s,^\(executable.string)$,usr/lib/kldload/kldload,", executable.string,
+                    ], effect: .changes))
+            try await runner.run(pipeline: [
+                Command(Tool("cat", package: "coreutils"), [payload.archive.string, tool.string], effect: .reads),
+                Command(
+                    Tool("mksquashfs", package: "squashfs-tools"),
+                    [
+                        "-", partial.appending("live.squashfs").string, "-tar", "-ignore-zeros", "-noappend", "-quiet", "-no-progress",
+                        "-comp", "zstd", "-Xcompression-level", "3", "-b", "256K", "-all-time", "\(PayloadBuilder.defaultEpoch)",
+                        "-mkfs-time",
+                        "\(PayloadBuilder.defaultEpoch)",
+                    ], effect: .changes),
+            ])
+            try LocalFiles().remove(tool)
+        }
+        return LiveImage(kernel: kernel, initrd: initrd, squashfs: folder.appending("live.squashfs"), info: payload.info)
+    }
+}

@@ -1,0 +1,81 @@
+import FoundationEssentials
+public import KldCore
+public import KldExec
+public import KldFiles
+public import SystemPackage
+
+/// Built things by what went into them: `<root>/<kind>/<key>/…`, each whole or absent, safe for two builders at once.
+public struct ArtifactCache: Sendable {
+    public let root: FilePath
+    private let runner: any CommandRunner
+    private let files: any FileSystem
+    /// Told once when another builder makes the same thing.
+    private let waiting: @Sendable (String) -> Void
+
+    public init(
+        root: FilePath, runner: any CommandRunner, files: any FileSystem = LocalFiles(),
+        waiting: @escaping @Sendable (String) -> Void = { _ in }
+    ) {
+        self.root = root
+        self.runner = runner
+        self.files = files
+        self.waiting = waiting
+    }
+
+    /// `$XDG_CACHE_HOME/kldload`, else `~/.cache/kldload`.
+    public static func defaultRoot(environment: [String: String]) -> FilePath {
+        if let base = environment["XDG_CACHE_HOME"], base.hasPrefix("/") { return FilePath(base).appending("kldload") }
+        return FilePath(environment["HOME"] ?? "/root").appending(".cache/kldload")
+    }
+
+    /// Sixteen hexadecimal digits of the inputs' SHA-256.
+    public func key(_ inputs: String) async throws -> String {
+        let output = try await runner.run(Command(Tool("sha256sum", package: "coreutils"), [], effect: .reads, input: .text(inputs)))
+        return String(output.output.prefix(16))
+    }
+
+    /// The folder of an artefact; made by `build` when it is not there, or not what was written.
+    ///
+    /// - Parameter inputs: everything that goes in, as text. It is kept beside the result as `inputs`.
+    /// - Throws: whatever `build` throws; then nothing is left.
+    public func artifact(_ kind: String, inputs: String, build: (FilePath) async throws -> Void) async throws -> FilePath {
+        let key = try await key(inputs)
+        let folder = root.appending(kind).appending(key)
+        if try await isWhole(folder) { return folder }
+        let lock = try FileLock(root.appending("locks/\(kind)-\(key)")) { waiting("\(kind) \(key)") }
+        defer { withExtendedLifetime(lock) {} }
+        if try await isWhole(folder) { return folder }
+        try files.remove(folder)
+        let partial = root.appending(kind).appending(".\(key).partial")
+        try files.remove(partial)
+        try files.makeDirectory(partial, mode: .directory)
+        do {
+            try await build(partial)
+            try files.write(inputs, to: partial.appending("inputs"))
+            let names = try files.list(partial)
+            let sums = try await runner.run(
+                Command(Tool("sha256sum", package: "coreutils"), ["--"] + names, effect: .reads, workingDirectory: partial))
+            try files.write(sums.output, to: partial.appending("SHA256SUMS"))
+            try files.rename(partial, to: folder)
+        } catch {
+            try? files.remove(partial)
+            throw error
+        }
+        return folder
+    }
+
+    /// Every file is there with the size and content that was written.
+    private func isWhole(_ folder: FilePath) async throws -> Bool {
+        guard try files.exists(folder.appending("SHA256SUMS")) else { return false }
+        let check = try await runner.run(
+            Command(
+                Tool("sha256sum", package: "coreutils"), ["--check", "--status", "--strict", "SHA256SUMS"], effect: .reads,
+                accepting: [0, 1], workingDirectory: folder))
+        return check.status == 0
+    }
+
+    /// The digest of one file of an artefact, from its `SHA256SUMS`.
+    public func digest(of name: String, in folder: FilePath) throws -> String? {
+        try files.readText(folder.appending("SHA256SUMS")).lines.first { $0.hasSuffix("  \(name)") }.map { String($0.prefix(64)) }
+    }
+}

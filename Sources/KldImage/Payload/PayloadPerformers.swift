@@ -1,0 +1,176 @@
+import FoundationEssentials
+import KldCore
+import KldExec
+import KldFiles
+public import KldPlan
+import SystemPackage
+
+extension PayloadRecipe {
+    /// The recipe's parts that read the tree before they write.
+    public static func performers(_ payload: PayloadSpec) -> [String: KldPlan.Performer] {
+        [
+            Performer.sshKeyExchange: { parameters, runner, files in
+                let offered = try await runner.run(Command(Tool("ssh", package: "openssh-client"), ["-Q", "kex"], effect: .reads)).output
+                    .lines
+                guard let path = parameters["path"] else { return }
+                if let text = sshKeyExchange(offered: offered) { try files.write(text, to: FilePath(path)) }
+            },
+            Performer.holds: { parameters, runner, files in
+                let installed = try await runner.run(
+                    Command(Tool("dpkg-query", package: "dpkg"), ["-W", "-f", "${Package} ${db:Status-Abbrev}\\n"], effect: .reads)
+                ).output.lines.filter { $0.contains(" ii") }.map { $0.words[0] }
+                let held = packages(installed, matching: (parameters["patterns"] ?? "").words)
+                guard !held.isEmpty else { throw Diagnosis("payload.holds", "none of the packages to hold is installed", exit: .bug) }
+                try await runner.run(Command(Tool("apt-mark", package: "apt"), ["hold"] + held, effect: .changes))
+            },
+            Performer.info: { _, runner, files in try await describe(payload, runner, files) },
+            Performer.purge: { _, _, files in for path in try expand(purged, files) { try files.remove(path) } },
+        ]
+    }
+
+    /// Post-quantum key exchanges first, and only those that this OpenSSH offers: sshd refuses to start over an unknown name.
+    ///
+    /// One line of `ssh -Q kex`, OpenSSH 10.0: `mlkem768x25519-sha256`. - Returns: `nil` when it offers none.
+    static func sshKeyExchange(offered: [String]) -> String? {
+        let wanted = ["mlkem768x25519-sha256", "sntrup761x25519-sha512", "sntrup761x25519-sha512@openssh.com"].filter(offered.contains)
+        guard !wanted.isEmpty else { return nil }
+        let classic = [
+            "curve25519-sha256", "curve25519-sha256@libssh.org", "ecdh-sha2-nistp256", "ecdh-sha2-nistp384", "ecdh-sha2-nistp521",
+        ]
+        .filter(offered.contains)
+        return
+            "# Written by kldload from what this OpenSSH offers (ssh -Q kex).\nKexAlgorithms \((wanted + classic).joined(separator: ","))\n"
+    }
+
+    /// Names matching patterns that are equal or end in `*`, sorted.
+    static func packages(_ names: [String], matching patterns: [String]) -> [String] {
+        names.filter { name in
+            patterns.contains { $0.hasSuffix("*") ? name.hasPrefix($0.dropLast()) : name == $0 }
+        }.sorted()
+    }
+
+    /// A kernel that could boot, and what is there for it.
+    struct Kernel: Sendable, Hashable {
+        var release: String
+        var image: Bool
+        var openZFS: Bool
+        var initramfs: Bool
+    }
+
+    /// The highest kernel that has image, OpenZFS module and initramfs. A higher one that lacks any of them is passed over.
+    static func choose(_ kernels: [Kernel]) -> String? {
+        kernels.filter { $0.image && $0.openZFS && $0.initramfs }.map(\.release).max { versionOrder($0, $1) }
+    }
+
+    /// Compares runs of digits as numbers and everything else as text: `6.12.9` < `6.12.117+deb13`.
+    static func versionOrder(_ a: String, _ b: String) -> Bool {
+        func parts(_ text: String) -> [(Int, String)] {
+            var result: [(Int, String)] = []
+            for character in text {
+                if let digit = character.wholeNumberValue {
+                    if let last = result.last, last.1.isEmpty {
+                        result[result.count - 1].0 = last.0 * 10 + digit
+                    } else {
+                        result.append((digit, ""))
+                    }
+                } else {
+                    result.append((-1, String(character)))
+                }
+            }
+            return result
+        }
+        let (x, y) = (parts(a), parts(b))
+        for (one, other) in zip(x, y) where one != other { return one.0 != other.0 ? one.0 < other.0 : one.1 < other.1 }
+        return x.count < y.count
+    }
+
+    private static func describe(_ payload: PayloadSpec, _ runner: any CommandRunner, _ files: any FileSystem) async throws {
+        var kernels: [Kernel] = []
+        for release in try files.list("/usr/lib/modules") {
+            let modules = FilePath("/usr/lib/modules/\(release)/updates/dkms")
+            let found = (try? files.list(modules)) ?? []
+            var initramfs = false
+            let initrd = FilePath("/boot/initrd.img-\(release)")
+            if payload.kind == .live {
+                initramfs = true
+            } else if let status = try files.status(initrd), status.size > .mebibytes(8) {
+                let listing = try await runner.run(
+                    Command(Tool("lsinitramfs", package: "initramfs-tools-core"), [initrd.string], effect: .reads))
+                let names = listing.output.lines
+                initramfs = names.contains { $0.contains("/zfs.ko") } && names.contains { $0.hasSuffix("sbin/zpool") }
+            }
+            kernels.append(
+                Kernel(
+                    release: release, image: try files.exists(FilePath("/boot/vmlinuz-\(release)")),
+                    openZFS: found.contains { $0.hasPrefix("zfs.ko") } && found.contains { $0.hasPrefix("spl.ko") }, initramfs: initramfs))
+        }
+        guard let kernel = choose(kernels) else {
+            throw Diagnosis(
+                "payload.no-kernel", "no kernel has image, OpenZFS module and an initramfs that holds it",
+                remedies: ["look at the build's log: the module may not build for this kernel"],
+                causes: kernels.map { "\($0.release): image \($0.image), OpenZFS \($0.openZFS), initramfs \($0.initramfs)" })
+        }
+        if payload.kind == .live {
+            try await runner.run(Command(Tool("depmod", package: "kmod"), [kernel], effect: .changes))
+            // Without the modules of other storage stacks: a live system must not assemble anything it was not asked to.
+            try await runner.run(
+                Command(
+                    Tool("dracut"),
+                    [
+                        "--force", "--no-hostonly", "--no-hostonly-cmdline", "--add", "dmsquash-live livenet", "--omit",
+                        "systemd-cryptsetup crypt lvm mdraid dmraid btrfs nfs multipath iscsi zfs", "--kver", kernel,
+                        "/boot/initrd.img-\(kernel)",
+                    ], effect: .changes))
+        }
+        let version = try await runner.run(
+            Command(Tool("modinfo", package: "kmod"), ["-k", kernel, "-F", "version", "zfs"], effect: .reads)
+        ).output.trimmed
+        let packages = try await runner.run(
+            Command(
+                Tool("dpkg-query", package: "dpkg"),
+                [
+                    "-W", "-f",
+                    "${binary:Package}\\t${Version}\\t${Architecture}\\t${source:Package}\\t${source:Version}\\t${Maintainer}\\n",
+                ],
+                effect: .reads)
+        ).output
+        try files.write(packages, to: "/usr/lib/kldload/packages.tsv")
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+        let info = PayloadInfo(spec: payload, kernel: kernel, openZFS: version, packageCount: packages.lines.count)
+        try files.write(Array(encoder.encode(info)), to: FilePath(PayloadInfo.path), mode: .file)
+    }
+
+    /// What a build leaves behind that must not be on two machines, or differs between two builds. A `*` stands for one name.
+    private static let purged = [
+        "/etc/hostid", "/etc/zfs/zpool.cache", "/etc/machine-id", "/var/lib/dbus/machine-id", "/etc/ssh/ssh_host_*",
+        "/var/lib/dkms/mok.key",
+        "/var/lib/dkms/mok.pub", "/var/lib/dkms/mok.der", "/var/lib/systemd/random-seed", "/var/lib/systemd/catalog/database",
+        "/etc/hostname", "/var/lib/apt/lists/*", "/var/cache/apt/*", "/var/cache/debconf/*-old", "/var/cache/ldconfig/*",
+        "/var/cache/man/*",
+        "/var/log/*.log", "/var/log/apt", "/var/log/journal/*", "/var/lib/dpkg/*-old", "/etc/passwd-", "/etc/group-", "/etc/shadow-",
+        "/etc/gshadow-", "/etc/subuid-", "/etc/subgid-", "/etc/.pwd.lock", "/tmp/*", "/var/tmp/*", "/root/.bash_history",
+        "/etc/resolv.conf.*",
+        "/var/lib/dkms/zfs/*/*/*/log", "/var/lib/cloud/*", "/usr/share/doc/*/changelog*",
+    ]
+
+    static func expand(_ patterns: [String], _ files: any FileSystem) throws -> [FilePath] {
+        try patterns.flatMap { pattern -> [FilePath] in
+            var found: [FilePath] = ["/"]
+            for part in pattern.split(separator: "/") {
+                guard part.contains("*") else {
+                    found = try found.map { $0.appending(String(part)) }.filter { try files.exists($0) }
+                    continue
+                }
+                let pieces = part.split(separator: "*", maxSplits: 1, omittingEmptySubsequences: false)
+                found = try found.flatMap { folder -> [FilePath] in
+                    guard try files.status(folder)?.kind == .directory else { return [] }
+                    return try files.list(folder)
+                        .filter { $0.count >= pieces[0].count + pieces[1].count && $0.hasPrefix(pieces[0]) && $0.hasSuffix(pieces[1]) }
+                        .map { folder.appending($0) }
+                }
+            }
+            return found
+        }
+    }
+}

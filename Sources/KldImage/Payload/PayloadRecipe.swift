@@ -1,0 +1,167 @@
+public import KldCore
+public import KldDistro
+import KldExec
+import KldFiles
+public import KldPlan
+import KldPackages
+public import SystemPackage
+
+/// What is done inside a new tree, after the packages, natively and once, so that an installation need not.
+///
+/// Everything here is the same for all machines made from the payload. Runs inside the tree: paths are the tree's own.
+public enum PayloadRecipe {
+    /// Parts of the recipe that need to read the tree are performed under these names.
+    public enum Performer {
+        public static let sshKeyExchange = "payload.ssh-kex"
+        public static let holds = "payload.holds"
+        public static let info = "payload.info"
+        public static let purge = "payload.purge"
+    }
+
+    public static func plan(_ payload: PayloadSpec) throws -> Plan {
+        let spec = try payload.spec
+        switch payload.kind {
+        case .target:
+            let profile = ProfileSpec.all.first { $0.id == payload.profile } ?? .core
+            return Plan(
+                "configure \(spec.title), profile \(payload.profile)",
+                [
+                    Phase("packages", "Package management", packages(payload, spec)),
+                    Phase("system", "System settings", system(payload, spec, profile)),
+                    Phase("boot", "Initramfs", boot(spec)),
+                    Phase("clean", "Remove what must not be shared", clean()),
+                ])
+        case .live:
+            return Plan(
+                "configure the live environment",
+                [
+                    Phase("system", "System settings", live()),
+                    Phase("boot", "Initramfs", liveBoot()),
+                    Phase("clean", "Remove what must not be shared", clean()),
+                ])
+        }
+    }
+
+    private static func command(_ tool: Tool, _ words: [String]) -> Action { .run(Command(tool, words, effect: .changes)) }
+
+    private static func enable(_ units: [String]) -> Action { command("systemctl", ["enable"] + units) }
+
+    private static func packages(_ payload: PayloadSpec, _ spec: DistroSpec) -> [Step] {
+        let sources = spec.sources(mirror: payload.installedMirror).map(\.stanza).joined(separator: "\n")
+        return [
+            Step(
+                "payload.apt", "Signed package sources of the installed system",
+                [
+                    .remove("/etc/apt/sources.list"), .remove("/etc/apt/sources.list.d/0000sources.list"),
+                    .write("/etc/apt/sources.list.d/kldload.sources", content: .text(sources)),
+                ]),
+            Step(
+                "payload.holds", "Hold kernel, OpenZFS and boot loader",
+                [.perform(Performer.holds, ["patterns": spec.heldPackages.joined(separator: " ")], effect: .changes)]),
+        ]
+    }
+
+    private static func system(_ payload: PayloadSpec, _ spec: DistroSpec, _ profile: ProfileSpec) -> [Step] {
+        var steps = [
+            Step(
+                "payload.locale", "Locale \(payload.locale)",
+                [
+                    .write("/etc/locale.gen", content: .text("\(payload.locale) \(charset(payload.locale))\n")),
+                    command(Tool("locale-gen", package: "locales"), []),
+                    .write("/etc/default/locale", content: .text("LANG=\(payload.locale)\n")),
+                ]),
+            Step(
+                "payload.ssh", "SSH server policy",
+                [
+                    .write("/etc/ssh/sshd_config.d/10-kldload.conf", content: .text(SystemFiles.sshPolicy)),
+                    .perform(Performer.sshKeyExchange, ["path": "/etc/ssh/sshd_config.d/90-kldload-pq.conf"], effect: .changes),
+                ]),
+            Step(
+                "payload.network", "Network by systemd-networkd, which cloud-init can drive too",
+                [
+                    .write("/etc/systemd/network/99-kldload-dhcp.network", content: .text(SystemFiles.dhcpNetwork)),
+                    .write("/etc/cloud/cloud.cfg.d/90-kldload.cfg", content: .text(SystemFiles.cloudInit)),
+                    .symlink("/etc/resolv.conf", to: "../run/systemd/resolve/stub-resolv.conf"),
+                ]),
+            Step(
+                "payload.journal", "Persistent journal",
+                [.write("/etc/systemd/journald.conf.d/kldload.conf", content: .text(SystemFiles.journald))]),
+            Step(
+                "payload.zfs", "OpenZFS module settings",
+                [
+                    .write("/etc/modules-load.d/kldload-zfs.conf", content: .text("zfs\n")),
+                    .makeDirectory("/etc/zfs/zfs-list.cache"),
+                ]),
+            Step(
+                "payload.units", "kldload's own services",
+                (SystemFiles.units + SystemFiles.dormantUnits).map {
+                    .write(FilePath("/usr/lib/systemd/system/\($0.name)"), content: .text($0.text))
+                } + [
+                    enable(
+                        SystemFiles.units.map(\.name)
+                            + [spec.units[.network], spec.units[.resolver], spec.units[.timeSync], spec.units[.ssh]].compactMap { $0 }
+                            + ["zfs-import-cache.service", "zfs-mount.service", "zfs.target", spec.units[.zed] ?? "zfs-zed.service"]),
+                    // The initramfs imports the root pool. Pools made here are in the cache file; a scan would import foreign ones too.
+                    command("systemctl", ["disable", "zfs-import-scan.service"]),
+                    // It is never satisfied when no cable is plugged in.
+                    command("systemctl", ["disable", "systemd-networkd-wait-online.service"]),
+                ]),
+        ]
+        if !profile.sysctl.isEmpty {
+            let text = profile.sysctl.map { "\($0.name) = \($0.value)\n" }.joined()
+            steps.append(Step("payload.sysctl", "Kernel parameters", [.write("/etc/sysctl.d/99-kldload.conf", content: .text(text))]))
+        }
+        return steps
+    }
+
+    private static func charset(_ locale: String) -> String {
+        locale.split(separator: ".").dropFirst().first.map { $0.split(separator: "@")[0] }.map(String.init) ?? "ISO-8859-1"
+    }
+
+    private static func boot(_ spec: DistroSpec) -> [Step] {
+        [
+            Step(
+                "payload.initramfs", "A portable initramfs with OpenZFS and no host id",
+                [
+                    // OpenZFS' packages make a host id at random; every machine gets its own when it is installed.
+                    .remove("/etc/hostid"), .remove("/etc/zfs/zpool.cache"),
+                    command(Tool("update-initramfs", package: "initramfs-tools"), ["-u", "-k", "all"]),
+                ], weight: 10),
+            Step("payload.info", "Choose the kernel and describe the payload", [.perform(Performer.info, [:], effect: .changes)]),
+        ]
+    }
+
+    private static func live() -> [Step] {
+        [
+            Step(
+                "payload.units", "The installer's services",
+                SystemFiles.liveUnits.map { .write(FilePath("/usr/lib/systemd/system/\($0.name)"), content: .text($0.text)) } + [
+                    .symlink("/etc/resolv.conf", to: "../run/systemd/resolve/stub-resolv.conf"),
+                    // A pool of the machine is imported on request, never by itself.
+                    command(
+                        "systemctl",
+                        ["mask", "zfs-import-cache.service", "zfs-import-scan.service", "zfs-mount.service", "zfs-share.service"]),
+                    .write("/etc/hostname", content: .text("kldload\n")),
+                ])
+        ]
+    }
+
+    private static func liveBoot() -> [Step] {
+        [
+            Step(
+                "payload.initramfs", "An initramfs that finds and mounts the live image",
+                [
+                    .remove("/etc/hostid"),
+                    .perform(Performer.info, [:], effect: .changes),
+                ], weight: 10)
+        ]
+    }
+
+    private static func clean() -> [Step] {
+        [
+            Step(
+                "payload.clean", "Identities, caches and logs",
+                [.perform(Performer.purge, [:], effect: .changes), .write("/etc/machine-id", content: .text(""), mode: 0o444)])
+        ]
+    }
+}

@@ -1,0 +1,162 @@
+/// Texts of files that are the same on every machine.
+enum SystemFiles {
+    /// sshd_config(5), OpenSSH 9.2 to 10. The admin's password is accepted only once it is no longer the default one:
+    /// the drop-in that the installer adds for that case refuses it by name.
+    static let sshPolicy = """
+        # Written by kldload. Drop-ins read before this one win.
+        PermitRootLogin prohibit-password
+        PasswordAuthentication yes
+        KbdInteractiveAuthentication no
+        PermitEmptyPasswords no
+        X11Forwarding no
+
+        """
+
+    /// systemd.network(5), systemd 252. Any other file for the interface, cloud-init's too, sorts before this one.
+    static let dhcpNetwork = """
+        [Match]
+        Type=ether
+        Kind=!*
+
+        [Network]
+        DHCP=yes
+        IPv6AcceptRA=yes
+
+        [DHCPv4]
+        ClientIdentifier=mac
+        UseDomains=yes
+
+        """
+
+    /// cloud-init 22.4 to 25.1. ZFS grows by the first-boot service; cloud-init does not know a ZFS root's partition.
+    static let cloudInit = """
+        # Written by kldload.
+        system_info:
+          network:
+            renderers: ['networkd']
+        growpart:
+          mode: 'off'
+        resize_rootfs: false
+        manage_etc_hosts: localhost
+
+        """
+
+    /// journald.conf(5), systemd 252.
+    static let journald = """
+        [Journal]
+        Storage=persistent
+        SystemMaxUse=512M
+
+        """
+
+    static let units: [(name: String, text: String)] = [
+        (
+            "kldload-firstboot.service",
+            """
+            [Unit]
+            Description=kldload first boot: identities, keys, growth
+            Documentation=man:kldload-firstboot(8)
+            ConditionPathExists=!/var/lib/kldload/firstboot/done
+            DefaultDependencies=no
+            After=local-fs.target zfs-mount.service systemd-remount-fs.service
+            Before=ssh.service cloud-init-local.service network-pre.target shutdown.target
+            Wants=network-pre.target
+            Conflicts=shutdown.target
+            RequiresMountsFor=/var/lib/kldload /etc /boot
+
+            [Service]
+            Type=oneshot
+            RemainAfterExit=yes
+            ExecStart=/usr/lib/kldload/kldload firstboot
+            TimeoutStartSec=infinity
+            StandardOutput=journal+console
+
+            [Install]
+            WantedBy=multi-user.target ssh.service
+
+            """
+        ),
+        (
+            "kldload-verify.service",
+            """
+            [Unit]
+            Description=kldload verify: report to the hypervisor that asks for it
+            Documentation=man:kldload-verify(8)
+            ConditionPathExists=/dev/virtio-ports/com.kldload.verify
+            After=multi-user.target kldload-firstboot.service cloud-final.service
+
+            [Service]
+            Type=oneshot
+            ExecStart=/usr/lib/kldload/kldload verify --format json --settle 300 --output /dev/virtio-ports/com.kldload.verify
+
+            [Install]
+            WantedBy=multi-user.target
+
+            """
+        ),
+    ]
+
+    /// Present everywhere, enabled by the installer only where the known default password was set.
+    static let dormantUnits: [(name: String, text: String)] = [
+        (
+            "kldload-default-password.path",
+            """
+            [Unit]
+            Description=kldload: watch for the change of the default password
+
+            [Path]
+            PathChanged=/etc/shadow
+
+            [Install]
+            WantedBy=multi-user.target
+
+            """
+        ),
+        (
+            "kldload-default-password.service",
+            """
+            [Unit]
+            Description=kldload: accept passwords over SSH once the default one was changed
+
+            [Service]
+            Type=oneshot
+            ExecStart=/usr/lib/kldload/kldload default-password
+
+            """
+        ),
+    ]
+
+    static let liveUnits: [(name: String, text: String)] = [
+        (
+            "kldload-factory.target",
+            """
+            [Unit]
+            Description=kldload image factory
+            Requires=systemd-udevd.service kldload-factory.service
+            After=systemd-udevd.service
+            AllowIsolate=yes
+
+            """
+        ),
+        (
+            "kldload-factory.service",
+            """
+            [Unit]
+            Description=kldload image factory: install as the job says, then power off
+            DefaultDependencies=no
+            After=systemd-udev-trigger.service systemd-udevd.service systemd-tmpfiles-setup-dev.service
+            Wants=systemd-udev-trigger.service
+            FailureAction=poweroff-force
+            SuccessAction=poweroff-force
+
+            [Service]
+            Type=oneshot
+            ExecStart=/usr/lib/kldload/kldload factory-guest
+            StandardOutput=journal+console
+            StandardError=journal+console
+            TimeoutStartSec=infinity
+
+            """
+        ),
+    ]
+}

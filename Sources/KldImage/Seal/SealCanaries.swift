@@ -1,0 +1,160 @@
+import FoundationEssentials
+import KldCore
+package import KldFiles
+package import SystemPackage
+
+/// Unique marks in the place of secrets, so that a search can prove that sealing took them out.
+///
+/// A mark is 32 hexadecimal digits, the first bytes of at least 16 KiB of random bytes. Why so much: ZFS compresses each record and keeps
+/// the compressed form only if that saves an eighth. A small text would be stored compressed, or inside the block pointer itself
+/// (`embedded_data`), cut into pieces; then a search of the raw disk misses it and proves nothing. A record that is nearly all random
+/// does not get smaller, neither with lz4 nor with zstd, so it is stored as it is and the mark can be found.
+/// Source: zfsprops(7) `compression`, zpool-features(7) `embedded_data`, OpenZFS 2.4.
+package struct SealCanaries: Sendable, Hashable, Codable {
+    package struct Canary: Sendable, Hashable, Codable {
+        package var classID: String
+        /// Relative to the root.
+        package var path: String
+        package var marker: String
+    }
+
+    package static let fillerBytes = 16 << 10
+
+    package private(set) var canaries: [Canary]
+
+    /// Chooses a mark for every target that lies in files: several per class, one for each pattern.
+    ///
+    /// - Parameter seed: decides every mark. A different one for each image, or one image's marks are found in another.
+    package init(seed: UInt64, catalogue: [SealClass] = SealCatalogue.classes) {
+        var taken: Set<String> = []
+        canaries = catalogue.flatMap { sealClass in
+            sealClass.targets.flatMap { target in
+                target.patterns.compactMap { pattern in
+                    let path = Self.path(pattern, target.operation)
+                    // Lines of several classes share a file; a whole file is one class's.
+                    let key = target.operation.keepsOtherLines ? "\(path) \(target.operation)" : path
+                    guard taken.insert(key).inserted else { return nil }
+                    return Canary(classID: sealClass.id, path: path, marker: Self.marker(seed, sealClass.id, key))
+                }
+            }
+        }
+    }
+
+    package var markers: [ByteScanner.Pattern] {
+        canaries.map { ByteScanner.Pattern(name: "\($0.classID) \($0.path)", text: $0.marker) }
+    }
+
+    private static func path(_ pattern: PathPattern, _ operation: SealOperation) -> String {
+        switch operation {
+        case .clear, .clearFiles: pattern.sample + "/canary"
+        default: pattern.meansFolder ? pattern.sample + "/canary" : pattern.sample
+        }
+    }
+
+    private static func marker(_ seed: UInt64, _ words: String...) -> String {
+        var generator = SplitMix64(state: words.joined(separator: "\n").utf8.reduce(seed) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 })
+        return (0..<2).map { _ in
+            let digits = String(generator.next(), radix: 16)
+            return String(repeating: "0", count: 16 - digits.count) + digits
+        }.joined()
+    }
+
+    /// Puts every mark into a tree that is not sealed yet. Files that are there keep their content when the class edits lines, and are
+    /// replaced when it removes or empties the file.
+    package func plant(in root: FilePath, _ files: any FileSystem, catalogue: [SealClass] = SealCatalogue.classes) throws {
+        var operations: [String: SealOperation] = [:]
+        for sealClass in catalogue {
+            for target in sealClass.targets {
+                for pattern in target.patterns {
+                    let path = Self.path(pattern, target.operation)
+                    let key = "\(sealClass.id) \(path)"
+                    if operations[key] == nil { operations[key] = target.operation }
+                }
+            }
+        }
+        for canary in canaries {
+            let path = root.pushing(FilePath(canary.path))
+            let operation = operations["\(canary.classID) \(canary.path)"] ?? .remove
+            let old = try files.status(path)
+            let before = old?.kind == .file && operation.keepsOtherLines ? try files.read(path) : []
+            let content = operation.planted(canary.marker, before: before)
+            if let old, old.kind == .file {
+                try files.replace(path, with: content, mode: old.mode)
+            } else {
+                try files.write(content, to: path, mode: .secret)
+            }
+        }
+    }
+
+    /// The marks as JSON, to be kept outside the image for the search.
+    package func json() throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
+    }
+
+    package init(json text: String) throws { self = try JSONDecoder().decode(Self.self, from: Data(text.utf8)) }
+}
+
+extension SealOperation {
+    var keepsOtherLines: Bool { if case .edit = self { true } else { false } }
+
+    /// A file's content with the mark where this operation must find it.
+    func planted(_ marker: String, before: [UInt8]) -> [UInt8] {
+        // The mark must stay in a record that does not shrink, even beside a long text that does.
+        let count = max(SealCanaries.fillerBytes, 8 * before.count)
+        var generator = SplitMix64(state: marker.utf8.reduce(7) { $0 &* 31 &+ UInt64($1) })
+        guard case .edit(let edit) = self else {
+            return Array(marker.utf8) + (0..<count).map { _ in UInt8(truncatingIfNeeded: generator.next()) }
+        }
+        let gap: [UInt8] = before.isEmpty || before.last == UInt8(ascii: "\n") ? [] : [UInt8(ascii: "\n")]
+        return before + gap + edit.plantedLines(marker, count, &generator) + [UInt8(ascii: "\n")]
+    }
+}
+
+extension LineEdit {
+    /// Lines that this edit takes out or changes, beginning with the mark's own.
+    fileprivate func plantedLines(_ marker: String, _ count: Int, _ generator: inout SplitMix64) -> [UInt8] {
+        // Nearly eight bits in each byte, and none that separates lines, words, keys or fields.
+        func filler() -> [UInt8] {
+            var bytes: [UInt8] = []
+            bytes.reserveCapacity(count)
+            while bytes.count < count {
+                let byte = UInt8(truncatingIfNeeded: generator.next())
+                if byte > 0x20, byte != 0x7f, !":=#".utf8.contains(byte) { bytes.append(byte) }
+            }
+            return bytes
+        }
+        switch self {
+        case .dropPrefixes(let words): return Array("\(words.first ?? "")\(marker)".utf8) + filler()
+        case .dropFirstWords(let words): return Array("\(words.first ?? "") \(marker)".utf8) + filler()
+        case .dropKeys(let keys): return Array("\(keys.first ?? "")=\(marker)".utf8) + filler()
+        case .dropRecords(let word): return Array("\(word) /dev/md0\n  UUID=\(marker)".utf8) + filler()
+        case .replaceKey(let key, _): return Array("\(key)=\(marker)".utf8) + filler()
+        case .lockPasswords: return Array("canary:\(marker)".utf8) + filler() + Array(":0:0:99999:7:::".utf8)
+        case .shadowPasswords: return Array("canary:\(marker)".utf8) + filler() + Array(":65000:65000::/nonexistent:/usr/sbin/nologin".utf8)
+        case .dropMachineIDs:
+            // Only whole lines of 32 digits go, so the filler is such lines; hexadecimal digits shrink with zstd, not with lz4.
+            let lines = (0..<count / 33).map { _ in
+                let digits = String(generator.next(), radix: 16) + String(generator.next(), radix: 16)
+                return digits + String(repeating: "0", count: 32 - digits.count)
+            }
+            return Array(([marker] + lines).joined(separator: "\n").utf8)
+        }
+    }
+}
+
+/// Random enough not to be compressible, and the same for the same seed. Not for secrets.
+///
+/// Source: Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014.
+struct SplitMix64: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var value = state
+        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
+        return value ^ (value >> 31)
+    }
+}

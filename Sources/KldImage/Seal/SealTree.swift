@@ -1,0 +1,156 @@
+import KldCore
+package import KldFiles
+package import SystemPackage
+
+/// The files below one root, looked at without ever leaving it.
+///
+/// Every name on the way is looked at by itself, and a symbolic link on the way ends the way: a link in a sealed tree may point to a
+/// path of the machine that does the sealing (`/var/log -> /etc`). What a link hides is reported, so that a person decides.
+package struct SealTree: Sendable {
+    package struct Match: Sendable, Hashable {
+        package var path: FilePath
+        /// The names below the root.
+        package var names: [String]
+        package var status: FileStatus
+    }
+
+    /// A link that ended the way of a pattern.
+    package struct Blocked: Sendable, Hashable {
+        package var path: FilePath
+        package var target: String
+        /// Where it leads when the root is taken as `/`, as after chroot(2).
+        package var destination: FilePath
+    }
+
+    package struct Expansion: Sendable, Hashable {
+        package var matches: [Match] = []
+        package var blocked: [Blocked] = []
+        /// The real folders that were looked into.
+        package var visited: Set<FilePath> = []
+    }
+
+    /// Mounted from the running system, or made anew at every boot: never entered.
+    package static let neverEntered: Set<String> = ["proc", "sys", "dev", "run"]
+
+    package let root: FilePath
+    package let files: any FileSystem
+
+    package init(root: FilePath, files: any FileSystem) {
+        self.root = root
+        self.files = files
+    }
+
+    package func path(_ names: some Sequence<String>) -> FilePath { names.reduce(root) { $0.appending($1) } }
+
+    /// Every home, relative to the root: `root`, each folder of `home`, and the homes that passwd(5) names below `home`, `var`, `srv`, `opt`.
+    package func homes() throws -> [String] {
+        var homes = ["root"]
+        if try files.status(root.appending("home"))?.kind == .directory {
+            homes += try files.list(root.appending("home")).map { "home/\($0)" }
+        }
+        for home in try accounts().map(\.home) where !homes.contains(home) {
+            if ["home/", "var/", "srv/", "opt/"].contains(where: home.hasPrefix) { homes.append(home) }
+        }
+        return homes
+    }
+
+    /// The accounts of the root's own passwd(5), with homes relative to the root.
+    package func accounts() throws -> [(name: String, home: String)] {
+        let path = path(["etc", "passwd"])
+        guard try files.status(path)?.kind == .file else { return [] }
+        return String(decoding: try files.read(path), as: UTF8.self).lines.compactMap { line in
+            let fields = line.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+            guard fields.count == 7 else { return nil }
+            let home = fields[5].split(separator: "/")
+            return home.isEmpty || home.contains("..") ? nil : (fields[0], home.joined(separator: "/"))
+        }
+    }
+
+    package func expand(_ pattern: PathPattern, homes: [String]) throws -> Expansion {
+        var result = Expansion()
+        for pattern in pattern.isBelowHome ? homes.map(pattern.below) : [pattern] {
+            try walk([], pattern.components[...], into: &result)
+        }
+        return result
+    }
+
+    private func walk(_ names: [String], _ rest: ArraySlice<PathPattern.Component>, into result: inout Expansion) throws {
+        guard let component = rest.first, !isForbidden(names) else { return }
+        let here = path(names)
+        result.visited.insert(here)
+        switch component {
+        case .literal(let name): try step(names + [name], rest.dropFirst(), into: &result)
+        case .wildcard:
+            for name in try files.list(here) where component.matches(name) {
+                try step(names + [name], rest.dropFirst(), into: &result)
+            }
+        case .folders:
+            try walk(names, rest.dropFirst(), into: &result)
+            for name in try files.list(here) {
+                let below = names + [name]
+                if try files.status(path(below))?.kind == .directory { try walk(below, rest, into: &result) }
+            }
+        }
+    }
+
+    private func step(_ names: [String], _ rest: ArraySlice<PathPattern.Component>, into result: inout Expansion) throws {
+        let path = path(names)
+        guard !isForbidden(names), let status = try files.status(path) else { return }
+        if rest.isEmpty {
+            result.matches.append(Match(path: path, names: names, status: status))
+        } else if status.kind == .directory {
+            try walk(names, rest, into: &result)
+        } else if status.kind == .symlink {
+            let destination = try destinationNames(of: names)
+            // A link that hides nothing the pattern means is of no interest: each look behind one uses up part of the pattern.
+            var hidden = Expansion()
+            if try files.status(self.path(destination))?.kind == .directory { try walk(destination, rest, into: &hidden) }
+            if !hidden.matches.isEmpty || !hidden.blocked.isEmpty {
+                result.blocked.append(Blocked(path: path, target: try files.readLink(path), destination: self.path(destination)))
+            }
+        }
+    }
+
+    private func isForbidden(_ names: [String]) -> Bool { names.first.map(Self.neverEntered.contains) ?? false }
+
+    /// Every file below a folder, links included and not followed, folders left out.
+    package func filesBelow(_ names: [String]) throws -> [Match] {
+        var found: [Match] = []
+        guard !isForbidden(names) else { return found }
+        for name in try files.list(path(names)) {
+            let below = names + [name]
+            guard let status = try files.status(path(below)) else { continue }
+            if status.kind == .directory {
+                found += try filesBelow(below)
+            } else {
+                found.append(Match(path: path(below), names: below, status: status))
+            }
+        }
+        return found
+    }
+
+    /// Where a path leads with every link taken from the root, as after chroot(2). `..` never climbs out of the root.
+    package func destination(of names: [String]) throws -> FilePath { path(try destinationNames(of: names)) }
+
+    private func destinationNames(of names: [String]) throws -> [String] {
+        var rest = names[...]
+        var done: [String] = []
+        var links = 0
+        while let name = rest.popFirst() {
+            if name == "." { continue }
+            if name == ".." {
+                _ = done.popLast()
+                continue
+            }
+            done.append(name)
+            guard try files.status(path(done))?.kind == .symlink else { continue }
+            links += 1
+            // The kernel's own limit, path_resolution(7).
+            guard links <= 40 else { throw FileError.other(path(names), action: "resolve", reason: "too many links") }
+            let target = try files.readLink(path(done))
+            if target.hasPrefix("/") { done = [] } else { done.removeLast() }
+            rest = (target.split(separator: "/").map(String.init) + rest)[...]
+        }
+        return done
+    }
+}

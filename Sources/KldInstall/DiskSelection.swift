@@ -1,0 +1,108 @@
+public import KldAnswers
+public import KldBlock
+public import KldCore
+import SystemPackage
+
+/// The disks of an installation: found, checked, named stably. Nothing is touched here.
+public struct DiskSelection: Sendable, Hashable {
+    public struct Chosen: Sendable, Hashable {
+        public var device: BlockDevice
+        /// The name in the answers, which an approval must repeat.
+        public var named: String
+        /// The name that commands use.
+        public var path: String
+    }
+
+    /// In the order of the answers; the first one's ESP is mounted on the installed machine.
+    public var root: [Chosen]
+    public var special: [Chosen]
+    public var all: [Chosen] { root + special }
+
+    /// The smallest disk an installation fits on: ESP, system, room for one more boot environment.
+    public static let minimumSize = ByteCount.gibibytes(4)
+
+    /// - Throws: ``Diagnosis`` `disk.missing`, `disk.not-a-disk`, `disk.live`, `disk.in-use`, `disk.read-only`, `disk.too-small`,
+    ///   `disk.same`, `disk.ambiguous`, `disk.none-empty`, `disk.unequal`.
+    public init(_ answers: Answers, _ facts: MachineFacts) throws {
+        var names = answers.dataDisks.map(\.string)
+        switch answers.disk {
+        case .path(let path): names.insert(path.string, at: 0)
+        case .automatic: names.insert(try Self.onlyEmpty(facts), at: 0)
+        }
+        root = try names.map { try Self.choose($0, facts) }
+        special = try answers.specialDisks.map { try Self.choose($0.string, facts) }
+        var seen: [String: String] = [:]
+        for disk in all {
+            if let other = seen[disk.device.path] {
+                throw Diagnosis(
+                    "disk.same", "\(disk.named) and \(other) are the same disk", remedies: ["name each disk once"], exit: .badAnswers)
+            }
+            seen[disk.device.path] = disk.named
+        }
+        if let small = root.min(by: { $0.device.size < $1.device.size }), let large = root.max(by: { $0.device.size < $1.device.size }),
+            large.device.size.bytes - small.device.size.bytes > large.device.size.bytes / 10
+        {
+            throw Diagnosis(
+                "disk.unequal",
+                "\(large.named) (\(large.device.size)) is more than a tenth larger than \(small.named) (\(small.device.size)); the rest would be lost",
+                remedies: ["use disks of equal size"], exit: .badAnswers)
+        }
+    }
+
+    private static func choose(_ name: String, _ facts: MachineFacts) throws -> Chosen {
+        guard let device = facts.disk(name) else {
+            if let part = facts.disks.flatMap(\.tree).first(where: { $0.path == name }) {
+                throw Diagnosis(
+                    "disk.not-a-disk", "\(name) is not a disk but a \(part.type)", remedies: ["name the whole disk"], exit: .badAnswers)
+            }
+            throw Diagnosis(
+                "disk.missing", "there is no disk \(name)",
+                remedies: ["this machine has: " + facts.disks.map { "\(facts.stableName($0)) (\($0.size))" }.joined(separator: ", ")],
+                exit: .badAnswers)
+        }
+        if facts.liveDisks.contains(device.path) {
+            throw Diagnosis(
+                "disk.live", "\(name) carries the system that is running now, or its seed", remedies: ["choose another disk"],
+                exit: .badAnswers)
+        }
+        if device.readOnly {
+            throw Diagnosis("disk.read-only", "\(name) is read-only", remedies: ["choose another disk"], exit: .badAnswers)
+        }
+        if let pool = facts.importedPools[device.path] {
+            throw Diagnosis(
+                "disk.in-use", "\(name) belongs to the pool \(pool), which is imported",
+                remedies: ["export it if it may be destroyed: zpool export \(pool)"], exit: .badAnswers)
+        }
+        if let mounted = device.allMountpoints.first {
+            throw Diagnosis(
+                "disk.in-use", "\(name) is in use: mounted at \(mounted)", remedies: ["unmount it if it may be destroyed"],
+                exit: .badAnswers)
+        }
+        if device.size < minimumSize {
+            throw Diagnosis(
+                "disk.too-small", "\(name) has \(device.size); an installation needs at least \(minimumSize)",
+                remedies: ["choose a larger disk"],
+                exit: .badAnswers)
+        }
+        return Chosen(device: device, named: name, path: facts.stableName(device))
+    }
+
+    private static func onlyEmpty(_ facts: MachineFacts) throws -> String {
+        let empty = facts.disks.filter {
+            $0.isEmpty && !facts.liveDisks.contains($0.path) && !$0.readOnly && $0.size >= minimumSize
+                && facts.importedPools[$0.path] == nil
+        }
+        guard let first = empty.first else {
+            throw Diagnosis(
+                "disk.none-empty", "no disk of this machine is empty, so none is chosen by itself",
+                remedies: ["name it: KLDLOAD_DISK=/dev/…"],
+                exit: .badAnswers)
+        }
+        guard empty.count == 1 else {
+            throw Diagnosis(
+                "disk.ambiguous", "more than one disk is empty: \(empty.map { facts.stableName($0) }.joined(separator: ", "))",
+                remedies: ["name one: KLDLOAD_DISK=/dev/…"], exit: .badAnswers)
+        }
+        return facts.stableName(first)
+    }
+}

@@ -1,0 +1,165 @@
+import KldAnswers
+import KldBlock
+import KldBoot
+import KldDistro
+import KldCore
+import KldExec
+import KldFiles
+import KldPlan
+import KldZFS
+import SystemPackage
+
+extension InstallPlanner {
+    var commandLine: KernelCommandLine {
+        KernelCommandLine(root: tree.root.text, initramfs: request.spec.initramfs, consoles: answers.consoles)
+    }
+
+    private func esp(_ index: Int) -> FilePath { Self.scratch.appending("esp\(index)") }
+
+    var boot: [Step] {
+        let uki = Self.scratch.appending("boot.efi")
+        let release = request.payload.kernel
+        let hostID = Self.scratch.appending("hostid.cpio")
+        var initrds = [inTarget("/boot/initrd.img-\(release)")]
+        // A sealed image has no host id yet: its first boot makes one and builds this again.
+        if !request.sealed { initrds.append(hostID) }
+        let image = UnifiedKernelImage(
+            linux: inTarget("/boot/vmlinuz-\(release)"), initrds: initrds, commandLine: commandLine, release: release,
+            osRelease: inTarget("/usr/lib/os-release"), stub: FilePath("/\(request.spec.efi.stub)"), output: uki)
+        let name = UnifiedKernelImage.fileName(bootEnvironment: request.spec.id, release: release)
+        let serial = Disk.fatUUID(request.identity.espSerial)
+        var steps = [
+            Step(
+                "boot.uki", "Build the unified kernel image of \(release)",
+                [.write(hostID, content: .bytes(InitramfsSupplement.hostID(request.identity.hostID))), .run(image.build)],
+                release: [.remove(uki), .remove(hostID)], weight: 8),
+            Step(
+                "boot.fstab", "Mount table",
+                [
+                    .write(
+                        inTarget("/etc/fstab"),
+                        content: .text(
+                            """
+                            # File systems of the pool are mounted by ZFS. Every disk carries a copy of this ESP, under one serial number.
+                            UUID=\(serial) /boot/efi vfat umask=0077,nofail,x-systemd.device-timeout=10s 0 2
+
+                            """)), .makeDirectory(inTarget("/boot/efi"), mode: 0o700),
+                ]),
+        ]
+        for (index, disk) in disks.root.enumerated() {
+            let mount = esp(index)
+            var actions: [Action] = [
+                .makeDirectory(mount), .run(MountCommand.mount(Disk.partition(1, of: disk.path), at: mount, type: "vfat")),
+                .makeDirectory(mount.appending("EFI/Linux")), .makeDirectory(mount.appending("loader/entries")),
+                .write(
+                    mount.appending("loader/loader.conf"), content: .text(ESPLayout.loaderConfiguration(timeoutSeconds: answers.zbmTimeout))
+                ),
+                .write(mount.appending(ESPLayout.entriesMarker.path), content: .text(ESPLayout.entriesMarker.content)),
+                .write(
+                    mount.appending("EFI/\(ESPLayout.vendor)/BOOTX64.CSV"),
+                    content: .bytes(ESPLayout.fallbackTable(label: answers.bootloaderID))),
+            ]
+            for copy in ESPLayout.copies(request.spec.efi) {
+                let place = mount.appending(copy.target)
+                actions += [
+                    .makeDirectory(place.removingLastComponent()),
+                    .run(Command(Tool("cp", package: "coreutils"), [inTarget("/\(copy.source)").string, place.string], effect: .changes)),
+                ]
+            }
+            let entry = mount.appending("EFI/Linux/\(name)")
+            actions += [
+                .run(Command(Tool("cp", package: "coreutils"), [uki.string, entry.string], effect: .changes)),
+                .run(Command(Tool("cmp", package: "diffutils"), [uki.string, entry.string], effect: .reads)),
+                .run(Command(Tool("sync", package: "coreutils"), ["--file-system", mount.string], effect: .changes)),
+            ]
+            steps.append(
+                Step(
+                    "boot.esp.\(disk.device.name)", "Stage boot loader and kernel on \(disk.path)", actions,
+                    release: [.run(MountCommand.unmount(mount))], weight: 3))
+            if request.facts.firmwareEntries {
+                steps.append(
+                    Step(
+                        "boot.entry.\(disk.device.name)", "Firmware entry \(answers.bootloaderID)",
+                        [.run(FirmwareEntry.create(disk: disk.path, partition: 1, label: answers.bootloaderID))]))
+            }
+        }
+        return steps
+    }
+
+    var finish: [Step] {
+        get throws {
+            var steps: [Step] = []
+            if !request.sealed {
+                steps.append(
+                    Step(
+                        "finish.manifest", "Write down what was installed",
+                        [.write(inTarget(InstallManifest.path), content: .text(try manifestText), mode: 0o640)]))
+            }
+            steps.append(
+                Step(
+                    "finish.mounts", "Tell systemd about the datasets",
+                    [
+                        .perform(
+                            Performers.mountCache,
+                            ["pool": pool.text, "target": target.string, "file": inTarget("/etc/zfs/zfs-list.cache/\(pool.text)").string],
+                            effect: .changes)
+                    ]))
+            if request.sealed {
+                steps.append(
+                    Step(
+                        "seal", "Remove every identity and secret",
+                        [.perform(Performers.seal, ["root": target.string, "user": answers.username], effect: .changes)], weight: 2))
+            }
+            steps.append(
+                Step("finish.bootfs", "Boot \(tree.root)", [.run(ZPool.set(pool, "bootfs", tree.root.text))]))
+            if request.sealed {
+                steps.append(
+                    Step("finish.trim", "Give back free blocks", [.run(ZPool.sync(pool)), .run(ZPool.trim(pool, wait: true))], weight: 3))
+            } else {
+                steps.append(
+                    Step(
+                        "finish.snapshot", "Snapshot of the fresh installation",
+                        [
+                            .perform(Performers.keepLogs, ["target": target.string], effect: .changes),
+                            .run(ZFS.snapshot(try SnapshotName(pool.dataset, "install"), recursive: true)),
+                        ]))
+            }
+            return steps
+        }
+    }
+
+    /// Removes every line of a secret before it could be written: the manifest has none to begin with.
+    private var manifestText: String {
+        get throws { try InstallManifestText.render(manifest) }
+    }
+
+    var manifest: InstallManifest {
+        let credentials: InstallManifest.Credentials =
+            switch answers.credentials {
+            case .defaultExpired: .defaultExpired
+            case .password: .password
+            case .hash: .hash
+            case .file: .password
+            }
+        let network: InstallManifest.Network =
+            switch answers.network {
+            case .dhcp(let interface): InstallManifest.Network(.dhcp, iface: interface)
+            case .fixed(let fixed):
+                InstallManifest.Network(
+                    .static, iface: fixed.interface, address: fixed.address.description, gateway: fixed.gateway.description,
+                    nameServers: fixed.dns.map(\.description))
+            }
+        return InstallManifest(
+            kldloadVersion: request.version, distro: request.spec.id, suite: request.spec.suite, profile: request.profile.id,
+            hostname: answers.hostname.description, username: answers.username, pool: pool.text, bootEnvironment: request.spec.id,
+            topology: answers.topology.rawValue, disks: disks.root.map(\.path),
+            specialDisks: disks.special.isEmpty ? nil : disks.special.map(\.path), encrypted: answers.encrypt, network: network,
+            timezone: answers.timezone, locale: answers.locale, keyboard: answers.keyboard.layout,
+            sshPolicy: answers.credentials == .defaultExpired ? .afterPasswordChange : .password,
+            heldPackages: request.spec.heldPackages,
+            units: [.ssh, .network, .resolver, .timeSync].compactMap { request.spec.units[$0] }, hostID: request.identity.hostID,
+            sealed: request.sealed, credentials: credentials, bootLoader: answers.bootloader.rawValue,
+            sysctl: request.profile.sysctl.isEmpty
+                ? nil : Dictionary(request.profile.sysctl.map { ($0.name, $0.value) }, uniquingKeysWith: { $1 }))
+    }
+}

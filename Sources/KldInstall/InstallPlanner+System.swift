@@ -1,0 +1,160 @@
+import KldAnswers
+import KldBlock
+import KldCore
+import KldDistro
+import KldExec
+import KldFiles
+import KldPlan
+import SystemPackage
+
+extension InstallPlanner {
+    var system: [Step] {
+        [mounts, names, region, users, ssh, network, firstBoot]
+    }
+
+    private var mounts: Step {
+        Step(
+            "target.mounts", "Give the new system its kernel file systems",
+            ["dev", "proc", "sys", "run"].map { .run(MountCommand.bind("/\($0)", at: inTarget("/\($0)"))) },
+            release: ["run", "sys", "proc", "dev"].map { .run(MountCommand.unmount(inTarget("/\($0)"))) })
+    }
+
+    private var names: Step {
+        let name = answers.hostname.description
+        let short = name.split(separator: ".").first.map(String.init) ?? name
+        let aliases = short == name ? name : "\(name) \(short)"
+        return Step(
+            "system.names", "Host name \(name), host id \(request.identity.hostID)",
+            [
+                .write(inTarget("/etc/hostname"), content: .text(name + "\n")),
+                .write(
+                    inTarget("/etc/hosts"),
+                    content: .text(
+                        """
+                        127.0.0.1 localhost
+                        127.0.1.1 \(aliases)
+                        ::1 localhost ip6-localhost ip6-loopback
+                        ff02::1 ip6-allnodes
+                        ff02::2 ip6-allrouters
+
+                        """)),
+                .write(inTarget("/etc/hostid"), content: .bytes(request.identity.hostID.fileContent)),
+            ])
+    }
+
+    private var region: Step {
+        let keyboard = answers.keyboard
+        return Step(
+            "system.region", "Time zone \(answers.timezone), locale \(answers.locale), keyboard \(keyboard.layout)",
+            [
+                .symlink(inTarget("/etc/localtime"), to: "/usr/share/zoneinfo/\(answers.timezone)"),
+                .write(inTarget("/etc/timezone"), content: .text(answers.timezone + "\n")),
+                .write(inTarget("/etc/default/locale"), content: .text("LANG=\(answers.locale)\n")),
+                .write(
+                    inTarget("/etc/default/keyboard"),
+                    content: .text(
+                        "XKBMODEL=pc105\nXKBLAYOUT=\(keyboard.layout)\nXKBVARIANT=\(keyboard.variant ?? "")\nXKBOPTIONS=\nBACKSPACE=guess\n"
+                    )),
+            ])
+    }
+
+    private var users: Step {
+        let user = answers.username
+        let home = "/home/\(user)"
+        var actions: [Action] = [
+            inside(
+                Tool("useradd", package: "passwd"),
+                ["--no-create-home", "--home-dir", home, "--shell", "/bin/bash", "--user-group", "--groups", request.spec.adminGroup, user]),
+            inside(Tool("cp", package: "coreutils"), ["--recursive", "--no-target-directory", "/etc/skel", home]),
+            .write(inTarget("/etc/sudoers.d/kldload-admin"), content: .text("\(user) ALL=(ALL:ALL) NOPASSWD: ALL\n"), mode: 0o440),
+        ]
+        let chpasswd = Tool("chpasswd", package: "passwd")
+        switch answers.credentials {
+        case .password(let secret): actions.append(inside(chpasswd, [], input: .secret(Secret("\(user):\(secret.reveal())\n"))))
+        case .hash(let secret): actions.append(inside(chpasswd, ["--encrypted"], input: .secret(Secret("\(user):\(secret.reveal())\n"))))
+        case .defaultExpired:
+            // Known to everybody: it must be changed at the console, and SSH refuses it until it is.
+            actions += [
+                inside(chpasswd, [], input: .secret(Secret("\(user):admin\n"))),
+                inside(Tool("chage", package: "passwd"), ["--lastday", "0", user]),
+                .write(
+                    inTarget(DefaultPassword.sshDropIn),
+                    content: .text(
+                        "# Removed by kldload once the password of \(user) was changed.\nMatch User \(user)\n    PasswordAuthentication no\n"
+                    )),
+                inside("systemctl", ["enable", DefaultPassword.pathUnit]),
+            ]
+        case .file: break
+        }
+        if let root = answers.rootPassword { actions.append(inside(chpasswd, [], input: .secret(Secret("root:\(root.reveal())\n")))) }
+        actions += keys(answers.sshKeys.user.map(\.line), home: home)
+        actions += keys(answers.sshKeys.root.map(\.line), home: "/root")
+        actions += [
+            inside(Tool("chown", package: "coreutils"), ["--recursive", "\(user):\(user)", home]),
+            inside(Tool("chmod", package: "coreutils"), ["0700", home]),
+        ]
+        return Step("system.users", "User \(user), sudo and keys", actions, weight: 3)
+    }
+
+    private func keys(_ lines: [String], home: String) -> [Action] {
+        guard !lines.isEmpty else { return [] }
+        return [
+            .makeDirectory(inTarget("\(home)/.ssh"), mode: 0o700),
+            .write(inTarget("\(home)/.ssh/authorized_keys"), content: .text(lines.map { $0 + "\n" }.joined()), mode: .secret),
+        ]
+    }
+
+    private var ssh: Step {
+        let make = answers.generateSSHHostKeys && !request.sealed
+        // RSA takes seconds to find and no supported client needs it; first boot adds what is still missing.
+        return Step(
+            "system.ssh", make ? "SSH host keys" : "SSH host keys are made at the first boot",
+            make
+                ? ["ed25519", "ecdsa"].map {
+                    inside(
+                        Tool("ssh-keygen", package: "openssh-client"),
+                        ["-q", "-t", $0, "-N", "", "-C", "root@\(answers.hostname.description)", "-f", "/etc/ssh/ssh_host_\($0)_key"])
+                } : [])
+    }
+
+    private var network: Step {
+        var actions: [Action] = []
+        let title: String
+        switch answers.network {
+        case .dhcp(let interface):
+            title = "Network by DHCP"
+            if let interface {
+                actions.append(
+                    .write(
+                        inTarget("/etc/systemd/network/10-kldload.network"),
+                        content: .text("[Match]\nName=\(interface)\n\n[Network]\nDHCP=yes\n\n[DHCPv4]\nClientIdentifier=mac\n")))
+            }
+        case .fixed(let fixed):
+            title = "Network \(fixed.address) by \(fixed.gateway)"
+            // The seeds' default name, eth0, stands for "the wired one": machines name theirs otherwise.
+            let match = fixed.interface.map { "Name=\($0)" } ?? "Type=ether\nKind=!*"
+            let dns = fixed.dns.map { "DNS=\($0)\n" }.joined()
+            actions.append(
+                .write(
+                    inTarget("/etc/systemd/network/10-kldload.network"),
+                    content: .text("[Match]\n\(match)\n\n[Network]\nAddress=\(fixed.address)\nGateway=\(fixed.gateway)\n\(dns)")))
+        }
+        // An installed machine has its settings; cloud-init would only search for others. A sealed image keeps it.
+        if !request.sealed {
+            actions.append(.write(inTarget("/etc/cloud/cloud-init.disabled"), content: .text("kldload installed this machine\n")))
+        }
+        return Step("system.network", title, actions)
+    }
+
+    private var firstBoot: Step {
+        Step(
+            "system.machine-id", "The machine id is made at the first boot",
+            [.write(inTarget("/etc/machine-id"), content: .text(""), mode: 0o444)])
+    }
+}
+
+/// How the known default password is kept from the network.
+public enum DefaultPassword {
+    public static let sshDropIn = "/etc/ssh/sshd_config.d/05-kldload-default-password.conf"
+    public static let pathUnit = "kldload-default-password.path"
+}

@@ -1,0 +1,180 @@
+public import KldAnswers
+import KldBlock
+import KldBoot
+import KldCore
+import KldDistro
+import KldExec
+import KldFiles
+public import KldPlan
+import KldZFS
+import SystemPackage
+
+/// Turns answers and facts into the plan of an installation. Pure: the same request gives the same plan.
+public struct InstallPlanner: Sendable {
+    let request: InstallRequest
+    let disks: DiskSelection
+    let pool: PoolName
+    let tree: DatasetTree
+    var answers: Answers { request.answers }
+    var target: FilePath { request.target }
+
+    /// Room for several UKIs of a portable initramfs: systems met on hardware had 233 MB each.
+    static let espSize = ByteCount.gibibytes(1)
+    static let scratch: FilePath = "/run/kldload"
+
+    /// - Throws: ``Diagnosis`` of the disks, the names, or the topology.
+    public init(_ request: InstallRequest) throws {
+        self.request = request
+        disks = try DiskSelection(request.answers, request.facts)
+        pool = try PoolName(request.answers.poolName)
+        tree = try DatasetTree.standard(
+            pool: pool, bootEnvironment: request.spec.id, user: request.answers.username)
+    }
+
+    public var plan: Plan {
+        get throws {
+            Plan(
+                "install \(request.spec.title), profile \(request.profile.id), on \(disks.root.map(\.path).joined(separator: ", "))",
+                [
+                    Phase("disks", "Prepare the disks", disks.all.flatMap(wipe) + partitioning),
+                    Phase("storage", "Create the pool and its datasets", try storage),
+                    Phase("payload", "Unpack the system", unpack),
+                    Phase("system", "Make it this machine's", system),
+                    Phase("boot", "Make it boot", boot),
+                    Phase("finish", "Close it", try finish),
+                ])
+        }
+    }
+
+    /// Approvals that the answers give: only for disks they name, only with KLDLOAD_FORCE_WIPE=1.
+    public var approvals: [WipeApproval] {
+        disks.all.compactMap { WipeApproval(forceWipe: answers.forceWipe, named: disks.all.map(\.named), disk: $0.named) }
+            .compactMap { approval in disks.all.first { $0.named == approval.disk } }
+            .compactMap { WipeApproval(forceWipe: answers.forceWipe, named: [$0.path], disk: $0.path) }
+    }
+
+    // MARK: disks
+
+    private func wipe(_ disk: DiskSelection.Chosen) -> [Step] {
+        let name = disk.device.name
+        var actions: [Action] = []
+        // From the top of the stack down: what holds a lower device must let go first.
+        for device in disk.device.tree.reversed() {
+            switch device.type {
+            case "crypt":
+                actions.append(.run(Command(Tool("cryptsetup", package: "cryptsetup-bin"), ["close", device.name], effect: .changes)))
+            case "lvm": actions.append(.run(Command("dmsetup", ["remove", "--retry", device.name], effect: .changes)))
+            case let type where type.hasPrefix("raid") || type == "md":
+                actions.append(.run(Command("mdadm", ["--stop", device.path], effect: .changes)))
+            default: break
+            }
+        }
+        for device in disk.device.tree.reversed() where device.type == "part" || device.type == "disk" {
+            if device.filesystem == "zfs_member" {
+                actions.append(.run(Command("zpool", ["labelclear", "-f", device.path], effect: .destroys, accepting: [0, 1])))
+            }
+            actions.append(.run(Disk.wipeSignatures(device.path)))
+        }
+        actions += [.run(Disk.zap(disk.path)), .run(Disk.discard(disk.path)), .run(Disk.rereadTable(disk.path)), .run(Disk.settle)]
+        return [
+            Step("disk.wipe.\(name)", "Wipe \(disk.path) (\(disk.device.size))", actions, destroys: [disk.path]),
+            Step(
+                "disk.verify.\(name)", "Verify that \(disk.path) is clean",
+                [.perform(Performers.verifyClean, ["disk": disk.path], effect: .reads)]),
+        ]
+    }
+
+    private var partitioning: [Step] {
+        disks.all.map { disk in
+            let special = disks.special.contains(disk)
+            let parts =
+                special
+                ? [PartitionSpec(1, size: nil, type: .zfs, name: "kldload special")]
+                : [
+                    PartitionSpec(1, size: Self.espSize, type: .efiSystem, name: "EFI system partition"),
+                    PartitionSpec(2, size: nil, type: .zfs, name: "kldload \(pool)"),
+                ]
+            return Step(
+                "disk.partition.\(disk.device.name)", "Partition \(disk.path)",
+                [.run(Disk.partition(disk.path, parts)), .run(Disk.settle)]
+                    + parts.map { .waitFor(FilePath(Disk.partition($0.number, of: disk.path)), seconds: 30) }
+                    + (special
+                        ? [] : [.run(Disk.makeFAT(Disk.partition(1, of: disk.path), label: "EFI", serial: request.identity.espSerial))]),
+                destroys: [disk.path])
+        }
+    }
+
+    // MARK: storage
+
+    private var storage: [Step] {
+        get throws {
+            let topology: VdevTopology =
+                switch answers.topology {
+                case .single: .single
+                case .mirror: .mirror
+                case .raidz1: .raidz(parity: 1)
+                case .raidz2: .raidz(parity: 2)
+                case .raidz3: .raidz(parity: 3)
+                case .mirrorStripe: .mirrorStripe
+                }
+            let layout = try VdevLayout(
+                topology, disks: disks.root.map { Disk.partition(2, of: $0.path) },
+                special: disks.special.map { Disk.partition(1, of: $0.path) })
+            let create = try ZPool.create(
+                pool, compatibility: request.spec.compatibility, poolOptions: ["autotrim": "on"],
+                filesystemOptions: DatasetTree.poolProperties,
+                altroot: target, vdevs: layout, passphrase: answers.encrypt ? answers.passphrase : nil,
+                force: layout.mismatch)
+            return [
+                Step(
+                    "hostid", "Host id \(request.identity.hostID), before the pool learns it",
+                    [.write("/etc/hostid", content: .bytes(request.identity.hostID.fileContent))]),
+                Step(
+                    "zfs.pool.create", "Create the pool \(pool) (\(answers.topology.rawValue))",
+                    [.makeDirectory(target), .run(create)],
+                    release: [
+                        .run(MountCommand.unmount(target)), .perform(Performers.exportPool, ["pool": pool.text], effect: .changes),
+                    ], weight: 3),
+                Step("zfs.datasets", "Create the datasets", tree.commands.map { .run($0) }, weight: 3),
+            ]
+        }
+    }
+
+    // MARK: payload
+
+    private var unpack: [Step] {
+        [
+            Step(
+                "payload.unpack", "Unpack the root file system",
+                [
+                    .pipeline([
+                        Command("zstd", ["--decompress", "--stdout", "--quiet"], effect: .reads, input: .file(request.payload.archive)),
+                        Command(
+                            "tar",
+                            [
+                                "--extract", "--file=-", "--directory=\(target)", "--numeric-owner", "--xattrs", "--xattrs-include=*",
+                                "--preserve-permissions",
+                            ],
+                            effect: .changes),
+                    ])
+                ], weight: 60),
+            Step(
+                "payload.tool", "Install kldload itself",
+                [
+                    .makeDirectory(inTarget("/usr/lib/kldload")),
+                    .run(
+                        Command(
+                            Tool("cp", package: "coreutils"),
+                            ["--preserve=mode", request.executable.string, inTarget("/usr/lib/kldload/kldload").string], effect: .changes)),
+                    .symlink(inTarget("/usr/bin/kldload"), to: "../lib/kldload/kldload"),
+                ]),
+        ]
+    }
+
+    func inTarget(_ path: String) -> FilePath { FilePath(target.string + path) }
+
+    /// Runs inside the installed system.
+    func inside(_ tool: Tool, _ words: [String], input: Command.Input = .none) -> Action {
+        .run(Command(tool, words, effect: .changes, input: input).inside(target))
+    }
+}

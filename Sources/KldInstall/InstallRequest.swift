@@ -1,0 +1,62 @@
+public import KldAnswers
+public import KldCore
+public import KldDistro
+public import SystemPackage
+
+/// Everything that decides an installation. The planner adds nothing of its own: no clock, no randomness, no look at the machine.
+public struct InstallRequest: Sendable, Hashable {
+    /// Where the root file system comes from.
+    public struct Payload: Sendable, Hashable {
+        /// A file, or a block device that holds the archive from its first byte.
+        public var archive: FilePath
+        public var kernel: String
+        public var openZFS: String
+        public init(archive: FilePath, kernel: String, openZFS: String) {
+            self.archive = archive
+            self.kernel = kernel
+            self.openZFS = openZFS
+        }
+    }
+
+    /// What must differ between two machines, made by whoever asks.
+    public struct Identity: Sendable, Hashable {
+        public var hostID: HostID
+        /// One FAT volume id is made from this for each ESP: all ESPs of a machine carry the same, for they are copies.
+        public var espSerial: UInt32
+        public init(hostID: HostID, espSerial: UInt32) {
+            self.hostID = hostID
+            self.espSerial = espSerial
+        }
+
+        public static func random() -> Identity { Identity(hostID: .random(), espSerial: .random(in: 1 ... .max)) }
+    }
+
+    public var answers: Answers
+    public var facts: MachineFacts
+    public var spec: DistroSpec
+    public var profile: ProfileSpec
+    public var payload: Payload
+    public var identity: Identity
+    /// Leave no identity behind: the result is copied, not booted.
+    public var sealed: Bool
+    public var version: String
+    /// The tool that is copied into the target.
+    public var executable: FilePath
+    public var target: FilePath
+
+    public init(
+        answers: Answers, facts: MachineFacts, spec: DistroSpec, profile: ProfileSpec, payload: Payload, identity: Identity,
+        sealed: Bool, version: String, executable: FilePath, target: FilePath = "/target"
+    ) {
+        self.answers = answers
+        self.facts = facts
+        self.spec = spec
+        self.profile = profile
+        self.payload = payload
+        self.identity = identity
+        self.sealed = sealed
+        self.version = version
+        self.executable = executable
+        self.target = target
+    }
+}

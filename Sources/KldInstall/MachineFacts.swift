@@ -1,0 +1,113 @@
+public import KldBlock
+public import KldCore
+import KldExec
+public import KldFiles
+public import KldExec
+public import SystemPackage
+
+/// What the planner knows of the machine it plans for. Saved as JSON, it replays that machine as a test.
+public struct MachineFacts: Sendable, Hashable, Codable {
+    public var schema = "machine-facts/1"
+    public var disks: [BlockDevice]
+    /// Stable names by kernel name: `/dev/vda` → `/dev/disk/by-id/virtio-disk0`.
+    public var stableNames: [String: String]
+    /// Kernel names of disks that carry the system we run from, or its seed.
+    public var liveDisks: [String]
+    /// Kernel names of disks that carry a pool imported right now, with the pool's name.
+    public var importedPools: [String: String]
+    /// The firmware is UEFI and lets us write boot entries.
+    public var firmwareEntries: Bool
+    public var memory: ByteCount
+    public var interfaces: [String]
+
+    public init(
+        disks: [BlockDevice], stableNames: [String: String] = [:], liveDisks: [String] = [], importedPools: [String: String] = [:],
+        firmwareEntries: Bool = false, memory: ByteCount = .gibibytes(2), interfaces: [String] = []
+    ) {
+        self.disks = disks
+        self.stableNames = stableNames
+        self.liveDisks = liveDisks
+        self.importedPools = importedPools
+        self.firmwareEntries = firmwareEntries
+        self.memory = memory
+        self.interfaces = interfaces
+    }
+
+    /// The disk behind a path: its kernel name, its stable name, or any link that ``stableNames`` was gathered from.
+    public func disk(_ path: String) -> BlockDevice? {
+        disks.first { $0.path == path || stableNames[$0.path] == path || aliases[path] == $0.path }
+    }
+
+    /// Other links to disks, as the answers may use them.
+    public var aliases: [String: String] = [:]
+
+    /// The name that outlives a reboot, as far as the machine offers one.
+    public func stableName(_ device: BlockDevice) -> String { stableNames[device.path] ?? device.path }
+}
+
+extension MachineFacts {
+    /// Reads the machine.
+    ///
+    /// Runs: `lsblk`, `zpool list -HPv` (only where the module is loaded); all reads.
+    public static func gather(runner: any CommandRunner, files: any FileSystem) async throws -> MachineFacts {
+        let devices = try ListBlockDevices.parse(await runner.run(ListBlockDevices.command).output)
+        var facts = MachineFacts(disks: devices.filter { $0.type == "disk" })
+        // Fewer words say more about the disk itself; wwn- and nvme-eui. names are left to machines that offer no other.
+        for folder in ["by-id", "by-path"] {
+            let base = FilePath("/dev/disk/\(folder)")
+            let names = ((try? files.list(base)) ?? []).filter { !$0.contains("-part") }
+                .sorted { (rank($0), $0) < (rank($1), $1) }
+            for name in names {
+                let link = base.appending(name)
+                guard let target = try? files.resolve(link).string else { continue }
+                facts.aliases[link.string] = target
+                if facts.stableNames[target] == nil { facts.stableNames[target] = link.string }
+            }
+        }
+        for disk in facts.disks where disk.allMountpoints.contains(where: isLive) || holdsLiveImage(disk) {
+            facts.liveDisks.append(disk.path)
+        }
+        if try files.exists("/sys/module/zfs") {
+            let output = try await runner.run(
+                Command("zpool", ["list", "-H", "-P", "-v", "-o", "name"], effect: .reads, accepting: [0, 1])
+            ).output
+            facts.importedPools = importedPools(output, disks: facts.disks, files: files)
+        }
+        facts.firmwareEntries = try files.exists("/sys/firmware/efi/efivars")
+        if let line = try files.readText("/proc/meminfo").lines.first(where: { $0.hasPrefix("MemTotal:") }),
+            let kibibytes = UInt64(line.words[1])
+        {
+            facts.memory = ByteCount(kibibytes << 10)
+        }
+        facts.interfaces = ((try? files.list("/sys/class/net")) ?? []).filter { $0 != "lo" }
+        return facts
+    }
+
+    private static func rank(_ name: String) -> Int { name.hasPrefix("wwn-") || name.hasPrefix("nvme-eui") ? 1 : 0 }
+
+    private static func isLive(_ mountpoint: String) -> Bool {
+        mountpoint == "/" || mountpoint.hasPrefix("/run/initramfs") || mountpoint.hasPrefix("/run/live")
+            || mountpoint.hasPrefix("/run/kldload/seed")
+    }
+
+    private static func holdsLiveImage(_ disk: BlockDevice) -> Bool {
+        disk.serial == "kldload-live"
+            || disk.tree.contains { $0.label == "KLDLOAD" || ($0.label ?? "").uppercased().hasPrefix("KLDLOAD-SEED") }
+    }
+
+    /// Reads `zpool list -H -P -v -o name`, OpenZFS 2.4: a pool's name at the margin, its vdevs indented by a tab below it.
+    static func importedPools(_ output: String, disks: [BlockDevice], files: any FileSystem) -> [String: String] {
+        var found: [String: String] = [:]
+        var pool = ""
+        for line in output.lines {
+            let word = line.words.first ?? ""
+            if !line.hasPrefix("\t"), !word.hasPrefix("/") {
+                pool = word
+            } else if word.hasPrefix("/dev/") {
+                let device = (try? files.resolve(FilePath(word)).string) ?? word
+                if let disk = disks.first(where: { $0.tree.contains { $0.path == device } }) { found[disk.path] = pool }
+            }
+        }
+        return found
+    }
+}

@@ -1,0 +1,99 @@
+import KldBlock
+import KldCore
+public import KldExec
+public import KldFiles
+public import KldPlan
+import KldZFS
+public import SystemPackage
+
+/// The work of an installation that reads before it writes, by the names that plans use.
+public enum Performers {
+    public static let verifyClean = "disk.verify-clean"
+    public static let exportPool = "zfs.export"
+    public static let mountCache = "zfs.mount-cache"
+    public static let seal = "seal"
+    public static let keepLogs = "logs.keep"
+
+    /// - Parameters:
+    ///   - logs: files to copy into the target's `/var/log/kldload`.
+    ///   - seal: seals the tree below a folder.
+    public static func table(logs: [FilePath], seal: @escaping Performer) -> [String: Performer] {
+        [
+            verifyClean: { parameters, runner, _ in try await verify(parameters["disk"] ?? "", runner) },
+            exportPool: { parameters, runner, _ in try await export(parameters["pool"] ?? "", runner) },
+            mountCache: { parameters, runner, files in
+                try await writeMountCache(
+                    pool: parameters["pool"] ?? "", target: parameters["target"] ?? "", file: parameters["file"] ?? "", runner, files)
+            },
+            keepLogs: { parameters, _, files in
+                for log in logs where try files.exists(log) {
+                    guard let name = log.lastComponent, let target = parameters["target"] else { continue }
+                    try files.write(try files.read(log), to: FilePath("\(target)/var/log/kldload/\(name.string)"), mode: 0o640)
+                }
+            },
+            self.seal: seal,
+        ]
+    }
+
+    /// Runs: `wipefs --no-act --noheadings --output TYPE DISK`, `lsblk`; reads.
+    private static func verify(_ disk: String, _ runner: any CommandRunner) async throws {
+        let left = try await runner.run(
+            Command(Tool("wipefs", package: "util-linux"), ["--no-act", "--noheadings", "--output", "TYPE", disk], effect: .reads)
+        ).output.lines
+        guard left.isEmpty else {
+            throw Diagnosis(
+                "disk.not-clean", "\(disk) still carries \(left.map(\.trimmed).joined(separator: ", ")) after it was wiped",
+                remedies: ["look for what writes to it: lsblk, dmsetup ls, cat /proc/mdstat", "the disk may ignore writes: look at dmesg"])
+        }
+    }
+
+    /// Exports the pool, and says who holds it when it cannot.
+    private static func export(_ name: String, _ runner: any CommandRunner) async throws {
+        let pool = try PoolName(name)
+        let known = try await runner.run(Command("zpool", ["list", "-H", "-o", "name", name], effect: .reads, accepting: [0, 1]))
+        guard known.status == 0 else { return }
+        for attempt in 1...10 {
+            do {
+                try await runner.run(ZPool.export(pool))
+                return
+            } catch let error as CommandError where attempt < 10 && (error.failure?.errors.contains("busy") ?? false) {
+                try await Task.sleep(for: .milliseconds(300))
+            } catch {
+                let holders = try? await runner.run(
+                    Command(Tool("fuser", package: "psmisc"), ["--mount", "--verbose", "/target"], effect: .reads, accepting: [0, 1]))
+                throw Diagnosis(
+                    "zfs.export", "the pool \(name) cannot be exported",
+                    remedies: ["end what uses it, then: zpool export \(name)"],
+                    causes: [Diagnosis(of: error).message] + (holders?.errors.lines ?? []))
+            }
+        }
+    }
+
+    /// Columns that zfs-mount-generator reads. Source: zfs-mount-generator(8), OpenZFS 2.4; older generators ignore the last ones.
+    static let cacheColumns =
+        "name,mountpoint,canmount,atime,relatime,devices,exec,readonly,setuid,nbmand,encroot,keylocation,org.openzfs.systemd:requires,"
+        + "org.openzfs.systemd:requires-mounts-for,org.openzfs.systemd:before,org.openzfs.systemd:after,org.openzfs.systemd:wanted-by,"
+        + "org.openzfs.systemd:required-by,org.openzfs.systemd:nofail,org.openzfs.systemd:ignore"
+
+    /// The list from which systemd makes mount units, as the event daemon will keep it, without the altroot in front of each path.
+    private static func writeMountCache(
+        pool: String, target: String, file: String, _ runner: any CommandRunner, _ files: any FileSystem
+    ) async throws {
+        let output = try await runner.run(
+            Command("zfs", ["list", "-H", "-t", "filesystem", "-o", cacheColumns, "-r", pool], effect: .reads)
+        ).output
+        try files.write(mountCache(output, altroot: target), to: FilePath(file))
+    }
+
+    static func mountCache(_ output: String, altroot: String) -> String {
+        output.lines.map { line -> String in
+            var fields = line.split(separator: "\t", omittingEmptySubsequences: false).map(String.init)
+            if fields.count > 1, fields[1] == altroot {
+                fields[1] = "/"
+            } else if fields.count > 1, fields[1].hasPrefix(altroot + "/") {
+                fields[1] = String(fields[1].dropFirst(altroot.count))
+            }
+            return fields.joined(separator: "\t") + "\n"
+        }.joined()
+    }
+}

@@ -1,0 +1,118 @@
+public import KldCore
+public import KldExec
+public import SystemPackage
+
+/// Builds a Debian tree, rootless where the user is not root, from signed archives only. Source: mmdebstrap(1) 1.5.
+public struct Mmdebstrap: Sendable, Hashable {
+    /// What is done to the tree, in the order given, at the stage it names. There is no shell string a user's word could reach.
+    public enum Hook: Sendable, Hashable {
+        /// Copies a file from outside into the tree under this name.
+        case upload(FilePath, to: String)
+        /// Unpacks a tar from outside at the tree's root.
+        case unpack(FilePath)
+        /// Runs a program of the tree inside the tree.
+        case run(String, [String])
+        /// Packs a folder of the tree into a tar outside.
+        case pack(String, to: FilePath)
+
+        /// As mmdebstrap's special hooks want it: words parsed by its own shell-like splitter.
+        var text: String {
+            switch self {
+            case .upload(let file, let target): "upload \(quoted(file.string)) \(quoted(target))"
+            case .unpack(let tar): "tar-in \(quoted(tar.string)) /"
+            case .run(let program, let words): "chroot \"$1\" " + ([program] + words).map(quoted).joined(separator: " ")
+            case .pack(let folder, let tar): "tar-out \(quoted(folder)) \(quoted(tar.string))"
+            }
+        }
+
+        private func quoted(_ word: String) -> String {
+            "'" + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
+        }
+    }
+
+    public var suite: String
+    public var sources: [AptSource]
+    public var packages: [String]
+    /// After the essential packages, before the others.
+    public var essentialHooks: [Hook]
+    /// After everything.
+    public var customizeHooks: [Hook]
+    /// Paths that dpkg leaves out.
+    public var excludedPaths: [String]
+    /// A tar; `/dev/null` when only what the hooks take out matters.
+    public var output: FilePath
+
+    public init(
+        suite: String, sources: [AptSource], packages: [String], essentialHooks: [Hook] = [], customizeHooks: [Hook] = [],
+        excludedPaths: [String] = [], output: FilePath
+    ) {
+        self.suite = suite
+        self.sources = sources
+        self.packages = packages
+        self.essentialHooks = essentialHooks
+        self.customizeHooks = customizeHooks
+        self.excludedPaths = excludedPaths
+        self.output = output
+    }
+
+    public static let tool = Tool("mmdebstrap")
+
+    /// The command line.
+    /// - Parameters:
+    ///   - root: whether the user is root; else the tree is built in a user namespace (needs `/etc/subuid`, package `uidmap`).
+    ///   - epoch: seconds since 1970 for every time stamp (SOURCE_DATE_EPOCH).
+    public func command(root: Bool, epoch: Int) -> Command {
+        var words = [
+            "--mode=\(root ? "root" : "unshare")", "--variant=apt", "--format=tar", "--include=\(packages.joined(separator: ","))",
+            "--aptopt=APT::Install-Recommends \"false\"", "--aptopt=Acquire::Languages \"none\"", "--aptopt=Acquire::Retries \"3\"",
+        ]
+        words += excludedPaths.map { "--dpkgopt=path-exclude=\($0)" }
+        words += essentialHooks.map { "--essential-hook=\($0.text)" }
+        words += customizeHooks.map { "--customize-hook=\($0.text)" }
+        words += [suite, output.string]
+        return Command(
+            Self.tool, words + sources.map(\.line), effect: .changes, environment: ["SOURCE_DATE_EPOCH": String(epoch)])
+    }
+}
+
+/// Names the cause when mmdebstrap fails.
+public enum MmdebstrapError {
+    /// - Returns: the error as a person needs it; unknown ones as they are.
+    public static func explain(_ error: any Error) -> any Error {
+        guard let failure = (error as? CommandError)?.failure else { return error }
+        let text = failure.errors
+        let tail = text.lines.suffix(12)
+        if text.contains("NO_PUBKEY") || text.contains("is not signed") || text.contains("BADSIG") || text.contains("EXPKEYSIG")
+            || text.contains("could not be verified")
+        {
+            return Diagnosis(
+                "packages.signature", "the archive is not signed by a key that this release trusts; nothing was installed from it",
+                remedies: ["check the mirror's address", "update debian-archive-keyring on this machine"], exit: .failed,
+                causes: Array(tail))
+        }
+        if text.contains("Unable to locate package") || text.contains("has no installation candidate") {
+            let names = text.lines.filter { $0.contains("Unable to locate package") || $0.contains("has no installation candidate") }
+            return Diagnosis(
+                "packages.unknown", "the archive does not have every package that was asked for",
+                remedies: ["correct KLDLOAD_EXTRA_PACKAGES, or choose another suite"], exit: .badAnswers, causes: names)
+        }
+        if text.contains("Could not resolve") || text.contains("Failed to fetch") || text.contains("Could not connect") {
+            return Diagnosis(
+                "packages.unreachable", "the package archive cannot be reached",
+                remedies: [
+                    "check the network and the mirror's address (KLDLOAD_DEBIAN_MIRROR)", "a cached payload is used when there is one",
+                ],
+                exit: .unavailable, causes: Array(tail))
+        }
+        if text.contains("newuidmap") || text.contains("subuid") {
+            return Diagnosis(
+                "packages.user-namespace", "this user may not make a user namespace with more than one id",
+                remedies: [
+                    "install the package uidmap",
+                    "give the user a range: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER",
+                ],
+                exit: .unavailable, causes: Array(tail))
+        }
+        return error
+    }
+}

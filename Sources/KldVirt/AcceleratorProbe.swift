@@ -1,0 +1,105 @@
+import FoundationEssentials
+import KldCore
+package import KldFiles
+package import SystemPackage
+
+/// Finds out by trial whether KVM works.
+///
+/// That `/dev/kvm` is there, opens and makes a virtual machine says little: in nested and filtered environments QEMU then aborts
+/// (`failed to set MSR 0x10a`, QEMU 10.0.2 on Linux 6.1), or the guest never executes an instruction. So a tiny guest has to reach 64-bit mode, say
+/// so, and do some work, all before a deadline.
+package struct AcceleratorProbe: Sendable {
+    private let qemu: QEMU
+    private let files: any FileSystem
+    private let cache: FilePath
+
+    /// - Parameter cache: a folder of this user for answers; also holds the probe's disk while it runs.
+    package init(qemu: QEMU, files: any FileSystem, cache: FilePath) {
+        self.qemu = qemu
+        self.files = files
+        self.cache = cache
+    }
+
+    /// KVM if it works, else emulation; asks the machine once per boot and version of QEMU.
+    ///
+    /// - Parameter limits: how long the probe guest may take under each.
+    /// - Throws: ``Diagnosis`` `vm.no-accelerator` when emulation does not work either; ``FileError``; `CancellationError`.
+    package func choose(limits: [Accelerator: Duration] = [.kvm: .seconds(10), .tcg: .seconds(120)]) async throws -> AcceleratorChoice {
+        let boot = try files.readText("/proc/sys/kernel/random/boot_id").trimmed
+        let file = cache.appending("accelerator-\(boot)-\(qemu.version).json")
+        if let known = try? files.read(file), let choice = try? JSONDecoder().decode(AcceleratorChoice.self, from: Data(known)) {
+            return choice
+        }
+        let choice = try await probeAll(limits)
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
+        try forgetOtherBoots(except: file)
+        try files.write(Array(try encoder.encode(choice)), to: file, mode: .file)
+        return choice
+    }
+
+    private func probeAll(_ limits: [Accelerator: Duration]) async throws -> AcceleratorChoice {
+        let reason: Diagnosis
+        if try files.exists("/dev/kvm") {
+            do {
+                return AcceleratorChoice(accelerator: .kvm, speed: try await probe(.kvm, within: limits[.kvm] ?? .seconds(10)))
+            } catch let error where !(error is CancellationError) {
+                reason = Diagnosis(of: error)
+            }
+        } else {
+            reason = Diagnosis("vm.no-kvm", "there is no /dev/kvm")
+        }
+        do {
+            let speed = try await probe(.tcg, within: limits[.tcg] ?? .seconds(120))
+            return AcceleratorChoice(
+                accelerator: .tcg, speed: speed, reason: "KVM does not work here: " + ([reason.message] + reason.causes).joined(separator: "; "))
+        } catch let error where !(error is CancellationError) {
+            let diagnosis = Diagnosis(of: error)
+            throw Diagnosis(
+                "vm.no-accelerator", "virtual machines work neither with KVM nor in emulation here", remedies: diagnosis.remedies,
+                exit: .unavailable,
+                causes: ["KVM: \(reason.message)"] + reason.causes + ["emulation: \(diagnosis.message)"] + diagnosis.causes)
+        }
+    }
+
+    /// Boots ``ProbeGuest``.
+    ///
+    /// - Parameter limit: for everything, from QEMU's start to the end of the work.
+    /// - Returns: the speed, from the quickest of three pieces of work: the one that was disturbed least.
+    /// - Throws: ``Diagnosis`` `vm.probe-failed`, `vm.qemu-too-old`; ``VirtError``; ``FileError``; `CancellationError`.
+    package func probe(_ accelerator: Accelerator, within limit: Duration) async throws -> SpeedFactor {
+        let folder = cache.appending("probe-\(UInt64.random(in: 0 ... .max))")
+        defer { try? files.remove(folder) }
+        let disk = folder.appending("probe.raw")
+        try files.write(ProbeGuest.disk, to: disk, mode: .file)
+        let clock = ContinuousClock()
+        let deadline = clock.now + limit
+        func left() -> Duration { max(clock.now.duration(to: deadline), .zero) }
+        let machine = ProbeGuest.machine(accelerator, disk: disk)
+        let guest = try await VirtualMachine.start(machine, qemu: qemu, folder: folder, limit: limit)
+        defer { guest.kill() }
+        func expect(_ text: String) async throws {
+            guard try await guest.console.expect(anyOf: [text, ProbeGuest.broken], within: left()).index == 0 else {
+                throw Diagnosis("vm.probe-failed", "a guest computes wrongly under \(accelerator.rawValue)", exit: .unavailable)
+            }
+        }
+        try await expect(ProbeGuest.ready)
+        var best = limit
+        for _ in 0..<3 {
+            let start = clock.now
+            try await guest.console.send("w")
+            try await expect(ProbeGuest.workDone)
+            best = min(best, start.duration(to: clock.now))
+        }
+        return SpeedFactor(work: best)
+    }
+
+    /// Answers of earlier boots are of no use to anybody.
+    private func forgetOtherBoots(except file: FilePath) throws {
+        guard try files.exists(cache) else { return }
+        for name in try files.list(cache) where name.hasPrefix("accelerator-") && name != file.lastComponent?.string {
+            // Another version of QEMU in this same boot is asked again one day; that costs a second.
+            try files.remove(cache.appending(name))
+        }
+    }
+}

@@ -1,0 +1,139 @@
+public import KldCore
+public import KldExec
+public import SystemPackage
+
+/// Command lines of `zpool`.
+///
+/// Source: the zpool-*(8) pages of OpenZFS 2.4; every option here exists since 2.1 unless its function says otherwise.
+public enum ZPool {
+    public static let tool = Tool("zpool", package: "zfsutils-linux")
+
+    /// Makes a pool. What its devices held is lost.
+    ///
+    /// Without `-f` OpenZFS refuses devices that are mounted, belong to a pool, carry another file system, differ in size by more than
+    /// 16 MiB within one vdev, or are of unequal redundancy; so make the partitions of one vdev equally large and wipe them before.
+    /// - Parameters:
+    ///   - ashift: the sector size as a power of two, 9 to 16; 12 is 4096 bytes.
+    ///   - compatibility: see ``Compatibility``; `nil` enables every feature of the running OpenZFS.
+    ///   - altroot: mount below this folder, and write no cache file (`-R`).
+    ///   - passphrase: encrypts the root dataset and all below with AES-256-GCM. ZFS takes 8 to 512 bytes, on standard input.
+    ///   - force: with the reason for `-f`. ``VdevLayout/mismatch`` says when a layout needs it.
+    /// - Throws: ``Diagnosis`` `zfs.ashift` or `zfs.passphrase`.
+    ///
+    /// Runs: `zpool create [-f] -o ashift=N [-o compatibility=F] [-o …] [-O …] [-R DIR] NAME VDEV…`, destroys.
+    public static func create(
+        _ name: PoolName, ashift: Int = 12, compatibility: String? = nil, poolOptions: ZFSProperties = [:],
+        filesystemOptions: ZFSProperties = [:], altroot: FilePath? = nil, vdevs: VdevLayout, passphrase: Secret? = nil, force: Force? = nil
+    ) throws(Diagnosis) -> Command {
+        guard (9...16).contains(ashift) else {
+            throw Diagnosis(
+                "zfs.ashift", "ashift \(ashift) is out of range", remedies: ["use 9 to 16; 12 suits almost every disk"], exit: .usage)
+        }
+        var pool: ZFSProperties = ["ashift": String(ashift)]
+        if let compatibility { pool["compatibility"] = compatibility }
+        var filesystem = filesystemOptions
+        if let passphrase {
+            try check(passphrase)
+            let encryption: ZFSProperties = ["encryption": "aes-256-gcm", "keyformat": "passphrase", "keylocation": "prompt"]
+            filesystem = encryption.merging(filesystem)
+        }
+        return Command(
+            tool,
+            ["create"] + (force == nil ? [] : ["-f"]) + pool.merging(poolOptions).words(flag: "-o") + filesystem.words(flag: "-O")
+                + (altroot.map { ["-R", $0.string] } ?? []) + [name.text] + vdevs.words,
+            effect: .destroys, input: passphrase.map { .secret(Secret($0.reveal() + "\n")) } ?? .none)
+    }
+
+    /// One line of 8 to 512 bytes: OpenZFS reads standard input up to the first newline (`get_key_material_raw()`).
+    static func check(_ passphrase: Secret) throws(Diagnosis) {
+        let bytes = passphrase.reveal().utf8
+        guard (8...512).contains(bytes.count), !bytes.contains(UInt8(ascii: "\n")), !bytes.contains(0) else {
+            throw Diagnosis(
+                "zfs.passphrase", "the passphrase must be one line of 8 to 512 bytes",
+                remedies: ["choose another KLDLOAD_ZFS_PASSPHRASE"], exit: .badAnswers)
+        }
+    }
+
+    /// Adds special vdevs to a pool. They can only be removed from pools without raidz.
+    ///
+    /// Runs: `zpool add NAME special …`, changes (it destroys what the devices held, hence the effect).
+    public static func addSpecial(_ name: PoolName, vdevs words: [String], force: Force? = nil) -> Command {
+        Command(tool, ["add"] + (force == nil ? [] : ["-f"]) + [name.text, "special"] + words, effect: .destroys)
+    }
+
+    /// Unmounts everything and lets go of the disks.
+    /// - Parameter force: unmount what is in use (`-f`); zvols that are open still hold the pool.
+    ///
+    /// Runs: `zpool export [-f] NAME`, changes.
+    public static func export(_ name: PoolName, force: Force? = nil) -> Command {
+        Command(tool, ["export"] + (force == nil ? [] : ["-f"]) + [name.text], effect: .changes)
+    }
+
+    /// Destroys a pool. Runs: `zpool destroy [-f] NAME`, destroys.
+    public static func destroy(_ name: PoolName, force: Force? = nil) -> Command {
+        Command(tool, ["destroy"] + (force == nil ? [] : ["-f"]) + [name.text], effect: .destroys)
+    }
+
+    /// Sets one property. Runs: `zpool set NAME=VALUE POOL`, changes. User properties on pools need OpenZFS 2.2.
+    public static func set(_ name: PoolName, _ property: String, _ value: String) -> Command {
+        Command(tool, ["set", "\(property)=\(value)", name.text], effect: .changes)
+    }
+
+    /// Runs: `zpool get -Hp -o name,property,value,source PROPERTIES POOL`, reads. Parsed by ``PropertyRow/parse(_:)``.
+    public static func get(_ name: PoolName, _ properties: [String]) -> Command {
+        Command(
+            tool, ["get", "-Hp", "-o", "name,property,value,source", properties.joined(separator: ","), name.text], effect: .reads)
+    }
+
+    /// The state of a pool and of every vdev.
+    /// - Parameter json: needs ``OpenZFSVersion/hasJSON``; read by ``PoolStatus/parse(json:)``. Text is read by ``PoolHealthText``.
+    ///
+    /// Runs: `zpool status [-j --json-int] -p -P NAME`, reads.
+    public static func status(_ name: PoolName, json: Bool) -> Command {
+        Command(tool, ["status"] + (json ? ["-j", "--json-int"] : []) + ["-p", "-P", name.text], effect: .reads)
+    }
+
+    /// Runs: `zpool list -Hp -o name,guid,size,allocated,free,health,readonly,altroot,bootfs [NAME]`, reads. Parsed by ``PoolRow``.
+    public static func list(_ name: PoolName? = nil) -> Command {
+        Command(tool, ["list", "-Hp", "-o", PoolRow.columns.joined(separator: ",")] + (name.map { [$0.text] } ?? []), effect: .reads)
+    }
+
+    /// The device paths of a pool, in the order of its vdevs.
+    ///
+    /// Runs: `zpool list -vHPp -o name NAME`, reads. Parsed by ``PoolRow/devices(_:)``.
+    public static func devices(_ name: PoolName) -> Command {
+        Command(tool, ["list", "-vHPp", "-o", "name", name.text], effect: .reads)
+    }
+
+    /// Wipes the four ZFS labels of a device.
+    /// - Parameter force: treat exported or foreign pools' labels as dead too; labels of an imported pool are refused in any case.
+    ///
+    /// Runs: `zpool labelclear [-f] DEVICE`, destroys. It ends with 1 on a device without a label, which is accepted: nothing is left to do.
+    /// One that is in use ends with 1 as well, so look at the device afterwards (`wipefs`), do not trust the status.
+    public static func labelClear(_ device: String, force: Force? = nil) -> Command {
+        Command(tool, ["labelclear"] + (force == nil ? [] : ["-f"]) + [device], effect: .destroys, accepting: [0, 1])
+    }
+
+    /// Gives the pool a new GUID, for clones of an image. Runs: `zpool reguid NAME`, changes.
+    public static func reguid(_ name: PoolName) -> Command { Command(tool, ["reguid", name.text], effect: .changes) }
+
+    /// Tells the devices which blocks are free. - Parameter wait: until it is done.
+    ///
+    /// Runs: `zpool trim [-w] NAME`, changes. Fails with "trim operations are not supported by this device".
+    public static func trim(_ name: PoolName, wait: Bool = false) -> Command {
+        Command(tool, ["trim"] + (wait ? ["-w"] : []) + [name.text], effect: .changes)
+    }
+
+    /// Reads and checks everything. Runs: `zpool scrub [-w] NAME`, changes.
+    public static func scrub(_ name: PoolName, wait: Bool = false) -> Command {
+        Command(tool, ["scrub"] + (wait ? ["-w"] : []) + [name.text], effect: .changes)
+    }
+
+    /// Forces all dirty data to the disks. Runs: `zpool sync NAME`, changes.
+    public static func sync(_ name: PoolName) -> Command { Command(tool, ["sync", name.text], effect: .changes) }
+
+    /// Zeroes free blocks' leftovers of initializing. Runs: `zpool initialize [-w] NAME`, changes.
+    public static func initialize(_ name: PoolName, wait: Bool = false) -> Command {
+        Command(tool, ["initialize"] + (wait ? ["-w"] : []) + [name.text], effect: .changes)
+    }
+}
