@@ -63,7 +63,7 @@ let package = Package(
         library("KldAnswers", mechanisms),
         // L4 operations
         library("KldInstall", mechanisms + outside + ["KldDistro", "KldAnswers"]),
-        library("KldImage", mechanisms + outside + ["KldDistro", "KldAnswers", "KldInstall"]),
+        library("KldImage", mechanisms + outside + ["KldDistro", "KldAnswers", "KldInstall", "KldDoctor"]),
         library("KldDoctor", mechanisms + outside + ["KldDistro", "KldAnswers"]),
         // L5 faces
         library(
@@ -73,7 +73,7 @@ let package = Package(
         .executableTarget(name: "kldload", dependencies: ["KldCLI"], swiftSettings: features, linkerSettings: linker),
         .executableTarget(
             name: "kldload-systemtests",
-            dependencies: mechanisms + outside + ["KldAnswers", "KldInstall", "KldImage", "KldTerminal", argumentParser],
+            dependencies: mechanisms + outside + ["KldAnswers", "KldInstall", "KldImage", "KldDoctor", argumentParser],
             swiftSettings: features, linkerSettings: linker),
         // tests
         library("KldTestSupport", mechanisms),

@@ -2,6 +2,8 @@
 public struct AnswerKey: Sendable, Hashable {
     /// `KLDLOAD_…`
     public let name: String
+    /// The name without the prefix that all keys share; most are short enough to need no memory of their own.
+    let stem: String
     public let group: AnswerGroup
     public let type: AnswerType
     /// What an absent or empty value means; empty where there is no default.
@@ -22,20 +24,23 @@ public struct AnswerKey: Sendable, Hashable {
         _ name: String, _ group: AnswerGroup, _ type: AnswerType, default defaultValue: String = "", required: Bool = false,
         secret: Bool = false, since: String, aliases: [String] = [], valueAliases: [String: String] = [:], _ help: String
     ) {
-        self.name = "KLDLOAD_" + name
+        self.name = AnswerKey.prefix + name
+        self.stem = name
         self.group = group
         self.type = type
         self.defaultValue = defaultValue
         self.isRequired = required
         self.isSecret = secret
         self.since = since
-        self.aliases = aliases.map { "KLDLOAD_" + $0 }
+        self.aliases = aliases.map { AnswerKey.prefix + $0 }
         self.valueAliases = valueAliases
         self.help = help
     }
 
-    public static func == (a: AnswerKey, b: AnswerKey) -> Bool { a.name == b.name }
-    public func hash(into hasher: inout Hasher) { hasher.combine(name) }
+    public static func == (a: AnswerKey, b: AnswerKey) -> Bool { a.stem == b.stem }
+    public func hash(into hasher: inout Hasher) { hasher.combine(stem) }
+
+    static let prefix = "KLDLOAD_"
 
     /// Every key, in the order of the documents.
     public static let all: [AnswerKey] =

@@ -1,4 +1,4 @@
-public import KldCore
+import KldCore
 public import KldFiles
 public import SystemPackage
 
@@ -66,11 +66,11 @@ extension Answers {
         var resolved = values
         var problems: [AnswersProblem] = []
         for pair in SecretFileKey.all {
-            guard let path = resolved.removeValue(forKey: pair.file), let key = AnswerKey.named(pair.secret) else { continue }
+            guard let path = resolved.removeValue(forKey: pair.file), let key = AnswerKey.named(AnswerKey.prefix + pair.secret) else { continue }
             do {
                 resolved[pair.secret] = try SecretFileKey.read(FilePath(path), files, key)
             } catch {
-                problems.append(AnswersProblem(error.code, key: pair.file, error.message, remedy: error.remedy))
+                problems.append(AnswersProblem(error.code, key: AnswerKey.prefix + pair.file, error.message, remedy: error.remedy))
             }
         }
         guard problems.isEmpty else { throw AnswersError(source: source, problems: problems) }
@@ -78,14 +78,14 @@ extension Answers {
     }
 }
 
-/// A key that names the file of a secret, and the key whose value lies there.
+/// A key that names the file of a secret, and the key whose value lies there; both without prefix.
 struct SecretFileKey {
     let file: String
     let secret: String
 
     static let all = [
-        SecretFileKey(file: "KLDLOAD_PASSWORD_FILE", secret: "KLDLOAD_PASSWORD"),
-        SecretFileKey(file: "KLDLOAD_ZFS_PASSPHRASE_FILE", secret: "KLDLOAD_ZFS_PASSPHRASE"),
+        SecretFileKey(file: "PASSWORD_FILE", secret: "PASSWORD"),
+        SecretFileKey(file: "ZFS_PASSPHRASE_FILE", secret: "ZFS_PASSPHRASE"),
     ]
 
     static func read(_ path: FilePath, _ files: any FileSystem, _ key: AnswerKey) throws(ValueFault) -> String {

@@ -11,7 +11,7 @@ extension Answers {
 
     private func text(_ written: (AnswerKey, String) -> String) -> String {
         AnswerKey.all.compactMap { key in
-            values[key.name].map { "\(key.name)=\(written(key, $0))\n" }
+            values[key.stem].map { "\(key.name)=\(written(key, $0))\n" }
         }.joined()
     }
 }

@@ -6,7 +6,7 @@ public import SystemPackage
 /// A value of this type has passed every check of this module, so the installer need not check again. It is made by
 /// ``init(_:source:overrides:reference:)`` or ``load(_:files:overrides:reference:)``; two are equal when they say the same.
 public struct Answers: Sendable, Hashable {
-    /// Every key that was given, under its canonical name, in its canonical spelling. Holds secrets in clear.
+    /// Every key that was given, under its canonical name without prefix, in its canonical spelling. Holds secrets in clear.
     let values: [String: String]
 
     public let distro: Distro
@@ -90,13 +90,13 @@ public struct Answers: Sendable, Hashable {
     /// - Returns: `nil` for an unknown key, and for one that was not given and has no default.
     public subscript(key: String) -> String? {
         guard let known = AnswerKey.named(key) else { return nil }
-        if let value = values[known.name] { return value }
+        if let value = values[known.stem] { return value }
         return known.defaultValue.isEmpty ? nil : known.defaultValue
     }
 
     /// Whether the key stands in the answers, as opposed to having its default.
     public func isGiven(_ key: String) -> Bool {
-        AnswerKey.named(key).map { values[$0.name] != nil } ?? false
+        AnswerKey.named(key).map { values[$0.stem] != nil } ?? false
     }
 
     public static func == (a: Answers, b: Answers) -> Bool { a.values == b.values }

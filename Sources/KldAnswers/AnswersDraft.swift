@@ -13,7 +13,7 @@ struct AnswersDraft {
         self.problems = problems
         check = ValueCheck(reference: reference)
         let replacing = readOverrides(overrides)
-        let replaced = Set(replacing.compactMap { AnswerKey.named($0.name)?.name })
+        let replaced = Set(replacing.compactMap { AnswerKey.named($0.name)?.stem })
         for entry in entries where !self.problems.isFull { add(entry, unless: replaced) }
         seen = []
         for entry in replacing where !self.problems.isFull { add(entry, unless: []) }
@@ -45,27 +45,27 @@ struct AnswersDraft {
             reportUnknown(entry)
             return
         }
-        guard seen.insert(key.name).inserted else {
-            let first = lines[key.name].map { " in line \($0)" } ?? ""
+        guard seen.insert(key.stem).inserted else {
+            let first = lines[key.stem].map { " in line \($0)" } ?? ""
             let alias = entry.name == key.name ? "" : ", as \(key.name)"
             problems.add(AnswersProblem(.repeatedKey, line: entry.line, key: entry.name, "the key was given already\(first)\(alias)"))
             return
         }
-        lines[key.name] = entry.line
-        if replaced.contains(key.name) { return }
-        values[key.name] = nil
-        faulty.remove(key.name)
+        lines[key.stem] = entry.line
+        if replaced.contains(key.stem) { return }
+        values[key.stem] = nil
+        faulty.remove(key.stem)
         if entry.value == AnswerEntry.unreadable {
-            faulty.insert(key.name)
+            faulty.insert(key.stem)
             return
         }
         // An empty value means the default, as if the line were not there.
         if entry.value.isEmpty { return }
         do {
             let value = try check.canonical(entry.value, of: key)
-            if !value.isEmpty { values[key.name] = value }
+            if !value.isEmpty { values[key.stem] = value }
         } catch {
-            faulty.insert(key.name)
+            faulty.insert(key.stem)
             problems.add(AnswersProblem(error.code, line: entry.line, key: entry.name, error.message, remedy: error.remedy))
         }
     }
@@ -82,31 +82,33 @@ struct AnswersDraft {
                 remedy: suggestion.map { "did you mean \($0)?" }))
     }
 
-    /// The known key that `name` most likely stands for; the prefix that all share does not count.
+    /// The known key that `name` most likely stands for. The AnswerKey.prefix that all share does not count, and may be missing or misspelt.
     static func nearestKey(to name: String) -> String? {
         let upper = name.uppercased()
-        let stem = upper.hasPrefix("KLDLOAD_") ? String(upper.dropFirst(8)) : upper
-        if AnswerKey.named("KLDLOAD_" + stem) != nil { return "KLDLOAD_" + stem }
-        if let word = nearest(to: stem, stems) { return "KLDLOAD_" + word }
-        return nearest(to: upper, AnswerKey.all.map(\.name))
+        let stem = upper.hasPrefix(AnswerKey.prefix) ? String(upper.dropFirst(AnswerKey.prefix.count)) : upper
+        if AnswerKey.named(AnswerKey.prefix + stem) != nil { return AnswerKey.prefix + stem }
+        if let word = nearest(to: stem, stems) { return AnswerKey.prefix + word }
+        guard let underscore = stem.firstIndex(of: "_") else { return nil }
+        return nearest(to: String(stem[stem.index(after: underscore)...]), stems).map { AnswerKey.prefix + $0 }
     }
 
-    private static let stems = AnswerKey.all.flatMap { [$0.name] + $0.aliases }.map { String($0.dropFirst(8)) }
+    private static let stems = AnswerKey.all.flatMap { [$0.name] + $0.aliases }.map { String($0.dropFirst(AnswerKey.prefix.count)) }
+    private static let defaults = Dictionary(uniqueKeysWithValues: AnswerKey.all.map { ($0.stem, $0.defaultValue) })
 }
 
-// What rules ask. Names are without the prefix that all keys share.
+// What rules ask. Names are without the AnswerKey.prefix that all keys share.
 extension AnswersDraft {
-    func isGiven(_ stem: String) -> Bool { values["KLDLOAD_" + stem] != nil }
+    func isGiven(_ stem: String) -> Bool { values[stem] != nil }
 
     /// Given, and not merely its default written down: the reference listing may stay in a file without contradicting the rest.
     func isChosen(_ stem: String) -> Bool {
-        guard let value = values["KLDLOAD_" + stem] else { return false }
-        return value != AnswerKey.named("KLDLOAD_" + stem)?.defaultValue
+        guard let value = values[stem] else { return false }
+        return value != AnswersDraft.defaults[stem]
     }
 
     /// The value in canonical spelling or the default, which may be empty.
     func text(_ stem: String) -> String {
-        values["KLDLOAD_" + stem] ?? AnswerKey.named("KLDLOAD_" + stem)?.defaultValue ?? ""
+        values[stem] ?? AnswersDraft.defaults[stem] ?? ""
     }
 
     /// The value, `nil` when neither given nor defaulted.
@@ -119,10 +121,9 @@ extension AnswersDraft {
     func number(_ stem: String) -> Int { decimal(text(stem).utf8) ?? 0 }
 
     /// Whether no key of these has a problem of its own.
-    func isSound(_ stems: String...) -> Bool { stems.allSatisfy { !faulty.contains("KLDLOAD_" + $0) } }
+    func isSound(_ stems: String...) -> Bool { stems.allSatisfy { !faulty.contains($0) } }
 
     mutating func report(_ code: AnswersProblem.Code, _ stem: String, _ message: String, remedy: String? = nil) {
-        let name = "KLDLOAD_" + stem
-        problems.add(AnswersProblem(code, line: lines[name], key: name, message, remedy: remedy))
+        problems.add(AnswersProblem(code, line: lines[stem], key: AnswerKey.prefix + stem, message, remedy: remedy))
     }
 }

@@ -45,7 +45,7 @@ struct AnswersJSONParser {
     /// The full name of a key that may be written short, as `ssh_pubkey` for `KLDLOAD_SSH_PUBKEY`.
     private static func keyName(_ name: String) -> String {
         if AnswerKey.named(name) != nil { return name }
-        let full = "KLDLOAD_" + name.uppercased()
+        let full = AnswerKey.prefix + name.uppercased()
         return AnswerKey.named(full) != nil ? full : String(name.prefix(128))
     }
 

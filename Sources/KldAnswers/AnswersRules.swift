@@ -14,9 +14,8 @@ extension AnswersDraft {
 
     private mutating func checkRequired() {
         for key in AnswerKey.all where key.isRequired {
-            let stem = String(key.name.dropFirst(8))
-            guard isSound(stem), !isGiven(stem) else { continue }
-            report(.missingKey, stem, "the key has no default and must be given", remedy: "add \(key.name)=…")
+            guard isSound(key.stem), !isGiven(key.stem) else { continue }
+            report(.missingKey, key.stem, "the key has no default and must be given", remedy: "add \(key.name)=…")
         }
     }
 

@@ -9,15 +9,32 @@ func didYouMean(_ word: String, _ words: some Sequence<String>) -> String? {
 
 /// The word with the fewest edits, at most a third of the length or 2; the first by alphabet among equals. Case counts as no edit.
 func nearest(to word: String, _ words: some Sequence<String>) -> String? {
-    let wanted = word.lowercased()
-    let length = wanted.utf8.count
+    let length = word.utf8.count
     guard length > 0, length <= 64 else { return nil }
+    let wanted = word.lowercased()
+    let letters = LetterSet(wanted)
     let limit = max(2, length / 3)
     var best: (distance: Int, word: String)?
     for candidate in words where abs(candidate.utf8.count - length) <= limit {
+        if letters.leastDistance(to: LetterSet(candidate)) > min(limit, best?.distance ?? limit) { continue }
         let distance = editDistance(wanted, candidate.lowercased())
         guard distance <= limit, distance < length else { continue }
         if best.map({ (distance, candidate) < ($0.distance, $0.word) }) ?? true { best = (distance, candidate) }
     }
     return best?.word
+}
+
+/// Which letters a word has, whatever their number and case: most words are found too far away by this alone, without the table that
+/// an edit distance takes.
+private struct LetterSet {
+    private var bits: UInt64 = 0
+
+    init(_ word: String) {
+        for byte in word.utf8 { bits |= 1 << UInt64((byte | 0x20) & 63) }
+    }
+
+    /// Each letter that only one of them has costs an edit.
+    func leastDistance(to other: LetterSet) -> Int {
+        max((bits & ~other.bits).nonzeroBitCount, (other.bits & ~bits).nonzeroBitCount)
+    }
 }

@@ -26,3 +26,10 @@ public enum InitramfsKind: String, Sendable, Hashable, Codable {
     case initramfsTools = "initramfs-tools"
     case dracut
 }
+
+extension KernelCommandLine {
+    /// The command line of the running kernel, to be carried over into a new image. What a boot loader put in front of it is left out.
+    public init(running text: String) {
+        words = text.split(separator: " ").map(String.init).filter { !$0.hasPrefix("BOOT_IMAGE=") && !$0.hasPrefix("initrd=") }
+    }
+}

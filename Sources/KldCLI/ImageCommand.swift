@@ -1,6 +1,90 @@
 import ArgumentParser
+import FoundationEssentials
+import Glibc
+import KldAnswers
 import KldCore
+import KldDoctor
+import KldImage
+import KldPlan
+import KldTerminal
+import SystemPackage
 
 struct ImageCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "image", abstract: "Build and verify disk images.", subcommands: [])
+    static let configuration = CommandConfiguration(
+        commandName: "image", abstract: "Build and verify disk images.", subcommands: [Build.self, Verify.self])
+
+    struct Build: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Build sealed images from an answers file.")
+        @Argument(help: "The answers file.") var file: String
+        @OptionGroup var options: AnswersOptions
+        @Option(help: "qcow2, vmdk, vhd, ova, raw, separated by commas, or all.") var format: String?
+        @Option(name: .shortAndLong, help: "The folder for the images.") var output = "out"
+        @Option(help: "The images' name; default kldload-DISTRO-PROFILE.") var name: String?
+        @Flag(help: "Replace images of the same name.") var overwrite = false
+        @Option(help: "The package archive to build from; default: the one this machine's apt uses.") var mirror: String?
+        @OptionGroup var progress: ProgressOptions
+
+        func run() async throws {
+            let answers = try options.load(file)
+            let wanted = format ?? answers.export.formats.sorted().map(\.rawValue).joined(separator: ",")
+            let environment = name.map { ["KEXPORT_NAME": $0] } ?? Host.environment(["KEXPORT_NAME"])
+            let request = ImageBuild.Request(
+                answers: answers, formats: try ExportFormat.parse(wanted.isEmpty ? "qcow2" : wanted), folder: Host.absolute(output),
+                name: try ExportName(environment: environment, distro: answers.distro.rawValue, profile: answers.profile.rawValue),
+                overwrite: overwrite, version: Version.number, mirror: mirror,
+                created: Timestamp(environment: Host.environment(["SOURCE_DATE_EPOCH"]), now: Timestamp(seconds: Int64(time(nil)))))
+            let reporter = Reporter(progress)
+            let manifest = try await ImageBuild(workshop: Host.workshop, report: reporter.report).run(request)
+            if progress.progress == .json {
+                Output.line(try manifest.json())
+            } else {
+                for output in manifest.outputs { Output.line("\(request.folder.appending(output.file)) (\(output.size))") }
+            }
+        }
+    }
+
+    struct Verify: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Boot an image, untouched, and run the checks inside.")
+        @Argument(help: "The image: qcow2, vmdk, vhd or raw.") var file: String
+        @Option(help: "table or json.") var format = TableFormat.table
+        @OptionGroup var progress: ProgressOptions
+
+        func run() async throws {
+            let reporter = Reporter(progress)
+            let report = try await ImageVerification(workshop: Host.workshop, report: reporter.report).run(Host.absolute(file))
+            Output.line(format == .json ? try report.json : report.text)
+            if report.summary.fail > 0 { throw ExitCode(ExitStatus.problemsFound.rawValue) }
+        }
+    }
+}
+
+enum TableFormat: String, ExpressibleByArgument, CaseIterable { case table, json }
+
+/// How every long command shows how far it is.
+struct ProgressOptions: ParsableArguments {
+    enum Form: String, ExpressibleByArgument, CaseIterable { case auto, plain, json, none }
+    @Option(help: "auto, plain, json (one event a line on standard error) or none.") var progress = Form.auto
+}
+
+/// Writes plan events to standard error in the form that was asked for.
+final class Reporter: Sendable {
+    private let form: ProgressOptions.Form
+    private let view: Locked<ProgressView>
+
+    init(_ options: ProgressOptions) {
+        form = options.progress
+        let terminal = form == .auto && isatty(STDERR_FILENO) == 1
+        view = Locked(ProgressView(terminal: terminal, columns: Host.columns))
+    }
+
+    var report: @Sendable (PlanEvent) -> Void {
+        { event in
+            switch self.form {
+            case .none: break
+            case .json:
+                if let data = try? JSONEncoder().encode(event) { Output.errorLine(String(decoding: data, as: UTF8.self)) }
+            case .auto, .plain: Output.error(self.view.withLock { $0.show(event) })
+            }
+        }
+    }
 }

@@ -6,10 +6,6 @@ import KldCore
 public enum CommandLineTool {
     public static func main() async {
         signal(SIGPIPE, SIG_IGN)
-        await run(Root.self)
-    }
-
-    private static func run(_ type: any AsyncParsableCommand.Type) async {
         do {
             var command = try Root.parseAsRoot()
             if var asynchronous = command as? any AsyncParsableCommand {
@@ -30,5 +26,8 @@ public enum CommandLineTool {
 struct Root: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "kldload", abstract: "From a flat file of answers to a machine with ZFS on root.", version: Version.text,
-        subcommands: [PayloadConfigure.self, PayloadBuild.self, FactoryGuestCommand.self, ImageCommand.self])
+        subcommands: [
+            AnswersCommand.self, PlanCommand.self, ImageCommand.self, InstallCommand.self, VerifyCommand.self, FirstBootCommand.self,
+            FactsCommand.self, DefaultPasswordCommand.self, PayloadConfigure.self, FactoryGuestCommand.self,
+        ])
 }

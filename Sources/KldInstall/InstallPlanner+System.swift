@@ -79,9 +79,7 @@ extension InstallPlanner {
                 inside(Tool("chage", package: "passwd"), ["--lastday", "0", user]),
                 .write(
                     inTarget(DefaultPassword.sshDropIn),
-                    content: .text(
-                        "# Removed by kldload once the password of \(user) was changed.\nMatch User \(user)\n    PasswordAuthentication no\n"
-                    )),
+                    content: .text(DefaultPassword.refusal(of: user))),
                 inside("systemctl", ["enable", DefaultPassword.pathUnit]),
             ]
         case .file: break
@@ -151,10 +149,4 @@ extension InstallPlanner {
             "system.machine-id", "The machine id is made at the first boot",
             [.write(inTarget("/etc/machine-id"), content: .text(""), mode: 0o444)])
     }
-}
-
-/// How the known default password is kept from the network.
-public enum DefaultPassword {
-    public static let sshDropIn = "/etc/ssh/sshd_config.d/05-kldload-default-password.conf"
-    public static let pathUnit = "kldload-default-password.path"
 }

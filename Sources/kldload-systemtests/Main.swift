@@ -1,4 +1,48 @@
+import ArgumentParser
+import Glibc
+import KldCore
+import KldExec
+import KldFiles
+import KldImage
+import SystemPackage
+
+/// Runs scenarios on real kernels, real ZFS and real firmware, in QEMU.
 @main
-enum Main {
-    static func main() async {}
+struct SystemTests: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "kldload-systemtests", abstract: "Install, boot and check machines in QEMU.")
+
+    @Flag(help: "List the scenarios and do nothing.") var list = false
+    @Option(help: ArgumentHelp("Only scenarios whose name contains this; may be repeated.", valueName: "text")) var filter: [String] = []
+    @Option(help: "ci: what every change runs; all: everything.") var tier = Scenario.Tier.ci
+    @Option(help: "How many scenarios run at once.") var maxConcurrency = 1
+    @Flag(help: "Keep disks and logs of scenarios that fail.") var keepOnFailure = false
+    @Option(help: "The statically linked kldload to test.") var executable = ".build-static/release/kldload"
+    @Option(help: "The folder of example answers.") var examples = "Examples"
+
+    func run() async throws {
+        signal(SIGPIPE, SIG_IGN)
+        let chosen = Scenario.all.filter { scenario in
+            filter.isEmpty ? scenario.tier <= tier : filter.contains { scenario.name.contains($0) }
+        }
+        if list {
+            for scenario in Scenario.all { print("\(scenario.tier.rawValue)\t\(scenario.name)\t\(scenario.title)") }
+            return
+        }
+        guard !chosen.isEmpty else { throw ValidationError("no scenario matches; see --list") }
+        let runner = SubprocessRunner()
+        let home = getenv("HOME").map { String(cString: $0) } ?? "/root"
+        var environment = ["HOME": home]
+        if let cache = getenv("XDG_CACHE_HOME") { environment["XDG_CACHE_HOME"] = String(cString: cache) }
+        let cache = ArtifactCache(root: ArtifactCache.defaultRoot(environment: environment), runner: runner)
+        let workshop = Workshop(
+            cache: cache, runner: runner, executable: try LocalFiles().resolve(FilePath(executable)), root: geteuid() == 0)
+        let suite = Suite(
+            workshop: workshop, examples: try LocalFiles().resolve(FilePath(examples)), keepOnFailure: keepOnFailure,
+            concurrency: max(1, maxConcurrency))
+        let failed = await suite.run(chosen)
+        if failed > 0 { throw ExitCode(ExitStatus.failed.rawValue) }
+    }
 }
+
+extension Scenario.Tier: ExpressibleByArgument {}

@@ -24,7 +24,8 @@ import Testing
         #expect(
             try KexportArguments.parse(arguments)
                 == KexportRequest(
-                    source: .automatic, formats: [.qcow2], destination: .file("/tmp/image.qcow2"), name: try ExportName(sanitising: "image")))
+                    source: .automatic, formats: [.qcow2], destination: .file("/tmp/image.qcow2"), name: try ExportName(sanitising: "image")
+                ))
     }
 
     @Test func aFormatAlone() throws {
@@ -59,15 +60,17 @@ import Testing
         #expect(try KexportArguments.parse(["--", "/dev/sda", "raw"]).source == .path("/dev/sda"))
     }
 
-    @Test(arguments: [
-        ([], "image.format"), (["/dev/sda"], "image.format"), (["sda", "qcow2"], "image.usage"), (["qcow3"], "image.format"),
-        (["/dev/sda", "qcow3"], "image.format"), (["none"], "image.format"), (["/dev/sda", "qcow2", "/a", "/b"], "image.usage"),
-        (["/dev/sda", "qcow2", "--seal", "--no-seal"], "image.usage"), (["--formt", "qcow2"], "image.usage"),
-        (["--format"], "image.usage"), (["--format", "raw", "--format", "vhd"], "image.usage"),
-        (["--format", "raw,vhd", "--output", "/tmp/x"], "image.output"), (["--format", "raw", "--output", "/tmp/x.qcow2"], "image.output"),
-        (["/dev/sda", "raw", "/a", "--output", "/b"], "image.usage"), (["/dev/sda", "--disk", "/dev/sdb", "raw"], "image.usage"),
-        (["/dev/sda", "raw", "--name", "///"], "image.name"), (["/dev/sda", "raw", "--compression", "lz4"], "image.usage"),
-    ] as [([String], String)])
+    @Test(
+        arguments: [
+            ([], "image.format"), (["/dev/sda"], "image.format"), (["sda", "qcow2"], "image.usage"), (["qcow3"], "image.format"),
+            (["/dev/sda", "qcow3"], "image.format"), (["none"], "image.format"), (["/dev/sda", "qcow2", "/a", "/b"], "image.usage"),
+            (["/dev/sda", "qcow2", "--seal", "--no-seal"], "image.usage"), (["--formt", "qcow2"], "image.usage"),
+            (["--format"], "image.usage"), (["--format", "raw", "--format", "vhd"], "image.usage"),
+            (["--format", "raw,vhd", "--output", "/tmp/x"], "image.output"),
+            (["--format", "raw", "--output", "/tmp/x.qcow2"], "image.output"),
+            (["/dev/sda", "raw", "/a", "--output", "/b"], "image.usage"), (["/dev/sda", "--disk", "/dev/sdb", "raw"], "image.usage"),
+            (["/dev/sda", "raw", "--name", "///"], "image.name"), (["/dev/sda", "raw", "--compression", "lz4"], "image.usage"),
+        ] as [([String], String)])
     func wrongCommandLinesAreUsageErrors(arguments: [String], code: String) throws {
         let problem = try #require(throws: Diagnosis.self) { try KexportArguments.parse(arguments) }
         #expect(problem.exit == .usage)

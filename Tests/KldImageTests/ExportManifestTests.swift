@@ -20,7 +20,7 @@ import Testing
         let digest = try #require(FileDigest(hex: String(repeating: "ab", count: 32)))
         return ImageManifest(
             name: try ExportName(sanitising: "kldload-debian-server"), image: description(), virtualSize: .gibibytes(20),
-            formats: formats.map { .init(format: $0, file: "kldload-debian-server.\($0.suffix)", size: .mebibytes(1), digest: digest) })
+            outputs: formats.map { .init(format: $0, file: "kldload-debian-server.\($0.suffix)", size: .mebibytes(1), digest: digest) })
     }
 
     @Test func timesAreWrittenAndReadInUTC() throws {
@@ -51,7 +51,8 @@ import Testing
 
     @Test func theWholeManifest() throws {
         var manifest = try Self.manifest([.vhd, .qcow2])
-        manifest.sbom = .init(file: "kldload-debian-server.spdx.json", digest: try #require(FileDigest(hex: String(repeating: "cd", count: 32))))
+        manifest.sbom = .init(
+            file: "kldload-debian-server.spdx.json", digest: try #require(FileDigest(hex: String(repeating: "cd", count: 32))))
         let text = try manifest.json()
         #expect(text == Self.golden)
         #expect(try ImageManifest.parse(text) == manifest)
@@ -65,7 +66,7 @@ import Testing
 
     @Test func formatsOfTheSameImageAreAdded() throws {
         let (first, second) = (try Self.manifest([.qcow2, .raw]), try Self.manifest([.vmdk, .raw]))
-        #expect(second.adding(first)?.formats.map(\.format) == [.qcow2, .vmdk, .raw])
+        #expect(second.adding(first)?.outputs.map(\.format) == [.qcow2, .vmdk, .raw])
         var other = first
         other.image.payload = FileDigest(hex: String(repeating: "00", count: 32))
         #expect(second.adding(other) == nil)

@@ -40,7 +40,8 @@ import Testing
         let packages = try InstalledPackage.parse(rpm, .rpm)
         #expect(packages.map(\.version) == ["32:9.16.23-18.el9", "1.2.11-40.el9"])
         #expect(
-            PackageURL.text(packages[0], namespace: "rocky", suite: "9") == "pkg:rpm/rocky/bind-libs@9.16.23-18.el9?arch=x86_64&distro=9&epoch=32")
+            PackageURL.text(packages[0], namespace: "rocky", suite: "9")
+                == "pkg:rpm/rocky/bind-libs@9.16.23-18.el9?arch=x86_64&distro=9&epoch=32")
         let pacman = try InstalledPackage.parse("zlib 1:1.3.1-2\n", .pacman)
         #expect(PackageURL.text(pacman[0], namespace: "arch", suite: "") == "pkg:alpm/arch/zlib@1:1.3.1-2")
     }
@@ -85,7 +86,9 @@ import Testing
     }
 
     @Test func namesThatLookAlikeGetDifferentIdentifiers() throws {
-        let packages = ["libfoo+", "libfoo-", "libfoo_"].map { InstalledPackage(manager: .dpkg, name: $0, version: "1", architecture: "amd64") }
+        let packages = ["libfoo+", "libfoo-", "libfoo_"].map {
+            InstalledPackage(manager: .dpkg, name: $0, version: "1", architecture: "amd64")
+        }
         let ids = try Self.document(packages).packages.map(\.id).filter { $0.contains("libfoo") }
         #expect(ids == ["SPDXRef-Package-libfoo--amd64", "SPDXRef-Package-libfoo--amd64-2", "SPDXRef-Package-libfoo--amd64-3"])
     }

@@ -55,7 +55,8 @@ struct QemuImgContractTests {
             let command = QemuImg.resize(folder.appending("probe.raw"), format: .raw, to: .mebibytes(2))
             let error = await #expect(throws: Diagnosis.self) { try await QemuImg.run(command, on: runner) }
             #expect(error?.code == "image.in-use")
-            #expect(try await QemuImg.readInfo(folder.appending("probe.raw"), shared: true, on: runner).format == "raw")
+            let info = try await QemuImg.readInfo(folder.appending("probe.raw"), shared: true, on: runner)
+            #expect(info.format == "raw")
         }
     }
 }

@@ -9,7 +9,8 @@ public enum AutomaticSource {
     ///   against those that are in use; exit status 64 for both, because naming the disk solves either.
     public static func choose(_ facts: SourceGuard.Facts) throws(Diagnosis) -> FilePath {
         let installed = facts.devices.filter { device in
-            device.type == "disk" && device.tree.contains { $0.filesystem == "zfs_member" } && device.tree.contains { $0.filesystem == "vfat" }
+            device.type == "disk" && device.tree.contains { $0.filesystem == "zfs_member" }
+                && device.tree.contains { $0.filesystem == "vfat" }
         }
         let judged = installed.map { (path: $0.path, reasons: SourceGuard.reasons(against: FilePath($0.path), isDevice: true, facts)) }
         let free = judged.filter(\.reasons.isEmpty).map(\.path)

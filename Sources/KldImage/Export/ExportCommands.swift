@@ -1,24 +1,25 @@
 import KldCore
 package import KldExec
+import KldVirt
 package import SystemPackage
 
-/// The command lines of an export. The only place of this module that spells `qemu-img`, `sync`, `tar` and `chmod`.
+/// The command lines of an export. The only place of this module that spells `qemu-img`, `sync` and `tar`.
 ///
+/// `QemuImg.convert` is not used: an export needs progress (`-p`), a target made before (`-n`) and an adapter type.
 /// Source: qemu-img(1), QEMU 10.0; the options used exist since QEMU 5.1 (`--target-is-zero`, `compression_type`).
 package enum ExportCommands {
-    package static let qemuImg = Tool("qemu-img", package: "qemu-utils")
-
     /// What an image is. A running guest's disk fails here with `Failed to get shared "write" lock`, which ``SourceGuard`` reads.
     /// - Parameter form: `nil` lets qemu-img find out; only for files, never for devices, whose first bytes belong to the guest.
     ///
     /// Runs: `qemu-img info --output json [-f FORM] SOURCE`, reads.
     package static func info(_ source: FilePath, form: SourceImage.Form?) -> Command {
-        Command(qemuImg, ["info", "--output", "json"] + (form.map { ["-f", $0.rawValue] } ?? []) + [source.string], effect: .reads)
+        QemuImg.info(source, format: form.map { $0 == .raw ? .raw : .qcow2 })
     }
 
     /// Runs: `qemu-img measure --output json -f FORM -O qcow2 SOURCE`, reads.
     package static func measure(_ source: FilePath, form: SourceImage.Form) -> Command {
-        Command(qemuImg, ["measure", "--output", "json", "-f", form.rawValue, "-O", "qcow2", source.string], effect: .reads)
+        Command(
+            QemuImg.tool, ["measure", "--output", "json", "-f", form.rawValue, "-O", "qcow2", plain(source)], effect: .reads)
     }
 
     /// Makes one image from the source. OVA is not among them: it is a tar around the VMDK.
@@ -36,8 +37,8 @@ package enum ExportCommands {
     ) -> [Command] {
         func convert(_ options: [String]) -> Command {
             Command(
-                qemuImg, ["convert", "-p", "-f", source.form.rawValue] + options + [source.path.string, target.string], effect: .changes,
-                outputFile: progress)
+                QemuImg.tool, ["convert", "-p", "-f", source.form.rawValue] + options + [plain(source.path), plain(target)],
+                effect: .changes, outputFile: progress)
         }
         switch format {
         case .qcow2: return [convert(["-c", "-O", "qcow2", "-o", "compression_type=\(compression.rawValue)"])]
@@ -46,12 +47,15 @@ package enum ExportCommands {
         case .vhd:
             let size = VHDFormat.roundedSize(source.virtualSize)
             let create = Command(
-                qemuImg, ["create", "-q", "-f", "vpc", "-o", "subformat=fixed,force_size=on", target.string, String(size.bytes)],
+                QemuImg.tool, ["create", "-q", "-f", "vpc", "-o", "subformat=fixed,force_size=on", plain(target), String(size.bytes)],
                 effect: .changes)
             return [create, convert(["-n", "--target-is-zero", "-O", "vpc"])]
         case .raw: return [convert(["-O", "raw", "-S", "4k"])]
         }
     }
+
+    /// qemu-img takes what stands before a colon for a protocol.
+    private static func plain(_ path: FilePath) -> String { path.isAbsolute ? path.string : "./" + path.string }
 
     /// Puts a file's content on the disk. Runs: `sync FILE` (fsync(2)), changes. Source: sync(1), coreutils 8.24 and newer.
     package static func flush(_ file: FilePath) -> Command {
@@ -80,7 +84,9 @@ package enum ExportCommands {
 package enum ConversionProgress {
     /// - Returns: the last complete figure, 0 to 100; `nil` before the first.
     package static func parse(_ bytes: [UInt8]) -> Double? {
-        guard let end = bytes.lastIndex(of: UInt8(ascii: "/")), let start = bytes[..<end].lastIndex(of: UInt8(ascii: "(")) else { return nil }
+        guard let end = bytes.lastIndex(of: UInt8(ascii: "/")), let start = bytes[..<end].lastIndex(of: UInt8(ascii: "(")) else {
+            return nil
+        }
         return Double(String(decoding: bytes[(start + 1)..<end], as: UTF8.self))
     }
 }

@@ -25,7 +25,7 @@ public enum ExportFormat: String, Sendable, Hashable, Codable, CaseIterable, Com
     /// `none`, the default of `KLDLOAD_EXPORT_FORMAT`, and an empty text are an empty list.
     /// - Returns: each format once, in the order of work.
     /// - Throws: ``Diagnosis`` `image.format` for an unknown name, with the nearest known one.
-    public static func list(_ text: some StringProtocol) throws(Diagnosis) -> [ExportFormat] {
+    public static func parse(_ text: some StringProtocol) throws(Diagnosis) -> [ExportFormat] {
         let whole = text.trimmed.lowercased()
         if whole.isEmpty || whole == "none" { return [] }
         if whole == "all" { return allCases }

@@ -25,7 +25,8 @@ public struct ExportRequest: Sendable, Hashable {
     public var overwrite: Bool
 
     public init(
-        source: SourceImage, formats: [ExportFormat], name: ExportName, destination: Destination, image: ImageDescription, sbom: SBOM? = nil,
+        source: SourceImage, formats: [ExportFormat], name: ExportName, destination: Destination, image: ImageDescription,
+        sbom: SBOM? = nil,
         hardware: VirtualHardware = VirtualHardware(), compression: Qcow2Compression = .zlib, overwrite: Bool = false
     ) {
         self.source = source

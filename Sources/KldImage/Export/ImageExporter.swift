@@ -32,7 +32,7 @@ public struct ImageExporter: Sendable {
     /// Works out an export and checks that it can begin: nothing exists that would be replaced, and there is room. Changes nothing.
     /// - Throws: ``ExportError``; ``FileError``.
     public func plan(_ request: ExportRequest) throws -> ExportPlan {
-        let plan = try ExportPlan(request)
+        let plan = try ExportPlan(located(request))
         for path in plan.outputs.map(\.final) {
             // Renaming would put a file where a device node was, or fail on a folder after all the work.
             if let kind = try files.status(path)?.kind, kind != .file, kind != .symlink { throw ExportError.outputIsNotAFile(path) }
@@ -142,7 +142,7 @@ public struct ImageExporter: Sendable {
     private func publish(_ plan: ExportPlan, _ made: [ImageManifest.Output]) async throws -> ImageManifest {
         let request = plan.request
         var manifest = ImageManifest(
-            name: request.name, image: request.image, virtualSize: request.source.virtualSize, formats: made)
+            name: request.name, image: request.image, virtualSize: request.source.virtualSize, outputs: made)
         if !request.overwrite {
             // Somebody may have put a file there while we were at work.
             let taken = try plan.outputs.map(\.final).filter { try files.exists($0) }
@@ -179,10 +179,25 @@ public struct ImageExporter: Sendable {
     private func earlier(_ plan: ExportPlan) throws -> ImageManifest? {
         guard try files.exists(plan.manifest) else { return nil }
         let mine = ImageManifest(
-            name: plan.request.name, image: plan.request.image, virtualSize: plan.request.source.virtualSize, formats: [])
+            name: plan.request.name, image: plan.request.image, virtualSize: plan.request.source.virtualSize, outputs: [])
         // One that cannot be read is somebody else's, or broken: it is not added to.
         guard let old = try? ImageManifest.parse(files.readText(plan.manifest)), mine.adding(old) != nil else { return nil }
         return old
+    }
+
+    /// The request with its folder absolute and without links, if it exists: so that the source is recognised under another name.
+    private func located(_ request: ExportRequest) throws -> ExportRequest {
+        func real(_ folder: FilePath) throws -> FilePath {
+            let folder = folder.isEmpty ? "." : folder
+            return try files.exists(folder) ? files.resolve(folder) : folder
+        }
+        var copy = request
+        switch request.destination {
+        case .folder(let folder): copy.destination = .folder(try real(folder))
+        case .file(let file):
+            if let name = file.lastComponent { copy.destination = .file(try real(file.removingLastComponent()).appending(name)) }
+        }
+        return copy
     }
 
     private func existingFolder(_ path: FilePath) throws -> FilePath {

@@ -34,7 +34,7 @@ public enum KexportArguments {
             outputText = value
         }
         guard let formatText else { throw ExportError.nothingToExport.diagnosis }
-        let formats = try ExportFormat.list(formatText)
+        let formats = try ExportFormat.parse(formatText)
         guard !formats.isEmpty else { throw ExportError.nothingToExport.diagnosis }
         let destination = try destination(outputText, formats, explicit: values["--output"] != nil)
         var compression = Qcow2Compression.zlib
@@ -44,7 +44,8 @@ public enum KexportArguments {
         }
         return KexportRequest(
             source: try source.map { text throws(Diagnosis) in .path(try path(text)) } ?? .automatic, formats: formats,
-            destination: destination, name: try name(values["--name"], environment, destination, formats), seal: !flags.contains("--no-seal"),
+            destination: destination, name: try name(values["--name"], environment, destination, formats),
+            seal: !flags.contains("--no-seal"),
             overwrite: flags.contains("--overwrite"), compression: compression, dryRun: flags.contains("--dry-run"))
     }
 
@@ -69,7 +70,9 @@ public enum KexportArguments {
             if flags.contains(name), parts.count == 1 {
                 found.insert(name)
             } else if options.contains(name) {
-                guard let value = parts.count == 2 ? parts[1] : rest.popFirst(), !value.isEmpty else { throw usage("\(name) needs a value") }
+                guard let value = parts.count == 2 ? parts[1] : rest.popFirst(), !value.isEmpty else {
+                    throw usage("\(name) needs a value")
+                }
                 guard values.updateValue(value, forKey: name) == nil else { throw usage("\(name) is given twice") }
             } else {
                 let nearest = flags.union(options).min { (editDistance(name, $0), $0) < (editDistance(name, $1), $1) } ?? ""

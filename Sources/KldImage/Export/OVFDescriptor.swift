@@ -91,14 +91,17 @@ package struct OVFDescriptor: Sendable, Hashable {
             + image.created.description
     }
 
-    /// CPU, memory, disk controller, disk, network adapter. Resource types: DSP0243 1.1.0, table 6, after CIM_ResourceAllocationSettingData.
+    /// CPU, memory, disk controller, disk, network adapter. Resource types: DSP0243 1.1.0, after CIM_ResourceAllocationSettingData.
     private var items: [OVFItem] {
         let controller: [String: String] =
             switch hardware.controller {
             case .lsiLogic:
                 ["Description": "SCSI Controller", "ElementName": "SCSI Controller 0", "ResourceSubType": "lsilogic", "ResourceType": "6"]
             case .paravirtualSCSI:
-                ["Description": "SCSI Controller", "ElementName": "SCSI Controller 0", "ResourceSubType": "VirtualSCSI", "ResourceType": "6"]
+                [
+                    "Description": "SCSI Controller", "ElementName": "SCSI Controller 0", "ResourceSubType": "VirtualSCSI",
+                    "ResourceType": "6",
+                ]
             case .sata:
                 ["Description": "SATA Controller", "ElementName": "SATA Controller 0", "ResourceSubType": "AHCI", "ResourceType": "20"]
             }
@@ -110,7 +113,8 @@ package struct OVFDescriptor: Sendable, Hashable {
                 "VirtualQuantity": "\(hardware.processors)",
             ]),
             OVFItem([
-                "AllocationUnits": "byte * 2^20", "Description": "Memory Size", "ElementName": "\(mebibytes)MB of memory", "InstanceID": "2",
+                "AllocationUnits": "byte * 2^20", "Description": "Memory Size", "ElementName": "\(mebibytes)MB of memory",
+                "InstanceID": "2",
                 "ResourceType": "4", "VirtualQuantity": "\(mebibytes)",
             ]),
             OVFItem(controller.merging(["Address": "0", "InstanceID": "3"]) { $1 }),
@@ -136,8 +140,8 @@ private struct OVFItem {
     init(_ elements: [String: String]) { self.elements = elements }
 
     var text: String {
-        let lines = elements.sorted { $0.key < $1.key }.map { "          <rasd:\($0.key)>\(XMLText.escaped($0.value))</rasd:\($0.key)>" }
-        return (["        <Item>"] + lines + ["        </Item>"]).joined(separator: "\n")
+        let lines = elements.sorted { $0.key < $1.key }.map { "        <rasd:\($0.key)>\(XMLText.escaped($0.value))</rasd:\($0.key)>" }
+        return (["      <Item>"] + lines + ["      </Item>"]).joined(separator: "\n")
     }
 }
 

@@ -20,12 +20,14 @@ package struct ScpCommands: Sendable, Hashable {
     package func partial(_ name: String) -> String { remote(".\(name).partial") }
     package func remote(_ name: String) -> String { destination.folder.appending(name).string }
 
-    /// Copies one file under its temporary name. Runs: `scp -q … FILE USER@HOST:FOLDER/.NAME.partial`, changes (the other machine).
+    /// Copies one file under its temporary name. Without `-q`, which would silence ssh too, and with it why a connection failed.
+    ///
+    /// Runs: `scp … FILE USER@HOST:FOLDER/.NAME.partial`, changes (the other machine).
     package func copy(_ file: FilePath, name: String) -> Command {
         // A relative path with a colon would be taken for a host.
         let local = file.isAbsolute ? file.string : "./" + file.string
         return Command(
-            Self.tool, ["-q"] + options + ["-P", String(destination.port), "--", local, "\(destination.account):\(partial(name))"],
+            Self.tool, options + ["-P", String(destination.port), "--", local, "\(destination.account):\(partial(name))"],
             effect: .changes, environment: environment)
     }
 
@@ -44,7 +46,7 @@ package struct ScpCommands: Sendable, Hashable {
     private func batch(_ lines: [String]) -> Command {
         // -b turns BatchMode on, and the first mention of an option counts: so ours, which a password needs off, stand before it.
         Command(
-            Self.sftp, ["-q"] + options + ["-P", String(destination.port), "-b", "-", "--", destination.account], effect: .changes,
+            Self.sftp, options + ["-P", String(destination.port), "-b", "-", "--", destination.account], effect: .changes,
             input: .text(lines.map { $0 + "\n" }.joined()), environment: environment)
     }
 

@@ -116,12 +116,21 @@ public struct LoopDevice: Sendable, Hashable {
 
 extension SourceGuard.Facts {
     /// Asks the machine. A machine without OpenZFS has no pools; every other tool must be there, because silence proves nothing.
-    package static func read(_ runner: any CommandRunner, _ files: any FileSystem) async throws -> SourceGuard.Facts {
+    ///
+    /// - Parameter isDevice: then the pools must be known. For a file they need not be: an ordinary user in a container of a host with
+    ///   ZFS may not ask, and only root puts a pool into a file.
+    package static func read(
+        _ runner: any CommandRunner, _ files: any FileSystem, isDevice: Bool
+    ) async throws -> SourceGuard.Facts {
         var facts = SourceGuard.Facts()
         facts.devices = try ListBlockDevices.parse(try await runner.run(ListBlockDevices.command).output)
         facts.mounts = MountedSource.parse(try files.readText("/proc/mounts"))
         facts.loops = try LoopDevice.parse(try await runner.run(LoopDevice.command).output)
-        do { facts.vdevs = try PoolVdev.read(try await runner.run(PoolVdev.command)) } catch CommandError.toolMissing { facts.vdevs = [] }
+        do { facts.vdevs = try PoolVdev.read(try await runner.run(PoolVdev.command)) } catch CommandError.toolMissing {
+            facts.vdevs = []
+        } catch let problem as Diagnosis where problem.code == "image.pools-unknown" && !isDevice {
+            facts.vdevs = []
+        }
         return facts
     }
 }

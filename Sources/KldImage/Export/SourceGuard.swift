@@ -29,16 +29,19 @@ public enum SourceGuard {
         public var loops: [LoopDevice]
         /// What `qemu-img info` printed when it failed on the source; `nil` when it did not fail.
         public var imageError: String?
+        /// ``WriterLock``: a QEMU process may write to the source.
+        public var isOpenForWriting: Bool
 
         public init(
             devices: [BlockDevice] = [], vdevs: [PoolVdev] = [], mounts: [MountedSource] = [], loops: [LoopDevice] = [],
-            imageError: String? = nil
+            imageError: String? = nil, isOpenForWriting: Bool = false
         ) {
             self.devices = devices
             self.vdevs = vdevs
             self.mounts = mounts
             self.loops = loops
             self.imageError = imageError
+            self.isOpenForWriting = isOpenForWriting
         }
     }
 
@@ -50,7 +53,9 @@ public enum SourceGuard {
         var reasons: [Reason] = []
         var paths: Set<String> = [source.string]
         if isDevice {
-            if let device = facts.devices.lazy.flatMap(\.tree).first(where: { $0.path == source.string || "/dev/\($0.name)" == source.string }) {
+            if let device = facts.devices.lazy.flatMap(\.tree).first(where: {
+                $0.path == source.string || "/dev/\($0.name)" == source.string
+            }) {
                 if ["part", "rom"].contains(device.type) { reasons.append(.notWholeDisk(device: device.path, type: device.type)) }
                 for part in device.tree {
                     paths.formUnion([part.path, "/dev/\(part.name)"])
@@ -66,7 +71,7 @@ public enum SourceGuard {
         for loop in facts.loops where paths.contains(loop.backingFile) { reasons.append(.loop(device: loop.device)) }
         for mount in facts.mounts where paths.contains(mount.source) { reasons.append(.mounted(device: mount.source, at: mount.target)) }
         for vdev in facts.vdevs where paths.contains(vdev.path) { reasons.append(.poolMember(device: vdev.path, pool: vdev.pool)) }
-        if let error = facts.imageError, isLock(error) { reasons.append(.locked(source.string)) }
+        if facts.isOpenForWriting || facts.imageError.map(isLock) == true { reasons.append(.locked(source.string)) }
         return reasons.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
     }
 

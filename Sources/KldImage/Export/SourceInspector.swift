@@ -7,10 +7,17 @@ public import SystemPackage
 public struct SourceInspector: Sendable {
     private let runner: any CommandRunner
     private let files: any FileSystem
+    private let writerLock: @Sendable (FilePath) throws -> Bool
 
     public init(runner: any CommandRunner, files: any FileSystem) {
+        self.init(runner: runner, files: files, writerLock: WriterLock.isHeld)
+    }
+
+    /// - Parameter writerLock: in place of ``WriterLock/isHeld(_:)``, for tests without real files.
+    package init(runner: any CommandRunner, files: any FileSystem, writerLock: @escaping @Sendable (FilePath) throws -> Bool) {
         self.runner = runner
         self.files = files
+        self.writerLock = writerLock
     }
 
     /// - Parameters:
@@ -26,7 +33,8 @@ public struct SourceInspector: Sendable {
             throw ExportError.sourceMissing(path)
         }
         let isDevice = status.kind == .blockDevice
-        var facts = try await SourceGuard.Facts.read(runner, files)
+        var facts = try await SourceGuard.Facts.read(runner, files, isDevice: isDevice)
+        facts.isOpenForWriting = try writerLock(resolved)
         // The first bytes of a device belong to the guest, who could have written any header there.
         let asked = isDevice ? .raw : declared
         let text: String

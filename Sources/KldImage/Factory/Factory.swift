@@ -78,17 +78,3 @@ public struct Factory: Sendable {
         }
     }
 }
-
-/// What the host offers to guests: found once, used by every run.
-public struct FactoryHost: Sendable {
-    package var qemu: QEMU
-    package var accelerator: Accelerator
-    /// How much slower than a processor of its own the guest is; deadlines are multiplied by it.
-    public var slowness: Double
-
-    package init(qemu: QEMU, accelerator: Accelerator, slowness: Double) {
-        self.qemu = qemu
-        self.accelerator = accelerator
-        self.slowness = slowness
-    }
-}

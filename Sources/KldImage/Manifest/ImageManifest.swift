@@ -39,17 +39,17 @@ public struct ImageManifest: Sendable, Hashable, Codable {
     public var image: ImageDescription
     /// The size of the disk as a guest sees it, in bytes.
     public var virtualSize: ByteCount
-    /// In the order of ``ExportFormat``.
-    public var formats: [Output]
+    /// In the order of ``ExportFormat``; `formats` in the JSON.
+    public var outputs: [Output]
     public var sbom: BillOfMaterials?
 
     public init(
-        name: ExportName, image: ImageDescription, virtualSize: ByteCount, formats: [Output], sbom: BillOfMaterials? = nil
+        name: ExportName, image: ImageDescription, virtualSize: ByteCount, outputs: [Output], sbom: BillOfMaterials? = nil
     ) {
         self.name = name
         self.image = image
         self.virtualSize = virtualSize
-        self.formats = formats.sorted { $0.format < $1.format }
+        self.outputs = outputs.sorted { $0.format < $1.format }
         self.sbom = sbom
     }
 
@@ -60,12 +60,15 @@ public struct ImageManifest: Sendable, Hashable, Codable {
             image.kernel == earlier.image.kernel, image.openzfs == earlier.image.openzfs, image.sealed == earlier.image.sealed
         else { return nil }
         var copy = self
-        copy.formats += earlier.formats.filter { old in !formats.contains { $0.file == old.file || $0.format == old.format } }
-        copy.formats.sort { $0.format < $1.format }
+        copy.outputs += earlier.outputs.filter { old in !outputs.contains { $0.file == old.file || $0.format == old.format } }
+        copy.outputs.sort { $0.format < $1.format }
         return copy
     }
 
-    private enum CodingKeys: String, CodingKey { case schema, name, virtualSize, formats, sbom }
+    private enum CodingKeys: String, CodingKey {
+        case schema, name, virtualSize, sbom
+        case outputs = "formats"
+    }
 
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
@@ -75,7 +78,7 @@ public struct ImageManifest: Sendable, Hashable, Codable {
         }
         name = try values.decode(ExportName.self, forKey: .name)
         virtualSize = try values.decode(ByteCount.self, forKey: .virtualSize)
-        formats = try values.decode([Output].self, forKey: .formats)
+        outputs = try values.decode([Output].self, forKey: .outputs)
         sbom = try values.decodeIfPresent(BillOfMaterials.self, forKey: .sbom)
         image = try ImageDescription(from: decoder)
     }
@@ -86,7 +89,7 @@ public struct ImageManifest: Sendable, Hashable, Codable {
         try values.encode(Self.schema, forKey: .schema)
         try values.encode(name, forKey: .name)
         try values.encode(virtualSize, forKey: .virtualSize)
-        try values.encode(formats, forKey: .formats)
+        try values.encode(outputs, forKey: .outputs)
         try values.encodeIfPresent(sbom, forKey: .sbom)
     }
 

@@ -46,7 +46,8 @@ public struct InstalledPackage: Sendable, Hashable, Comparable {
                 Tool("dpkg-query", package: "dpkg"),
                 [
                     "-W",
-                    #"-f=${binary:Package}\t${Version}\t${Architecture}\t${source:Package}\t${source:Version}\t${Maintainer}\t${db:Status-Status}\n"#,
+                    #"-f=${binary:Package}\t${Version}\t${Architecture}\t${source:Package}\t${source:Version}\t"#
+                        + #"${Maintainer}\t${db:Status-Status}\n"#,
                 ], effect: .reads)
         case .rpm:
             Command(
@@ -79,7 +80,8 @@ public struct InstalledPackage: Sendable, Hashable, Comparable {
                 if columns[0] == "gpg-pubkey" { continue }
                 found.insert(
                     InstalledPackage(
-                        manager: manager, name: columns[0], version: columns[1].hasPrefix("0:") ? String(columns[1].dropFirst(2)) : columns[1],
+                        manager: manager, name: columns[0],
+                        version: columns[1].hasPrefix("0:") ? String(columns[1].dropFirst(2)) : columns[1],
                         architecture: columns[2] == "(none)" ? "" : columns[2], source: columns[3] == "(none)" ? "" : columns[3],
                         maintainer: columns[4] == "(none)" ? "" : columns[4]))
             case (.pacman, 2): found.insert(InstalledPackage(manager: manager, name: columns[0], version: columns[1]))

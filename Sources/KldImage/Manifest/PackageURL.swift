@@ -20,7 +20,8 @@ package enum PackageURL {
         case .pacman: type = "alpm"
         }
         let query = qualifiers.filter { !$0.1.isEmpty }.sorted { $0.0 < $1.0 }.map { "\($0.0)=\(encoded($0.1))" }.joined(separator: "&")
-        return "pkg:\(type)/\(encoded(namespace.lowercased()))/\(encoded(package.name))@\(encoded(version))" + (query.isEmpty ? "" : "?" + query)
+        return "pkg:\(type)/\(encoded(namespace.lowercased()))/\(encoded(package.name))@\(encoded(version))"
+            + (query.isEmpty ? "" : "?" + query)
     }
 
     /// A part of our own, or of a project without a package manager: `pkg:generic/openzfs@2.3.4`.

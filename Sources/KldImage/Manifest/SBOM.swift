@@ -52,7 +52,7 @@ public struct SBOM: Sendable, Hashable {
         let root = "SPDXRef-Image"
         var identifiers = SPDXIdentifiers(taken: ["SPDXRef-DOCUMENT", root])
         var whole = SPDXDocument.Package(id: root, name: name.text, version: image.suite, supplier: "NOASSERTION")
-        whole.primaryPackagePurpose = "OPERATING-SYSTEM"
+        whole.primaryPackagePurpose = "OPERATING_SYSTEM"
         whole.sourceInfo = "built by kldload \(image.kldload) from \(image.distro) \(image.suite), profile \(image.profile)"
         if let payload = image.payload { whole.checksums = [.init(algorithm: "SHA256", checksumValue: payload.hex)] }
         var parts: [SPDXDocument.Package] = []

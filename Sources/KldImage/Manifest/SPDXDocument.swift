@@ -70,7 +70,9 @@ package struct SPDXDocument: Sendable, Hashable, Codable {
         case id = "SPDXID"
     }
 
-    package init(name: String, namespace: String, created: Timestamp, creators: [String], packages: [Package], relationships: [Relationship]) {
+    package init(
+        name: String, namespace: String, created: Timestamp, creators: [String], packages: [Package], relationships: [Relationship]
+    ) {
         self.name = name
         self.documentNamespace = namespace
         self.creationInfo = CreationInfo(created: created, creators: creators)

@@ -1,6 +1,6 @@
 import KldCore
 import KldExec
-package import KldFiles
+import KldFiles
 package import KldPlan
 package import SystemPackage
 

@@ -1,0 +1,47 @@
+import Glibc
+import KldExec
+import KldFiles
+import KldImage
+import Synchronization
+import SystemPackage
+
+/// The machine that a command runs on.
+enum Host {
+    static func environment(_ names: [String]) -> [String: String] {
+        names.reduce(into: [:]) { result, name in if let value = getenv(name) { result[name] = String(cString: value) } }
+    }
+
+    static func absolute(_ path: String) -> FilePath {
+        let given = FilePath(path)
+        if given.isAbsolute { return given.lexicallyNormalized() }
+        guard let folder = getcwd(nil, 0) else { return given }
+        defer { free(folder) }
+        return FilePath(String(cString: folder)).pushing(given).lexicallyNormalized()
+    }
+
+    static var columns: Int {
+        var size = winsize()
+        return ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
+    }
+
+    static var isRoot: Bool { geteuid() == 0 }
+
+    static let executable: FilePath = (try? LocalFiles().resolve("/proc/self/exe")) ?? "/usr/lib/kldload/kldload"
+
+    static var workshop: Workshop {
+        let runner = SubprocessRunner()
+        let cache = ArtifactCache(
+            root: ArtifactCache.defaultRoot(environment: environment(["HOME", "XDG_CACHE_HOME"])), runner: runner,
+            waiting: { Output.errorLine("waiting for another build of \($0)") })
+        return Workshop(cache: cache, runner: runner, executable: executable, root: isRoot)
+    }
+}
+
+/// A value behind a lock.
+final class Locked<Value: Sendable>: Sendable {
+    private let value: Mutex<Value>
+    init(_ value: Value) { self.value = Mutex(value) }
+    func withLock<Result: Sendable>(_ body: (inout Value) -> Result) -> Result {
+        value.withLock { body(&$0) }
+    }
+}

@@ -1,0 +1,185 @@
+import ArgumentParser
+import FoundationEssentials
+import Glibc
+import KldAnswers
+import KldBoot
+import KldCore
+import KldDistro
+import KldExec
+import KldFiles
+import KldImage
+import KldInstall
+import KldPlan
+import SystemPackage
+
+/// Where the root file system of an installation comes from.
+struct PayloadOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("A folder with rootfs.tar.zst and payload.json; default: the one on this medium, or in the cache.", valueName: "folder"))
+    var payload: String?
+
+    /// - Throws: ``Diagnosis`` `install.no-payload`.
+    func find(_ answers: Answers) async throws -> InstallRequest.Payload {
+        let folder: FilePath
+        if let payload {
+            folder = Host.absolute(payload)
+        } else {
+            folder = FilePath("/run/initramfs/live/kldload/payloads/\(answers.distro.rawValue)-\(answers.release)-\(answers.profile.rawValue)")
+        }
+        let files = LocalFiles()
+        guard try files.exists(folder.appending("payload.json")) else {
+            throw Diagnosis(
+                "install.no-payload", "there is no root file system for \(answers.distro.rawValue) \(answers.release), profile \(answers.profile.rawValue), here",
+                remedies: ["name a folder that holds one: --payload FOLDER", "or build an image instead: kldload image build"], exit: .inputMissing)
+        }
+        let info = try JSONDecoder().decode(PayloadInfo.self, from: Data(files.read(folder.appending("payload.json"))))
+        return InstallRequest.Payload(archive: folder.appending("rootfs.tar.zst"), kernel: info.kernel, openZFS: info.openZFS)
+    }
+}
+
+struct PlanCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "plan", abstract: "Show what an installation would do to which disk, step by step.")
+
+    @Option(help: "The answers file.") var answers: String
+    @OptionGroup var options: AnswersOptions
+    @Option(help: "Plan for the machine that this file describes (kldload facts).") var facts: String?
+    @Option(help: "table or json.") var format = TableFormat.table
+    @Flag(help: "Also print what is written into files.") var contents = false
+
+    func run() async throws {
+        let answers = try options.load(answers)
+        let runner = SubprocessRunner()
+        let files = LocalFiles()
+        let machine =
+            if let facts { try JSONDecoder().decode(MachineFacts.self, from: Data(files.read(Host.absolute(facts)))) } else {
+                try await MachineFacts.gather(runner: runner, files: files)
+            }
+        // Host id and serial numbers are made when the plan is applied; here they stand for themselves.
+        let planner = try InstallPlanner(
+            InstallRequest(
+                answers: answers, facts: machine,
+                spec: try DistroSpec.find(distro: answers.distro.rawValue, suite: answers.release, backports: answers.backports),
+                profile: ProfileSpec.all.first { $0.id == answers.profile.rawValue } ?? .core,
+                payload: InstallRequest.Payload(archive: "rootfs.tar.zst", kernel: "KERNEL", openZFS: "OPENZFS"), identity: .random(),
+                sealed: false, version: Version.number, executable: Host.executable))
+        let plan = try planner.plan
+        if format == .json {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+            Output.line(String(decoding: try encoder.encode(plan.json), as: UTF8.self))
+        } else {
+            Output.line(plan.text(contents: contents))
+        }
+    }
+}
+
+struct FactsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "facts", abstract: "Print what the planner knows of this machine, for kldload plan --facts.")
+
+    func run() async throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+        let facts = try await MachineFacts.gather(runner: SubprocessRunner(), files: LocalFiles())
+        Output.line(String(decoding: try encoder.encode(facts), as: UTF8.self))
+    }
+}
+
+struct InstallCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "install", abstract: "Install onto the disks of this machine.",
+        discussion: "Disks are wiped only with KLDLOAD_FORCE_WIPE=1 beside their names in the answers, or when their names are typed.")
+
+    @Option(help: "The answers file.") var answers: String
+    @OptionGroup var options: AnswersOptions
+    @OptionGroup var payload: PayloadOptions
+    @Flag(help: "Print the plan and change nothing.") var dryRun = false
+    @Option(help: ArgumentHelp("Begin with this step; those before it are taken as done.", valueName: "step")) var from: String?
+    @OptionGroup var progress: ProgressOptions
+
+    func run() async throws {
+        let answers = try options.load(answers)
+        let runner = SubprocessRunner()
+        let files = LocalFiles()
+        let facts = try await MachineFacts.gather(runner: runner, files: files)
+        let planner = try InstallPlanner(
+            InstallRequest(
+                answers: answers, facts: facts,
+                spec: try DistroSpec.find(distro: answers.distro.rawValue, suite: answers.release, backports: answers.backports),
+                profile: ProfileSpec.all.first { $0.id == answers.profile.rawValue } ?? .core, payload: try await payload.find(answers),
+                identity: .random(), sealed: false, version: Version.number, executable: Host.executable))
+        let plan = try planner.plan
+        if dryRun {
+            Output.line(plan.text())
+            return
+        }
+        guard Host.isRoot else {
+            throw Diagnosis("install.not-root", "installing needs root", remedies: ["sudo kldload install …", "look first: --dry-run"], exit: .needsRoot)
+        }
+        let lock = try FileLock("/run/kldload/install.lock")
+        defer { withExtendedLifetime(lock) {} }
+        let log: FilePath = "/var/log/kldload/install.jsonl"
+        let reporter = Reporter(progress)
+        let approvals = try approve(plan, planner.approvals)
+        Output.errorLine("log: \(log)")
+        let record = try EventLog(log)
+        let performers = Performers.table(logs: [log]) { _, _, _ in
+            throw Diagnosis("seal.not-here", "an installed machine is not sealed", exit: .bug)
+        }
+        let report: @Sendable (PlanEvent) -> Void = { event in
+            record.append(event)
+            reporter.report(event)
+        }
+        let journal = try PlanJournal("/run/kldload/install.journal", files: files)
+        try await PlanRunner(runner: runner, files: files, performers: performers, journal: journal, report: report)
+            .apply(plan, approvals: approvals, from: from)
+    }
+
+    /// What the answers do not approve, a person must type.
+    private func approve(_ plan: Plan, _ given: [WipeApproval]) throws -> [WipeApproval] {
+        let missing = plan.destroys.filter { disk in !given.contains { $0.disk == disk } }
+        guard !missing.isEmpty, isatty(STDIN_FILENO) == 1, progress.progress != .json else { return given }
+        Output.errorLine(plan.text())
+        return try given
+            + missing.map { disk in
+                Output.error("everything on \(disk) will be lost. Type its name to go on: ")
+                guard let approval = WipeApproval(typed: readLine() ?? "", disk: disk) else {
+                    throw Diagnosis("install.refused", "\(disk) was not approved; nothing was changed", remedies: ["type the name exactly as shown"])
+                }
+                return approval
+            }
+    }
+}
+
+struct FirstBootCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "firstboot", abstract: "Finish a machine on its first boot: identities, keys, growth.")
+
+    @Flag(help: "Print the plan and change nothing.") var dryRun = false
+
+    func run() async throws {
+        let (runner, files) = (SubprocessRunner(), LocalFiles())
+        let plan = try await FirstBoot.gather(runner: runner, files: files).plan
+        if dryRun {
+            Output.line(plan.text())
+            return
+        }
+        let lock = try FileLock("/run/kldload/firstboot.lock")
+        defer { withExtendedLifetime(lock) {} }
+        try await PlanRunner(runner: runner, files: files) { event in
+            if event.kind == .stepStarted || event.kind == .stepFailed { Output.errorLine("kldload: \(event.message)") }
+        }.apply(plan)
+    }
+}
+
+/// Started when `/etc/shadow` changes on a machine that was installed with the default password.
+struct DefaultPasswordCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "default-password", abstract: "Accept passwords over SSH once the default one was changed.", shouldDisplay: false)
+
+    func run() async throws {
+        let (runner, files) = (SubprocessRunner(), LocalFiles())
+        let plan = DefaultPassword.plan(shadow: try files.readText("/etc/shadow"), dropIn: try? files.readText(FilePath(DefaultPassword.sshDropIn)))
+        try await PlanRunner(runner: runner, files: files).apply(plan)
+    }
+}

@@ -1,0 +1,45 @@
+import ArgumentParser
+import FoundationEssentials
+import KldCore
+import KldDoctor
+import KldExec
+import KldFiles
+import SystemPackage
+
+struct VerifyCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "verify", abstract: "Check this machine against what its installation meant to make.")
+
+    @Option(help: "table or json.") var format = TableFormat.table
+    @Option(help: ArgumentHelp("Only these checks or subsystems.", valueName: "name")) var only: [String] = []
+    @Option(help: ArgumentHelp("Wait for the boot to settle first, at most this long.", valueName: "seconds")) var settle = 0
+    @Option(help: ArgumentHelp("Write the report, as one line of JSON, into this file or port.", valueName: "file")) var output: String?
+
+    func run() async throws {
+        let (runner, files) = (SubprocessRunner(), LocalFiles())
+        if settle > 0 { try await waitForBoot(runner) }
+        let report = try await Doctor.run(CheckContext(runner: runner, files: files), only: only)
+        if let output {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+            let port = try FileDescriptor.open(FilePath(output), .writeOnly, options: [.closeOnExec])
+            defer { try? port.close() }
+            try port.writeAll(try encoder.encode(report) + [UInt8(ascii: "\n")])
+            return
+        }
+        Output.line(format == .json ? try report.json : report.text)
+        if report.exitStatus != .done { throw ExitCode(report.exitStatus.rawValue) }
+    }
+
+    /// The boot has settled when systemd has no more jobs than the one that we are.
+    ///
+    /// Runs: `systemctl list-jobs --no-legend`; reads.
+    private func waitForBoot(_ runner: SubprocessRunner) async throws {
+        let deadline = ContinuousClock.now + .seconds(settle)
+        while ContinuousClock.now < deadline {
+            let jobs = try await runner.run(Command("systemctl", ["list-jobs", "--no-legend", "--no-pager"], effect: .reads)).output.lines
+            if !jobs.contains(where: { !$0.contains("kldload-verify") && !$0.contains("No jobs") }) { return }
+            try await Task.sleep(for: .seconds(1))
+        }
+    }
+}

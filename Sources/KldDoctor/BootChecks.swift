@@ -1,0 +1,124 @@
+import KldBlock
+import KldCore
+import KldExec
+import KldFiles
+import KldZFS
+import SystemPackage
+
+extension Check {
+    static let boot: [Check] = [
+        Check("boot.initramfs", "the initramfs of the running kernel holds OpenZFS", .critical, initramfs),
+        Check("boot.kernel", "the running kernel's module and boot files are there", .high, kernel),
+    ]
+
+    static let espChecks: [Check] = [
+        Check("boot.esp", "the ESP holds what the firmware starts", .critical, esp),
+        Check("boot.esp.copies", "every disk of the root pool can boot the machine", .critical, espCopies),
+    ]
+
+    private static func release(_ context: CheckContext) throws -> String {
+        guard let release = try context.text("/proc/sys/kernel/osrelease")?.trimmed else {
+            throw Diagnosis("verify.no-proc", "/proc is not mounted", remedies: ["mount -t proc proc /proc"])
+        }
+        return release
+    }
+
+    /// Runs: `lsinitramfs FILE`, reads. Source: lsinitramfs(8), initramfs-tools 0.148; one path a line.
+    @Sendable private static func initramfs(_ context: CheckContext) async throws -> CheckOutcome {
+        let release = try release(context)
+        let path = "/boot/initrd.img-\(release)"
+        guard try context.exists(path) else { return .skip("there is no \(path) to look into") }
+        let names = try await context.read(Tool("lsinitramfs", package: "initramfs-tools-core"), [path]).output.lines
+        let module = names.contains { line in
+            let file = line.split(separator: "/").last ?? ""
+            return file == "zfs.ko" || file.hasPrefix("zfs.ko.")
+        }
+        let tool = names.contains { $0.hasSuffix("/zpool") }
+        guard module, tool else {
+            return .fail(
+                expected: "zfs.ko and zpool in \(path)", actual: module ? "zpool is missing" : "zfs.ko is missing",
+                remedy: "install zfs-initramfs, check dkms status, then update-initramfs -u -k \(release)")
+        }
+        return .ok("\(path): \(names.count) files, zfs.ko among them")
+    }
+
+    @Sendable private static func kernel(_ context: CheckContext) async throws -> CheckOutcome {
+        let release = try release(context)
+        guard try context.exists("/lib/modules/\(release)") || context.exists("/usr/lib/modules/\(release)") else {
+            return .fail(
+                expected: "/usr/lib/modules/\(release)", actual: "the running kernel has no modules on disk",
+                remedy: "the kernel came from another environment: reboot into the one that is activated")
+        }
+        return .ok(release)
+    }
+
+    @Sendable private static func esp(_ context: CheckContext) async throws -> CheckOutcome {
+        guard let place = try ESP.mounted(context).first else {
+            return .fail(
+                expected: "an ESP at /boot/efi", actual: "no ESP is mounted",
+                remedy: "mount /boot/efi; if that fails, fsck.vfat its partition")
+        }
+        return try judge(context, place)
+    }
+
+    private static func judge(_ context: CheckContext, _ place: FilePath) throws -> CheckOutcome {
+        let loader = place.appending("EFI/BOOT/BOOTX64.EFI")
+        guard try context.exists(loader.string) else {
+            return .fail(
+                expected: "EFI/BOOT/BOOTX64.EFI", actual: "it is missing from \(place)",
+                remedy: "stage the boot files again: kbe activate the running environment")
+        }
+        let images = try ESP.unifiedImages(context, place)
+        let grub = context.manifest?.bootLoader == "grub"
+        guard grub || !images.isEmpty else {
+            return .fail(
+                expected: "a unified kernel image in EFI/Linux", actual: "there is none on \(place)",
+                remedy: "stage the boot files again: kbe activate the running environment")
+        }
+        return .ok("\(place): BOOTX64.EFI and \(images.compactMap { $0.lastComponent?.string }.joined(separator: ", "))")
+    }
+
+    @Sendable private static func espCopies(_ context: CheckContext) async throws -> CheckOutcome {
+        guard let manifest = context.manifest else { return context.withoutManifest }
+        let devices = try ListBlockDevices.parse(try await context.runner.run(ListBlockDevices.command).output).flatMap(\.tree)
+        var contents: [(device: String, digests: [String: String])] = []
+        for disk in manifest.disks {
+            let named = Disk.partition(1, of: disk)
+            // A link whose disk is gone resolves to nothing.
+            let path = (try? context.files.resolve(FilePath(named)).string) ?? named
+            guard let device = devices.first(where: { $0.path == path }) else {
+                return .fail(
+                    expected: "an ESP on \(disk)", actual: "there is no \(path)",
+                    remedy: "replace the disk, partition it like the others, and stage the boot files: kbe activate the running environment"
+                )
+            }
+            guard device.filesystem == "vfat" else {
+                return .fail(
+                    expected: "FAT on \(path)", actual: device.filesystem ?? "no file system",
+                    remedy: "mkfs.vfat it, then kbe activate the running environment")
+            }
+            var problem: CheckOutcome?
+            let digests: [String: String] = try await ESP.look(context, at: device) { place in
+                if case .fail(let expected, let actual, let remedy) = try judge(context, place) {
+                    problem = .fail(expected: expected, actual: "\(path): \(actual)", remedy: remedy)
+                }
+                let files = try ESP.files(context, place).sorted { $0.key < $1.key }
+                let sums = try await ESP.digests(context, files.map(\.value))
+                return Dictionary(zip(files.map(\.key), sums), uniquingKeysWith: { $1 })
+            }
+            if let problem { return problem }
+            contents.append((path, digests))
+        }
+        guard let first = contents.first else { return .skip("the manifest names no disks") }
+        for other in contents.dropFirst() {
+            let different = Set(first.digests.keys).union(other.digests.keys).filter { first.digests[$0] != other.digests[$0] }.sorted()
+            guard different.isEmpty else {
+                return .fail(
+                    expected: "the same files on every ESP",
+                    actual: "\(first.device) and \(other.device) differ in \(different.prefix(3).joined(separator: ", "))",
+                    remedy: "stage the boot files again: kbe activate the running environment")
+            }
+        }
+        return .ok("\(contents.count) ESP, \(first.digests.count) files each, all the same")
+    }
+}

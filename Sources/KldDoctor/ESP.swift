@@ -1,0 +1,74 @@
+import KldBlock
+import KldCore
+import KldExec
+import KldFiles
+import SystemPackage
+
+/// The EFI system partitions of this machine, and what lies on them.
+enum ESP {
+    /// Where one may be mounted while the machine runs.
+    static let places: [FilePath] = ["/boot/efi", "/efi", "/boot"]
+
+    /// Mount points that hold an `EFI` folder.
+    static func mounted(_ context: CheckContext) throws -> [FilePath] {
+        try places.filter { try context.files.exists($0.appending("EFI")) }
+    }
+
+    static func unifiedImages(_ context: CheckContext, _ root: FilePath) throws -> [FilePath] {
+        let folder = root.appending("EFI/Linux")
+        return try context.names(in: folder.string).filter { $0.lowercased().hasSuffix(".efi") }.map { folder.appending($0) }
+    }
+
+    /// A file that must be the same on every ESP, by a name without the boot counter (`name+3-1.efi`), which belongs to one of them.
+    static func files(_ context: CheckContext, _ root: FilePath) throws -> [String: FilePath] {
+        var files: [String: FilePath] = [:]
+        func add(_ folder: FilePath, _ prefix: String) throws {
+            for name in try context.names(in: folder.string) {
+                let path = folder.appending(name)
+                switch try context.files.status(path)?.kind {
+                case .directory?: try add(path, "\(prefix)\(name)/")
+                case .file?: files[prefix + withoutCounter(name)] = path
+                default: continue
+                }
+            }
+        }
+        try add(root.appending("EFI"), "EFI/")
+        return files
+    }
+
+    /// `kldload-debian-7.2+2-1.efi` is `kldload-debian-7.2.efi`. Source: Automatic Boot Assessment, systemd 257.
+    static func withoutCounter(_ name: String) -> String {
+        guard name.hasSuffix(".efi"), let plus = name.lastIndex(of: "+") else { return name }
+        let counter = name[name.index(after: plus)...].dropLast(4)
+        let parts = counter.split(separator: "-", omittingEmptySubsequences: false)
+        let digits = parts.allSatisfy { !$0.isEmpty && $0.allSatisfy { ("0"..."9").contains($0) } }
+        return digits && parts.count <= 2 ? "\(name[..<plus]).efi" : name
+    }
+
+    /// Runs: `sha256sum FILES`, reads. - Returns: digests in the order of the paths.
+    static func digests(_ context: CheckContext, _ paths: [FilePath]) async throws -> [String] {
+        guard !paths.isEmpty else { return [] }
+        let output = try await context.read(Tool("sha256sum", package: "coreutils"), paths.map(\.string))
+        return output.output.lines.map { String($0.prefix { $0 != " " }) }
+    }
+
+    /// Shows an ESP to `body`: where it is mounted, or mounted read-only for as long as `body` runs.
+    ///
+    /// Runs: `mount -t vfat -o ro DEVICE /run/kldload/verify-esp`, `umount`, changes: the only thing that verify changes, and only there.
+    static func look<Result>(
+        _ context: CheckContext, at device: BlockDevice, _ body: (FilePath) async throws -> Result
+    ) async throws -> Result {
+        if let place = device.mountpoints.first { return try await body(FilePath(place)) }
+        let place: FilePath = "/run/kldload/verify-esp"
+        try context.files.makeDirectory(place, mode: 0o700)
+        try await context.runner.run(MountCommand.mount(device.path, at: place, type: "vfat", options: ["ro"]))
+        do {
+            let result = try await body(place)
+            try await context.runner.run(MountCommand.unmount(place, recursive: false))
+            return result
+        } catch {
+            _ = try? await context.runner.run(MountCommand.unmount(place, recursive: false))
+            throw error
+        }
+    }
+}

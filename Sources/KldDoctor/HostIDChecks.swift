@@ -1,0 +1,112 @@
+import KldCore
+import KldExec
+import KldFiles
+import KldZFS
+import SystemPackage
+
+extension Check {
+    static let hostID: [Check] = [
+        Check("zfs.hostid", "the host id file, the kernel and the pool's labels agree: no import will need -f", .critical, hostIDs),
+        Check("boot.hostid", "what boots carries the host id", .critical, bootHostID),
+    ]
+
+    /// The one constant that guides of ZFSBootMenu give to everybody: with it, no pool can tell two machines apart.
+    private static let notorious = HostID(0x00ba_b10c)
+
+    static func fileHostID(_ context: CheckContext) throws -> HostID? {
+        // The bytes, never the output of hostid(1): that makes up a number from the IP address where there is no file.
+        do { return HostID(fileContent: try context.files.read("/etc/hostid")) } catch FileError.missing { return nil }
+    }
+
+    @Sendable private static func hostIDs(_ context: CheckContext) async throws -> CheckOutcome {
+        guard let pool = try await context.pool() else { return noPool }
+        guard let own = try fileHostID(context) else {
+            return .fail(
+                expected: "four bytes, not all zero", actual: "/etc/hostid is missing or malformed",
+                remedy: "write the host id of the pool's label (zdb -l) with zgenhostid, then rebuild the initramfs")
+        }
+        func mismatch(_ who: String, _ other: String) -> CheckOutcome {
+            .fail(
+                expected: "\(own) everywhere", actual: "\(who): \(other)",
+                remedy: "after correcting /etc/hostid rebuild the initramfs or the UKI, and reboot; the next import would need -f")
+        }
+        if own == notorious {
+            return .fail(
+                expected: "a host id of this machine's own", actual: "\(own), a constant copied from guides",
+                remedy: "zgenhostid -f, then rebuild the initramfs and reboot")
+        }
+        if let intended = context.manifest?.hostID, HostID(hex: intended) != own { return mismatch("the install manifest", intended) }
+        // Zero means that the module reads the file: spl(4), OpenZFS 2.4.
+        if let text = try context.text("/sys/module/spl/parameters/spl_hostid")?.trimmed, let value = UInt64(text), value != 0,
+            HostID(UInt32(truncatingIfNeeded: value)) != own
+        {
+            return mismatch("spl_hostid (module option or kernel command line)", String(value, radix: 16))
+        }
+        let devices = PoolRow.devices(try await context.runner.run(ZPool.devices(pool)).output)
+        for device in devices {
+            guard let label = DiskLabel.parse(try await context.runner.run(DiskLabel.command(device)).output) else {
+                return mismatch("the label of \(device)", "there is none")
+            }
+            if label.hostID != own { return mismatch("the label of \(device)", label.hostID?.description ?? "none") }
+        }
+        return .ok("\(own), on \(devices.count) devices")
+    }
+
+    @Sendable private static func bootHostID(_ context: CheckContext) async throws -> CheckOutcome {
+        guard let own = try fileHostID(context) else {
+            return .fail(expected: "a host id", actual: "/etc/hostid is missing or malformed", remedy: "see zfs.hostid")
+        }
+        let images = try ESP.mounted(context).flatMap { try ESP.unifiedImages(context, $0) }
+        guard !images.isEmpty else { return .skip("no unified kernel image is mounted to look into") }
+        for image in images {
+            let found = InitramfsFile.last("etc/hostid", in: try context.files.read(image))
+            guard let found, HostID(fileContent: found) == own else {
+                return .fail(
+                    expected: "\(own) in \(image)",
+                    actual: found.map { bytes in HostID(fileContent: bytes)?.description ?? "malformed" }
+                        ?? "no uncompressed etc/hostid in it",
+                    remedy: "rebuild the unified kernel image and stage it: kbe activate the running environment")
+            }
+        }
+        return .ok("\(own), in \(images.count) unified kernel images")
+    }
+}
+
+/// Looks for a file of an uncompressed cpio archive inside a larger file, such as a unified kernel image.
+///
+/// Source: Linux `Documentation/driver-api/early-userspace/buffer-format.rst` 6.12, format `newc`: 110 bytes of header, the name with a
+/// zero byte, padding to four, the content. kldload appends the host id as such an archive after the distribution's initramfs, and the
+/// kernel lets the last one win.
+enum InitramfsFile {
+    static func last(_ name: String, in bytes: [UInt8]) -> [UInt8]? {
+        let pattern = Array(name.utf8) + [0]
+        let header = 110
+        var found: [UInt8]?
+        bytes.withUnsafeBufferPointer { bytes in
+            guard bytes.count >= header + pattern.count else { return }
+            var index = header
+            let end = bytes.count - pattern.count
+            while index <= end {
+                if bytes[index] == pattern[0], matches(bytes, at: index, pattern), matches(bytes, at: index - header, Array("070701".utf8))
+                {
+                    let start = index - header
+                    let size = number(bytes, at: start + 54)
+                    let content = start + (header + pattern.count + 3) / 4 * 4
+                    if let size, size <= 4096, content + size <= bytes.count { found = Array(bytes[content..<(content + size)]) }
+                }
+                index += 1
+            }
+        }
+        return found
+    }
+
+    private static func matches(_ bytes: UnsafeBufferPointer<UInt8>, at offset: Int, _ pattern: [UInt8]) -> Bool {
+        for (index, byte) in pattern.enumerated() where bytes[offset + index] != byte { return false }
+        return true
+    }
+
+    /// Eight hexadecimal digits.
+    private static func number(_ bytes: UnsafeBufferPointer<UInt8>, at offset: Int) -> Int? {
+        Int(String(decoding: bytes[offset..<(offset + 8)], as: UTF8.self), radix: 16)
+    }
+}

@@ -1,0 +1,133 @@
+import KldCore
+import KldExec
+import KldZFS
+
+extension Check {
+    static let pool: [Check] = [
+        Check("zfs.pool.health", "the pool is online, without errors", .critical, poolHealth),
+        Check("zfs.pool.topology", "the pool has the vdevs that were asked for", .high, poolTopology),
+        Check("zfs.pool.space", "the pool has room", .medium, poolSpace),
+        Check("zfs.root", "the root file system is the boot environment that boots by default", .critical, root),
+        Check("zfs.versions", "the OpenZFS module and tools are of one version", .medium, versions),
+        Check("zfs.encryption", "the root file system is encrypted as intended", .critical, encryption),
+    ]
+
+    private static func openZFS(_ context: CheckContext) async throws -> OpenZFSVersions {
+        OpenZFSVersions.parse(try await context.runner.run(ZFS.version()).output)
+    }
+
+    @Sendable private static func poolHealth(_ context: CheckContext) async throws -> CheckOutcome {
+        guard let pool = try await context.pool() else { return noPool }
+        let json = try await openZFS(context).tools?.hasJSON ?? false
+        let output = try await context.runner.run(ZPool.status(pool, json: json)).output
+        let problems: [String]
+        if json {
+            guard let status = try PoolStatus.parse(json: output).first(where: { $0.name == pool.text }) else { return noPool }
+            let troubled = status.classes.values.flatMap { $0 } + [status.root].compactMap { $0 }
+            let vdevs = troubled.flatMap(\.tree).filter { ($0.state != .online && $0.state != .available) || $0.hasErrors }
+            problems =
+                (status.state == .online ? [] : ["state \(status.state)"]) + (status.errors == 0 ? [] : ["\(status.errors) data errors"])
+                + vdevs.map { "\($0.name) \($0.state) read \($0.readErrors) write \($0.writeErrors) checksum \($0.checksumErrors)" }
+        } else {
+            guard let status = PoolHealthText.parse(output).first(where: { $0.name == pool.text }) else { return noPool }
+            problems =
+                (status.state == .online ? [] : ["state \(status.state)"]) + (status.withoutDataErrors ? [] : ["data errors"])
+                + status.troubled
+        }
+        guard problems.isEmpty else {
+            return .fail(
+                expected: "ONLINE, no errors", actual: problems.joined(separator: "; "),
+                remedy: "zpool status -v \(pool); replace what failed, then zpool scrub \(pool)")
+        }
+        return .ok("\(pool) is ONLINE, no errors")
+    }
+
+    @Sendable private static func poolTopology(_ context: CheckContext) async throws -> CheckOutcome {
+        guard let manifest = context.manifest else { return context.withoutManifest }
+        guard let pool = try await context.pool() else { return noPool }
+        let names = try await context.runner.run(ZPool.devices(pool)).output.lines.map(\.trimmed)
+        let devices = names.filter { $0.hasPrefix("/") }
+        let wanted = manifest.disks.count + (manifest.specialDisks?.count ?? 0)
+        let kind =
+            switch VdevTopology(manifest.topology) {
+            case .mirror?, .mirrorStripe?: "mirror-"
+            case .raidz(let parity)?: "raidz\(parity)-"
+            case .single?, nil: ""
+            }
+        let found = "\(devices.count) devices: \(devices.joined(separator: ", "))"
+        guard devices.count == wanted, kind.isEmpty || names.contains(where: { $0.hasPrefix(kind) }) else {
+            return .fail(
+                expected: "\(manifest.topology) of \(manifest.disks.count) disks, \(manifest.specialDisks?.count ?? 0) special",
+                actual: found,
+                remedy: "zpool status \(pool); attach the missing disk with zpool attach")
+        }
+        return .ok("\(manifest.topology), \(found)")
+    }
+
+    @Sendable private static func poolSpace(_ context: CheckContext) async throws -> CheckOutcome {
+        guard let pool = try await context.pool() else { return noPool }
+        guard let row = try PoolRow.parse(try await context.runner.run(ZPool.list(pool)).output).first, let size = row.size,
+            let used = row.allocated, size.bytes > 0
+        else { return noPool }
+        let percent = Int(Double(used.bytes) / Double(size.bytes) * 100)
+        let actual = "\(percent) % of \(size) used"
+        let remedy = "destroy old snapshots and boot environments: zfs list -t snapshot -s used"
+        // A copy-on-write file system needs space even to delete; above 90 % it also slows down.
+        if percent >= 95 { return .fail(expected: "less than 95 % used", actual: actual, remedy: remedy) }
+        if percent >= 85 { return .warn(expected: "less than 85 % used", actual: actual, remedy: remedy) }
+        return .ok(actual)
+    }
+
+    @Sendable private static func root(_ context: CheckContext) async throws -> CheckOutcome {
+        guard let root = try await context.rootDataset(), let pool = try await context.pool() else { return noPool }
+        let parent = "\(pool)/ROOT/"
+        guard root.hasPrefix(parent), !root.dropFirst(parent.count).contains("/") else {
+            return .fail(
+                expected: "a dataset \(parent)<boot environment>", actual: root, remedy: "boot one of: zfs list -d 1 \(pool)/ROOT")
+        }
+        if let manifest = context.manifest, manifest.pool != pool.text {
+            return .fail(
+                expected: "the pool \(manifest.pool)", actual: root,
+                remedy: "another installation was booted: choose it in the firmware's menu")
+        }
+        let bootfs = try PropertyRow.parse(try await context.runner.run(ZPool.get(pool, ["bootfs"])).output).first?.value
+        guard let bootfs else {
+            return .fail(expected: "bootfs=\(root)", actual: "the pool has no bootfs", remedy: "zpool set bootfs=\(root) \(pool)")
+        }
+        guard bootfs == root else {
+            return .warn(
+                expected: "bootfs \(bootfs) running", actual: "\(root) is running",
+                remedy: "reboot into it, or activate this one: kbe activate \(root.dropFirst(parent.count))")
+        }
+        return .ok("\(root), which is bootfs")
+    }
+
+    @Sendable private static func versions(_ context: CheckContext) async throws -> CheckOutcome {
+        let versions = try await openZFS(context)
+        guard let tools = versions.tools, let module = versions.module else {
+            return .fail(
+                expected: "tools and module",
+                actual: "tools \(versions.tools?.text ?? "missing"), module \(versions.module?.text ?? "missing")",
+                remedy: "modprobe zfs, and read its message")
+        }
+        guard tools == module else {
+            return .warn(
+                expected: "the same version", actual: "tools \(tools), module \(module)",
+                remedy: "reboot; if that does not help, the module for this kernel was not built: dkms status")
+        }
+        return .ok("\(tools)")
+    }
+
+    @Sendable private static func encryption(_ context: CheckContext) async throws -> CheckOutcome {
+        guard let manifest = context.manifest else { return context.withoutManifest }
+        guard let root = try await context.rootDataset() else { return noPool }
+        let rows = try PropertyRow.parse(try await context.runner.run(ZFS.get(root, ["encryption"])).output)
+        let value = rows.first?.value ?? "off"
+        guard (value != "off") == manifest.encrypted else {
+            return .fail(
+                expected: manifest.encrypted ? "encryption on \(root)" : "no encryption", actual: "encryption=\(value)",
+                remedy: "encryption cannot be changed afterwards: install again, or send the datasets into an encrypted pool")
+        }
+        return .ok("encryption=\(value)")
+    }
+}

@@ -1,0 +1,119 @@
+import FoundationEssentials
+public import KldCore
+
+/// What `kldload verify --format json` prints, schema `verify/1`.
+public struct VerifyReport: Sendable, Hashable, Codable {
+    public enum Status: String, Sendable, Hashable, Codable { case ok, fail, warn, skip }
+
+    public struct Summary: Sendable, Hashable, Codable {
+        public var ok = 0
+        public var fail = 0
+        public var warn = 0
+        public var skip = 0
+        public init() {}
+    }
+
+    public struct Result: Sendable, Hashable, Codable {
+        public var subsystem: String
+        /// The check's stable id.
+        public var name: String
+        public var title: String
+        public var status: Status
+        public var expected: String?
+        /// What was found; for a skipped check, why.
+        public var actual: String
+        public var severity: Severity
+        public var remediation: String?
+    }
+
+    public static let currentVersion = "verify/1"
+
+    public var version: String
+    public var summary: Summary
+    public var results: [Result]
+
+    init(_ results: [Result]) {
+        version = VerifyReport.currentVersion
+        self.results = results
+        summary = Summary()
+        for result in results {
+            switch result.status {
+            case .ok: summary.ok += 1
+            case .fail: summary.fail += 1
+            case .warn: summary.warn += 1
+            case .skip: summary.skip += 1
+            }
+        }
+    }
+
+    /// ``ExitStatus/done``, or ``ExitStatus/problemsFound`` when a check failed; warnings are no failure.
+    public var exitStatus: ExitStatus { summary.fail == 0 ? .done : .problemsFound }
+
+    /// The document as text, keys sorted, ending in a newline.
+    public var json: String {
+        get throws {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+            return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
+        }
+    }
+
+    /// The report for a person: one line a check, what to do below those that are not well, the sum at the end.
+    public var text: String {
+        var lines: [String] = []
+        for result in results {
+            let mark = result.status.rawValue.uppercased()
+            lines.append("\(mark)\(String(repeating: " ", count: 5 - mark.count))\(result.name): \(result.title): \(result.actual)")
+            if result.status == .fail || result.status == .warn {
+                if let expected = result.expected { lines.append("       expected: \(expected)") }
+                if let remedy = result.remediation { lines.append("       remedy: \(remedy)") }
+            }
+        }
+        lines.append("\(summary.ok) ok, \(summary.fail) failed, \(summary.warn) warnings, \(summary.skip) skipped")
+        return lines.joined(separator: "\n") + "\n"
+    }
+}
+
+/// Runs checks.
+public enum Doctor {
+    /// Runs checks one after the other and reports on all; one that cannot be run to its end counts as failed.
+    /// - Parameter only: ids or subsystems to run; empty for all. An unknown one is an error.
+    /// - Throws: ``Diagnosis`` `verify.no-such-check`; cancellation.
+    public static func run(_ context: CheckContext, checks: [Check] = Check.all, only: [String] = []) async throws -> VerifyReport {
+        if let stranger = only.first(where: { name in !checks.contains { $0.id == name || $0.subsystem == name } }) {
+            let known = checks.map(\.subsystem).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
+            throw Diagnosis(
+                "verify.no-such-check", "there is no check or subsystem named \(stranger)",
+                remedies: ["subsystems: " + known.joined(separator: ", ")], exit: .usage)
+        }
+        var results: [VerifyReport.Result] = []
+        for check in checks where only.isEmpty || only.contains(check.id) || only.contains(check.subsystem) {
+            results.append(result(check, try await outcome(check, context)))
+        }
+        return VerifyReport(results)
+    }
+
+    private static func outcome(_ check: Check, _ context: CheckContext) async throws -> CheckOutcome {
+        do { return try await check.run(context) } catch let error as CancellationError { throw error } catch {
+            let problem = Diagnosis(of: error)
+            let actual = ([problem.message] + problem.causes).joined(separator: "; ")
+            return .fail(
+                expected: "a check that runs to its end", actual: actual,
+                remedy: problem.remedies.first ?? (problem.exit == .needsRoot ? "run it as root" : "look into the cause named here"))
+        }
+    }
+
+    private static func result(_ check: Check, _ outcome: CheckOutcome) -> VerifyReport.Result {
+        func make(_ status: VerifyReport.Status, _ expected: String?, _ actual: String, _ remedy: String?) -> VerifyReport.Result {
+            VerifyReport.Result(
+                subsystem: check.subsystem, name: check.id, title: check.title, status: status, expected: expected, actual: actual,
+                severity: check.severity, remediation: remedy)
+        }
+        return switch outcome {
+        case .ok(let actual): make(.ok, nil, actual, nil)
+        case .warn(let expected, let actual, let remedy): make(.warn, expected, actual, remedy)
+        case .fail(let expected, let actual, let remedy): make(.fail, expected, actual, remedy)
+        case .skip(let reason): make(.skip, nil, reason, nil)
+        }
+    }
+}

@@ -1,0 +1,108 @@
+import FoundationEssentials
+public import KldAnswers
+public import KldCore
+import KldDistro
+public import KldExec
+public import KldFiles
+public import KldPlan
+public import SystemPackage
+
+/// From answers to sealed images: the factory's whole way.
+public struct ImageBuild: Sendable {
+    public struct Request: Sendable {
+        public var answers: Answers
+        public var formats: [ExportFormat]
+        public var folder: FilePath
+        public var name: ExportName
+        public var overwrite: Bool
+        public var version: String
+        /// Where packages are fetched from during the build; `nil`: what this machine's apt uses, else the answers' mirror.
+        public var mirror: String?
+        public var created: Timestamp
+
+        public init(
+            answers: Answers, formats: [ExportFormat], folder: FilePath, name: ExportName, overwrite: Bool, version: String,
+            mirror: String? = nil, created: Timestamp
+        ) {
+            self.answers = answers
+            self.formats = formats
+            self.folder = folder
+            self.name = name
+            self.overwrite = overwrite
+            self.version = version
+            self.mirror = mirror
+            self.created = created
+        }
+    }
+
+    let workshop: Workshop
+    private let report: @Sendable (PlanEvent) -> Void
+
+    public init(workshop: Workshop, report: @escaping @Sendable (PlanEvent) -> Void) {
+        self.workshop = workshop
+        self.report = report
+    }
+
+    /// Builds, exports, and leaves nothing else behind.
+    /// - Returns: the manifest that lies beside the images.
+    public func run(_ request: Request) async throws -> ImageManifest {
+        let files = LocalFiles()
+        guard request.answers.topology == .single, request.answers.specialDisks.isEmpty else {
+            throw Diagnosis(
+                "image.topology", "an image is one disk; \(request.answers.topology.rawValue) needs more",
+                remedies: ["use KLDLOAD_ZFS_TOPOLOGY=single for images", "install a machine with several disks with: kldload install"],
+                exit: .badAnswers)
+        }
+        guard !request.answers.encrypt else {
+            throw Diagnosis(
+                "image.encrypted", "a sealed image carries no secret, so it cannot be encrypted with a passphrase",
+                remedies: ["remove KLDLOAD_ZFS_ENCRYPT=1, or install the machine itself"], exit: .badAnswers)
+        }
+        try files.makeDirectory(request.folder, mode: .directory)
+        let bench = try await workshop.prepare(request.answers, mirror: request.mirror, report: report)
+        let work = workshop.cache.root.appending("work/\(request.name)-\(UInt32.random(in: 0 ... .max))")
+        try files.makeDirectory(work, mode: 0o700)
+        defer { try? files.remove(work.appending("disk.raw")) }
+
+        let disk = work.appending("disk.raw")
+        try await workshop.runner.run(
+            Command(Tool("truncate", package: "coreutils"), ["--size=\(request.answers.diskSize.bytes)", disk.string], effect: .changes))
+        let answers = try request.answers.forGuest(disks: ["disk0"])
+        try await bench.factory.install(
+            answers, payload: bench.payload, onto: [Factory.Disk(file: disk, serial: "disk0")], sealed: true, version: request.version,
+            folder: work, limit: bench.host.deadline(.seconds(120)), report: report)
+        report(PlanEvent(.line, message: "exporting"))
+        let manifest = try await export(request, disk: disk, payload: bench.payload)
+        try files.remove(work)
+        return manifest
+    }
+
+    private func export(_ request: Request, disk: FilePath, payload: PayloadBuilder.Payload) async throws -> ImageManifest {
+        let info = payload.info
+        let packages = try InstalledPackage.parse(try LocalFiles().readText(payload.packages), .dpkg)
+        let image = ImageDescription(
+            distro: info.spec.distro, suite: info.spec.suite, profile: info.spec.profile, kernel: info.kernel, openzfs: info.openZFS,
+            payload: FileDigest(hex: payload.digest), mirrors: [.init(url: info.spec.installedMirror, suite: info.spec.suite)],
+            created: request.created, kldload: request.version, sealed: true)
+        let source = try await SourceInspector(runner: workshop.runner, files: LocalFiles()).inspect(disk, form: .raw)
+        return try await ImageExporter(runner: workshop.runner, files: LocalFiles()).export(
+            ExportRequest(
+                source: source, formats: request.formats, name: request.name, destination: .folder(request.folder), image: image,
+                sbom: SBOM(packages: packages), overwrite: request.overwrite)
+        ) { progress in 
+            let what = progress.format.map { " \($0.rawValue)" } ?? ""
+            report(PlanEvent(.line, message: "\(progress.stage.rawValue)\(what) (\(progress.finished) of \(progress.total) done)"))
+        }
+    }
+}
+
+extension Answers {
+    /// The same answers for a factory guest, whose disks are ours and empty.
+    package func forGuest(disks: [String], special: [String] = []) throws -> Answers {
+        func path(_ serial: String) -> String { "/dev/disk/by-id/virtio-\(serial)" }
+        var overrides = ["KLDLOAD_DISK=\(path(disks[0]))", "KLDLOAD_FORCE_WIPE=1"]
+        overrides.append("KLDLOAD_ZFS_DATA_DISKS=" + disks.dropFirst().map(path).joined(separator: " "))
+        overrides.append("KLDLOAD_ZFS_SPECIAL_DISKS=" + special.map(path).joined(separator: " "))
+        return try Answers(environmentText, overrides: overrides)
+    }
+}

@@ -1,0 +1,139 @@
+import KldBlock
+public import KldBoot
+public import KldCore
+import KldExec
+public import KldFiles
+public import KldPlan
+import KldZFS
+public import SystemPackage
+
+/// What is left to do when a machine starts for the first time: a clone of a sealed image becomes somebody.
+///
+/// Every step may run again: a power cut in the middle, and the next boot finishes it.
+public struct FirstBoot: Sendable, Hashable {
+    public static let folder: FilePath = "/var/lib/kldload/firstboot"
+    public static let sealedMarker = folder.appending("sealed")
+    public static let doneMarker = folder.appending("done")
+
+    /// A disk of the root pool.
+    public struct PoolDisk: Sendable, Hashable {
+        /// `/dev/vda`, and the partition that is the vdev: `/dev/vda2`, its number, its path as the pool knows it.
+        public var disk: String
+        public var partition: String
+        public var number: Int
+        public var vdev: String
+        public init(disk: String, partition: String, number: Int, vdev: String) {
+            self.disk = disk
+            self.partition = partition
+            self.number = number
+            self.vdev = vdev
+        }
+    }
+
+    public var sealed: Bool
+    /// As `/etc/hostid` says it now.
+    public var hostID: HostID?
+    /// For when there is none yet.
+    public var newHostID: HostID
+    public var pool: String
+    public var disks: [PoolDisk]
+    /// Block devices with an ESP of this machine.
+    public var esps: [String]
+    public var kernel: String
+    /// The command line of the running kernel, which its unified kernel image brought.
+    public var commandLine: String
+    public var stub: FilePath
+    /// UKIs found on the first ESP for the running kernel.
+    public var images: [String]
+    public var canBuildImages: Bool
+
+    public init(
+        sealed: Bool, hostID: HostID?, newHostID: HostID, pool: String, disks: [PoolDisk], esps: [String], kernel: String, commandLine: String,
+        stub: FilePath = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub", images: [String], canBuildImages: Bool
+    ) {
+        self.sealed = sealed
+        self.hostID = hostID
+        self.newHostID = newHostID
+        self.pool = pool
+        self.disks = disks
+        self.esps = esps
+        self.kernel = kernel
+        self.commandLine = commandLine
+        self.stub = stub
+        self.images = images
+        self.canBuildImages = canBuildImages
+    }
+
+    public var plan: Plan {
+        get throws {
+            var steps: [Step] = []
+            let id = hostID ?? newHostID
+            if hostID == nil {
+                steps.append(
+                    Step("firstboot.host-id", "Host id \(id)", [.write("/etc/hostid", content: .bytes(id.fileContent))]))
+            }
+            if sealed { steps += try clone(id) }
+            steps.append(
+                Step(
+                    "firstboot.ssh-keys", "SSH host keys that are missing",
+                    [.run(Command(Tool("ssh-keygen", package: "openssh-client"), ["-A"], effect: .changes))], weight: 3))
+            steps.append(
+                Step(
+                    "firstboot.done", "Remember that this is done",
+                    [.write(Self.doneMarker, content: .text("kldload firstboot\n")), .remove(Self.sealedMarker)]))
+            return Plan("first boot", [Phase("firstboot", "First boot", steps)])
+        }
+    }
+
+    private func clone(_ id: HostID) throws -> [Step] {
+        let pool = try PoolName(pool)
+        var steps = [Step("firstboot.pool-guid", "A GUID of its own for the pool", [.run(ZPool.reguid(pool))])]
+        for disk in disks {
+            steps.append(
+                Step(
+                    "firstboot.grow.\(disk.partition.split(separator: "/").last ?? "")", "Grow \(disk.partition) to the end of \(disk.disk)",
+                    [
+                        .run(Command(Tool("sgdisk", package: "gdisk"), ["--move-second-header", disk.disk], effect: .changes)),
+                        .run(
+                            Command(
+                                Tool("sfdisk", package: "fdisk"),
+                                ["--no-reread", "--no-tell-kernel", "--partno", String(disk.number), disk.disk], effect: .changes,
+                                accepting: [0, 1], input: .text(", +\n"))),
+                        .run(Command(Tool("partx", package: "util-linux"), ["--update", disk.disk], effect: .changes, accepting: [0, 1])),
+                        .run(Command("zpool", ["online", "-e", pool.text, disk.vdev], effect: .changes, accepting: [0, 1])),
+                    ]))
+        }
+        if canBuildImages, !images.isEmpty { steps.append(rebuild(id)) }
+        return steps
+    }
+
+    /// The host id goes into the unified kernel image: new file, checked, renamed over the old one, on each ESP.
+    private func rebuild(_ id: HostID) -> Step {
+        let scratch: FilePath = "/run/kldload/firstboot"
+        let uki = scratch.appending("boot.efi")
+        let supplement = scratch.appending("hostid.cpio")
+        let image = UnifiedKernelImage(
+            linux: FilePath("/boot/vmlinuz-\(kernel)"), initrds: [FilePath("/boot/initrd.img-\(kernel)"), supplement],
+            commandLine: KernelCommandLine(running: commandLine), release: kernel, osRelease: "/usr/lib/os-release", stub: stub, output: uki)
+        var actions: [Action] = [.write(supplement, content: .bytes(InitramfsSupplement.hostID(id))), .run(image.build)]
+        for (index, device) in esps.enumerated() {
+            let mount = scratch.appending("esp\(index)")
+            actions += [.makeDirectory(mount), .run(MountCommand.mount(device, at: mount, type: "vfat"))]
+            for name in images {
+                let entry = mount.appending("EFI/Linux/\(name)")
+                let fresh = mount.appending("EFI/Linux/.\(name).new")
+                actions += [
+                    .run(Command(Tool("cp", package: "coreutils"), [uki.string, fresh.string], effect: .changes)),
+                    .run(Command(Tool("sync", package: "coreutils"), ["--file-system", mount.string], effect: .changes)),
+                    .run(Command(Tool("cmp", package: "diffutils"), [uki.string, fresh.string], effect: .reads)),
+                    .run(Command(Tool("mv", package: "coreutils"), ["--force", fresh.string, entry.string], effect: .changes)),
+                    .run(Command(Tool("sync", package: "coreutils"), ["--file-system", mount.string], effect: .changes)),
+                ]
+            }
+            actions.append(.run(MountCommand.unmount(mount)))
+        }
+        return Step(
+            "firstboot.image", "Put the host id into the boot image", actions,
+            release: esps.indices.map { .run(MountCommand.unmount(scratch.appending("esp\($0)"))) } + [.remove(uki)], weight: 5)
+    }
+}

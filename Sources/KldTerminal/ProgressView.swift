@@ -1,0 +1,51 @@
+public import KldCore
+public import KldPlan
+
+/// Shows plan events to a person: on a terminal one line that is rewritten, elsewhere a line a step.
+///
+/// A value: feeding it an event gives the text to write. Whoever owns the terminal writes it.
+public struct ProgressView: Sendable {
+    private let terminal: Bool
+    private let columns: Int
+    private var message = ""
+
+    public init(terminal: Bool, columns: Int = 80) {
+        self.terminal = terminal
+        self.columns = max(columns, 40)
+    }
+
+    /// The text to write for an event, newlines and carriage returns included. Empty when there is nothing to show.
+    public mutating func show(_ event: PlanEvent) -> String {
+        switch event.kind {
+        case .stepStarted, .line, .undoing, .releasing:
+            guard !event.message.isEmpty else { return "" }
+            message = event.message
+            if terminal { return bar(event) }
+            return event.kind == .releasing ? "" : "[\(clock(event.milliseconds))] \(event.message)\n"
+        case .stepDone, .planStarted: return terminal ? bar(event) : ""
+        case .stepFailed: return (terminal ? erase : "") + "[\(clock(event.milliseconds))] failed: \(event.message)\n"
+        case .planDone: return (terminal ? erase : "") + "[\(clock(event.milliseconds))] done: \(event.message)\n"
+        case .planFailed, .unknown: return ""
+        }
+    }
+
+    private var erase: String { "\r\u{1B}[K" }
+
+    private func bar(_ event: PlanEvent) -> String {
+        let share = event.total > 0 ? min(Double(event.done) / Double(event.total), 1) : 0
+        let width = 20
+        let full = Int(share * Double(width))
+        var text = "[\(String(repeating: "#", count: full))\(String(repeating: ".", count: width - full))] \(pad(Int(share * 100)))%"
+        // An estimate from the first tenth would only mislead.
+        if share > 0.1, share < 1 { text += " \(clock(Int(Double(event.milliseconds) * (1 - share) / share))) left" }
+        text += "  \(message)"
+        return erase + String(text.prefix(columns - 1))
+    }
+
+    private func pad(_ number: Int) -> String { String(repeating: " ", count: max(0, 3 - String(number).count)) + String(number) }
+
+    private func clock(_ milliseconds: Int) -> String {
+        let seconds = milliseconds / 1000
+        return "\(seconds / 60):\(seconds % 60 < 10 ? "0" : "")\(seconds % 60)"
+    }
+}

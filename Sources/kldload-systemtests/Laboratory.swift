@@ -1,0 +1,85 @@
+import KldAnswers
+import KldCore
+import KldDoctor
+import KldExec
+import KldFiles
+import KldImage
+import KldPlan
+import KldVirt
+import SystemPackage
+
+/// What a scenario works with: a folder, disks, machines.
+struct Laboratory: Sendable {
+    let name: String
+    let workshop: Workshop
+    let examples: FilePath
+    let folder: FilePath
+    let files = LocalFiles()
+
+    func answers(_ example: String, _ overrides: [String] = []) throws -> Answers {
+        try Answers.load(examples.appending("\(example).env"), files: files, overrides: overrides)
+    }
+
+    func log(_ text: String) { print("    \(name): \(text)") }
+
+    var report: @Sendable (PlanEvent) -> Void {
+        { event in
+            switch event.kind {
+            case .line, .stepFailed, .planDone: log("\(event.milliseconds / 1000) s \(event.message)")
+            default: break
+            }
+        }
+    }
+
+    /// Sparse disks; the serials are what the examples name: `disk0`, `disk1`, …
+    func disks(_ count: Int, size: ByteCount = .gibibytes(8), prefix: String = "disk") async throws -> [Factory.Disk] {
+        var made: [Factory.Disk] = []
+        for index in 0..<count {
+            let file = folder.appending("\(prefix)\(index).raw")
+            try await workshop.runner.run(
+                Command(Tool("truncate", package: "coreutils"), ["--size=\(size.bytes)", file.string], effect: .changes))
+            made.append(Factory.Disk(file: file, serial: "\(prefix)\(index)"))
+        }
+        return made
+    }
+
+    /// Installs as the answers say, onto disks whose serials they name.
+    func install(_ answers: Answers, onto disks: [Factory.Disk], sealed: Bool = false) async throws {
+        let bench = try await workshop.prepare(answers, mirror: nil, report: report)
+        try await bench.factory.install(
+            answers, payload: bench.payload, onto: disks, sealed: sealed, version: "systemtest", folder: folder.appending("install"),
+            limit: bench.host.deadline(.seconds(120)), report: report)
+    }
+
+    /// Boots disks under UEFI without Secure Boot, and hands over the running machine.
+    func boot<Result: Sendable>(
+        _ disks: [Factory.Disk], label: String = "boot", network: MachineNetwork = MachineNetwork(), more: [MachineDisk] = [],
+        _ body: (VirtualMachine, FactoryHost) async throws -> Result
+    ) async throws -> Result {
+        let host = try await FactoryHost.find(runner: workshop.runner, files: files, cache: workshop.cache.root)
+        let place = folder.appending(label)
+        try files.makeDirectory(place, mode: 0o700)
+        let firmware = try Firmware.find(.uefi, files: files)
+        let spec = MachineSpec(
+            name: name, accelerator: host.accelerator, memory: .gibibytes(2), processors: 2,
+            boot: .uefi(code: firmware.code, variables: try firmware.copyVariables(to: place.appending("vars.fd"), files: files)),
+            disks: disks.map { MachineDisk($0.file, serial: $0.serial) } + more, networks: [network],
+            channels: [ImageVerification.channel])
+        return try await VirtualMachine.with(spec, qemu: host.qemu, folder: place) { try await body($0, host) }
+    }
+
+    /// Boots disks and asks the system inside; every check must hold.
+    func verify(_ disks: [Factory.Disk], label: String = "boot", passphrase: String? = nil) async throws {
+        let report = try await boot(disks, label: label) { machine, host in
+            if let passphrase {
+                _ = try await machine.console.expect("Enter passphrase for", within: host.deadline(.seconds(60)))
+                try await machine.console.send(passphrase + "\n")
+            }
+            return try await ImageVerification.answer(machine, within: host.deadline(.seconds(120)))
+        }
+        let bad = report.results.filter { $0.status == .fail }
+        log("verify: \(report.summary.ok) ok, \(report.summary.fail) failed, \(report.summary.warn) warnings, \(report.summary.skip) skipped")
+        for result in report.results where result.status == .warn { log("warning \(result.name): \(result.actual)") }
+        try check(bad.isEmpty, bad.map { "\($0.name): \($0.title): \($0.actual) (expected \($0.expected ?? "-"))" }.joined(separator: "\n"))
+    }
+}

@@ -1,0 +1,32 @@
+/// One thing that must be true of a real machine.
+struct Scenario: Sendable {
+    enum Tier: String, Sendable, CaseIterable, Comparable {
+        case ci, all
+        static func < (a: Tier, b: Tier) -> Bool { a == .ci && b == .all }
+    }
+
+    /// Stable, as in `--filter` and in `docs/promises.md`.
+    var name: String
+    var title: String
+    var tier: Tier
+    var run: @Sendable (Laboratory) async throws -> Void
+
+    init(_ name: String, _ title: String, tier: Tier = .all, run: @escaping @Sendable (Laboratory) async throws -> Void) {
+        self.name = name
+        self.title = title
+        self.tier = tier
+        self.run = run
+    }
+
+    static let all: [Scenario] = installs + images
+}
+
+/// A check that did not hold.
+struct CheckFailure: Error, CustomStringConvertible {
+    var description: String
+    init(_ description: String) { self.description = description }
+}
+
+func check(_ condition: Bool, _ what: @autoclosure () -> String) throws {
+    if !condition { throw CheckFailure(what()) }
+}

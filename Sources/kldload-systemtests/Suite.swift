@@ -1,0 +1,69 @@
+import KldCore
+import KldFiles
+import KldImage
+import SystemPackage
+
+/// Runs scenarios, each in a folder of its own, and counts.
+struct Suite: Sendable {
+    let workshop: Workshop
+    let examples: FilePath
+    let keepOnFailure: Bool
+    let concurrency: Int
+
+    private struct Outcome: Sendable {
+        var scenario: Scenario
+        var failure: String?
+        var seconds: Int
+    }
+
+    /// - Returns: how many failed.
+    func run(_ scenarios: [Scenario]) async -> Int {
+        var failed: [Outcome] = []
+        var passed = 0
+        func count(_ outcome: Outcome) {
+            if let failure = outcome.failure {
+                failed.append(outcome)
+                print("not ok \(outcome.scenario.name) (\(outcome.seconds) s)")
+                print(failure.split(separator: "\n", omittingEmptySubsequences: false).map { "    \($0)" }.joined(separator: "\n"))
+            } else {
+                passed += 1
+                print("ok \(outcome.scenario.name) (\(outcome.seconds) s)")
+            }
+        }
+        await withTaskGroup(of: Outcome.self) { group in
+            var waiting = scenarios[...]
+            for scenario in waiting.prefix(concurrency) { group.addTask { await run(scenario) } }
+            waiting = waiting.dropFirst(concurrency)
+            for await outcome in group {
+                count(outcome)
+                if let next = waiting.popFirst() { group.addTask { await run(next) } }
+            }
+        }
+        for outcome in failed { print("failed: \(outcome.scenario.name)") }
+        print("\(passed) passed, \(failed.count) failed, 0 skipped")
+        return failed.count
+    }
+
+    private func run(_ scenario: Scenario) async -> Outcome {
+        let start = ContinuousClock.now
+        let folder = workshop.cache.root.appending("systemtests/\(scenario.name)-\(UInt32.random(in: 0 ... .max))")
+        let laboratory = Laboratory(name: scenario.name, workshop: workshop, examples: examples, folder: folder)
+        print("run \(scenario.name): \(scenario.title)")
+        var failure: String?
+        do {
+            try LocalFiles().makeDirectory(folder, mode: 0o700)
+            try await scenario.run(laboratory)
+        } catch let error as CheckFailure {
+            failure = error.description
+        } catch {
+            failure = Diagnosis(of: error).rendered
+        }
+        if failure == nil || !keepOnFailure {
+            if failure != nil { failure? += "\nkeep its disks and logs with --keep-on-failure" }
+            try? LocalFiles().remove(folder)
+        } else {
+            failure? += "\nkept: \(folder)"
+        }
+        return Outcome(scenario: scenario, failure: failure, seconds: Int(start.duration(to: .now) / .seconds(1)))
+    }
+}

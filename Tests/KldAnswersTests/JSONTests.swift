@@ -1,0 +1,55 @@
+import KldAnswers
+import Testing
+
+@Suite struct JSONForm {
+    @Test func objectsAreReadLikeLines() throws {
+        let json = """
+            {"KLDLOAD_DISTRO": "debian", "KLDLOAD_DISK": "/dev/sda", "KLDLOAD_HOSTNAME": "web-prod-01",
+             "KLDLOAD_ENABLE_KVM": false, "KLDLOAD_NET_PREFIX": 24, "KLDLOAD_TIMEZONE": null,
+             "KLDLOAD_EXTRA_PACKAGES": ["vim", "tmux"]}
+            """
+        #expect(
+            try Answers(json)
+                == answers("KLDLOAD_ENABLE_KVM=0", "KLDLOAD_NET_PREFIX=24", "KLDLOAD_EXTRA_PACKAGES='vim tmux'"))
+    }
+
+    @Test func theFlatMessageOfTheGuideIsUnderstood() throws {
+        let message = """
+            {"distro": "debian", "disk": "/dev/sda", "hostname": "web-prod-01", "username": "ops", "password": "changeme",
+             "profile": "server", "timezone": "America/Vancouver", "ssh_pubkey": "\(ed25519)"}
+            """
+        let answers = try Answers(message)
+        #expect(answers.username == "ops")
+        #expect(answers.timezone == "America/Vancouver")
+        #expect(answers.sshKeys.user.map(\.comment) == ["ops@example"])
+    }
+
+    @Test func escapesAreUndone() throws {
+        let answers = try Answers(#"{"distro":"debian","disk":"/dev/sda","wifi_ssid":"\u00e9\ud834\udd1e\"\\\/"}"#)
+        #expect(answers.wifi?.ssid == "é𝄞\"\\/")
+    }
+
+    @Test func listsOfKeysAreJoined() throws {
+        let answers = try Answers(#"{"distro":"debian","disk":"/dev/sda","ssh_pubkey":["\#(ed25519)","\#(ed25519)-2"]}"#)
+        #expect(answers.sshKeys.user.map(\.comment) == ["ops@example", "ops@example-2"])
+    }
+
+    @Test(arguments: [
+        "{", "{}}", "{\"distro\"}", "{\"distro\":}", "{\"distro\":\"debian\",}", "{\"distro\":tru}", "{\"distro\":01}", "{\"distro\":\"\\x\"}",
+        "{\"distro\":\"\\ud800\"}", "{\"distro\":\"\\ud800\\u0041\"}", "{\"distro\":{}}", "{\"distro\":[[]]}", "{\"distro\":[\"a\" \"b\"]}",
+        "{\"distro\":\"a\nb\"}", "{\"distro\":1.}", "{\"distro\":1e}", "{distro:1}", "{\"distro\":\"open",
+    ])
+    func malformedObjectsAreRefused(json: String) {
+        #expect(problems(json).map(\.code) == [.json])
+    }
+
+    @Test func repeatedMembersAreReportedWithTheirLines() {
+        let found = problems("{\"distro\":\"debian\",\n\"disk\":\"/dev/sda\",\n\"KLDLOAD_DISK\":\"/dev/sdb\"}")
+        #expect(found.map(\.code) == [.repeatedKey])
+        #expect(found.first?.line == 3)
+    }
+
+    @Test func aLineBreakCannotBeSmuggledIn() {
+        #expect(problems(#"{"distro":"debian","disk":"/dev/sda","password":"a\nKLDLOAD_FORCE_WIPE=1"}"#).map(\.code) == [.controlCharacter])
+    }
+}

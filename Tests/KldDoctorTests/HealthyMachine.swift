@@ -1,0 +1,70 @@
+import FoundationEssentials
+import KldCore
+import KldDoctor
+import KldExec
+import KldFiles
+import KldTestSupport
+import SystemPackage
+
+/// A machine on which every check is content: mirror of two disks, Debian 13, profile server. Tests break one thing at a time.
+struct HealthyMachine {
+    var commands: [String: CommandOutput] = Self.recorded
+    var files: [String: String] = Self.recordedFiles
+    var modes: [String: ModeBits] = [
+        "/etc/ssh/ssh_host_ed25519_key": 0o600, "/var/lib/dkms/mok.key": 0o600, "/etc/shadow": 0o640,
+    ]
+    var links: [String: String] = [
+        "/etc/localtime": "/usr/share/zoneinfo/Europe/Berlin", "/dev/disk/by-id/virtio-A-part1": "/dev/vda1",
+        "/dev/disk/by-id/virtio-B-part1": "/dev/vdb1",
+    ]
+    var bytes: [String: [UInt8]] = ["/etc/hostid": [0x02, 0x00, 0x7f, 0x00]]
+    var directories: Set<String> = [
+        "/.zfs/snapshot/install", "/home/.zfs/snapshot/install", "/home/admin", "/usr/lib/modules/7.2.12-amd64",
+    ]
+    var manifest: InstallManifest? = Self.intent
+
+    static let intent = InstallManifest(
+        kldloadVersion: "2.0.0", distro: "debian", suite: "trixie", profile: "server", hostname: "box", username: "admin", pool: "rpool",
+        bootEnvironment: "debian", topology: "mirror", disks: ["/dev/disk/by-id/virtio-A", "/dev/disk/by-id/virtio-B"], encrypted: false,
+        network: .init(.static, address: "192.0.2.10/24", gateway: "192.0.2.1", nameServers: ["192.0.2.1"]), timezone: "Europe/Berlin",
+        locale: "de_DE.UTF-8", keyboard: "de", sshPolicy: .afterPasswordChange,
+        heldPackages: ["linux-image-*", "zfsutils-linux", "absent"],
+        units: ["ssh.service", "systemd-networkd.service"], hostID: HostID(0x007f_0002), sealed: false, credentials: .defaultExpired,
+        bootLoader: "systemd-boot", sysctl: ["vm.swappiness": "10", "net.ipv4.tcp_rmem": "4096 262144 16777216"])
+
+    /// The machine as checks see it.
+    func context() throws -> CheckContext {
+        let memory = MemoryFiles(files, links: links)
+        for (path, content) in bytes { try memory.write(content, to: FilePath(path), mode: 0o644) }
+        for (path, mode) in modes where files[path] != nil {
+            try memory.write(Array((files[path] ?? "").utf8), to: FilePath(path), mode: mode)
+        }
+        for path in directories { try memory.makeDirectory(FilePath(path), mode: 0o755) }
+        if let manifest {
+            try memory.write(Array(try JSONEncoder().encode(manifest)), to: FilePath(InstallManifest.path), mode: 0o640)
+        }
+        let table = commands
+        return CheckContext(runner: ScriptedRunner([{ table[$0.description] }]), files: memory)
+    }
+
+    /// The result of one check.
+    func result(_ id: String) async throws -> VerifyReport.Result? { try await Doctor.run(context(), only: [id]).results.first }
+
+    mutating func set(_ command: String, _ output: String, status: Int32 = 0) {
+        precondition(commands[command] != nil, "not recorded: \(command)")
+        commands[command] = CommandOutput(status: status, output: output)
+    }
+
+    /// Replaces a piece of a recorded output, which must be there.
+    mutating func change(_ command: String, _ old: String, _ new: String) {
+        let output = commands[command]?.output ?? ""
+        precondition(output.contains(old), "'\(old)' is not in the output of \(command)")
+        set(command, output.replacing(old, with: new))
+    }
+
+    mutating func edit(_ path: String, _ old: String, _ new: String) {
+        let text = files[path] ?? ""
+        precondition(text.contains(old), "'\(old)' is not in \(path)")
+        files[path] = text.replacing(old, with: new)
+    }
+}

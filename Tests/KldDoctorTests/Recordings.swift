@@ -1,0 +1,493 @@
+import KldExec
+
+extension HealthyMachine {
+    /// Command lines and what they print. Tools: OpenZFS 2.4.4, util-linux 2.41, systemd 257, OpenSSH 10.0, iproute2 6.15, dpkg 1.22.
+    static let recorded: [String: CommandOutput] = texts.mapValues { CommandOutput(output: $0) }
+
+    private static let texts: [String: String] = [
+        "findmnt --noheadings --output FSTYPE,SOURCE --target /":
+            "zfs    rpool/ROOT/debian\n",
+        "zfs --version":
+            """
+        zfs-2.4.4-1~bpo13+1
+        zfs-kmod-2.4.4-1~bpo13+1
+
+        """,
+        "zpool status -j --json-int -p -P rpool":
+            """
+        {
+         "output_version": {
+          "command": "zpool status",
+          "vers_major": 0,
+          "vers_minor": 1
+         },
+         "pools": {
+          "rpool": {
+           "name": "rpool",
+           "state": "ONLINE",
+           "pool_guid": 14227345870128411364,
+           "txg": 1200,
+           "spa_version": 5000,
+           "zpl_version": 5,
+           "vdevs": {
+            "rpool": {
+             "name": "rpool",
+             "vdev_type": "root",
+             "guid": 14227345870128411364,
+             "class": "normal",
+             "state": "ONLINE",
+             "read_errors": 0,
+             "write_errors": 0,
+             "checksum_errors": 0,
+             "vdevs": {
+              "mirror-0": {
+               "name": "mirror-0",
+               "vdev_type": "mirror",
+               "guid": 763132626387621737,
+               "class": "normal",
+               "state": "ONLINE",
+               "read_errors": 0,
+               "write_errors": 0,
+               "checksum_errors": 0,
+               "vdevs": {
+                "/dev/disk/by-id/virtio-A-part2": {
+                 "name": "/dev/disk/by-id/virtio-A-part2",
+                 "vdev_type": "disk",
+                 "guid": 12841765308123764671,
+                 "path": "/dev/disk/by-id/virtio-A-part2",
+                 "class": "normal",
+                 "state": "ONLINE",
+                 "read_errors": 0,
+                 "write_errors": 0,
+                 "checksum_errors": 0,
+                 "slow_ios": 0
+                },
+                "/dev/disk/by-id/virtio-B-part2": {
+                 "name": "/dev/disk/by-id/virtio-B-part2",
+                 "vdev_type": "disk",
+                 "guid": 1527839927278881561,
+                 "path": "/dev/disk/by-id/virtio-B-part2",
+                 "class": "normal",
+                 "state": "ONLINE",
+                 "read_errors": 0,
+                 "write_errors": 0,
+                 "checksum_errors": 0,
+                 "slow_ios": 0
+                }
+               }
+              }
+             }
+            }
+           },
+           "error_count": 0
+          }
+         }
+        }
+        """,
+        "zpool list -vHPp -o name rpool":
+            """
+        rpool
+        \tmirror-0
+        \t/dev/disk/by-id/virtio-A-part2
+        \t/dev/disk/by-id/virtio-B-part2
+
+        """,
+        "zpool list -Hp -o name,guid,size,allocated,free,health,readonly,altroot,bootfs rpool":
+            """
+        rpool\t14227345870128411364\t20937965568\t1423859712\t19514105856\tONLINE\toff\t-\trpool/ROOT/debian
+
+        """,
+        "zpool get -Hp -o name,property,value,source bootfs rpool":
+            "rpool\tbootfs\trpool/ROOT/debian\tlocal\n",
+        "zfs get -Hp -o name,property,value,source encryption rpool/ROOT/debian":
+            "rpool/ROOT/debian\tencryption\toff\tdefault\n",
+        "zdb -l /dev/disk/by-id/virtio-A-part2":
+            """
+        ------------------------------------
+        LABEL 0 
+        ------------------------------------
+            version: 5000
+            name: 'rpool'
+            state: 0
+            txg: 1190
+            pool_guid: 14227345870128411364
+            errata: 0
+            hostid: 8323074
+            hostname: 'box'
+            top_guid: 763132626387621737
+            guid: 12841765308123764671
+            vdev_children: 1
+            labels = 0 1 2 3 
+
+        """,
+        "zdb -l /dev/disk/by-id/virtio-B-part2":
+            """
+        ------------------------------------
+        LABEL 0 
+        ------------------------------------
+            version: 5000
+            name: 'rpool'
+            state: 0
+            txg: 1190
+            pool_guid: 14227345870128411364
+            errata: 0
+            hostid: 8323074
+            hostname: 'box'
+            top_guid: 763132626387621737
+            guid: 12841765308123764671
+            vdev_children: 1
+            labels = 0 1 2 3 
+
+        """,
+        "zfs list -Hp -r -t filesystem -o name,mountpoint,canmount,mounted rpool":
+            """
+        rpool\tnone\toff\tno
+        rpool/ROOT\tnone\toff\tno
+        rpool/ROOT/debian\t/\tnoauto\tyes
+        rpool/home\t/home\ton\tyes
+        rpool/home/admin\t/home/admin\ton\tyes
+        rpool/root\t/root\ton\tyes
+        rpool/srv\t/srv\ton\tyes
+        rpool/opt\t/opt\ton\tyes
+        rpool/usr\t/usr\toff\tno
+        rpool/usr/local\t/usr/local\ton\tyes
+        rpool/var\t/var\toff\tno
+        rpool/var/cache\t/var/cache\ton\tyes
+        rpool/var/log\t/var/log\ton\tyes
+        rpool/var/spool\t/var/spool\ton\tyes
+        rpool/var/tmp\t/var/tmp\ton\tyes
+        rpool/var/lib\t/var/lib\toff\tno
+        rpool/var/lib/containerd\t/var/lib/containerd\ton\tyes
+        rpool/var/lib/containers\t/var/lib/containers\ton\tyes
+        rpool/var/lib/docker\t/var/lib/docker\ton\tyes
+        rpool/var/lib/kldload\t/var/lib/kldload\ton\tyes
+        rpool/var/lib/libvirt\t/var/lib/libvirt\ton\tyes
+
+        """,
+        "lsinitramfs /boot/initrd.img-7.2.12-amd64":
+            """
+        usr/lib/modules/7.2.12-amd64/updates/dkms/spl.ko.xz
+        usr/lib/modules/7.2.12-amd64/updates/dkms/zfs.ko.xz
+        usr/sbin/zpool
+        scripts/zfs
+
+        """,
+        "lsblk --json --bytes --tree --output PATH,NAME,SIZE,TYPE,RO,RM,SERIAL,MODEL,WWN,TRAN,FSTYPE,LABEL,PARTLABEL,PTTYPE,MOUNTPOINTS,LOG-SEC":
+            """
+        {
+         "blockdevices": [
+          {
+           "path": "/dev/vda",
+           "name": "vda",
+           "size": 1073741824,
+           "type": "disk",
+           "ro": false,
+           "rm": false,
+           "serial": "A",
+           "model": null,
+           "wwn": null,
+           "tran": "virtio",
+           "fstype": null,
+           "label": null,
+           "partlabel": null,
+           "pttype": "gpt",
+           "mountpoints": [
+            null
+           ],
+           "log-sec": 512,
+           "children": [
+            {
+             "path": "/dev/vda1",
+             "name": "vda1",
+             "size": 1073741824,
+             "type": "part",
+             "ro": false,
+             "rm": false,
+             "serial": null,
+             "model": null,
+             "wwn": null,
+             "tran": "virtio",
+             "fstype": "vfat",
+             "label": null,
+             "partlabel": null,
+             "pttype": "gpt",
+             "mountpoints": [
+              "/boot/efi"
+             ],
+             "log-sec": 512
+            },
+            {
+             "path": "/dev/vda2",
+             "name": "vda2",
+             "size": 1073741824,
+             "type": "part",
+             "ro": false,
+             "rm": false,
+             "serial": null,
+             "model": null,
+             "wwn": null,
+             "tran": "virtio",
+             "fstype": "zfs_member",
+             "label": null,
+             "partlabel": null,
+             "pttype": "gpt",
+             "mountpoints": [
+              null
+             ],
+             "log-sec": 512
+            }
+           ]
+          },
+          {
+           "path": "/dev/vdb",
+           "name": "vdb",
+           "size": 1073741824,
+           "type": "disk",
+           "ro": false,
+           "rm": false,
+           "serial": "B",
+           "model": null,
+           "wwn": null,
+           "tran": "virtio",
+           "fstype": null,
+           "label": null,
+           "partlabel": null,
+           "pttype": "gpt",
+           "mountpoints": [
+            null
+           ],
+           "log-sec": 512,
+           "children": [
+            {
+             "path": "/dev/vdb1",
+             "name": "vdb1",
+             "size": 1073741824,
+             "type": "part",
+             "ro": false,
+             "rm": false,
+             "serial": null,
+             "model": null,
+             "wwn": null,
+             "tran": "virtio",
+             "fstype": "vfat",
+             "label": null,
+             "partlabel": null,
+             "pttype": "gpt",
+             "mountpoints": [
+              null
+             ],
+             "log-sec": 512
+            },
+            {
+             "path": "/dev/vdb2",
+             "name": "vdb2",
+             "size": 1073741824,
+             "type": "part",
+             "ro": false,
+             "rm": false,
+             "serial": null,
+             "model": null,
+             "wwn": null,
+             "tran": "virtio",
+             "fstype": "zfs_member",
+             "label": null,
+             "partlabel": null,
+             "pttype": "gpt",
+             "mountpoints": [
+              null
+             ],
+             "log-sec": 512
+            }
+           ]
+          }
+         ]
+        }
+        """,
+        "mount -t vfat -o ro /dev/vdb1 /run/kldload/verify-esp":
+            "",
+        "umount /run/kldload/verify-esp":
+            "",
+        "sha256sum /boot/efi/EFI/BOOT/BOOTX64.EFI /boot/efi/EFI/Linux/kldload-debian-7.2.12-amd64+2-1.efi":
+            """
+        aaa  /boot/efi/EFI/BOOT/BOOTX64.EFI
+        bbb  /boot/efi/EFI/Linux/kldload-debian-7.2.12-amd64+2-1.efi
+
+        """,
+        "sha256sum /run/kldload/verify-esp/EFI/BOOT/BOOTX64.EFI /run/kldload/verify-esp/EFI/Linux/kldload-debian-7.2.12-amd64.efi":
+            """
+        aaa  /run/kldload/verify-esp/EFI/BOOT/BOOTX64.EFI
+        bbb  /run/kldload/verify-esp/EFI/Linux/kldload-debian-7.2.12-amd64.efi
+
+        """,
+        "visudo --check":
+            """
+        /etc/sudoers: parsed OK
+        /etc/sudoers.d/kldload-admin: parsed OK
+
+        """,
+        "sshd -T":
+            """
+        port 22
+        permitrootlogin without-password
+        permitemptypasswords no
+        passwordauthentication yes
+        kexalgorithms mlkem768x25519-sha256,sntrup761x25519-sha512,sntrup761x25519-sha512@openssh.com,curve25519-sha256
+        hostkey /etc/ssh/ssh_host_ed25519_key
+
+        """,
+        "sshd -T -C user=admin,host=localhost,addr=127.0.0.1":
+            """
+        port 22
+        permitrootlogin without-password
+        permitemptypasswords no
+        passwordauthentication no
+        kexalgorithms mlkem768x25519-sha256,sntrup761x25519-sha512,sntrup761x25519-sha512@openssh.com,curve25519-sha256
+        hostkey /etc/ssh/ssh_host_ed25519_key
+
+        """,
+        "ssh -Q kex":
+            """
+        curve25519-sha256
+        sntrup761x25519-sha512
+        sntrup761x25519-sha512@openssh.com
+        mlkem768x25519-sha256
+
+        """,
+        "ip -json address show":
+            """
+        [
+         {
+          "ifindex": 1,
+          "ifname": "lo",
+          "operstate": "UNKNOWN",
+          "addr_info": [
+           {
+            "family": "inet",
+            "local": "127.0.0.1",
+            "prefixlen": 8,
+            "scope": "host"
+           }
+          ]
+         },
+         {
+          "ifindex": 2,
+          "ifname": "ens3",
+          "operstate": "UP",
+          "addr_info": [
+           {
+            "family": "inet",
+            "local": "192.0.2.10",
+            "prefixlen": 24,
+            "scope": "global"
+           },
+           {
+            "family": "inet6",
+            "local": "fe80::1",
+            "prefixlen": 64,
+            "scope": "link"
+           }
+          ]
+         }
+        ]
+        """,
+        "ip -json route show default":
+            """
+        [
+         {
+          "dst": "default",
+          "gateway": "192.0.2.1",
+          "dev": "ens3",
+          "protocol": "static",
+          "flags": []
+         }
+        ]
+        """,
+        "systemctl is-active systemd-resolved.service":
+            "active\n",
+        "dpkg --audit":
+            "",
+        "apt-mark showhold":
+            """
+        linux-image-7.2.12-amd64
+        linux-image-amd64
+        zfsutils-linux
+
+        """,
+        "dpkg-query --show --showformat '${db:Status-Status}\\t${Package}\\n'":
+            """
+        installed\tbash
+        installed\tlinux-image-7.2.12-amd64
+        installed\tlinux-image-amd64
+        config-files\tlinux-image-7.1.0-amd64
+        installed\tzfsutils-linux
+
+        """,
+        "systemctl show --no-pager --property Id,Names,Type,LoadState,ActiveState,SubState,UnitFileState ssh.service systemd-networkd.service":
+            """
+        Id=ssh.service
+        Names=ssh.service sshd.service
+        Type=notify
+        LoadState=loaded
+        ActiveState=active
+        SubState=running
+        UnitFileState=enabled
+
+        Id=systemd-networkd.service
+        Names=systemd-networkd.service
+        Type=notify-reload
+        LoadState=loaded
+        ActiveState=active
+        SubState=running
+        UnitFileState=enabled
+
+        """,
+        "systemctl list-units --failed --plain --no-legend --no-pager":
+            "",
+        "timedatectl show --property=NTP --property=NTPSynchronized":
+            """
+        NTP=yes
+        NTPSynchronized=yes
+
+        """,
+        "locale -a":
+            """
+        C
+        C.utf8
+        de_DE.utf8
+        POSIX
+
+        """,
+    ]
+
+    static let recordedFiles: [String: String] = [
+        "/boot/initrd.img-7.2.12-amd64": "x",
+        "/proc/sys/kernel/osrelease": "7.2.12-amd64\n",
+        "/sys/module/spl/parameters/spl_hostid": "0\n",
+        "/boot/efi/EFI/BOOT/BOOTX64.EFI": "shim",
+        "/run/kldload/verify-esp/EFI/BOOT/BOOTX64.EFI": "shim",
+        "/boot/efi/EFI/Linux/kldload-debian-7.2.12-amd64+2-1.efi": "UKI",
+        "/run/kldload/verify-esp/EFI/Linux/kldload-debian-7.2.12-amd64.efi": "UKI",
+        "/etc/passwd": "root:x:0:0:root:/root:/bin/bash\nadmin:x:1000:1000::/home/admin:/bin/bash\n",
+        "/etc/group": "root:x:0:\nsudo:x:27:admin\nadmin:x:1000:\n",
+        "/etc/shadow": "root:*:20600:0:99999:7:::\nadmin:$y$j9T$abc$def:0:0:99999:7:::\n",
+        "/etc/sudoers.d/kldload-admin": "admin ALL=(ALL:ALL) NOPASSWD: ALL\n",
+        "/etc/ssh/ssh_host_ed25519_key": "key",
+        "/etc/ssh/ssh_host_ed25519_key.pub": "pub",
+        "/etc/resolv.conf": "# stub\nnameserver 127.0.0.53\noptions edns0\n",
+        "/etc/hostname": "box\n",
+        "/proc/sys/kernel/hostname": "box\n",
+        "/var/lib/dpkg/status": "",
+        "/etc/apt/sources.list.d/kldload.sources":
+            "Types: deb\nURIs: http://deb.debian.org/debian\nSuites: trixie\nComponents: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n",
+        "/etc/apt/apt.conf.d/01kldload": "// Acquire::AllowInsecureRepositories \"true\"; never\nAPT::Install-Recommends \"false\";\n",
+        "/etc/kldload/release": "KLDLOAD_VERSION=2.0.0\n",
+        "/var/lib/dkms/mok.key": "private",
+        "/etc/machine-id": "0123456789abcdef0123456789abcdef\n",
+        "/var/log/journal/0123456789abcdef0123456789abcdef/system.journal": "x",
+        "/etc/default/locale": "LANG=de_DE.UTF-8\n",
+        "/etc/default/keyboard": "XKBMODEL=pc105\nXKBLAYOUT=de\n",
+        "/proc/sys/vm/swappiness": "10\n",
+        "/proc/sys/net/ipv4/tcp_rmem": "4096\t262144\t16777216\n",
+        "/home/admin/.bashrc": "",
+    ]
+}

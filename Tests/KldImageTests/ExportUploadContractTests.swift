@@ -1,0 +1,161 @@
+import KldCore
+import KldExec
+import KldFiles
+import KldImage
+import SystemPackage
+import Testing
+
+private let sshd = "/usr/sbin/sshd"
+private let hasServer = [sshd, "scp", "sftp", "ssh-keygen", "ssh-keyscan"].allSatisfy {
+    SubprocessRunner.find($0, path: "/usr/local/bin:/usr/bin:/bin") != nil
+}
+
+/// Uploads to a real sshd on the loopback address, with keys and configuration of its own.
+@Suite(.enabled(if: hasServer, "openssh-server or openssh-client is not installed")) struct ExportUploadContractTests {
+    let runner = SubprocessRunner()
+    let files = LocalFiles()
+
+    struct Server {
+        var folder: FilePath
+        var port: UInt16
+        var user: String
+        /// With the server's key in it.
+        var knownHosts: FilePath { folder.appending("known_hosts") }
+        var inbox: FilePath { folder.appending("inbox") }
+
+        func destination(_ credential: ScpDestination.Credential? = nil, knownHosts other: FilePath? = nil) throws -> ScpDestination {
+            try ScpDestination(
+                host: "127.0.0.1", port: port, user: user, folder: inbox, credential: credential ?? .key(folder.appending("client")),
+                knownHosts: other ?? knownHosts)
+        }
+    }
+
+    /// Starts the server, runs the body, and ends the server.
+    func withServer(_ body: (Server) async throws -> Void) async throws {
+        let made = try await runner.run(Command("mktemp", ["-d", "-t", "kexport-ssh.XXXXXXXX"], effect: .changes)).output.trimmed
+        let folder = FilePath(made)
+        defer { try? files.remove(folder) }
+        let user = try await runner.run(Command("id", ["-un"], effect: .reads)).output.trimmed
+        let server = Server(folder: folder, port: UInt16.random(in: 20_000..<32_000), user: user)
+        for key in ["host", "client", "stranger"] {
+            try await tool("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", folder.appending(key).string])
+        }
+        try files.makeDirectory(server.inbox, mode: .directory)
+        try files.write(try files.read(folder.appending("client.pub")), to: folder.appending("authorized"), mode: .secret)
+        let hostKey = try files.readText(folder.appending("host.pub")).words.prefix(2).joined(separator: " ")
+        try files.write("[127.0.0.1]:\(server.port) \(hostKey)\n", to: server.knownHosts)
+        try files.write(
+            """
+            Port \(server.port)
+            ListenAddress 127.0.0.1
+            HostKey \(folder.appending("host"))
+            AuthorizedKeysFile \(folder.appending("authorized"))
+            PidFile none
+            StrictModes no
+            UsePAM no
+            PasswordAuthentication no
+            KbdInteractiveAuthentication no
+            PermitRootLogin prohibit-password
+            Subsystem sftp internal-sftp
+
+            """, to: folder.appending("sshd_config"))
+        // sshd wants this folder when it runs as root; a package's unit makes it at boot.
+        if user == "root" { try files.makeDirectory("/run/sshd", mode: .directory) }
+        let process = Task { [runner] in
+            _ = try await runner.run(
+                Command(Tool(sshd), ["-D", "-e", "-f", folder.appending("sshd_config").string], effect: .changes))
+        }
+        defer { process.cancel() }
+        for _ in 0..<100 {
+            let scan = Command("ssh-keyscan", ["-p", String(server.port), "-T", "1", "127.0.0.1"], effect: .reads, accepting: [0, 1])
+            if try await runner.run(scan).output.contains("ssh-ed25519") { break }
+            try await Task.sleep(for: .milliseconds(100))
+        }
+        try await body(server)
+        process.cancel()
+        _ = try? await process.value
+    }
+
+    func tool(_ name: String, _ arguments: [String]) async throws {
+        _ = try await runner.run(Command(Tool(name), arguments, effect: .changes))
+    }
+
+    func upload(_ server: Server, to destination: ScpDestination, _ names: [String]) async throws -> [String] {
+        for name in names { try files.write("content of \(name)", to: server.folder.appending(name)) }
+        return try await ScpUpload(to: destination, runner: runner, files: files, scratch: server.folder.appending("scratch"))
+            .upload(names.map { server.folder.appending($0) })
+    }
+
+    @Test func filesArriveWholeAndReplaceOlderOnes() async throws {
+        try await withServer { server in
+            try files.write("old", to: server.inbox.appending("img.qcow2"))
+            let paths = try await upload(server, to: server.destination(), ["img.qcow2", "img.qcow2.sha256", "img.manifest.json"])
+            #expect(paths.first == server.inbox.appending("img.qcow2").string)
+            #expect(try files.list(server.inbox) == ["img.manifest.json", "img.qcow2", "img.qcow2.sha256"])
+            #expect(try files.readText(server.inbox.appending("img.qcow2")) == "content of img.qcow2")
+        }
+    }
+
+    @Test func anUnknownHostKeyIsRefused() async throws {
+        try await withServer { server in
+            let empty = server.folder.appending("empty")
+            try files.write("", to: empty)
+            let destination = try server.destination(knownHosts: empty)
+            let problem = try await #require(throws: Diagnosis.self) { try await upload(server, to: destination, ["a.raw"]) }
+            #expect(problem.code == "image.upload-host-unknown")
+            #expect(try files.list(server.inbox) == [])
+            #expect(try files.readText(empty) == "")
+        }
+    }
+
+    @Test func aChangedHostKeyIsRefused() async throws {
+        try await withServer { server in
+            let other = server.folder.appending("other")
+            let key = try files.readText(server.folder.appending("stranger.pub")).words.prefix(2).joined(separator: " ")
+            try files.write("[127.0.0.1]:\(server.port) \(key)\n", to: other)
+            let destination = try server.destination(knownHosts: other)
+            let problem = try await #require(throws: Diagnosis.self) { try await upload(server, to: destination, ["a.raw"]) }
+            #expect(problem.code == "image.upload-host-changed")
+        }
+    }
+
+    @Test func aStrangersKeyAndAWrongPasswordAreDenied() async throws {
+        try await withServer { server in
+            for credential in [ScpDestination.Credential.key(server.folder.appending("stranger")), .password(Secret("wrong"))] {
+                let destination = try server.destination(credential)
+                let problem = try await #require(throws: Diagnosis.self) { try await upload(server, to: destination, ["a.raw"]) }
+                #expect(problem.code == "image.upload-denied")
+                #expect(try !files.exists(server.folder.appending("scratch")))
+            }
+        }
+    }
+
+    @Test func aMissingFolderIsAFailureOfTheCopy() async throws {
+        try await withServer { server in
+            let destination = try ScpDestination(
+                host: "127.0.0.1", port: server.port, user: server.user, folder: server.folder.appending("nowhere"),
+                credential: .key(server.folder.appending("client")), knownHosts: server.knownHosts)
+            await #expect(throws: CommandError.self) { try await upload(server, to: destination, ["a.raw"]) }
+        }
+    }
+
+    /// A server that takes passwords needs an account with one, which a test must not make; so this shows that ssh runs our helper and
+    /// takes what it prints: as the passphrase of a key, which it asks for in the same way.
+    @Test func theHelperAnswersSSH() async throws {
+        try await withServer { server in
+            let (secret, helper) = (server.folder.appending("secret"), server.folder.appending("askpass"))
+            try files.write("correct horse\n", to: secret, mode: .secret)
+            try files.write(Array(AskPass.helper(secret: secret).utf8), to: helper, mode: 0o700)
+            let key = server.folder.appending("locked").string
+            try await tool("ssh-keygen", ["-q", "-t", "ed25519", "-N", "correct horse", "-C", "test", "-f", key])
+            try files.write(try files.read(server.folder.appending("locked.pub")), to: server.folder.appending("authorized"), mode: .secret)
+            var command = ScpCommands(try server.destination(.password(Secret(""))), askPass: helper).copy(
+                server.folder.appending("host.pub"), name: "x")
+            command.arguments = command.arguments.map { $0.hasPrefix("PubkeyAuthentication") ? "PubkeyAuthentication=yes" : $0 }
+            command.arguments = command.arguments.map { $0.hasPrefix("Preferred") ? "PreferredAuthentications=publickey" : $0 }
+            command.arguments.insert(contentsOf: ["-i", key], at: 0)
+            _ = try await runner.run(command)
+            #expect(try files.list(server.inbox) == [".x.partial"])
+        }
+    }
+}

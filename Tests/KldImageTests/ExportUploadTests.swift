@@ -1,0 +1,107 @@
+import KldCore
+import KldExec
+import KldFiles
+import KldImage
+import KldTestSupport
+import SystemPackage
+import Testing
+
+@Suite struct ExportUploadTests {
+    static func destination(_ credential: ScpDestination.Credential = .key("/root/.ssh/id_ed25519")) throws -> ScpDestination {
+        try ScpDestination(
+            host: "images.infra.local", folder: "/var/lib/libvirt/images/", credential: credential, knownHosts: "/etc/kldload/known_hosts")
+    }
+
+    @Test func answersBecomeADestination() throws {
+        let answers = [
+            "KLDLOAD_EXPORT_SCP_HOST": "images.infra.local", "KLDLOAD_EXPORT_SCP_USER": "root",
+            "KLDLOAD_EXPORT_SCP_PATH": "/var/lib/libvirt/images/", "KLDLOAD_EXPORT_SCP_KEY": "/root/.ssh/id_ed25519",
+            "KLDLOAD_EXPORT_SCP_PASS": "", "KLDLOAD_EXPORT_SCP_KNOWN_HOSTS": "/etc/kldload/known_hosts",
+        ]
+        #expect(try ScpDestination(answers: answers) == Self.destination())
+        #expect(try ScpDestination(answers: ["KLDLOAD_EXPORT_SCP_HOST": ""]) == nil)
+        let plain = try #require(try ScpDestination(answers: ["KLDLOAD_EXPORT_SCP_HOST": "h", "KLDLOAD_EXPORT_SCP_PASS": "word"]))
+        #expect(plain.user == "root")
+        #expect(plain.folder == "/root/")
+        #expect(plain.credential == .password(Secret("word")))
+    }
+
+    @Test(arguments: [
+        ("-oProxyCommand=x", "root", "/a"), ("h", "-l", "/a"), ("h", "root", "/a;b"), ("h", "root", "~/a"), ("h", "root", "/a b"),
+        ("h", "root", "/a*"), ("h/x", "root", "/a"), ("", "root", "/a"), ("h", "root", "$HOME"),
+    ])
+    func partsThatCouldMeanSomethingElseAreRefused(host: String, user: String, folder: String) throws {
+        let problem = try #require(throws: Diagnosis.self) {
+            try ScpDestination(host: host, user: user, folder: FilePath(folder))
+        }
+        #expect(problem.code == "image.upload-destination")
+    }
+
+    @Test func filesAreCopiedUnderATemporaryNameAndThenRenamed() async throws {
+        let runner = ScriptedRunner.accepting
+        let upload = ScpUpload(to: try Self.destination(), runner: runner, files: MemoryFiles(), scratch: "/run/kldload/upload")
+        #expect(
+            try await upload.upload(["/out/a.qcow2", "b.json"]) == ["/var/lib/libvirt/images/a.qcow2", "/var/lib/libvirt/images/b.json"])
+        let options =
+            "-i /root/.ssh/id_ed25519 -o StrictHostKeyChecking=yes -o UpdateHostKeys=no -o ConnectTimeout=20 -o ServerAliveInterval=15 "
+            + "-o 'UserKnownHostsFile=\"/etc/kldload/known_hosts\"' -o GlobalKnownHostsFile=/dev/null -o BatchMode=yes -o IdentitiesOnly=yes "
+            + "-o PreferredAuthentications=publickey"
+        #expect(
+            runner.commands.map(\.description) == [
+                "scp \(options) -P 22 -- /out/a.qcow2 root@images.infra.local:/var/lib/libvirt/images/.a.qcow2.partial",
+                "scp \(options) -P 22 -- ./b.json root@images.infra.local:/var/lib/libvirt/images/.b.json.partial",
+                "sftp \(options) -P 22 -b - -- root@images.infra.local",
+            ])
+        #expect(
+            runner.commands.last?.input
+                == .text(
+                    "rename /var/lib/libvirt/images/.a.qcow2.partial /var/lib/libvirt/images/a.qcow2\n"
+                        + "rename /var/lib/libvirt/images/.b.json.partial /var/lib/libvirt/images/b.json\n"))
+    }
+
+    @Test func aPasswordIsNeverInArgumentsOrEnvironment() async throws {
+        let files = MemoryFiles()
+        let runner = ScriptedRunner([
+            { command in
+                #expect(!command.arguments.joined().contains("hunter2"))
+                #expect(!command.environment.values.joined().contains("hunter2"))
+                #expect(command.environment["SSH_ASKPASS"] == "/run/kldload/upload/askpass")
+                #expect(files.mode(of: "/run/kldload/upload/secret") == .secret)
+                #expect(files.texts["/run/kldload/upload/secret"] == "hunter2\n")
+                return CommandOutput()
+            }
+        ])
+        let upload = ScpUpload(
+            to: try Self.destination(.password(Secret("hunter2"))), runner: runner, files: files, scratch: "/run/kldload/upload")
+        try await upload.upload(["/out/a.qcow2"])
+        #expect(runner.commands.count == 2)
+        #expect(files.texts.isEmpty)
+    }
+
+    @Test(arguments: [
+        (
+            "No ED25519 host key is known for images.infra.local and you have requested strict checking.\nHost key verification failed.",
+            "image.upload-host-unknown"
+        ),
+        ("@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\nHost key verification failed.", "image.upload-host-changed"),
+        ("root@images.infra.local: Permission denied (publickey).", "image.upload-denied"),
+    ])
+    func failuresOfTheConnectionAreNamed(text: String, code: String) async throws {
+        let runner = ScriptedRunner([{ _ in CommandOutput(status: 255, errors: text) }])
+        let upload = ScpUpload(to: try Self.destination(), runner: runner, files: MemoryFiles(), scratch: "/run/x")
+        let problem = try await #require(throws: Diagnosis.self) { try await upload.upload(["/out/a.qcow2"]) }
+        #expect(problem.code == code)
+        #expect(runner.commands.count == 1)
+        if code == "image.upload-host-unknown" { #expect(problem.remedies[0].hasPrefix("ssh-keyscan -p 22 images.infra.local")) }
+    }
+
+    @Test func aFailedCopyIsCleanedUp() async throws {
+        let runner = ScriptedRunner([
+            { command in command.tool.name == "scp" ? CommandOutput(status: 1, errors: "scp: write: No space left") : CommandOutput() }
+        ])
+        let upload = ScpUpload(to: try Self.destination(), runner: runner, files: MemoryFiles(), scratch: "/run/x")
+        await #expect(throws: CommandError.self) { try await upload.upload(["/out/a.qcow2"]) }
+        #expect(runner.commands.last?.input == .text("-rm /var/lib/libvirt/images/.a.qcow2.partial\n"))
+        #expect(runner.commands.last?.effect == .destroys)
+    }
+}
