@@ -55,6 +55,9 @@ public struct AnswerKey: Sendable, Hashable {
         return table
     }()
 
+    /// Where each key stands in ``all``, by stem.
+    static let ranks = Dictionary(uniqueKeysWithValues: all.enumerated().map { ($1.stem, $0) })
+
     /// The key of that name or alias.
     public static func named(_ name: String) -> AnswerKey? { byName[name] }
 }

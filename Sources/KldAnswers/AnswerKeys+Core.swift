@@ -65,8 +65,8 @@ extension AnswerKey {
             "ZFS_POOL", .storage, .poolName, default: "rpool", since: "2.0", "The name of the pool that is made."),
         AnswerKey(
             "ZFS_TOPOLOGY", .storage, .choice(Answers.Topology.allCases.map(\.rawValue)), default: "single", since: "1.0.3",
-            "How the root disks (`KLDLOAD_DISK` and `KLDLOAD_ZFS_DATA_DISKS` together) form the pool: `single` takes 1, `mirror` 2 or more, "
-                + "`raidz1` 3 or more, `raidz2` 4 or more, `raidz3` 5 or more, `mirror-stripe` an even number from 4."),
+            "How the root disks (`KLDLOAD_DISK` and `KLDLOAD_ZFS_DATA_DISKS` together) form the pool: `single` takes 1, "
+                + "`mirror` 2 or more, `raidz1` 3 or more, `raidz2` 4 or more, `raidz3` 5 or more, `mirror-stripe` an even number from 4."),
         AnswerKey(
             "ZFS_DATA_DISKS", .storage, .disks, since: "1.0.3",
             "The root disks beyond `KLDLOAD_DISK`, separated by spaces or commas. Each of them gets an EFI system partition too."),
@@ -88,7 +88,8 @@ extension AnswerKey {
     ]
 
     static let networkKeys: [AnswerKey] = [
-        AnswerKey("NET_METHOD", .network, .choice(["dhcp", "static"]), default: "dhcp", since: "1.0.3", "How the machine gets its address."),
+        AnswerKey(
+            "NET_METHOD", .network, .choice(["dhcp", "static"]), default: "dhcp", since: "1.0.3", "How the machine gets its address."),
         AnswerKey(
             "NET_IFACE", .network, .interface, since: "1.0.3",
             "The interface to configure. When absent: every wired interface with DHCP, the only wired one with a static address. "

@@ -1,7 +1,9 @@
 extension AnswerKey {
     static let featureKeys: [AnswerKey] = [
-        AnswerKey("ENABLE_KVM", .features, .bool, default: "1", since: "1.0.3", "`1` installs libvirt and QEMU. Not with the profile `core`."),
-        AnswerKey("ENABLE_EBPF", .features, .bool, default: "1", since: "1.0.3", "`1` installs bcc and bpftrace. Not with the profile `core`."),
+        AnswerKey(
+            "ENABLE_KVM", .features, .bool, default: "1", since: "1.0.3", "`1` installs libvirt and QEMU. Not with the profile `core`."),
+        AnswerKey(
+            "ENABLE_EBPF", .features, .bool, default: "1", since: "1.0.3", "`1` installs bcc and bpftrace. Not with the profile `core`."),
         AnswerKey("ENABLE_AI", .features, .bool, default: "0", since: "1.0.3", "`1` installs the local assistant."),
         AnswerKey(
             "NVIDIA_DRIVERS", .features, .choice(Answers.Features.NVIDIA.allCases.map(\.rawValue)), default: "0", since: "1.0.3",
@@ -11,7 +13,8 @@ extension AnswerKey {
             "WIREGUARD_PRIVATE_KEY", .features, .wireguardKey, secret: true, since: "1.1.0",
             "The key of that interface; made during the installation when absent."),
         AnswerKey(
-            "WIREGUARD_PRESHARED_KEY", .features, .wireguardKey, secret: true, since: "1.1.0", "A second, shared key for enrolling in a mesh."),
+            "WIREGUARD_PRESHARED_KEY", .features, .wireguardKey, secret: true, since: "1.1.0",
+            "A second, shared key for enrolling in a mesh."),
         AnswerKey("WG0_PORT", .features, .integer(1...65535), default: "51820", since: "1.1.0", "UDP port of the enrolment plane."),
         AnswerKey("WG1_PORT", .features, .integer(1...65535), default: "51821", since: "1.1.0", "UDP port of the management plane."),
         AnswerKey("WG2_PORT", .features, .integer(1...65535), default: "51822", since: "1.1.0", "UDP port of the Kubernetes plane."),
@@ -35,15 +38,18 @@ extension AnswerKey {
 
     static let distributionKeys: [AnswerKey] = [
         AnswerKey(
-            "RELEASE", .distribution, .choice(["9", "10"]), default: "9", since: "1.0.3", "The release of CentOS Stream, RHEL or Rocky Linux."),
+            "RELEASE", .distribution, .choice(["9", "10"]), default: "9", since: "1.0.3",
+            "The release of CentOS Stream, RHEL or Rocky Linux."),
         AnswerKey(
             "DEBIAN_SUITE", .distribution, .choice(["trixie", "bookworm", "noble", "jammy"]), default: "trixie", since: "1.0.3",
             aliases: ["DEBIAN_RELEASE", "SUITE"],
             "The suite: `trixie` or `bookworm` for Debian, `noble` (there the default) or `jammy` for Ubuntu."),
         AnswerKey(
-            "DEBIAN_MIRROR", .distribution, .url, default: "https://mirror.it.ubc.ca/debian", since: "1.0.3", "The Debian archive to install from."),
+            "DEBIAN_MIRROR", .distribution, .url, default: "https://mirror.it.ubc.ca/debian", since: "1.0.3",
+            "The Debian archive to install from."),
         AnswerKey(
-            "DEBIAN_BACKPORTS", .distribution, .bool, default: "0", since: "2.0", "`1` takes the kernel and OpenZFS from Debian's backports."),
+            "DEBIAN_BACKPORTS", .distribution, .bool, default: "0", since: "2.0",
+            "`1` takes the kernel and OpenZFS from Debian's backports."),
         AnswerKey("FEDORA_RELEASE", .distribution, .integer(42...99), default: "44", since: "1.1.0", "The release of Fedora."),
         AnswerKey("ALPINE_RELEASE", .distribution, .version(2), default: "3.21", since: "1.1.0", "The release of Alpine."),
         AnswerKey("FREEBSD_VERSION", .distribution, .version(2), default: "15.0", since: "1.0.3", "The release of FreeBSD."),
@@ -74,7 +80,9 @@ extension AnswerKey {
         AnswerKey("ENABLE_SECURE_BOOT", .boot, .bool, default: "1", since: "1.1.0", "`1` prepares the boot chain for Secure Boot."),
         AnswerKey(
             "MOK_PASSWORD", .boot, .secretText(256), secret: true, since: "1.1.0",
-            "The password that the firmware's key manager asks once. Changed in 2.0: one is made and shown when absent; it was the same everywhere."),
+            "The password that the firmware's key manager asks once. "
+                + "Changed in 2.0: one is made and shown when absent; it was the same everywhere."
+        ),
         AnswerKey("MOK_KEY_FILE", .boot, .path, since: "1.1.0", "A module-signing key of your own, with the next key."),
         AnswerKey("MOK_CERT_FILE", .boot, .path, since: "1.1.0", "The certificate of that key."),
         AnswerKey(

@@ -114,7 +114,7 @@ extension Answers {
             } else if let password = draft.optional("EXPORT_SCP_PASS") {
                 .password(Secret(password))
             } else {
-                .agent
+                .automatic
             }
         let target = draft.optional("EXPORT_SCP_HOST").map {
             Export.Target(host: $0, user: draft.text("EXPORT_SCP_USER"), path: draft.text("EXPORT_SCP_PATH"), login: login)

@@ -66,7 +66,9 @@ extension Answers {
         var resolved = values
         var problems: [AnswersProblem] = []
         for pair in SecretFileKey.all {
-            guard let path = resolved.removeValue(forKey: pair.file), let key = AnswerKey.named(AnswerKey.prefix + pair.secret) else { continue }
+            guard let path = resolved.removeValue(forKey: pair.file), let key = AnswerKey.named(AnswerKey.prefix + pair.secret) else {
+                continue
+            }
             do {
                 resolved[pair.secret] = try SecretFileKey.read(FilePath(path), files, key)
             } catch {

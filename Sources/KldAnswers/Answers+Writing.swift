@@ -10,8 +10,10 @@ extension Answers {
     }
 
     private func text(_ written: (AnswerKey, String) -> String) -> String {
-        AnswerKey.all.compactMap { key in
-            values[key.stem].map { "\(key.name)=\(written(key, $0))\n" }
+        let given = values.compactMap { stem, value in AnswerKey.ranks[stem].map { (rank: $0, value: value) } }
+        return given.sorted { $0.rank < $1.rank }.map { rank, value in
+            let key = AnswerKey.all[rank]
+            return "\(key.name)=\(written(key, value))\n"
         }.joined()
     }
 }

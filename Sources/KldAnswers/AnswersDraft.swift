@@ -82,12 +82,14 @@ struct AnswersDraft {
                 remedy: suggestion.map { "did you mean \($0)?" }))
     }
 
-    /// The known key that `name` most likely stands for. The AnswerKey.prefix that all share does not count, and may be missing or misspelt.
+    /// The known key that `name` most likely stands for. The prefix that all share does not count, and may be missing or misspelt.
     static func nearestKey(to name: String) -> String? {
         let upper = name.uppercased()
         let stem = upper.hasPrefix(AnswerKey.prefix) ? String(upper.dropFirst(AnswerKey.prefix.count)) : upper
         if AnswerKey.named(AnswerKey.prefix + stem) != nil { return AnswerKey.prefix + stem }
         if let word = nearest(to: stem, stems) { return AnswerKey.prefix + word }
+        // The first word left out, as PASSPHRASE for ZFS_PASSPHRASE; or a first word that does not belong there.
+        if let word = stems.first(where: { $0.hasSuffix("_" + stem) }) { return AnswerKey.prefix + word }
         guard let underscore = stem.firstIndex(of: "_") else { return nil }
         return nearest(to: String(stem[stem.index(after: underscore)...]), stems).map { AnswerKey.prefix + $0 }
     }
@@ -96,7 +98,7 @@ struct AnswersDraft {
     private static let defaults = Dictionary(uniqueKeysWithValues: AnswerKey.all.map { ($0.stem, $0.defaultValue) })
 }
 
-// What rules ask. Names are without the AnswerKey.prefix that all keys share.
+// What rules ask. Names are without the prefix that all keys share.
 extension AnswersDraft {
     func isGiven(_ stem: String) -> Bool { values[stem] != nil }
 

@@ -123,11 +123,14 @@ public enum AnswersFuzz {
 
     private static let tokens = [
         "", "\"", "'", "\\", "\\'", "$(", "`", "$", "#", " #", "=", "\n", "\r\n", "\t", "\0", "\u{FEFF}", "{", "}", "[", "]", ",", ":", ";",
-        "\\u", "\\ud800", "null", "true", "0", "1", "99999999999999999999", "-1", "auto", "static", "dhcp", "mirror", "raidz3", "mirror-stripe",
-        "/dev/sdb", "/dev/sda1", "/dev/sdb,/dev/sdc,/dev/sdd", "10.0.1.1", "10.0.1.50/24", "::1", "2001:db8::1", "fe80::1", "8G", "9999999T",
+        "\\u", "\\ud800", "null", "true", "0", "1", "99999999999999999999", "-1", "auto", "static", "dhcp", "mirror", "raidz3",
+        "mirror-stripe",
+        "/dev/sdb", "/dev/sda1", "/dev/sdb,/dev/sdc,/dev/sdd", "10.0.1.1", "10.0.1.50/24", "::1", "2001:db8::1", "fe80::1", "8G",
+        "9999999T",
         "debian", "ubuntu", "alpine", "rhel", "trixie", "noble", "desktop", "de", "nodeadkeys", "de_DE.utf8", "UTC", "admin", "root",
         "'correct-horse'", "correct-horse", "'it'\\''s'", "\"a$b\\`c\"", "é", "𝄞", "KLDLOAD_", "export ", "all", "none", "qcow2",
-        "$6$saltsalt$aaaa", "ssh-ed25519 AAAA", "https://[::1]:80/x", "a-very-long-name-a-very-long-name-a-very-long-name-a-very-long-name",
+        "$6$saltsalt$aaaa", "ssh-ed25519 AAAA", "'-----BEGIN OPENSSH PRIVATE KEY-----'", "https://[::1]:80/x",
+        "a-very-long-name-a-very-long-name-a-very-long-name-a-very-long-name",
     ]
 }
 

@@ -97,28 +97,39 @@ extension AnswersProblem.Code {
         case .tooManyProblems: ("More problems were found than are shown.", "correct these first, then check again")
         case .syntax: ("A line is neither KEY=VALUE nor a comment.", "write KEY=VALUE, without spaces before the equals sign")
         case .json:
-            ("The file begins with a brace and is not a JSON object of plain values.", "write an object of strings, numbers, booleans and lists of strings")
+            (
+                "The file begins with a brace and is not a JSON object of plain values.",
+                "write an object of strings, numbers, booleans and lists of strings"
+            )
         case .unterminatedQuote: ("A quoted value has no closing quote on its line.", "close the quote on the same line")
         case .textAfterQuote: ("Something follows the closing quote of a value.", "put the whole value into one pair of quotes")
         case .quoteInside: ("A value without quotes around it holds a quote.", "put the whole value into quotes")
         case .evaluation:
-            ("A value holds $( or a backtick where a shell would run a command; answers are never evaluated.", "write the result itself, or put the value into single quotes to mean these characters")
+            (
+                "A value holds $( or a backtick where a shell would run a command; answers are never evaluated.",
+                "write the result itself, or put the value into single quotes to mean these characters"
+            )
         case .controlCharacter: ("A value holds a control character, such as a line break.", "remove it")
         case .badOverride: ("An override on the command line is not KEY=VALUE.", "write it as KLDLOAD_KEY=value")
-        case .unknownKey: ("The key is none that kldload knows.", "see docs/answers.md for the keys there are")
+        case .unknownKey: ("kldload knows no such key.", "see docs/answers.md for the keys there are")
         case .repeatedKey: ("The key was given before, under this name or an alias.", "keep one of the two lines")
         case .missingKey: ("A key without a default is absent.", "add it")
         case .bool: ("A switch is neither 0 nor 1.", "write 0 or 1")
-        case .number: ("A number is none, or out of range.", "write a whole number in the range that is named")
+        case .number: ("The value is not a whole number, or out of range.", "write a whole number in the range that is named")
         case .choice: ("The value is not one of those allowed.", "choose one of them")
         case .hostname: ("The host name breaks a rule of RFC 1123.", "use letters, digits and inner hyphens, 63 at most, not digits alone")
         case .domain: ("The domain name or address is malformed.", "use letters, digits and inner hyphens, joined by dots")
         case .username:
-            ("The account's name is not portable.", "begin with a lower-case letter or underscore; then lower-case letters, digits, _ and -, 32 at most")
+            (
+                "The account's name is not portable.",
+                "begin with a lower-case letter or underscore; then lower-case letters, digits, _ and -, 32 at most"
+            )
         case .reservedUsername: ("The account's name belongs to the system.", "choose another name")
-        case .disk: ("A disk is not a path below /dev.", "write a path such as /dev/disk/by-id/…, as `lsblk` or `ls -l /dev/disk/by-id` shows it")
+        case .disk:
+            ("A disk is not a path below /dev.", "write a path such as /dev/disk/by-id/…, as `lsblk` or `ls -l /dev/disk/by-id` shows it")
         case .diskIsPartition: ("A partition was named where a whole disk is needed.", "name the disk")
-        case .interface: ("The name of a network interface is malformed.", "write 1 to 15 characters without spaces and slashes, as `ip link` shows it")
+        case .interface:
+            ("The name of a network interface is malformed.", "write 1 to 15 characters without spaces and slashes, as `ip link` shows it")
         case .ipAddress: ("An address is not IPv4 or IPv6.", "write it as 10.0.1.50 or 2001:db8::50")
         case .cidr: ("A network is not written as address/prefix, or has bits set beyond its prefix.", "write it as 10.100.0.0/24")
         case .timezone: ("The TZ database has no such zone.", "write a name such as Europe/Berlin; `timedatectl list-timezones` shows them")
@@ -126,10 +137,14 @@ extension AnswersProblem.Code {
         case .keyboardLayout: ("XKB has no such layout.", "write a layout such as us or de; `localectl list-x11-keymap-layouts` shows them")
         case .keyboardVariant: ("The layout has no such variant.", "choose one of the layout's variants, or none")
         case .sshKey: ("The text is not an SSH public key that OpenSSH accepts.", "copy the whole line of the .pub file")
-        case .sshPrivateKey: ("A private SSH key was given where a public one belongs.", "give the .pub file's line, and make a new key: this one has left its place")
+        case .sshPrivateKey:
+            (
+                "A private SSH key was given where a public one belongs.",
+                "give the .pub file's line, and make a new key: this one has left its place"
+            )
         case .url: ("The text is not an http or https address without user and password.", "write it as https://host/path")
         case .package: ("A package's name holds a character that no distribution allows.", "separate names by spaces or commas")
-        case .password: ("The password is empty, longer than 512 bytes, or holds a colon.", "choose another, or give it hashed")
+        case .password: ("The password is longer than 512 bytes, or holds a colon or a tab.", "choose another, or give it hashed")
         case .passwordHash:
             ("The text is not a hash of crypt(5) of a kind still safe to use.", "make one with `mkpasswd` and write it in single quotes")
         case .passphrase: ("The passphrase has fewer than 8 or more than 512 bytes.", "choose one of 8 to 512 bytes")
@@ -137,33 +152,52 @@ extension AnswersProblem.Code {
         case .wireguardKey: ("The text is not a WireGuard key.", "write the 44 characters that `wg genkey` prints")
         case .path: ("The path is not absolute, or climbs upwards.", "write a path from the root without `..`")
         case .poolName:
-            ("ZFS does not allow this name for a pool.", "begin with a letter; then letters, digits and _ - . up to 64; not mirror, raidz, draid, spare, log")
-        case .size: ("The size is none, or out of range.", "write a number with K, M, G or T, from 4G to 64T")
+            (
+                "ZFS does not allow this name for a pool.",
+                "begin with a letter; then letters, digits and _ - . up to 64; not mirror, raidz, draid, spare, log"
+            )
+        case .size: ("The value is not a size, or out of range.", "write a number with K, M, G or T, from 2G to 64T")
         case .console: ("A console is not a device's name with options.", "write names such as tty0 or ttyS0,115200")
         case .label: ("The name holds a character that is not allowed there.", "use letters, digits, dot, underscore and hyphen")
         case .version: ("The text is not a version.", "write numbers joined by dots")
         case .text: ("The text is too long.", "shorten it")
         case .profile: ("The distribution does not have this profile.", "choose another profile")
         case .release: ("A release was chosen that belongs to another distribution.", "remove the key, or change the distribution")
-        case .diskCount: ("The topology needs another number of disks.", "name as many as it needs in KLDLOAD_DISK and KLDLOAD_ZFS_DATA_DISKS together")
+        case .diskCount:
+            ("The topology needs another number of disks.", "name as many as it needs in KLDLOAD_DISK and KLDLOAD_ZFS_DATA_DISKS together")
         case .duplicateDisk: ("A disk is named twice.", "name each disk once")
         case .specialRedundancy:
             ("The special vdev would be lost earlier than the root vdevs, and the pool with it.", "add special disks, or use none")
-        case .wipeWithoutDisk: ("Wiping was approved without naming the disk.", "name the disk by its path, or remove KLDLOAD_FORCE_WIPE: auto takes only an empty disk")
-        case .passphraseMissing: ("Encryption was asked for without a passphrase.", "add KLDLOAD_ZFS_PASSPHRASE or KLDLOAD_ZFS_PASSPHRASE_FILE")
+        case .wipeWithoutDisk:
+            (
+                "Wiping was approved without naming the disk.",
+                "name the disk by its path, or remove KLDLOAD_FORCE_WIPE: auto takes only an empty disk"
+            )
+        case .passphraseMissing:
+            ("Encryption was asked for without a passphrase.", "add KLDLOAD_ZFS_PASSPHRASE or KLDLOAD_ZFS_PASSPHRASE_FILE")
         case .passphraseUnused: ("A passphrase was given without encryption.", "set KLDLOAD_ZFS_ENCRYPT=1, or remove the passphrase")
-        case .passwordConflict: ("The same secret was given in more than one way.", "keep one of them; the hash is preferred for a password")
+        case .passwordConflict:
+            ("The same secret was given in more than one way.", "keep one of them; the hash is preferred for a password")
         case .secretFile: ("A file that holds a secret cannot be read, or is empty.", "write the secret into its first line")
         case .networkIncomplete: ("A static address lacks a part.", "give KLDLOAD_NET_IP and KLDLOAD_NET_GW")
-        case .networkConflict: ("Settings of a static address were given with DHCP, or two that contradict each other.", "set KLDLOAD_NET_METHOD=static, or remove them")
+        case .networkConflict:
+            (
+                "Settings of a static address were given with DHCP, or two that contradict each other.",
+                "set KLDLOAD_NET_METHOD=static, or remove them"
+            )
         case .addressUnusable: ("A host cannot have this address.", "choose an address of a host in its network")
         case .gatewayOutside: ("The gateway does not lie in the network of the address.", "correct address, prefix or gateway")
         case .wifi: ("The wireless settings do not go together.", "give KLDLOAD_WIFI_SSID with its passphrase; wireless uses DHCP")
-        case .exportTarget: ("Images are to be copied without saying where to, or without having any.", "give KLDLOAD_EXPORT_FORMAT and KLDLOAD_EXPORT_SCP_HOST")
+        case .exportTarget:
+            (
+                "Images are to be copied without saying where to, or without having any.",
+                "give KLDLOAD_EXPORT_FORMAT and KLDLOAD_EXPORT_SCP_HOST"
+            )
         case .exportLogin: ("A key and a password were both given for copying.", "keep one; the key is safer")
         case .afterInstall: ("Two answers say differently what to do after the installation.", "keep one of them")
         case .cluster: ("The cluster's settings do not go together.", "give KLDLOAD_CLUSTER_CIDR, large enough for KLDLOAD_CLUSTER_SIZE")
-        case .subscription: ("The Red Hat subscription lacks a part, or has two forms.", "give user and password, or organisation and activation key")
+        case .subscription:
+            ("The Red Hat subscription lacks a part, or has two forms.", "give user and password, or organisation and activation key")
         case .moduleKey: ("A signing key was given without its certificate, or the reverse.", "give both files, or none")
         }
     }

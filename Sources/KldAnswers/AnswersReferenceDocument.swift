@@ -9,7 +9,9 @@ public enum AnswersReferenceDocument {
             lines.append("")
         }
         lines += ["## Problems", ""]
-        lines += ["Everything that is wrong is reported at once, with these codes; the exit status is 65, or 66 when there is no such file.", ""]
+        lines += [
+            "Everything that is wrong is reported at once, with these codes; the exit status is 65, or 66 when there is no such file.", "",
+        ]
         lines += problemTable
         return lines.joined(separator: "\n") + "\n"
     }
@@ -23,7 +25,7 @@ public enum AnswersReferenceDocument {
     private static let introduction = [
         "# answers.env",
         "",
-        "<!-- Generated from the table of keys in Sources/KldAnswers; KLDLOAD_RECORD=1 swift test --filter KldAnswersTests writes it anew. -->",
+        "<!-- Generated from Sources/KldAnswers; KLDLOAD_RECORD=1 swift test --filter KldAnswersTests writes it anew. -->",
         "",
         "The answers say what to install. Three lines are enough:",
         "",
@@ -39,11 +41,11 @@ public enum AnswersReferenceDocument {
         "- A value without quotes ends at the line's end, or at a `#` after a space.",
         "- In `'single quotes'` every character stands for itself: the right form for hashes and passwords.",
         "- In `\"double quotes\"` a backslash before `\"`, `\\`, `$` or a backtick takes its meaning away.",
-        "- Nothing is evaluated. `$(…)` and backticks outside single quotes are errors, since whoever writes them expects a command to run.",
+        "- Nothing is evaluated. `$(…)` and backticks outside single quotes are errors: whoever writes them expects a command to run.",
         "- An empty value means the default. An unknown or repeated key is an error.",
         "",
-        "A file that begins with `{` is read as a JSON object of the same keys, whose values are strings, numbers, booleans or lists; there "
-            + "`disk` may stand for `KLDLOAD_DISK`.",
+        "A file that begins with `{` is read as a JSON object of the same keys, whose values are strings, numbers, booleans or lists; "
+            + "there `disk` may stand for `KLDLOAD_DISK`.",
         "`--set KLDLOAD_KEY=value` on a command line replaces what the file says.",
         "",
         "Nothing is wiped unless `KLDLOAD_FORCE_WIPE=1` is written and the disk is named. Ready-made files lie in `Examples/`.",

@@ -53,7 +53,9 @@ extension AnswersDraft {
             report(.wifi, "WIFI_PSK", "there is a wireless passphrase and no network", remedy: "add KLDLOAD_WIFI_SSID")
         }
         if isGiven("WIFI_SSID"), text("NET_METHOD") == "static" {
-            report(.wifi, "WIFI_SSID", "a wireless network and a static address do not go together", remedy: "use dhcp, or no wireless network")
+            report(
+                .wifi, "WIFI_SSID", "a wireless network and a static address do not go together", remedy: "use dhcp, or no wireless network"
+            )
         }
     }
 }

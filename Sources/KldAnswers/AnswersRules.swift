@@ -72,7 +72,8 @@ extension AnswersDraft {
         }
         if isGiven("ZFS_PASSPHRASE"), isGiven("ZFS_PASSPHRASE_FILE") {
             report(
-                .passwordConflict, "ZFS_PASSPHRASE_FILE", "the passphrase is also given by KLDLOAD_ZFS_PASSPHRASE", remedy: "keep one of them")
+                .passwordConflict, "ZFS_PASSPHRASE_FILE", "the passphrase is also given by KLDLOAD_ZFS_PASSPHRASE",
+                remedy: "keep one of them")
         }
         guard isSound("ZFS_ENCRYPT", "ZFS_PASSPHRASE", "ZFS_PASSPHRASE_FILE") else { return }
         let given = ["ZFS_PASSPHRASE", "ZFS_PASSPHRASE_FILE"].filter { isGiven($0) }

@@ -113,7 +113,7 @@ extension Answers {
         }
         public enum Login: Sendable, Hashable {
             /// What ssh finds by itself.
-            case agent
+            case automatic
             case key(FilePath)
             case password(Secret)
         }

@@ -81,4 +81,3 @@ public struct SSHPublicKey: Sendable, Hashable, CustomStringConvertible {
         return fields
     }
 }
-

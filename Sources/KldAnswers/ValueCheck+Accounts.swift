@@ -34,6 +34,7 @@ extension ValueCheck {
 
     private static func sshKeys(_ value: String) throws(ValueFault) -> String {
         let texts = value.utf8.split(separator: UInt8(ascii: ";")).map { string($0) }
+        guard texts.count <= 256 else { throw ValueFault(.sshKey, "\(texts.count) keys were given, 256 are allowed") }
         var keys: [String] = []
         for text in texts where !text.utf8.allSatisfy(isBlank) {
             do {

@@ -2,6 +2,7 @@ import Glibc
 import KldExec
 import KldFiles
 import KldImage
+import KldPlan
 import Synchronization
 import SystemPackage
 
@@ -28,11 +29,13 @@ enum Host {
 
     static let executable: FilePath = (try? LocalFiles().resolve("/proc/self/exe")) ?? "/usr/lib/kldload/kldload"
 
-    static var workshop: Workshop {
-        let runner = SubprocessRunner()
+    static var cacheRoot: FilePath { ArtifactCache.defaultRoot(environment: environment(["HOME", "XDG_CACHE_HOME"])) }
+
+    static func workshop(_ reporter: Reporter) -> Workshop {
+        let report = reporter.report
+        let runner = SubprocessRunner { _, line in report(PlanEvent(.output, message: line)) }
         let cache = ArtifactCache(
-            root: ArtifactCache.defaultRoot(environment: environment(["HOME", "XDG_CACHE_HOME"])), runner: runner,
-            waiting: { Output.errorLine("waiting for another build of \($0)") })
+            root: cacheRoot, runner: runner, waiting: { report(PlanEvent(.line, message: "waiting for another build of \($0)")) })
         return Workshop(cache: cache, runner: runner, executable: executable, root: isRoot)
     }
 }

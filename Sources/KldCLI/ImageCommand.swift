@@ -33,8 +33,8 @@ struct ImageCommand: AsyncParsableCommand {
                 name: try ExportName(environment: environment, distro: answers.distro.rawValue, profile: answers.profile.rawValue),
                 overwrite: overwrite, version: Version.number, mirror: mirror,
                 created: Timestamp(environment: Host.environment(["SOURCE_DATE_EPOCH"]), now: Timestamp(seconds: Int64(time(nil)))))
-            let reporter = Reporter(progress)
-            let manifest = try await ImageBuild(workshop: Host.workshop, report: reporter.report).run(request)
+            let reporter = try Reporter(progress, log: Host.cacheRoot.appending("logs/image-build-\(time(nil)).jsonl"))
+            let manifest = try await ImageBuild(workshop: Host.workshop(reporter), report: reporter.report).run(request)
             if progress.progress == .json {
                 Output.line(try manifest.json())
             } else {
@@ -50,8 +50,8 @@ struct ImageCommand: AsyncParsableCommand {
         @OptionGroup var progress: ProgressOptions
 
         func run() async throws {
-            let reporter = Reporter(progress)
-            let report = try await ImageVerification(workshop: Host.workshop, report: reporter.report).run(Host.absolute(file))
+            let reporter = try Reporter(progress, log: Host.cacheRoot.appending("logs/image-verify-\(time(nil)).jsonl"))
+            let report = try await ImageVerification(workshop: Host.workshop(reporter), report: reporter.report).run(Host.absolute(file))
             Output.line(format == .json ? try report.json : report.text)
             if report.summary.fail > 0 { throw ExitCode(ExitStatus.problemsFound.rawValue) }
         }
@@ -64,27 +64,4 @@ enum TableFormat: String, ExpressibleByArgument, CaseIterable { case table, json
 struct ProgressOptions: ParsableArguments {
     enum Form: String, ExpressibleByArgument, CaseIterable { case auto, plain, json, none }
     @Option(help: "auto, plain, json (one event a line on standard error) or none.") var progress = Form.auto
-}
-
-/// Writes plan events to standard error in the form that was asked for.
-final class Reporter: Sendable {
-    private let form: ProgressOptions.Form
-    private let view: Locked<ProgressView>
-
-    init(_ options: ProgressOptions) {
-        form = options.progress
-        let terminal = form == .auto && isatty(STDERR_FILENO) == 1
-        view = Locked(ProgressView(terminal: terminal, columns: Host.columns))
-    }
-
-    var report: @Sendable (PlanEvent) -> Void {
-        { event in
-            switch self.form {
-            case .none: break
-            case .json:
-                if let data = try? JSONEncoder().encode(event) { Output.errorLine(String(decoding: data, as: UTF8.self)) }
-            case .auto, .plain: Output.error(self.view.withLock { $0.show(event) })
-            }
-        }
-    }
 }

@@ -119,19 +119,13 @@ struct InstallCommand: AsyncParsableCommand {
         let lock = try FileLock("/run/kldload/install.lock")
         defer { withExtendedLifetime(lock) {} }
         let log: FilePath = "/var/log/kldload/install.jsonl"
-        let reporter = Reporter(progress)
         let approvals = try approve(plan, planner.approvals)
-        Output.errorLine("log: \(log)")
-        let record = try EventLog(log)
+        let reporter = try Reporter(progress, log: log)
         let performers = Performers.table(logs: [log]) { _, _, _ in
             throw Diagnosis("seal.not-here", "an installed machine is not sealed", exit: .bug)
         }
-        let report: @Sendable (PlanEvent) -> Void = { event in
-            record.append(event)
-            reporter.report(event)
-        }
         let journal = try PlanJournal("/run/kldload/install.journal", files: files)
-        try await PlanRunner(runner: runner, files: files, performers: performers, journal: journal, report: report)
+        try await PlanRunner(runner: runner, files: files, performers: performers, journal: journal, report: reporter.report)
             .apply(plan, approvals: approvals, from: from)
     }
 

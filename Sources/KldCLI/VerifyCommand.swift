@@ -17,7 +17,7 @@ struct VerifyCommand: AsyncParsableCommand {
 
     func run() async throws {
         let (runner, files) = (SubprocessRunner(), LocalFiles())
-        if settle > 0 { try await waitForBoot(runner) }
+        if settle > 0 { try await Settle.wait(runner, atMost: .seconds(settle)) }
         let report = try await Doctor.run(CheckContext(runner: runner, files: files), only: only)
         if let output {
             let encoder = JSONEncoder()
@@ -29,17 +29,5 @@ struct VerifyCommand: AsyncParsableCommand {
         }
         Output.line(format == .json ? try report.json : report.text)
         if report.exitStatus != .done { throw ExitCode(report.exitStatus.rawValue) }
-    }
-
-    /// The boot has settled when systemd has no more jobs than the one that we are.
-    ///
-    /// Runs: `systemctl list-jobs --no-legend`; reads.
-    private func waitForBoot(_ runner: SubprocessRunner) async throws {
-        let deadline = ContinuousClock.now + .seconds(settle)
-        while ContinuousClock.now < deadline {
-            let jobs = try await runner.run(Command("systemctl", ["list-jobs", "--no-legend", "--no-pager"], effect: .reads)).output.lines
-            if !jobs.contains(where: { !$0.contains("kldload-verify") && !$0.contains("No jobs") }) { return }
-            try await Task.sleep(for: .seconds(1))
-        }
     }
 }

@@ -57,7 +57,7 @@ extension Check {
             return .fail(expected: "a host id", actual: "/etc/hostid is missing or malformed", remedy: "see zfs.hostid")
         }
         let images = try ESP.mounted(context).flatMap { try ESP.unifiedImages(context, $0) }
-        guard !images.isEmpty else { return .skip("no unified kernel image is mounted to look into") }
+        guard !images.isEmpty else { return try await initramfsHostID(context, own) }
         for image in images {
             let found = InitramfsFile.last("etc/hostid", in: try context.files.read(image))
             guard let found, HostID(fileContent: found) == own else {
@@ -69,6 +69,17 @@ extension Check {
             }
         }
         return .ok("\(own), in \(images.count) unified kernel images")
+    }
+
+    /// Without a unified kernel image the distribution's initramfs must carry the file itself.
+    private static func initramfsHostID(_ context: CheckContext, _ own: HostID) async throws -> CheckOutcome {
+        guard let image = try initramfsPath(context), let names = try await initramfsNames(context, image) else {
+            return .skip("there is neither a unified kernel image nor an initramfs to look into")
+        }
+        guard names.contains("etc/hostid") else {
+            return .fail(expected: "etc/hostid in \(image)", actual: "it is missing", remedy: "update-initramfs -u -k all, then reboot")
+        }
+        return .ok("\(image) carries a host id; the labels show that it is \(own)")
     }
 }
 

@@ -138,7 +138,7 @@ extension CommandError: Diagnosable {
         case .failed(let command, let output):
             Diagnosis(
                 "command.failed", "\(command.tool.name) failed with exit status \(output.status)",
-                causes: ["command: \(command)"] + output.errors.lines.suffix(8))
+                causes: ["command: \(command.description.prefix(300))"] + output.errors.lines.suffix(8))
         case .killed(let command, let signal):
             Diagnosis("command.killed", "\(command.tool.name) was ended by signal \(signal)", causes: ["command: \(command)"])
         case .cannotStart(let command, let reason):

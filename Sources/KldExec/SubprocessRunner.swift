@@ -7,10 +7,10 @@ public import SystemPackage
 ///
 /// A cancelled task ends the whole group: SIGTERM, then SIGKILL after two seconds.
 public struct SubprocessRunner: CommandRunner {
-    /// Called with each line of standard error as a command ends, for logs.
-    private let log: (@Sendable (Command, CommandOutput) -> Void)?
+    /// Called with each line of standard error as it is printed.
+    private let lines: (@Sendable (Command, String) -> Void)?
 
-    public init(log: (@Sendable (Command, CommandOutput) -> Void)? = nil) { self.log = log }
+    public init(lines: (@Sendable (Command, String) -> Void)? = nil) { self.lines = lines }
 
     public func run(_ command: Command) async throws -> CommandOutput {
         let output = try await execute(command, input: nil, output: nil)
@@ -49,7 +49,6 @@ public struct SubprocessRunner: CommandRunner {
     }
 
     private func check(_ command: Command, _ output: CommandOutput) throws -> CommandOutput {
-        log?(command, output)
         if output.status < 0 { throw CommandError.killed(command, signal: -output.status) }
         guard command.acceptedExitStatuses.contains(output.status) else { throw CommandError.failed(command, output) }
         return output
@@ -75,13 +74,13 @@ public struct SubprocessRunner: CommandRunner {
             environment: .custom(Dictionary(uniqueKeysWithValues: environment.map { (Environment.Key(stringLiteral: $0.key), $0.value) })),
             workingDirectory: command.workingDirectory, platformOptions: options)
         do {
-            return try await Self.launch(configuration, command: command, input: input, output: output)
+            return try await launch(configuration, command: command, input: input, output: output)
         } catch let error as SubprocessError {
             throw CommandError.cannotStart(command, reason: "\(error)")
         }
     }
 
-    private static func launch(
+    private func launch(
         _ configuration: Subprocess.Configuration, command: Command, input: FileDescriptor?, output: FileDescriptor?
     ) async throws -> CommandOutput {
         // Standard input is always a descriptor or a text; standard output a descriptor or a string: four shapes, one result.
@@ -103,31 +102,44 @@ public struct SubprocessRunner: CommandRunner {
             case .none, .file: ""
             }
         let limit = 64 << 20
+        let lines = lines
+        // Standard error is read as it comes: a person watches it, and a log keeps it.
+        @Sendable func errors(_ sequence: SubprocessOutputSequence) async throws -> String {
+            var text = ""
+            for try await line in sequence.strings() {
+                lines?(command, line.trimmed)
+                text += line.trimmed + "\n"
+                if text.utf8.count > 1 << 20 { text = String(text.suffix(1 << 19)) }
+            }
+            return text
+        }
         switch (file, sink) {
         case (let file?, let sink?):
-            return try await finish(
-                Subprocess.run(
-                    configuration, input: .fileDescriptor(file, closeAfterSpawningProcess: false),
-                    output: .fileDescriptor(sink, closeAfterSpawningProcess: false), error: .string(limit: limit)), nil)
+            let result = try await Subprocess.run(
+                configuration, input: .fileDescriptor(file, closeAfterSpawningProcess: false),
+                output: .fileDescriptor(sink, closeAfterSpawningProcess: false), error: .sequence
+            ) { try await errors($0.standardError) }
+            return finish(result, "")
         case (let file?, nil):
             let result = try await Subprocess.run(
-                configuration, input: .fileDescriptor(file, closeAfterSpawningProcess: false), output: .string(limit: limit),
-                error: .string(limit: limit))
+                configuration, input: .fileDescriptor(file, closeAfterSpawningProcess: false), output: .string(limit: limit), error: .sequence
+            ) { try await errors($0.standardError) }
             return finish(result, result.standardOutput)
         case (nil, let sink?):
-            return try await finish(
-                Subprocess.run(
-                    configuration, input: .string(text), output: .fileDescriptor(sink, closeAfterSpawningProcess: false),
-                    error: .string(limit: limit)), nil)
-        case (nil, nil):
             let result = try await Subprocess.run(
-                configuration, input: .string(text), output: .string(limit: limit), error: .string(limit: limit))
+                configuration, input: .string(text), output: .fileDescriptor(sink, closeAfterSpawningProcess: false), error: .sequence
+            ) { try await errors($0.standardError) }
+            return finish(result, "")
+        case (nil, nil):
+            let result = try await Subprocess.run(configuration, input: .string(text), output: .string(limit: limit), error: .sequence) {
+                try await errors($0.standardError)
+            }
             return finish(result, result.standardOutput)
         }
     }
 
-    private static func finish<Output: OutputProtocol>(
-        _ result: ExecutionResult<Void, Output, StringOutput<UTF8>>, _ output: String?
+    private func finish<Output: OutputProtocol, Errors: ErrorOutputProtocol>(
+        _ result: ExecutionResult<String, Output, Errors>, _ output: String
     ) -> CommandOutput {
         // The group's leader is gone; a grandchild that ignored SIGTERM is not.
         kill(-result.processIdentifier.value, SIGKILL)
@@ -136,7 +148,7 @@ public struct SubprocessRunner: CommandRunner {
             case .exited(let code): code
             case .signaled(let signal): -signal
             }
-        return CommandOutput(status: status, output: output ?? "", errors: result.standardError)
+        return CommandOutput(status: status, output: output, errors: result.closureResult)
     }
 
     /// The first executable file of that name on PATH, or the name itself when it is a path.

@@ -134,7 +134,7 @@ public struct InstallPlanner: Sendable {
                     [.makeDirectory(target), .run(create)],
                     release: [
                         .run(MountCommand.unmount(target)), .perform(Performers.exportPool, ["pool": pool.text], effect: .changes),
-                    ], weight: 3),
+                    ], weight: 3, destroys: disks.all.map(\.path)),
                 Step("zfs.datasets", "Create the datasets", tree.commands.map { .run($0) }, weight: 3),
             ]
         }

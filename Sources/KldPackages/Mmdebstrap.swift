@@ -70,8 +70,15 @@ public struct Mmdebstrap: Sendable, Hashable {
         words += essentialHooks.map { "--essential-hook=\($0.text)" }
         words += customizeHooks.map { "--customize-hook=\($0.text)" }
         words += [suite, output.string]
+        words += sources.map(\.line)
+        let environment = ["SOURCE_DATE_EPOCH": String(epoch)]
+        guard root else { return Command(Self.tool, words, effect: .changes, environment: environment) }
+        // In mount and process namespaces of its own, so that nothing stays mounted or running on the host when it is killed.
+        // As an ordinary user mmdebstrap makes such namespaces itself.
         return Command(
-            Self.tool, words + sources.map(\.line), effect: .changes, environment: ["SOURCE_DATE_EPOCH": String(epoch)])
+            Tool("unshare", package: "util-linux"),
+            ["--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc", "--", Self.tool.name] + words,
+            effect: .changes, environment: environment)
     }
 }
 

@@ -70,6 +70,9 @@ public struct Step: Sendable, Hashable {
     }
 
     public var effect: Effect { destroys.isEmpty ? actions.map(\.effect).max() ?? .reads : .destroys }
+
+    /// Something of it destroys, and no device is named that an approval could be for.
+    var destroysUnnamed: Bool { destroys.isEmpty && (actions + undo + release).contains { $0.effect == .destroys } }
 }
 
 public struct Phase: Sendable, Hashable {

@@ -8,6 +8,8 @@ public struct PlanEvent: Sendable, Hashable, Codable {
         case stepDone = "step-done"
         case stepFailed = "step-failed"
         case undoing, releasing, line
+        /// A line that a tool printed: for the log, and the last one for a person who waits.
+        case output
         case planDone = "plan-done"
         case planFailed = "plan-failed"
         /// An event of a newer kldload.

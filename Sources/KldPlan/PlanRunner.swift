@@ -1,3 +1,4 @@
+import Glibc
 public import KldCore
 public import KldExec
 public import KldFiles
@@ -30,8 +31,13 @@ public struct PlanRunner: Sendable {
     ///
     /// On failure: undo of every step begun, newest first; then, as always, release of every step begun, newest first.
     /// - Parameter from: the step to begin with; those before it are taken as done, their releases still run at the end.
-    /// - Throws: ``Diagnosis`` `plan.unapproved`, `plan.no-such-step`, or the failed step's diagnosis.
+    /// - Throws: ``Diagnosis`` `plan.unapproved`, `plan.unnamed-destruction`, `plan.no-such-step`, or the failed step's diagnosis.
     public func apply(_ plan: Plan, approvals: [WipeApproval] = [], from first: String? = nil) async throws {
+        if let step = plan.steps.first(where: \.destroysUnnamed) {
+            throw Diagnosis(
+                "plan.unnamed-destruction", "the step \(step.id) destroys something and does not say which device",
+                remedies: ["report this as a defect of kldload"], exit: .bug)
+        }
         let approved = Set(approvals.map(\.disk))
         if let disk = plan.destroys.first(where: { !approved.contains($0) }) {
             throw Diagnosis(
@@ -178,5 +184,6 @@ public struct PlanJournal: Sendable {
         let file = try FileDescriptor.open(path, .writeOnly, options: [.append, .create, .closeOnExec], permissions: [.ownerReadWrite])
         defer { try? file.close() }
         try file.writeAll("\(state) \(step)\n".utf8)
+        guard fsync(file.rawValue) == 0 || errno == EINVAL else { throw Errno(rawValue: errno) }
     }
 }

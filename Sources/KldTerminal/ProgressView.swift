@@ -22,6 +22,10 @@ public struct ProgressView: Sendable {
             message = event.message
             if terminal { return bar(event) }
             return event.kind == .releasing ? "" : "[\(clock(event.milliseconds))] \(event.message)\n"
+        case .output:
+            guard terminal, !event.message.isEmpty else { return "" }
+            message = event.message
+            return bar(event)
         case .stepDone, .planStarted: return terminal ? bar(event) : ""
         case .stepFailed: return (terminal ? erase : "") + "[\(clock(event.milliseconds))] failed: \(event.message)\n"
         case .planDone: return (terminal ? erase : "") + "[\(clock(event.milliseconds))] done: \(event.message)\n"

@@ -6,24 +6,28 @@ package import SystemPackage
 /// Finds out by trial whether KVM works.
 ///
 /// That `/dev/kvm` is there, opens and makes a virtual machine says little: in nested and filtered environments QEMU then aborts
-/// (`failed to set MSR 0x10a`, QEMU 10.0.2 on Linux 6.1), or the guest never executes an instruction. So a tiny guest has to reach 64-bit mode, say
+/// (`failed to set MSR 0x10a to 0xc000069`, QEMU 10.0.2 with `-cpu host` on Linux 6.18), or the guest never executes an instruction. So a tiny guest has to reach 64-bit mode, say
 /// so, and do some work, all before a deadline.
 package struct AcceleratorProbe: Sendable {
     private let qemu: QEMU
     private let files: any FileSystem
     private let cache: FilePath
+    private let device: FilePath
 
-    /// - Parameter cache: a folder of this user for answers; also holds the probe's disk while it runs.
-    package init(qemu: QEMU, files: any FileSystem, cache: FilePath) {
+    /// - Parameters:
+    ///   - cache: a folder of this user for answers; also holds the probe's disk while it runs.
+    ///   - device: without this file KVM is not tried.
+    package init(qemu: QEMU, files: any FileSystem, cache: FilePath, device: FilePath = "/dev/kvm") {
         self.qemu = qemu
         self.files = files
         self.cache = cache
+        self.device = device
     }
 
     /// KVM if it works, else emulation; asks the machine once per boot and version of QEMU.
     ///
     /// - Parameter limits: how long the probe guest may take under each.
-    /// - Throws: ``Diagnosis`` `vm.no-accelerator` when emulation does not work either; ``FileError``; `CancellationError`.
+    /// - Throws: ``Diagnosis`` `vm.no-accelerator` when emulation does not work either, `vm.qemu-too-old` when that is why; ``FileError``; `CancellationError`.
     package func choose(limits: [Accelerator: Duration] = [.kvm: .seconds(10), .tcg: .seconds(120)]) async throws -> AcceleratorChoice {
         let boot = try files.readText("/proc/sys/kernel/random/boot_id").trimmed
         let file = cache.appending("accelerator-\(boot)-\(qemu.version).json")
@@ -40,21 +44,26 @@ package struct AcceleratorProbe: Sendable {
 
     private func probeAll(_ limits: [Accelerator: Duration]) async throws -> AcceleratorChoice {
         let reason: Diagnosis
-        if try files.exists("/dev/kvm") {
+        if try files.exists(device) {
             do {
                 return AcceleratorChoice(accelerator: .kvm, speed: try await probe(.kvm, within: limits[.kvm] ?? .seconds(10)))
             } catch let error where !(error is CancellationError) {
                 reason = Diagnosis(of: error)
             }
         } else {
-            reason = Diagnosis("vm.no-kvm", "there is no /dev/kvm")
+            reason = Diagnosis("vm.no-kvm", "there is no \(device)")
         }
         do {
             let speed = try await probe(.tcg, within: limits[.tcg] ?? .seconds(120))
-            return AcceleratorChoice(
-                accelerator: .tcg, speed: speed, reason: "KVM does not work here: " + ([reason.message] + reason.causes).joined(separator: "; "))
+            let why = "KVM does not work here: " + ([reason.message] + reason.causes).joined(separator: "; ")
+            return AcceleratorChoice(accelerator: .tcg, speed: speed, reason: why)
         } catch let error where !(error is CancellationError) {
-            let diagnosis = Diagnosis(of: error)
+            var diagnosis = Diagnosis(of: error)
+            if diagnosis.code == "vm.qemu-too-old" {
+                // The one cause that a person can remove; KVM's may be out of reach.
+                diagnosis.causes += ["KVM does not work here: \(reason.message)"] + reason.causes
+                throw diagnosis
+            }
             throw Diagnosis(
                 "vm.no-accelerator", "virtual machines work neither with KVM nor in emulation here", remedies: diagnosis.remedies,
                 exit: .unavailable,

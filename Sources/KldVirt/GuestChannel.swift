@@ -130,6 +130,13 @@ package final class GuestChannel: StreamSink, AsyncSequence {
         return bytes
     }
 
+    /// Waits until the other side is gone and everything it said is here and in the transcript.
+    ///
+    /// - Returns: `false` when time is up.
+    func waitForEnd(within limit: Duration) async throws -> Bool {
+        try await changed.first(within: limit) { self.state.withLock { $0.ended } ? true : nil } ?? false
+    }
+
     /// What is there and unread, without waiting.
     package func readAvailable() -> String {
         String(decoding: state.withLock { take($0.unread.count, &$0) }, as: UTF8.self)

@@ -13,7 +13,9 @@ extension MachineSpec {
         list += bootArguments
         if disks.contains(where: { $0.interface == .virtioSCSI }) { list += ["-device", "virtio-scsi-pci,id=scsi0"] }
         if disks.contains(where: { $0.interface == .usbStick }) { list += ["-device", "qemu-xhci,id=usb0"] }
-        for (index, disk) in disks.enumerated() { list += disk.arguments(index: index) }
+        for (index, disk) in disks.enumerated() {
+            list += disk.arguments(index: index, port: disks[..<index].count { $0.isOnSATA })
+        }
         for (index, network) in networks.enumerated() { list += network.arguments(index: index) }
         // Without a source of entropy a guest's first key generation may wait for minutes.
         list += ["-object", "rng-random,id=rng0,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng0"]
@@ -28,6 +30,7 @@ extension MachineSpec {
 
     private func check() throws {
         for disk in disks { try disk.check() }
+        guard disks.count(where: \.isOnSATA) <= 6 else { throw bad("more than six SATA disks and optical drives") }
         guard memory.bytes % (1 << 20) == 0, memory.bytes > 0 else { throw bad("memory of \(memory) is not a whole number of MiB") }
         guard (1...255).contains(processors) else { throw bad("\(processors) processors; 1 to 255 are possible") }
         if let wrong = firmwareFiles.keys.first(where: { !$0.hasPrefix("opt/") || $0.utf8.count > 55 }) {
@@ -58,8 +61,8 @@ extension MachineSpec {
         switch boot {
         case .bios: return []
         case .direct(let kernel, let initrd, let commandLine):
-            // A comma in -initrd would separate multiboot modules; the other two are taken as they are.
-            let ramdisk = initrd.map { ["-initrd", escaped($0)] } ?? []
+            // All three are taken as they are: these are no options with commas.
+            let ramdisk = initrd.map { ["-initrd", $0.string] } ?? []
             return ["-kernel", kernel.string] + ramdisk + ["-append", commandLine]
         case .uefi(let code, let variables), .secureBoot(let code, let variables):
             var list: [String] = []

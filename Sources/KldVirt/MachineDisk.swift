@@ -1,4 +1,4 @@
-package import KldCore
+import KldCore
 package import SystemPackage
 
 /// A disk of a guest.
@@ -74,8 +74,15 @@ package struct MachineDisk: Sendable, Hashable {
         }
     }
 
-    /// The `-drive` and `-device` of this disk. - Parameter index: the disk's place in the machine, from 0.
-    func arguments(index: Int) -> [String] {
+    /// Whether it hangs on the chip set's SATA controller, which has six ports of one device each.
+    var isOnSATA: Bool { interface == .sata || interface == .cdrom }
+
+    /// The `-drive` and `-device` of this disk.
+    ///
+    /// - Parameters:
+    ///   - index: the disk's place in the machine, from 0.
+    ///   - port: its place among those on the SATA controller, from 0 to 5; QEMU itself would give all of them the first.
+    func arguments(index: Int, port: Int) -> [String] {
         let id = "disk\(index)"
         var drive = ["id=\(id)", "if=none", "format=\(format.rawValue)"]
         drive += file(prefix: "file", rules: errorRules, log: writeLog)
@@ -89,8 +96,8 @@ package struct MachineDisk: Sendable, Hashable {
             case .virtioBlock: ["virtio-blk-pci"]
             case .virtioSCSI: ["scsi-hd", "bus=scsi0.0"]
             case .nvme: ["nvme"]
-            case .sata: ["ide-hd"]
-            case .cdrom: ["ide-cd"]
+            case .sata: ["ide-hd", "bus=ide.\(port)"]
+            case .cdrom: ["ide-cd", "bus=ide.\(port)"]
             case .usbStick: ["usb-storage", "bus=usb0.0", "removable=on"]
             }
         device.append("drive=\(id)")
@@ -110,7 +117,8 @@ package struct MachineDisk: Sendable, Hashable {
             let debug = ["\(prefix).driver=blkdebug", "\(prefix).config=\(escaped(rules))"]
             return debug + file(prefix: "\(prefix).image", rules: nil, log: nil)
         }
-        return prefix == "file" ? ["file=\(escaped(plainFileName(file)))"] : ["\(prefix).driver=file", "\(prefix).filename=\(escaped(file))"]
+        if prefix == "file" { return ["file=\(escaped(plainFileName(file)))"] }
+        return ["\(prefix).driver=file", "\(prefix).filename=\(escaped(file))"]
     }
 }
 

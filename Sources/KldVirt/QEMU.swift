@@ -1,4 +1,4 @@
-package import KldCore
+import KldCore
 package import KldExec
 package import SystemPackage
 

@@ -1,4 +1,4 @@
-package import KldCore
+import KldCore
 
 /// The version of QEMU.
 package struct QEMUVersion: Sendable, Hashable, Comparable, Codable, CustomStringConvertible {
@@ -30,8 +30,8 @@ package struct QEMUVersion: Sendable, Hashable, Comparable, Codable, CustomStrin
 
     /// The oldest that works.
     ///
-    /// Emulation before 10.0 corrupts the flags after `cmpxchg16b` (found 2025-11 with Debian's 7.2: kernel 6.12 panics in udev); with KVM
-    /// the processor runs that instruction itself, and 7.2 of Debian 12 is the oldest we test.
+    /// Emulation by Debian 12's QEMU 7.2 corrupts the flags after `cmpxchg16b`, and kernel 6.12 panics in udev; Debian's 10.0 does not. With
+    /// KVM the processor runs that instruction itself, and 7.2 is the oldest we allow.
     package static func minimum(for accelerator: Accelerator) -> QEMUVersion {
         switch accelerator {
         case .kvm: QEMUVersion(7, 2)

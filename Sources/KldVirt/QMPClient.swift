@@ -38,6 +38,13 @@ package final class QMPClient: StreamSink {
     ///
     /// - Throws: ``VirtError/exitedEarly(machine:during:tail:errors:)`` with QEMU's own words when it refuses its arguments.
     func handshake(within limit: Duration) async throws {
+        do { try await greet(within: limit) } catch VirtError.exitedEarly {
+            // QEMU greets before it has read all its arguments.
+            throw endedEarly("it was being started")
+        }
+    }
+
+    private func greet(within limit: Duration) async throws {
         let greeted: Bool? = try await changed.first(within: limit) {
             try self.state.withLock { state in
                 if state.greeted { return true }

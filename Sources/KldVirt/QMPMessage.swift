@@ -5,7 +5,7 @@ import FoundationEssentials
 /// Source: QEMU Machine Protocol Specification 1.1, QEMU 10.0. Lines of QEMU 10.0.2:
 /// `{"QMP": {"version": {"qemu": {"micro": 2, "minor": 0, "major": 10}, "package": "Debian 1:10.0.2+ds-2+deb13u1~bpo12+1"}, "capabilities": ["oob"]}}`
 /// `{"return": {"status": "running", "running": true}, "id": 2}`
-/// `{"timestamp": {"seconds": 1763692800, "microseconds": 1}, "event": "SHUTDOWN", "data": {"guest": false, "reason": "host-qmp-quit"}}`
+/// `{"timestamp": {"seconds": 1795230927, "microseconds": 43854}, "event": "SHUTDOWN", "data": {"guest": false, "reason": "host-qmp-quit"}}`
 enum QMPMessage: Sendable, Hashable {
     case greeting
     case answer(id: Int64, value: JSONValue)

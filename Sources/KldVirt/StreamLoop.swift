@@ -80,15 +80,15 @@ final class StreamLoop: Sendable {
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         while true {
             let (streams, stop) = state.withLock { ($0.streams.sorted { $0.key < $1.key }, $0.stop) }
-            if stop { for (index, stream) in streams { end(index, stream) } }
-            if stop || streams.isEmpty { return }
+            if stop { return endAll(streams) }
+            if streams.isEmpty { return }
             var polls = [pollfd(fd: wakeRead.rawValue, events: Int16(POLLIN), revents: 0)]
             polls += streams.map { _, stream in
                 let events = (stream.sink.wantsMore ? POLLIN : 0) | (stream.outgoing.isEmpty ? 0 : POLLOUT)
                 // A stream that wants nothing is left out: its hang-up would otherwise be reported again and again.
                 return pollfd(fd: events == 0 ? -1 : stream.descriptor.rawValue, events: Int16(events), revents: 0)
             }
-            guard poll(&polls, nfds_t(polls.count), -1) >= 0 || errno == EINTR else { return self.stop() }
+            guard poll(&polls, nfds_t(polls.count), -1) >= 0 || errno == EINTR else { return endAll(streams) }
             if polls[0].revents != 0 { while Glibc.read(wakeRead.rawValue, &buffer, buffer.count) == buffer.count {} }
             for (poll, (index, stream)) in zip(polls.dropFirst(), streams) where poll.revents != 0 {
                 if poll.revents & Int16(POLLOUT) != 0 { flush(index, stream) }
@@ -100,6 +100,10 @@ final class StreamLoop: Sendable {
                 }
             }
         }
+    }
+
+    private func endAll(_ streams: [(key: Int, value: Stream)]) {
+        for (index, stream) in streams { end(index, stream) }
     }
 
     private func isOpen(_ index: Int) -> Bool { state.withLock { $0.streams[index] != nil } }

@@ -60,8 +60,17 @@ package final class VirtualMachine: Sendable {
         _ spec: MachineSpec, qemu: QEMU, folder: FilePath, _ body: (VirtualMachine) async throws -> Result
     ) async throws -> Result {
         let machine = try await start(spec, qemu: qemu, folder: folder)
-        defer { machine.kill() }
-        return try await body(machine)
+        let result: Swift.Result<Result, any Error>
+        do { result = .success(try await body(machine)) } catch { result = .failure(error) }
+        await machine.killAndWait()
+        return try result.get()
+    }
+
+    /// Kills QEMU and returns when it is gone, so that nobody finds its disks still locked.
+    private func killAndWait() async {
+        kill()
+        // why: a task of its own, because the caller's may be cancelled, and then no wait there would last.
+        await Task.detached { _ = try? await self.waitForExit(within: .seconds(30)) }.value
     }
 
     private static func launch(_ spec: MachineSpec, qemu: QEMU, folder: FilePath) async throws -> VirtualMachine {
@@ -123,7 +132,7 @@ package final class VirtualMachine: Sendable {
     /// How QEMU ended; `nil` while it runs.
     package var end: ProcessEnd? { child.end }
 
-    /// Waits until QEMU has ended: after the guest's power-off, `quit`, or a reset with ``MachineSpec/endsOnReboot``.
+    /// Waits until QEMU has ended and its transcripts are complete: after the guest's power-off, `quit`, or a reset with ``MachineSpec/endsOnReboot``.
     ///
     /// - Throws: ``VirtError/stillRunning(machine:limit:tail:)``, `CancellationError`.
     @discardableResult
@@ -131,6 +140,8 @@ package final class VirtualMachine: Sendable {
         guard let end = try await child.waitForEnd(within: limit) else {
             throw VirtError.stillRunning(machine: spec.name, limit: limit, tail: console.tail())
         }
+        // What the kernel still holds is read within moments; a program that QEMU left behind could keep the socket open for ever.
+        _ = try await console.waitForEnd(within: .seconds(10))
         return end
     }
 

@@ -7,8 +7,7 @@ public enum Compatibility {
     ///
     /// The name must be known to the OpenZFS that makes the pool: 2.4 knows all from 2.0 to 2.4, 2.3 does not know 2.4. And it should be
     /// known to the one that later runs `zpool upgrade`; older tools then only warn and treat the pool as having no set.
-    /// - Returns: the newest known set for anything newer than 2.4, and for 2.x.99 development versions the set before; that of 2.0
-    ///   for anything older than 2.1, because only 2.0's tools and newer ever meet our pools.
+    /// - Returns: the newest known set for anything newer than 2.4; that of 2.0 for anything older than 2.1, which has no smaller one.
     public static func name(for version: OpenZFSVersion) -> String {
         if version.major > 2 { return "openzfs-2.4-linux" }
         if version.major < 2 { return "openzfs-2.0-linux" }
@@ -17,7 +16,4 @@ public enum Compatibility {
 
     /// `name(for:)` limited to what the OpenZFS that makes the pool knows itself.
     public static func name(for target: OpenZFSVersion, madeBy maker: OpenZFSVersion) -> String { name(for: min(target, maker)) }
-
-    /// Never on a pool that GRUB has to read: kldload's pools are read by the kernel alone.
-    public static let grub = "grub2"
 }

@@ -97,6 +97,22 @@ import Testing
         #expect(found.last?.code == .tooManyProblems)
     }
 
+    /// By name, so that a mebibyte does not stand in the log of the tests.
+    static let floods: [String: String] = [
+        "repeated keys": String(repeating: "KLDLOAD_EXTRA_PACKAGES=a\n", count: 40_000),
+        "one long line": String(repeating: "'\"\\", count: 300_000),
+        "open quotes": String(repeating: "a='\n", count: 200_000),
+        "long values": String(repeating: "KLDLOAD_DISK=" + String(repeating: "/", count: 65_000) + "\n", count: 16),
+        "JSON braces": String(repeating: "{\n", count: 400_000),
+        "JSON keys": "{\"ssh_pubkey\":[" + String(repeating: "\"\(ed25519)\",\n", count: 8_000) + "\"\"]}",
+        "JSON list": "{\"extra_packages\":[" + String(repeating: "\"a\",\n", count: 150_000) + "\"b\"]}",
+    ]
+
+    @Test(.timeLimit(.minutes(1)), arguments: floods.keys.sorted())
+    func aMebibyteOfAnythingEndsSoon(name: String) throws {
+        #expect(!problems(try #require(Self.floods[name])).isEmpty)
+    }
+
     @Test(arguments: ["plain", "two words", "it's", "$5 `a` \"b\" \\ it's", "tab\tbed", "#", " leading", "é𝄞", "'", "\\'"])
     func everyValueSurvivesBeingWritten(value: String) throws {
         let given = try answers(overrides: ["KLDLOAD_WIFI_SSID=\(value)"])

@@ -16,7 +16,8 @@ import Testing
     @Test func theListOfExamplesIsWhole() {
         #expect(
             Set(Self.names("Examples")).isSuperset(of: [
-                "three-lines.env", "server-static.env", "mirror.env", "raidz1.env", "mirror-stripe.env", "special-vdev.env", "encrypted.env",
+                "three-lines.env", "server-static.env", "mirror.env", "raidz1.env", "mirror-stripe.env", "special-vdev.env",
+                "encrypted.env",
                 "debian12.env", "debian13.env", "debian13-backports.env", "golden-image.env",
             ]))
     }

@@ -35,7 +35,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "{", "{}}", "{\"distro\"}", "{\"distro\":}", "{\"distro\":\"debian\",}", "{\"distro\":tru}", "{\"distro\":01}", "{\"distro\":\"\\x\"}",
+        "{", "{}}", "{\"distro\"}", "{\"distro\":}", "{\"distro\":\"debian\",}", "{\"distro\":tru}", "{\"distro\":01}",
+        "{\"distro\":\"\\x\"}",
         "{\"distro\":\"\\ud800\"}", "{\"distro\":\"\\ud800\\u0041\"}", "{\"distro\":{}}", "{\"distro\":[[]]}", "{\"distro\":[\"a\" \"b\"]}",
         "{\"distro\":\"a\nb\"}", "{\"distro\":1.}", "{\"distro\":1e}", "{distro:1}", "{\"distro\":\"open",
     ])

@@ -9,7 +9,8 @@ import Testing
 
     @Test(arguments: [
         ("single", 0, true), ("single", 1, false), ("mirror", 0, false), ("mirror", 1, true), ("mirror", 3, true), ("raidz1", 1, false),
-        ("raidz1", 2, true), ("raidz2", 2, false), ("raidz2", 3, true), ("raidz3", 3, false), ("raidz3", 4, true), ("mirror-stripe", 1, false),
+        ("raidz1", 2, true), ("raidz2", 2, false), ("raidz2", 3, true), ("raidz3", 3, false), ("raidz3", 4, true),
+        ("mirror-stripe", 1, false),
         ("mirror-stripe", 2, false), ("mirror-stripe", 3, true), ("mirror-stripe", 4, false), ("mirror-stripe", 5, true),
     ])
     func aTopologyTakesItsNumberOfDisks(topology: String, others: Int, fits: Bool) {
@@ -45,7 +46,8 @@ import Testing
     @Test func aSecretIsGivenInOneWay() {
         #expect(codes("KLDLOAD_PASSWORD=x", "KLDLOAD_PASSWORD_FILE=/x") == [.passwordConflict])
         #expect(
-            codes("KLDLOAD_ZFS_ENCRYPT=1", "KLDLOAD_ZFS_PASSPHRASE=battery-staple", "KLDLOAD_ZFS_PASSPHRASE_FILE=/x") == [.passwordConflict])
+            codes("KLDLOAD_ZFS_ENCRYPT=1", "KLDLOAD_ZFS_PASSPHRASE=battery-staple", "KLDLOAD_ZFS_PASSPHRASE_FILE=/x") == [.passwordConflict]
+        )
     }
 
     @Test(arguments: [
@@ -103,7 +105,8 @@ import Testing
         ("rocky", "DEBIAN_SUITE=trixie", []), ("rocky", "DEBIAN_SUITE=bookworm", [.release]), ("rocky", "RELEASE=10", []),
         ("debian", "RELEASE=9", []), ("debian", "RELEASE=10", [.release]), ("ubuntu", "DEBIAN_BACKPORTS=1", [.release]),
         ("debian", "DEBIAN_BACKPORTS=1", []), ("fedora", "FEDORA_RELEASE=45", []), ("debian", "WINDOWS_INDEX=2", [.release]),
-        ("rhel", "CUSTOM_MIRROR_URL=https://mirror.example/rhel", []), ("rhel", "RHEL_USERNAME=me", [.subscription]), ("rhel", "RELEASE=9", [.subscription]),
+        ("rhel", "CUSTOM_MIRROR_URL=https://mirror.example/rhel", []), ("rhel", "RHEL_USERNAME=me", [.subscription]),
+        ("rhel", "RELEASE=9", [.subscription]),
     ])
     func releasesAndProfilesFitTheDistribution(distro: String, line: String, expected: [AnswersProblem.Code]) {
         #expect(problems("KLDLOAD_DISTRO=\(distro)\nKLDLOAD_DISK=/dev/sda\nKLDLOAD_\(line)\n").map(\.code) == expected)

@@ -3,11 +3,17 @@ import Testing
 
 @Suite struct SSHKeys {
     static let ecdsa =
-        "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBIvX1PIQTavcUKjlEVfnlszw2tSNVqifJaQc6dvXqX4PCHz+uBqlrpfpEebpsgkGmGIVPB+8Bsl3UceD4/ffMH0="
+        "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBIvX1PIQTavcUKjlEVfnlszw2tSNVqifJaQc6d"
+        + "vXqX4PCHz+uBqlrpfpEebpsgkGmGIVPB+8Bsl3UceD4/ffMH0="
     static let rsa2048 =
-        "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQDgiA4GWiBG5+I/rYhnUuHve8dFrZUG/Hj0GD13DhfM7vMaJ/Op7VXEjtXiFedt00sowkM1UwdzSQ8i8q5PZfJ4wu15dekuIwIQe1e7tOPuok7otx0ryXOq2F5o24arbWQX29/vyP6iRuU4YsdMDQKAX35Nh+pjrl1auyu4Cw3s4uwJCllZS8U1sBGQt2Ztwd9tku167tJQVHHbUAil+klAuO4QBvKxSGLx5u6fWbegIz03xmWgjvdPnRXggL0GtHnJB9ecTWXg04fOO+LYpWEiBqc+p18tfOGECmqanZEv2G0QLt7o7d4uRtcsPrflLDZv9rlEHU6HoTj/CaXGIg/9"
+        "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQDgiA4GWiBG5+I/rYhnUuHve8dFrZUG/Hj0GD13DhfM7vMaJ/Op7VXEjtXiFedt00sowkM1Uw"
+        + "dzSQ8i8q5PZfJ4wu15dekuIwIQe1e7tOPuok7otx0ryXOq2F5o24arbWQX29/vyP6iRuU4YsdMDQKAX35Nh+pjrl1auyu4Cw3s4uwJCllZS8U1"
+        + "sBGQt2Ztwd9tku167tJQVHHbUAil+klAuO4QBvKxSGLx5u6fWbegIz03xmWgjvdPnRXggL0GtHnJB9ecTWXg04fOO+LYpWEiBqc+p18tfOGECm"
+        + "qanZEv2G0QLt7o7d4uRtcsPrflLDZv9rlEHU6HoTj/CaXGIg/9"
     static let rsa1024 =
-        "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQCiMjNiFiks/sHmTDk8GZGhHVFTGWH30jzfNRP5JQRwLjgEosDxzMfSjyq8bSmBrXGZD2esEuRWC0ws82auwK7kRRtl2CrjI7KmoHokgVpCRJc4hnXgHzILIjcBxMDOcnpIPUlvysTKDMFTKQy6bOTKTjdEDPrL08oeDAS7k3BfKQ== old@example"
+        "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQCiMjNiFiks/sHmTDk8GZGhHVFTGWH30jzfNRP5JQRwLjgEosDxzMfSjyq8bSmBrXGZD2esEu"
+        + "RWC0ws82auwK7kRRtl2CrjI7KmoHokgVpCRJc4hnXgHzILIjcBxMDOcnpIPUlvysTKDMFTKQy6bOTKTjdEDPrL08oeDAS7k3BfKQ== old@exa"
+        + "mple"
 
     @Test(arguments: [ed25519, ecdsa, rsa2048])
     func keysOfTodayAreAccepted(line: String) throws {

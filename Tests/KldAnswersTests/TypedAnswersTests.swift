@@ -19,7 +19,6 @@ import Testing
         #expect(answers.rootPassword == nil)
         #expect(answers.timezone == "UTC")
         #expect(answers.locale == "en_US.UTF-8")
-        #expect(answers.keyboard == Answers.Keyboard?.some(answers.keyboard))
         #expect(answers.keyboard.layout == "us" && answers.keyboard.variant == nil)
         #expect(answers.disk == .automatic)
         #expect(answers.topology == .single)
@@ -136,12 +135,14 @@ import Testing
     }
 
     @Test func anErrorListsEverythingWithRemedies() throws {
-        let error = try #require(throws: AnswersError.self) { try Answers("KLDLOAD_DISTRO=debain\nKLDLOAD_DISKS=/dev/sda\n", source: "web.env") }
+        let error = try #require(throws: AnswersError.self) {
+            try Answers("KLDLOAD_DISTRO=debain\nKLDLOAD_DISKS=/dev/sda\n", source: "web.env")
+        }
         #expect(
             error.description == """
                 web.env has 3 problems
-                  line 1: KLDLOAD_DISTRO: "debain" is not one of: centos, debian, ubuntu, fedora, rhel, rocky, arch, alpine, nixos, freebsd \
-                (answers.choice)
+                  line 1: KLDLOAD_DISTRO: "debain" is not one of: centos, debian, ubuntu, fedora, rhel, rocky, arch, alpine, \
+                nixos, freebsd (answers.choice)
                     remedy: did you mean debian?
                   line 2: KLDLOAD_DISKS: there is no such key (answers.unknown-key)
                     remedy: did you mean KLDLOAD_DISK?

@@ -23,7 +23,8 @@ import Testing
         ("USERNAME=ops", [AnswersProblem.Code]()), ("USERNAME=_svc-1", []), ("USERNAME=Ops", [.username]), ("USERNAME=1ops", [.username]),
         ("USERNAME=root", [.reservedUsername]), ("USERNAME=systemd-x", [.reservedUsername]), ("USERNAME=a.b", [.username]),
         ("PASSWORD=a:b", [.password]), ("ROOT_PASSWORD=a:b", [.password]),
-        ("TIMEZONE=Europe/Kyiv", []), ("TIMEZONE=US/Pacific", []), ("TIMEZONE=Factory", [.timezone]), ("TIMEZONE=../etc/passwd", [.timezone]),
+        ("TIMEZONE=Europe/Kyiv", []), ("TIMEZONE=US/Pacific", []), ("TIMEZONE=Factory", [.timezone]),
+        ("TIMEZONE=../etc/passwd", [.timezone]),
         ("TIMEZONE=utc", [.timezone]), ("LOCALE=de_DE.utf8", []), ("LOCALE=C.UTF-8", []), ("LOCALE=de_DE", [.locale]),
         ("LOCALE=de_DE.ISO-8859-1", [.locale]), ("KEYBOARD_LAYOUT=de", []), ("KEYBOARD_LAYOUT=xx", [.keyboardLayout]),
         ("DISK_SIZE=8G", []), ("DISK_SIZE=8GiB", []), ("DISK_SIZE=4096m", []), ("DISK_SIZE=1G", [.size]), ("DISK_SIZE=G", [.size]),
@@ -33,7 +34,8 @@ import Testing
         ("EXPORT_FORMAT=qcow2,raw", []), ("EXPORT_FORMAT=all", []), ("EXPORT_FORMAT=all,raw", [.choice]), ("EXPORT_FORMAT=vdi", [.choice]),
         ("CUSTOM_MIRROR_URL=https://mirror.example/debian/", []), ("CUSTOM_MIRROR_URL=http://[2001:db8::1]:3142/debian", []),
         ("CUSTOM_MIRROR_URL=https://user:pass@mirror.example/", [.url]), ("CUSTOM_MIRROR_URL=https:///x", [.url]),
-        ("CUSTOM_MIRROR_URL=https://a:99999/", [.url]), ("CUSTOM_MIRROR_URL=file:///etc", [.url]), ("CUSTOM_MIRROR_URL=https://a b/", [.url]),
+        ("CUSTOM_MIRROR_URL=https://a:99999/", [.url]), ("CUSTOM_MIRROR_URL=file:///etc", [.url]),
+        ("CUSTOM_MIRROR_URL=https://a b/", [.url]),
         ("CONSOLE=ttyS0,115200n8", []), ("CONSOLE=tty0 init=/bin/sh", [.console]), ("BOOTLOADER_ID=../x", [.label]),
         ("ZFS_POOL=tank", []), ("ZFS_POOL=raidz1", [.poolName]), ("ZFS_POOL=c0t0", [.poolName]), ("ZFS_POOL=log", [.poolName]),
         ("ZFS_POOL=a/b", [.poolName]), ("NET_IFACE=lo", [.interface]), ("NET_IFACE=enp1s0.5", []), ("NET_IFACE=../x", [.interface]),
@@ -49,9 +51,12 @@ import Testing
         ("/dev/sdb", [AnswersProblem.Code]()), ("/dev/nvme0n1", []), ("/dev/disk/by-id/nvme-Samsung_SSD_980_S64-1", []), ("/dev/md127", []),
         ("/dev/disk/by-path/pci-0000:00:1f.2-ata-1", []), ("/dev/mapper/lab-root1", []), ("auto", []), ("/dev/dm-0", []), ("/dev/zd16", []),
         ("/dev/disk/by-id/wwn-0x5000c500a1b2c3d4", []), ("/dev/vda", []), ("/dev/disk/by-id/sda1", []), ("/dev/nvme10n1", []),
-        ("sda", [.disk]), ("/dev/", [.disk]), ("/dev", [.disk]), ("/dev/../etc/passwd", [.disk]), ("/dev//sda", [.disk]), ("/tmp/x", [.disk]),
-        ("/dev/sda;reboot", [.disk]), ("/dev/sda1", [.diskIsPartition]), ("/dev/vdb12", [.diskIsPartition]), ("/dev/nvme0n1p1", [.diskIsPartition]),
-        ("/dev/mmcblk0p2", [.diskIsPartition]), ("/dev/disk/by-id/ata-x-part1", [.diskIsPartition]), ("/dev/disk/by-uuid/1234", [.diskIsPartition]),
+        ("sda", [.disk]), ("/dev/", [.disk]), ("/dev", [.disk]), ("/dev/../etc/passwd", [.disk]), ("/dev//sda", [.disk]),
+        ("/tmp/x", [.disk]),
+        ("/dev/sda;reboot", [.disk]), ("/dev/sda1", [.diskIsPartition]), ("/dev/vdb12", [.diskIsPartition]),
+        ("/dev/nvme0n1p1", [.diskIsPartition]),
+        ("/dev/mmcblk0p2", [.diskIsPartition]), ("/dev/disk/by-id/ata-x-part1", [.diskIsPartition]),
+        ("/dev/disk/by-uuid/1234", [.diskIsPartition]),
     ])
     func disksAreWholeDisks(path: String, expected: [AnswersProblem.Code]) {
         #expect(problems(threeLines, overrides: ["KLDLOAD_DISK=\(path)"]).map(\.code) == expected)
@@ -66,7 +71,9 @@ import Testing
         #expect(try answers("KLDLOAD_PASSWORD_HASH='\(hash)'").credentials == .hash(Secret(hash)))
     }
 
-    @Test(arguments: ["secret", "$1$salt$5cDKTiZBSPWbgSTdSmiaz.", "$6$salt$short", "$6$" + String(repeating: "a", count: 86), "!", "*", "$6$a:b$c"])
+    @Test(arguments: [
+        "secret", "$1$salt$5cDKTiZBSPWbgSTdSmiaz.", "$6$salt$short", "$6$" + String(repeating: "a", count: 86), "!", "*", "$6$a:b$c",
+    ])
     func weakOrBrokenPasswordHashesAreRefused(hash: String) {
         #expect(codes("KLDLOAD_PASSWORD_HASH='\(hash)'") == [.passwordHash])
     }
@@ -77,7 +84,8 @@ import Testing
     }
 
     @Test func nearMissesAreSuggested() {
-        let found = problems(threeLines, overrides: ["KLDLOAD_TIMEZONE=Europe/Berlln", "KLDLOAD_PROFILE=sever", "KLDLOAD_LOCALE=en_UK.UTF-8"])
+        let found = problems(
+            threeLines, overrides: ["KLDLOAD_TIMEZONE=Europe/Berlln", "KLDLOAD_PROFILE=sever", "KLDLOAD_LOCALE=en_UK.UTF-8"])
         #expect(found.map(\.remedy).contains("did you mean Europe/Berlin?"))
         #expect(found.map(\.remedy).contains("did you mean server?"))
     }

@@ -79,6 +79,11 @@ extension Fault {
         Fault("boot.hostid", "not in the image") { $0.bytes[uki] = Array("MZ etc/hostid\0 no archive".utf8) },
         Fault("boot.hostid", "another one in the image") { $0.bytes[uki] = HostIDArchive.image(hostID: [9, 9, 9, 9]) },
         Fault("boot.hostid", "no file") { $0.bytes["/etc/hostid"] = nil },
+        Fault("boot.hostid", "neither image nor host id in the initramfs") { $0.bytes[uki] = nil },
+        Fault("boot.hostid", "nothing to look into", .skip) {
+            $0.bytes[uki] = nil
+            $0.files["/boot/initrd.img-7.2.12-amd64"] = nil
+        },
         Fault("boot.esp", "not mounted") { machine in
             machine.files = machine.files.filter { !$0.key.hasPrefix("/boot/efi") }
             machine.bytes = machine.bytes.filter { !$0.key.hasPrefix("/boot/efi") }

@@ -163,6 +163,13 @@ struct Fault: Sendable, CustomTestStringConvertible {
         #expect(try await machine.result("zfs.pool.health")?.status == .fail)
     }
 
+    @Test func `accepts an initramfs that carries the host id itself`() async throws {
+        var machine = Self.healthy()
+        machine.bytes["/boot/efi/EFI/Linux/kldload-debian-7.2.12-amd64+2-1.efi"] = nil
+        machine.change("lsinitramfs /boot/initrd.img-7.2.12-amd64", "scripts/zfs\n", "scripts/zfs\netc/hostid\n")
+        #expect(try await machine.result("boot.hostid")?.status == .ok)
+    }
+
     @Test func `waits for the machine to settle, but not for itself`() async throws {
         let quiet = ScriptedRunner([{ _ in CommandOutput(output: "7 kldload-verify.service start running\n9 late.target start waiting\n") }]
         )

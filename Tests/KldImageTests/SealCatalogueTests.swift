@@ -88,19 +88,24 @@ import Testing
 }
 
 @Suite struct SealLineEditTests {
-    private func edited(_ edit: LineEdit, _ text: String) -> String { String(decoding: edit.applied(to: Array(text.utf8)).content, as: UTF8.self) }
+    private func edited(_ edit: LineEdit, _ text: String) -> String {
+        String(decoding: edit.applied(to: Array(text.utf8)).content, as: UTF8.self)
+    }
 
     @Test(arguments: [
         ("a:$6$salt$hash:19800:0:99999:7:::", "a:!:19800:0:99999:7:::"), ("a::19800:0:99999:7:::", "a:!:19800:0:99999:7:::"),
         ("a:!$6$salt$hash:19800:0:99999:7:::", "a:!:19800:0:99999:7:::"), ("a:*:19800:0:99999:7:::", "a:*:19800:0:99999:7:::"),
         ("a:!*:19800:0:99999:7:::", "a:!*:19800:0:99999:7:::"), ("a:!!:19800::::::", "a:!!:19800::::::"),
         // A change that is due would refuse log-ins by key.
-        ("a:$y$x:0:0:99999:7:::", "a:!::0:99999:7:::"), ("group:hash:0:members", "group:!:0:members"), ("# not an account", "# not an account"),
+        ("a:$y$x:0:0:99999:7:::", "a:!::0:99999:7:::"), ("group:hash:0:members", "group:!:0:members"),
+        ("# not an account", "# not an account"),
     ])
     func passwordsAreLocked(_ before: String, _ after: String) { #expect(edited(.lockPasswords, before + "\n") == after + "\n") }
 
     @Test func passwordsInTheOldPlaceMoveOut() {
-        #expect(edited(.shadowPasswords, "a::0:0::/:/bin/sh\nb:hash:1:1::/:/bin/sh\nc:x:2:2::/:/bin/sh") == "a:x:0:0::/:/bin/sh\nb:x:1:1::/:/bin/sh\nc:x:2:2::/:/bin/sh")
+        #expect(
+            edited(.shadowPasswords, "a::0:0::/:/bin/sh\nb:hash:1:1::/:/bin/sh\nc:x:2:2::/:/bin/sh")
+                == "a:x:0:0::/:/bin/sh\nb:x:1:1::/:/bin/sh\nc:x:2:2::/:/bin/sh")
     }
 
     @Test func recordsGoWithTheirContinuations() {
@@ -109,7 +114,9 @@ import Testing
     }
 
     @Test func keysAreFoundWithBlanksAndOnlyWhole() {
-        #expect(edited(.dropKeys(["PrivateKey"]), "[WireGuard]\n PrivateKey = abc\nPrivateKeyFile=/x\n#PrivateKey\n") == "[WireGuard]\nPrivateKeyFile=/x\n#PrivateKey\n")
+        #expect(
+            edited(.dropKeys(["PrivateKey"]), "[WireGuard]\n PrivateKey = abc\nPrivateKeyFile=/x\n#PrivateKey\n")
+                == "[WireGuard]\nPrivateKeyFile=/x\n#PrivateKey\n")
     }
 
     @Test func ownAddressGoesAndItsNeighboursStay() {

@@ -69,12 +69,24 @@ struct SealTestTree {
 
     static func inMemory() throws -> SealTestTree { try SealTestTree(root: "/target", files: MemoryFiles()) }
 
+    /// A tree on a real file system.
+    static func onDisk<Result>(_ body: (SealTestTree) throws -> Result) throws -> Result {
+        try withTemporaryFolder { try body(SealTestTree(root: $0.appending("target"), files: LocalFiles())) }
+    }
+
     func add(_ texts: [String: String]) throws {
         for (path, text) in texts { try files.write(text, to: root.pushing(FilePath(path)), mode: .secret) }
     }
 
-    /// Every file and link below the root, by path relative to it.
+    /// Every file and link below the root, by path relative to it. In memory: only files.
     func contents(_ below: String = "") throws -> [String: [UInt8]] {
+        if let memory = files as? MemoryFiles {
+            let start = "\(root)/"
+            return Dictionary(
+                uniqueKeysWithValues: memory.texts.filter { $0.key.hasPrefix(start) }.map {
+                    (String($0.key.dropFirst(start.count)), Array($0.value.utf8))
+                })
+        }
         var found: [String: [UInt8]] = [:]
         let folder = below.isEmpty ? root : root.pushing(FilePath(below))
         for name in try files.list(folder) {
@@ -98,20 +110,22 @@ struct SealTestTree {
 
     /// The marks that are still somewhere in a file, or in a file's name.
     func found(_ canaries: SealCanaries) throws -> [String] {
-        let search = PatternSearch(canaries.markers.map(\.bytes))
+        let markers = canaries.markers
+        let search = PatternSearch(markers.map(\.bytes))
         var found: [String] = []
         for (path, bytes) in try contents() {
             bytes.withUnsafeBufferPointer { bytes in
-                search.search(bytes) { index, _ in found.append("\(canaries.markers[index].name) in \(path)") }
+                search.search(bytes) { index, _ in found.append("\(markers[index].name) in \(path)") }
             }
         }
         return found.sorted()
     }
 }
 
-/// A folder on the real disk that goes away.
+/// A folder that goes away, in the memory file system where there is one: there fsync(2) costs nothing.
 func withTemporaryFolder<Result>(_ body: (FilePath) throws -> Result) throws -> Result {
-    var template = Array("/tmp/kldload-seal-XXXXXX".utf8CString)
+    let place = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"
+    var template = Array("\(place)/kldload-seal-XXXXXX".utf8CString)
     let name = try #require(mkdtemp(&template).map { String(cString: $0) })
     defer { try? LocalFiles().remove(FilePath(name)) }
     return try body(FilePath(name))

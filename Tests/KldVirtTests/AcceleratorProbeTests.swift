@@ -19,12 +19,62 @@ struct AcceleratorProbeTests {
     /// Where KVM works the answer is KVM, without a reason; elsewhere it is emulation, and the reason is told.
     @Test func isChosenByTrialAndRemembered() async throws {
         try await withScratch { folder in
-            let probe = AcceleratorProbe(qemu: try await Here.qemu, files: LocalFiles(), cache: folder)
+            let cache = folder.appending("cache")
+            let probe = AcceleratorProbe(qemu: try await Here.qemu, files: LocalFiles(), cache: cache)
             let choice = try await probe.choose(limits: [.kvm: .seconds(10), .tcg: .seconds(240)])
+            print("on this machine: \(choice)")
             #expect((choice.accelerator == .kvm) == (choice.reason == nil), "\(choice)")
-            if let reason = choice.reason { #expect(reason.hasPrefix("KVM does not work here: ")) }
-            // A deadline in which nothing could be probed: the answer comes from the cache.
+            // Deadlines in which nothing could be probed: the answer comes from the cache.
             #expect(try await probe.choose(limits: [.kvm: .zero, .tcg: .zero]) == choice)
+            let name = try #require(try LocalFiles().list(cache).first)
+            let boot = try LocalFiles().readText("/proc/sys/kernel/random/boot_id").trimmed
+            #expect(name.hasPrefix("accelerator-\(boot)-"))
+        }
+    }
+
+    @Test func isEmulationWhenKVMAborts() async throws {
+        try await withScratch { folder in
+            let qemu = try await BrokenQEMU.make(.aborts, in: folder)
+            let probe = AcceleratorProbe(qemu: qemu, files: LocalFiles(), cache: folder.appending("cache"), device: "/dev/null")
+            let choice = try await probe.choose(limits: [.kvm: .seconds(60), .tcg: .seconds(240)])
+            #expect(choice.accelerator == .tcg)
+            #expect(
+                choice.reason == """
+                    KVM does not work here: the virtual machine probe ended while it was being started; \
+                    qemu: qemu-system-x86_64: error: failed to set MSR 0x10a to 0xc000069
+                    """)
+        }
+    }
+
+    @Test func isEmulationWhenKVMHangs() async throws {
+        try await withScratch { folder in
+            let qemu = try await BrokenQEMU.make(.hangs, in: folder)
+            let probe = AcceleratorProbe(qemu: qemu, files: LocalFiles(), cache: folder.appending("cache"), device: "/dev/null")
+            let choice = try await probe.choose(limits: [.kvm: .seconds(10), .tcg: .seconds(240)])
+            #expect(choice.accelerator == .tcg)
+            let reason = try #require(choice.reason)
+            // On a crowded machine the time may be up before QEMU itself has answered.
+            let known = ["the guest did not say \"KLDLOAD READY\"", "QEMU did not answer"]
+            #expect(known.contains { reason.hasPrefix("KVM does not work here: \($0)") }, "\(reason)")
+        }
+    }
+
+    @Test func isEmulationWithoutTheDevice() async throws {
+        try await withScratch { folder in
+            let probe = AcceleratorProbe(
+                qemu: try await Here.qemu, files: LocalFiles(), cache: folder.appending("cache"), device: "/nowhere/kvm")
+            let choice = try await probe.choose(limits: [.tcg: .seconds(240)])
+            #expect(choice.reason == "KVM does not work here: there is no /nowhere/kvm")
+        }
+    }
+
+    @Test func namesAnOldQEMUAsTheCause() async throws {
+        try await withScratch { folder in
+            let old = QEMU(executable: try await Here.qemu.executable, version: QEMUVersion(7, 2, 15))
+            let probe = AcceleratorProbe(qemu: old, files: LocalFiles(), cache: folder, device: "/nowhere/kvm")
+            let error = await #expect(throws: Diagnosis.self) { try await probe.choose() }
+            #expect(error?.code == "vm.qemu-too-old")
+            #expect(error?.remedies == ["install a newer one: apt-get install -t bookworm-backports qemu-system-x86"])
         }
     }
 

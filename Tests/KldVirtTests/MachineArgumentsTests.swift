@@ -102,9 +102,9 @@ struct MachineArgumentsTests {
                 -drive id=disk2,if=none,format=raw,file=/s/s.raw,cache=unsafe,discard=unmap
                 -device scsi-hd,bus=scsi0.0,drive=disk2,serial=scsi-disk
                 -drive id=disk3,if=none,format=raw,file=/s/t.raw,cache=unsafe,detect-zeroes=on
-                -device ide-hd,drive=disk3
+                -device ide-hd,bus=ide.0,drive=disk3
                 -drive id=disk4,if=none,format=raw,file=/s/kldload.iso,cache=unsafe,readonly=on,media=cdrom
-                -device ide-cd,drive=disk4,bootindex=0
+                -device ide-cd,bus=ide.1,drive=disk4,bootindex=0
                 -drive id=disk5,if=none,format=raw,file=/s/kldload.iso,cache=unsafe,readonly=on
                 -device usb-storage,bus=usb0.0,removable=on,drive=disk5,bootindex=1
                 -netdev user,id=net0,tftp=/s/tftp,bootfile=shimx64.efi

@@ -6,7 +6,8 @@ import Testing
 
 @Suite("The version of QEMU")
 struct QEMUVersionTests {
-    /// First lines as they are printed by: Debian 12 with backports; Debian 12; Fedora 40; a build from git.
+    /// The first and the fifth as Debian's 1:10.0.2+ds-2+deb13u1~bpo12+1 prints them; the others made after vl.c's format
+    /// `QEMU emulator version MAJOR.MINOR.MICRO (PACKAGE)`.
     @Test(arguments: [
         ("QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2+deb13u1~bpo12+1)\nCopyright (c) 2003-2025 Fabrice …", QEMUVersion(10, 0, 2)),
         ("QEMU emulator version 7.2.15 (Debian 1:7.2+dfsg-7+deb12u12)", QEMUVersion(7, 2, 15)),

@@ -10,6 +10,7 @@ enum Here {
     }
     static let hasQEMU = has("qemu-system-x86_64")
     static let hasQemuImg = has("qemu-img")
+    static let hasFirmware = (try? Firmware.find(.secureBoot, files: LocalFiles())) != nil
     static var qemu: QEMU { get async throws { try await QEMU.find(runner: SubprocessRunner()) } }
 }
 

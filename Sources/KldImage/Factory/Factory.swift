@@ -38,12 +38,33 @@ public struct Factory: Sendable {
         _ answers: Answers, payload: PayloadBuilder.Payload, onto disks: [Disk], sealed: Bool, version: String, folder: FilePath,
         limit: Duration, report: @escaping @Sendable (PlanEvent) -> Void
     ) async throws {
+        let job = FactoryJob(
+            work: .install, sealed: sealed, kernel: payload.info.kernel, openZFS: payload.info.openZFS, version: version)
+        let more = [MachineDisk(payload.archive, serial: FactoryJob.payloadSerial, readOnly: true)]
+        try await run(job, answers: answers.environmentText, disks: more + disks.map(Self.machineDisk), folder: folder, limit: limit, report: report)
+    }
+
+    /// Seals a disk image in place: always a copy of what it came from.
+    public func seal(
+        copy: Disk, version: String, folder: FilePath, limit: Duration, report: @escaping @Sendable (PlanEvent) -> Void
+    ) async throws {
+        try await run(
+            FactoryJob(work: .seal, version: version), answers: "", disks: [Self.machineDisk(copy)], folder: folder, limit: limit, report: report)
+    }
+
+    private static func machineDisk(_ disk: Disk) -> MachineDisk {
+        MachineDisk(disk.file, serial: disk.serial, cache: .unsafe, discard: true, detectZeroes: true)
+    }
+
+    private func run(
+        _ job: FactoryJob, answers: String, disks: [MachineDisk], folder: FilePath, limit: Duration,
+        report: @escaping @Sendable (PlanEvent) -> Void
+    ) async throws {
         try files.makeDirectory(folder, mode: 0o700)
-        let job = FactoryJob(sealed: sealed, kernel: payload.info.kernel, openZFS: payload.info.openZFS, version: version)
         let jobFile = folder.appending("job.json")
         let answersFile = folder.appending("answers.env")
         try files.write(Array(JSONEncoder().encode(job)), to: jobFile, mode: .secret)
-        try files.write(Array(answers.environmentText.utf8), to: answersFile, mode: .secret)
+        try files.write(Array(answers.utf8), to: answersFile, mode: .secret)
         defer { try? files.remove(answersFile) }
 
         let spec = MachineSpec(
@@ -52,10 +73,7 @@ public struct Factory: Sendable {
                 kernel: live.kernel, initrd: live.initrd,
                 commandLine: "root=live:/dev/disk/by-id/virtio-\(FactoryJob.liveSerial) rd.live.image rd.live.overlay.overlayfs=1 "
                     + "rd.systemd.show_status=0 systemd.unit=kldload-factory.target console=ttyS0 panic=-1 quiet loglevel=4"),
-            disks: [
-                MachineDisk(live.squashfs, serial: FactoryJob.liveSerial, readOnly: true),
-                MachineDisk(payload.archive, serial: FactoryJob.payloadSerial, readOnly: true),
-            ] + disks.map { MachineDisk($0.file, serial: $0.serial, cache: .unsafe, discard: true, detectZeroes: true) },
+            disks: [MachineDisk(live.squashfs, serial: FactoryJob.liveSerial, readOnly: true)] + disks,
             channels: [FactoryJob.channel], endsOnReboot: true,
             firmwareFiles: [FactoryJob.jobFile: jobFile, FactoryJob.answersFile: answersFile])
         try await VirtualMachine.with(spec, qemu: host.qemu, folder: folder) { machine in

@@ -6,6 +6,7 @@ public import KldExec
 public import KldFiles
 import KldInstall
 import KldPlan
+import KldZFS
 import SystemPackage
 
 /// The guest's side of the factory: reads the job, installs, reports, and lets systemd power off.
@@ -33,7 +34,7 @@ public struct FactoryGuest: Sendable {
         }
         do {
             report(PlanEvent(.line, message: "live environment is up"))
-            try await install(report)
+            try await work(report)
         } catch {
             // A failed plan has said so itself; anything before it has not.
             report(PlanEvent(.planFailed, message: Diagnosis(of: error).message, diagnosis: Diagnosis(of: error)))
@@ -41,12 +42,20 @@ public struct FactoryGuest: Sendable {
         }
     }
 
-    private func install(_ report: @escaping @Sendable (PlanEvent) -> Void) async throws {
-        func raw(_ name: String) throws -> [UInt8] { try files.read(Self.configuration.appending(name).appending("raw")) }
+    private func work(_ report: @escaping @Sendable (PlanEvent) -> Void) async throws {
         let job = try JSONDecoder().decode(FactoryJob.self, from: Data(raw(FactoryJob.jobFile)))
-        let answers = try Answers(bytes: raw(FactoryJob.answersFile), source: "the factory's answers")
         try await runner.run(Command(Tool("modprobe", package: "kmod"), ["zfs"], effect: .changes))
         try await runner.run(Command(Tool("udevadm", package: "udev"), ["settle", "--timeout=60"], effect: .reads))
+        switch job.work {
+        case .install: try await install(job, report)
+        case .seal: try await seal(report)
+        }
+    }
+
+    private func raw(_ name: String) throws -> [UInt8] { try files.read(Self.configuration.appending(name).appending("raw")) }
+
+    private func install(_ job: FactoryJob, _ report: @escaping @Sendable (PlanEvent) -> Void) async throws {
+        let answers = try Answers(bytes: raw(FactoryJob.answersFile), source: "the factory's answers")
         let facts = try await MachineFacts.gather(runner: runner, files: files)
         let request = InstallRequest(
             answers: answers, facts: facts,
@@ -56,19 +65,38 @@ public struct FactoryGuest: Sendable {
                 archive: FilePath("/dev/disk/by-id/virtio-\(FactoryJob.payloadSerial)"), kernel: job.kernel, openZFS: job.openZFS),
             identity: .random(), sealed: job.sealed, version: job.version, executable: "/usr/lib/kldload/kldload")
         let planner = try InstallPlanner(request)
+        let options = SealOptions(
+            keepUser: answers.sshKeys.user.isEmpty ? nil : answers.username, keepAuthorizedKeys: answers.sshKeys.user.map(\.line))
+        try await apply(try planner.plan, approvals: planner.approvals, options, report)
+    }
+
+    /// The only disk with a pool is the copy.
+    private func seal(_ report: @escaping @Sendable (PlanEvent) -> Void) async throws {
+        let pools = try ImportablePool.parse(
+            await runner.run(ZPool.importable(devices: ["/dev/disk/by-id"])).output)
+        guard let pool = pools.first, pools.count == 1 else {
+            throw Diagnosis(
+                "image.no-pool", pools.isEmpty ? "there is no ZFS pool on the disk" : "there is more than one pool on the disk",
+                remedies: ["export it as it is: --no-seal"], exit: .inputMissing, causes: pools.map(\.name))
+        }
+        let copy = CopySeal(disk: "/dev/disk/by-id/virtio-disk0", pool: pool.name, foreign: true)
+        let approval = WipeApproval(forceWipe: true, named: [copy.disk], disk: copy.disk)
+        try await apply(try copy.plan, approvals: [approval].compactMap { $0 }, SealOptions(), report)
+    }
+
+    private func apply(
+        _ plan: Plan, approvals: [WipeApproval], _ options: SealOptions, _ report: @escaping @Sendable (PlanEvent) -> Void
+    ) async throws {
         let performers = Performers.table(logs: []) { parameters, _, files in
             guard let root = parameters["root"] else { return }
-            let options = SealOptions(
-                keepUser: answers.sshKeys.user.isEmpty ? nil : parameters["user"], keepAuthorizedKeys: answers.sshKeys.user.map(\.line))
             let sealed = try Sealer(root: FilePath(root), files: files, options: options).seal()
             let left = sealed.classes.flatMap { entry in entry.left.map { "\(entry.title): \($0)" } }
             guard left.isEmpty else {
                 throw Diagnosis(
                     "seal.incomplete", "not everything could be sealed", remedies: ["report this as a defect of kldload"], causes: left)
             }
-        }
-        let runner = PlanRunner(runner: runner, files: files, performers: performers, report: report)
-        try await runner.apply(try planner.plan, approvals: planner.approvals)
+        }.merging(CopySeal.performers()) { $1 }
+        try await PlanRunner(runner: runner, files: files, performers: performers, report: report).apply(plan, approvals: approvals)
     }
 
     private func wait(for path: FilePath) async throws {

@@ -12,9 +12,16 @@ struct FactoryJob: Sendable, Hashable, Codable {
     static let payloadSerial = "kldload-payload"
     static let liveSerial = "kldload-live"
 
+    enum Work: String, Sendable, Hashable, Codable {
+        case install
+        /// Seal the copy of an installed disk.
+        case seal
+    }
+
     var schema = FactoryJob.schema
-    var sealed: Bool
-    var kernel: String
-    var openZFS: String
+    var work = Work.install
+    var sealed = false
+    var kernel = ""
+    var openZFS = ""
     var version: String
 }

@@ -57,7 +57,7 @@ public struct PayloadBuilder: Sendable {
         // The recipe's own text is part of the key: a changed recipe is another payload.
         let inputs = try [
             "payload/1", text(payload), payload.packages.joined(separator: " "), PayloadRecipe.plan(payload).text(contents: true),
-            modules.lastComponent?.string ?? "",
+            SystemFiles.initramfsTools(level: 1), SystemFiles.liveDracut, modules.lastComponent?.string ?? "",
         ].joined(separator: "\n")
         let folder = try await cache.artifact(payload.kind.rawValue, inputs: inputs) { partial in
             say(
@@ -99,7 +99,7 @@ public struct PayloadBuilder: Sendable {
             essentialHooks: [.unpack(early)], customizeHooks: customize, excludedPaths: Self.excluded(payload), output: tar)
         do { try await runner.run(job.command(root: root, epoch: Self.defaultEpoch)) } catch { throw MmdebstrapError.explain(error) }
 
-        try await extract(["usr/lib/kldload/payload.json", "usr/lib/kldload/packages.tsv"], from: taken, into: folder)
+        try await extract(["kldload/payload.json", "kldload/packages.tsv"], from: taken, into: folder)
         switch payload.kind {
         case .target:
             try await runner.run(
@@ -133,22 +133,15 @@ public struct PayloadBuilder: Sendable {
                 ] + names.map { "*\($0)" }, effect: .changes))
     }
 
-    /// What must lie in the tree before the packages are installed: pins, and the settings of the initramfs builder.
+    /// What must lie in the tree before the packages are installed: pins, and the settings of the initramfs builders.
     private func earlyFiles(_ spec: DistroSpec, in staged: FilePath) async throws -> FilePath {
         let tree = staged.appending("early")
         if case .apt(_, let pins, _) = spec.packaging, !pins.isEmpty {
             try files.write(pins.map(\.stanza).joined(separator: "\n"), to: tree.appending("etc/apt/preferences.d/kldload"))
         }
-        try files.write(
-            """
-            # Written by kldload: an initramfs for any machine, that waits for no swap partition and keeps its content private.
-            MODULES=most
-            RESUME=none
-            COMPRESS=zstd
-            COMPRESSLEVEL=9
-            UMASK=0077
-
-            """, to: tree.appending("etc/initramfs-tools/conf.d/kldload"))
+        // The packages' own triggers build an initramfs that is built again when the modules are there: the first one may be large.
+        try files.write(SystemFiles.initramfsTools(level: 1), to: tree.appending("etc/initramfs-tools/conf.d/kldload"))
+        try files.write(SystemFiles.liveDracut, to: tree.appending("etc/dracut.conf.d/kldload.conf"))
         let tar = staged.appending("early.tar")
         try await runner.run(
             Command(
@@ -184,22 +177,16 @@ public struct PayloadBuilder: Sendable {
     /// DKMS' record of the build and the modules themselves; nothing of its keys.
     private func pack(dkms: FilePath, loadable: FilePath, staged: FilePath, into tar: FilePath) async throws {
         let tree = staged.appending("tree")
-        for (from, base, patterns) in [
-            (dkms, "var/lib/dkms", ["*zfs/*"]), (loadable, "usr/lib/modules", ["*/updates/dkms/*.ko*"]),
-        ] {
-            try files.makeDirectory(tree.appending(base), mode: .directory)
-            let inside = try await runner.run(Command("tar", ["--list", "--file", from.string], effect: .reads)).output.lines
-            // Whichever way the packer spells its paths, the part below the base is what counts.
-            let depth =
-                inside.contains { $0.contains(base) }
-                ? base.split(separator: "/").count + (inside[0].hasPrefix("./") ? 1 : 0) : (inside[0].hasPrefix("./") ? 1 : 0)
+        // mmdebstrap packs a folder under its own last name.
+        for (tar, parent, pattern) in [(dkms, "var/lib", "dkms/zfs/*"), (loadable, "usr/lib", "modules/*/updates/dkms/*.ko*")] {
+            try files.makeDirectory(tree.appending(parent), mode: .directory)
             try await runner.run(
                 Command(
                     "tar",
                     [
-                        "--extract", "--file", from.string, "--directory", tree.appending(base).string, "--strip-components=\(depth)",
-                        "--no-same-owner", "--wildcards", "--exclude=*mok*",
-                    ] + patterns, effect: .changes))
+                        "--extract", "--file", tar.string, "--directory", tree.appending(parent).string, "--no-same-owner", "--wildcards",
+                        pattern,
+                    ], effect: .changes))
         }
         let found = try await runner.run(Command(Tool("find", package: "findutils"), [tree.string, "-name", "zfs.ko*"], effect: .reads))
             .output

@@ -89,10 +89,10 @@ extension PayloadRecipe {
         for release in try files.list("/usr/lib/modules") {
             let modules = FilePath("/usr/lib/modules/\(release)/updates/dkms")
             let found = (try? files.list(modules)) ?? []
-            var initramfs = false
             let initrd = FilePath("/boot/initrd.img-\(release)")
+            var initramfs = false
             if payload.kind == .live {
-                initramfs = true
+                initramfs = try files.exists(initrd)
             } else if let status = try files.status(initrd), status.size > .mebibytes(8) {
                 let listing = try await runner.run(
                     Command(Tool("lsinitramfs", package: "initramfs-tools-core"), [initrd.string], effect: .reads))
@@ -112,15 +112,6 @@ extension PayloadRecipe {
         }
         if payload.kind == .live {
             try await runner.run(Command(Tool("depmod", package: "kmod"), [kernel], effect: .changes))
-            // Without the modules of other storage stacks: a live system must not assemble anything it was not asked to.
-            try await runner.run(
-                Command(
-                    Tool("dracut"),
-                    [
-                        "--force", "--no-hostonly", "--no-hostonly-cmdline", "--add", "dmsquash-live livenet", "--omit",
-                        "systemd-cryptsetup crypt lvm mdraid dmraid btrfs nfs multipath iscsi zfs", "--kver", kernel,
-                        "/boot/initrd.img-\(kernel)",
-                    ], effect: .changes))
         }
         let version = try await runner.run(
             Command(Tool("modinfo", package: "kmod"), ["-k", kernel, "-F", "version", "zfs"], effect: .reads)

@@ -124,7 +124,8 @@ public enum PayloadRecipe {
                 "payload.initramfs", "A portable initramfs with OpenZFS and no host id",
                 [
                     // OpenZFS' packages make a host id at random; every machine gets its own when it is installed.
-                    .remove("/etc/hostid"), .remove("/etc/zfs/zpool.cache"),
+                    .remove("/etc/hostid"), .remove("/etc/zfs/zpool.cache"), .remove("/etc/dracut.conf.d/kldload.conf"),
+                    .write("/etc/initramfs-tools/conf.d/kldload", content: .text(SystemFiles.initramfsTools(level: 9))),
                     command(Tool("update-initramfs", package: "initramfs-tools"), ["-u", "-k", "all"]),
                 ], weight: 10),
             Step("payload.info", "Choose the kernel and describe the payload", [.perform(Performer.info, [:], effect: .changes)]),

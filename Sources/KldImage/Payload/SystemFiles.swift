@@ -49,6 +49,21 @@ enum SystemFiles {
 
         """
 
+    /// initramfs.conf(5), initramfs-tools 0.142 to 0.148: for any machine, waits for no swap partition, keeps its content private.
+    static func initramfsTools(level: Int) -> String {
+        "# Written by kldload.\nMODULES=most\nRESUME=none\nCOMPRESS=zstd\nCOMPRESSLEVEL=\(level)\nUMASK=0077\n"
+    }
+
+    /// dracut.conf(5), dracut 106. Without other storage stacks: a live system assembles nothing it was not asked to.
+    static let liveDracut = """
+        hostonly="no"
+        hostonly_cmdline="no"
+        compress="zstd -9 -T0"
+        add_dracutmodules+=" dmsquash-live "
+        omit_dracutmodules+=" systemd-cryptsetup crypt lvm mdraid dmraid btrfs nfs multipath iscsi zfs plymouth "
+
+        """
+
     static let units: [(name: String, text: String)] = [
         (
             "kldload-firstboot.service",

@@ -23,7 +23,8 @@ package struct PathPattern: Sendable, Hashable, ExpressibleByStringLiteral, Cust
         meansFolder = text.hasSuffix("/")
         components = text.split(separator: "/").drop { $0 == "~" }.map { name in
             if name == "**" { return .folders }
-            return name.utf8.contains { $0 == UInt8(ascii: "*") || $0 == UInt8(ascii: "?") } ? .wildcard(Array(name.utf8)) : .literal(String(name))
+            return name.utf8.contains { $0 == UInt8(ascii: "*") || $0 == UInt8(ascii: "?") }
+                ? .wildcard(Array(name.utf8)) : .literal(String(name))
         }
     }
 

@@ -31,11 +31,11 @@ struct PatternSearch: Sendable {
         }
         var starts: [Int32] = []
         var candidates: [Int32] = []
-        for pair in 0..<(1 << 16) {
-            starts.append(Int32(candidates.count))
-            candidates += buckets[pair] ?? []
+        for (pair, bucket) in buckets.sorted(by: { $0.key < $1.key }) {
+            starts += repeatElement(Int32(candidates.count), count: pair + 1 - starts.count)
+            candidates += bucket
         }
-        starts.append(Int32(candidates.count))
+        starts += repeatElement(Int32(candidates.count), count: (1 << 16) + 1 - starts.count)
         (self.shifts, self.starts, self.candidates) = (shifts, starts, candidates)
     }
 

@@ -18,14 +18,15 @@ package struct SealCanaries: Sendable, Hashable, Codable {
         package var marker: String
     }
 
-    package static let fillerBytes = 16 << 10
-
     package private(set) var canaries: [Canary]
+    /// How many random bytes follow each mark. A test that looks at files and not at disks needs few.
+    package var fillerBytes: Int
 
     /// Chooses a mark for every target that lies in files: several per class, one for each pattern.
     ///
     /// - Parameter seed: decides every mark. A different one for each image, or one image's marks are found in another.
-    package init(seed: UInt64, catalogue: [SealClass] = SealCatalogue.classes) {
+    package init(seed: UInt64, catalogue: [SealClass] = SealCatalogue.classes, fillerBytes: Int = 16 << 10) {
+        self.fillerBytes = fillerBytes
         var taken: Set<String> = []
         canaries = catalogue.flatMap { sealClass in
             sealClass.targets.flatMap { target in
@@ -77,7 +78,7 @@ package struct SealCanaries: Sendable, Hashable, Codable {
             let operation = operations["\(canary.classID) \(canary.path)"] ?? .remove
             let old = try files.status(path)
             let before = old?.kind == .file && operation.keepsOtherLines ? try files.read(path) : []
-            let content = operation.planted(canary.marker, before: before)
+            let content = operation.planted(canary.marker, before: before, fillerBytes: fillerBytes)
             if let old, old.kind == .file {
                 try files.replace(path, with: content, mode: old.mode)
             } else {
@@ -100,9 +101,9 @@ extension SealOperation {
     var keepsOtherLines: Bool { if case .edit = self { true } else { false } }
 
     /// A file's content with the mark where this operation must find it.
-    func planted(_ marker: String, before: [UInt8]) -> [UInt8] {
+    func planted(_ marker: String, before: [UInt8], fillerBytes: Int) -> [UInt8] {
         // The mark must stay in a record that does not shrink, even beside a long text that does.
-        let count = max(SealCanaries.fillerBytes, 8 * before.count)
+        let count = max(fillerBytes, 8 * before.count)
         var generator = SplitMix64(state: marker.utf8.reduce(7) { $0 &* 31 &+ UInt64($1) })
         guard case .edit(let edit) = self else {
             return Array(marker.utf8) + (0..<count).map { _ in UInt8(truncatingIfNeeded: generator.next()) }
@@ -134,10 +135,10 @@ extension LineEdit {
         case .lockPasswords: return Array("canary:\(marker)".utf8) + filler() + Array(":0:0:99999:7:::".utf8)
         case .shadowPasswords: return Array("canary:\(marker)".utf8) + filler() + Array(":65000:65000::/nonexistent:/usr/sbin/nologin".utf8)
         case .dropMachineIDs:
-            // Only whole lines of 32 digits go, so the filler is such lines; hexadecimal digits shrink with zstd, not with lz4.
+            // Only whole lines of 32 digits go, so the filler is such lines. Digits of both cases are enough chance for lz4, not for zstd.
+            let digits = Array("0123456789abcdefABCDEF".utf8)
             let lines = (0..<count / 33).map { _ in
-                let digits = String(generator.next(), radix: 16) + String(generator.next(), radix: 16)
-                return digits + String(repeating: "0", count: 32 - digits.count)
+                String(decoding: (0..<32).map { _ in digits[Int(generator.next() % UInt64(digits.count))] }, as: UTF8.self)
             }
             return Array(([marker] + lines).joined(separator: "\n").utf8)
         }

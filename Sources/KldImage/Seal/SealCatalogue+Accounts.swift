@@ -37,7 +37,10 @@ extension SealCatalogue {
             [.remove("~/.google_authenticator", "~/.config/Yubico/", "etc/u2f_mappings", "etc/users.oath", "etc/liboath/*")]),
         SealClass(
             "samba-credentials", "Files with share passwords", "clear-text passwords for mounting network shares",
-            [.remove("~/.smbcredentials", "~/.smb/", "etc/samba/*cred*", "etc/cifs-credentials*", "etc/*.smbcredentials", "etc/cifs*.cred*")]),
+            [
+                .remove(
+                    "~/.smbcredentials", "~/.smb/", "etc/samba/*cred*", "etc/cifs-credentials*", "etc/*.smbcredentials", "etc/cifs*.cred*")
+            ]),
     ]
 
     static let histories: [SealClass] = [
@@ -66,7 +69,8 @@ extension SealCatalogue {
                     "~/.php_history", "~/.Rhistory", "~/.octave_hist", "~/.swift_history", "~/.lldb/")
             ]),
         SealClass(
-            "pager-editor-history", "Histories of pagers and editors", "files that were read, searched for and changed; undo and swap files",
+            "pager-editor-history", "Histories of pagers and editors",
+            "files that were read, searched for and changed; undo and swap files",
             [
                 .remove(
                     "~/.lesshst", "~/.viminfo*", "~/.vim/undo/", "~/.vim/swap/", "~/.local/state/nvim/", "~/.local/state/vim/",
@@ -85,7 +89,8 @@ extension SealCatalogue {
 
     /// Credentials in homes, by who issued them.
     static let userCredentials: [SealClass] = [
-        SealClass("gnupg", "GnuPG keys", "secret keys, trust and agents of people", [.remove("~/.gnupg/", "~/.pki/", "~/.password-store/")]),
+        SealClass(
+            "gnupg", "GnuPG keys", "secret keys, trust and agents of people", [.remove("~/.gnupg/", "~/.pki/", "~/.password-store/")]),
         SealClass(
             "age-keys", "age and sops keys", "identities that decrypt configuration",
             [.remove("~/.config/sops/", "~/.config/age/", "etc/sops/", "~/.age/")]),
@@ -107,7 +112,8 @@ extension SealCatalogue {
                     "~/.config/tea/")
             ]),
         SealClass(
-            "netrc", "netrc", "clear-text passwords for FTP, HTTP and mail", [.remove("~/.netrc", "~/.authinfo*", "etc/netrc", "~/.curlrc")]),
+            "netrc", "netrc", "clear-text passwords for FTP, HTTP and mail", [.remove("~/.netrc", "~/.authinfo*", "etc/netrc", "~/.curlrc")]
+        ),
         SealClass(
             "database-credentials", "Database passwords", "clear-text passwords of database clients and maintenance accounts",
             [
@@ -116,7 +122,8 @@ extension SealCatalogue {
                     "~/.rediscli_auth", "~/.mongorc.js", "~/.mongoshrc.js")
             ]),
         SealClass(
-            "aws-credentials", "AWS credentials", "keys to cloud accounts", [.remove("~/.aws/", "~/.boto", "etc/boto.cfg", "~/.s3cfg", "~/.passwd-s3fs", "etc/passwd-s3fs")]),
+            "aws-credentials", "AWS credentials", "keys to cloud accounts",
+            [.remove("~/.aws/", "~/.boto", "etc/boto.cfg", "~/.s3cfg", "~/.passwd-s3fs", "etc/passwd-s3fs")]),
         SealClass("azure-credentials", "Azure credentials", "tokens to cloud accounts", [.remove("~/.azure/", "~/.IdentityService/")]),
         SealClass(
             "google-credentials", "Google Cloud credentials", "tokens to cloud accounts",
@@ -162,6 +169,7 @@ extension SealCatalogue {
             ]),
         SealClass(
             "mail-client-credentials", "Mail clients' passwords", "clear-text passwords of mail accounts",
-            [.remove("~/.msmtprc", "etc/msmtprc", "~/.fetchmailrc", "etc/fetchmailrc", "~/.mutt/", "~/.muttrc", "~/.mbsyncrc", "~/.mailrc")]),
+            [.remove("~/.msmtprc", "etc/msmtprc", "~/.fetchmailrc", "etc/fetchmailrc", "~/.mutt/", "~/.muttrc", "~/.mbsyncrc", "~/.mailrc")]
+        ),
     ]
 }

@@ -19,13 +19,20 @@ extension SealCatalogue {
             .disk(DiskIdentity(.firstBoot, "zpool reguid; needs the imported pool, and does not change vdev GUIDs")), renewal: "pool-guid"),
         SealClass(
             "pool-label-host", "Host name and host id in pool labels", "say which machine had the pool last",
-            .disk(DiskIdentity(.image, "import in the installer's machine, whose name and id are neutral, and export there: the labels carry those"))),
+            .disk(
+                DiskIdentity(
+                    .image, "import in the installer's machine, whose name and id are neutral, and export there: the labels carry those"))),
         SealClass(
             "pool-history", "History of the pool", "commands, users and host names since the pool was made",
-            .disk(DiskIdentity(.borne, "cannot be cleared; kldload gives no secret on a command line, and the installer's host name is neutral"))),
+            .disk(
+                DiskIdentity(
+                    .borne, "cannot be cleared; kldload gives no secret on a command line, and the installer's host name is neutral"))),
         SealClass(
             "zfs-snapshots", "Snapshots from before the seal", "hold every removed file as it was",
-            .disk(DiskIdentity(.image, "seal before the first snapshot, or destroy every snapshot and clone that is older; list with zfs list -t all"))),
+            .disk(
+                DiskIdentity(
+                    .image, "seal before the first snapshot, or destroy every snapshot and clone that is older; list with zfs list -t all"))
+        ),
         SealClass(
             "free-space", "Freed blocks", "a removed file's blocks keep their content until they are written again",
             .disk(
@@ -35,7 +42,9 @@ extension SealCatalogue {
                         + "without discard: zpool initialize with zfs_initialize_value 0"))),
         SealClass(
             "zfs-encryption", "Encryption keys of datasets", "clones share the master key, and whoever has one passphrase has all",
-            .disk(DiskIdentity(.borne, "an encrypted image is sealed for one owner; zfs change-key changes the wrapping, not the master key"))),
+            .disk(
+                DiskIdentity(.borne, "an encrypted image is sealed for one owner; zfs change-key changes the wrapping, not the master key"))
+        ),
         SealClass(
             "gpt-disk-guid", "GUID of the partition table", "firmware and udev tell disks apart by it",
             .disk(DiskIdentity(.firstBoot, "sgdisk -G; in the image it is derived from the image's id, so that builds are reproducible")),
@@ -45,7 +54,8 @@ extension SealCatalogue {
             .disk(DiskIdentity(.firstBoot, "sgdisk -u for each partition, then the boot entries that name them; derived in the image")),
             renewal: "gpt-guids"),
         SealClass(
-            "fat-serial", "Serial number of the ESP", "by-uuid links of two attached clones collide; fstab names the ESP by label or partition",
+            "fat-serial", "Serial number of the ESP",
+            "by-uuid links of two attached clones collide; fstab names the ESP by label or partition",
             .disk(DiskIdentity(.image, "a fixed value per image, given to mkfs.fat -i"))),
         SealClass(
             "fs-uuids", "UUIDs of other file systems", "two file systems with one UUID: XFS refuses the second, others are mistaken",

@@ -37,7 +37,8 @@ extension SealCatalogue {
             "credential-secret", "Host secret of systemd credentials", "whoever has a clone could open every other clone's credentials",
             [.remove("var/lib/systemd/credential.secret")]),
         SealClass(
-            "credential-store", "Stored systemd credentials", "secrets handed to services; the sealed ones need the host secret that is gone",
+            "credential-store", "Stored systemd credentials",
+            "secrets handed to services; the sealed ones need the host secret that is gone",
             [.clear("etc/credstore/", "etc/credstore.encrypted/")]),
         SealClass(
             "tpm-state", "State bound to a TPM", "keys and policies of a chip that no clone has",
@@ -98,7 +99,8 @@ extension SealCatalogue {
             ], renewal: "ssh-host-keys"),
         SealClass(
             "kerberos-keytab", "Kerberos host key table", "the host's long-term keys: with them a clone is that host",
-            [.remove("etc/krb5.keytab", "etc/*.keytab", "etc/httpd/conf/*.keytab", "etc/apache2/*.keytab")], sysprep: ["kerberos-hostkeytab"]),
+            [.remove("etc/krb5.keytab", "etc/*.keytab", "etc/httpd/conf/*.keytab", "etc/apache2/*.keytab")],
+            sysprep: ["kerberos-hostkeytab"]),
         SealClass(
             "wireguard-keys", "WireGuard keys and tunnels", "peers with one key take each other's traffic away without a word",
             [
@@ -113,7 +115,7 @@ extension SealCatalogue {
                     "etc/ipsec.d/*.secrets", "etc/ipsec.d/private/*", "etc/swanctl/private/*", "etc/swanctl/rsa/*",
                     "etc/swanctl/ecdsa/*", "etc/swanctl/pkcs8/*", "etc/swanctl/pkcs12/*", "var/lib/ipsec/nss/*",
                     "etc/openvpn/**/*.key", "etc/openvpn/**/*.p12", "etc/openvpn/**/*.ovpn", "etc/tinc/**/*.priv", "etc/nebula/*.key",
-                    "var/lib/tailscale/*", "var/lib/zerotier-one/identity.*", "var/lib/netbird/*")
+                    "var/lib/tailscale/*", "var/lib/zerotier-one/identity.*", "var/lib/netbird/*"),
             ]),
         SealClass(
             "dns-control-keys", "Control keys of name servers", "with them anyone who has the image may reload and stop the server",
@@ -158,13 +160,15 @@ extension SealCatalogue {
                     "etc/easy-rsa/pki/private/*", "var/lib/swtpm-localca/*", "etc/step-ca/secrets/*", "etc/step/secrets/*")
             ], sysprep: ["ca-certificates"]),
         SealClass(
-            "acme-accounts", "ACME accounts and certificates", "account keys that may revoke and renew, and the certificates of another name",
+            "acme-accounts", "ACME accounts and certificates",
+            "account keys that may revoke and renew, and the certificates of another name",
             [
                 .clear("etc/letsencrypt/accounts/", "etc/letsencrypt/archive/", "etc/letsencrypt/live/", "etc/letsencrypt/keys/"),
                 .remove("etc/letsencrypt/renewal/*", "etc/letsencrypt/csr/*", "~/.acme.sh/", "var/lib/acme/*", "var/lib/caddy/.local/"),
             ]),
         SealClass(
-            "module-signing-key", "Module signing key (MOK)", "whoever has it loads any code into the kernel of every machine that trusts it",
+            "module-signing-key", "Module signing key (MOK)",
+            "whoever has it loads any code into the kernel of every machine that trusts it",
             [
                 .remove(
                     "var/lib/dkms/mok.key", "var/lib/dkms/mok.priv", "var/lib/shim-signed/mok/MOK.priv", "etc/pki/akmods/private/*",
@@ -182,7 +186,8 @@ extension SealCatalogue {
             "firmware-update-key", "Firmware update identity", "the key by which fwupd signs this machine's reports",
             [.remove("var/lib/fwupd/pki/secret.key", "var/lib/fwupd/pki/client.pem", "var/lib/fwupd/pending.db", "var/lib/fwupd/gnupg/")]),
         SealClass(
-            "pacman-master-key", "Master key of pacman's keyring", "signs which packages are trusted; made per machine by pacman-key --init",
+            "pacman-master-key", "Master key of pacman's keyring",
+            "signs which packages are trusted; made per machine by pacman-key --init",
             [
                 .clear("etc/pacman.d/gnupg/private-keys-v1.d/", "etc/pacman.d/gnupg/openpgp-revocs.d/"),
                 .remove("etc/pacman.d/gnupg/secring.gpg", "etc/pacman.d/gnupg/random_seed", "etc/pacman.d/gnupg/S.*"),

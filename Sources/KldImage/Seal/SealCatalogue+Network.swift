@@ -20,8 +20,7 @@ extension SealCatalogue {
             "net-hwaddr", "Hardware addresses in network configuration", "a clone's card has another address: its network would stay down",
             [
                 .edit(
-                    .dropKeys(["HWADDR", "UUID", "MACADDR", "DHCP_HOSTNAME", "HOSTNAME"]), "etc/sysconfig/network-scripts/ifcfg-*",
-                    "etc/sysconfig/network/ifcfg-*"),
+                    .dropKeys(["HWADDR", "UUID", "MACADDR", "DHCP_HOSTNAME", "HOSTNAME"]), "etc/sysconfig/network-scripts/ifcfg-*"),
                 .edit(.dropPrefixes(["hwaddress "]), "etc/network/interfaces", "etc/network/interfaces.d/*"),
                 .edit(.replaceKey("MACAddress", with: "Type=ether"), "etc/systemd/network/*.network"),
                 .edit(.replaceKey("PermanentMACAddress", with: "Type=ether"), "etc/systemd/network/*.network"),
@@ -59,11 +58,13 @@ extension SealCatalogue {
 
     static let storage: [SealClass] = [
         SealClass(
-            "zpool-cache", "Pool cache", "lists the disks of the machine that was built and imports pools that are gone; import scans instead",
+            "zpool-cache", "Pool cache",
+            "lists the disks of the machine that was built and imports pools that are gone; import scans instead",
             [.remove("etc/zfs/zpool.cache", "etc/zfs/zpool.cache.*", "boot/zfs/zpool.cache")]),
         SealClass(
             "zfs-list-cache", "Dataset cache",
-            "pool and dataset names as they were; empty and not missing, because zed fills only files that are there", [.truncate("etc/zfs/zfs-list.cache/*")]),
+            "pool and dataset names as they were; empty and not missing, because zed fills only files that are there",
+            [.truncate("etc/zfs/zfs-list.cache/*")]),
         SealClass(
             "zfs-key-files", "ZFS key files", "raw keys and passphrases of encrypted datasets",
             [.remove("etc/zfs/keys/*", "etc/zfs/*.key", "etc/zfs/zpool.key", "root/*.zfskey", "boot/*.key")]),
@@ -95,7 +96,11 @@ extension SealCatalogue {
             ]),
         SealClass(
             "iscsi-target", "Exported iSCSI targets", "names, serial numbers and passwords of what was exported",
-            [.remove("etc/target/saveconfig.json", "etc/target/backup/*", "etc/rtslib-fb-target/saveconfig.json", "etc/rtslib-fb-target/backup/*")]),
+            [
+                .remove(
+                    "etc/target/saveconfig.json", "etc/target/backup/*", "etc/rtslib-fb-target/saveconfig.json",
+                    "etc/rtslib-fb-target/backup/*")
+            ]),
         SealClass(
             "nfs-state", "State of NFS", "clients and locks of another machine",
             [
@@ -107,6 +112,10 @@ extension SealCatalogue {
             [.remove("etc/ceph/*.keyring", "etc/ceph/*.secret", "var/lib/ceph/**/keyring")]),
         SealClass(
             "replication-keys", "Keys of replication", "let a clone write to the machines that receive backups",
-            [.remove("etc/syncoid/*.key", "etc/sanoid/*.key", "etc/zrepl/*.key", "etc/restic/*", "etc/borgmatic/*passphrase*", "~/.config/borg/", "~/.config/restic/")]),
+            [
+                .remove(
+                    "etc/syncoid/*.key", "etc/sanoid/*.key", "etc/zrepl/*.key", "etc/restic/*", "etc/borgmatic/*passphrase*",
+                    "~/.config/borg/", "~/.config/restic/")
+            ]),
     ]
 }

@@ -25,7 +25,8 @@ extension SealCatalogue {
             [.clearFiles("var/lib/samba/", "var/cache/samba/"), .remove("etc/samba/secrets.tdb", "etc/samba/smbpasswd")],
             sysprep: ["samba-db-log"]),
         SealClass(
-            "sssd-state", "State of SSSD", "cached credentials of people", [.clearFiles("var/lib/sss/db/", "var/lib/sss/mc/", "var/lib/sss/secrets/", "var/lib/sss/keytabs/")],
+            "sssd-state", "State of SSSD", "cached credentials of people",
+            [.clearFiles("var/lib/sss/db/", "var/lib/sss/mc/", "var/lib/sss/secrets/", "var/lib/sss/keytabs/")],
             sysprep: ["sssd-db-log"]),
         SealClass(
             "ipa-client", "Membership of an IPA domain", "the enrolment belongs to one host",
@@ -43,7 +44,10 @@ extension SealCatalogue {
             ], sysprep: ["kerberos-data"]),
         SealClass(
             "ldap-secrets", "LDAP bind passwords", "clear-text passwords of directory accounts",
-            [.remove("etc/ldap.secret", "etc/libnss-ldap.secret", "etc/pam_ldap.secret"), .edit(.dropPrefixes(["bindpw", "rootpwmodpw"]), "etc/nslcd.conf", "etc/ldap.conf")]),
+            [
+                .remove("etc/ldap.secret", "etc/libnss-ldap.secret", "etc/pam_ldap.secret"),
+                .edit(.dropPrefixes(["bindpw", "rootpwmodpw"]), "etc/nslcd.conf", "etc/ldap.conf"),
+            ]),
         SealClass(
             "mail-spool", "Mail", "other people's letters",
             [
@@ -73,7 +77,8 @@ extension SealCatalogue {
                 .remove("var/lib/puppet/*/*", "etc/puppetlabs/puppet/csr_attributes.yaml"),
             ], sysprep: ["puppet-data-log"]),
         SealClass(
-            "salt-data", "Salt identity", "minion id and keys", [.remove("etc/salt/minion_id", "etc/salt/pki/**/*.pem", "etc/salt/pki/**/*.pub", "var/cache/salt/*")]),
+            "salt-data", "Salt identity", "minion id and keys",
+            [.remove("etc/salt/minion_id", "etc/salt/pki/**/*.pem", "etc/salt/pki/**/*.pub", "var/cache/salt/*")]),
         SealClass(
             "chef-data", "Chef identity", "client and validation keys",
             [.remove("etc/chef/*.pem", "etc/chef/*secret*", "var/chef/*", "etc/cinc/*.pem")]),
@@ -96,17 +101,25 @@ extension SealCatalogue {
         SealClass(
             "cron-spool", "Jobs of users", "jobs of at keep the environment of the person who made them",
             [
-                .clearFiles("var/spool/at/", "var/spool/atjobs/", "var/spool/atspool/", "var/spool/cron/", except: [
-                    "var/spool/**/.SEQ",
-                ])
+                .clearFiles(
+                    "var/spool/at/", "var/spool/atjobs/", "var/spool/atspool/", "var/spool/cron/",
+                    except: [
+                        "var/spool/**/.SEQ"
+                    ])
             ], sysprep: ["cron-spool"]),
         SealClass(
-            "print-spool", "Print jobs", "documents that were printed", [.clearFiles("var/spool/cups/", "var/spool/lpd/", "var/cache/cups/")]),
+            "print-spool", "Print jobs", "documents that were printed",
+            [.clearFiles("var/spool/cups/", "var/spool/lpd/", "var/cache/cups/")]),
         SealClass(
-            "fail2ban-data", "Addresses that were banned", "who attacked another machine", [.remove("var/lib/fail2ban/*", "var/lib/crowdsec/data/*.db*")]),
+            "fail2ban-data", "Addresses that were banned", "who attacked another machine",
+            [.remove("var/lib/fail2ban/*", "var/lib/crowdsec/data/*.db*")]),
         SealClass(
             "database-logins", "Cookies of message brokers", "one cookie makes all clones one Erlang cluster",
-            [.remove("var/lib/rabbitmq/.erlang.cookie", "~/.erlang.cookie", "var/lib/couchdb/.erlang.cookie", "var/lib/ejabberd/.erlang.cookie")]),
+            [
+                .remove(
+                    "var/lib/rabbitmq/.erlang.cookie", "~/.erlang.cookie", "var/lib/couchdb/.erlang.cookie",
+                    "var/lib/ejabberd/.erlang.cookie")
+            ]),
         SealClass(
             "web-console-sessions", "Machines and sessions of the web console", "other machines with their log-ins",
             [.remove("etc/cockpit/machines.d/*", "var/lib/cockpit/*", "var/lib/php/sessions/*")]),
@@ -118,7 +131,10 @@ extension SealCatalogue {
     static let cluster: [SealClass] = [
         SealClass(
             "libvirt-secrets", "Secrets of libvirt", "passwords of storage and disks, and the keys that protect them",
-            [.clear("etc/libvirt/secrets/", "var/lib/libvirt/secrets/"), .remove("etc/pki/libvirt/private/*", "etc/pki/qemu/*-key.pem", "etc/libvirt/passwd.db")]),
+            [
+                .clear("etc/libvirt/secrets/", "var/lib/libvirt/secrets/"),
+                .remove("etc/pki/libvirt/private/*", "etc/pki/qemu/*-key.pem", "etc/libvirt/passwd.db"),
+            ]),
         SealClass(
             "libvirt-guests", "Firmware, TPMs and memory of guests", "firmware variables and TPM state of guests that clones do not have",
             [
@@ -139,7 +155,8 @@ extension SealCatalogue {
                 .remove("var/lib/kubelet/kubeadm-flags.env", "var/lib/kubelet/config.yaml", "var/lib/kubelet/bootstrap-kubeconfig"),
             ]),
         SealClass(
-            "etcd-data", "Data and keys of etcd", "every secret of a cluster", [.clear("var/lib/etcd/"), .remove("etc/etcd/**/*.key", "etc/etcd/**/*-key.pem")]),
+            "etcd-data", "Data and keys of etcd", "every secret of a cluster",
+            [.clear("var/lib/etcd/"), .remove("etc/etcd/**/*.key", "etc/etcd/**/*-key.pem")]),
         SealClass(
             "k3s-data", "Tokens and certificates of k3s and RKE2", "the same for the small Kubernetes",
             [
@@ -150,6 +167,7 @@ extension SealCatalogue {
                     "etc/rancher/*/*.yaml")
             ]),
         SealClass(
-            "cni-state", "Addresses of pods", "addresses given out on another node", [.remove("var/lib/cni/networks/*", "var/lib/cni/results/*", "var/lib/cni/cache/*")]),
+            "cni-state", "Addresses of pods", "addresses given out on another node",
+            [.remove("var/lib/cni/networks/*", "var/lib/cni/results/*", "var/lib/cni/cache/*")]),
     ]
 }

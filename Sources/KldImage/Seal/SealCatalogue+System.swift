@@ -18,7 +18,9 @@ extension SealCatalogue {
         SealClass(
             "rpm-repository-credentials", "Passwords of RPM repositories", "the same for dnf and zypper",
             [
-                .edit(.dropKeys(["username", "password", "proxy_username", "proxy_password"]), "etc/yum.repos.d/*.repo", "etc/dnf/dnf.conf", "etc/yum.conf", "etc/zypp/repos.d/*.repo"),
+                .edit(
+                    .dropKeys(["username", "password", "proxy_username", "proxy_password"]), "etc/yum.repos.d/*.repo", "etc/dnf/dnf.conf",
+                    "etc/yum.conf", "etc/zypp/repos.d/*.repo"),
                 .remove("etc/zypp/credentials.d/*", "~/.zypp/"),
             ]),
         SealClass(
@@ -35,12 +37,14 @@ extension SealCatalogue {
             ], sysprep: ["rh-subscription-manager"]),
         SealClass(
             "rhn-systemid", "Registration with Satellite and Uyuni", "the id of one registered system",
-            [.remove("etc/sysconfig/rhn/systemid", "etc/sysconfig/rhn/osad-auth.conf", "etc/sysconfig/rhn/*.db")], sysprep: ["rhn-systemid"]),
+            [.remove("etc/sysconfig/rhn/systemid", "etc/sysconfig/rhn/osad-auth.conf", "etc/sysconfig/rhn/*.db")], sysprep: ["rhn-systemid"]
+        ),
         SealClass(
             "ubuntu-pro", "Ubuntu Pro and Landscape", "machine tokens of a subscription",
             [
                 .clear("var/lib/ubuntu-advantage/private/", "var/lib/ubuntu-pro/private/"),
-                .remove("var/lib/ubuntu-advantage/machine-token.json", "etc/landscape/client.conf", "etc/apt/auth.conf.d/90ubuntu-advantage"),
+                .remove(
+                    "var/lib/ubuntu-advantage/machine-token.json", "etc/landscape/client.conf", "etc/apt/auth.conf.d/90ubuntu-advantage"),
             ]),
         SealClass(
             "suse-registration", "SUSE registration", "system credentials and the anonymous id",
@@ -52,7 +56,8 @@ extension SealCatalogue {
             "rpm-db-regions", "Stale regions of the RPM database", "memory maps of an environment on another host",
             [.remove("var/lib/rpm/__db.*")], sysprep: ["rpm-db"]),
         SealClass(
-            "configuration-backups", "Old versions of configuration", "copies from before a secret was removed, left by editors and packages",
+            "configuration-backups", "Old versions of configuration",
+            "copies from before a secret was removed, left by editors and packages",
             [
                 .remove(
                     "etc/**/*.bak", "etc/**/*~", "etc/**/*.dpkg-old", "etc/**/*.ucf-old", "etc/**/*.rpmsave", "etc/**/*.rpmorig",
@@ -86,15 +91,20 @@ extension SealCatalogue {
             [
                 .clearFiles(
                     "var/log/",
-                    except: ["var/log/journal", "var/log/wtmp", "var/log/btmp", "var/log/lastlog", "var/log/faillog", "var/log/tallylog",
-                        "var/log/account/pacct"]),
-                .remove("var/lib/logrotate/status*", "var/lib/logrotate/logrotate.status", "var/lib/logrotate.status", "var/named/data/named.run"),
+                    except: [
+                        "var/log/journal", "var/log/wtmp", "var/log/btmp", "var/log/lastlog", "var/log/faillog", "var/log/tallylog",
+                        "var/log/account/pacct",
+                    ]),
+                .remove(
+                    "var/lib/logrotate/status*", "var/lib/logrotate/logrotate.status", "var/lib/logrotate.status",
+                    "var/named/data/named.run"),
             ], sysprep: ["logfiles", "samba-db-log", "sssd-db-log", "puppet-data-log"]),
         SealClass(
             "crash-dumps", "Crash dumps", "memory of the kernel and of programs, with every key that was in it",
             [.clear("var/crash/", "var/lib/kdump/", "var/lib/systemd/pstore/")], sysprep: ["crash-data"]),
         SealClass(
-            "core-dumps", "Core dumps", "memory of programs", [.clear("var/lib/systemd/coredump/"), .remove("core", "core.*", "var/core/*", "~/core.*")],
+            "core-dumps", "Core dumps", "memory of programs",
+            [.clear("var/lib/systemd/coredump/"), .remove("core", "core.*", "var/core/*", "~/core.*")],
             sysprep: ["crash-data"]),
         SealClass(
             "crash-reports", "Crash reports", "parts of memory, command lines and environments",
@@ -108,7 +118,8 @@ extension SealCatalogue {
             "var-tmp", "Temporary files that outlive a boot", "the same, and private folders of services", [.clear("var/tmp/")],
             sysprep: ["tmp-files"]),
         SealClass(
-            "lost-and-found", "Recovered fragments", "pieces of removed files", [.clear("lost+found/", "boot/lost+found/", "home/lost+found/")]),
+            "lost-and-found", "Recovered fragments", "pieces of removed files",
+            [.clear("lost+found/", "boot/lost+found/", "home/lost+found/")]),
         SealClass(
             "swap-files", "Swap files", "pages of memory, keys among them", [.remove("swapfile", "swap.img", "var/swap*", "swap/*")]),
         SealClass(

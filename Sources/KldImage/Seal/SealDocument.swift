@@ -35,7 +35,8 @@ package enum SealDocument {
 
     /// - Returns: the document with the table between the marks replaced; `nil` when the marks are missing.
     package static func updated(_ document: String) -> String? {
-        guard let start = document.firstRange(of: begin), let stop = document.firstRange(of: end), start.upperBound <= stop.lowerBound else {
+        guard let start = document.firstRange(of: begin), let stop = document.firstRange(of: end), start.upperBound <= stop.lowerBound
+        else {
             return nil
         }
         return document[..<start.upperBound] + "\n" + table + "\n" + document[stop.lowerBound...]

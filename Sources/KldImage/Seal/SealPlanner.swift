@@ -90,7 +90,8 @@ struct SealPlanner {
         let kept = Set(options.keepAuthorizedKeys.map(\.trimmed))
         let lines = String(decoding: try tree.files.read(match.path), as: UTF8.self).lines.filter { kept.contains($0.trimmed) }
         if lines.isEmpty { return remove(match, into: &entry) }
-        try rewrite(match, SealOperation.filterAuthorizedKeys.text, into: &entry) { _ in Array((lines.joined(separator: "\n") + "\n").utf8) }
+        try rewrite(match, SealOperation.filterAuthorizedKeys.text, into: &entry) { _ in Array((lines.joined(separator: "\n") + "\n").utf8)
+        }
     }
 
     private func isExcluded(_ match: SealTree.Match, _ target: SealTarget) -> Bool {

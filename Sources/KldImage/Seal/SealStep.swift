@@ -23,7 +23,8 @@ package enum SealStep {
 
     private static func perform(_ parameters: [String: String], _ files: any FileSystem) throws {
         guard let root = parameters["root"], let report = parameters["report"] else {
-            throw Diagnosis("seal.parameters", "the seal step has no root or no report", remedies: ["report this as a defect of kldload"], exit: .bug)
+            throw Diagnosis(
+                "seal.parameters", "the seal step has no root or no report", remedies: ["report this as a defect of kldload"], exit: .bug)
         }
         let options = SealOptions(
             keepUser: parameters["keep-user"], keepAuthorizedKeys: parameters["keep-authorized-keys"]?.lines ?? [],

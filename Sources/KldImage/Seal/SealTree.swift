@@ -34,19 +34,24 @@ package struct SealTree: Sendable {
 
     package let root: FilePath
     package let files: any FileSystem
+    private let seen = SealTreeMemory()
 
+    /// - Parameter files: not changed while this value is used: what was seen once is not looked at again.
     package init(root: FilePath, files: any FileSystem) {
         self.root = root
         self.files = files
     }
+
+    package func status(_ path: FilePath) throws -> FileStatus? { try seen.status(path) { try files.status(path) } }
+    package func list(_ path: FilePath) throws -> [String] { try seen.list(path) { try files.list(path) } }
 
     package func path(_ names: some Sequence<String>) -> FilePath { names.reduce(root) { $0.appending($1) } }
 
     /// Every home, relative to the root: `root`, each folder of `home`, and the homes that passwd(5) names below `home`, `var`, `srv`, `opt`.
     package func homes() throws -> [String] {
         var homes = ["root"]
-        if try files.status(root.appending("home"))?.kind == .directory {
-            homes += try files.list(root.appending("home")).map { "home/\($0)" }
+        if try status(root.appending("home"))?.kind == .directory {
+            homes += try list(root.appending("home")).map { "home/\($0)" }
         }
         for home in try accounts().map(\.home) where !homes.contains(home) {
             if ["home/", "var/", "srv/", "opt/"].contains(where: home.hasPrefix) { homes.append(home) }
@@ -57,7 +62,7 @@ package struct SealTree: Sendable {
     /// The accounts of the root's own passwd(5), with homes relative to the root.
     package func accounts() throws -> [(name: String, home: String)] {
         let path = path(["etc", "passwd"])
-        guard try files.status(path)?.kind == .file else { return [] }
+        guard try status(path)?.kind == .file else { return [] }
         return String(decoding: try files.read(path), as: UTF8.self).lines.compactMap { line in
             let fields = line.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
             guard fields.count == 7 else { return nil }
@@ -81,30 +86,30 @@ package struct SealTree: Sendable {
         switch component {
         case .literal(let name): try step(names + [name], rest.dropFirst(), into: &result)
         case .wildcard:
-            for name in try files.list(here) where component.matches(name) {
+            for name in try list(here) where component.matches(name) {
                 try step(names + [name], rest.dropFirst(), into: &result)
             }
         case .folders:
             try walk(names, rest.dropFirst(), into: &result)
-            for name in try files.list(here) {
+            for name in try list(here) {
                 let below = names + [name]
-                if try files.status(path(below))?.kind == .directory { try walk(below, rest, into: &result) }
+                if try status(path(below))?.kind == .directory { try walk(below, rest, into: &result) }
             }
         }
     }
 
     private func step(_ names: [String], _ rest: ArraySlice<PathPattern.Component>, into result: inout Expansion) throws {
         let path = path(names)
-        guard !isForbidden(names), let status = try files.status(path) else { return }
+        guard !isForbidden(names), let found = try status(path) else { return }
         if rest.isEmpty {
-            result.matches.append(Match(path: path, names: names, status: status))
-        } else if status.kind == .directory {
+            result.matches.append(Match(path: path, names: names, status: found))
+        } else if found.kind == .directory {
             try walk(names, rest, into: &result)
-        } else if status.kind == .symlink {
+        } else if found.kind == .symlink {
             let destination = try destinationNames(of: names)
             // A link that hides nothing the pattern means is of no interest: each look behind one uses up part of the pattern.
             var hidden = Expansion()
-            if try files.status(self.path(destination))?.kind == .directory { try walk(destination, rest, into: &hidden) }
+            if try status(self.path(destination))?.kind == .directory { try walk(destination, rest, into: &hidden) }
             if !hidden.matches.isEmpty || !hidden.blocked.isEmpty {
                 result.blocked.append(Blocked(path: path, target: try files.readLink(path), destination: self.path(destination)))
             }
@@ -117,13 +122,13 @@ package struct SealTree: Sendable {
     package func filesBelow(_ names: [String]) throws -> [Match] {
         var found: [Match] = []
         guard !isForbidden(names) else { return found }
-        for name in try files.list(path(names)) {
+        for name in try list(path(names)) {
             let below = names + [name]
-            guard let status = try files.status(path(below)) else { continue }
-            if status.kind == .directory {
+            guard let here = try status(path(below)) else { continue }
+            if here.kind == .directory {
                 found += try filesBelow(below)
             } else {
-                found.append(Match(path: path(below), names: below, status: status))
+                found.append(Match(path: path(below), names: below, status: here))
             }
         }
         return found
@@ -143,7 +148,7 @@ package struct SealTree: Sendable {
                 continue
             }
             done.append(name)
-            guard try files.status(path(done))?.kind == .symlink else { continue }
+            guard try status(path(done))?.kind == .symlink else { continue }
             links += 1
             // The kernel's own limit, path_resolution(7).
             guard links <= 40 else { throw FileError.other(path(names), action: "resolve", reason: "too many links") }

@@ -1,0 +1,38 @@
+# make image   builds, makes and boots a Debian 13 golden image; make test   what CI runs; make test-all   every scenario.
+BINARY := .build-static/release/kldload
+OUT ?= out
+
+.PHONY: image test test-all unit lint binary prepare glibc clean
+
+image: binary
+	$(BINARY) image build Examples/golden-image.env --format qcow2 --overwrite -o $(OUT)
+	$(BINARY) image verify $(OUT)/kldload-debian-server.qcow2
+
+prepare:
+	@tools/prepare
+
+binary: prepare
+	swift build -c release --product kldload --static-swift-stdlib --scratch-path .build-static
+	strip --strip-all -o $(BINARY).stripped $(BINARY) && mv $(BINARY).stripped $(BINARY)
+
+lint:
+	swift format lint --strict --recursive Sources Tests Package.swift
+	tools/check-layers
+
+unit: prepare
+	swift test
+
+# The tool must start on every system it installs: nothing newer than glibc 2.34.
+glibc: binary
+	tools/check-glibc $(BINARY) 2.34
+
+test: lint unit glibc
+	swift build --product kldload-systemtests
+	.build/debug/kldload-systemtests --tier ci --executable $(BINARY)
+
+test-all: lint unit glibc
+	swift build --product kldload-systemtests
+	.build/debug/kldload-systemtests --tier all --keep-on-failure --executable $(BINARY)
+
+clean:
+	rm -rf .build .build-static $(OUT)
