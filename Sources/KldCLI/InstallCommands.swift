@@ -14,7 +14,9 @@ import SystemPackage
 
 /// Where the root file system of an installation comes from.
 struct PayloadOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("A folder with rootfs.tar.zst and payload.json; default: the one on this medium, or in the cache.", valueName: "folder"))
+    @Option(
+        help: ArgumentHelp(
+            "A folder with rootfs.tar.zst and payload.json; default: the one on this medium, or in the cache.", valueName: "folder"))
     var payload: String?
 
     /// - Throws: ``Diagnosis`` `install.no-payload`.
@@ -23,13 +25,16 @@ struct PayloadOptions: ParsableArguments {
         if let payload {
             folder = Host.absolute(payload)
         } else {
-            folder = FilePath("/run/initramfs/live/kldload/payloads/\(answers.distro.rawValue)-\(answers.release)-\(answers.profile.rawValue)")
+            folder = FilePath(
+                "/run/initramfs/live/kldload/payloads/\(answers.distro.rawValue)-\(answers.release)-\(answers.profile.rawValue)")
         }
         let files = LocalFiles()
         guard try files.exists(folder.appending("payload.json")) else {
             throw Diagnosis(
-                "install.no-payload", "there is no root file system for \(answers.distro.rawValue) \(answers.release), profile \(answers.profile.rawValue), here",
-                remedies: ["name a folder that holds one: --payload FOLDER", "or build an image instead: kldload image build"], exit: .inputMissing)
+                "install.no-payload",
+                "there is no root file system for \(answers.distro.rawValue) \(answers.release), profile \(answers.profile.rawValue), here",
+                remedies: ["name a folder that holds one: --payload FOLDER", "or build an image instead: kldload image build"],
+                exit: .inputMissing)
         }
         let info = try JSONDecoder().decode(PayloadInfo.self, from: Data(files.read(folder.appending("payload.json"))))
         return InstallRequest.Payload(archive: folder.appending("rootfs.tar.zst"), kernel: info.kernel, openZFS: info.openZFS)
@@ -114,7 +119,9 @@ struct InstallCommand: AsyncParsableCommand {
             return
         }
         guard Host.isRoot else {
-            throw Diagnosis("install.not-root", "installing needs root", remedies: ["sudo kldload install …", "look first: --dry-run"], exit: .needsRoot)
+            throw Diagnosis(
+                "install.not-root", "installing needs root", remedies: ["sudo kldload install …", "look first: --dry-run"], exit: .needsRoot
+            )
         }
         let lock = try FileLock("/run/kldload/install.lock")
         defer { withExtendedLifetime(lock) {} }
@@ -138,7 +145,8 @@ struct InstallCommand: AsyncParsableCommand {
             + missing.map { disk in
                 Output.error("everything on \(disk) will be lost. Type its name to go on: ")
                 guard let approval = WipeApproval(typed: readLine() ?? "", disk: disk) else {
-                    throw Diagnosis("install.refused", "\(disk) was not approved; nothing was changed", remedies: ["type the name exactly as shown"])
+                    throw Diagnosis(
+                        "install.refused", "\(disk) was not approved; nothing was changed", remedies: ["type the name exactly as shown"])
                 }
                 return approval
             }
@@ -173,7 +181,8 @@ struct DefaultPasswordCommand: AsyncParsableCommand {
 
     func run() async throws {
         let (runner, files) = (SubprocessRunner(), LocalFiles())
-        let plan = DefaultPassword.plan(shadow: try files.readText("/etc/shadow"), dropIn: try? files.readText(FilePath(DefaultPassword.sshDropIn)))
+        let plan = DefaultPassword.plan(
+            shadow: try files.readText("/etc/shadow"), dropIn: try? files.readText(FilePath(DefaultPassword.sshDropIn)))
         try await PlanRunner(runner: runner, files: files).apply(plan)
     }
 }

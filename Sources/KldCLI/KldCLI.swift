@@ -1,26 +1,47 @@
 import ArgumentParser
 import Glibc
+import SystemPackage
 import KldCore
 
 /// The entry point of every tool: the applet is chosen by the name it was called by.
 public enum CommandLineTool {
     public static func main() async {
         signal(SIGPIPE, SIG_IGN)
+        let name = CommandLine.arguments.first?.split(separator: "/").last.map(String.init) ?? "kldload"
+        let tool: any AsyncParsableCommand.Type = Applet.named(name)?.command ?? Root.self
+        await run(tool)
+    }
+
+    private static func run<Tool: AsyncParsableCommand>(_ type: Tool.Type) async {
         do {
-            var command = try Root.parseAsRoot()
+            var command = try type.parseAsRoot()
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
             } else {
                 try command.run()
             }
         } catch let error as any Diagnosable {
-            let diagnosis = error.diagnosis
-            Output.errorLine(diagnosis.rendered)
-            exit(diagnosis.exit.rawValue)
+            Output.errorLine(error.diagnosis.rendered)
+            exit(error.diagnosis.exit.rawValue)
+        } catch is CancellationError {
+            exit(ExitStatus.interrupted.rawValue)
         } catch {
-            Root.exit(withError: error)
+            type.exit(withError: error)
         }
     }
+}
+
+/// A tool with a name of its own on PATH, beside `kldload`.
+struct Applet: Sendable {
+    let name: String
+    let command: any AsyncParsableCommand.Type
+
+    /// The one table from which dispatch, installation, completions and pages are made.
+    static let all: [Applet] = [
+        Applet(name: "kexport", command: KexportCommand.self)
+    ]
+
+    static func named(_ name: String) -> Applet? { all.first { $0.name == name } }
 }
 
 struct Root: AsyncParsableCommand {
@@ -28,6 +49,29 @@ struct Root: AsyncParsableCommand {
         commandName: "kldload", abstract: "From a flat file of answers to a machine with ZFS on root.", version: Version.text,
         subcommands: [
             AnswersCommand.self, PlanCommand.self, ImageCommand.self, InstallCommand.self, VerifyCommand.self, FirstBootCommand.self,
-            FactsCommand.self, DefaultPasswordCommand.self, PayloadConfigure.self, FactoryGuestCommand.self,
+            KexportCommand.self, FactsCommand.self, AppletsCommand.self, DefaultPasswordCommand.self, PayloadConfigure.self,
+            FactoryGuestCommand.self,
         ])
+}
+
+struct AppletsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "applets", abstract: "List the tools that this binary holds, or install links to them.")
+
+    @Option(help: ArgumentHelp("Make a link for each tool in this folder.", valueName: "folder")) var install: String?
+
+    func run() async throws {
+        for applet in Applet.all {
+            guard let install else {
+                Output.line(applet.name)
+                continue
+            }
+            let link = "\(install)/\(applet.name)"
+            unlink(link)
+            guard symlink(Host.executable.string, link) == 0 else {
+                throw Diagnosis("applets.cannot-link", "cannot make \(link): \(String(cString: strerror(errno)))", exit: .cannotCreate)
+            }
+            Output.line(link)
+        }
+    }
 }

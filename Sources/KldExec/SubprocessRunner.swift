@@ -1,7 +1,8 @@
 import Glibc
-public import KldCore
+import KldCore
 import Subprocess
-public import SystemPackage
+import Synchronization
+package import SystemPackage
 
 /// Runs commands as real processes of this machine, each in a process group of its own.
 ///
@@ -12,19 +13,15 @@ public struct SubprocessRunner: CommandRunner {
 
     public init(lines: (@Sendable (Command, String) -> Void)? = nil) { self.lines = lines }
 
+    @discardableResult
     public func run(_ command: Command) async throws -> CommandOutput {
         let output = try await execute(command, input: nil, output: nil)
         return try check(command, output)
     }
 
+    @discardableResult
     public func run(pipeline: [Command]) async throws -> CommandOutput {
-        var ends: [(readEnd: FileDescriptor, writeEnd: FileDescriptor)] = []
-        for _ in pipeline.dropFirst() { ends.append(try FileDescriptor.pipe()) }
-        // Our own copies must not leak into the children, or no reader ever sees the end of its input.
-        for end in ends {
-            _ = fcntl(end.readEnd.rawValue, F_SETFD, FD_CLOEXEC)
-            _ = fcntl(end.writeEnd.rawValue, F_SETFD, FD_CLOEXEC)
-        }
+        let ends = try pipeline.dropFirst().map { _ in try Self.pipe() }
         let results = try await withThrowingTaskGroup(of: (Int, CommandOutput).self) { group in
             for (index, command) in pipeline.enumerated() {
                 let input = index > 0 ? ends[index - 1].readEnd : nil
@@ -41,17 +38,31 @@ public struct SubprocessRunner: CommandRunner {
             for try await (index, output) in group { results[index] = output }
             return results
         }
-        // The first failure upstream is the cause; SIGPIPE of the others is its consequence. So judge the last first.
-        for index in pipeline.indices.reversed() {
-            if let output = results[index] { _ = try check(pipeline[index], output) }
-        }
+        // The first that failed by itself is the cause. Those before it lost their reader, those after it saw their input end too early.
+        let ended = pipeline.indices.compactMap { index in results[index].map { (pipeline[index], $0) } }
+        for (command, output) in ended where !Self.lostItsReader(output) { _ = try check(command, output) }
+        for (command, output) in ended { _ = try check(command, output) }
         return results[pipeline.count - 1] ?? CommandOutput()
     }
 
+    /// A pipe that no child inherits by accident: it would keep a reader from ever seeing the end of its input.
+    private static func pipe() throws -> (readEnd: FileDescriptor, writeEnd: FileDescriptor) {
+        let ends = try FileDescriptor.pipe()
+        for end in [ends.readEnd, ends.writeEnd] { _ = fcntl(end.rawValue, F_SETFD, FD_CLOEXEC) }
+        return ends
+    }
+
+    /// By SIGPIPE, which a program may also report as its exit status or in words.
+    private static func lostItsReader(_ output: CommandOutput) -> Bool {
+        output.status == -SIGPIPE || output.status == 128 + SIGPIPE || output.errors.contains("Broken pipe")
+    }
+
     private func check(_ command: Command, _ output: CommandOutput) throws -> CommandOutput {
+        if command.acceptedExitStatuses.contains(output.status) { return output }
+        // What a command says when it is ended from here is not its own failure.
+        if Task.isCancelled { throw CancellationError() }
         if output.status < 0 { throw CommandError.killed(command, signal: -output.status) }
-        guard command.acceptedExitStatuses.contains(output.status) else { throw CommandError.failed(command, output) }
-        return output
+        throw CommandError.failed(command, output)
     }
 
     private func execute(_ command: Command, input: FileDescriptor?, output: FileDescriptor?) async throws -> CommandOutput {
@@ -68,7 +79,7 @@ public struct SubprocessRunner: CommandRunner {
         }
         var options = PlatformOptions()
         options.processGroupID = 0
-        options.teardownSequence = [.gracefulShutDown(allowedDurationToNextStep: .seconds(2))]
+        options.teardownSequence = [.gracefulShutDown(toProcessGroup: true, allowedDurationToNextStep: .seconds(2))]
         let configuration = Subprocess.Configuration(
             executable: .path(executable), arguments: Arguments(command.arguments),
             environment: .custom(Dictionary(uniqueKeysWithValues: environment.map { (Environment.Key(stringLiteral: $0.key), $0.value) })),
@@ -76,6 +87,7 @@ public struct SubprocessRunner: CommandRunner {
         do {
             return try await launch(configuration, command: command, input: input, output: output)
         } catch let error as SubprocessError {
+            if Task.isCancelled { throw CancellationError() }
             throw CommandError.cannotStart(command, reason: "\(error)")
         }
     }
@@ -83,56 +95,61 @@ public struct SubprocessRunner: CommandRunner {
     private func launch(
         _ configuration: Subprocess.Configuration, command: Command, input: FileDescriptor?, output: FileDescriptor?
     ) async throws -> CommandOutput {
-        // Standard input is always a descriptor or a text; standard output a descriptor or a string: four shapes, one result.
-        let file: FileDescriptor? =
-            if case .file(let path) = command.input { try FileDescriptor.open(path, .readOnly, options: .closeOnExec) } else { input }
-        let sink: FileDescriptor? =
-            if let path = command.outputFile {
-                try FileDescriptor.open(
-                    path, .writeOnly, options: [.create, .truncate, .closeOnExec], permissions: [.ownerReadWrite, .groupRead, .otherRead])
-            } else { output }
-        defer {
-            if case .file = command.input { try? file?.close() }
-            if command.outputFile != nil { try? sink?.close() }
-        }
-        let text: String =
-            switch command.input {
-            case .text(let text): text
-            case .secret(let secret): secret.reveal()
-            case .none, .file: ""
-            }
-        let limit = 64 << 20
-        let lines = lines
+        let own = try OwnFiles(command, input: input)
+        defer { own.close() }
+        let sink = own.output ?? output
+        let group = ProcessGroup()
+        // The group's leader is gone by then; a grandchild that ignored SIGTERM is not.
+        defer { group.end() }
         // Standard error is read as it comes: a person watches it, and a log keeps it.
-        @Sendable func errors(_ sequence: SubprocessOutputSequence) async throws -> String {
+        let lines = lines
+        @Sendable func errors(_ process: ProcessIdentifier, _ sequence: SubprocessOutputSequence) async throws -> String {
+            group.lead(process)
             var text = ""
-            for try await line in sequence.strings() {
+            for try await line in sequence.strings(bufferingPolicy: .unbounded) {
                 lines?(command, line.trimmed)
                 text += line.trimmed + "\n"
                 if text.utf8.count > 1 << 20 { text = String(text.suffix(1 << 19)) }
             }
             return text
         }
-        switch (file, sink) {
-        case (let file?, let sink?):
-            let result = try await Subprocess.run(
-                configuration, input: .fileDescriptor(file, closeAfterSpawningProcess: false),
-                output: .fileDescriptor(sink, closeAfterSpawningProcess: false), error: .sequence
-            ) { try await errors($0.standardError) }
-            return finish(result, "")
-        case (let file?, nil):
-            let result = try await Subprocess.run(
-                configuration, input: .fileDescriptor(file, closeAfterSpawningProcess: false), output: .string(limit: limit), error: .sequence
-            ) { try await errors($0.standardError) }
-            return finish(result, result.standardOutput)
+        // why not `.string(text)` as input: Subprocess 1.0.2 ends the whole program when a child does not read it.
+        @Sendable func write(_ bytes: [UInt8], _ writer: StandardInputWriter) async {
+            _ = try? await writer.write(bytes)
+            try? await writer.finish()
+        }
+        // Standard input is a descriptor or a text, standard output a descriptor or a string: four shapes, one result.
+        let limit = 64 << 20
+        switch (own.content, sink) {
         case (nil, let sink?):
             let result = try await Subprocess.run(
-                configuration, input: .string(text), output: .fileDescriptor(sink, closeAfterSpawningProcess: false), error: .sequence
-            ) { try await errors($0.standardError) }
+                configuration, input: .fileDescriptor(own.input, closeAfterSpawningProcess: false),
+                output: .fileDescriptor(sink, closeAfterSpawningProcess: false), error: .sequence
+            ) { try await errors($0.processIdentifier, $0.standardError) }
             return finish(result, "")
         case (nil, nil):
-            let result = try await Subprocess.run(configuration, input: .string(text), output: .string(limit: limit), error: .sequence) {
-                try await errors($0.standardError)
+            let result = try await Subprocess.run(
+                configuration, input: .fileDescriptor(own.input, closeAfterSpawningProcess: false), output: .string(limit: limit),
+                error: .sequence
+            ) { try await errors($0.processIdentifier, $0.standardError) }
+            return finish(result, result.standardOutput)
+        case (let content?, let sink?):
+            let result = try await Subprocess.run(
+                configuration, input: .inputWriter, output: .fileDescriptor(sink, closeAfterSpawningProcess: false), error: .sequence
+            ) { process in
+                async let written: Void = write(content, process.standardInputWriter)
+                let text = try await errors(process.processIdentifier, process.standardError)
+                await written
+                return text
+            }
+            return finish(result, "")
+        case (let content?, nil):
+            let result = try await Subprocess.run(configuration, input: .inputWriter, output: .string(limit: limit), error: .sequence) {
+                process in
+                async let written: Void = write(content, process.standardInputWriter)
+                let text = try await errors(process.processIdentifier, process.standardError)
+                await written
+                return text
             }
             return finish(result, result.standardOutput)
         }
@@ -141,8 +158,6 @@ public struct SubprocessRunner: CommandRunner {
     private func finish<Output: OutputProtocol, Errors: ErrorOutputProtocol>(
         _ result: ExecutionResult<String, Output, Errors>, _ output: String
     ) -> CommandOutput {
-        // The group's leader is gone; a grandchild that ignored SIGTERM is not.
-        kill(-result.processIdentifier.value, SIGKILL)
         let status: Int32 =
             switch result.terminationStatus {
             case .exited(let code): code
@@ -153,11 +168,66 @@ public struct SubprocessRunner: CommandRunner {
 
     /// The first executable file of that name on PATH, or the name itself when it is a path.
     package static func find(_ name: String, path: String) -> FilePath? {
-        if name.contains("/") { return access(name, X_OK) == 0 ? FilePath(name) : nil }
-        for directory in path.split(separator: ":") {
-            let candidate = "\(directory)/\(name)"
-            if access(candidate, X_OK) == 0 { return FilePath(candidate) }
+        if name.contains("/") { return isProgram(name) ? FilePath(name) : nil }
+        return path.split(separator: ":").lazy.map { "\($0)/\(name)" }.first(where: isProgram).map { FilePath($0) }
+    }
+
+    private static func isProgram(_ path: String) -> Bool {
+        var information = stat()
+        // A folder may be "executed" too.
+        return stat(path, &information) == 0 && information.st_mode & S_IFMT == S_IFREG && access(path, X_OK) == 0
+    }
+}
+
+/// What a command reads and writes besides the pipes around it.
+private struct OwnFiles {
+    /// Standard input, where it is no text.
+    let input: FileDescriptor
+    let content: [UInt8]?
+    private(set) var output: FileDescriptor?
+    private let opened: Bool
+
+    /// - Parameter pipe: the standard output of the command before this one; it wins over what the command says.
+    /// - Throws: ``CommandError/cannotStart(_:reason:)`` with the file that cannot be opened.
+    init(_ command: Command, input pipe: FileDescriptor?) throws(CommandError) {
+        func open(_ path: FilePath, _ body: (FilePath) throws -> FileDescriptor) throws(CommandError) -> FileDescriptor {
+            do { return try body(path) } catch { throw .cannotStart(command, reason: "\(path): \(error)") }
         }
-        return nil
+        var path: FilePath = "/dev/null"
+        switch command.input {
+        case .text(let text) where pipe == nil: content = Array(text.utf8)
+        case .secret(let secret) where pipe == nil: content = Array(secret.reveal().utf8)
+        case .file(let file):
+            path = file
+            content = nil
+        default: content = nil
+        }
+        opened = pipe == nil
+        if let pipe { input = pipe } else { input = try open(path) { try FileDescriptor.open($0, .readOnly, options: .closeOnExec) } }
+        guard let path = command.outputFile else { return }
+        do {
+            output = try open(path) {
+                try FileDescriptor.open(
+                    $0, .writeOnly, options: [.create, .truncate, .closeOnExec], permissions: [.ownerReadWrite, .groupRead, .otherRead])
+            }
+        } catch {
+            close()
+            throw error
+        }
+    }
+
+    func close() {
+        if opened { try? input.close() }
+        try? output?.close()
+    }
+}
+
+/// The processes of one command.
+private final class ProcessGroup: Sendable {
+    private let leader = Mutex<pid_t?>(nil)
+
+    func lead(_ process: ProcessIdentifier) { leader.withLock { $0 = process.value } }
+    func end() {
+        if let leader = leader.withLock({ $0 }) { kill(-leader, SIGKILL) }
     }
 }

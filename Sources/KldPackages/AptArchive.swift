@@ -1,5 +1,6 @@
-public import KldCore
-public import KldExec
+import KldCore
+public import KldFiles
+import SystemPackage
 
 /// One line of apt's sources: an archive, a suite, its components.
 public struct AptSource: Sendable, Hashable, Codable {
@@ -43,23 +44,32 @@ public struct AptPin: Sendable, Hashable, Codable {
     }
 }
 
-/// The Debian archive that this machine's apt uses, so that builds fetch from where the operator already does.
+/// The Debian archive that this machine's apt is configured with, so that builds fetch from where the operator already does.
 public enum HostArchive {
-    /// Runs: `apt-get indextargets --format $(ORIGIN)|$(REPO_URI) Created-By: Packages`. Source: apt-get(8), apt 2.6.
-    public static let command = Command(
-        Tool("apt-get", package: "apt"), ["indextargets", "--format", "$(ORIGIN)|$(SUITE)|$(REPO_URI)", "Created-By: Packages"],
-        effect: .reads)
-
-    /// - Returns: the archive's address without a slash at its end; `nil` when apt uses no Debian archive.
+    /// Reads `/etc/apt/sources.list` and `/etc/apt/sources.list.d`, in apt's order. Works before the first `apt-get update`.
     ///
-    /// One line, apt 2.6.1: `Debian|stable|http://deb.debian.org/debian/`. The security archive has another path and is left out.
-    public static func parse(_ output: String) -> String? {
-        for line in output.lines {
-            let fields = line.split(separator: "|", omittingEmptySubsequences: false)
-            guard fields.count == 3, fields[0] == "Debian" else { continue }
-            var uri = String(fields[2])
-            while uri.hasSuffix("/") { uri.removeLast() }
-            if uri.hasSuffix("/debian") { return uri }
+    /// - Returns: the archive's address without a slash at its end; `nil` when apt uses no Debian archive.
+    public static func find(files: any FileSystem) -> String? {
+        let folder: FilePath = "/etc/apt/sources.list.d"
+        let names = ((try? files.list(folder)) ?? []).filter { $0.hasSuffix(".list") || $0.hasSuffix(".sources") }
+        return (["/etc/apt/sources.list"] + names.map { folder.appending($0) }).lazy.compactMap { try? files.readText($0) }.compactMap(parse).first
+    }
+
+    /// Both styles, as in Debian 13:
+    /// ```
+    /// deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian trixie main
+    /// URIs: http://deb.debian.org/debian
+    /// ```
+    /// Source: sources.list(5), apt 3.0. Security and third-party archives have other paths and are left out.
+    static func parse(_ text: String) -> String? {
+        for line in text.lines where !line.trimmed.hasPrefix("#") {
+            let words = line.words
+            guard words.first == "deb" || words.first?.lowercased() == "uris:" else { continue }
+            for word in words.dropFirst() where word.hasPrefix("http://") || word.hasPrefix("https://") {
+                var address = word
+                while address.hasSuffix("/") { address.removeLast() }
+                if address.hasSuffix("/debian") { return address }
+            }
         }
         return nil
     }

@@ -1,5 +1,5 @@
 import Glibc
-public import KldCore
+import KldCore
 public import KldExec
 public import KldFiles
 public import SystemPackage

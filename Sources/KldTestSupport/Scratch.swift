@@ -1,5 +1,5 @@
 import FoundationEssentials
-public import KldFiles
+import KldFiles
 public import SystemPackage
 
 /// Folders of a test's own.

@@ -116,7 +116,8 @@ import Testing
     ])
     func plantedContentDoesNotCompress(_ operation: SealOperation) {
         let before = Array(String(repeating: "the same text again and again\n", count: 40).utf8)
-        let content = operation.planted("0123456789abcdef0123456789abcdef", before: operation.keepsOtherLines ? before : [], fillerBytes: 16 << 10)
+        let content = operation.planted(
+            "0123456789abcdef0123456789abcdef", before: operation.keepsOtherLines ? before : [], fillerBytes: 16 << 10)
         #expect(content.count >= 16 << 10)
         // As a greedy lz4 does it: a repetition of at least four bytes costs three.
         var places: [UInt32: Int] = [:]

@@ -61,10 +61,10 @@ struct SealTestTree {
         "efi/EFI/BOOT/BOOTX64.EFI": "MZ",
     ]
 
-    init(root: FilePath, files: any FileSystem) throws {
+    init(root: FilePath, files: any FileSystem, kept: [String: String] = kept) throws {
         self.root = root
         self.files = files
-        for (path, text) in Self.kept { try files.write(text, to: root.pushing(FilePath(path))) }
+        for (path, text) in kept { try files.write(text, to: root.pushing(FilePath(path))) }
     }
 
     static func inMemory() throws -> SealTestTree { try SealTestTree(root: "/target", files: MemoryFiles()) }
@@ -108,12 +108,12 @@ struct SealTestTree {
         return try Sealer(root: root, files: files, options: options, catalogue: catalogue).seal()
     }
 
-    /// The marks that are still somewhere in a file, or in a file's name.
-    func found(_ canaries: SealCanaries) throws -> [String] {
+    /// The marks that are still somewhere in a file.
+    static func found(_ canaries: SealCanaries, in contents: [String: [UInt8]]) -> [String] {
         let markers = canaries.markers
         let search = PatternSearch(markers.map(\.bytes))
         var found: [String] = []
-        for (path, bytes) in try contents() {
+        for (path, bytes) in contents {
             bytes.withUnsafeBufferPointer { bytes in
                 search.search(bytes) { index, _ in found.append("\(markers[index].name) in \(path)") }
             }

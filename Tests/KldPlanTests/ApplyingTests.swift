@@ -16,7 +16,8 @@ func threeSteps() -> Plan {
             "s.\(name)", "Step \(name)", [word("act \(name)")], undo: [word("undo \(name)")], release: [word("release \(name)")],
             weight: weight)
     }
-    return Plan("three steps", [Phase("one", "First", [step("a", weight: 1), step("b", weight: 5)]), Phase("two", "Then", [step("c", weight: 2)])])
+    return Plan(
+        "three steps", [Phase("one", "First", [step("a", weight: 1), step("b", weight: 5)]), Phase("two", "Then", [step("c", weight: 2)])])
 }
 
 /// Does what it is told, except for one word.
@@ -57,7 +58,9 @@ struct ApplyingTests {
 
     @Test("clean-up goes on when a part of it fails, and says so")
     func cleanUpFails() async {
-        let runner = ScriptedRunner([{ ["act c", "undo b", "release c"].contains($0.arguments[0]) ? CommandOutput(status: 9) : CommandOutput() }])
+        let runner = ScriptedRunner([
+            { ["act c", "undo b", "release c"].contains($0.arguments[0]) ? CommandOutput(status: 9) : CommandOutput() }
+        ])
         let log = EventLog()
         let problem = await apply(threeSteps(), runner, log: log)
         #expect(runner.words == ["act a", "act b", "act c", "undo c", "undo b", "undo a", "release c", "release b", "release a"])
@@ -104,7 +107,8 @@ struct ApplyingTests {
         #expect(await apply(threeSteps(), doer(), log: log) == nil)
         #expect(
             log.lines == [
-                "plan-started", "step-started s.a", "step-done s.a", "step-started s.b", "step-done s.b", "step-started s.c", "step-done s.c",
+                "plan-started", "step-started s.a", "step-done s.a", "step-started s.b", "step-done s.b", "step-started s.c",
+                "step-done s.c",
                 "releasing s.c", "releasing s.b", "releasing s.a", "plan-done",
             ])
         #expect(log.events.map(\.done) == [0, 0, 1, 1, 6, 6, 8, 8, 8, 8, 8])

@@ -91,7 +91,9 @@ struct ApprovalTests {
         #expect(WipeApproval(forceWipe: true, named: ["/dev/vda1"], disk: "/dev/vda") == nil)
     }
 
-    @Test("a typed name approves only when it is the disk's, exactly", arguments: ["", " ", "/dev/vd", "/dev/vda ", "/dev/VDA", "yes", "/dev/vda\n"])
+    @Test(
+        "a typed name approves only when it is the disk's, exactly",
+        arguments: ["", " ", "/dev/vd", "/dev/vda ", "/dev/VDA", "yes", "/dev/vda\n"])
     func typed(_ text: String) {
         #expect(WipeApproval(typed: text, disk: "/dev/vda") == nil)
     }

@@ -26,7 +26,8 @@ struct TextTests {
                             .pipeline([
                                 Command("zstd", ["-d"], effect: .reads, input: .file("/a b.zst")), Command("tar", ["-x"], effect: .changes),
                             ]),
-                            .write("/etc/motd", content: .text("hello\nthere\n")), .write("/etc/key", content: .secret(Secret(hush)), mode: .secret),
+                            .write("/etc/motd", content: .text("hello\nthere\n")),
+                            .write("/etc/key", content: .secret(Secret(hush)), mode: .secret),
                             .write("/etc/hostid", content: .bytes([1, 2, 3, 4])), .makeDirectory("/x", mode: 0o700), .remove("/y"),
                             .symlink("/z", to: "../y"), .perform("seal", ["user": "admin", "root": "/target"], effect: .changes),
                         ], undo: [.remove("/x")], release: [.run(Command("umount", ["/x"], effect: .changes))], weight: 4),
@@ -120,7 +121,8 @@ struct TextTests {
     func diagnosis() async throws {
         let log = EventLog()
         let runner = ScriptedRunner([{ _ in CommandOutput(status: 1, errors: "bad password\n") }])
-        let plan = Plan("p", [Phase("p", "p", [Step("s", "s", [.run(Command("chpasswd", [], effect: .changes, input: .secret(Secret(Self.hush))))])])])
+        let plan = Plan(
+            "p", [Phase("p", "p", [Step("s", "s", [.run(Command("chpasswd", [], effect: .changes, input: .secret(Secret(Self.hush))))])])])
         try? await PlanRunner(runner: runner, files: MemoryFiles(), report: log.report).apply(plan)
         let told = String(decoding: try JSONEncoder().encode(log.events), as: UTF8.self)
         #expect(told.contains("<redacted>"))

@@ -12,7 +12,7 @@ public struct LiveImage: Sendable, Hashable {
 
     /// Puts the tool into the live payload and makes a squashfs of it; kept by content like everything else.
     ///
-    /// Runs: `tar --create … | mksquashfs - FILE -tar -ignore-zeros`: two archives, one after the other, become one tree.
+    /// Runs: `tar --append …` on a copy of the payload, `mksquashfs - FILE -tar`.
     public static func make(
         from payload: PayloadBuilder.Payload, executable: FilePath, cache: ArtifactCache, runner: any CommandRunner
     ) async throws -> LiveImage {
@@ -22,27 +22,24 @@ public struct LiveImage: Sendable, Hashable {
         let digest = try await runner.run(Command(Tool("sha256sum", package: "coreutils"), [executable.string], effect: .reads)).output
             .prefix(64)
         let folder = try await cache.artifact("live-image", inputs: "live-image/1\n\(payload.digest)\n\(digest)\n") { partial in
-            let tool = partial.appending("tool.tar")
+            let tree = partial.appending("live.tar")
+            try await runner.run(Command(Tool("cp", package: "coreutils"), [payload.archive.string, tree.string], effect: .changes))
             try await runner.run(
                 Command(
                     "tar",
                     [
-                        "--create", "--file", tool.string, "--owner=root:0", "--group=root:0", "--mode=0755",
+                        "--append", "--file", tree.string, "--owner=root:0", "--group=root:0", "--mode=0755",
                         "--mtime=@\(PayloadBuilder.defaultEpoch)", "--dereference", "--absolute-names",
-                        "--transform=s,^\(executable.string)$,usr/lib/kldload/kldload,", executable.string,
+                        "--transform=s,.*,usr/lib/kldload/kldload,", executable.string,
                     ], effect: .changes))
-            try await runner.run(pipeline: [
-                Command(Tool("cat", package: "coreutils"), [payload.archive.string, tool.string], effect: .reads),
+            try await runner.run(
                 Command(
                     Tool("mksquashfs", package: "squashfs-tools"),
                     [
-                        "-", partial.appending("live.squashfs").string, "-tar", "-ignore-zeros", "-noappend", "-quiet", "-no-progress",
-                        "-comp", "zstd", "-Xcompression-level", "3", "-b", "256K", "-all-time", "\(PayloadBuilder.defaultEpoch)",
-                        "-mkfs-time",
-                        "\(PayloadBuilder.defaultEpoch)",
-                    ], effect: .changes),
-            ])
-            try LocalFiles().remove(tool)
+                        "-", partial.appending("live.squashfs").string, "-tar", "-noappend", "-quiet", "-no-progress", "-comp", "zstd",
+                        "-Xcompression-level", "3", "-b", "256K", "-mkfs-time", "\(PayloadBuilder.defaultEpoch)",
+                    ], effect: .changes, input: .file(tree)))
+            try LocalFiles().remove(tree)
         }
         return LiveImage(kernel: kernel, initrd: initrd, squashfs: folder.appending("live.squashfs"), info: payload.info)
     }

@@ -31,20 +31,41 @@ public struct Workshop: Sendable {
     }
 
     /// Makes sure that host, payload and live environment are there.
+    ///
+    /// - Parameter mirror: where packages come from; `nil`: the answers' mirror where they name one, else the one that this machine's apt
+    ///   uses.
     public func prepare(_ answers: Answers, mirror: String?, report: @escaping @Sendable (PlanEvent) -> Void) async throws -> Bench {
-        func say(_ text: String) { report(PlanEvent(.line, message: text)) }
-        let host = try await FactoryHost.find(runner: runner, files: LocalFiles(), cache: cache.root)
-        if let reason = host.reason { say("guests are emulated: \(reason)") }
-        var from = mirror
-        if from == nil, !answers.isGiven("KLDLOAD_DEBIAN_MIRROR") {
-            from = HostArchive.parse((try? await runner.run(HostArchive.command).output) ?? "")
-        }
-        let archive = from ?? answers.debianMirror
-        let builder = PayloadBuilder(
-            cache: cache, runner: runner, executable: executable, root: root, say: { report(PlanEvent(.line, message: $0)) })
-        let live = try await builder.payload(.live(buildMirror: archive, installedMirror: answers.debianMirror))
-        let image = try await LiveImage.make(from: live, executable: executable, cache: cache, runner: runner)
+        let host = try await host(report)
+        let named = answers.isGiven("KLDLOAD_DEBIAN_MIRROR") ? answers.debianMirror : nil
+        let archive = mirror ?? named ?? HostArchive.find(files: LocalFiles()) ?? answers.debianMirror
+        let builder = builder(report)
+        let image = try await live(builder, archive: archive, installed: answers.debianMirror)
         let payload = try await builder.payload(PayloadSpec(answers, buildMirror: archive))
         return Bench(host: host, factory: Factory(host: host, live: image), payload: payload, live: image)
+    }
+
+    /// What sealing a copy needs: no payload.
+    func sealer(report: @escaping @Sendable (PlanEvent) -> Void) async throws -> (FactoryHost, Factory) {
+        let host = try await host(report)
+        let archive = HostArchive.find(files: LocalFiles()) ?? Self.defaultMirror
+        let image = try await live(builder(report), archive: archive, installed: Self.defaultMirror)
+        return (host, Factory(host: host, live: image))
+    }
+
+    private static var defaultMirror: String { AnswerKey.named("KLDLOAD_DEBIAN_MIRROR")?.defaultValue ?? "" }
+
+    private func builder(_ report: @escaping @Sendable (PlanEvent) -> Void) -> PayloadBuilder {
+        PayloadBuilder(cache: cache, runner: runner, executable: executable, root: root, say: { report(PlanEvent(.line, message: $0)) })
+    }
+
+    private func host(_ report: @Sendable (PlanEvent) -> Void) async throws -> FactoryHost {
+        let host = try await FactoryHost.find(runner: runner, files: LocalFiles(), cache: cache.root)
+        if let reason = host.reason { report(PlanEvent(.line, message: "guests are emulated: \(reason)")) }
+        return host
+    }
+
+    private func live(_ builder: PayloadBuilder, archive: String, installed: String) async throws -> LiveImage {
+        let payload = try await builder.payload(.live(buildMirror: archive, installedMirror: installed))
+        return try await LiveImage.make(from: payload, executable: executable, cache: cache, runner: runner)
     }
 }

@@ -23,6 +23,12 @@ extension PayloadRecipe {
                 guard !held.isEmpty else { throw Diagnosis("payload.holds", "none of the packages to hold is installed", exit: .bug) }
                 try await runner.run(Command(Tool("apt-mark", package: "apt"), ["hold"] + held, effect: .changes))
             },
+            // The modules were unpacked, not installed: nothing has indexed them yet.
+            Performer.modules: { _, runner, files in
+                for release in try files.list("/usr/lib/modules") {
+                    try await runner.run(Command(Tool("depmod", package: "kmod"), ["-a", release], effect: .changes))
+                }
+            },
             Performer.info: { _, runner, files in try await describe(payload, runner, files) },
             Performer.purge: { _, _, files in for path in try expand(purged, files) { try files.remove(path) } },
         ]
@@ -109,9 +115,6 @@ extension PayloadRecipe {
                 "payload.no-kernel", "no kernel has image, OpenZFS module and an initramfs that holds it",
                 remedies: ["look at the build's log: the module may not build for this kernel"],
                 causes: kernels.map { "\($0.release): image \($0.image), OpenZFS \($0.openZFS), initramfs \($0.initramfs)" })
-        }
-        if payload.kind == .live {
-            try await runner.run(Command(Tool("depmod", package: "kmod"), [kernel], effect: .changes))
         }
         let version = try await runner.run(
             Command(Tool("modinfo", package: "kmod"), ["-k", kernel, "-F", "version", "zfs"], effect: .reads)

@@ -16,6 +16,7 @@ public enum PayloadRecipe {
         public static let holds = "payload.holds"
         public static let info = "payload.info"
         public static let purge = "payload.purge"
+        public static let modules = "payload.modules"
     }
 
     public static func plan(_ payload: PayloadSpec) throws -> Plan {
@@ -126,6 +127,7 @@ public enum PayloadRecipe {
                     // OpenZFS' packages make a host id at random; every machine gets its own when it is installed.
                     .remove("/etc/hostid"), .remove("/etc/zfs/zpool.cache"), .remove("/etc/dracut.conf.d/kldload.conf"),
                     .write("/etc/initramfs-tools/conf.d/kldload", content: .text(SystemFiles.initramfsTools(level: 9))),
+                    .perform(Performer.modules, [:], effect: .changes),
                     command(Tool("update-initramfs", package: "initramfs-tools"), ["-u", "-k", "all"]),
                 ], weight: 10),
             Step("payload.info", "Choose the kernel and describe the payload", [.perform(Performer.info, [:], effect: .changes)]),
@@ -152,7 +154,7 @@ public enum PayloadRecipe {
             Step(
                 "payload.initramfs", "An initramfs that finds and mounts the live image",
                 [
-                    .remove("/etc/hostid"),
+                    .remove("/etc/hostid"), .perform(Performer.modules, [:], effect: .changes),
                     .perform(Performer.info, [:], effect: .changes),
                 ], weight: 10)
         ]

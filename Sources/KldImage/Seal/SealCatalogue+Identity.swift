@@ -18,7 +18,10 @@ extension SealCatalogue {
             [.edit(.dropPrefixes(["options spl spl_hostid="]), "etc/modprobe.d/*.conf")]),
         SealClass(
             "hostname", "Host name", "clones would all claim one name; `localhost` counts as unset, so DHCP or cloud-init set theirs",
-            [.content("localhost\n", "etc/hostname"), .edit(.dropKeys(["HOSTNAME"]), "etc/sysconfig/network", "etc/conf.d/hostname")],
+            [
+                .content("localhost\n", "etc/hostname"),
+                .edit(.dropKeys(["HOSTNAME", "hostname"]), "etc/sysconfig/network", "etc/conf.d/hostname"),
+            ],
             sysprep: ["net-hostname"]),
         SealClass(
             "hosts-own-name", "Own name in the hosts file", "the old name would keep resolving to the clone itself",

@@ -64,7 +64,7 @@ extension SealCatalogue {
             [
                 .remove(
                     "etc/postfix/sasl_passwd*", "etc/postfix/sasl/*.db", "var/lib/postfix/prng_exch", "etc/exim4/passwd.client",
-                    "etc/dkimkeys/*", "etc/opendkim/keys/**/*.private", "etc/mail/authinfo*", "etc/nullmailer/remotes", "etc/aliases.pwd")
+                    "etc/dkimkeys/*", "etc/opendkim/keys/**/*.private", "etc/mail/authinfo*", "etc/nullmailer/remotes")
             ]),
         SealClass(
             "dovecot-data", "State of Dovecot", "parameters and keys of another server",

@@ -45,7 +45,7 @@ package struct SealTree: Sendable {
     package func status(_ path: FilePath) throws -> FileStatus? { try seen.status(path) { try files.status(path) } }
     package func list(_ path: FilePath) throws -> [String] { try seen.list(path) { try files.list(path) } }
 
-    package func path(_ names: some Sequence<String>) -> FilePath { names.reduce(root) { $0.appending($1) } }
+    package func path(_ names: some Sequence<String>) -> FilePath { FilePath("\(root)/\(names.joined(separator: "/"))") }
 
     /// Every home, relative to the root: `root`, each folder of `home`, and the homes that passwd(5) names below `home`, `var`, `srv`, `opt`.
     package func homes() throws -> [String] {

@@ -1,0 +1,31 @@
+import ArgumentParser
+import Glibc
+import KldCore
+import KldImage
+import SystemPackage
+
+/// `kexport` takes the words of every release, so it reads them itself.
+struct KexportCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "kexport", abstract: "Export a disk as an image.",
+        usage: """
+            kexport DISK FORMAT [FOLDER]
+            kexport [--format FORMAT] [--output FILE] [--name NAME] [--no-seal] [--overwrite] [--dry-run] [DISK]
+            """,
+        discussion: """
+            Formats: qcow2, vmdk, vhd, ova, raw, separated by commas, or all. The source is refused while it is mounted, part of an imported
+            pool, or in use by a virtual machine. Identities and secrets are removed first, on a copy, unless --no-seal is given.
+            """)
+
+    @Argument(parsing: .captureForPassthrough, help: "Disk, format and folder, or options.") var words: [String] = []
+
+    func run() async throws {
+        if words.contains("--help") || words.contains("-h") { throw CleanExit.helpRequest(self) }
+        let request = try KexportArguments.parse(words, environment: Host.environment(["KEXPORT_NAME"]))
+        let reporter = try Reporter(ProgressOptions.parse([]), log: Host.cacheRoot.appending("logs/kexport-\(time(nil)).jsonl"))
+        let created = Timestamp(environment: Host.environment(["SOURCE_DATE_EPOCH"]), now: Timestamp(seconds: Int64(time(nil))))
+        let manifest = try await DiskExport(workshop: Host.workshop(reporter), report: reporter.report)
+            .run(request, version: Version.number, created: created)
+        for output in manifest?.outputs ?? [] { Output.line("\(output.file) (\(output.size))") }
+    }
+}

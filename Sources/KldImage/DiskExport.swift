@@ -1,0 +1,77 @@
+public import KldCore
+import KldExec
+import KldFiles
+public import KldPlan
+public import SystemPackage
+
+/// Exports an existing disk or image: `kexport`. The source is only ever read; what is sealed is a copy.
+public struct DiskExport: Sendable {
+    private let workshop: Workshop
+    private let report: @Sendable (PlanEvent) -> Void
+
+    public init(workshop: Workshop, report: @escaping @Sendable (PlanEvent) -> Void) {
+        self.workshop = workshop
+        self.report = report
+    }
+
+    /// - Parameter version: kldload's own.
+    /// - Returns: the manifest beside the images; `nil` for a dry run, which only says what would be run.
+    /// - Throws: ``ExportError`` when the source is attached, mounted or running, or nothing can be written; ``Diagnosis`` of the guest.
+    public func run(_ request: KexportRequest, version: String, created: Timestamp) async throws -> ImageManifest? {
+        let files = LocalFiles()
+        let inspector = SourceInspector(runner: workshop.runner, files: files)
+        let path: FilePath =
+            switch request.source {
+            case .path(let path): path
+            case .automatic: try AutomaticSource.choose(try await SourceGuard.Facts.read(workshop.runner, files, isDevice: true))
+            }
+        var source = try await inspector.inspect(path)
+        let name = try request.name ?? ExportName(sanitising: "kldload-\(path.stem ?? "disk")")
+        let image = ImageDescription(
+            distro: "unknown", suite: "unknown", profile: "unknown", created: created, kldload: version, sealed: request.seal)
+        func export(_ source: SourceImage) -> ExportRequest {
+            ExportRequest(
+                source: source, formats: request.formats, name: name, destination: request.destination, image: image,
+                compression: request.compression, overwrite: request.overwrite)
+        }
+        let exporter = ImageExporter(runner: workshop.runner, files: files)
+        // Before the long work: is there room, would anything be replaced?
+        let plan = try exporter.plan(export(source))
+        if request.dryRun {
+            for format in request.formats {
+                for command in plan.conversion(format) { report(PlanEvent(.line, message: command.description)) }
+            }
+            return nil
+        }
+        let work = workshop.cache.root.appending("work/\(name)-\(UInt32.random(in: 0 ... .max))")
+        defer { try? files.remove(work) }
+        if request.seal { source = try await sealedCopy(of: source, in: work, version: version) }
+        return try await exporter.export(export(source)) { progress in
+            let what = progress.format.map { " \($0.rawValue)" } ?? ""
+            report(PlanEvent(.line, message: "\(progress.stage.rawValue)\(what)"))
+        }
+    }
+
+    /// Runs: `qemu-img convert -O raw SOURCE COPY`, then a factory guest that sees nothing but the copy.
+    private func sealedCopy(of source: SourceImage, in work: FilePath, version: String) async throws -> SourceImage {
+        let files = LocalFiles()
+        try files.makeDirectory(work, mode: 0o700)
+        let free = try files.freeSpace(work)
+        guard free > source.dataSize else {
+            throw Diagnosis(
+                "image.no-space", "sealing needs a copy of up to \(source.dataSize); \(work.removingLastComponent()) has \(free)",
+                remedies: ["free some space, or set XDG_CACHE_HOME to a larger file system"], exit: .cannotCreate)
+        }
+        report(PlanEvent(.line, message: "copying \(source.path) to seal the copy"))
+        let copy = work.appending("copy.raw")
+        try await workshop.runner.run(
+            Command(
+                Tool("qemu-img", package: "qemu-utils"),
+                ["convert", "-f", source.form.rawValue, "-O", "raw", source.path.string, copy.string], effect: .changes))
+        let (host, factory) = try await workshop.sealer(report: report)
+        try await factory.seal(
+            copy: Factory.Disk(file: copy, serial: "disk0"), version: version, folder: work.appending("guest"),
+            limit: host.deadline(.seconds(240)), report: report)
+        return try await SourceInspector(runner: workshop.runner, files: files).inspect(copy, form: .raw)
+    }
+}
