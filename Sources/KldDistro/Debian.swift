@@ -85,7 +85,8 @@ extension DistroSpec {
                 "systemd-sysv", "udev", "dbus", "kmod", "systemd-resolved", "systemd-timesyncd", "openssh-server", "sudo",
                 "ca-certificates",
                 "locales", "tzdata", "console-setup", "keyboard-configuration", "kbd", "iproute2", "iputils-ping", "netbase", "less",
-                "nano", "cloud-init", "gdisk", "fdisk", "dosfstools", "zstd", "debian-archive-keyring", "libpam-systemd", "procps", "e2fsprogs",
+                "nano", "cloud-init", "gdisk", "fdisk", "dosfstools", "zstd", "debian-archive-keyring", "libpam-systemd", "procps",
+                "e2fsprogs",
             ],
             livePackages: [],
             heldPackages: [

@@ -89,7 +89,7 @@ public struct ImageBuild: Sendable {
             ExportRequest(
                 source: source, formats: request.formats, name: request.name, destination: .folder(request.folder), image: image,
                 sbom: SBOM(packages: packages, components: SBOM.components(of: image)), overwrite: request.overwrite)
-        ) { progress in 
+        ) { progress in
             let what = progress.format.map { " \($0.rawValue)" } ?? ""
             report(PlanEvent(.line, message: "\(progress.stage.rawValue)\(what) (\(progress.finished) of \(progress.total) done)"))
         }

@@ -16,8 +16,12 @@ public enum DefaultPassword {
     /// Lifts the refusal when the user's password is no longer expired: shadow(5), third field, is 0 until it was changed.
     public static func plan(shadow: String, dropIn: String?) -> Plan {
         let nothing = Plan("the default password is still in force, or was never set", [])
-        guard let user = dropIn?.lines.map(\.words).first(where: { $0.count == 3 && $0[0] == "Match" && $0[1] == "User" })?[2] else { return nothing }
-        let fields = shadow.lines.map { $0.split(separator: ":", omittingEmptySubsequences: false) }.first { $0.first.map(String.init) == user }
+        guard let user = dropIn?.lines.map(\.words).first(where: { $0.count == 3 && $0[0] == "Match" && $0[1] == "User" })?[2] else {
+            return nothing
+        }
+        let fields = shadow.lines.map { $0.split(separator: ":", omittingEmptySubsequences: false) }.first {
+            $0.first.map(String.init) == user
+        }
         guard let fields, fields.count > 2, fields[2] != "0", !fields[2].isEmpty else { return nothing }
         return Plan(
             "accept the password of \(user) over SSH",

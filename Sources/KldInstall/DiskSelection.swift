@@ -39,9 +39,11 @@ public struct DiskSelection: Sendable, Hashable {
             }
             seen[disk.device.path] = disk.named
         }
-        if let small = root.min(by: { $0.device.size < $1.device.size }), let large = root.max(by: { $0.device.size < $1.device.size }),
-            large.device.size.bytes - small.device.size.bytes > large.device.size.bytes / 10
-        {
+        for group in [root, special] {
+            guard let small = group.min(by: { $0.device.size < $1.device.size }),
+                let large = group.max(by: { $0.device.size < $1.device.size }),
+                large.device.size.bytes - small.device.size.bytes > large.device.size.bytes / 10
+            else { continue }
             throw Diagnosis(
                 "disk.unequal",
                 "\(large.named) (\(large.device.size)) is more than a tenth larger than \(small.named) (\(small.device.size)); the rest would be lost",

@@ -48,7 +48,8 @@ public struct FirstBoot: Sendable, Hashable {
     public var canBuildImages: Bool
 
     public init(
-        sealed: Bool, hostID: HostID?, newHostID: HostID, pool: String, disks: [PoolDisk], esps: [String], kernel: String, commandLine: String,
+        sealed: Bool, hostID: HostID?, newHostID: HostID, pool: String, disks: [PoolDisk], esps: [String], kernel: String,
+        commandLine: String,
         stub: FilePath = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub", images: [String], canBuildImages: Bool
     ) {
         self.sealed = sealed
@@ -91,7 +92,8 @@ public struct FirstBoot: Sendable, Hashable {
         for disk in disks {
             steps.append(
                 Step(
-                    "firstboot.grow.\(disk.partition.split(separator: "/").last ?? "")", "Grow \(disk.partition) to the end of \(disk.disk)",
+                    "firstboot.grow.\(disk.partition.split(separator: "/").last ?? "")",
+                    "Grow \(disk.partition) to the end of \(disk.disk)",
                     [
                         .run(Command(Tool("sgdisk", package: "gdisk"), ["--move-second-header", disk.disk], effect: .changes)),
                         .run(
@@ -114,7 +116,8 @@ public struct FirstBoot: Sendable, Hashable {
         let supplement = scratch.appending("hostid.cpio")
         let image = UnifiedKernelImage(
             linux: FilePath("/boot/vmlinuz-\(kernel)"), initrds: [FilePath("/boot/initrd.img-\(kernel)"), supplement],
-            commandLine: KernelCommandLine(running: commandLine), release: kernel, osRelease: "/usr/lib/os-release", stub: stub, output: uki)
+            commandLine: KernelCommandLine(running: commandLine), release: kernel, osRelease: "/usr/lib/os-release", stub: stub, output: uki
+        )
         var actions: [Action] = [.write(supplement, content: .bytes(InitramfsSupplement.hostID(id))), .run(image.build)]
         for (index, device) in esps.enumerated() {
             let mount = scratch.appending("esp\(index)")

@@ -13,7 +13,8 @@ extension FirstBoot {
     public static func gather(runner: any CommandRunner, files: any FileSystem) async throws -> FirstBoot {
         let root = try files.readText("/proc/self/mounts").lines.map(\.words).first { $0.count > 2 && $0[1] == "/" && $0[2] == "zfs" }
         guard let dataset = root?[0], let pool = dataset.split(separator: "/").first.map(String.init) else {
-            throw Diagnosis("firstboot.no-zfs-root", "the root file system is not ZFS", remedies: ["kldload firstboot is for installed machines"])
+            throw Diagnosis(
+                "firstboot.no-zfs-root", "the root file system is not ZFS", remedies: ["kldload firstboot is for installed machines"])
         }
         let devices = try ListBlockDevices.parse(await runner.run(ListBlockDevices.command).output)
         let vdevs = try await runner.run(Command("zpool", ["list", "-H", "-P", "-v", "-o", "name", pool], effect: .reads)).output.lines

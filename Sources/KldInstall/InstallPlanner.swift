@@ -36,7 +36,7 @@ public struct InstallPlanner: Sendable {
             Plan(
                 "install \(request.spec.title), profile \(request.profile.id), on \(disks.root.map(\.path).joined(separator: ", "))",
                 [
-                    Phase("disks", "Prepare the disks", disks.all.flatMap(wipe) + partitioning),
+                    Phase("disks", "Prepare the disks", wiping + partitioning),
                     Phase("storage", "Create the pool and its datasets", try storage),
                     Phase("payload", "Unpack the system", unpack),
                     Phase("system", "Make it this machine's", system),
@@ -55,21 +55,22 @@ public struct InstallPlanner: Sendable {
 
     // MARK: disks
 
-    private func wipe(_ disk: DiskSelection.Chosen) -> [Step] {
+    /// Steps that wipe the disks, one after the other. A device that spans several of them is let go of once, by the first.
+    private var wiping: [Step] {
+        var closed: Set<String> = []
+        return disks.all.flatMap { wipe($0, &closed) }
+    }
+
+    private func wipe(_ disk: DiskSelection.Chosen, _ closed: inout Set<String>) -> [Step] {
         let name = disk.device.name
+        let partitions = disk.device.children.filter { $0.type == "part" }
         var actions: [Action] = []
         // From the top of the stack down: what holds a lower device must let go first.
-        for device in disk.device.tree.reversed() {
-            switch device.type {
-            case "crypt":
-                actions.append(.run(Command(Tool("cryptsetup", package: "cryptsetup-bin"), ["close", device.name], effect: .changes)))
-            case "lvm": actions.append(.run(Command("dmsetup", ["remove", "--retry", device.name], effect: .changes)))
-            case let type where type.hasPrefix("raid") || type == "md":
-                actions.append(.run(Command("mdadm", ["--stop", device.path], effect: .changes)))
-            default: break
-            }
+        for device in disk.device.tree.dropFirst().reversed() where !partitions.contains(device) {
+            guard let close = close(device), closed.insert(device.path).inserted else { continue }
+            actions.append(.run(close))
         }
-        for device in disk.device.tree.reversed() where device.type == "part" || device.type == "disk" {
+        for device in partitions.reversed() + [disk.device] {
             if device.filesystem == "zfs_member" {
                 actions.append(.run(Command("zpool", ["labelclear", "-f", device.path], effect: .destroys, accepting: [0, 1])))
             }
@@ -84,15 +85,27 @@ public struct InstallPlanner: Sendable {
         ]
     }
 
+    /// What takes down a device that lies on others; `nil` for one that goes with them, as a partition of an array does.
+    private func close(_ device: BlockDevice) -> Command? {
+        switch device.type {
+        case "crypt": Command(Tool("cryptsetup", package: "cryptsetup-bin"), ["close", device.name], effect: .changes)
+        case let type where type.hasPrefix("raid") || type == "md" || type == "linear":
+            Command("mdadm", ["--stop", device.path], effect: .changes)
+        case _ where device.path.hasPrefix("/dev/mapper/"): Command("dmsetup", ["remove", "--retry", device.name], effect: .changes)
+        default: nil
+        }
+    }
+
     private var partitioning: [Step] {
-        disks.all.map { disk in
+        let (rootSize, specialSize) = (Self.commonSize(disks.root, taken: Self.espSize), Self.commonSize(disks.special))
+        return disks.all.map { disk in
             let special = disks.special.contains(disk)
             let parts =
                 special
-                ? [PartitionSpec(1, size: nil, type: .zfs, name: "kldload special")]
+                ? [PartitionSpec(1, size: specialSize, type: .zfs, name: "kldload special")]
                 : [
                     PartitionSpec(1, size: Self.espSize, type: .efiSystem, name: "EFI system partition"),
-                    PartitionSpec(2, size: nil, type: .zfs, name: "kldload \(pool)"),
+                    PartitionSpec(2, size: rootSize, type: .zfs, name: "kldload \(pool)"),
                 ]
             return Step(
                 "disk.partition.\(disk.device.name)", "Partition \(disk.path)",
@@ -102,6 +115,15 @@ public struct InstallPlanner: Sendable {
                         ? [] : [.run(Disk.makeFAT(Disk.partition(1, of: disk.path), label: "EFI", serial: request.identity.espSerial))]),
                 destroys: [disk.path])
         }
+    }
+
+    /// The size of the partitions of vdevs: `nil`, all that is left, where the disks are equal. Else what fits on the smallest of them,
+    /// for ZFS refuses vdevs whose devices differ by more than 16 MiB.
+    private static func commonSize(_ disks: [DiskSelection.Chosen], taken: ByteCount = ByteCount(0)) -> ByteCount? {
+        let sizes = disks.map(\.device.size)
+        guard let least = sizes.min(), least != sizes.max() else { return nil }
+        // 8 MiB are more than both partition tables and the alignment need.
+        return .mebibytes((least.bytes - taken.bytes - ByteCount.mebibytes(8).bytes) >> 20)
     }
 
     // MARK: storage

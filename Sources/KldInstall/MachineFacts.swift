@@ -1,9 +1,8 @@
 public import KldBlock
 public import KldCore
-import KldExec
-public import KldFiles
 public import KldExec
-public import SystemPackage
+public import KldFiles
+import SystemPackage
 
 /// What the planner knows of the machine it plans for. Saved as JSON, it replays that machine as a test.
 public struct MachineFacts: Sendable, Hashable, Codable {
@@ -51,11 +50,12 @@ extension MachineFacts {
     /// Runs: `lsblk`, `zpool list -HPv` (only where the module is loaded); all reads.
     public static func gather(runner: any CommandRunner, files: any FileSystem) async throws -> MachineFacts {
         let devices = try ListBlockDevices.parse(await runner.run(ListBlockDevices.command).output)
-        var facts = MachineFacts(disks: devices.filter { $0.type == "disk" })
+        // lsblk calls a compressed swap in memory a disk, and so the slot of a card reader in which no card is.
+        var facts = MachineFacts(disks: devices.filter { $0.type == "disk" && $0.size.bytes > 0 && !$0.name.hasPrefix("zram") })
         // Fewer words say more about the disk itself; wwn- and nvme-eui. names are left to machines that offer no other.
         for folder in ["by-id", "by-path"] {
             let base = FilePath("/dev/disk/\(folder)")
-            let names = ((try? files.list(base)) ?? []).filter { !$0.contains("-part") }
+            let names = ((try? files.list(base)) ?? []).filter { !isPartition($0) }
                 .sorted { (rank($0), $0) < (rank($1), $1) }
             for name in names {
                 let link = base.appending(name)
@@ -83,6 +83,12 @@ extension MachineFacts {
         return facts
     }
 
+    /// `ata-DISK-part1`; a serial number may hold that word too.
+    private static func isPartition(_ name: String) -> Bool {
+        let digits = name.reversed().prefix { $0.isNumber }.count
+        return digits > 0 && name.dropLast(digits).hasSuffix("-part")
+    }
+
     private static func rank(_ name: String) -> Int { name.hasPrefix("wwn-") || name.hasPrefix("nvme-eui") ? 1 : 0 }
 
     private static func isLive(_ mountpoint: String) -> Bool {
@@ -90,9 +96,17 @@ extension MachineFacts {
             || mountpoint.hasPrefix("/run/kldload/seed")
     }
 
+    /// What a seed volume may be called: FAT takes eleven letters.
+    private static let seedNames = ["KLDLOAD-SEED", "KLDLOADSEED", "KLDSEED"]
+
     private static func holdsLiveImage(_ disk: BlockDevice) -> Bool {
         disk.serial == "kldload-live"
-            || disk.tree.contains { $0.label == "KLDLOAD" || ($0.label ?? "").uppercased().hasPrefix("KLDLOAD-SEED") }
+            || disk.tree.contains { device in
+                [device.label, device.partitionLabel].contains { name in
+                    let name = (name ?? "").uppercased()
+                    return name == "KLDLOAD" || seedNames.contains { name.hasPrefix($0) }
+                }
+            }
     }
 
     /// Reads `zpool list -H -P -v -o name`, OpenZFS 2.4: a pool's name at the margin, its vdevs indented by a tab below it.
@@ -102,7 +116,8 @@ extension MachineFacts {
         for line in output.lines {
             let word = line.words.first ?? ""
             if !line.hasPrefix("\t"), !word.hasPrefix("/") {
-                pool = word
+                // Classes of vdevs stand at the margin too, with dashes for the columns: `special      -      -`.
+                if line.words.dropFirst().first != "-" { pool = word }
             } else if word.hasPrefix("/dev/") {
                 let device = (try? files.resolve(FilePath(word)).string) ?? word
                 if let disk = disks.first(where: { $0.tree.contains { $0.path == device } }) { found[disk.path] = pool }

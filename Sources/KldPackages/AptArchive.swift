@@ -52,7 +52,9 @@ public enum HostArchive {
     public static func find(files: any FileSystem) -> String? {
         let folder: FilePath = "/etc/apt/sources.list.d"
         let names = ((try? files.list(folder)) ?? []).filter { $0.hasSuffix(".list") || $0.hasSuffix(".sources") }
-        return (["/etc/apt/sources.list"] + names.map { folder.appending($0) }).lazy.compactMap { try? files.readText($0) }.compactMap(parse).first
+        return (["/etc/apt/sources.list"] + names.map { folder.appending($0) }).lazy.compactMap { try? files.readText($0) }.compactMap(
+            parse
+        ).first
     }
 
     /// Both styles, as in Debian 13:

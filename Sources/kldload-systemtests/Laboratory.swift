@@ -78,7 +78,9 @@ struct Laboratory: Sendable {
             return try await ImageVerification.answer(machine, within: host.deadline(.seconds(120)))
         }
         let bad = report.results.filter { $0.status == .fail }
-        log("verify: \(report.summary.ok) ok, \(report.summary.fail) failed, \(report.summary.warn) warnings, \(report.summary.skip) skipped")
+        log(
+            "verify: \(report.summary.ok) ok, \(report.summary.fail) failed, \(report.summary.warn) warnings, \(report.summary.skip) skipped"
+        )
         for result in report.results where result.status == .warn { log("warning \(result.name): \(result.actual)") }
         try check(bad.isEmpty, bad.map { "\($0.name): \($0.title): \($0.actual) (expected \($0.expected ?? "-"))" }.joined(separator: "\n"))
     }

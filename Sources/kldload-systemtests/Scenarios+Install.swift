@@ -13,7 +13,9 @@ extension Scenario {
         Scenario("install.mirror", "a mirror of two disks") { lab in try await install("mirror", disks: 2, lab) },
         Scenario("install.raidz1", "raidz1 over three disks") { lab in try await install("raidz1", disks: 3, lab) },
         Scenario("install.mirror-stripe", "two striped mirrors") { lab in try await install("mirror-stripe", disks: 4, lab) },
-        Scenario("install.special-vdev", "a special vdev as redundant as the root vdev") { lab in try await install("special-vdev", disks: 4, lab) },
+        Scenario("install.special-vdev", "a special vdev as redundant as the root vdev") { lab in
+            try await install("special-vdev", disks: 4, lab)
+        },
         Scenario("install.encrypted", "native encryption; the passphrase is typed at the console") { lab in
             let answers = try lab.answers("encrypted")
             let disks = try await lab.disks(1)

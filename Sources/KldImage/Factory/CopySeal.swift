@@ -54,9 +54,12 @@ struct CopySeal: Sendable, Hashable {
                         "seal", "Seal",
                         [
                             Step(
-                                "copy.snapshots", "Destroy the copy's snapshots", [.perform(Self.dropSnapshots, ["pool": pool], effect: .destroys)],
+                                "copy.snapshots", "Destroy the copy's snapshots",
+                                [.perform(Self.dropSnapshots, ["pool": pool], effect: .destroys)],
                                 destroys: [disk]),
-                            Step("seal", "Remove every identity and secret", [.perform(Performers.seal, ["root": target.string], effect: .changes)]),
+                            Step(
+                                "seal", "Remove every identity and secret",
+                                [.perform(Performers.seal, ["root": target.string], effect: .changes)]),
                             Step(
                                 "copy.initramfs", "Build initramfs and boot images again, without the host id",
                                 [
@@ -66,7 +69,9 @@ struct CopySeal: Sendable, Hashable {
                                         ).inside(target)),
                                     .perform(Self.rebuildImages, ["disk": disk, "target": target.string], effect: .changes),
                                 ], weight: 20),
-                            Step("copy.trim", "Give back free blocks", [.run(ZPool.sync(name)), .run(ZPool.trim(name, wait: true))], weight: 3),
+                            Step(
+                                "copy.trim", "Give back free blocks", [.run(ZPool.sync(name)), .run(ZPool.trim(name, wait: true))],
+                                weight: 3),
                         ]),
                 ])
         }
@@ -76,7 +81,8 @@ struct CopySeal: Sendable, Hashable {
         [
             open: { parameters, runner, _ in
                 let pool = try PoolName(parameters["pool"] ?? "")
-                let root = try await runner.run(Command("zpool", ["get", "-H", "-o", "value", "bootfs", pool.text], effect: .reads)).output.trimmed
+                let root = try await runner.run(Command("zpool", ["get", "-H", "-o", "value", "bootfs", pool.text], effect: .reads)).output
+                    .trimmed
                 guard root != "-", !root.isEmpty else {
                     throw Diagnosis(
                         "image.no-bootfs", "the pool \(pool) does not say which boot environment it boots",

@@ -41,7 +41,8 @@ public struct Factory: Sendable {
         let job = FactoryJob(
             work: .install, sealed: sealed, kernel: payload.info.kernel, openZFS: payload.info.openZFS, version: version)
         let more = [MachineDisk(payload.archive, serial: FactoryJob.payloadSerial, readOnly: true)]
-        try await run(job, answers: answers.environmentText, disks: more + disks.map(Self.machineDisk), folder: folder, limit: limit, report: report)
+        try await run(
+            job, answers: answers.environmentText, disks: more + disks.map(Self.machineDisk), folder: folder, limit: limit, report: report)
     }
 
     /// Seals a disk image in place: always a copy of what it came from.
@@ -49,7 +50,8 @@ public struct Factory: Sendable {
         copy: Disk, version: String, folder: FilePath, limit: Duration, report: @escaping @Sendable (PlanEvent) -> Void
     ) async throws {
         try await run(
-            FactoryJob(work: .seal, version: version), answers: "", disks: [Self.machineDisk(copy)], folder: folder, limit: limit, report: report)
+            FactoryJob(work: .seal, version: version), answers: "", disks: [Self.machineDisk(copy)], folder: folder, limit: limit,
+            report: report)
     }
 
     private static func machineDisk(_ disk: Disk) -> MachineDisk {

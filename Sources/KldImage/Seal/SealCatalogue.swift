@@ -1,7 +1,7 @@
 /// Every class of identity and secret that sealing knows, as data.
 ///
 /// The order matters where two classes name one file: the first that removes it decides.
-/// Source: libguestfs' virt-sysprep operations as of guestfs-tools 1.55 (named in each class), the manual pages of the programs that own
+/// Source: libguestfs' virt-sysprep operations as of guestfs-tools 1.57 (named in each class), the manual pages of the programs that own
 /// the files, and for the storage classes OpenZFS 2.4.
 package enum SealCatalogue {
     package static let classes: [SealClass] =
@@ -17,7 +17,7 @@ package enum SealCatalogue {
         "user-account": "deletes accounts: the administrator of the answers stays, without a password (class passwords)",
     ]
 
-    /// All operations of virt-sysprep, guestfs-tools 1.55, `sysprep/sysprep_operation_*.ml`.
+    /// All operations of virt-sysprep, guestfs-tools 1.57, `sysprep/sysprep_operation_*.ml`.
     package static let sysprepOperations: Set<String> = [
         "abrt-data", "backup-files", "bash-history", "blkid-tab", "ca-certificates", "crash-data", "cron-spool", "customize",
         "dhcp-client-state", "dhcp-server-state", "dovecot-data", "firewall-rules", "flag-reconfiguration", "fs-uuids", "ipa-client",

@@ -5,7 +5,7 @@ package import SystemPackage
 /// Seals an installed root for cloning: takes out what clones must not share, and leaves word for their first boot.
 ///
 /// Works on the mounted root of a system that does not run, or on a copy. Sealing a sealed root changes nothing.
-/// Source: the operations of libguestfs' virt-sysprep(1), version 1.55, and what ZFS, Secure Boot and kldload add to them.
+/// Source: the operations of libguestfs' virt-sysprep(1), version 1.57, and what ZFS, Secure Boot and kldload add to them.
 package struct Sealer: Sendable {
     package let root: FilePath
     private let files: any FileSystem
