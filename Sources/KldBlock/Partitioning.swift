@@ -100,9 +100,12 @@ public enum MountCommand {
         return Command(mount, words + [source, target.string], effect: .changes)
     }
 
-    /// Runs: `mount --rbind --make-rslave SOURCE TARGET`: what is unmounted below the target stays mounted here.
+    /// Runs: `mount --bind SOURCE TARGET`.
+    ///
+    /// Not recursive, on purpose: copies of the mounts below would propagate into the mount namespaces of running services, and stay there
+    /// when ours are gone. Then the pool that the target lies on is busy, and nothing that we can see holds it.
     public static func bind(_ source: String, at target: FilePath) -> Command {
-        Command(mount, ["--rbind", "--make-rslave", source, target.string], effect: .changes)
+        Command(mount, ["--bind", source, target.string], effect: .changes)
     }
 
     /// Runs: `umount --recursive TARGET`. Exit status 32 with nothing mounted is as good as done.

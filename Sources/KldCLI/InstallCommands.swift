@@ -16,7 +16,7 @@ import SystemPackage
 struct PayloadOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "A folder with rootfs.tar.zst and payload.json; default: the one on this medium, or in the cache.", valueName: "folder"))
+            "A folder with rootfs.tar(.zst) and payload.json; default: the one on this medium, or in the cache.", valueName: "folder"))
     var payload: String?
 
     /// - Throws: ``Diagnosis`` `install.no-payload`.
@@ -37,7 +37,9 @@ struct PayloadOptions: ParsableArguments {
                 exit: .inputMissing)
         }
         let info = try JSONDecoder().decode(PayloadInfo.self, from: Data(files.read(folder.appending("payload.json"))))
-        return InstallRequest.Payload(archive: folder.appending("rootfs.tar.zst"), kernel: info.kernel, openZFS: info.openZFS)
+        let compressed = folder.appending("rootfs.tar.zst")
+        let archive = try files.exists(compressed) ? compressed : folder.appending("rootfs.tar")
+        return InstallRequest.Payload(archive: archive, kernel: info.kernel, openZFS: info.openZFS)
     }
 }
 
@@ -65,7 +67,7 @@ struct PlanCommand: AsyncParsableCommand {
                 answers: answers, facts: machine,
                 spec: try DistroSpec.find(distro: answers.distro.rawValue, suite: answers.release, backports: answers.backports),
                 profile: ProfileSpec.all.first { $0.id == answers.profile.rawValue } ?? .core,
-                payload: InstallRequest.Payload(archive: "rootfs.tar.zst", kernel: "KERNEL", openZFS: "OPENZFS"), identity: .random(),
+                payload: InstallRequest.Payload(archive: "rootfs.tar", kernel: "KERNEL", openZFS: "OPENZFS"), identity: .random(),
                 sealed: false, version: Version.number, executable: Host.executable))
         let plan = try planner.plan
         if format == .json {

@@ -91,7 +91,7 @@ public struct ImageBuild: Sendable {
                 sbom: SBOM(packages: packages, components: SBOM.components(of: image)), overwrite: request.overwrite)
         ) { progress in
             let what = progress.format.map { " \($0.rawValue)" } ?? ""
-            report(PlanEvent(.line, message: "\(progress.stage.rawValue)\(what) (\(progress.finished) of \(progress.total) done)"))
+            report(PlanEvent(.output, message: "\(progress.stage.rawValue)\(what) (\(progress.finished) of \(progress.total) done)"))
         }
     }
 }

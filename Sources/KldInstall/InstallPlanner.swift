@@ -1,4 +1,4 @@
-public import KldAnswers
+import KldAnswers
 import KldBlock
 import KldBoot
 import KldCore
@@ -168,18 +168,7 @@ public struct InstallPlanner: Sendable {
         [
             Step(
                 "payload.unpack", "Unpack the root file system",
-                [
-                    .pipeline([
-                        Command("zstd", ["--decompress", "--stdout", "--quiet"], effect: .reads, input: .file(request.payload.archive)),
-                        Command(
-                            "tar",
-                            [
-                                "--extract", "--file=-", "--directory=\(target)", "--numeric-owner", "--xattrs", "--xattrs-include=*",
-                                "--preserve-permissions",
-                            ],
-                            effect: .changes),
-                    ])
-                ], weight: 60),
+unpackActions, weight: 60),
             Step(
                 "payload.tool", "Install kldload itself",
                 [
@@ -190,6 +179,21 @@ public struct InstallPlanner: Sendable {
                             ["--preserve=mode", request.executable.string, inTarget("/usr/lib/kldload/kldload").string], effect: .changes)),
                     .symlink(inTarget("/usr/bin/kldload"), to: "../lib/kldload/kldload"),
                 ]),
+        ]
+    }
+
+    /// A tar read from a block device ends at its own end mark; a compressed one must be a file.
+    private var unpackActions: [Action] {
+        let archive = request.payload.archive
+        let words = ["--directory=\(target)", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--preserve-permissions"]
+        guard archive.string.hasSuffix(".zst") else {
+            return [.run(Command("tar", ["--extract", "--file=\(archive)"] + words, effect: .changes))]
+        }
+        return [
+            .pipeline([
+                Command("zstd", ["--decompress", "--stdout", "--quiet"], effect: .reads, input: .file(archive)),
+                Command("tar", ["--extract", "--file=-"] + words, effect: .changes),
+            ])
         ]
     }
 

@@ -20,7 +20,7 @@ public enum Performers {
     public static func table(logs: [FilePath], seal: @escaping Performer) -> [String: Performer] {
         [
             verifyClean: { parameters, runner, _ in try await verify(parameters["disk"] ?? "", runner) },
-            exportPool: { parameters, runner, _ in try await export(parameters["pool"] ?? "", runner) },
+            exportPool: { parameters, runner, files in try await export(parameters["pool"] ?? "", runner, files) },
             mountCache: { parameters, runner, files in
                 try await writeMountCache(
                     pool: parameters["pool"] ?? "", target: parameters["target"] ?? "", file: parameters["file"] ?? "", runner, files)
@@ -48,7 +48,7 @@ public enum Performers {
     }
 
     /// Exports the pool, and says who holds it when it cannot.
-    private static func export(_ name: String, _ runner: any CommandRunner) async throws {
+    private static func export(_ name: String, _ runner: any CommandRunner, _ files: any FileSystem) async throws {
         let pool = try PoolName(name)
         let known = try await runner.run(Command("zpool", ["list", "-H", "-o", "name", name], effect: .reads, accepting: [0, 1]))
         guard known.status == 0 else { return }
@@ -59,12 +59,11 @@ public enum Performers {
             } catch let error as CommandError where attempt < 10 && (error.failure?.errors.contains("busy") ?? false) {
                 try await Task.sleep(for: .milliseconds(300))
             } catch {
-                let holders = try? await runner.run(
-                    Command(Tool("fuser", package: "psmisc"), ["--mount", "--verbose", "/target"], effect: .reads, accepting: [0, 1]))
+                let mounts = ((try? files.readText("/proc/self/mounts")) ?? "").lines.filter { $0.contains("/target") || $0.hasPrefix(name) }
+                let said = (error as? CommandError)?.failure?.errors.lines ?? [Diagnosis(of: error).message]
                 throw Diagnosis(
-                    "zfs.export", "the pool \(name) cannot be exported",
-                    remedies: ["end what uses it, then: zpool export \(name)"],
-                    causes: [Diagnosis(of: error).message] + (holders?.errors.lines ?? []))
+                    "zfs.export", "the pool \(name) cannot be exported", remedies: ["end what uses it, then: zpool export \(name)"],
+                    causes: said + mounts.map { "still mounted: \($0)" })
             }
         }
     }

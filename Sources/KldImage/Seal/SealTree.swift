@@ -137,6 +137,9 @@ package struct SealTree: Sendable {
     /// Where a path leads with every link taken from the root, as after chroot(2). `..` never climbs out of the root.
     package func destination(of names: [String]) throws -> FilePath { path(try destinationNames(of: names)) }
 
+    /// Whether a link ends in a folder that is empty in every image, such as `/run`.
+    package func leadsOutside(_ names: [String]) throws -> Bool { isForbidden(try destinationNames(of: names)) }
+
     private func destinationNames(of names: [String]) throws -> [String] {
         var rest = names[...]
         var done: [String] = []

@@ -1,0 +1,4 @@
+#ifndef KLD_COMPAT_H
+#define KLD_COMPAT_H
+#include <features.h>
+#endif

@@ -1,0 +1,66 @@
+import KldAnswers
+import KldBlock
+import KldCore
+import KldDistro
+import KldInstall
+import KldPlan
+import KldTestSupport
+import Testing
+
+@Suite("What holds for every plan")
+struct InvariantTests {
+    /// In parts, so that they are checked at the same time.
+    static let parts = 8
+    static let plansOfPart = 1250
+
+    @Test("ten thousand plans at random", arguments: 0..<parts)
+    func all(_ part: Int) throws {
+        var requests = try RandomRequests(seed: 0x6b6c_646c + UInt64(part), sheets: 40)
+        var broken: Set<String> = []
+        for number in 0..<Self.plansOfPart {
+            let view = try PlanView(try requests.next())
+            for invariant in Invariant.all where !broken.contains(invariant.name) {
+                guard let offender = invariant.check(view) else { continue }
+                broken.insert(invariant.name)
+                Issue.record("part \(part), plan \(number): \(invariant.name): \(offender)\n\(view.request.answers)\n\(view.plan.text())")
+            }
+        }
+    }
+
+    @Test("there are many, each with a name of its own")
+    func many() {
+        #expect(Invariant.all.count >= 50)
+        #expect(Set(Invariant.all.map(\.name)).count == Invariant.all.count)
+    }
+
+    @Test("the random requests meet every topology, release, way in, network and old content")
+    func coverage() throws {
+        var requests = try RandomRequests(seed: 1, sheets: 150)
+        var seen: Set<String> = []
+        for _ in 0..<300 {
+            let request = try requests.next()
+            let answers = request.answers
+            seen.insert(answers.topology.rawValue)
+            seen.insert("\(request.spec.suite) \(request.spec.backports)")
+            seen.insert("sealed \(request.sealed), encrypted \(answers.encrypt)")
+            seen.insert("special \(!answers.specialDisks.isEmpty), entries \(request.facts.firmwareEntries)")
+            switch answers.credentials {
+            case .defaultExpired: seen.insert("default password")
+            case .hash: seen.insert("hash")
+            case .password: seen.insert("password")
+            case .file: seen.insert("file")
+            }
+            if case .fixed = answers.network { seen.insert("static") } else { seen.insert("dhcp") }
+            for device in request.facts.disks.flatMap(\.tree) {
+                seen.insert(device.type)
+                if let filesystem = device.filesystem { seen.insert(filesystem) }
+            }
+        }
+        let wanted = [
+            "single", "mirror", "raidz1", "raidz2", "raidz3", "mirror-stripe", "bookworm false", "trixie false", "trixie true",
+            "sealed true, encrypted true", "sealed false, encrypted false", "special true, entries true", "special true, entries false",
+            "default password", "hash", "password", "static", "dhcp", "disk", "part", "crypt", "lvm", "raid0", "raid1", "zfs_member",
+        ]
+        #expect(Set(wanted).subtracting(seen).isEmpty)
+    }
+}

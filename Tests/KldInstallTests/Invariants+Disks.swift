@@ -1,0 +1,206 @@
+import KldAnswers
+import KldBlock
+import KldCore
+import KldExec
+import KldInstall
+import KldPlan
+import SystemPackage
+
+extension Invariant {
+    /// What may be wiped, and what must not be touched.
+    static let disks: [Invariant] = [
+        Invariant(
+            "every step that destroys names its disks", offender: { view in view.steps.first { $0.effect == .destroys && $0.destroys.isEmpty }?.id }),
+        Invariant(
+            "every step with a destroying command, also in its clean-up, names a disk",
+            offender: { view in
+                view.steps.first { step in
+                    step.destroys.isEmpty && (step.actions + step.undo + step.release).contains { $0.effect == .destroys }
+                }?.id
+            }),
+        Invariant("no clean-up destroys") { view in
+            !view.steps.contains { ($0.release + $0.undo).contains { $0.effect == .destroys } }
+        },
+        Invariant("the plan wipes the chosen disks and no others, in their order") { $0.plan.destroys == $0.allPaths },
+        Invariant("approvals are for all chosen disks when the answers approve, and for none when they do not") { view in
+            view.approvals.map(\.disk) == (view.request.answers.forceWipe ? view.allPaths : [])
+        },
+        Invariant("no command names a disk that was not chosen", offender: foreignDisk),
+        Invariant("the running system's disks, imported pools' and mounted disks' appear nowhere", offender: liveDisk),
+        Invariant("a destroying command names a chosen disk, a part of one, or the pool on them", offender: strayDestruction),
+        Invariant("each old partition and each disk has its signatures wiped exactly once", offender: wipedOnce),
+        Invariant("a partition is wiped before its disk") { view in
+            view.disks.all.allSatisfy { disk in
+                let wiped = view.run("wipefs").compactMap(\.command.arguments.last)
+                guard let own = wiped.firstIndex(of: disk.device.path) else { return false }
+                return disk.device.children.filter { $0.type == "part" }.allSatisfy { part in
+                    (wiped.firstIndex(of: part.path) ?? .max) < own
+                }
+            }
+        },
+        Invariant("labels of old pools are cleared, right before the signatures are wiped", offender: labels),
+        Invariant("every mapping, array and volume on a chosen disk is taken down exactly once, what lies on it first", offender: takenDown),
+        Invariant("nothing is wiped while something lies on it", offender: wipedUnderneath),
+        Invariant("each disk is wiped, then verified, then partitioned, all before the pool is made") { view in
+            guard let creation = view.stepIndex("zfs.pool.create") else { return false }
+            return view.disks.all.allSatisfy { disk in
+                let order = ["wipe", "verify", "partition"].compactMap { view.stepIndex("disk.\($0).\(disk.device.name)") }
+                return order.count == 3 && order == order.sorted() && (order.last ?? .max) < creation
+            }
+        },
+        Invariant("all disks are wiped and verified before the first is partitioned") { view in
+            guard let first = view.steps.firstIndex(where: { $0.id.hasPrefix("disk.partition.") }) else { return false }
+            return !view.steps[first...].contains { $0.id.hasPrefix("disk.wipe.") || $0.id.hasPrefix("disk.verify.") }
+        },
+        Invariant("partition tables are zapped once a disk, and written once a disk") { view in
+            let tables = view.run("sgdisk").map(\.command.arguments)
+            return view.allPaths.allSatisfy { path in
+                tables.count { $0.last == path && $0.first == "--zap-all" } == 1 && tables.count { $0.last == path && $0.first == "--clear" } == 1
+            } && tables.count == 2 * view.allPaths.count
+        },
+        Invariant("each root disk gets exactly one ESP, the special disks none") { view in
+            let tables = view.run("sgdisk", "--clear").map(\.command.arguments)
+            return tables.allSatisfy { words in
+                let systems = words.count { $0.hasSuffix(":EF00") }
+                return systems == (view.rootPaths.contains(words.last ?? "") ? 1 : 0) && words.count { $0.hasSuffix(":BF00") } == 1
+            }
+        },
+        Invariant("each ESP is formatted exactly once, and nothing else is") { view in
+            view.run("mkfs.vfat").compactMap(\.command.arguments.last) == view.rootPaths.map { Disk.partition(1, of: $0) }
+        },
+        Invariant("partitions of one group of disks are equally large, and fit on the smallest", offender: partitionSizes),
+        Invariant("a new partition is waited for before it is used") { view in
+            view.disks.all.allSatisfy { disk in
+                let numbers = view.rootPaths.contains(disk.path) ? [1, 2] : [1]
+                return numbers.allSatisfy { number in
+                    let path = Disk.partition(number, of: disk.path)
+                    let waited = view.items.firstIndex { if case .waitFor(let known, _) = $0.action { known.string == path } else { false } }
+                    let written = view.run("sgdisk", "--clear").first { $0.command.arguments.last == disk.path }?.item ?? .max
+                    let used = view.commands.first { $0.item > written && $0.command.arguments.contains(path) }?.item
+                    return used.map { (waited ?? .max) < $0 } ?? false
+                }
+            }
+        },
+        Invariant("stable names are used for everything that is made on a disk", offender: unstableName),
+    ]
+
+    // MARK: -
+
+    /// Names by which a command could reach disks that were not chosen.
+    @Sendable private static func foreignNames(_ view: PlanView) -> [String] {
+        let chosen = Set(view.disks.all.map(\.device.path))
+        let own = Set(view.disks.all.flatMap(\.device.tree).map(\.path))
+        return view.request.facts.disks.filter { !chosen.contains($0.path) }.flatMap { disk in
+            disk.tree.map(\.path).filter { !own.contains($0) } + [view.request.facts.stableName(disk)]
+        }
+    }
+
+    @Sendable private static func foreignDisk(_ view: PlanView) -> String? {
+        let foreign = Set(foreignNames(view))
+        for (_, command) in view.commands {
+            if let word = command.arguments.first(where: { foreign.contains($0) }) { return "\(command): \(word)" }
+        }
+        return nil
+    }
+
+    @Sendable private static func liveDisk(_ view: PlanView) -> String? {
+        view.request.facts.disks.filter { disk in
+            view.request.facts.liveDisks.contains(disk.path) || view.request.facts.importedPools[disk.path] != nil || !disk.mountpoints.isEmpty
+        }.flatMap { [$0.path, view.request.facts.stableName($0)] }.first { view.text.contains($0) }
+    }
+
+    @Sendable private static func strayDestruction(_ view: PlanView) -> String? {
+        var allowed: Set<String> = []
+        for disk in view.disks.all {
+            allowed.formUnion([disk.path, Disk.partition(1, of: disk.path), Disk.partition(2, of: disk.path), disk.device.path])
+            allowed.formUnion(disk.device.children.map(\.path))
+        }
+        for (_, command) in view.commands where command.effect == .destroys {
+            let devices = command.arguments.filter { $0.hasPrefix("/dev/") }
+            if devices.isEmpty { return command.description }
+            if let other = devices.first(where: { !allowed.contains($0) }) { return "\(command): \(other)" }
+        }
+        return nil
+    }
+
+    @Sendable private static func wipedOnce(_ view: PlanView) -> String? {
+        let wiped = view.run("wipefs").compactMap(\.command.arguments.last).sorted()
+        let expected = view.disks.all.flatMap { [$0.device.path] + $0.device.children.filter { $0.type == "part" }.map(\.path) }.sorted()
+        return wiped == expected ? nil : "\(wiped) instead of \(expected)"
+    }
+
+    @Sendable private static func labels(_ view: PlanView) -> String? {
+        for disk in view.disks.all {
+            for device in [disk.device] + disk.device.children where device.filesystem == "zfs_member" {
+                guard let cleared = view.run("zpool", "labelclear").first(where: { $0.command.arguments.last == device.path }),
+                    let wiped = view.run("wipefs").first(where: { $0.command.arguments.last == device.path }), cleared.item + 1 == wiped.item
+                else { return device.path }
+            }
+        }
+        return nil
+    }
+
+    /// Devices that something else made: arrays, mappings, and partitions of mappings.
+    @Sendable private static func upper(_ view: PlanView) -> [BlockDevice] {
+        let all = view.disks.all.flatMap { disk in disk.device.children.flatMap { $0.tree.dropFirst() } }
+        return all.filter { $0.type != "part" || $0.path.hasPrefix("/dev/mapper/") }
+    }
+
+    @Sendable private static func closings(_ view: PlanView) -> [(item: Int, name: String)] {
+        view.commands.filter { ["cryptsetup", "dmsetup", "mdadm"].contains($0.command.tool.name) }.map { ($0.item, $0.command.arguments.last ?? "") }
+    }
+
+    private static func name(_ device: BlockDevice) -> String { device.type.hasPrefix("raid") ? device.path : device.name }
+
+    @Sendable private static func takenDown(_ view: PlanView) -> String? {
+        let closed = closings(view)
+        let expected = Set(upper(view).map(name))
+        if Set(closed.map(\.name)) != expected || closed.count != expected.count { return "\(closed.map(\.name)) instead of \(expected)" }
+        let place = Dictionary(closed.map { ($0.name, $0.item) }, uniquingKeysWith: { $1 })
+        for device in upper(view) {
+            for child in device.children where place[name(child)] ?? -1 > place[name(device)] ?? .max { return name(child) }
+        }
+        return nil
+    }
+
+    @Sendable private static func wipedUnderneath(_ view: PlanView) -> String? {
+        let closed = Dictionary(closings(view).map { ($0.name, $0.item) }, uniquingKeysWith: { $1 })
+        let wiped = Dictionary(view.run("wipefs").map { ($0.command.arguments.last ?? "", $0.item) }, uniquingKeysWith: { $1 })
+        for disk in view.disks.all {
+            for device in [disk.device] + disk.device.children {
+                for above in device.tree.dropFirst() {
+                    if let close = closed[name(above)], let wipe = wiped[device.path], wipe < close { return device.path }
+                }
+            }
+        }
+        return nil
+    }
+
+    @Sendable private static func partitionSizes(_ view: PlanView) -> String? {
+        let tables = view.run("sgdisk", "--clear").map(\.command.arguments)
+        for (group, number, taken) in [(view.disks.root, 2, UInt64(1024)), (view.disks.special, 1, 0)] where !group.isEmpty {
+            let prefix = "--new=\(number):0:"
+            let sizes = Set(
+                group.map { disk in tables.first { $0.last == disk.path }?.first { $0.hasPrefix(prefix) }?.dropFirst(prefix.count) ?? "none" })
+            guard sizes.count == 1, let size = sizes.first else { return "\(sizes)" }
+            let mebibytes = group.map { $0.device.size.bytes >> 20 }
+            if size == "0" {
+                if Set(group.map(\.device.size)).count > 1 { return "all of unequal disks" }
+            } else {
+                guard let count = UInt64(size.dropFirst().dropLast()), count + taken < mebibytes.min() ?? 0, count > 2000 else { return String(size) }
+            }
+        }
+        return nil
+    }
+
+    @Sendable private static func unstableName(_ view: PlanView) -> String? {
+        let made: Set = ["zpool", "mkfs.vfat", "mount", "efibootmgr"]
+        for (_, command) in view.commands where made.contains(command.tool.name) && command.arguments.first != "labelclear" {
+            for disk in view.disks.all where disk.path != disk.device.path {
+                let kernelNames = [disk.device.path, Disk.partition(1, of: disk.device.path), Disk.partition(2, of: disk.device.path)]
+                if command.arguments.contains(where: kernelNames.contains) { return command.description }
+            }
+        }
+        return nil
+    }
+}

@@ -1,0 +1,188 @@
+import KldAnswers
+import KldBlock
+import KldCore
+import KldDistro
+import KldExec
+import KldInstall
+import KldPlan
+import SystemPackage
+
+extension Invariant {
+    /// Order, pool, datasets, mounts, what is written where, secrets.
+    static let storage: [Invariant] = [
+        Invariant("the phases are those that documents name, in their order") { view in
+            view.plan.phases.map(\.id) == ["disks", "storage", "payload", "system", "boot", "finish"]
+        },
+        Invariant("no two steps have the same id, and each has a title and a weight") { view in
+            Set(view.steps.map(\.id)).count == view.steps.count && view.steps.allSatisfy { !$0.title.isEmpty && $0.weight > 0 }
+        },
+        Invariant("host id, pool, datasets, system, kernel image, ESPs, boot dataset come in this order", offender: order),
+        Invariant("the host id is written before the pool is made, in the byte order that ZFS reads") { view in
+            guard let written = view.writes("/etc/hostid").first, let creation = view.poolCreation else { return false }
+            return written.item < creation.item && view.writes("/etc/hostid").count == 1
+                && written.content == .bytes(view.request.identity.hostID.fileContent)
+        },
+        Invariant("the installed system gets the host id that the pool has learned") { view in
+            view.writes(view.target + "/etc/hostid").map(\.content) == [.bytes(view.request.identity.hostID.fileContent)]
+        },
+        Invariant("there is one pool, made of the chosen disks' partitions in the order and shape of the answers", offender: vdevs),
+        Invariant("the pool is made with the features that the installed OpenZFS reads, below the target, with no cache file") { view in
+            let words = view.poolCreation?.command.arguments ?? []
+            return pairs(words).contains(["-o", "compatibility=\(view.request.spec.compatibility)"]) && pairs(words).contains(["-R", view.target])
+                && !words.contains { $0.hasPrefix("cachefile=") }
+        },
+        Invariant("force is used for one shape only: a mirrored special vdev beside a single disk") { view in
+            (view.poolCreation?.command.arguments.contains("-f") ?? true)
+                == (view.request.answers.topology == .single && view.specialPaths.count > 1)
+        },
+        Invariant("the pool is encrypted when the answers say so, with the passphrase on standard input", offender: encryption),
+        Invariant("no secret is in any text of the plan, the JSON included", offender: secrets),
+        Invariant("every dataset belongs to the pool, parents before children", offender: datasets),
+        Invariant("the root dataset is mounted right after it was made, once") { view in
+            let made = view.run("zfs", "create"), mounted = view.run("zfs", "mount")
+            guard mounted.count == 1, let mount = mounted.first, let root = mount.command.arguments.last else { return false }
+            return made.first { $0.command.arguments.last == root }?.item == mount.item - 1
+        },
+        Invariant("every mount is undone: by a later action of its step, or by its release", offender: unreleased),
+        Invariant("the pool is exported once, last of all") { view in
+            let exports = view.releases.indices.filter {
+                if case .perform(Performers.exportPool, let parameters, _) = view.releases[$0] { parameters["pool"] == view.pool } else { false }
+            }
+            return exports == [view.releases.count - 1]
+        },
+        Invariant("nothing of the target is mounted any more when the pool is exported") { view in
+            guard case .run(let last)? = view.releases.dropLast().last else { return false }
+            return last.tool.name == "umount" && last.arguments == ["--recursive", view.target]
+        },
+        Invariant("nothing is written outside the target, /run/kldload and /etc/hostid", offender: strayWrite),
+        Invariant("nothing is removed outside /run/kldload") { view in
+            !view.steps.flatMap { $0.actions + $0.undo + $0.release }.contains {
+                if case .remove(let path) = $0 { !path.string.hasPrefix("/run/kldload/") } else { false }
+            }
+        },
+        Invariant("what belongs to the installed system is run inside it", offender: outside),
+        Invariant("the system is unpacked once, from the payload, with its owners and attributes") { view in
+            let tar = view.run("tar")
+            guard tar.count == 1, let words = tar.first?.command.arguments else { return false }
+            let archive = view.request.payload.archive
+            let direct = words.contains("--file=\(archive)")
+            let piped = view.run("zstd").count == 1 && view.run("zstd").first?.command.input == .file(archive) && words.contains("--file=-")
+            return direct != piped && Set(words).isSuperset(of: ["--directory=\(view.target)", "--numeric-owner", "--xattrs", "--preserve-permissions"])
+        },
+        Invariant("no word of a command is empty or has a line break in it", offender: oddWord),
+        Invariant("the same request gives the same plan") { view in (try? InstallPlanner(view.request).plan) == view.plan },
+    ]
+
+    private static func pairs(_ words: [String]) -> Set<[String]> { Set(zip(words, words.dropFirst()).map { [$0, $1] }) }
+
+    @Sendable private static func order(_ view: PlanView) -> String? {
+        var places: [(String, Int)] = []
+        func note(_ name: String, _ item: Int?) { places.append((name, item ?? -1)) }
+        note("host id", view.writes("/etc/hostid").first?.item)
+        note("pool", view.poolCreation?.item)
+        note("first dataset", view.run("zfs", "create").first?.item)
+        note("last dataset", view.run("zfs", "create").last?.item)
+        note("unpack", view.run("tar").first?.item)
+        note("tool", view.items.firstIndex { $0.path == "\(view.target)/usr/bin/kldload" })
+        note("bind mounts", view.begin("target.mounts"))
+        note("target's host id", view.writes(view.target + "/etc/hostid").first?.item)
+        note("user", view.begin("system.users"))
+        note("kernel image", view.kernelImage?.item)
+        note("first ESP", view.mounts.first { $0.source == view.rootPaths.first.map { Disk.partition(1, of: $0) } }?.item)
+        note("mount units", view.performs(Performers.mountCache).first)
+        note("bootfs", view.run("zpool", "set").first?.item)
+        for (one, other) in zip(places, places.dropFirst()) where one.1 < 0 || one.1 > other.1 { return "\(one) before \(other)" }
+        return nil
+    }
+
+    @Sendable private static func vdevs(_ view: PlanView) -> String? {
+        guard view.run("zpool", "create").count == 1, let words = view.poolCreation?.command.arguments else { return "no pool" }
+        guard let name = words.firstIndex(of: view.pool) else { return "no name" }
+        let roots = view.rootPaths.map { Disk.partition(2, of: $0) }
+        let specials = view.specialPaths.map { Disk.partition(1, of: $0) }
+        var expected: [String] = []
+        switch view.request.answers.topology {
+        case .single: expected = roots
+        case .mirror: expected = ["mirror"] + roots
+        case .raidz1, .raidz2, .raidz3: expected = [view.request.answers.topology.rawValue] + roots
+        case .mirrorStripe: for pair in stride(from: 0, to: roots.count, by: 2) { expected += ["mirror", roots[pair], roots[pair + 1]] }
+        }
+        if !specials.isEmpty {
+            expected.append("special")
+            let width = view.request.answers.topology.toleratedLosses(disks: roots.count) + 1
+            let size = width == 1 ? specials.count : width
+            for start in stride(from: 0, to: specials.count, by: size) {
+                if size > 1 { expected.append("mirror") }
+                expected += specials[start..<(start + size)]
+            }
+        }
+        let actual = Array(words[(name + 1)...])
+        return actual == expected ? nil : "\(actual) instead of \(expected)"
+    }
+
+    @Sendable private static func encryption(_ view: PlanView) -> String? {
+        guard let command = view.poolCreation?.command else { return "no pool" }
+        let encrypted = command.arguments.contains { $0.hasPrefix("encryption=") }
+        guard encrypted == view.request.answers.encrypt else { return command.description }
+        guard let passphrase = view.request.answers.passphrase, encrypted else { return command.input == .none ? nil : "an input" }
+        return command.input == .secret(Secret(passphrase.reveal() + "\n")) ? nil : "not the passphrase"
+    }
+
+    @Sendable private static func secrets(_ view: PlanView) -> String? {
+        for secret in RandomRequests.secrets + [String(RandomRequests.hash.suffix(40))] where view.text.contains(secret) { return secret }
+        return nil
+    }
+
+    @Sendable private static func datasets(_ view: PlanView) -> String? {
+        var made: Set<String> = [view.pool]
+        for (_, command) in view.run("zfs", "create") {
+            guard let name = command.arguments.last, let slash = name.lastIndex(of: "/") else { return command.description }
+            guard made.contains(String(name[..<slash])), made.insert(name).inserted else { return name }
+        }
+        return made.count > 10 ? nil : "few datasets"
+    }
+
+    @Sendable private static func unreleased(_ view: PlanView) -> String? {
+        for mount in view.mounts {
+            let step = view.items[mount.item].step
+            func ends(_ action: Action) -> Bool {
+                if case .run(let command) = action { command.tool.name == "umount" && command.arguments.last == mount.target } else { false }
+            }
+            let later = view.items.suffix(from: mount.item + 1).contains { $0.step == step && ends($0.action) }
+            if !later, !view.steps[step].release.contains(where: ends) { return mount.target }
+        }
+        return nil
+    }
+
+    @Sendable private static func strayWrite(_ view: PlanView) -> String? {
+        for item in view.items {
+            guard let path = item.path, path != "/etc/hostid", path != view.target else { continue }
+            if path.contains("/../") || path.hasSuffix("/..") { return path }
+            if !path.hasPrefix(view.target + "/"), !path.hasPrefix("/run/kldload/") { return path }
+        }
+        for (_, command) in view.commands where ["cp", "mv", "ln", "tee", "install"].contains(command.tool.name) {
+            guard let path = command.arguments.last, path.hasPrefix(view.target + "/") || path.hasPrefix("/run/kldload/") else {
+                return command.description
+            }
+        }
+        return nil
+    }
+
+    @Sendable private static func outside(_ view: PlanView) -> String? {
+        let systems: Set = [
+            "useradd", "usermod", "chpasswd", "passwd", "chage", "chown", "chmod", "systemctl", "ssh-keygen", "apt-get", "update-initramfs",
+        ]
+        return view.commands.first {
+            systems.contains($0.command.tool.name) || $0.command.tool.name == "chroot" && $0.command.arguments.first != view.target
+        }?.command.description
+    }
+
+    @Sendable private static func oddWord(_ view: PlanView) -> String? {
+        for (_, command) in view.commands {
+            for (before, word) in zip([""] + command.arguments, command.arguments) where word.isEmpty && before != "-N" || word.contains("\n") {
+                return command.description
+            }
+        }
+        return nil
+    }
+}

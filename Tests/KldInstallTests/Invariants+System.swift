@@ -1,0 +1,220 @@
+import KldAnswers
+import KldBlock
+import KldBoot
+import KldCore
+import KldDistro
+import KldExec
+import KldFiles
+import KldInstall
+import KldPlan
+import SystemPackage
+
+extension Invariant {
+    /// What makes it a machine of its own, how it boots, and how it is left.
+    static let system: [Invariant] = [
+        Invariant("the password is given on standard input, in the form it came in", offender: password),
+        Invariant("the known default password is expired, refused over SSH, and watched") { view in
+            let known = view.request.answers.credentials == .defaultExpired
+            let expired = view.inside("chage").map { Array($0.arguments.dropFirst(2)) } == [["--lastday", "0", view.request.answers.username]]
+            let refused = view.written(view.target + DefaultPassword.sshDropIn)?.contains("Match User \(view.request.answers.username)\n") ?? false
+            let watched = view.inside("systemctl").contains { $0.arguments.last == DefaultPassword.pathUnit }
+            return expired == known && refused == known && watched == known
+        },
+        Invariant("the user is made once, may use sudo, and owns the home directory") { view in
+            let user = view.request.answers.username
+            let made = view.inside("useradd").map(\.arguments)
+            return made.count == 1 && made[0].last == user && made[0].contains(view.request.spec.adminGroup)
+                && view.written("\(view.target)/etc/sudoers.d/kldload-admin") == "\(user) ALL=(ALL:ALL) NOPASSWD: ALL\n"
+                && view.inside("chown").contains { $0.arguments.contains("\(user):\(user)") && $0.arguments.last == "/home/\(user)" }
+        },
+        Invariant("files that hold rights are closed to others") { view in
+            view.items.allSatisfy { item in
+                guard case .write(let path, _, let mode) = item.action else { return true }
+                if path.string.hasSuffix("authorized_keys") { return mode == .secret }
+                return !path.string.contains("/sudoers.d/") || mode == 0o440
+            }
+        },
+        Invariant("SSH keys of the answers are authorized, for the user and for root apart") { view in
+            let keys = view.request.answers.sshKeys
+            func text(_ lines: [String]) -> String? { lines.isEmpty ? nil : lines.map { $0 + "\n" }.joined() }
+            return view.written("\(view.target)/home/\(view.request.answers.username)/.ssh/authorized_keys") == text(keys.user.map(\.line))
+                && view.written("\(view.target)/root/.ssh/authorized_keys") == text(keys.root.map(\.line))
+        },
+        Invariant("SSH host keys are made when the answers want them, never for a copy") { view in
+            view.inside("ssh-keygen").isEmpty == (!view.request.answers.generateSSHHostKeys || view.request.sealed)
+        },
+        Invariant("a static address is written with its gateway; DHCP on every interface needs no file", offender: network),
+        Invariant("the machine id is left empty for the first boot") { $0.written("\($0.target)/etc/machine-id") == "" },
+        Invariant("cloud-init is switched off unless the image is a copy's") { view in
+            view.writes("\(view.target)/etc/cloud/cloud-init.disabled").isEmpty == view.request.sealed
+        },
+        Invariant("the host's name is written, and resolves") { view in
+            let name = view.request.answers.hostname.description
+            return view.written("\(view.target)/etc/hostname") == name + "\n"
+                && view.written("\(view.target)/etc/hosts")?.contains("127.0.1.1 \(name)") ?? false
+        },
+        Invariant("kernel file systems are given to the system before anything runs in it") { view in
+            guard let bound = view.begin("target.mounts") else { return false }
+            let binds = view.mounts.filter { $0.target.hasPrefix(view.target + "/") }.map { "\($0.source) \($0.target)" }
+            return binds == ["dev", "proc", "sys", "run"].map { "/\($0) \(view.target)/\($0)" }
+                && view.run("chroot").allSatisfy { $0.item > bound }
+        },
+    ]
+
+    static let boot: [Invariant] = [
+        Invariant("one kernel image is built, of one kernel, for the pool's boot environment", offender: image),
+        Invariant("the kernel image carries the host id, unless it is to be copied") { view in
+            let supplement = "/run/kldload/hostid.cpio"
+            let carried = view.kernelImage?.command.arguments.contains("--initrd=\(supplement)") ?? false
+            let written = view.writes(supplement).last
+            let before = (written?.item ?? .max) < (view.kernelImage?.item ?? -1)
+            let right = written?.content == .bytes(InitramfsSupplement.hostID(view.request.identity.hostID))
+            return carried != view.request.sealed && (!carried || before && right)
+        },
+        Invariant("the distribution's initramfs comes first in it, so that later archives win") { view in
+            let initrds = view.kernelImage?.command.arguments.filter { $0.hasPrefix("--initrd=") } ?? []
+            return initrds.first == "--initrd=\(view.target)/boot/initrd.img-\(view.request.payload.kernel)"
+        },
+        Invariant("each ESP is mounted once, staged, checked, synced and unmounted; special disks are not touched", offender: staging),
+        Invariant("the same kernel image lies on every ESP under the same name") { view in
+            let names = Set(view.run("cp").compactMap(\.command.arguments.last).filter { $0.contains("/EFI/Linux/") }.map { $0.split(separator: "/").last })
+            return names.count == 1
+        },
+        Invariant("every ESP of the machine has the serial number that the mount table names") { view in
+            let serials = Set(view.run("mkfs.vfat").map { $0.command.arguments[5] })
+            let table = view.written("\(view.target)/etc/fstab") ?? ""
+            return serials.count == 1 && table.contains("\nUUID=\(Disk.fatUUID(view.request.identity.espSerial)) /boot/efi vfat ")
+                && UInt32(serials.first ?? "", radix: 16) == view.request.identity.espSerial
+        },
+        Invariant("the mount table does not stop a boot when an ESP is missing") { ($0.written("\($0.target)/etc/fstab") ?? "").contains("nofail") },
+        Invariant("the firmware gets an entry for each ESP where it takes entries, else none", offender: entries),
+        Invariant("the pool boots the dataset that the kernel command line names") { view in
+            guard let line = view.kernelImage?.command.arguments.first(where: { $0.hasPrefix("--cmdline=") }) else { return false }
+            let sets = view.run("zpool", "set").map(\.command.arguments)
+            let dataset = "\(view.pool)/ROOT/\(view.request.spec.id)"
+            return sets == [["set", "bootfs=\(dataset)", view.pool]] && line.hasPrefix("--cmdline=root=ZFS=\(dataset) boot=zfs ")
+        },
+        Invariant("the consoles of the answers are on the kernel command line, in their order") { view in
+            let line = view.kernelImage?.command.arguments.first { $0.hasPrefix("--cmdline=") } ?? ""
+            let consoles = line.words.filter { $0.hasPrefix("console=") }.map { String($0.dropFirst(8).split(separator: ",")[0]) }
+            return consoles == view.request.answers.consoles
+        },
+        Invariant("nothing but the kernel image's parts is left in /run/kldload to be removed") { view in
+            let made = Set(view.items.compactMap(\.path).filter { $0 == "/run/kldload/boot.efi" || $0.hasSuffix(".cpio") } + ["/run/kldload/boot.efi"])
+            let removed = view.releases.compactMap { if case .remove(let path) = $0 { path.string } else { nil } }
+            return made.isSubset(of: Set(removed))
+        },
+    ]
+
+    static let finish: [Invariant] = [
+        Invariant("a copy's image makes no snapshot, writes no manifest, and is sealed before its blocks are given back", offender: sealed),
+        Invariant("a machine of its own has a manifest and, last of all, a snapshot; nothing is sealed", offender: unsealed),
+        Invariant("the manifest tells the truth, and no secret", offender: manifest),
+        Invariant("systemd is told of the datasets, of this pool, below this target") { view in
+            view.items.contains {
+                guard case .perform(Performers.mountCache, let parameters, _) = $0.action else { return false }
+                return parameters == ["pool": view.pool, "target": view.target, "file": "\(view.target)/etc/zfs/zfs-list.cache/\(view.pool)"]
+            }
+        },
+    ]
+
+    static let all = disks + storage + system + boot + finish
+
+    // MARK: -
+
+    @Sendable private static func password(_ view: PlanView) -> String? {
+        let user = view.request.answers.username
+        var expected: [(words: [String], secret: String)] = []
+        switch view.request.answers.credentials {
+        case .defaultExpired: expected.append(([], "\(user):admin\n"))
+        case .password(let secret): expected.append(([], "\(user):\(secret.reveal())\n"))
+        case .hash(let secret): expected.append((["--encrypted"], "\(user):\(secret.reveal())\n"))
+        case .file: return "a file that nobody read"
+        }
+        if let root = view.request.answers.rootPassword { expected.append(([], "root:\(root.reveal())\n")) }
+        let given = view.inside("chpasswd")
+        guard given.count == expected.count else { return "\(given)" }
+        for (command, right) in zip(given, expected) {
+            if Array(command.arguments.dropFirst(2)) != right.words || command.input != .secret(Secret(right.secret)) { return "\(command)" }
+        }
+        return nil
+    }
+
+    @Sendable private static func network(_ view: PlanView) -> String? {
+        let text = view.written("\(view.target)/etc/systemd/network/10-kldload.network")
+        switch view.request.answers.network {
+        case .dhcp(nil): return text
+        case .dhcp(let interface?): return text?.contains("Name=\(interface)\n") == true && text?.contains("DHCP=yes") == true ? nil : text ?? "none"
+        case .fixed(let fixed):
+            guard let text, !text.contains("DHCP") else { return text ?? "none" }
+            let wanted = ["Address=\(fixed.address)", "Gateway=\(fixed.gateway)"] + fixed.dns.map { "DNS=\($0)" }
+            return wanted.allSatisfy { text.lines.contains($0) } ? nil : text
+        }
+    }
+
+    @Sendable private static func image(_ view: PlanView) -> String? {
+        guard view.run("ukify").count == 1, let words = view.kernelImage?.command.arguments else { return "no image" }
+        let kernel = view.request.payload.kernel
+        for word in ["--linux=\(view.target)/boot/vmlinuz-\(kernel)", "--uname=\(kernel)", "--output=/run/kldload/boot.efi"]
+        where !words.contains(word) { return word }
+        return nil
+    }
+
+    @Sendable private static func staging(_ view: PlanView) -> String? {
+        let mounted = view.mounts.filter { $0.source.hasPrefix("/dev/disk/") || $0.source.hasPrefix("/dev/") && $0.source != "/dev" }
+        guard mounted.map(\.source) == view.rootPaths.map({ Disk.partition(1, of: $0) }) else { return "\(mounted.map(\.source))" }
+        for mount in mounted {
+            let step = view.items[mount.item].step
+            let own = view.items.indices.filter { view.items[$0].step == step && $0 > mount.item }
+            let words = own.flatMap { view.items[$0].commands }.map { ($0.tool.name, $0.arguments) }
+            let copied = words.filter { $0.0 == "cp" }.compactMap(\.1.last)
+            for target in ESPLayout.copies(view.request.spec.efi).map(\.target) where !copied.contains("\(mount.target)/\(target)") { return target }
+            guard let entry = copied.first(where: { $0.contains("/EFI/Linux/") }), entry.hasPrefix(mount.target + "/") else { return "no image" }
+            let tail = words.suffix(2).map { "\($0.0) \($0.1.joined(separator: " "))" }
+            guard tail == ["cmp /run/kldload/boot.efi \(entry)", "sync --file-system \(mount.target)"] else { return "\(tail)" }
+            let written = own.compactMap { view.items[$0].path }
+            for file in ["loader/loader.conf", "loader/entries.srel", "EFI/kldload/BOOTX64.CSV"] where !written.contains("\(mount.target)/\(file)") {
+                return file
+            }
+        }
+        return Set(mounted.map(\.target)).count == mounted.count ? nil : "one place for two ESPs"
+    }
+
+    @Sendable private static func entries(_ view: PlanView) -> String? {
+        let made = view.run("efibootmgr").map(\.command.arguments)
+        let expected = view.request.facts.firmwareEntries ? view.rootPaths : []
+        let disks = made.compactMap { words in words.firstIndex(of: "--disk").map { words[$0 + 1] } }
+        return disks == expected && made.allSatisfy { $0.contains("1") } ? nil : "\(made)"
+    }
+
+    @Sendable private static func sealed(_ view: PlanView) -> String? {
+        guard view.request.sealed else { return nil }
+        if !view.run("zfs", "snapshot").isEmpty { return "a snapshot" }
+        if !view.writes(view.target + InstallManifest.path).isEmpty { return "a manifest" }
+        guard let seal = view.performs(Performers.seal).first, view.performs(Performers.seal).count == 1 else { return "not sealed once" }
+        guard let trim = view.run("zpool", "trim").first, trim.command.arguments.contains("-w"), seal < trim.item else { return "no trim after it" }
+        let later = view.items[(seal + 1)...].contains { ($0.path ?? "").hasPrefix(view.target + "/") }
+        return later ? "something is written into the sealed system" : nil
+    }
+
+    @Sendable private static func unsealed(_ view: PlanView) -> String? {
+        guard !view.request.sealed else { return nil }
+        if !view.performs(Performers.seal).isEmpty || !view.run("zpool", "trim").isEmpty { return "sealed" }
+        guard view.writes(view.target + InstallManifest.path).count == 1 else { return "no manifest" }
+        guard let snapshot = view.run("zfs", "snapshot").first, snapshot.item == view.items.count - 1 else { return "no snapshot at the end" }
+        return snapshot.command.arguments == ["snapshot", "-r", "\(view.pool)@install"] ? nil : snapshot.command.description
+    }
+
+    @Sendable private static func manifest(_ view: PlanView) -> String? {
+        guard !view.request.sealed, let text = view.written(view.target + InstallManifest.path) else { return nil }
+        let answers = view.request.answers
+        let wanted = [
+            #""disks" : ["#, #""encrypted" : \#(answers.encrypt)"#, #""hostID" : "\#(view.request.identity.hostID)""#, #""pool" : "\#(view.pool)""#,
+            #""suite" : "\#(view.request.spec.suite)""#, #""topology" : "\#(answers.topology.rawValue)""#, #""username" : "\#(answers.username)""#,
+            #""schema" : "install-manifest/1""#, #""sealed" : false"#,
+        ]
+        if let missing = wanted.first(where: { !text.contains($0) }) { return missing }
+        if let disk = view.allPaths.first(where: { !text.contains("\"\($0)\"") }) { return disk }
+        return text.contains("$6$") ? "a hash" : nil
+    }
+}

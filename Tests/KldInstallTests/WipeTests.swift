@@ -1,0 +1,125 @@
+import KldAnswers
+import KldBlock
+import KldCore
+import KldExec
+import KldInstall
+import KldPlan
+import KldTestSupport
+import Testing
+
+@Suite("Wiping what disks held")
+struct WipeTests {
+    static let both = "KLDLOAD_ZFS_TOPOLOGY=mirror\nKLDLOAD_ZFS_DATA_DISKS=/dev/sdb"
+
+    func plan(_ facts: MachineFacts, disk: String = "/dev/sda", _ lines: String...) throws -> Plan {
+        try InstallPlanner(
+            request(Answers((["KLDLOAD_DISTRO=debian", "KLDLOAD_DISK=\(disk)"] + lines).joined(separator: "\n")), facts)
+        ).plan
+    }
+
+    @Test("a stack is taken down from its top, then every partition is wiped, then the disk")
+    func stack() throws {
+        let plan = try plan(Machines.used)
+        let lines = try #require(plan[step: "disk.wipe.sda"]).actions.map(\.text)
+        #expect(
+            lines == [
+                "mdadm --stop /dev/md127", "dmsetup remove --retry vg-swap", "dmsetup remove --retry vg-root", "cryptsetup close luks-1",
+                "zpool labelclear -f /dev/sda4", "wipefs --all --force /dev/sda4", "wipefs --all --force /dev/sda3",
+                "wipefs --all --force /dev/sda2", "wipefs --all --force /dev/sda1", "wipefs --all --force /dev/sda",
+                "sgdisk --zap-all /dev/disk/by-id/ata-A", "blkdiscard --force /dev/disk/by-id/ata-A",
+                "blockdev --rereadpt /dev/disk/by-id/ata-A", "udevadm settle --timeout=30",
+            ])
+    }
+
+    @Test("an array over two disks is stopped once, and its partitions go with it")
+    func array() throws {
+        let plan = try plan(Machines.used, disk: "/dev/sda", Self.both)
+        #expect(plan.commandLines.filter { $0.hasPrefix("mdadm") } == ["mdadm --stop /dev/md127"])
+        #expect(!plan.commandLines.contains { $0.contains("md127p1") })
+        let second = try #require(plan[step: "disk.wipe.sdb"]).actions.map(\.text)
+        #expect(second.prefix(2) == ["wipefs --all --force /dev/sdb1", "wipefs --all --force /dev/sdb"])
+    }
+
+    @Test("an array over two partitions of one disk is stopped once")
+    func arrayOnOneDisk() throws {
+        let array = BlockDevice.raid("md0", on: [.mapped("vg-a", type: "lvm")])
+        let disk = BlockDevice.disk("sda") {
+            $0.children = [.part("sda1", "linux_raid_member", on: [array]), .part("sda2", "linux_raid_member", on: [array])]
+        }
+        let lines = try plan(MachineFacts(disks: [disk])).commandLines
+        #expect(lines.filter { $0.hasPrefix("mdadm") || $0.hasPrefix("dmsetup") } == ["dmsetup remove --retry vg-a", "mdadm --stop /dev/md0"])
+    }
+
+    @Test("an encrypted array with volumes is taken down in order: volumes, encryption, array")
+    func deep() throws {
+        let crypt = BlockDevice.mapped("luks", type: "crypt", on: [.mapped("vg-a", type: "lvm"), .mapped("vg-b", type: "lvm")])
+        let disk = BlockDevice.disk("sda") { $0.children = [.part("sda1", on: [.raid("md0", "raid5", on: [crypt])])] }
+        #expect(
+            try plan(MachineFacts(disks: [disk])).commandLines.prefix(5) == [
+                "dmsetup remove --retry vg-b", "dmsetup remove --retry vg-a", "cryptsetup close luks", "mdadm --stop /dev/md0",
+                "wipefs --all --force /dev/sda1",
+            ])
+    }
+
+    @Test("a mapped partition of a mapped device is removed, not wiped")
+    func mappedPartition() throws {
+        let volume = BlockDevice.mapped("vg-disk", type: "lvm", on: [.mapped("vg-disk1", type: "part", "ext4")])
+        let disk = BlockDevice.disk("sda") { $0.children = [.part("sda1", on: [volume])] }
+        #expect(
+            try plan(MachineFacts(disks: [disk])).commandLines.prefix(3) == [
+                "dmsetup remove --retry vg-disk1", "dmsetup remove --retry vg-disk", "wipefs --all --force /dev/sda1",
+            ])
+    }
+
+    @Test("a pool on a whole disk loses its labels before the signatures are wiped")
+    func wholeDiskPool() throws {
+        let lines = try plan(Machines.used, disk: "/dev/sdc").commandLines
+        #expect(lines.prefix(2) == ["zpool labelclear -f /dev/sdc", "wipefs --all --force /dev/sdc"])
+    }
+
+    @Test("an empty disk is wiped and verified all the same: what lsblk does not know may be there")
+    func empty() throws {
+        let plan = try plan(Machines.plain(.disk("sda")))
+        #expect(plan[step: "disk.wipe.sda"]?.actions.first?.text == "wipefs --all --force /dev/sda")
+        #expect(plan[step: "disk.verify.sda"]?.actions.map(\.text) == ["disk.verify-clean disk=/dev/sda"])
+    }
+
+    @Test("disks of unequal size get partitions of one size, as ZFS asks")
+    func unequal() throws {
+        let facts = Machines.plain(
+            .disk("sda", gibibytes: 100), .disk("sdb", gibibytes: 99), .disk("sdc", gibibytes: 50), .disk("sdd", gibibytes: 49))
+        let lines = try plan(facts, disk: "/dev/sda", Self.both, "KLDLOAD_ZFS_SPECIAL_DISKS=/dev/sdc,/dev/sdd").commandLines
+            .filter { $0.hasPrefix("sgdisk --clear") }
+        // 99 GiB less the ESP and room for the tables; 49 GiB less that room.
+        #expect(lines.map { $0.contains("--new=2:0:+100344M") } == [true, true, false, false])
+        #expect(lines.map { $0.contains("--new=1:0:+50168M") } == [false, false, true, true])
+    }
+
+    @Test("disks of equal size are used to their end")
+    func equal() throws {
+        let lines = try plan(Machines.used, disk: "/dev/sda", Self.both).commandLines.filter { $0.hasPrefix("sgdisk --clear") }
+        #expect(lines.allSatisfy { $0.contains("--new=2:0:0 ") })
+    }
+
+    @Test("approvals cover the disks of the answers, when these approve, under the names that commands use")
+    func approvals() throws {
+        func approved(_ lines: String...) throws -> [String] {
+            let text = ["KLDLOAD_DISTRO=debian", "KLDLOAD_DISK=/dev/vda", "KLDLOAD_ZFS_SPECIAL_DISKS=/dev/vdc"] + lines
+            return try InstallPlanner(request(Answers(text.joined(separator: "\n")), Machines.virtual)).approvals.map(\.disk)
+        }
+        #expect(try approved() == [])
+        #expect(try approved("KLDLOAD_FORCE_WIPE=0") == [])
+        #expect(try approved("KLDLOAD_FORCE_WIPE=1") == ["/dev/disk/by-id/virtio-disk0", "/dev/disk/by-id/virtio-disk2"])
+    }
+
+    @Test("applying a plan without the answers' approval runs nothing")
+    func unapproved() async throws {
+        let planner = try InstallPlanner(request(answers(), Machines.virtual))
+        let runner = ScriptedRunner.accepting
+        do {
+            try await PlanRunner(runner: runner, files: MemoryFiles()).apply(planner.plan, approvals: planner.approvals)
+            Issue.record("it was applied")
+        } catch { #expect(Diagnosis(of: error).code == "plan.unapproved") }
+        #expect(runner.commands.isEmpty)
+    }
+}
