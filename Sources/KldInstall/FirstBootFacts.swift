@@ -8,7 +8,7 @@ import SystemPackage
 extension FirstBoot {
     /// Reads the running machine.
     ///
-    /// Runs: `lsblk`, `zpool list -H -P -v -o name`, `uname -r`; reads. Mounts the first ESP read-only for a moment to list its images.
+    /// Runs: `lsblk`, `zpool list -H -P -v -o name`, `uname -r`; reads. Mounts the first ESP for a moment (writable, for it may be mounted already) to list its images.
     /// - Throws: ``Diagnosis`` `firstboot.no-zfs-root` when the root file system is not ZFS.
     public static func gather(runner: any CommandRunner, files: any FileSystem) async throws -> FirstBoot {
         let root = try files.readText("/proc/self/mounts").lines.map(\.words).first { $0.count > 2 && $0[1] == "/" && $0[2] == "zfs" }
@@ -34,7 +34,7 @@ extension FirstBoot {
         if let first = esps.first {
             let mount: FilePath = "/run/kldload/firstboot/look"
             try files.makeDirectory(mount, mode: 0o700)
-            try await runner.run(MountCommand.mount(first, at: mount, type: "vfat", options: ["ro"]))
+            try await runner.run(MountCommand.mount(first, at: mount, type: "vfat"))
             images = ((try? files.list(mount.appending("EFI/Linux"))) ?? []).filter { $0.hasSuffix("-\(kernel).efi") }
             try await runner.run(MountCommand.unmount(mount))
         }

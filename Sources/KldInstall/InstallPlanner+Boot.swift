@@ -14,7 +14,7 @@ extension InstallPlanner {
         KernelCommandLine(root: tree.root.text, initramfs: request.spec.initramfs, consoles: answers.consoles)
     }
 
-    private func esp(_ index: Int) -> FilePath { Self.scratch.appending("esp\(index)") }
+    private func esp(_ index: Int) -> FilePath { FilePath("\(Self.scratch.string)/esp\(index)") }
 
     var boot: [Step] {
         let uki = Self.scratch.appending("boot.efi")
@@ -47,35 +47,11 @@ extension InstallPlanner {
                 ]),
         ]
         for (index, disk) in disks.root.enumerated() {
-            let mount = esp(index)
-            var actions: [Action] = [
-                .makeDirectory(mount), .run(MountCommand.mount(Disk.partition(1, of: disk.path), at: mount, type: "vfat")),
-                .makeDirectory(mount.appending("EFI/Linux")), .makeDirectory(mount.appending("loader/entries")),
-                .write(
-                    mount.appending("loader/loader.conf"), content: .text(ESPLayout.loaderConfiguration(timeoutSeconds: answers.zbmTimeout))
-                ),
-                .write(mount.appending(ESPLayout.entriesMarker.path), content: .text(ESPLayout.entriesMarker.content)),
-                .write(
-                    mount.appending("EFI/\(ESPLayout.vendor)/BOOTX64.CSV"),
-                    content: .bytes(ESPLayout.fallbackTable(label: answers.bootloaderID))),
-            ]
-            for copy in ESPLayout.copies(request.spec.efi) {
-                let place = mount.appending(copy.target)
-                actions += [
-                    .makeDirectory(place.removingLastComponent()),
-                    .run(Command(Tool("cp", package: "coreutils"), [inTarget("/\(copy.source)").string, place.string], effect: .changes)),
-                ]
-            }
-            let entry = mount.appending("EFI/Linux/\(name)")
-            actions += [
-                .run(Command(Tool("cp", package: "coreutils"), [uki.string, entry.string], effect: .changes)),
-                .run(Command(Tool("cmp", package: "diffutils"), [uki.string, entry.string], effect: .reads)),
-                .run(Command(Tool("sync", package: "coreutils"), ["--file-system", mount.string], effect: .changes)),
-            ]
             steps.append(
                 Step(
-                    "boot.esp.\(disk.device.name)", "Stage boot loader and kernel on \(disk.path)", actions,
-                    release: [.run(MountCommand.unmount(mount))], weight: 3))
+                    "boot.esp.\(disk.device.name)", "Stage boot loader and kernel on \(disk.path)",
+                    staging(Disk.partition(1, of: disk.path), at: esp(index), kernelImage: uki.string, name),
+                    release: [.run(MountCommand.unmount(esp(index)))], weight: 3))
             if request.facts.firmwareEntries {
                 steps.append(
                     Step(
@@ -84,6 +60,31 @@ extension InstallPlanner {
             }
         }
         return steps
+    }
+
+    /// Fills one ESP: the vendor's shim, the boot loader, the kernel image.
+    private func staging(_ partition: String, at mount: FilePath, kernelImage: String, _ name: String) -> [Action] {
+        func place(_ path: String) -> FilePath { FilePath("\(mount.string)/\(path)") }
+        func copy(_ source: String, _ target: String) -> Action {
+            .run(Command(Tool("cp", package: "coreutils"), [source, target], effect: .changes))
+        }
+        let entry = "\(mount.string)/EFI/Linux/\(name)"
+        let folders = ["EFI/BOOT", "EFI/\(ESPLayout.vendor)", "EFI/Linux", "loader/entries"]
+        let start: [Action] = [.makeDirectory(mount), .run(MountCommand.mount(partition, at: mount, type: "vfat"))]
+        let files: [Action] = [
+            .write(place("loader/loader.conf"), content: .text(ESPLayout.loaderConfiguration(timeoutSeconds: answers.zbmTimeout))),
+            .write(place(ESPLayout.entriesMarker.path), content: .text(ESPLayout.entriesMarker.content)),
+            .write(
+                place("EFI/\(ESPLayout.vendor)/BOOTX64.CSV"), content: .bytes(ESPLayout.fallbackTable(label: answers.bootloaderID))),
+        ]
+        let programs = ESPLayout.copies(request.spec.efi).map {
+            copy("\(target.string)/\($0.source)", "\(mount.string)/\($0.target)")
+        }
+        return start + folders.map { .makeDirectory(place($0)) } + files + programs + [
+            copy(kernelImage, entry),
+            .run(Command(Tool("cmp", package: "diffutils"), [kernelImage, entry], effect: .reads)),
+            .run(Command(Tool("sync", package: "coreutils"), ["--file-system", mount.string], effect: .changes)),
+        ]
     }
 
     var finish: [Step] {
@@ -95,6 +96,13 @@ extension InstallPlanner {
                         "finish.manifest", "Write down what was installed",
                         [.write(inTarget(InstallManifest.path), content: .text(try manifestText), mode: 0o640)]))
             }
+            if request.sealed {
+                steps.append(
+                    Step(
+                        "seal", "Remove every identity and secret",
+                        [.perform(Performers.seal, ["root": target.string, "user": answers.username], effect: .changes)], weight: 2))
+            }
+            // After sealing, which empties the list: a clone's first boot needs it for the journal to find its folder.
             steps.append(
                 Step(
                     "finish.mounts", "Tell systemd about the datasets",
@@ -104,12 +112,6 @@ extension InstallPlanner {
                             ["pool": pool.text, "target": target.string, "file": inTarget("/etc/zfs/zfs-list.cache/\(pool.text)").string],
                             effect: .changes)
                     ]))
-            if request.sealed {
-                steps.append(
-                    Step(
-                        "seal", "Remove every identity and secret",
-                        [.perform(Performers.seal, ["root": target.string, "user": answers.username], effect: .changes)], weight: 2))
-            }
             steps.append(
                 Step("finish.bootfs", "Boot \(tree.root)", [.run(ZPool.set(pool, "bootfs", tree.root.text))]))
             if request.sealed {

@@ -106,7 +106,7 @@ extension Invariant {
     @Sendable private static func liveDisk(_ view: PlanView) -> String? {
         view.request.facts.disks.filter { disk in
             view.request.facts.liveDisks.contains(disk.path) || view.request.facts.importedPools[disk.path] != nil || !disk.mountpoints.isEmpty
-        }.flatMap { [$0.path, view.request.facts.stableName($0)] }.first { view.text.contains($0) }
+        }.flatMap { [$0.path, view.request.facts.stableName($0)] }.first { view.words.contains($0) }
     }
 
     @Sendable private static func strayDestruction(_ view: PlanView) -> String? {

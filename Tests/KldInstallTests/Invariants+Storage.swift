@@ -129,7 +129,7 @@ extension Invariant {
     }
 
     @Sendable private static func secrets(_ view: PlanView) -> String? {
-        for secret in RandomRequests.secrets + [String(RandomRequests.hash.suffix(40))] where view.text.contains(secret) { return secret }
+        for secret in RandomRequests.secrets + [String(RandomRequests.hash.suffix(40))] where view.words.contains(secret) { return secret }
         return nil
     }
 

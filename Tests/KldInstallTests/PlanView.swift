@@ -1,3 +1,4 @@
+import Glibc
 import KldAnswers
 import KldBlock
 import KldCore
@@ -25,8 +26,19 @@ struct PlanView {
     let steps: [Step]
     let items: [Item]
     let commands: [(item: Int, command: Command)]
-    let text: String
+    /// The same by the name of the tool.
+    private let byTool: [String: [(item: Int, command: Command)]]
+    private let byPath: [String: [(item: Int, content: Action.Content)]]
+    /// Every word, path and text of the plan, one after the other: what could be printed of it.
+    let words: Haystack
     let approvals: [WipeApproval]
+    let mounts: [Mount]
+
+    struct Mount {
+        var item: Int
+        var source: String
+        var target: String
+    }
 
     init(_ request: InstallRequest) throws {
         self.request = request
@@ -41,7 +53,27 @@ struct PlanView {
         }
         self.items = items
         commands = items.enumerated().flatMap { item in item.element.commands.map { (item.offset, $0) } }
-        text = plan.text(contents: true)
+        byTool = Dictionary(grouping: commands) { $0.command.tool.name }
+        var contents: [String: [(item: Int, content: Action.Content)]] = [:]
+        var words = plan.title
+        for (index, item) in items.enumerated() {
+            if let path = item.path { words += " \(path)" }
+            guard case .write(_, let content, _) = item.action else { continue }
+            contents[item.path ?? "", default: []].append((index, content))
+            if case .text(let text) = content { words += " \(text)" }
+        }
+        for (_, command) in commands {
+            for word in command.arguments {
+                words += " "
+                words += word
+            }
+        }
+        for step in steps { words += " \(step.id) \(step.title) \(step.destroys.joined(separator: " "))" }
+        self.words = Haystack(words)
+        byPath = contents
+        mounts = (byTool["mount"] ?? []).map { item, command in
+            Mount(item: item, source: command.arguments[command.arguments.count - 2], target: command.arguments[command.arguments.count - 1])
+        }
     }
 
     private static func item(_ step: Int, _ action: Action) -> Item {
@@ -63,7 +95,8 @@ struct PlanView {
     var allPaths: [String] { disks.all.map(\.path) }
 
     func run(_ tool: String, _ first: String? = nil) -> [(item: Int, command: Command)] {
-        commands.filter { $0.command.tool.name == tool && (first == nil || $0.command.arguments.first == first) }
+        let all = byTool[tool] ?? []
+        return first == nil ? all : all.filter { $0.command.arguments.first == first }
     }
 
     /// Commands inside the installed system.
@@ -71,11 +104,7 @@ struct PlanView {
         run("chroot").map(\.command).filter { $0.arguments.first == target && $0.arguments.dropFirst().first == tool }
     }
 
-    func writes(_ path: String) -> [(item: Int, content: Action.Content)] {
-        items.enumerated().compactMap { index, item in
-            if item.path == path, case .write(_, let content, _) = item.action { (index, content) } else { nil }
-        }
-    }
+    func writes(_ path: String) -> [(item: Int, content: Action.Content)] { byPath[path] ?? [] }
 
     func written(_ path: String) -> String? {
         if case .text(let text)? = writes(path).last?.content { text } else { nil }
@@ -86,11 +115,6 @@ struct PlanView {
         items.indices.filter { if case .perform(let known, _, _) = items[$0].action { known == name } else { false } }
     }
 
-    /// What `mount` makes a mount point of: the item, the source, the target.
-    var mounts: [(item: Int, source: String, target: String)] {
-        run("mount").map { ($0.item, $0.command.arguments[$0.command.arguments.count - 2], $0.command.arguments[$0.command.arguments.count - 1]) }
-    }
-
     /// Releases in the order in which they run after success.
     var releases: [Action] { steps.reversed().flatMap(\.release) }
 
@@ -99,6 +123,13 @@ struct PlanView {
 
     var poolCreation: (item: Int, command: Command)? { run("zpool", "create").first }
     var kernelImage: (item: Int, command: Command)? { run("ukify").first }
+}
+
+/// A long text in which many short ones are looked for.
+struct Haystack {
+    private let text: ContiguousArray<CChar>
+    init(_ text: String) { self.text = text.utf8CString }
+    func contains(_ needle: String) -> Bool { text.withUnsafeBufferPointer { hay in hay.baseAddress.map { strstr($0, needle) != nil } ?? false } }
 }
 
 /// Something that holds for every plan.
