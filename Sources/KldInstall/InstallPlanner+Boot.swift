@@ -41,7 +41,7 @@ extension InstallPlanner {
                         content: .text(
                             """
                             # File systems of the pool are mounted by ZFS. Every disk carries a copy of this ESP, under one serial number.
-                            UUID=\(serial) /boot/efi vfat umask=0077,nofail,x-systemd.device-timeout=10s 0 2
+                            UUID=\(serial) /boot/efi vfat umask=0077,nofail 0 2
 
                             """)), .makeDirectory(inTarget("/boot/efi"), mode: 0o700),
                 ]),
@@ -116,7 +116,9 @@ extension InstallPlanner {
                 Step("finish.bootfs", "Boot \(tree.root)", [.run(ZPool.set(pool, "bootfs", tree.root.text))]))
             if request.sealed {
                 steps.append(
-                    Step("finish.trim", "Give back free blocks", [.run(ZPool.sync(pool)), .run(ZPool.trim(pool, wait: true))], weight: 3))
+                    Step(
+                        "finish.trim", "Give back free blocks",
+                        [.run(ZPool.sync(pool)), .run(ZPool.sync(pool)), .run(ZPool.trim(pool, wait: true))], weight: 3))
             } else {
                 steps.append(
                     Step(

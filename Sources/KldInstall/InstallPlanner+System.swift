@@ -49,7 +49,9 @@ extension InstallPlanner {
             [
                 .symlink(inTarget("/etc/localtime"), to: "/usr/share/zoneinfo/\(answers.timezone)"),
                 .write(inTarget("/etc/timezone"), content: .text(answers.timezone + "\n")),
-                .write(inTarget("/etc/default/locale"), content: .text("LANG=\(answers.locale)\n")),
+                // systemd-tmpfiles makes /etc/default/locale a link to this at every boot (Debian 13).
+                .write(inTarget("/etc/locale.conf"), content: .text("LANG=\(answers.locale)\n")),
+                .symlink(inTarget("/etc/default/locale"), to: "../locale.conf"),
                 .write(
                     inTarget("/etc/default/keyboard"),
                     content: .text(

@@ -48,7 +48,7 @@ public enum Performers {
     }
 
     /// Exports the pool, and says who holds it when it cannot.
-    private static func export(_ name: String, _ runner: any CommandRunner, _ files: any FileSystem) async throws {
+    private static func export(_ name: String, mountedAt target: String, _ runner: any CommandRunner, _ files: any FileSystem) async throws {
         let pool = try PoolName(name)
         let known = try await runner.run(Command("zpool", ["list", "-H", "-o", "name", name], effect: .reads, accepting: [0, 1]))
         guard known.status == 0 else { return }
@@ -59,7 +59,9 @@ public enum Performers {
             } catch let error as CommandError where attempt < 10 && (error.failure?.errors.contains("busy") ?? false) {
                 try await Task.sleep(for: .milliseconds(300))
             } catch {
-                let mounts = ((try? files.readText("/proc/self/mounts")) ?? "").lines.filter { $0.contains("/target") || $0.hasPrefix(name) }
+                let mounts = ((try? files.readText("/proc/self/mounts")) ?? "").lines.filter {
+                    $0.contains("/target") || $0.hasPrefix(name)
+                }
                 let said = (error as? CommandError)?.failure?.errors.lines ?? [Diagnosis(of: error).message]
                 throw Diagnosis(
                     "zfs.export", "the pool \(name) cannot be exported", remedies: ["end what uses it, then: zpool export \(name)"],

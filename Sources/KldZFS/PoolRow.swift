@@ -43,7 +43,12 @@ public struct PoolRow: Sendable, Hashable {
     /// ⇥/dev/disk/by-id/ata-A-part2
     /// ⇥/dev/disk/by-id/ata-B-part2
     /// ```
-    public static func devices(_ output: String) -> [String] { output.lines.map(\.trimmed).filter { $0.hasPrefix("/") } }
+    ///
+    /// OpenZFS 2.3 prints every column of a vdev, whatever `-o` asks for; the name comes first.
+    /// `⇥/dev/disk/by-id/virtio-disk0-part2⇥7514882048⇥837451776⇥6141870080⇥-⇥-⇥1⇥11⇥-⇥ONLINE` (2.3.9).
+    public static func devices(_ output: String) -> [String] {
+        output.lines.compactMap { $0.trimmed.split(separator: "\t").first.map(String.init) }.filter { $0.hasPrefix("/") }
+    }
 }
 
 extension Diagnosis {

@@ -20,7 +20,7 @@ struct Laboratory: Sendable {
         try Answers.load(examples.appending("\(example).env"), files: files, overrides: overrides)
     }
 
-    func log(_ text: String) { print("    \(name): \(text)") }
+    func log(_ text: String) { say("    \(name): \(text)") }
 
     var report: @Sendable (PlanEvent) -> Void {
         { event in

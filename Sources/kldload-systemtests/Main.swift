@@ -26,7 +26,7 @@ struct SystemTests: AsyncParsableCommand {
             filter.isEmpty ? scenario.tier <= tier : filter.contains { scenario.name.contains($0) }
         }
         if list {
-            for scenario in Scenario.all { print("\(scenario.tier.rawValue)\t\(scenario.name)\t\(scenario.title)") }
+            for scenario in Scenario.all { say("\(scenario.tier.rawValue)\t\(scenario.name)\t\(scenario.title)") }
             return
         }
         guard !chosen.isEmpty else { throw ValidationError("no scenario matches; see --list") }

@@ -23,11 +23,11 @@ struct Suite: Sendable {
         func count(_ outcome: Outcome) {
             if let failure = outcome.failure {
                 failed.append(outcome)
-                print("not ok \(outcome.scenario.name) (\(outcome.seconds) s)")
-                print(failure.split(separator: "\n", omittingEmptySubsequences: false).map { "    \($0)" }.joined(separator: "\n"))
+                say("not ok \(outcome.scenario.name) (\(outcome.seconds) s)")
+                say(failure.split(separator: "\n", omittingEmptySubsequences: false).map { "    \($0)" }.joined(separator: "\n"))
             } else {
                 passed += 1
-                print("ok \(outcome.scenario.name) (\(outcome.seconds) s)")
+                say("ok \(outcome.scenario.name) (\(outcome.seconds) s)")
             }
         }
         await withTaskGroup(of: Outcome.self) { group in
@@ -39,8 +39,8 @@ struct Suite: Sendable {
                 if let next = waiting.popFirst() { group.addTask { await run(next) } }
             }
         }
-        for outcome in failed { print("failed: \(outcome.scenario.name)") }
-        print("\(passed) passed, \(failed.count) failed, 0 skipped")
+        for outcome in failed { say("failed: \(outcome.scenario.name)") }
+        say("\(passed) passed, \(failed.count) failed, 0 skipped")
         return failed.count
     }
 
@@ -48,7 +48,7 @@ struct Suite: Sendable {
         let start = ContinuousClock.now
         let folder = workshop.cache.root.appending("systemtests/\(scenario.name)-\(UInt32.random(in: 0 ... .max))")
         let laboratory = Laboratory(name: scenario.name, workshop: workshop, examples: examples, folder: folder)
-        print("run \(scenario.name): \(scenario.title)")
+        say("run \(scenario.name): \(scenario.title)")
         var failure: String?
         do {
             try LocalFiles().makeDirectory(folder, mode: 0o700)

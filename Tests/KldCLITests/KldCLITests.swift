@@ -1,1 +1,46 @@
+import ArgumentParser
 import Testing
+
+@testable import KldCLI
+
+@Suite struct CommandTests {
+    @Test(arguments: [
+        ["answers", "check", "my.env"], ["answers", "check", "--show", "my.env", "--set", "KLDLOAD_PROFILE=core"],
+        ["answers", "keys"], ["answers", "keys", "--format", "schema"],
+        ["plan", "--answers", "my.env"], ["plan", "--answers", "my.env", "--format", "json", "--facts", "machine.json"],
+        ["image", "build", "my.env", "--format", "qcow2,vmdk,vhd,ova,raw", "-o", "out/"], ["image", "verify", "out/x.qcow2"],
+        ["install", "--answers", "my.env", "--dry-run"], ["install", "--answers", "my.env", "--from", "zfs.pool.create"],
+        ["verify", "--format", "json"], ["firstboot", "--dry-run"], ["facts"], ["applets"], ["applets", "--install", "/usr/local/bin"],
+        ["kexport", "/dev/sda", "qcow2", "/tmp/export/"], ["kexport", "--format", "qcow2", "--output", "/tmp/image.qcow2"],
+    ])
+    func `the printed command lines are understood`(words: [String]) throws {
+        _ = try Root.parseAsRoot(words)
+    }
+
+    @Test(arguments: [["image", "build"], ["plan"], ["install"], ["answers", "check", "a", "b"], ["nonsense"]])
+    func `incomplete and unknown command lines are refused with the usage exit status`(words: [String]) {
+        do {
+            _ = try Root.parseAsRoot(words)
+            Issue.record("\(words) was accepted")
+        } catch {
+            #expect(Root.exitCode(for: error).rawValue == 64)
+        }
+    }
+
+    @Test func `every applet is a subcommand of the same name`() {
+        let names = Root.configuration.subcommands.map { $0._commandName }
+        for applet in Applet.all {
+            #expect(names.contains(applet.name))
+            #expect(Applet.named(applet.name) != nil)
+        }
+        #expect(Applet.named("kldload") == nil)
+    }
+
+    @Test func `every command says what it is for`() {
+        func check(_ command: any ParsableCommand.Type) {
+            #expect(!command.configuration.abstract.isEmpty, "\(command)")
+            for child in command.configuration.subcommands { check(child) }
+        }
+        check(Root.self)
+    }
+}

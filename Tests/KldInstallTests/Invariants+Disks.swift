@@ -10,7 +10,8 @@ extension Invariant {
     /// What may be wiped, and what must not be touched.
     static let disks: [Invariant] = [
         Invariant(
-            "every step that destroys names its disks", offender: { view in view.steps.first { $0.effect == .destroys && $0.destroys.isEmpty }?.id }),
+            "every step that destroys names its disks",
+            offender: { view in view.steps.first { $0.effect == .destroys && $0.destroys.isEmpty }?.id }),
         Invariant(
             "every step with a destroying command, also in its clean-up, names a disk",
             offender: { view in
@@ -39,7 +40,8 @@ extension Invariant {
             }
         },
         Invariant("labels of old pools are cleared, right before the signatures are wiped", offender: labels),
-        Invariant("every mapping, array and volume on a chosen disk is taken down exactly once, what lies on it first", offender: takenDown),
+        Invariant(
+            "every mapping, array and volume on a chosen disk is taken down exactly once, what lies on it first", offender: takenDown),
         Invariant("nothing is wiped while something lies on it", offender: wipedUnderneath),
         Invariant("each disk is wiped, then verified, then partitioned, all before the pool is made") { view in
             guard let creation = view.stepIndex("zfs.pool.create") else { return false }
@@ -55,7 +57,8 @@ extension Invariant {
         Invariant("partition tables are zapped once a disk, and written once a disk") { view in
             let tables = view.run("sgdisk").map(\.command.arguments)
             return view.allPaths.allSatisfy { path in
-                tables.count { $0.last == path && $0.first == "--zap-all" } == 1 && tables.count { $0.last == path && $0.first == "--clear" } == 1
+                tables.count { $0.last == path && $0.first == "--zap-all" } == 1
+                    && tables.count { $0.last == path && $0.first == "--clear" } == 1
             } && tables.count == 2 * view.allPaths.count
         },
         Invariant("each root disk gets exactly one ESP, the special disks none") { view in
@@ -70,14 +73,15 @@ extension Invariant {
         },
         Invariant("partitions of one group of disks are equally large, and fit on the smallest", offender: partitionSizes),
         Invariant("a new partition is waited for before it is used") { view in
-            view.disks.all.allSatisfy { disk in
+            let users = view.run("mkfs.vfat") + view.run("zpool", "create") + view.run("mount")
+            var waited: [String: Int] = [:]
+            for (index, item) in view.items.enumerated() { if case .waitFor(let path, _) = item.action { waited[path.string] = index } }
+            return view.disks.all.allSatisfy { disk in
                 let numbers = view.rootPaths.contains(disk.path) ? [1, 2] : [1]
                 return numbers.allSatisfy { number in
                     let path = Disk.partition(number, of: disk.path)
-                    let waited = view.items.firstIndex { if case .waitFor(let known, _) = $0.action { known.string == path } else { false } }
-                    let written = view.run("sgdisk", "--clear").first { $0.command.arguments.last == disk.path }?.item ?? .max
-                    let used = view.commands.first { $0.item > written && $0.command.arguments.contains(path) }?.item
-                    return used.map { (waited ?? .max) < $0 } ?? false
+                    let used = users.filter { $0.command.arguments.contains(path) }.map(\.item)
+                    return !used.isEmpty && used.allSatisfy { waited[path] ?? .max < $0 }
                 }
             }
         },
@@ -105,7 +109,8 @@ extension Invariant {
 
     @Sendable private static func liveDisk(_ view: PlanView) -> String? {
         view.request.facts.disks.filter { disk in
-            view.request.facts.liveDisks.contains(disk.path) || view.request.facts.importedPools[disk.path] != nil || !disk.mountpoints.isEmpty
+            view.request.facts.liveDisks.contains(disk.path) || view.request.facts.importedPools[disk.path] != nil
+                || !disk.mountpoints.isEmpty
         }.flatMap { [$0.path, view.request.facts.stableName($0)] }.first { view.words.contains($0) }
     }
 
@@ -133,7 +138,8 @@ extension Invariant {
         for disk in view.disks.all {
             for device in [disk.device] + disk.device.children where device.filesystem == "zfs_member" {
                 guard let cleared = view.run("zpool", "labelclear").first(where: { $0.command.arguments.last == device.path }),
-                    let wiped = view.run("wipefs").first(where: { $0.command.arguments.last == device.path }), cleared.item + 1 == wiped.item
+                    let wiped = view.run("wipefs").first(where: { $0.command.arguments.last == device.path }),
+                    cleared.item + 1 == wiped.item
                 else { return device.path }
             }
         }
@@ -147,7 +153,9 @@ extension Invariant {
     }
 
     @Sendable private static func closings(_ view: PlanView) -> [(item: Int, name: String)] {
-        view.commands.filter { ["cryptsetup", "dmsetup", "mdadm"].contains($0.command.tool.name) }.map { ($0.item, $0.command.arguments.last ?? "") }
+        view.commands.filter { ["cryptsetup", "dmsetup", "mdadm"].contains($0.command.tool.name) }.map {
+            ($0.item, $0.command.arguments.last ?? "")
+        }
     }
 
     private static func name(_ device: BlockDevice) -> String { device.type.hasPrefix("raid") ? device.path : device.name }
@@ -181,26 +189,27 @@ extension Invariant {
         for (group, number, taken) in [(view.disks.root, 2, UInt64(1024)), (view.disks.special, 1, 0)] where !group.isEmpty {
             let prefix = "--new=\(number):0:"
             let sizes = Set(
-                group.map { disk in tables.first { $0.last == disk.path }?.first { $0.hasPrefix(prefix) }?.dropFirst(prefix.count) ?? "none" })
+                group.map { disk in tables.first { $0.last == disk.path }?.first { $0.hasPrefix(prefix) }?.dropFirst(prefix.count) ?? "none"
+                })
             guard sizes.count == 1, let size = sizes.first else { return "\(sizes)" }
             let mebibytes = group.map { $0.device.size.bytes >> 20 }
             if size == "0" {
                 if Set(group.map(\.device.size)).count > 1 { return "all of unequal disks" }
             } else {
-                guard let count = UInt64(size.dropFirst().dropLast()), count + taken < mebibytes.min() ?? 0, count > 2000 else { return String(size) }
+                guard let count = UInt64(size.dropFirst().dropLast()), count + taken < mebibytes.min() ?? 0, count > 2000 else {
+                    return String(size)
+                }
             }
         }
         return nil
     }
 
     @Sendable private static func unstableName(_ view: PlanView) -> String? {
-        let made: Set = ["zpool", "mkfs.vfat", "mount", "efibootmgr"]
-        for (_, command) in view.commands where made.contains(command.tool.name) && command.arguments.first != "labelclear" {
-            for disk in view.disks.all where disk.path != disk.device.path {
-                let kernelNames = [disk.device.path, Disk.partition(1, of: disk.device.path), Disk.partition(2, of: disk.device.path)]
-                if command.arguments.contains(where: kernelNames.contains) { return command.description }
-            }
+        var kernelNames: Set<String> = []
+        for disk in view.disks.all where disk.path != disk.device.path {
+            kernelNames.formUnion([disk.device.path, Disk.partition(1, of: disk.device.path), Disk.partition(2, of: disk.device.path)])
         }
-        return nil
+        let made = view.run("zpool", "create") + view.run("mkfs.vfat") + view.run("mount") + view.run("efibootmgr")
+        return made.first { $0.command.arguments.contains(where: kernelNames.contains) }?.command.description
     }
 }

@@ -15,8 +15,10 @@ extension Invariant {
         Invariant("the password is given on standard input, in the form it came in", offender: password),
         Invariant("the known default password is expired, refused over SSH, and watched") { view in
             let known = view.request.answers.credentials == .defaultExpired
-            let expired = view.inside("chage").map { Array($0.arguments.dropFirst(2)) } == [["--lastday", "0", view.request.answers.username]]
-            let refused = view.written(view.target + DefaultPassword.sshDropIn)?.contains("Match User \(view.request.answers.username)\n") ?? false
+            let expired =
+                view.inside("chage").map { Array($0.arguments.dropFirst(2)) } == [["--lastday", "0", view.request.answers.username]]
+            let refused =
+                view.written(view.target + DefaultPassword.sshDropIn)?.contains("Match User \(view.request.answers.username)\n") ?? false
             let watched = view.inside("systemctl").contains { $0.arguments.last == DefaultPassword.pathUnit }
             return expired == known && refused == known && watched == known
         },
@@ -77,7 +79,10 @@ extension Invariant {
         },
         Invariant("each ESP is mounted once, staged, checked, synced and unmounted; special disks are not touched", offender: staging),
         Invariant("the same kernel image lies on every ESP under the same name") { view in
-            let names = Set(view.run("cp").compactMap(\.command.arguments.last).filter { $0.contains("/EFI/Linux/") }.map { $0.split(separator: "/").last })
+            let names = Set(
+                view.run("cp").compactMap(\.command.arguments.last).filter { $0.contains("/EFI/Linux/") }.map {
+                    $0.split(separator: "/").last
+                })
             return names.count == 1
         },
         Invariant("every ESP of the machine has the serial number that the mount table names") { view in
@@ -86,7 +91,9 @@ extension Invariant {
             return serials.count == 1 && table.contains("\nUUID=\(Disk.fatUUID(view.request.identity.espSerial)) /boot/efi vfat ")
                 && UInt32(serials.first ?? "", radix: 16) == view.request.identity.espSerial
         },
-        Invariant("the mount table does not stop a boot when an ESP is missing") { ($0.written("\($0.target)/etc/fstab") ?? "").contains("nofail") },
+        Invariant("the mount table does not stop a boot when an ESP is missing") {
+            ($0.written("\($0.target)/etc/fstab") ?? "").contains("nofail")
+        },
         Invariant("the firmware gets an entry for each ESP where it takes entries, else none", offender: entries),
         Invariant("the pool boots the dataset that the kernel command line names") { view in
             guard let line = view.kernelImage?.command.arguments.first(where: { $0.hasPrefix("--cmdline=") }) else { return false }
@@ -100,7 +107,8 @@ extension Invariant {
             return consoles == view.request.answers.consoles
         },
         Invariant("nothing but the kernel image's parts is left in /run/kldload to be removed") { view in
-            let made = Set(view.items.compactMap(\.path).filter { $0 == "/run/kldload/boot.efi" || $0.hasSuffix(".cpio") } + ["/run/kldload/boot.efi"])
+            let made = Set(
+                view.items.compactMap(\.path).filter { $0 == "/run/kldload/boot.efi" || $0.hasSuffix(".cpio") } + ["/run/kldload/boot.efi"])
             let removed = view.releases.compactMap { if case .remove(let path) = $0 { path.string } else { nil } }
             return made.isSubset(of: Set(removed))
         },
@@ -113,12 +121,14 @@ extension Invariant {
         Invariant("systemd is told of the datasets, of this pool, below this target") { view in
             view.items.contains {
                 guard case .perform(Performers.mountCache, let parameters, _) = $0.action else { return false }
-                return parameters == ["pool": view.pool, "target": view.target, "file": "\(view.target)/etc/zfs/zfs-list.cache/\(view.pool)"]
+                return parameters == [
+                    "pool": view.pool, "target": view.target, "file": "\(view.target)/etc/zfs/zfs-list.cache/\(view.pool)",
+                ]
             }
         },
     ]
 
-    static let all = disks + storage + system + boot + finish
+    static let all = disks + storage + system + boot + finish + details
 
     // MARK: -
 
@@ -135,7 +145,9 @@ extension Invariant {
         let given = view.inside("chpasswd")
         guard given.count == expected.count else { return "\(given)" }
         for (command, right) in zip(given, expected) {
-            if Array(command.arguments.dropFirst(2)) != right.words || command.input != .secret(Secret(right.secret)) { return "\(command)" }
+            if Array(command.arguments.dropFirst(2)) != right.words || command.input != .secret(Secret(right.secret)) {
+                return "\(command)"
+            }
         }
         return nil
     }
@@ -144,7 +156,8 @@ extension Invariant {
         let text = view.written("\(view.target)/etc/systemd/network/10-kldload.network")
         switch view.request.answers.network {
         case .dhcp(nil): return text
-        case .dhcp(let interface?): return text?.contains("Name=\(interface)\n") == true && text?.contains("DHCP=yes") == true ? nil : text ?? "none"
+        case .dhcp(let interface?):
+            return text?.contains("Name=\(interface)\n") == true && text?.contains("DHCP=yes") == true ? nil : text ?? "none"
         case .fixed(let fixed):
             guard let text, !text.contains("DHCP") else { return text ?? "none" }
             let wanted = ["Address=\(fixed.address)", "Gateway=\(fixed.gateway)"] + fixed.dns.map { "DNS=\($0)" }
@@ -168,12 +181,17 @@ extension Invariant {
             let own = view.items.indices.filter { view.items[$0].step == step && $0 > mount.item }
             let words = own.flatMap { view.items[$0].commands }.map { ($0.tool.name, $0.arguments) }
             let copied = words.filter { $0.0 == "cp" }.compactMap(\.1.last)
-            for target in ESPLayout.copies(view.request.spec.efi).map(\.target) where !copied.contains("\(mount.target)/\(target)") { return target }
-            guard let entry = copied.first(where: { $0.contains("/EFI/Linux/") }), entry.hasPrefix(mount.target + "/") else { return "no image" }
+            for target in ESPLayout.copies(view.request.spec.efi).map(\.target) where !copied.contains("\(mount.target)/\(target)") {
+                return target
+            }
+            guard let entry = copied.first(where: { $0.contains("/EFI/Linux/") }), entry.hasPrefix(mount.target + "/") else {
+                return "no image"
+            }
             let tail = words.suffix(2).map { "\($0.0) \($0.1.joined(separator: " "))" }
             guard tail == ["cmp /run/kldload/boot.efi \(entry)", "sync --file-system \(mount.target)"] else { return "\(tail)" }
             let written = own.compactMap { view.items[$0].path }
-            for file in ["loader/loader.conf", "loader/entries.srel", "EFI/kldload/BOOTX64.CSV"] where !written.contains("\(mount.target)/\(file)") {
+            for file in ["loader/loader.conf", "loader/entries.srel", "EFI/kldload/BOOTX64.CSV"]
+            where !written.contains("\(mount.target)/\(file)") {
                 return file
             }
         }
@@ -192,7 +210,9 @@ extension Invariant {
         if !view.run("zfs", "snapshot").isEmpty { return "a snapshot" }
         if !view.writes(view.target + InstallManifest.path).isEmpty { return "a manifest" }
         guard let seal = view.performs(Performers.seal).first, view.performs(Performers.seal).count == 1 else { return "not sealed once" }
-        guard let trim = view.run("zpool", "trim").first, trim.command.arguments.contains("-w"), seal < trim.item else { return "no trim after it" }
+        guard let trim = view.run("zpool", "trim").first, trim.command.arguments.contains("-w"), seal < trim.item else {
+            return "no trim after it"
+        }
         let later = view.items[(seal + 1)...].contains { ($0.path ?? "").hasPrefix(view.target + "/") }
         return later ? "something is written into the sealed system" : nil
     }
@@ -201,7 +221,9 @@ extension Invariant {
         guard !view.request.sealed else { return nil }
         if !view.performs(Performers.seal).isEmpty || !view.run("zpool", "trim").isEmpty { return "sealed" }
         guard view.writes(view.target + InstallManifest.path).count == 1 else { return "no manifest" }
-        guard let snapshot = view.run("zfs", "snapshot").first, snapshot.item == view.items.count - 1 else { return "no snapshot at the end" }
+        guard let snapshot = view.run("zfs", "snapshot").first, snapshot.item == view.items.count - 1 else {
+            return "no snapshot at the end"
+        }
         return snapshot.command.arguments == ["snapshot", "-r", "\(view.pool)@install"] ? nil : snapshot.command.description
     }
 
@@ -209,8 +231,10 @@ extension Invariant {
         guard !view.request.sealed, let text = view.written(view.target + InstallManifest.path) else { return nil }
         let answers = view.request.answers
         let wanted = [
-            #""disks" : ["#, #""encrypted" : \#(answers.encrypt)"#, #""hostID" : "\#(view.request.identity.hostID)""#, #""pool" : "\#(view.pool)""#,
-            #""suite" : "\#(view.request.spec.suite)""#, #""topology" : "\#(answers.topology.rawValue)""#, #""username" : "\#(answers.username)""#,
+            #""disks" : ["#, #""encrypted" : \#(answers.encrypt)"#, #""hostID" : "\#(view.request.identity.hostID)""#,
+            #""pool" : "\#(view.pool)""#,
+            #""suite" : "\#(view.request.spec.suite)""#, #""topology" : "\#(answers.topology.rawValue)""#,
+            #""username" : "\#(answers.username)""#,
             #""schema" : "install-manifest/1""#, #""sealed" : false"#,
         ]
         if let missing = wanted.first(where: { !text.contains($0) }) { return missing }

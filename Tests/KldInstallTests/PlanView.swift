@@ -40,10 +40,13 @@ struct PlanView {
         var target: String
     }
 
-    init(_ request: InstallRequest) throws {
+    /// - Parameter change: what a test breaks on purpose.
+    init(_ request: InstallRequest, _ change: (inout Plan) -> Void = { _ in }) throws {
         self.request = request
         let planner = try InstallPlanner(request)
-        plan = try planner.plan
+        var plan = try planner.plan
+        change(&plan)
+        self.plan = plan
         approvals = planner.approvals
         disks = try DiskSelection(request.answers, request.facts)
         steps = plan.steps
@@ -72,7 +75,8 @@ struct PlanView {
         self.words = Haystack(words)
         byPath = contents
         mounts = (byTool["mount"] ?? []).map { item, command in
-            Mount(item: item, source: command.arguments[command.arguments.count - 2], target: command.arguments[command.arguments.count - 1])
+            Mount(
+                item: item, source: command.arguments[command.arguments.count - 2], target: command.arguments[command.arguments.count - 1])
         }
     }
 
@@ -129,7 +133,9 @@ struct PlanView {
 struct Haystack {
     private let text: ContiguousArray<CChar>
     init(_ text: String) { self.text = text.utf8CString }
-    func contains(_ needle: String) -> Bool { text.withUnsafeBufferPointer { hay in hay.baseAddress.map { strstr($0, needle) != nil } ?? false } }
+    func contains(_ needle: String) -> Bool {
+        text.withUnsafeBufferPointer { hay in hay.baseAddress.map { strstr($0, needle) != nil } ?? false }
+    }
 }
 
 /// Something that holds for every plan.

@@ -32,11 +32,12 @@ struct RandomRequests {
     // MARK: answers
 
     private mutating func sheet() throws -> Sheet {
-        let topology = pick(Answers.Topology.allCases)
+        // Small machines more often: they plan faster, and what several disks bring is met often enough.
+        let topology = chance(50) ? pick([.single, .mirror]) : pick(Answers.Topology.allCases)
         var roots = topology.minimumDisks
         if topology == .mirrorStripe { roots += 2 * pick([0, 0, 1]) } else if topology != .single { roots += pick([0, 0, 0, 1, 2]) }
         let width = topology.toleratedLosses(disks: roots) + 1
-        let specials = chance(35) ? width * pick([1, 1, 2]) : 0
+        let specials = chance(25) ? width * pick([1, 1, 2]) : 0
         let byKernelName = chance(30)
         let kind = pick(["ata-SSD", "nvme-Disk_", "virtio-disk", "scsi-3600", "usb-Stick-"])
         let names = (0..<(roots + specials)).map { byKernelName ? "/dev/slot\($0)" : "/dev/disk/by-id/\(kind)\($0)x" }
@@ -71,7 +72,8 @@ struct RandomRequests {
 
     private mutating func network() -> [String] {
         let fixed = [
-            "KLDLOAD_NET_METHOD=static", "KLDLOAD_NET_IP=192.0.2.\(pick([5, 77]))", "KLDLOAD_NET_GW=192.0.2.1", "KLDLOAD_NET_DNS=192.0.2.2,9.9.9.9",
+            "KLDLOAD_NET_METHOD=static", "KLDLOAD_NET_IP=192.0.2.\(pick([5, 77]))", "KLDLOAD_NET_GW=192.0.2.1",
+            "KLDLOAD_NET_DNS=192.0.2.2,9.9.9.9",
         ]
         let interface = "KLDLOAD_NET_IFACE=\(pick(["enp1s0", "eno2"]))"
         return pick([[], [interface], fixed, fixed + [interface]])
@@ -101,7 +103,9 @@ struct RandomRequests {
 
     /// The disks that the answers name, in any order, among others that must not be touched.
     private mutating func facts(_ sheet: Sheet) -> MachineFacts {
-        let kernelNames = ["sda", "sdb", "sdc", "nvme0n1", "nvme1n1", "vda", "vdb", "mmcblk0", "sdx", "sdaa", "sdab", "sdac", "hda", "sdd", "sde"]
+        let kernelNames = [
+            "sda", "sdb", "sdc", "nvme0n1", "nvme1n1", "vda", "vdb", "mmcblk0", "sdx", "sdaa", "sdab", "sdac", "hda", "sdd", "sde",
+        ]
         let size = UInt64.random(in: (4 << 30)...(2 << 40), using: &random)
         let unequal = chance(25)
         var disks: [BlockDevice] = []
@@ -138,7 +142,8 @@ struct RandomRequests {
         var disk = BlockDevice(path: "/dev/\(name)", size: ByteCount(bytes))
         func part(_ number: Int, _ filesystem: String?, _ children: [BlockDevice] = []) -> BlockDevice {
             BlockDevice(
-                path: Disk.partition(number, of: disk.path), size: ByteCount(bytes / 4), type: "part", filesystem: filesystem, children: children)
+                path: Disk.partition(number, of: disk.path), size: ByteCount(bytes / 4), type: "part", filesystem: filesystem,
+                children: children)
         }
         switch Int.random(in: 0..<8, using: &random) {
         case 0, 1: break
@@ -151,7 +156,10 @@ struct RandomRequests {
         case 6:
             let array = BlockDevice.raid("md-\(name)", "raid0", on: [BlockDevice.part("md-\(name)p1", "xfs")])
             disk.children = [part(1, "linux_raid_member", [array]), part(2, "linux_raid_member", [array])]
-        default: disk.children = [part(1, "LVM2_member", [.mapped("vg\(name)-whole", type: "lvm", on: [.mapped("vg\(name)-whole1", type: "part")])])]
+        default:
+            disk.children = [
+                part(1, "LVM2_member", [.mapped("vg\(name)-whole", type: "lvm", on: [.mapped("vg\(name)-whole1", type: "part")])])
+            ]
         }
         if !disk.children.isEmpty { disk.partitionTable = pick(["gpt", "dos"]) }
         return disk

@@ -36,7 +36,8 @@ struct SelectionTests {
         #expect(problem?.exit == .badAnswers)
     }
 
-    @Test("a partition is refused by what it is", arguments: [("/dev/xvd-b", "part"), ("/dev/mapper/vg-root", "lvm"), ("/dev/md0", "raid1")])
+    @Test(
+        "a partition is refused by what it is", arguments: [("/dev/xvd-b", "part"), ("/dev/mapper/vg-root", "lvm"), ("/dev/md0", "raid1")])
     func partition(_ name: String, _ type: String) {
         var piece = BlockDevice(path: name, size: .gibibytes(50), type: type)
         piece.name = "piece"
@@ -52,7 +53,8 @@ struct SelectionTests {
         #expect(refusal(facts)?.code == "disk.live")
     }
 
-    @Test("the running system's disk is refused under every name it has", arguments: ["/dev/vda", "/dev/disk/by-id/x", "/dev/disk/by-path/y"])
+    @Test(
+        "the running system's disk is refused under every name it has", arguments: ["/dev/vda", "/dev/disk/by-id/x", "/dev/disk/by-path/y"])
     func liveAliases(_ name: String) {
         var facts = Machines.plain(.disk("vda"))
         facts.liveDisks = ["/dev/vda"]
@@ -152,7 +154,9 @@ struct SelectionTests {
 
     // MARK: names
 
-    @Test("commands use the stable name, whatever the answers use", arguments: ["/dev/vda", "/dev/disk/by-id/virtio-disk0", "/dev/disk/by-path/pci-1"])
+    @Test(
+        "commands use the stable name, whatever the answers use",
+        arguments: ["/dev/vda", "/dev/disk/by-id/virtio-disk0", "/dev/disk/by-path/pci-1"])
     func stable(_ name: String) throws {
         var facts = Machines.virtual
         facts.aliases = ["/dev/disk/by-path/pci-1": "/dev/vda"]

@@ -36,7 +36,8 @@ enum Machines {
     /// A virtual machine: four empty disks, with the names that QEMU's serial numbers give them.
     static let virtual = MachineFacts(
         disks: ["vda", "vdb", "vdc", "vdd"].map { BlockDevice.disk($0, gibibytes: 20) },
-        stableNames: Dictionary(uniqueKeysWithValues: ["a", "b", "c", "d"].enumerated().map { ("/dev/vd\($1)", "/dev/disk/by-id/virtio-disk\($0)") }),
+        stableNames: Dictionary(
+            uniqueKeysWithValues: ["a", "b", "c", "d"].enumerated().map { ("/dev/vd\($1)", "/dev/disk/by-id/virtio-disk\($0)") }),
         firmwareEntries: true, interfaces: ["enp1s0"])
 
     /// Without stable names: what a kernel without udev shows.
@@ -75,7 +76,8 @@ func request(_ answers: Answers, _ facts: MachineFacts, sealed: Bool = false) th
     let spec = try DistroSpec.find(distro: answers.distro.rawValue, suite: answers.release, backports: answers.backports)
     return InstallRequest(
         answers: answers, facts: facts, spec: spec, profile: ProfileSpec.all.first { $0.id == answers.profile.rawValue } ?? .core,
-        payload: InstallRequest.Payload(archive: "/dev/disk/by-id/virtio-kldload-payload", kernel: "6.12.48+deb13-amd64", openZFS: "2.3.2-2"),
+        payload: InstallRequest.Payload(
+            archive: "/dev/disk/by-id/virtio-kldload-payload", kernel: "6.12.48+deb13-amd64", openZFS: "2.3.2-2"),
         identity: identity, sealed: sealed, version: "2.0.0-test", executable: "/usr/lib/kldload/kldload")
 }
 

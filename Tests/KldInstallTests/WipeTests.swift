@@ -47,7 +47,8 @@ struct WipeTests {
             $0.children = [.part("sda1", "linux_raid_member", on: [array]), .part("sda2", "linux_raid_member", on: [array])]
         }
         let lines = try plan(MachineFacts(disks: [disk])).commandLines
-        #expect(lines.filter { $0.hasPrefix("mdadm") || $0.hasPrefix("dmsetup") } == ["dmsetup remove --retry vg-a", "mdadm --stop /dev/md0"])
+        #expect(
+            lines.filter { $0.hasPrefix("mdadm") || $0.hasPrefix("dmsetup") } == ["dmsetup remove --retry vg-a", "mdadm --stop /dev/md0"])
     }
 
     @Test("an encrypted array with volumes is taken down in order: volumes, encryption, array")

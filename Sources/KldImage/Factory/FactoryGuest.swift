@@ -44,7 +44,8 @@ public struct FactoryGuest: Sendable {
 
     private func work(_ report: @escaping @Sendable (PlanEvent) -> Void) async throws {
         let job = try JSONDecoder().decode(FactoryJob.self, from: Data(raw(FactoryJob.jobFile)))
-        try await runner.run(Command(Tool("modprobe", package: "kmod"), ["zfs"], effect: .changes))
+        // Freed extents below 32 KiB are not trimmed by default; one of them may hold a whole key. Source: zfs(4), OpenZFS 2.4.
+        try await runner.run(Command(Tool("modprobe", package: "kmod"), ["zfs", "zfs_trim_extent_bytes_min=0"], effect: .changes))
         try await runner.run(Command(Tool("udevadm", package: "udev"), ["settle", "--timeout=60"], effect: .reads))
         switch job.work {
         case .install: try await install(job, report)

@@ -57,7 +57,7 @@ public struct PayloadBuilder: Sendable {
         // The recipe's own text is part of the key: a changed recipe is another payload.
         let inputs = try [
             "payload/1", text(payload), payload.packages.joined(separator: " "), PayloadRecipe.plan(payload).text(contents: true),
-            SystemFiles.initramfsTools(level: 1), SystemFiles.liveDracut, modules.lastComponent?.string ?? "",
+            SystemFiles.initramfsTools(level: 1), SystemFiles.liveDracut, Self.excluded(payload).joined(separator: " "), modules.lastComponent?.string ?? "",
         ].joined(separator: "\n")
         let folder = try await cache.artifact(payload.kind.rawValue, inputs: inputs) { partial in
             say(
@@ -115,7 +115,8 @@ public struct PayloadBuilder: Sendable {
 
     /// dpkg leaves these out: a server keeps its manuals.
     private static func excluded(_ payload: PayloadSpec) -> [String] {
-        let locales = ["/usr/share/locale/*/LC_MESSAGES/*.mo"]
+        // Link-time optimisation: no kernel module is built with it, and its two programs are 60 MB.
+        let locales = ["/usr/share/locale/*/LC_MESSAGES/*.mo", "/usr/bin/*lto-dump*", "/usr/libexec/gcc/*/*/lto1"]
         if payload.kind == .target, payload.profile != "core" { return locales }
         return locales + ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/lintian/*"]
     }

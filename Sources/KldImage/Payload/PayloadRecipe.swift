@@ -69,7 +69,8 @@ public enum PayloadRecipe {
                 [
                     .write("/etc/locale.gen", content: .text("\(payload.locale) \(charset(payload.locale))\n")),
                     command(Tool("locale-gen", package: "locales"), []),
-                    .write("/etc/default/locale", content: .text("LANG=\(payload.locale)\n")),
+                    .write("/etc/locale.conf", content: .text("LANG=\(payload.locale)\n")),
+                    .symlink("/etc/default/locale", to: "../locale.conf"),
                 ]),
             Step(
                 "payload.ssh", "SSH server policy",
@@ -126,7 +127,7 @@ public enum PayloadRecipe {
                 [
                     // OpenZFS' packages make a host id at random; every machine gets its own when it is installed.
                     .remove("/etc/hostid"), .remove("/etc/zfs/zpool.cache"), .remove("/etc/dracut.conf.d/kldload.conf"),
-                    .write("/etc/initramfs-tools/conf.d/kldload", content: .text(SystemFiles.initramfsTools(level: 9))),
+                    .write("/etc/initramfs-tools/conf.d/kldload", content: .text(SystemFiles.initramfsTools(level: 19))),
                     .perform(Performer.modules, [:], effect: .changes),
                     command(Tool("update-initramfs", package: "initramfs-tools"), ["-u", "-k", "all"]),
                 ], weight: 10),

@@ -1,0 +1,184 @@
+import FoundationEssentials
+import KldAnswers
+import KldBlock
+import KldCore
+import KldExec
+import KldInstall
+import KldTestSupport
+import SystemPackage
+import Testing
+
+@Suite("Facts of a machine")
+struct FactsTests {
+    /// A server with two NVMe disks in a pool, a system disk, a seed stick and odd devices; in lsblk's form (util-linux 2.41).
+    static let listing = """
+        {"blockdevices":[
+          {"path":"/dev/zram0","name":"zram0","size":8589934592,"type":"disk","mountpoints":["[SWAP]"]},
+          {"path":"/dev/sr0","name":"sr0","size":1073741312,"type":"rom","mountpoints":[null]},
+          {"path":"/dev/sde","name":"sde","size":0,"type":"disk","rm":true,"mountpoints":[null]},
+          {"path":"/dev/sda","name":"sda","size":240057409536,"type":"disk","serial":"S1","mountpoints":[null],"children":[
+            {"path":"/dev/sda1","name":"sda1","size":1073741824,"type":"part","fstype":"vfat","mountpoints":["/boot/efi"]},
+            {"path":"/dev/sda2","name":"sda2","size":238000000000,"type":"part","fstype":"ext4","mountpoints":["/"]}]},
+          {"path":"/dev/nvme0n1","name":"nvme0n1","size":512110190592,"type":"disk","mountpoints":[null],"children":[
+            {"path":"/dev/nvme0n1p1","name":"nvme0n1p1","size":512109142016,"type":"part","fstype":"zfs_member","mountpoints":[null]}]},
+          {"path":"/dev/nvme1n1","name":"nvme1n1","size":512110190592,"type":"disk","mountpoints":[null],"children":[
+            {"path":"/dev/nvme1n1p1","name":"nvme1n1p1","size":512109142016,"type":"part","fstype":"zfs_member","mountpoints":[null]}]},
+          {"path":"/dev/sdb","name":"sdb","size":16008609792,"type":"disk","rm":true,"fstype":"vfat","label":"KLDSEED","mountpoints":[null]}
+        ]}
+        """
+
+    static let links = [
+        "/dev/disk/by-id/wwn-0x5001": "../../sda", "/dev/disk/by-id/ata-SSD_S1": "../../sda", "/dev/disk/by-id/ata-SSD_S1-part1": "../../sda1",
+        "/dev/disk/by-id/nvme-eui.0001": "../../nvme0n1", "/dev/disk/by-id/nvme-Disk_A": "../../nvme0n1",
+        "/dev/disk/by-id/nvme-eui.0002": "../../nvme1n1", "/dev/disk/by-path/pci-0000:01:00.0-ata-1": "../../sda",
+        "/dev/disk/by-path/pci-0000:02:00.0-usb-0:1:1.0-scsi-0:0:0:0": "../../sdb", "/dev/disk/by-id/usb-Foo-part_of_set-0:0": "../../sdb",
+        "/dev/disk/by-id/nvme-Disk_A-part1": "../../nvme0n1p1",
+    ]
+
+    func gather(
+        _ listing: String = listing, pools: String? = nil, links: [String: String] = links, files: [String: String] = [:]
+    ) async throws -> MachineFacts {
+        var texts = ["/proc/meminfo": "MemTotal:       16316412 kB\nMemFree:         1234 kB\n", "/sys/class/net/lo": "", "/sys/class/net/eno1": ""]
+        if pools != nil { texts["/sys/module/zfs/version"] = "2.4.4\n" }
+        texts.merge(files) { $1 }
+        var table = [ListBlockDevices.command.description: listing]
+        if let pools { table["zpool list -H -P -v -o name"] = pools }
+        return try await MachineFacts.gather(runner: ScriptedRunner(table), files: MemoryFiles(texts, links: links))
+    }
+
+    @Test("disks are those that can hold something: no card reader without a card, no swap in memory, no CD")
+    func disks() async throws {
+        #expect(try await gather().disks.map(\.name) == ["sda", "nvme0n1", "nvme1n1", "sdb"])
+    }
+
+    @Test("the stable name says what the disk is; a bare number is for want of a better one")
+    func names() async throws {
+        let facts = try await gather()
+        #expect(
+            facts.stableNames == [
+                "/dev/sda": "/dev/disk/by-id/ata-SSD_S1", "/dev/nvme0n1": "/dev/disk/by-id/nvme-Disk_A",
+                "/dev/nvme1n1": "/dev/disk/by-id/nvme-eui.0002", "/dev/sdb": "/dev/disk/by-id/usb-Foo-part_of_set-0:0",
+            ])
+        #expect(facts.disk("/dev/disk/by-path/pci-0000:01:00.0-ata-1")?.name == "sda")
+        #expect(facts.disk("/dev/disk/by-id/wwn-0x5001")?.name == "sda")
+        #expect(facts.disk("/dev/nvme1n1")?.name == "nvme1n1")
+        #expect(facts.disk("/dev/disk/by-id/ata-SSD_S1-part1") == nil)
+    }
+
+    @Test("without udev's links a disk keeps its kernel name")
+    func noLinks() async throws {
+        let facts = try await gather(links: [:])
+        #expect(facts.stableNames.isEmpty)
+        #expect(facts.disks.map { facts.stableName($0) } == ["/dev/sda", "/dev/nvme0n1", "/dev/nvme1n1", "/dev/sdb"])
+    }
+
+    @Test("memory and interfaces are read, the loopback is none")
+    func rest() async throws {
+        let facts = try await gather()
+        #expect(facts.memory == ByteCount(16_316_412 << 10))
+        #expect(facts.interfaces == ["eno1"])
+    }
+
+    @Test("the firmware takes entries where it shows its variables")
+    func firmware() async throws {
+        #expect(try await gather().firmwareEntries == false)
+        #expect(try await gather(files: ["/sys/firmware/efi/efivars/x": ""]).firmwareEntries)
+    }
+
+    @Test("pools are not asked for where the module is not loaded")
+    func noModule() async throws { #expect(try await gather().importedPools.isEmpty) }
+
+    // MARK: what must not be touched
+
+    @Test(
+        "the disk with the running system or its seed is marked",
+        arguments: ["/", "/run/initramfs/live", "/run/initramfs/isoscan", "/run/live/medium", "/run/kldload/seed"])
+    func mounted(_ place: String) async throws {
+        let listing = """
+            {"blockdevices":[{"path":"/dev/sda","name":"sda","size":9999999999,"type":"disk","mountpoints":[null],"children":[
+            {"path":"/dev/sda1","name":"sda1","size":9999999,"type":"part","mountpoints":["/mnt/x","\(place)"]}]}]}
+            """
+        #expect(try await gather(listing).liveDisks == ["/dev/sda"])
+    }
+
+    @Test("a disk mounted elsewhere is in use, not the running system's", arguments: ["/data", "/mnt/run/live", "[SWAP]"])
+    func mountedElsewhere(_ place: String) async throws {
+        let listing = #"{"blockdevices":[{"path":"/dev/sda","name":"sda","size":9999999999,"type":"disk","mountpoints":["\#(place)"]}]}"#
+        #expect(try await gather(listing).liveDisks.isEmpty)
+    }
+
+    @Test(
+        "a seed volume is known by its label, on the disk or in a partition",
+        arguments: [
+            ("label", "KLDLOAD-SEED"), ("label", "kldload-seed"), ("label", "KLDLOADSEED"), ("label", "KLDSEED"), ("label", "KLDLOAD"),
+            ("partlabel", "KLDLOAD-SEED"),
+        ], [true, false])
+    func seed(_ label: (key: String, value: String), _ inPartition: Bool) async throws {
+        let own = #""\#(label.key)":"\#(label.value)""#
+        let part = #""children":[{"path":"/dev/sda1","name":"sda1","size":99999,"type":"part","mountpoints":[null],\#(own)}]"#
+        let listing =
+            #"{"blockdevices":[{"path":"/dev/sda","name":"sda","size":9999999999,"type":"disk","mountpoints":[null],\#(inPartition ? part : own)}]}"#
+        #expect(try await gather(listing).liveDisks == ["/dev/sda"])
+    }
+
+    @Test(
+        "other labels are no seed's, nor are those that an installation of ours leaves",
+        arguments: ["EFI", "kldload rpool", "kldload special", "KLDLOADS", "SEED", "EFI system partition"])
+    func otherLabels(_ label: String) async throws {
+        let listing =
+            #"{"blockdevices":[{"path":"/dev/sda","name":"sda","size":9999999999,"type":"disk","label":"\#(label)","partlabel":"\#(label)"}]}"#
+        #expect(try await gather(listing).liveDisks.isEmpty)
+    }
+
+    @Test("the factory's own live disk is marked by its serial number")
+    func factory() async throws {
+        let listing = #"{"blockdevices":[{"path":"/dev/vda","name":"vda","size":9999999999,"type":"disk","serial":"kldload-live"}]}"#
+        #expect(try await gather(listing).liveDisks == ["/dev/vda"])
+    }
+
+    // MARK: imported pools
+
+    /// `zpool list -H -P -v -o name`, OpenZFS 2.4: classes of vdevs stand at the margin, with dashes for the columns.
+    static let pools = """
+        tank
+        \tmirror-0\t476G\t1.2G\t475G\t-\t-\t0%\t0.25%\t-\tONLINE
+        \t/dev/disk/by-id/nvme-Disk_A-part1\t477G\t-\t-\t-\t-\t-\t-\t-\tONLINE
+        special      -      -      -        -         -      -      -      -         -
+        \t/dev/nvme1n1p1\t477G\t-\t-\t-\t-\t-\t-\t-\tONLINE
+        rpool
+        \t/dev/sda2\t222G\t-\t-\t-\t-\t-\t-\t-\tONLINE
+
+        """
+
+    @Test("each disk of an imported pool is known by the pool's name, special vdevs too")
+    func imported() async throws {
+        let facts = try await gather(pools: Self.pools)
+        #expect(facts.importedPools == ["/dev/nvme0n1": "tank", "/dev/nvme1n1": "tank", "/dev/sda": "rpool"])
+    }
+
+    @Test("a pool may be called as a class of vdevs is")
+    func oddName() async throws {
+        #expect(try await gather(pools: "special\n\t/dev/sda2\t1G\n").importedPools == ["/dev/sda": "special"])
+    }
+
+    @Test("devices of a pool that are not disks of this machine are left out", arguments: ["tank\n\t/tmp/file.img\n", "tank\n\t/dev/sdz1\n", "", "no pools available\n"])
+    func unknownDevices(_ output: String) async throws { #expect(try await gather(pools: output).importedPools.isEmpty) }
+
+    // MARK: as a file
+
+    @Test("facts survive JSON whole, so that a machine can be replayed elsewhere")
+    func json() async throws {
+        let facts = try await gather(pools: Self.pools)
+        let again = try JSONDecoder().decode(MachineFacts.self, from: JSONEncoder().encode(facts))
+        #expect(again == facts)
+        #expect(facts.schema == "machine-facts/1")
+    }
+
+    @Test("a plan for replayed facts is the plan for the machine")
+    func replay() throws {
+        let facts = Machines.used
+        let again = try JSONDecoder().decode(MachineFacts.self, from: JSONEncoder().encode(facts))
+        let answers = try answers(disk: "/dev/sda")
+        #expect(try InstallPlanner(request(answers, again)).plan == InstallPlanner(request(answers, facts)).plan)
+    }
+}

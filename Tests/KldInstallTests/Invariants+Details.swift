@@ -1,0 +1,123 @@
+import KldAnswers
+import KldBlock
+import KldCore
+import KldDistro
+import KldExec
+import KldFiles
+import KldInstall
+import KldPlan
+import SystemPackage
+
+extension Invariant {
+    /// Single things that are easily lost when plans are rearranged.
+    static let details: [Invariant] = [
+        Invariant("a wiped disk is discarded and its table read again, before anybody looks whether it is clean", offender: wiped),
+        Invariant("udev has settled after each new partition table, before its partitions are waited for") { view in
+            view.run("sgdisk", "--clear").allSatisfy { table in
+                if case .run(let next) = view.items[table.item + 1].action { next.tool.name == "udevadm" } else { false }
+            }
+        },
+        Invariant("the datasets are those of the documents", offender: datasets),
+        Invariant("every place that something is mounted on, or copied into, was made before", offender: unmade),
+        Invariant("kldload itself is copied into the system, with its name on PATH") { view in
+            let place = "\(view.target)/usr/lib/kldload/kldload"
+            let copied = view.run("cp").contains { $0.command.arguments == ["--preserve=mode", view.request.executable.string, place] }
+            return copied
+                && view.items.contains {
+                    if case .symlink(let path, "../lib/kldload/kldload") = $0.action {
+                        path.string == "\(view.target)/usr/bin/kldload"
+                    } else {
+                        false
+                    }
+                }
+        },
+        Invariant("time zone, locale and keyboard are those of the answers") { view in
+            let answers = view.request.answers
+            let zone = view.items.contains {
+                if case .symlink(let path, let to) = $0.action {
+                    path.string == "\(view.target)/etc/localtime" && to == "/usr/share/zoneinfo/\(answers.timezone)"
+                } else {
+                    false
+                }
+            }
+            return zone && view.written("\(view.target)/etc/timezone") == answers.timezone + "\n"
+                && view.written("\(view.target)/etc/default/locale") == "LANG=\(answers.locale)\n"
+                && view.written("\(view.target)/etc/default/keyboard")?.contains("XKBLAYOUT=\(answers.keyboard.layout)\n") ?? false
+        },
+        Invariant("the home directory is a copy of /etc/skel, the user's own, and closed to others") { view in
+            let home = "/home/\(view.request.answers.username)"
+            return view.inside("cp").contains { $0.arguments.suffix(2) == ["/etc/skel", home] }
+                && view.inside("chmod").contains { $0.arguments.suffix(2) == ["0700", home] }
+        },
+        Invariant("folders of SSH keys are closed to others") { view in
+            view.items.allSatisfy { item in
+                guard case .write(let path, _, _) = item.action, path.string.hasSuffix("/.ssh/authorized_keys") else { return true }
+                let folder = path.string.dropLast("/authorized_keys".count)
+                return view.items.contains { if case .makeDirectory(let made, 0o700) = $0.action { made.string == folder } else { false } }
+            }
+        },
+        Invariant("host keys of both kinds are made, without a passphrase") { view in
+            let made = view.inside("ssh-keygen").map(\.arguments)
+            let kinds = made.compactMap { words in words.firstIndex(of: "-t").map { words[$0 + 1] } }
+            return made.isEmpty
+                || kinds == ["ed25519", "ecdsa"] && made.allSatisfy { zip($0, $0.dropFirst()).contains { $0 == "-N" && $1.isEmpty } }
+        },
+        Invariant("there is a place to mount the ESP on, closed to others") { view in
+            view.items.contains {
+                if case .makeDirectory(let path, 0o700) = $0.action { path.string == "\(view.target)/boot/efi" } else { false }
+            }
+        },
+        Invariant("the log is kept in the system before its snapshot is made") { view in
+            guard let snapshot = view.run("zfs", "snapshot").first else { return view.request.sealed }
+            return (view.performs(Performers.keepLogs).first ?? .max) < snapshot.item
+        },
+        Invariant("the first boot's state is not there yet, so that it runs") { view in
+            !view.items.contains { $0.path?.hasPrefix("\(view.target)/var/lib/kldload/firstboot/done") ?? false }
+        },
+    ]
+
+    @Sendable private static func wiped(_ view: PlanView) -> String? {
+        for disk in view.disks.all {
+            guard let step = view.stepIndex("disk.wipe.\(disk.device.name)") else { return disk.path }
+            let tail = view.steps[step].actions.suffix(4).map { action -> String in
+                if case .run(let command) = action { "\(command.tool.name) \(command.arguments[0])" } else { "" }
+            }
+            guard tail == ["sgdisk --zap-all", "blkdiscard --force", "blockdev --rereadpt", "udevadm settle"] else { return "\(tail)" }
+            let verified = view.steps[step + 1].actions
+            guard verified == [.perform(Performers.verifyClean, ["disk": disk.path], effect: .reads)] else { return "not verified" }
+        }
+        return nil
+    }
+
+    @Sendable private static func datasets(_ view: PlanView) -> String? {
+        let made = view.run("zfs", "create").compactMap(\.command.arguments.last).map { $0.dropFirst(view.pool.count + 1) }
+        let expected = [
+            "ROOT", "ROOT/\(view.request.spec.id)", "home", "home/\(view.request.answers.username)", "root", "srv", "opt", "usr",
+            "usr/local", "var",
+            "var/cache", "var/log", "var/spool", "var/tmp", "var/lib", "var/lib/containerd", "var/lib/containers", "var/lib/docker",
+            "var/lib/kldload", "var/lib/libvirt",
+        ]
+        return made.map(String.init) == expected ? nil : "\(made)"
+    }
+
+    /// Below the target everything comes with the payload, except what is made here.
+    @Sendable private static func unmade(_ view: PlanView) -> String? {
+        var made: Set<String> = []
+        let expected = ["\(view.target)/usr/lib/kldload"]
+        for item in view.items {
+            switch item.action {
+            case .makeDirectory(let path, _): made.insert(path.string)
+            case .run(let command) where command.tool.name == "mount":
+                if let place = command.arguments.last, place.hasPrefix("/run/kldload"), !made.contains(place) { return place }
+            case .run(let command) where command.tool.name == "zpool" && command.arguments[0] == "create":
+                if !made.contains(view.target) { return view.target }
+            case .run(let command) where command.tool.name == "cp":
+                guard let place = command.arguments.last, let slash = place.lastIndex(of: "/") else { return command.description }
+                let folder = String(place[..<slash])
+                if place.hasPrefix("/run/kldload/") || expected.contains(folder), !made.contains(folder) { return folder }
+            default: break
+            }
+        }
+        return nil
+    }
+}

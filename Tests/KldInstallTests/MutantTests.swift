@@ -1,0 +1,113 @@
+import KldAnswers
+import KldExec
+import KldInstall
+import KldPlan
+import KldTestSupport
+import Testing
+
+@Suite("Plans broken on purpose")
+struct MutantTests {
+    /// Two disks that have seen everything, keys, an address: as many kinds of actions as there are.
+    static func full(sealed: Bool) throws -> InstallRequest {
+        try request(
+            answers(
+                disk: "/dev/sda", "KLDLOAD_ZFS_TOPOLOGY=mirror", "KLDLOAD_ZFS_DATA_DISKS=/dev/sdb", "KLDLOAD_NET_METHOD=static",
+                "KLDLOAD_NET_IP=192.0.2.2", "KLDLOAD_NET_GW=192.0.2.1", "KLDLOAD_SSH_PUBKEY='\(RandomRequests.key)'"), Machines.used,
+            sealed: sealed)
+    }
+
+    func holds(_ view: PlanView) -> Bool { Invariant.all.allSatisfy { $0.check(view) == nil } }
+
+    /// What may be missing without harm: a folder that writing a file makes anyway, and a flush before a trim that flushes.
+    static let harmless = [
+        "mkdir /run/kldload/esp0/loader/entries (755)", "mkdir /run/kldload/esp1/loader/entries (755)", "zpool sync rpool",
+    ]
+
+    @Test("a plan that lacks any one of its actions is noticed", arguments: [false, true])
+    func removed(_ sealed: Bool) throws {
+        let request = try Self.full(sealed: sealed)
+        let plan = try InstallPlanner(request).plan
+        for (phase, step, action) in Self.places(plan, \.actions) {
+            let text = plan.phases[phase].steps[step].actions[action].text
+            // A copy's image does not use the supplement.
+            if Self.harmless.contains(text) || sealed && text.contains("hostid.cpio") { continue }
+            let view = try PlanView(request) { $0.phases[phase].steps[step].actions.remove(at: action) }
+            #expect(!holds(view), "without: \(text)")
+        }
+    }
+
+    @Test("a plan that lacks any one of its releases is noticed", arguments: [false, true])
+    func unreleased(_ sealed: Bool) throws {
+        let request = try Self.full(sealed: sealed)
+        let plan = try InstallPlanner(request).plan
+        for (phase, step, action) in Self.places(plan, \.release) {
+            let text = plan.phases[phase].steps[step].release[action].text
+            let view = try PlanView(request) { $0.phases[phase].steps[step].release.remove(at: action) }
+            #expect(!holds(view), "without the release: \(text)")
+        }
+    }
+
+    @Test("a destroying step that forgets its disks is noticed")
+    func unnamed() throws {
+        let request = try Self.full(sealed: false)
+        let plan = try InstallPlanner(request).plan
+        for phase in plan.phases.indices {
+            for step in plan.phases[phase].steps.indices where plan.phases[phase].steps[step].effect == .destroys {
+                #expect(try !holds(PlanView(request) { $0.phases[phase].steps[step].destroys = [] }))
+            }
+        }
+    }
+
+    @Test(
+        "a command aimed at another disk is noticed",
+        arguments: [
+            ("/dev/disk/by-id/ata-A", "/dev/disk/by-id/ata-C"), ("/dev/disk/by-id/ata-B-part1", "/dev/disk/by-id/ata-C-part1"),
+            ("/dev/sda1", "/dev/sdc1"), ("/dev/sda", "/dev/sdc"), ("/dev/disk/by-id/ata-A-part2", "/dev/disk/by-id/ata-B-part2"),
+        ])
+    func aimed(_ right: String, _ wrong: String) throws {
+        let request = try Self.full(sealed: false)
+        let plan = try InstallPlanner(request).plan
+        var tried = 0
+        for (phase, step, action) in Self.places(plan, \.actions) {
+            guard case .run(var command) = plan.phases[phase].steps[step].actions[action],
+                let word = command.arguments.firstIndex(of: right)
+            else {
+                continue
+            }
+            // Looking twice, or at another disk, does no harm.
+            if ["blockdev", "blkdiscard"].contains(command.tool.name), wrong.hasSuffix("-B") { continue }
+            command.arguments[word] = wrong
+            tried += 1
+            let view = try PlanView(request) { [command] in $0.phases[phase].steps[step].actions[action] = .run(command) }
+            #expect(!holds(view), "\(command)")
+        }
+        #expect(tried > 0)
+    }
+
+    @Test("two steps that change places are noticed, unless their order does not matter")
+    func swapped() throws {
+        let request = try Self.full(sealed: false)
+        let plan = try InstallPlanner(request).plan
+        let free: Set<Set<String>> = [
+            ["system.region", "system.users"], ["system.users", "system.ssh"], ["system.ssh", "system.network"],
+            ["system.network", "system.machine-id"], ["system.names", "system.region"], ["boot.uki", "boot.fstab"],
+            ["boot.fstab", "boot.esp.sda"],
+            ["payload.unpack", "payload.tool"], ["finish.manifest", "finish.mounts"],
+        ]
+        for phase in plan.phases.indices {
+            for step in plan.phases[phase].steps.indices.dropLast() {
+                let ids: Set = [plan.phases[phase].steps[step].id, plan.phases[phase].steps[step + 1].id]
+                if free.contains(ids) { continue }
+                #expect(try !holds(PlanView(request) { $0.phases[phase].steps.swapAt(step, step + 1) }), "\(ids)")
+            }
+        }
+    }
+
+    private static func places(_ plan: Plan, _ actions: KeyPath<Step, [Action]>) -> [(Int, Int, Int)] {
+        plan.phases.indices.flatMap { phase in
+            plan.phases[phase].steps.indices.flatMap { step in
+                plan.phases[phase].steps[step][keyPath: actions].indices.map { (phase, step, $0) }
+            }
+        }
+    }
+}

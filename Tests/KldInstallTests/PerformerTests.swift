@@ -1,0 +1,186 @@
+import KldCore
+import KldExec
+import KldFiles
+import KldInstall
+import KldPlan
+import KldTestSupport
+import Synchronization
+import SystemPackage
+import Testing
+
+@Suite("Work that reads before it writes")
+struct PerformerTests {
+    func perform(
+        _ name: String, _ parameters: [String: String], _ runner: any CommandRunner, _ files: any FileSystem = MemoryFiles(), logs: [FilePath] = []
+    ) async throws {
+        let table = Performers.table(logs: logs) { _, _, _ in }
+        let performer = try #require(table[name])
+        try await performer(parameters, runner, files)
+    }
+
+    func problem(_ name: String, _ parameters: [String: String], _ runner: any CommandRunner) async -> Diagnosis? {
+        do {
+            try await perform(name, parameters, runner)
+            return nil
+        } catch { return Diagnosis(of: error) }
+    }
+
+    @Test("every name that a plan uses has somebody who performs it")
+    func complete() throws {
+        let table = Performers.table(logs: []) { _, _, _ in }
+        for sealed in [false, true] {
+            let steps = try InstallPlanner(request(answers(), Machines.virtual, sealed: sealed)).plan.steps
+            for case .perform(let name, _, _) in steps.flatMap({ $0.actions + $0.release + $0.undo }) { #expect(table[name] != nil) }
+        }
+    }
+
+    // MARK: clean disks
+
+    @Test("a disk without signatures is clean")
+    func clean() async {
+        #expect(await problem(Performers.verifyClean, ["disk": "/dev/vda"], ScriptedRunner(["wipefs --no-act --noheadings --output TYPE /dev/vda": "\n"])) == nil)
+    }
+
+    @Test("a disk that still has signatures is not, and they are named")
+    func notClean() async {
+        let problem = await problem(
+            Performers.verifyClean, ["disk": "/dev/vda"], ScriptedRunner(["wipefs --no-act --noheadings --output TYPE /dev/vda": "gpt\nPMBR \n"]))
+        #expect(problem?.code == "disk.not-clean")
+        #expect(problem?.message == "/dev/vda still carries gpt, PMBR after it was wiped")
+    }
+
+    // MARK: export
+
+    /// A pool that can be exported after so many tries.
+    final class Pool: CommandRunner {
+        let tries = Mutex(0)
+        let log = Mutex<[String]>([])
+        let busy: Int
+        let imported: Bool
+        init(imported: Bool = true, busy: Int = 0) {
+            self.imported = imported
+            self.busy = busy
+        }
+        func run(_ command: Command) async throws -> CommandOutput {
+            log.withLock { $0.append(command.description) }
+            switch command.description {
+            case "zpool list -H -o name tank": return CommandOutput(status: imported ? 0 : 1, output: imported ? "tank\n" : "")
+            case "zpool export tank":
+                let now = tries.withLock { tries in
+                    tries += 1
+                    return tries
+                }
+                if now <= busy { throw CommandError.failed(command, CommandOutput(status: 1, errors: "cannot export 'tank': pool is busy\n")) }
+                return CommandOutput()
+            case _ where command.tool.name == "fuser": return CommandOutput(errors: "/target: root 4711 F.... bash\n")
+            default: throw Unscripted(what: command.description)
+            }
+        }
+        func run(pipeline: [Command]) async throws -> CommandOutput { throw Unscripted(what: "pipeline") }
+    }
+
+    @Test("a pool is exported")
+    func export() async {
+        let pool = Pool()
+        #expect(await problem(Performers.exportPool, ["pool": "tank"], pool) == nil)
+        #expect(pool.log.withLock { $0 } == ["zpool list -H -o name tank", "zpool export tank"])
+    }
+
+    @Test("a pool that is not there needs no export: its making may have failed")
+    func notImported() async {
+        let pool = Pool(imported: false)
+        #expect(await problem(Performers.exportPool, ["pool": "tank"], pool) == nil)
+        #expect(pool.tries.withLock { $0 } == 0)
+    }
+
+    @Test("a pool that is busy for a moment is tried again")
+    func busyOnce() async {
+        let pool = Pool(busy: 2)
+        #expect(await problem(Performers.exportPool, ["pool": "tank"], pool) == nil)
+        #expect(pool.tries.withLock { $0 } == 3)
+    }
+
+    @Test("a pool that stays busy is an error that names who holds it")
+    func busyForever() async {
+        let problem = await problem(Performers.exportPool, ["pool": "tank"], Pool(busy: 100))
+        #expect(problem?.code == "zfs.export")
+        #expect(problem?.remedies == ["end what uses it, then: zpool export tank"])
+        #expect(problem?.causes.contains { $0.contains("4711") } == true)
+    }
+
+    @Test("who holds a busy pool is looked for where it is mounted")
+    func busyElsewhere() async {
+        let pool = Pool(busy: 100)
+        _ = await problem(Performers.exportPool, ["pool": "tank", "target": "/mnt/new"], pool)
+        #expect(pool.log.withLock { $0 }.last == "fuser --mount --verbose /mnt/new")
+    }
+
+    @Test("another failure of the export is not tried again")
+    func otherFailure() async {
+        let runner = ScriptedRunner([
+            { $0.arguments[0] == "list" ? CommandOutput() : nil }, { $0.tool.name == "fuser" ? CommandOutput() : nil },
+            { _ in CommandOutput(status: 1, errors: "cannot export 'tank': I/O error\n") },
+        ])
+        #expect(await problem(Performers.exportPool, ["pool": "tank"], runner)?.code == "zfs.export")
+        #expect(runner.commands.filter { $0.arguments.first == "export" }.count == 1)
+    }
+
+    // MARK: mount units
+
+    /// `zfs list -H -t filesystem -o name,mountpoint,canmount,…`, OpenZFS 2.4, below an altroot.
+    static let listing = """
+        rpool\tnone\toff\ton\ton
+        rpool/ROOT/debian\t/target\tnoauto\ton\ton
+        rpool/home\t/target/home\ton\ton\ton
+        rpool/home/jo doe\t/target/home/jo doe\ton\ton\ton
+        rpool/odd\t/targetting\ton\ton\ton
+        rpool/var\t/target/var\toff\ton\ton
+        rpool/legacy\tlegacy\ton\ton\ton
+
+        """
+
+    @Test("the list for systemd has no altroot in its paths, and is else as ZFS prints it")
+    func mountCache() async throws {
+        let runner = ScriptedRunner([{ $0.tool.name == "zfs" ? CommandOutput(output: Self.listing) : nil }])
+        let files = MemoryFiles()
+        try await perform(
+            Performers.mountCache, ["pool": "rpool", "target": "/target", "file": "/target/etc/zfs/zfs-list.cache/rpool"], runner, files)
+        #expect(
+            files.texts["/target/etc/zfs/zfs-list.cache/rpool"] == """
+                rpool\tnone\toff\ton\ton
+                rpool/ROOT/debian\t/\tnoauto\ton\ton
+                rpool/home\t/home\ton\ton\ton
+                rpool/home/jo doe\t/home/jo doe\ton\ton\ton
+                rpool/odd\t/targetting\ton\ton\ton
+                rpool/var\t/var\toff\ton\ton
+                rpool/legacy\tlegacy\ton\ton\ton
+
+                """)
+        let words = try #require(runner.commands.first).arguments
+        #expect(words.prefix(5) == ["list", "-H", "-t", "filesystem", "-o"])
+        #expect(words.suffix(2) == ["-r", "rpool"])
+    }
+
+    @Test("ZFS is asked for the columns that its generator reads, in its order")
+    func columns() async throws {
+        let runner = ScriptedRunner([{ _ in CommandOutput() }])
+        try await perform(Performers.mountCache, ["pool": "p", "target": "/t", "file": "/f"], runner)
+        // zfs-mount-generator(8), OpenZFS 2.4, and history_event-zfs-list-cacher.sh.
+        #expect(
+            try #require(runner.commands.first).arguments[5]
+                == "name,mountpoint,canmount,atime,relatime,devices,exec,readonly,setuid,nbmand,encroot,keylocation,"
+                + "org.openzfs.systemd:requires,org.openzfs.systemd:requires-mounts-for,org.openzfs.systemd:before,org.openzfs.systemd:after,"
+                + "org.openzfs.systemd:wanted-by,org.openzfs.systemd:required-by,org.openzfs.systemd:nofail,org.openzfs.systemd:ignore")
+    }
+
+    // MARK: logs
+
+    @Test("logs that there are go into the system, readable by its administrators only")
+    func logs() async throws {
+        let files = MemoryFiles(["/var/log/kldload/install.jsonl": "{}\n"])
+        try await perform(
+            Performers.keepLogs, ["target": "/target"], ScriptedRunner([:]), files, logs: ["/var/log/kldload/install.jsonl", "/no/such.log"])
+        #expect(files.texts["/target/var/log/kldload/install.jsonl"] == "{}\n")
+        #expect(files.mode(of: "/target/var/log/kldload/install.jsonl") == 0o640)
+    }
+}
