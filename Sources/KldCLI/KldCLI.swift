@@ -9,7 +9,9 @@ public enum CommandLineTool {
         signal(SIGPIPE, SIG_IGN)
         let name = CommandLine.arguments.first?.split(separator: "/").last.map(String.init) ?? "kldload"
         let tool: any AsyncParsableCommand.Type = Applet.named(name)?.command ?? Root.self
-        await run(tool)
+        let task = Task { await run(tool) }
+        Interrupts.cancel(task)
+        await task.value
     }
 
     private static func run<Tool: AsyncParsableCommand>(_ type: Tool.Type) async {

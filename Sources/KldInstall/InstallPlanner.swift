@@ -155,7 +155,7 @@ public struct InstallPlanner: Sendable {
                     "zfs.pool.create", "Create the pool \(pool) (\(answers.topology.rawValue))",
                     [.makeDirectory(target), .run(create)],
                     release: [
-                        .run(MountCommand.unmount(target)), 
+                        .run(MountCommand.unmount(target)),
                         .perform(Performers.exportPool, ["pool": pool.text, "target": target.string], effect: .changes),
                     ], weight: 3, destroys: disks.all.map(\.path)),
                 Step("zfs.datasets", "Create the datasets", tree.commands.map { .run($0) }, weight: 3),

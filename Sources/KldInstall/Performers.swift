@@ -1,7 +1,7 @@
 import KldBlock
 import KldCore
-public import KldExec
-public import KldFiles
+import KldExec
+import KldFiles
 public import KldPlan
 import KldZFS
 public import SystemPackage
@@ -20,7 +20,9 @@ public enum Performers {
     public static func table(logs: [FilePath], seal: @escaping Performer) -> [String: Performer] {
         [
             verifyClean: { parameters, runner, _ in try await verify(parameters["disk"] ?? "", runner) },
-            exportPool: { parameters, runner, files in try await export(parameters["pool"] ?? "", runner, files) },
+            exportPool: { parameters, runner, files in
+                try await export(parameters["pool"] ?? "", mountedAt: parameters["target"] ?? "/target", runner, files)
+            },
             mountCache: { parameters, runner, files in
                 try await writeMountCache(
                     pool: parameters["pool"] ?? "", target: parameters["target"] ?? "", file: parameters["file"] ?? "", runner, files)
@@ -48,7 +50,9 @@ public enum Performers {
     }
 
     /// Exports the pool, and says who holds it when it cannot.
-    private static func export(_ name: String, mountedAt target: String, _ runner: any CommandRunner, _ files: any FileSystem) async throws {
+    private static func export(
+        _ name: String, mountedAt target: String, _ runner: any CommandRunner, _ files: any FileSystem
+    ) async throws {
         let pool = try PoolName(name)
         let known = try await runner.run(Command("zpool", ["list", "-H", "-o", "name", name], effect: .reads, accepting: [0, 1]))
         guard known.status == 0 else { return }
@@ -60,7 +64,7 @@ public enum Performers {
                 try await Task.sleep(for: .milliseconds(300))
             } catch {
                 let mounts = ((try? files.readText("/proc/self/mounts")) ?? "").lines.filter {
-                    $0.contains("/target") || $0.hasPrefix(name)
+                    $0.contains(" \(target)") || $0.hasPrefix(name)
                 }
                 let said = (error as? CommandError)?.failure?.errors.lines ?? [Diagnosis(of: error).message]
                 throw Diagnosis(

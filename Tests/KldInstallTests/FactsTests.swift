@@ -28,7 +28,8 @@ struct FactsTests {
         """
 
     static let links = [
-        "/dev/disk/by-id/wwn-0x5001": "../../sda", "/dev/disk/by-id/ata-SSD_S1": "../../sda", "/dev/disk/by-id/ata-SSD_S1-part1": "../../sda1",
+        "/dev/disk/by-id/wwn-0x5001": "../../sda", "/dev/disk/by-id/ata-SSD_S1": "../../sda",
+        "/dev/disk/by-id/ata-SSD_S1-part1": "../../sda1",
         "/dev/disk/by-id/nvme-eui.0001": "../../nvme0n1", "/dev/disk/by-id/nvme-Disk_A": "../../nvme0n1",
         "/dev/disk/by-id/nvme-eui.0002": "../../nvme1n1", "/dev/disk/by-path/pci-0000:01:00.0-ata-1": "../../sda",
         "/dev/disk/by-path/pci-0000:02:00.0-usb-0:1:1.0-scsi-0:0:0:0": "../../sdb", "/dev/disk/by-id/usb-Foo-part_of_set-0:0": "../../sdb",
@@ -38,7 +39,9 @@ struct FactsTests {
     func gather(
         _ listing: String = listing, pools: String? = nil, links: [String: String] = links, files: [String: String] = [:]
     ) async throws -> MachineFacts {
-        var texts = ["/proc/meminfo": "MemTotal:       16316412 kB\nMemFree:         1234 kB\n", "/sys/class/net/lo": "", "/sys/class/net/eno1": ""]
+        var texts = [
+            "/proc/meminfo": "MemTotal:       16316412 kB\nMemFree:         1234 kB\n", "/sys/class/net/lo": "", "/sys/class/net/eno1": "",
+        ]
         if pools != nil { texts["/sys/module/zfs/version"] = "2.4.4\n" }
         texts.merge(files) { $1 }
         var table = [ListBlockDevices.command.description: listing]
@@ -161,7 +164,9 @@ struct FactsTests {
         #expect(try await gather(pools: "special\n\t/dev/sda2\t1G\n").importedPools == ["/dev/sda": "special"])
     }
 
-    @Test("devices of a pool that are not disks of this machine are left out", arguments: ["tank\n\t/tmp/file.img\n", "tank\n\t/dev/sdz1\n", "", "no pools available\n"])
+    @Test(
+        "devices of a pool that are not disks of this machine are left out",
+        arguments: ["tank\n\t/tmp/file.img\n", "tank\n\t/dev/sdz1\n", "", "no pools available\n"])
     func unknownDevices(_ output: String) async throws { #expect(try await gather(pools: output).importedPools.isEmpty) }
 
     // MARK: as a file
