@@ -36,3 +36,15 @@ test-all: lint unit glibc
 
 clean:
 	rm -rf .build .build-static $(OUT)
+
+# Completions for three shells, and manual pages, from the commands' own descriptions.
+.PHONY: completions man
+completions: binary
+	mkdir -p $(OUT)/completions
+	$(BINARY) --generate-completion-script bash > $(OUT)/completions/kldload.bash
+	$(BINARY) --generate-completion-script zsh > $(OUT)/completions/_kldload
+	$(BINARY) --generate-completion-script fish > $(OUT)/completions/kldload.fish
+
+man: prepare
+	mkdir -p $(OUT)/man
+	swift package --allow-writing-to-directory $(OUT)/man plugin generate-manual --multi-page --output-directory $(OUT)/man

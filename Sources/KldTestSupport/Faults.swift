@@ -5,7 +5,7 @@ public import KldPlan
 import Synchronization
 public import SystemPackage
 
-/// Counts everything that happens to a machine, and fails one of those things: the n-th, once.
+/// Counts everything that happens to a machine, and fails the n-th of those things: once, or it and all that follow, as a power cut does.
 public final class Fuse: Sendable {
     public struct Blown: Error, CustomStringConvertible {
         public init() {}
@@ -13,10 +13,14 @@ public final class Fuse: Sendable {
     }
 
     private let position: Int?
+    private let forever: Bool
     private let seen = Mutex(0)
 
     /// - Parameter position: counted from zero; `nil`: never.
-    public init(at position: Int?) { self.position = position }
+    public init(at position: Int?, forever: Bool = false) {
+        self.position = position
+        self.forever = forever
+    }
 
     public var count: Int { seen.withLock { $0 } }
     public var blown: Bool { position.map { count > $0 } ?? false }
@@ -26,7 +30,7 @@ public final class Fuse: Sendable {
             defer { seen += 1 }
             return seen
         }
-        if now == position { throw Blown() }
+        if let position, now == position || forever && now > position { throw Blown() }
     }
 }
 

@@ -18,7 +18,7 @@ struct Scenario: Sendable {
         self.run = run
     }
 
-    static let all: [Scenario] = installs + images
+    static let all: [Scenario] = installs + images + troubles
 }
 
 /// A check that did not hold.

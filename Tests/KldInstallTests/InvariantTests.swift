@@ -16,7 +16,7 @@ struct InvariantTests {
     /// Ten thousand where the compiler optimizes, or when asked for: an unoptimized build plans 25 times slower, for `FilePath` is slow in it.
     static let plans: Int = {
         #if DEBUG
-            let usual = 1000
+            let usual = 600
         #else
             let usual = 10_000
         #endif

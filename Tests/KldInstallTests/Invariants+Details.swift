@@ -33,15 +33,12 @@ extension Invariant {
         },
         Invariant("time zone, locale and keyboard are those of the answers") { view in
             let answers = view.request.answers
-            let zone = view.items.contains {
-                if case .symlink(let path, let to) = $0.action {
-                    path.string == "\(view.target)/etc/localtime" && to == "/usr/share/zoneinfo/\(answers.timezone)"
-                } else {
-                    false
-                }
+            func links(_ path: String, _ to: String) -> Bool {
+                view.items.contains { if case .symlink(let link, to) = $0.action { link.string == view.target + path } else { false } }
             }
-            return zone && view.written("\(view.target)/etc/timezone") == answers.timezone + "\n"
-                && view.written("\(view.target)/etc/default/locale") == "LANG=\(answers.locale)\n"
+            return links("/etc/localtime", "/usr/share/zoneinfo/\(answers.timezone)") && links("/etc/default/locale", "../locale.conf")
+                && view.written("\(view.target)/etc/timezone") == answers.timezone + "\n"
+                && view.written("\(view.target)/etc/locale.conf") == "LANG=\(answers.locale)\n"
                 && view.written("\(view.target)/etc/default/keyboard")?.contains("XKBLAYOUT=\(answers.keyboard.layout)\n") ?? false
         },
         Invariant("the home directory is a copy of /etc/skel, the user's own, and closed to others") { view in

@@ -108,7 +108,9 @@ struct PerformerTests {
 
     @Test("a pool that stays busy is an error that tells what is still mounted of it, and below the target")
     func busyForever() async {
-        let files = MemoryFiles(["/proc/self/mounts": "tank/home /mnt/new/home zfs rw 0 0\nproc /mnt/new/proc proc rw 0 0\nproc /proc proc rw 0 0\n"])
+        let files = MemoryFiles([
+            "/proc/self/mounts": "tank/home /mnt/new/home zfs rw 0 0\nproc /mnt/new/proc proc rw 0 0\nproc /proc proc rw 0 0\n"
+        ])
         do {
             try await perform(Performers.exportPool, ["pool": "tank", "target": "/mnt/new"], Pool(busy: 100), files)
             Issue.record("it was exported")
@@ -127,7 +129,8 @@ struct PerformerTests {
     @Test("another failure of the export is not tried again")
     func otherFailure() async {
         let runner = ScriptedRunner([
-            { $0.arguments[0] == "list" ? CommandOutput() : nil },            { _ in CommandOutput(status: 1, errors: "cannot export 'tank': I/O error\n") },
+            { $0.arguments[0] == "list" ? CommandOutput() : nil },
+            { _ in CommandOutput(status: 1, errors: "cannot export 'tank': I/O error\n") },
         ])
         #expect(await problem(Performers.exportPool, ["pool": "tank"], runner)?.code == "zfs.export")
         #expect(runner.commands.filter { $0.arguments.first == "export" }.count == 1)

@@ -57,7 +57,8 @@ public struct PayloadBuilder: Sendable {
         // The recipe's own text is part of the key: a changed recipe is another payload.
         let inputs = try [
             "payload/1", text(payload), payload.packages.joined(separator: " "), PayloadRecipe.plan(payload).text(contents: true),
-            SystemFiles.initramfsTools(level: 1), SystemFiles.liveDracut, Self.excluded(payload).joined(separator: " "), modules.lastComponent?.string ?? "",
+            SystemFiles.initramfsTools(level: 1), SystemFiles.liveDracut, Self.excluded(payload).joined(separator: " "),
+            modules.lastComponent?.string ?? "",
         ].joined(separator: "\n")
         let folder = try await cache.artifact(payload.kind.rawValue, inputs: inputs) { partial in
             say(

@@ -135,6 +135,8 @@ extension PayloadRecipe {
         try files.write(Array(encoder.encode(info)), to: FilePath(PayloadInfo.path), mode: .file)
     }
 
+    /// Not `/tmp`: mmdebstrap keeps apt's configuration for this tree there, and without it apt would work on the host. It empties `/tmp` itself.
+    ///
     /// What a build leaves behind that must not be on two machines, or differs between two builds. A `*` stands for one name.
     private static let purged = [
         "/etc/hostid", "/etc/zfs/zpool.cache", "/etc/machine-id", "/var/lib/dbus/machine-id", "/etc/ssh/ssh_host_*",
@@ -143,7 +145,7 @@ extension PayloadRecipe {
         "/etc/hostname", "/var/lib/apt/lists/*", "/var/cache/apt/*", "/var/cache/debconf/*-old", "/var/cache/ldconfig/*",
         "/var/cache/man/*",
         "/var/log/*.log", "/var/log/apt", "/var/log/journal/*", "/var/lib/dpkg/*-old", "/etc/passwd-", "/etc/group-", "/etc/shadow-",
-        "/etc/gshadow-", "/etc/subuid-", "/etc/subgid-", "/etc/.pwd.lock", "/tmp/*", "/var/tmp/*", "/root/.bash_history",
+        "/etc/gshadow-", "/etc/subuid-", "/etc/subgid-", "/etc/.pwd.lock", "/var/tmp/*", "/root/.bash_history",
         "/etc/resolv.conf.*",
         "/var/lib/dkms/zfs/*/*/*/log", "/var/lib/cloud/*", "/usr/share/doc/*/changelog*",
     ]

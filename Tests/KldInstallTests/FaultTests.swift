@@ -1,0 +1,120 @@
+import KldAnswers
+import KldBlock
+import KldCore
+import KldExec
+import KldFiles
+import KldInstall
+import KldPlan
+import KldTestSupport
+import Synchronization
+import SystemPackage
+import Testing
+
+@Suite("Installations that fail at every place")
+struct FaultTests {
+    struct Kind: CustomTestStringConvertible {
+        var testDescription: String
+        var lines: [String]
+        var sealed = false
+    }
+
+    static let kinds = [
+        Kind(testDescription: "one disk", lines: []),
+        Kind(testDescription: "one disk, sealed", lines: [], sealed: true),
+        Kind(
+            testDescription: "encrypted mirror with a special mirror",
+            lines: [
+                "KLDLOAD_ZFS_TOPOLOGY=mirror", "KLDLOAD_ZFS_DATA_DISKS=/dev/vdb", "KLDLOAD_ZFS_SPECIAL_DISKS=/dev/vdc,/dev/vdd",
+                "KLDLOAD_ZFS_ENCRYPT=1", "KLDLOAD_ZFS_PASSPHRASE='correct horse battery'",
+            ]),
+    ]
+
+    private func plan(_ kind: Kind) throws -> Plan {
+        try InstallPlanner(request(answers(disk: "/dev/vda", kind.lines.joined(separator: "\n")), Machines.virtual, sealed: kind.sealed))
+            .plan
+    }
+
+    struct Run {
+        var problem: Diagnosis?
+        var machine: SimulatedMachine
+        var fuse: Fuse
+        var log: EventLog
+        /// How many things had happened when cleaning up began.
+        var beforeCleanUp: Int
+    }
+
+    /// Applies the plan to a machine on which the n-th thing fails.
+    private func install(_ plan: Plan, failing position: Int?) async throws -> Run {
+        let kernel = "6.12.48+deb13-amd64"
+        let devices = (0..<4).flatMap { ["/dev/disk/by-id/virtio-disk\($0)-part1", "/dev/disk/by-id/virtio-disk\($0)-part2"] }
+        let efi = "/target/usr/lib/shim"
+        var programs = [
+            "/target/boot/initrd.img-\(kernel)": "initrd", "/target/usr/lib/systemd/boot/efi/systemd-bootx64.efi.signed": "loader",
+        ]
+        for name in ["shimx64", "mmx64", "fbx64"] { programs["\(efi)/\(name).efi.signed"] = name }
+        let files = MemoryFiles(programs, devices: devices)
+        let machine = SimulatedMachine(files)
+        let fuse = Fuse(at: position)
+        let log = EventLog()
+        let before = Mutex<Int?>(nil)
+        var performers = Performers.table(logs: []) { _, _, _ in }
+        performers = performers.mapValues { performer in
+            { parameters, runner, files in
+                try fuse.tick()
+                try await performer(parameters, runner, files)
+            }
+        }
+        let runner = PlanRunner(runner: FaultyRunner(machine, fuse), files: FaultyFiles(files, fuse), performers: performers) { event in
+            if event.kind == .undoing || event.kind == .releasing { before.withLock { $0 = $0 ?? fuse.count } }
+            log.report(event)
+        }
+        var problem: Diagnosis?
+        do { try await runner.apply(plan, approvals: plan.destroys.compactMap { WipeApproval(typed: $0, disk: $0) }) } catch {
+            problem = Diagnosis(of: error)
+        }
+        return Run(problem: problem, machine: machine, fuse: fuse, log: log, beforeCleanUp: before.withLock { $0 ?? fuse.count })
+    }
+
+    private func leftOver(_ run: Run) -> [String] {
+        let state = run.machine.now
+        return state.mounts.map { "mounted: \($0.place)" } + (state.pool.map { ["imported: \($0)"] } ?? [])
+            + run.machine.files.texts.keys.filter { $0 == "/run/kldload/boot.efi" || $0.hasSuffix(".cpio") }
+    }
+
+    @Test("an installation that goes well leaves nothing mounted, imported or lying about", arguments: kinds)
+    func success(_ kind: Kind) async throws {
+        let run = try await install(plan(kind), failing: nil)
+        #expect(run.problem == nil)
+        #expect(leftOver(run).isEmpty)
+        #expect(run.machine.now.commands.last == "zpool export rpool")
+        #expect(run.log.events.last?.kind == .planDone)
+    }
+
+    @Test("whatever fails, nothing is left mounted, imported or lying about, and the cause is told", arguments: kinds)
+    func everyPlace(_ kind: Kind) async throws {
+        let plan = try plan(kind)
+        let places = try await install(plan, failing: nil).beforeCleanUp
+        #expect(places > 90)
+        for place in 0..<places {
+            let run = try await install(plan, failing: place)
+            #expect(run.fuse.blown)
+            #expect(run.problem?.message.contains("the fuse blew") == true, "place \(place)")
+            #expect(run.log.events.last?.kind == .planFailed)
+            let left = leftOver(run)
+            #expect(left.isEmpty, "place \(place), \(run.problem?.causes.first ?? ""): \(left)")
+        }
+    }
+
+    @Test("a disk that is not clean after it was wiped stops everything before it is partitioned")
+    func notClean() async throws {
+        let planner = try InstallPlanner(request(answers(disk: "/dev/vda", "KLDLOAD_FORCE_WIPE=1"), Machines.virtual))
+        let runner = ScriptedRunner([{ $0.arguments.first == "--no-act" ? CommandOutput(output: "zfs_member\n") : CommandOutput() }])
+        let performers = Performers.table(logs: []) { _, _, _ in }
+        do {
+            try await PlanRunner(runner: runner, files: MemoryFiles(), performers: performers).apply(
+                planner.plan, approvals: planner.approvals)
+            Issue.record("it was installed")
+        } catch { #expect(Diagnosis(of: error).code == "disk.not-clean") }
+        #expect(!runner.commands.contains { $0.arguments.contains("--clear") || $0.tool.name == "mkfs.vfat" })
+    }
+}

@@ -1,0 +1,163 @@
+import KldBlock
+import KldCore
+import KldExec
+import KldFiles
+import KldInstall
+import KldPlan
+import KldTestSupport
+import SystemPackage
+import Testing
+
+@Suite("The first boot")
+struct FirstBootTests {
+    static let kernel = "6.12.48+deb13-amd64"
+    static let image = "kldload-debian-\(kernel).efi"
+
+    static func clone(hostID: HostID? = nil, sealed: Bool = true, esps: [String] = ["/dev/vda1"], build: Bool = true) -> FirstBoot {
+        FirstBoot(
+            sealed: sealed, hostID: hostID, newHostID: identity.hostID, pool: "rpool",
+            disks: [FirstBoot.PoolDisk(disk: "/dev/vda", partition: "/dev/vda2", number: 2, vdev: "/dev/disk/by-id/virtio-disk0-part2")],
+            esps: esps, kernel: kernel, commandLine: "initrd=\\x BOOT_IMAGE=/y root=ZFS=rpool/ROOT/debian boot=zfs rw console=tty0",
+            images: [image],
+            canBuildImages: build)
+    }
+
+    @Test("a machine of its own only gets the SSH host keys that are missing")
+    func own() throws {
+        #expect(
+            try Self.clone(hostID: identity.hostID, sealed: false).plan.text() == """
+                plan: first boot
+                firstboot: First boot
+                  + firstboot.ssh-keys: SSH host keys that are missing
+                      ssh-keygen -A
+                  + firstboot.done: Remember that this is done
+                      write /var/lib/kldload/firstboot/done (644, 18 bytes)
+                      remove /var/lib/kldload/firstboot/sealed
+
+                """)
+    }
+
+    @Test("a clone becomes somebody: host id, pool GUID, size, kernel image, keys")
+    func cloned() throws {
+        let esp = "/run/kldload/firstboot/esp0"
+        #expect(
+            try Self.clone().plan.text() == """
+                plan: first boot
+                firstboot: First boot
+                  + firstboot.host-id: Host id 01234567
+                      write /etc/hostid (644, 4 bytes)
+                  + firstboot.pool-guid: A GUID of its own for the pool
+                      zpool reguid rpool
+                  + firstboot.grow.vda2: Grow /dev/vda2 to the end of /dev/vda
+                      sgdisk --move-second-header /dev/vda
+                      sfdisk --no-reread --no-tell-kernel --partno 2 /dev/vda
+                      partx --update /dev/vda
+                      zpool online -e rpool /dev/disk/by-id/virtio-disk0-part2
+                  + firstboot.image: Put the host id into the boot image
+                      write /run/kldload/firstboot/hostid.cpio (644, 512 bytes)
+                      ukify build --linux=/boot/vmlinuz-\(Self.kernel) --initrd=/boot/initrd.img-\(Self.kernel) \
+                --initrd=/run/kldload/firstboot/hostid.cpio '--cmdline=root=ZFS=rpool/ROOT/debian boot=zfs rw console=tty0' \
+                --uname=\(Self.kernel) --os-release=@/usr/lib/os-release --stub=/usr/lib/systemd/boot/efi/linuxx64.efi.stub \
+                --output=/run/kldload/firstboot/boot.efi
+                      mkdir \(esp) (755)
+                      mount -t vfat /dev/vda1 \(esp)
+                      cp /run/kldload/firstboot/boot.efi \(esp)/EFI/Linux/.\(Self.image).new
+                      sync --file-system \(esp)
+                      cmp /run/kldload/firstboot/boot.efi \(esp)/EFI/Linux/.\(Self.image).new
+                      mv --force \(esp)/EFI/Linux/.\(Self.image).new \(esp)/EFI/Linux/\(Self.image)
+                      sync --file-system \(esp)
+                      umount --recursive \(esp)
+                      release: umount --recursive \(esp)
+                      release: remove /run/kldload/firstboot/boot.efi
+                  + firstboot.ssh-keys: SSH host keys that are missing
+                      ssh-keygen -A
+                  + firstboot.done: Remember that this is done
+                      write /var/lib/kldload/firstboot/done (644, 18 bytes)
+                      remove /var/lib/kldload/firstboot/sealed
+
+                """)
+    }
+
+    @Test("a host id that is there stays: an interrupted first boot goes on with the one it made")
+    func sameHostID() throws {
+        let id = try #require(HostID(0xABCD_EF01))
+        let plan = try Self.clone(hostID: id).plan
+        #expect(plan[step: "firstboot.host-id"] == nil)
+        guard case .write(_, .bytes(let bytes), _)? = plan[step: "firstboot.image"]?.actions.first else {
+            Issue.record("no supplement")
+            return
+        }
+        #expect(bytes.count == 512)
+        #expect(try bytes != #require(Self.supplement(Self.clone().plan)))
+    }
+
+    static func supplement(_ plan: Plan) -> [UInt8]? {
+        if case .write(_, .bytes(let bytes), _)? = plan[step: "firstboot.image"]?.actions.first { bytes } else { nil }
+    }
+
+    @Test("every ESP gets the new kernel image")
+    func everyESP() throws {
+        let lines = try Self.clone(esps: ["/dev/vda1", "/dev/vdb1", "/dev/vdc1"]).plan.commandLines
+        for index in 0..<3 {
+            #expect(lines.contains("mount -t vfat /dev/vd\(["a", "b", "c"][index])1 /run/kldload/firstboot/esp\(index)"))
+            #expect(lines.contains { $0.hasPrefix("mv --force /run/kldload/firstboot/esp\(index)/") })
+        }
+        #expect(lines.filter { $0.hasPrefix("ukify") }.count == 1)
+    }
+
+    @Test("where images cannot be built, or there is none, the rest is done all the same")
+    func noImage() throws {
+        var none = Self.clone()
+        none.images = []
+        for boot in [Self.clone(build: false), none] {
+            let ids = try boot.plan.steps.map(\.id)
+            #expect(ids == ["firstboot.host-id", "firstboot.pool-guid", "firstboot.grow.vda2", "firstboot.ssh-keys", "firstboot.done"])
+        }
+    }
+
+    // MARK: interrupted
+
+    /// A clone's file system before its first boot.
+    private func sealedFiles() -> MemoryFiles {
+        MemoryFiles([
+            FirstBoot.sealedMarker.string: "", "/boot/initrd.img-\(Self.kernel)": "initrd", "/boot/vmlinuz-\(Self.kernel)": "linux",
+            "/run/kldload/firstboot/esp0/EFI/Linux/\(Self.image)": "old",
+        ])
+    }
+
+    /// One boot: reads what is there, does what is left. A power cut ends it without any clean-up.
+    private func boot(_ files: MemoryFiles, cut position: Int?, id: UInt32) async throws -> (
+        done: Bool, things: Int, machine: SimulatedMachine
+    ) {
+        let machine = SimulatedMachine(files)
+        let fuse = Fuse(at: position, forever: true)
+        var facts = Self.clone(hostID: (try? files.read("/etc/hostid")).flatMap { HostID(fileContent: $0) })
+        facts.sealed = try files.exists(FirstBoot.sealedMarker)
+        facts.newHostID = try #require(HostID(id))
+        try? await PlanRunner(runner: FaultyRunner(machine, fuse), files: FaultyFiles(files, fuse)).apply(facts.plan)
+        return (try files.exists(FirstBoot.doneMarker), fuse.count, machine)
+    }
+
+    @Test("a power cut at any instant leaves a machine whose next boot finishes, with one host id everywhere")
+    func powerCut() async throws {
+        let whole = sealedFiles()
+        let things = try await boot(whole, cut: nil, id: 7).things
+        #expect(things > 12)
+        for position in 0..<things {
+            let files = sealedFiles()
+            let first = try await boot(files, cut: position, id: 7)
+            let image = files.texts["/run/kldload/firstboot/esp0/EFI/Linux/\(Self.image)"] ?? ""
+            #expect(image == "old" || image.hasPrefix("initrd"), "the old image or the new one, at \(position)")
+            if !first.done {
+                let second = try await boot(files, cut: nil, id: 8)
+                #expect(second.done, "cut \(position)")
+            }
+            let id = try #require(HostID(fileContent: try files.read("/etc/hostid")))
+            #expect(id == HostID(position == 0 ? 8 : 7), "cut \(position)")
+            // What the image carries is what the machine says.
+            let expected = try #require(Self.supplement(Self.clone(hostID: id).plan))
+            let built = try files.read(FilePath("/run/kldload/firstboot/esp0/EFI/Linux/\(Self.image)"))
+            #expect(built == Array("initrd".utf8) + expected, "cut \(position)")
+        }
+    }
+}

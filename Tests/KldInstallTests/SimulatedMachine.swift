@@ -1,0 +1,65 @@
+import KldCore
+import KldExec
+import KldFiles
+import KldTestSupport
+import Synchronization
+import SystemPackage
+
+/// A machine that mounts, imports, copies and builds in memory, as far as plans of this module do.
+final class SimulatedMachine: CommandRunner {
+    struct State {
+        var mounts: [(source: String, place: String)] = []
+        var pool: String?
+        var commands: [String] = []
+    }
+    let files: MemoryFiles
+    private let state = Mutex(State())
+
+    init(_ files: MemoryFiles) { self.files = files }
+
+    var now: State { state.withLock { $0 } }
+
+    func run(_ command: Command) async throws -> CommandOutput {
+        let words = command.arguments
+        let last = words.last ?? ""
+        return try state.withLock { state in
+            state.commands.append(command.description)
+            func fail(_ text: String) throws -> CommandOutput {
+                let output = CommandOutput(status: 1, errors: text + "\n")
+                if command.acceptedExitStatuses.contains(1) { return output }
+                throw CommandError.failed(command, output)
+            }
+            switch (command.tool.name, words.first ?? "") {
+            case ("mount", _): state.mounts.append((words[words.count - 2], last))
+            case ("umount", "--recursive"): state.mounts.removeAll { $0.place == last || $0.place.hasPrefix(last + "/") }
+            case ("umount", _):
+                guard let index = state.mounts.lastIndex(where: { $0.place == last }) else { return try fail("umount: not mounted") }
+                state.mounts.remove(at: index)
+            case ("zpool", "create"):
+                if state.pool != nil { return try fail("pool exists") }
+                guard let root = words.firstIndex(of: "-R") else { return try fail("no altroot") }
+                state.pool = words[root + 2]
+            case ("zfs", "mount"): state.mounts.append((last, "/target"))
+            case ("zpool", "list"): return CommandOutput(status: state.pool == nil ? 1 : 0)
+            case ("zpool", "export"):
+                if let mount = state.mounts.first(where: { $0.place.hasPrefix("/target") }) { return try fail("\(mount) is held") }
+                state.pool = nil
+            case ("ukify", _):
+                guard let output = words.first(where: { $0.hasPrefix("--output=") }) else { return try fail("no output") }
+                let parts = try words.filter { $0.hasPrefix("--initrd=") }.map { try files.read(FilePath(String($0.dropFirst(9)))) }
+                try files.write(parts.flatMap { $0 }, to: FilePath(String(output.dropFirst(9))), mode: .file)
+            case ("cp", _) where last.hasPrefix("/run/"): try files.write(files.read(FilePath(words[0])), to: FilePath(last), mode: .file)
+            case ("mv", _): try files.rename(FilePath(words[1]), to: FilePath(last))
+            case ("cmp", _): if try files.read(FilePath(words[0])) != files.read(FilePath(last)) { return try fail("differ") }
+            default: break
+            }
+            return CommandOutput()
+        }
+    }
+
+    func run(pipeline: [Command]) async throws -> CommandOutput {
+        var output = CommandOutput()
+        for command in pipeline { output = try await run(command) }
+        return output
+    }
+}
