@@ -62,7 +62,7 @@ public struct HostID: Sendable, Hashable, Codable, CustomStringConvertible {
     /// Reads eight hexadecimal digits, with or without `0x`.
     public init?(hex text: some StringProtocol) {
         let digits = text.hasPrefix("0x") ? String(text.dropFirst(2)) : String(text)
-        guard digits.count == 8, let value = UInt32(digits, radix: 16) else { return nil }
+        guard digits.utf8.count == 8, digits.allSatisfy(\.isHexDigit), let value = UInt32(digits, radix: 16) else { return nil }
         self.init(value)
     }
 
@@ -70,6 +70,14 @@ public struct HostID: Sendable, Hashable, Codable, CustomStringConvertible {
     public init?(fileContent bytes: some Collection<UInt8>) {
         guard bytes.count == 4 else { return nil }
         self.init(bytes.reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) })
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        guard let id = HostID(try container.decode(UInt32.self, forKey: .value)) else {
+            throw DecodingError.dataCorruptedError(forKey: .value, in: container, debugDescription: "zero is no host id")
+        }
+        self = id
     }
 
     public var fileContent: [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }

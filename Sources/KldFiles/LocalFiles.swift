@@ -54,7 +54,12 @@ public struct LocalFiles: FileSystem {
         var information = stat()
         if stat(path.string, &information) == 0, information.st_mode & S_IFMT == S_IFDIR { return }
         try makeDirectory(path.removingLastComponent(), mode: .directory)
-        guard mkdir(path.string, 0o700) == 0 || errno == EEXIST else { throw error("make", path) }
+        guard mkdir(path.string, 0o700) == 0 else {
+            let number = Errno(rawValue: errno)
+            // Somebody else may have made it meanwhile; but a file is no folder.
+            if number == .fileExists, stat(path.string, &information) == 0, information.st_mode & S_IFMT == S_IFDIR { return }
+            throw error("make", path, number)
+        }
         guard chmod(path.string, mode.bits) == 0 else { throw error("make", path) }
     }
 

@@ -128,7 +128,7 @@ struct CancellationTests {
                 }
             }
             var pids: [pid_t] = []
-            for _ in 0..<1000 where pids.count < 2 {
+            for _ in 0..<12_000 where pids.count < 2 {
                 pids = ((try? LocalFiles().readText(file)) ?? "").words.compactMap { pid_t($0) }
                 try await Task.sleep(for: .milliseconds(10))
             }
@@ -145,8 +145,8 @@ struct CancellationTests {
 
     @Test("cancelling ends the command, and says that it was interrupted")
     func plain() async throws {
-        let result = try await cancel { "echo $$ 0 > '\($0)'; exec sleep 60" }
-        #expect(result.took < .seconds(20))
+        let result = try await cancel { "echo $$ 0 > '\($0)'; exec sleep 600" }
+        #expect(result.took < .seconds(300))
         #expect(result.error.map { Diagnosis(of: $0).exit } == .interrupted)
         #expect(await gone(result.pids[0]))
     }
@@ -183,10 +183,10 @@ struct CancellationTests {
     func before() async throws {
         let task = Task {
             withUnsafeCurrentTask { $0?.cancel() }
-            return try await SubprocessRunner().run(shell("sleep 60"))
+            return try await SubprocessRunner().run(shell("sleep 600"))
         }
         let begin = ContinuousClock.now
         _ = await task.result
-        #expect(begin.duration(to: .now) < .seconds(20))
+        #expect(begin.duration(to: .now) < .seconds(300))
     }
 }

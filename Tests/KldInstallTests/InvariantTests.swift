@@ -13,7 +13,7 @@ struct InvariantTests {
     /// In parts, so that they are checked at the same time.
     static let parts = 10
 
-    /// Ten thousand where the compiler optimizes, or when asked for: an unoptimized build plans 25 times slower, for `FilePath` is slow in it.
+    /// Ten thousand where the compiler optimizes, or when asked for: an unoptimized build is slow at it, most of all with `FilePath`.
     static let plans: Int = {
         #if DEBUG
             let usual = 600

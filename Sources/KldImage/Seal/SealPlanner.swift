@@ -74,7 +74,7 @@ struct SealPlanner {
     private mutating func rewrite(
         _ match: SealTree.Match, _ what: String, into entry: inout SealPlan.Entry, _ change: ([UInt8]) -> [UInt8]
     ) throws {
-        // A link into /run and the like hides nothing: no image holds what lies there.
+        // A link into /run hides nothing: no image holds what lies there.
         if match.status.kind == .symlink, try tree.leadsOutside(match.names) { return }
         guard match.status.kind == .file else { return leave(match, "not a file", into: &entry) }
         let old = try pending[match.path] ?? tree.files.read(match.path)

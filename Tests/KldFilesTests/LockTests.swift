@@ -1,0 +1,120 @@
+import Glibc
+import KldCore
+import KldExec
+import KldFiles
+import KldTestSupport
+import Synchronization
+import SystemPackage
+import Testing
+
+@Suite("Locks")
+struct LockTests {
+    @Test("a lock that is held refuses a second one, and says to try again later")
+    func refused() async throws {
+        try await Scratch.with { folder in
+            let path = folder.appending("sub/lock")
+            let first = try FileLock(path)
+            do {
+                _ = try FileLock(path)
+                Issue.record("locked twice")
+            } catch {
+                #expect(Diagnosis(of: error).code == "lock.held")
+                #expect(Diagnosis(of: error).exit == .tryAgain)
+            }
+            withExtendedLifetime(first) {}
+        }
+    }
+
+    @Test("a lock that was let go can be had again")
+    func released() async throws {
+        try await Scratch.with { folder in
+            for _ in 0..<3 { _ = try FileLock(folder.appending("lock")) }
+        }
+    }
+
+    @Test("two locks on two files do not know of each other")
+    func apart() async throws {
+        try await Scratch.with { folder in
+            let one = try FileLock(folder.appending("a"))
+            let other = try FileLock(folder.appending("b"))
+            withExtendedLifetime((one, other)) {}
+        }
+    }
+
+    @Test("who waits is told once, and gets the lock when the other one ends")
+    func waits() async throws {
+        try await Scratch.with { folder in
+            let path = folder.appending("lock")
+            let told = Atomic(0)
+            let holder = Mutex<FileLock?>(try FileLock(path))
+            let waiting = AsyncStream<Void>.makeStream()
+            let task = Task.detached {
+                let lock = try FileLock(path) {
+                    told.add(1, ordering: .relaxed)
+                    waiting.continuation.finish()
+                }
+                withExtendedLifetime(lock) {}
+            }
+            for await _ in waiting.stream {}
+            holder.withLock { $0 = nil }
+            try await task.value
+            #expect(told.load(ordering: .relaxed) == 1)
+        }
+    }
+
+    @Test("who need not wait is told nothing")
+    func noWait() async throws {
+        try await Scratch.with { folder in
+            _ = try FileLock(folder.appending("lock")) { Issue.record("nobody holds it") }
+        }
+    }
+
+    static let hasFlock = access("/usr/bin/flock", X_OK) == 0
+
+    @Test("a lock holds against other processes", .enabled(if: hasFlock, "this needs flock(1)"))
+    func processes() async throws {
+        try await Scratch.with { folder in
+            let path = folder.appending("lock")
+            let tryIt = Command(
+                Tool("flock", package: "util-linux"), ["--nonblock", "--conflict-exit-code", "9", path.string, "true"], effect: .reads,
+                accepting: [0, 9])
+            let lock = try FileLock(path)
+            #expect(try await SubprocessRunner().run(tryIt).status == 9)
+            withExtendedLifetime(lock) {}
+        }
+    }
+
+    @Test("another process's lock holds against this one", .enabled(if: hasFlock, "this needs flock(1)"))
+    func otherProcess() async throws {
+        try await Scratch.with { folder in
+            let (path, ready, go) = (folder.appending("lock"), folder.appending("ready"), folder.appending("go"))
+            let script = "touch '\(ready)'; until test -e '\(go)'; do sleep 0.02; done"
+            let task = Task {
+                try await SubprocessRunner().run(Command("flock", [path.string, "sh", "-c", script], effect: .reads))
+            }
+            for _ in 0..<1000 where try !LocalFiles().exists(ready) { try await Task.sleep(for: .milliseconds(10)) }
+            #expect(throws: Diagnosis.self) { try FileLock(path) }
+            try LocalFiles().write("", to: go)
+            _ = try await task.value
+            #expect(throws: Never.self) { try FileLock(path) }
+        }
+    }
+
+    @Test("a command that is started while a lock is held does not inherit it")
+    func notInherited() async throws {
+        try await Scratch.with { folder in
+            let path = folder.appending("lock")
+            let task: Task<CommandOutput, any Error>
+            do {
+                let lock = try FileLock(path)
+                let started = folder.appending("started")
+                task = Task { try await SubprocessRunner().run(Command("sh", ["-c", "touch '\(started)'; sleep 60"], effect: .reads)) }
+                for _ in 0..<1000 where try !LocalFiles().exists(started) { try await Task.sleep(for: .milliseconds(10)) }
+                withExtendedLifetime(lock) {}
+            }
+            #expect(throws: Never.self) { try FileLock(path) }
+            task.cancel()
+            _ = await task.result
+        }
+    }
+}
