@@ -1,14 +1,13 @@
 import Glibc
-public import KldCore
+import KldCore
 public import SystemPackage
 
 /// An exclusive lock on a file, held until the value goes away or the process ends (flock(2)).
 public final class FileLock: Sendable {
     private let descriptor: FileDescriptor
 
-    /// - Parameter waiting: called once when somebody else holds the lock; then this call waits. `nil`: throw instead.
-    /// - Throws: ``Diagnosis`` `lock.held` when held by another and not waiting; ``FileError``.
-    public init(_ path: FilePath, waiting: (() -> Void)? = nil) throws {
+    /// - Throws: ``Diagnosis`` `lock.held` when another holds it; ``FileError``.
+    public init(_ path: FilePath) throws {
         try LocalFiles().makeDirectory(path.removingLastComponent(), mode: .directory)
         do {
             descriptor = try FileDescriptor.open(path, .readWrite, options: [.create, .closeOnExec], permissions: [.ownerReadWrite])
@@ -16,14 +15,23 @@ public final class FileLock: Sendable {
             throw FileError.other(path, action: "lock", reason: number.description)
         }
         if flock(descriptor.rawValue, LOCK_EX | LOCK_NB) == 0 { return }
-        guard let waiting else {
-            try? descriptor.close()
-            throw Diagnosis(
-                "lock.held", "another kldload is at work here (\(path))", remedies: ["wait for it to end, or stop it"], exit: .tryAgain)
-        }
-        waiting()
-        guard flock(descriptor.rawValue, LOCK_EX) == 0 else {
-            throw FileError.other(path, action: "lock", reason: Errno(rawValue: errno).description)
+        // deinit closes the file: it runs after a throw too, now that everything is set. Closing here as well would close somebody else's.
+        throw Diagnosis(
+            "lock.held", "another kldload is at work here (\(path))", remedies: ["wait for it to end, or stop it"], exit: .tryAgain)
+    }
+
+    /// Waits until nobody else holds the lock. No thread waits with it, and cancelling the task ends it.
+    ///
+    /// - Parameter waiting: called once when somebody else holds it.
+    /// - Throws: ``FileError``; `CancellationError`.
+    public static func acquire(_ path: FilePath, waiting: () -> Void) async throws -> FileLock {
+        var told = false
+        while true {
+            do { return try FileLock(path) } catch let problem as Diagnosis where problem.code == "lock.held" {
+                if !told { waiting() }
+                told = true
+            }
+            try await Task.sleep(for: .milliseconds(100))
         }
     }
 

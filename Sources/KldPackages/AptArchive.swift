@@ -62,17 +62,58 @@ public enum HostArchive {
     /// deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian trixie main
     /// URIs: http://deb.debian.org/debian
     /// ```
-    /// Source: sources.list(5), apt 3.0. Security and third-party archives have other paths and are left out.
+    /// Source: sources.list(5), apt 3.0. Others offer packages for Debian below a path of that name too; they are not signed by its keys.
     static func parse(_ text: String) -> String? {
-        for line in text.lines where !line.trimmed.hasPrefix("#") {
-            let words = line.words
-            guard words.first == "deb" || words.first?.lowercased() == "uris:" else { continue }
-            for word in words.dropFirst() where word.hasPrefix("http://") || word.hasPrefix("https://") {
+        for entry in lines(text) + stanzas(text) where entry.components.contains("main") {
+            guard entry.key.isEmpty || entry.key.contains("debian-archive") else { continue }
+            for word in entry.addresses where word.hasPrefix("http://") || word.hasPrefix("https://") {
                 var address = word
                 while address.hasSuffix("/") { address.removeLast() }
                 if address.hasSuffix("/debian") { return address }
             }
         }
         return nil
+    }
+
+    private struct Entry {
+        var addresses: [String]
+        var components: [String]
+        /// What must have signed it; empty: any key that apt trusts.
+        var key: String
+    }
+
+    private static func lines(_ text: String) -> [Entry] {
+        text.lines.compactMap { line in
+            // A comment may follow at the end of a line.
+            var words = (line.split(separator: "#", omittingEmptySubsequences: false).first ?? "").words
+            guard words.first == "deb" else { return nil }
+            words.removeFirst()
+            var options: [String] = []
+            if words.first?.hasPrefix("[") == true {
+                guard let end = words.firstIndex(where: { $0.hasSuffix("]") }) else { return nil }
+                options = words[...end].map { String($0.drop { $0 == "[" }.prefix { $0 != "]" }) }
+                words.removeSubrange(...end)
+            }
+            let key = options.first { $0.lowercased().hasPrefix("signed-by=") }.map { String($0.dropFirst("signed-by=".count)) } ?? ""
+            return Entry(addresses: Array(words.prefix(1)), components: Array(words.dropFirst(2)), key: key)
+        }
+    }
+
+    private static func stanzas(_ text: String) -> [Entry] {
+        var stanzas: [[String: String]] = [[:]]
+        var field = ""
+        for line in text.split(separator: "\n", omittingEmptySubsequences: false) where !line.hasPrefix("#") {
+            if line.trimmed.isEmpty {
+                stanzas.append([:])
+            } else if line.first?.isWhitespace == true {
+                stanzas[stanzas.count - 1][field, default: ""] += " " + line.trimmed
+            } else if let colon = line.firstIndex(of: ":") {
+                field = line[..<colon].lowercased()
+                stanzas[stanzas.count - 1][field] = line[line.index(after: colon)...].trimmed
+            }
+        }
+        return stanzas.filter { ($0["types"] ?? "").words.contains("deb") && $0["enabled"]?.lowercased() != "no" }.map {
+            Entry(addresses: ($0["uris"] ?? "").words, components: ($0["components"] ?? "").words, key: $0["signed-by"] ?? "")
+        }
     }
 }

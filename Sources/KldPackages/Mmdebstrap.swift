@@ -1,4 +1,4 @@
-public import KldCore
+import KldCore
 public import KldExec
 public import SystemPackage
 
@@ -111,7 +111,7 @@ public enum MmdebstrapError {
                 ],
                 exit: .unavailable, causes: Array(tail))
         }
-        if text.contains("newuidmap") || text.contains("subuid") {
+        if text.contains("newuidmap") || text.contains("newgidmap") || text.contains("subuid") || text.contains("user namespace") {
             return Diagnosis(
                 "packages.user-namespace", "this user may not make a user namespace with more than one id",
                 remedies: [

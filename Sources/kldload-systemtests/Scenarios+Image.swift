@@ -17,6 +17,23 @@ extension Scenario {
             try check(
                 bad.isEmpty, bad.map { "\($0.name): \($0.title): \($0.actual) (expected \($0.expected ?? "-"))" }.joined(separator: "\n"))
         },
+        Scenario("image.kexport", "an installed machine's disk is exported sealed, from a copy, and the copy becomes another machine") {
+            lab in
+            let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core"]).forTest()
+            let disks = try await lab.disks(1)
+            try await lab.install(answers, onto: disks)
+            try await lab.verify(disks)
+            let before = try await digest(disks[0].file, lab)
+            let folder = lab.folder.appending("out")
+            let request = KexportRequest(source: .path(disks[0].file), formats: [.qcow2], destination: .folder(folder))
+            let manifest = try await DiskExport(workshop: lab.workshop, report: lab.report)
+                .run(request, version: "systemtest", created: Timestamp(seconds: 1_767_225_600))
+            guard let output = manifest?.outputs.first else { throw CheckFailure("nothing was exported") }
+            try check(try await digest(disks[0].file, lab) == before, "the source was changed")
+            let report = try await ImageVerification(workshop: lab.workshop, report: lab.report).run(folder.appending(output.file))
+            let bad = report.results.filter { $0.status == .fail }
+            try check(bad.isEmpty, bad.map { "\($0.name): \($0.title): \($0.actual)" }.joined(separator: "\n"))
+        },
         Scenario("image.clones", "two clones with two NoCloud seeds are two machines") { lab in
             let image = try await golden(lab)
             var seen: [String: Set<String>] = [:]
@@ -30,6 +47,10 @@ extension Scenario {
             }
         },
     ]
+
+    private static func digest(_ file: FilePath, _ lab: Laboratory) async throws -> String {
+        try await lab.workshop.runner.run(Command(Tool("sha256sum", package: "coreutils"), [file.string], effect: .reads)).output.words[0]
+    }
 
     /// The example image, as small as it gets.
     private static func golden(_ lab: Laboratory) async throws -> FilePath {

@@ -1,6 +1,7 @@
 import FoundationEssentials
 import KldBlock
 import KldCore
+import KldExec
 import Testing
 
 @Suite("lsblk's listing")

@@ -23,9 +23,9 @@ struct ArchiveTests {
         let archive = InitramfsSupplement.hostID(id)
         // inode, mode, uid, gid, links, time, size, four device numbers, length of the name with its zero, checksum
         var expected = header([1, 0o040755, 0, 0, 1, 0, 0, 0, 0, 0, 0, 4, 0]) + "etc\0" + "\0\0"
-        expected += header([2, 0o100644, 0, 0, 1, 0, 4, 0, 0, 0, 0, 11, 0]) + "etc/hostid\0" + "\0"
+        expected += header([2, 0o100644, 0, 0, 1, 0, 4, 0, 0, 0, 0, 11, 0]) + "etc/hostid\0" + "\0\0\0"
         var content = Array(expected.utf8) + [4, 3, 2, 1]
-        content += Array((header([3, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 11, 0]) + "TRAILER!!!\0" + "\0").utf8)
+        content += Array((header([3, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 11, 0]) + "TRAILER!!!\0").utf8)
         content += [UInt8](repeating: 0, count: 512 - content.count)
         #expect(archive == content)
         #expect(archive.count == 512)

@@ -7,6 +7,15 @@ import Synchronization
 import SystemPackage
 import Testing
 
+/// Counts who is inside.
+private final class Room: Sendable {
+    private let state = Mutex((now: 0, most: 0, visits: 0))
+    var most: Int { state.withLock { $0.most } }
+    var visits: Int { state.withLock { $0.visits } }
+    func enter() { state.withLock { $0 = ($0.now + 1, max($0.most, $0.now + 1), $0.visits + 1) } }
+    func leave() { state.withLock { $0.now -= 1 } }
+}
+
 @Suite("Locks")
 struct LockTests {
     @Test("a lock that is held refuses a second one, and says to try again later")
@@ -45,12 +54,12 @@ struct LockTests {
     func waits() async throws {
         try await Scratch.with { folder in
             let path = folder.appending("lock")
-            let told = Atomic(0)
+            let told = Mutex(0)
             let holder = Mutex<FileLock?>(try FileLock(path))
             let waiting = AsyncStream<Void>.makeStream()
-            let task = Task.detached {
-                let lock = try FileLock(path) {
-                    told.add(1, ordering: .relaxed)
+            let task = Task {
+                let lock = try await FileLock.acquire(path) {
+                    told.withLock { $0 += 1 }
                     waiting.continuation.finish()
                 }
                 withExtendedLifetime(lock) {}
@@ -58,14 +67,66 @@ struct LockTests {
             for await _ in waiting.stream {}
             holder.withLock { $0 = nil }
             try await task.value
-            #expect(told.load(ordering: .relaxed) == 1)
+            #expect(told.withLock { $0 } == 1)
         }
     }
 
     @Test("who need not wait is told nothing")
     func noWait() async throws {
         try await Scratch.with { folder in
-            _ = try FileLock(folder.appending("lock")) { Issue.record("nobody holds it") }
+            _ = try await FileLock.acquire(folder.appending("lock")) { Issue.record("nobody holds it") }
+        }
+    }
+
+    @Test("cancelling ends the wait")
+    func cancelled() async throws {
+        try await Scratch.with { folder in
+            let path = folder.appending("lock")
+            let lock = try FileLock(path)
+            let task = Task { _ = try await FileLock.acquire(path) {} }
+            task.cancel()
+            await #expect(throws: CancellationError.self) { try await task.value }
+            withExtendedLifetime(lock) {}
+        }
+    }
+
+    @Test("a lock that was refused closes its file once, not twice, which would close somebody else's")
+    func closedOnce() async throws {
+        try await Scratch.with { folder in
+            let path = folder.appending("lock")
+            let lock = try FileLock(path)
+            // Files opened by others meanwhile get the numbers that a second close would hit.
+            let churn = Task.detached {
+                while !Task.isCancelled {
+                    let file = try FileDescriptor.open("/dev/null", .readOnly)
+                    try file.close()
+                }
+            }
+            for _ in 0..<2000 { _ = try? FileLock(path) }
+            churn.cancel()
+            try await churn.value
+            withExtendedLifetime(lock) {}
+        }
+    }
+
+    @Test("many that wait at once do not keep each other from going on")
+    func many() async throws {
+        try await Scratch.with { folder in
+            let room = Room()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<16 {
+                    group.addTask {
+                        let lock = try await FileLock.acquire(folder.appending("lock")) {}
+                        room.enter()
+                        await Task.yield()
+                        room.leave()
+                        withExtendedLifetime(lock) {}
+                    }
+                }
+                try await group.waitForAll()
+            }
+            #expect(room.most == 1)
+            #expect(room.visits == 16)
         }
     }
 

@@ -42,7 +42,7 @@ public struct ArtifactCache: Sendable {
         let key = try await key(inputs)
         let folder = root.appending(kind).appending(key)
         if try await isWhole(folder) { return folder }
-        let lock = try FileLock(root.appending("locks/\(kind)-\(key)")) { waiting("\(kind) \(key)") }
+        let lock = try await FileLock.acquire(root.appending("locks/\(kind)-\(key)")) { waiting("\(kind) \(key)") }
         defer { withExtendedLifetime(lock) {} }
         if try await isWhole(folder) { return folder }
         try files.remove(folder)

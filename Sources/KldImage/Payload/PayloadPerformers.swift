@@ -75,7 +75,8 @@ extension PayloadRecipe {
             for character in text {
                 if let digit = character.wholeNumberValue {
                     if let last = result.last, last.1.isEmpty {
-                        result[result.count - 1].0 = last.0 * 10 + digit
+                        // A number longer than any version's may wrap; it must not end the program.
+                        result[result.count - 1].0 = last.0 &* 10 &+ digit
                     } else {
                         result.append((digit, ""))
                     }

@@ -1,0 +1,298 @@
+import FoundationEssentials
+import KldAnswers
+import KldCore
+import KldDistro
+import KldExec
+import KldFiles
+import KldImage
+import KldPlan
+import KldTestSupport
+import SystemPackage
+import Testing
+
+@Suite("Payload recipes")
+struct PayloadRecipeTests {
+    static func spec(_ profile: String = "server", kind: PayloadSpec.Kind = .target) -> PayloadSpec {
+        kind == .live
+            ? .live(buildMirror: "http://build/debian", installedMirror: "http://deb.debian.org/debian")
+            : PayloadSpec(
+                kind: .target, distro: "debian", suite: "trixie", backports: false, profile: profile, extraPackages: ["zsh", "ansible"],
+                buildMirror: "http://build/debian", installedMirror: "http://deb.debian.org/debian")
+    }
+
+    @Test("the recipe of Debian 13 is the recorded one, with all that it writes", arguments: ["server", "core", "live"])
+    func golden(_ profile: String) throws {
+        let plan = try PayloadRecipe.plan(Self.spec(profile, kind: profile == "live" ? .live : .target))
+        if let difference = try Golden.difference(plan.text(contents: true), "payload-recipe-\(profile).txt") {
+            Issue.record(Comment(rawValue: difference))
+        }
+    }
+
+    @Test("every part that reads the tree has somebody who performs it")
+    func performers() throws {
+        for spec in [Self.spec(), Self.spec("core"), Self.spec(kind: .live)] {
+            let known = PayloadRecipe.performers(spec)
+            for case .perform(let name, _, _) in try PayloadRecipe.plan(spec).steps.flatMap(\.actions) { #expect(known[name] != nil) }
+        }
+    }
+
+    @Test("nothing that the recipe does destroys")
+    func effects() throws {
+        for spec in [Self.spec(), Self.spec(kind: .live)] {
+            #expect(try PayloadRecipe.plan(spec).steps.allSatisfy { $0.effect < .destroys })
+        }
+    }
+
+    @Test("the installed system's sources name its mirror, not the one it was built from")
+    func mirror() throws {
+        let text = try PayloadRecipe.plan(Self.spec()).text(contents: true)
+        #expect(text.contains("URIs: http://deb.debian.org/debian\n"))
+        #expect(!text.contains("http://build"))
+    }
+
+    // MARK: the spec
+
+    @Test("the spec's JSON is stable: it is part of a cache's key")
+    func json() throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        let text = String(decoding: try encoder.encode(Self.spec()), as: UTF8.self)
+        #expect(
+            text == """
+                {"backports":false,"buildMirror":"http://build/debian","distro":"debian","extraPackages":["ansible","zsh"],"groups":[],\
+                "installedMirror":"http://deb.debian.org/debian","kind":"target","locale":"en_US.UTF-8","profile":"server","suite":"trixie"}
+                """)
+        #expect(try JSONDecoder().decode(PayloadSpec.self, from: Data(text.utf8)) == Self.spec())
+    }
+
+    @Test("packages are asked for once, in a stable order, the extra ones among them")
+    func packages() throws {
+        let packages = try Self.spec().packages
+        #expect(Set(packages).count == packages.count)
+        #expect(packages.suffix(2) == ["ansible", "zsh"])
+        #expect(packages.contains("linux-image-amd64") && packages.contains("zfs-dkms") && packages.contains("tmux"))
+        #expect(try !Self.spec("core").packages.contains("tmux"))
+        var twice = Self.spec()
+        twice.extraPackages = ["tmux", "zsh"]
+        #expect(try twice.packages.filter { $0 == "tmux" }.count == 1)
+    }
+
+    @Test("equal answers make equal specs, in whatever order packages were given")
+    func order() throws {
+        func spec(_ extra: String) throws -> PayloadSpec {
+            try PayloadSpec(
+                Answers("KLDLOAD_DISTRO=debian\nKLDLOAD_DISK=/dev/vda\nKLDLOAD_EXTRA_PACKAGES=\"\(extra)\""),
+                buildMirror: "http://build/debian")
+        }
+        #expect(try spec("vim htop") == spec("htop vim"))
+        #expect(try spec("vim") != spec("htop"))
+    }
+
+    @Test("a release that there is no data for is refused")
+    func unsupported() {
+        var spec = Self.spec()
+        spec.suite = "sid"
+        #expect(throws: Diagnosis.self) { try PayloadRecipe.plan(spec) }
+    }
+}
+
+@Suite("Parts of the recipe that read the tree")
+struct PayloadPerformerTests {
+    let spec = PayloadRecipeTests.spec()
+
+    func perform(
+        _ name: String, _ parameters: [String: String] = [:], _ runner: any CommandRunner, _ files: any FileSystem = MemoryFiles(),
+        _ spec: PayloadSpec? = nil
+    ) async throws {
+        let performer = try #require(PayloadRecipe.performers(spec ?? self.spec)[name])
+        try await performer(parameters, runner, files)
+    }
+
+    // MARK: SSH
+
+    func exchange(_ offered: String) async throws -> String? {
+        let files = MemoryFiles()
+        try await perform(PayloadRecipe.Performer.sshKeyExchange, ["path": "/f"], ScriptedRunner(["ssh -Q kex": offered]), files)
+        return files.texts["/f"]
+    }
+
+    @Test("post-quantum key exchanges come first where OpenSSH offers them")
+    func modern() async throws {
+        // `ssh -Q kex`, OpenSSH 10.0.
+        let offered = """
+            diffie-hellman-group14-sha256
+            ecdh-sha2-nistp256
+            ecdh-sha2-nistp384
+            curve25519-sha256
+            curve25519-sha256@libssh.org
+            sntrup761x25519-sha512
+            sntrup761x25519-sha512@openssh.com
+            mlkem768x25519-sha256
+
+            """
+        #expect(
+            try await exchange(offered) == """
+                # Written by kldload from what this OpenSSH offers (ssh -Q kex).
+                KexAlgorithms mlkem768x25519-sha256,sntrup761x25519-sha512,sntrup761x25519-sha512@openssh.com,curve25519-sha256,\
+                curve25519-sha256@libssh.org,ecdh-sha2-nistp256,ecdh-sha2-nistp384
+
+                """)
+    }
+
+    @Test("only what is offered is written: sshd refuses to start over an unknown name")
+    func older() async throws {
+        let text = try #require(await exchange("curve25519-sha256\nsntrup761x25519-sha512@openssh.com\n"))
+        #expect(text.lines.last == "KexAlgorithms sntrup761x25519-sha512@openssh.com,curve25519-sha256")
+    }
+
+    @Test("without any of them the policy is OpenSSH's own")
+    func old() async throws { #expect(try await exchange("curve25519-sha256\necdh-sha2-nistp256\n") == nil) }
+
+    // MARK: holds
+
+    @Test("installed packages that match are held, in order; others and removed ones are not")
+    func holds() async throws {
+        let listing = """
+            zfs-dkms ii
+            linux-image-6.12.48+deb13-amd64 ii
+            linux-image-amd64 ii
+            linux-image-6.1.0-1-amd64 rc
+            shim-signed-common ii
+            zfs-dkms-extra ii
+            systemd ii
+
+            """
+        let runner = ScriptedRunner([{ $0.tool.name == "dpkg-query" ? CommandOutput(output: listing) : CommandOutput() }])
+        try await perform(PayloadRecipe.Performer.holds, ["patterns": "linux-image-* zfs-dkms shim-signed* mokutil"], runner)
+        #expect(
+            runner.commands.last?.description
+                == "apt-mark hold linux-image-6.12.48+deb13-amd64 linux-image-amd64 shim-signed-common zfs-dkms")
+    }
+
+    @Test("a tree in which nothing is held is a defect, not a success")
+    func noHolds() async {
+        let runner = ScriptedRunner([{ $0.tool.name == "dpkg-query" ? CommandOutput(output: "systemd ii \n") : CommandOutput() }])
+        await #expect(throws: Diagnosis.self) { try await perform(PayloadRecipe.Performer.holds, ["patterns": "zfs-dkms"], runner) }
+        #expect(!runner.commands.contains { $0.tool.name == "apt-mark" })
+    }
+
+    // MARK: the kernel
+
+    /// A tree with kernels, each with the parts that are named.
+    static func tree(_ kernels: [String: Set<String>]) -> MemoryFiles {
+        var texts: [String: String] = [:]
+        for (release, parts) in kernels {
+            texts["/usr/lib/modules/\(release)/modules.dep"] = ""
+            if parts.contains("image") { texts["/boot/vmlinuz-\(release)"] = "" }
+            if parts.contains("zfs") { texts["/usr/lib/modules/\(release)/updates/dkms/zfs.ko.xz"] = "" }
+            if parts.contains("spl") { texts["/usr/lib/modules/\(release)/updates/dkms/spl.ko.xz"] = "" }
+            if parts.contains("initramfs") { texts["/boot/initrd.img-\(release)"] = "" }
+        }
+        return MemoryFiles(texts)
+    }
+
+    static let whole: Set = ["image", "zfs", "spl", "initramfs"]
+    static let tools = ScriptedRunner([
+        { $0.tool.name == "modinfo" ? CommandOutput(output: "2.3.2-2\n") : nil },
+        { $0.tool.name == "dpkg-query" ? CommandOutput(output: "a\t1\tamd64\ta\t1\tM\nb\t2\tall\tb\t2\tM\n") : nil },
+    ])
+
+    /// The kernel that is chosen in a live tree, where no initramfs is looked into.
+    func chosen(_ kernels: [String: Set<String>]) async throws -> String {
+        let files = Self.tree(kernels)
+        try await perform(PayloadRecipe.Performer.info, [:], Self.tools, files, PayloadRecipeTests.spec(kind: .live))
+        let text = try files.read(FilePath(PayloadInfo.path))
+        return try JSONDecoder().decode(PayloadInfo.self, from: Data(text)).kernel
+    }
+
+    @Test(
+        "the highest version is chosen, by numbers and not by letters",
+        arguments: [
+            (["6.12.9-amd64", "6.12.117+deb13-amd64"], "6.12.117+deb13-amd64"), (["6.9.0", "6.10.0"], "6.10.0"),
+            (["6.12.48", "6.12.48-1"], "6.12.48-1"),
+            (["7.2.1+deb13-amd64", "6.99.99-amd64"], "7.2.1+deb13-amd64"), (["5.10.0-21-amd64", "5.10.0-3-amd64"], "5.10.0-21-amd64"),
+            (["6.1.0-\(String(repeating: "9", count: 40))", "6.2.0"], "6.2.0"),
+        ])
+    func highest(_ releases: [String], _ expected: String) async throws {
+        #expect(try await chosen(Dictionary(uniqueKeysWithValues: releases.map { ($0, Self.whole) })) == expected)
+        #expect(try await chosen(Dictionary(uniqueKeysWithValues: releases.reversed().map { ($0, Self.whole) })) == expected)
+    }
+
+    @Test("a higher kernel that lacks anything is passed over", arguments: ["image", "zfs", "spl", "initramfs"])
+    func incomplete(_ part: String) async throws {
+        #expect(try await chosen(["7.0.0": Self.whole.subtracting([part]), "6.12.0": Self.whole]) == "6.12.0")
+    }
+
+    @Test("when no kernel is whole, that is an error that tells what each of them lacks")
+    func none() async {
+        do {
+            _ = try await chosen(["7.0.0": Self.whole.subtracting(["zfs"])])
+            Issue.record("chosen")
+        } catch {
+            let problem = Diagnosis(of: error)
+            #expect(problem.code == "payload.no-kernel")
+            #expect(problem.causes == ["7.0.0: image true, OpenZFS false, initramfs true"])
+        }
+    }
+
+    @Test(
+        "in an installed system the initramfs must hold OpenZFS and zpool",
+        arguments: [
+            ("usr/lib/modules/x/zfs.ko.xz\nusr/sbin/zpool\n", true), ("usr/lib/modules/x/zfs.ko.xz\n", false), ("usr/sbin/zpool\n", false),
+            ("usr/lib/modules/x/notzfs.ko\nusr/sbin/zpool\n", false), ("", false),
+        ])
+    func initramfs(_ listing: String, _ good: Bool) async throws {
+        let files = Self.tree(["6.12.0": Self.whole])
+        try files.write([UInt8](repeating: 0, count: 9 << 20), to: "/boot/initrd.img-6.12.0", mode: .file)
+        let runner = ScriptedRunner([
+            { $0.tool.name == "lsinitramfs" ? CommandOutput(output: listing) : nil },
+            { $0.tool.name == "modinfo" ? CommandOutput(output: "2.3.2\n") : nil },
+            { $0.tool.name == "dpkg-query" ? CommandOutput(output: "a\t1\n") : nil },
+        ])
+        let performed: Void? = try? await perform(PayloadRecipe.Performer.info, [:], runner, files)
+        #expect((performed != nil) == good)
+    }
+
+    @Test("an initramfs of a few bytes is none")
+    func tinyInitramfs() async {
+        await #expect(throws: Diagnosis.self) {
+            try await perform(PayloadRecipe.Performer.info, [:], Self.tools, Self.tree(["6.12.0": Self.whole]))
+        }
+    }
+
+    @Test("the payload is described: kernel, OpenZFS, packages, and what it was built from")
+    func described() async throws {
+        let files = Self.tree(["6.12.0": Self.whole])
+        let live = PayloadRecipeTests.spec(kind: .live)
+        try await perform(PayloadRecipe.Performer.info, [:], Self.tools, files, live)
+        let info = try JSONDecoder().decode(PayloadInfo.self, from: Data(files.read(FilePath(PayloadInfo.path))))
+        #expect(info == PayloadInfo(spec: live, kernel: "6.12.0", openZFS: "2.3.2-2", packageCount: 2))
+        #expect(files.texts["/usr/lib/kldload/packages.tsv"] == "a\t1\tamd64\ta\t1\tM\nb\t2\tall\tb\t2\tM\n")
+    }
+
+    // MARK: purge
+
+    @Test("identities, caches and logs go; what only looks like them stays")
+    func purge() async throws {
+        let gone = [
+            "/etc/hostid", "/etc/ssh/ssh_host_rsa_key", "/etc/ssh/ssh_host_ed25519_key.pub", "/var/lib/apt/lists/deb_dists_InRelease",
+            "/var/lib/apt/lists/partial/x", "/var/log/dpkg.log", "/var/log/apt/history.log", "/var/log/journal/abc/system.journal",
+            "/var/lib/dpkg/status-old", "/etc/shadow-", "/var/tmp/.hidden", "/var/lib/dkms/mok.key",
+            "/var/lib/dkms/zfs/2.3.2/6.12/x86_64/log/make.log",
+            "/usr/share/doc/zfs/changelog.Debian.gz", "/etc/resolv.conf.dpkg-new", "/var/cache/debconf/config.dat-old",
+        ]
+        let kept = [
+            "/etc/hostname.d/x", "/etc/ssh/sshd_config", "/etc/shadow", "/var/log/lastlog", "/var/lib/dpkg/status", "/etc/passwd",
+            "/tmp/mmdebstrap.conf",
+            "/var/lib/dkms/zfs/2.3.2/6.12/x86_64/module/zfs.ko", "/usr/share/doc/zfs/copyright", "/etc/resolv.conf",
+            "/var/cache/debconf/config.dat",
+            "/home/x/.bash_history", "/etc/xssh_host_", "/usr/share/doc/changelog",
+        ]
+        let files = MemoryFiles(Dictionary(uniqueKeysWithValues: (gone + kept).map { ($0, "x") }))
+        try await perform(PayloadRecipe.Performer.purge, [:], ScriptedRunner([:]), files)
+        #expect(files.texts.keys.sorted() == kept.sorted())
+    }
+
+    @Test("a tree without any of them is purged too")
+    func purgeEmpty() async throws { try await perform(PayloadRecipe.Performer.purge, [:], ScriptedRunner([:]), MemoryFiles()) }
+}

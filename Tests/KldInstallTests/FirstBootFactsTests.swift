@@ -1,0 +1,109 @@
+import KldBlock
+import KldCore
+import KldExec
+import KldFiles
+import KldInstall
+import KldTestSupport
+import SystemPackage
+import Testing
+
+@Suite("Facts for the first boot")
+struct FirstBootFactsTests {
+    static let listing = """
+        {"blockdevices":[
+          {"path":"/dev/vda","name":"vda","size":8589934592,"type":"disk","children":[
+            {"path":"/dev/vda1","name":"vda1","size":1073741824,"type":"part","fstype":"vfat","label":"EFI","mountpoints":[null]},
+            {"path":"/dev/vda2","name":"vda2","size":7000000000,"type":"part","fstype":"zfs_member","mountpoints":[null]}]},
+          {"path":"/dev/nvme0n1","name":"nvme0n1","size":8589934592,"type":"disk","children":[
+            {"path":"/dev/nvme0n1p1","name":"nvme0n1p1","size":1073741824,"type":"part","fstype":"vfat","label":"EFI","mountpoints":[null]},
+            {"path":"/dev/nvme0n1p12","name":"nvme0n1p12","size":7000000000,"type":"part","fstype":"zfs_member","mountpoints":[null]}]},
+          {"path":"/dev/sdb","name":"sdb","size":8589934592,"type":"disk","children":[
+            {"path":"/dev/sdb1","name":"sdb1","size":1073741824,"type":"part","fstype":"vfat","label":"EFI","mountpoints":[null]}]},
+          {"path":"/dev/vdc","name":"vdc","size":8589934592,"type":"disk","children":[
+            {"path":"/dev/vdc1","name":"vdc1","size":1073741824,"type":"part","fstype":"vfat","label":"DATA","mountpoints":[null]}]}
+        ]}
+        """
+    static let pool =
+        "rpool\n\tmirror-0\t7G\n\t/dev/disk/by-id/virtio-a-part2\t7G\n\t/dev/nvme0n1p12\t7G\nspecial      -      -\n\t/dev/vdz9\t1G\n"
+
+    func gather(
+        files change: [String: String] = [:], without: [String] = [], root: String = "rpool/ROOT/debian / zfs rw,relatime 0 0\n"
+    ) async throws -> (FirstBoot, ScriptedRunner) {
+        var texts = [
+            "/proc/self/mounts": "proc /proc proc rw 0 0\n" + root, "/proc/cmdline": "root=ZFS=rpool/ROOT/debian boot=zfs rw\n",
+            "/run/kldload/firstboot/look/EFI/Linux/kldload-debian-6.12.0.efi": "",
+            "/run/kldload/firstboot/look/EFI/Linux/kldload-debian-6.11.0.efi": "",
+            "/usr/bin/ukify": "", FirstBoot.sealedMarker.string: "",
+        ]
+        for path in without { texts[path] = nil }
+        texts.merge(change) { $1 }
+        let runner = ScriptedRunner([
+            ListBlockDevices.command.description: Self.listing, "zpool list -H -P -v -o name rpool": Self.pool, "uname -r": "6.12.0\n",
+            "mount -t vfat /dev/vda1 /run/kldload/firstboot/look": "", "umount --recursive /run/kldload/firstboot/look": "",
+        ])
+        let files = MemoryFiles(texts, links: ["/dev/disk/by-id/virtio-a-part2": "../../vda2"])
+        return (try await FirstBoot.gather(runner: runner, files: files), runner)
+    }
+
+    @Test("the pool's disks are found by its vdevs, with the numbers of their partitions")
+    func disks() async throws {
+        let boot = try await gather().0
+        #expect(boot.pool == "rpool")
+        #expect(
+            boot.disks == [
+                FirstBoot.PoolDisk(disk: "/dev/vda", partition: "/dev/vda2", number: 2, vdev: "/dev/disk/by-id/virtio-a-part2"),
+                FirstBoot.PoolDisk(disk: "/dev/nvme0n1", partition: "/dev/nvme0n1p12", number: 12, vdev: "/dev/nvme0n1p12"),
+            ])
+    }
+
+    @Test("ESPs are those on the pool's disks: another system's, and other FAT file systems, are not ours")
+    func esps() async throws { #expect(try await gather().0.esps == ["/dev/vda1", "/dev/nvme0n1p1"]) }
+
+    @Test("images are those of the running kernel, and the ESP is unmounted again")
+    func images() async throws {
+        let (boot, runner) = try await gather()
+        #expect(boot.images == ["kldload-debian-6.12.0.efi"])
+        #expect(boot.kernel == "6.12.0")
+        #expect(runner.commands.suffix(2).map(\.tool.name) == ["mount", "umount"])
+    }
+
+    @Test("an ESP without our folder has no images")
+    func noImages() async throws {
+        let folder = "/run/kldload/firstboot/look/EFI/Linux"
+        let boot = try await gather(without: ["\(folder)/kldload-debian-6.12.0.efi", "\(folder)/kldload-debian-6.11.0.efi"]).0
+        #expect(boot.images.isEmpty)
+    }
+
+    @Test(
+        "a host id that is there is taken; zero or half a one is none",
+        arguments: [([1, 2, 3, 4], true), ([0, 0, 0, 0], false), ([1, 2], false)] as [([UInt8], Bool)])
+    func hostID(_ bytes: [UInt8], _ good: Bool) async throws {
+        let boot = try await gather(files: ["/etc/hostid": String(decoding: bytes, as: UTF8.self)]).0
+        #expect((boot.hostID != nil) == good)
+        if good { #expect(boot.hostID == HostID(0x0403_0201)) }
+    }
+
+    @Test("a machine without the mark is no clone")
+    func marker() async throws {
+        #expect(try await gather().0.sealed)
+        #expect(try await gather(without: [FirstBoot.sealedMarker.string]).0.sealed == false)
+    }
+
+    @Test("images can be built where ukify is, in either place")
+    func ukify() async throws {
+        #expect(try await gather().0.canBuildImages)
+        #expect(try await gather(without: ["/usr/bin/ukify"]).0.canBuildImages == false)
+        #expect(try await gather(files: ["/usr/lib/systemd/ukify": ""], without: ["/usr/bin/ukify"]).0.canBuildImages)
+    }
+
+    @Test("the command line is the running kernel's")
+    func commandLine() async throws { #expect(try await gather().0.commandLine == "root=ZFS=rpool/ROOT/debian boot=zfs rw") }
+
+    @Test("a machine whose root is not ZFS is refused", arguments: ["/dev/vda1 / ext4 rw 0 0\n", "", "tank/data /data zfs rw 0 0\n"])
+    func noZFS(_ root: String) async throws {
+        do {
+            _ = try await gather(root: root)
+            Issue.record("gathered")
+        } catch { #expect(Diagnosis(of: error).code == "firstboot.no-zfs-root") }
+    }
+}
