@@ -5,6 +5,7 @@ public import SystemPackage
 /// An exclusive lock on a file, held until the value goes away or the process ends (flock(2)).
 public final class FileLock: Sendable {
     private let descriptor: FileDescriptor
+    private let held: Bool
 
     /// - Throws: ``Diagnosis`` `lock.held` when another holds it; ``FileError``.
     public init(_ path: FilePath) throws {
@@ -14,7 +15,8 @@ public final class FileLock: Sendable {
         } catch let number as Errno {
             throw FileError.other(path, action: "lock", reason: number.description)
         }
-        if flock(descriptor.rawValue, LOCK_EX | LOCK_NB) == 0 { return }
+        held = flock(descriptor.rawValue, LOCK_EX | LOCK_NB) == 0
+        if held { return }
         // deinit closes the file: it runs after a throw too, now that everything is set. Closing here as well would close somebody else's.
         throw Diagnosis(
             "lock.held", "another kldload is at work here (\(path))", remedies: ["wait for it to end, or stop it"], exit: .tryAgain)
@@ -35,5 +37,9 @@ public final class FileLock: Sendable {
         }
     }
 
-    deinit { try? descriptor.close() }
+    deinit {
+        // A process that is just being started has a copy of the descriptor until it runs its program: closing ours alone would not unlock.
+        if held { flock(descriptor.rawValue, LOCK_UN) }
+        try? descriptor.close()
+    }
 }

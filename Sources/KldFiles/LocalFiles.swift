@@ -28,12 +28,12 @@ public struct LocalFiles: FileSystem {
             let file = try FileDescriptor.open(
                 temporary, .writeOnly, options: [.create, .exclusiveCreate, .closeOnExec], permissions: [.ownerReadWrite])
             do {
-                try file.writeAll(bytes)
-                guard fchmod(file.rawValue, mode.bits) == 0, fsync(file.rawValue) == 0 else { throw Errno(rawValue: errno) }
-                try file.close()
+                try file.closeAfter {
+                    try file.writeAll(bytes)
+                    guard fchmod(file.rawValue, mode.bits) == 0, fsync(file.rawValue) == 0 else { throw Errno(rawValue: errno) }
+                }
                 guard Glibc.rename(temporary.string, path.string) == 0 else { throw Errno(rawValue: errno) }
             } catch {
-                try? file.close()
                 unlink(temporary.string)
                 throw error
             }

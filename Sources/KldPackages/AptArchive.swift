@@ -59,8 +59,8 @@ public enum HostArchive {
 
     /// Both styles, as in Debian 13:
     /// ```
-    /// deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian trixie main
-    /// URIs: http://deb.debian.org/debian
+    /// deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://mirror.example/debian trixie main
+    /// URIs: http://mirror.example/debian
     /// ```
     /// Source: sources.list(5), apt 3.0. Others offer packages for Debian below a path of that name too; they are not signed by its keys.
     static func parse(_ text: String) -> String? {

@@ -478,7 +478,7 @@ extension HealthyMachine {
         "/proc/sys/kernel/hostname": "box\n",
         "/var/lib/dpkg/status": "",
         "/etc/apt/sources.list.d/kldload.sources":
-            "Types: deb\nURIs: http://deb.debian.org/debian\nSuites: trixie\nComponents: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n",
+            "Types: deb\nURIs: http://mirror.example/debian\nSuites: trixie\nComponents: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n",
         "/etc/apt/apt.conf.d/01kldload": "// Acquire::AllowInsecureRepositories \"true\"; never\nAPT::Install-Recommends \"false\";\n",
         "/etc/kldload/release": "KLDLOAD_VERSION=2.0.0\n",
         "/var/lib/dkms/mok.key": "private",

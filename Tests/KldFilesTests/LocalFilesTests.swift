@@ -104,6 +104,22 @@ struct LocalFilesTests {
         }
     }
 
+    @Test("a failed write closes its file once, not twice, which would close somebody else's")
+    func closedOnce() async throws {
+        try await Scratch.with { folder in
+            try files.makeDirectory(folder.appending("taken/inside"), mode: .directory)
+            let churn = Task.detached {
+                while !Task.isCancelled {
+                    let file = try FileDescriptor.open("/dev/null", .readOnly)
+                    try file.close()
+                }
+            }
+            for _ in 0..<1000 { try? files.write("x", to: folder.appending("taken")) }
+            churn.cancel()
+            try await churn.value
+        }
+    }
+
     @Test("writing below a file is an error")
     func belowFile() async throws {
         try await Scratch.with { folder in

@@ -9,7 +9,7 @@ import Testing
     static func description(payload: FileDigest? = FileDigest(hex: String(repeating: "0f", count: 32))) -> ImageDescription {
         ImageDescription(
             distro: "debian", suite: "trixie", profile: "server", kernel: "6.12.43+deb13-amd64", openzfs: "2.3.4", payload: payload,
-            mirrors: [.init(url: "http://deb.debian.org/debian", suite: "trixie", date: Timestamp(seconds: 1_799_000_000))],
+            mirrors: [.init(url: "http://mirror.example/debian", suite: "trixie", date: Timestamp(seconds: 1_799_000_000))],
             inputs: [
                 "KLDLOAD_DISTRO": "debian", "KLDLOAD_PASSWORD": "admin", "KLDLOAD_EXPORT_SCP_PASS": "x", "KLDLOAD_SSH_KEY": "ssh-ed25519 A",
                 "KLDLOAD_MIRROR": "https://me:word@mirror.example/debian", "KLDLOAD_HOSTNAME": "template", "KLDLOAD_EMPTY": "",
@@ -104,7 +104,7 @@ import Testing
             {
               "date" : "2027-01-03T18:13:20Z",
               "suite" : "trixie",
-              "url" : "http://deb.debian.org/debian"
+              "url" : "http://mirror.example/debian"
             }
           ],
           "name" : "kldload-debian-server",

@@ -14,10 +14,10 @@ import Testing
 struct PayloadRecipeTests {
     static func spec(_ profile: String = "server", kind: PayloadSpec.Kind = .target) -> PayloadSpec {
         kind == .live
-            ? .live(buildMirror: "http://build/debian", installedMirror: "http://deb.debian.org/debian")
+            ? .live(buildMirror: "http://build/debian", installedMirror: "http://mirror.example/debian")
             : PayloadSpec(
                 kind: .target, distro: "debian", suite: "trixie", backports: false, profile: profile, extraPackages: ["zsh", "ansible"],
-                buildMirror: "http://build/debian", installedMirror: "http://deb.debian.org/debian")
+                buildMirror: "http://build/debian", installedMirror: "http://mirror.example/debian")
     }
 
     @Test("the recipe of Debian 13 is the recorded one, with all that it writes", arguments: ["server", "core", "live"])
@@ -46,7 +46,7 @@ struct PayloadRecipeTests {
     @Test("the installed system's sources name its mirror, not the one it was built from")
     func mirror() throws {
         let text = try PayloadRecipe.plan(Self.spec()).text(contents: true)
-        #expect(text.contains("URIs: http://deb.debian.org/debian\n"))
+        #expect(text.contains("URIs: http://mirror.example/debian\n"))
         #expect(!text.contains("http://build"))
     }
 
@@ -60,7 +60,7 @@ struct PayloadRecipeTests {
         #expect(
             text == """
                 {"backports":false,"buildMirror":"http://build/debian","distro":"debian","extraPackages":["ansible","zsh"],"groups":[],\
-                "installedMirror":"http://deb.debian.org/debian","kind":"target","locale":"en_US.UTF-8","profile":"server","suite":"trixie"}
+                "installedMirror":"http://mirror.example/debian","kind":"target","locale":"en_US.UTF-8","profile":"server","suite":"trixie"}
                 """)
         #expect(try JSONDecoder().decode(PayloadSpec.self, from: Data(text.utf8)) == Self.spec())
     }

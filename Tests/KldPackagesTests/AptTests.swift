@@ -7,15 +7,15 @@ import Testing
 @Suite("apt's words")
 struct AptTests {
     let source = AptSource(
-        uri: "http://deb.debian.org/debian", suite: "trixie-updates", components: ["main", "contrib"], keyring: "/usr/share/keyrings/d.gpg")
+        uri: "http://mirror.example/debian", suite: "trixie-updates", components: ["main", "contrib"], keyring: "/usr/share/keyrings/d.gpg")
 
     @Test("a source is a line for mmdebstrap, and a stanza for the installed system; both name the key that must have signed it")
     func sources() {
-        #expect(source.line == "deb [signed-by=/usr/share/keyrings/d.gpg] http://deb.debian.org/debian trixie-updates main contrib")
+        #expect(source.line == "deb [signed-by=/usr/share/keyrings/d.gpg] http://mirror.example/debian trixie-updates main contrib")
         #expect(
             source.stanza == """
                 Types: deb
-                URIs: http://deb.debian.org/debian
+                URIs: http://mirror.example/debian
                 Suites: trixie-updates
                 Components: main contrib
                 Signed-By: /usr/share/keyrings/d.gpg
@@ -43,12 +43,12 @@ struct AptTests {
         let text = """
             #deb cdrom:[Debian GNU/Linux 12]/ bookworm main
             # deb http://old.example/debian bookworm main
-            deb http://security.debian.org/debian-security bookworm-security main
-            deb http://ftp.de.debian.org/debian/ bookworm main non-free-firmware   # the nearest
+            deb http://security.example.com/debian-security bookworm-security main
+            deb http://ftp.de.example.com/debian/ bookworm main non-free-firmware   # the nearest
             deb-src http://src.example/debian/ bookworm main
 
             """
-        #expect(found(list: text) == "http://ftp.de.debian.org/debian")
+        #expect(found(list: text) == "http://ftp.de.example.com/debian")
     }
 
     @Test("the archive of Debian 13's stanzas is found")
@@ -56,20 +56,20 @@ struct AptTests {
         let text = """
             # See sources.list(5).
             Types: deb
-            URIs: http://security.debian.org/debian-security
+            URIs: http://security.example.com/debian-security
             Suites: trixie-security
             Components: main
             Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 
             Types: deb deb-src
-            URIs: https://deb.debian.org/debian/
+            URIs: https://mirror.example/debian/
             Suites: trixie trixie-updates
             Components: main contrib
              non-free-firmware
             Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 
             """
-        #expect(found(stanzas: text) == "https://deb.debian.org/debian")
+        #expect(found(stanzas: text) == "https://mirror.example/debian")
     }
 
     @Test(
@@ -154,7 +154,7 @@ struct MmdebstrapErrorTests {
     @Test(
         "an archive that cannot be reached",
         arguments: [
-            "Err:1 http://deb.debian.org/debian trixie InRelease\n  Could not resolve 'deb.debian.org'\n",
+            "Err:1 http://mirror.example/debian trixie InRelease\n  Could not resolve 'mirror.example'\n",
             "E: Failed to fetch http://m/pool/a.deb  404  Not Found [IP: 1.2.3.4 80]\n",
             "Could not connect to m:80 (1.2.3.4), connection timed out\n",
         ])
