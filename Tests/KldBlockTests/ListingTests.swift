@@ -56,20 +56,26 @@ struct ListingTests {
     /// In the form of util-linux 2.41: a disk with LUKS, LVM and an array shared with a second disk; names with blanks at their ends.
     static let stacked = """
         {"blockdevices":[
-          {"path":"/dev/sda","name":"sda","size":500107862016,"type":"disk","ro":false,"rm":false,"serial":"WD-WX21  ","model":"WDC WD5000 ",
-           "wwn":"0x50014ee2","tran":"sata","fstype":null,"label":null,"partlabel":null,"pttype":"gpt","mountpoints":[],"log-sec":512,"children":[
+          {"path":"/dev/sda","name":"sda","size":500107862016,"type":"disk","ro":false,"rm":false,"serial":"WD-WX21  ",
+           "model":"WDC WD5000 ",
+           "wwn":"0x50014ee2","tran":"sata","fstype":null,"label":null,"partlabel":null,"pttype":"gpt","mountpoints":[],"log-sec":512,
+           "children":[
             {"path":"/dev/sda1","name":"sda1","size":536870912,"type":"part","ro":false,"rm":false,"fstype":"vfat","label":"EFI",
              "partlabel":"EFI system partition","pttype":"gpt","mountpoints":["/boot/efi","/boot/efi2"],"log-sec":512},
             {"path":"/dev/sda2","name":"sda2","size":400000000000,"type":"part","fstype":"crypto_LUKS","mountpoints":[],"children":[
-              {"path":"/dev/mapper/luks-84257c20","name":"luks-84257c20","size":399983222784,"type":"crypt","fstype":"LVM2_member","mountpoints":[null],
+              {"path":"/dev/mapper/luks-84257c20","name":"luks-84257c20","size":399983222784,"type":"crypt","fstype":"LVM2_member",
+               "mountpoints":[null],
                "children":[
                 {"path":"/dev/mapper/vg-root","name":"vg-root","size":107374182400,"type":"lvm","fstype":"ext4","mountpoints":["/"]},
                 {"path":"/dev/mapper/vg-swap","name":"vg-swap","size":8589934592,"type":"lvm","fstype":"swap","mountpoints":["[SWAP]"]}]}]},
-            {"path":"/dev/sda3","name":"sda3","size":90000000000,"type":"part","fstype":"linux_raid_member","label":"host:0","mountpoints":[null],"children":[
+            {"path":"/dev/sda3","name":"sda3","size":90000000000,"type":"part","fstype":"linux_raid_member","label":"host:0",
+             "mountpoints":[null],"children":[
               {"path":"/dev/md0","name":"md0","size":89999015936,"type":"raid1","fstype":"xfs","mountpoints":["/srv"]}]}]},
-          {"path":"/dev/sdb","name":"sdb","size":90001981440,"type":"disk","ro":true,"rm":true,"fstype":"linux_raid_member","mountpoints":[null],"children":[
+          {"path":"/dev/sdb","name":"sdb","size":90001981440,"type":"disk","ro":true,"rm":true,"fstype":"linux_raid_member",
+           "mountpoints":[null],"children":[
             {"path":"/dev/md0","name":"md0","size":89999015936,"type":"raid1","fstype":"xfs","mountpoints":["/srv"]}]},
-          {"path":"/dev/sr0","name":"sr0","size":1073741312,"type":"rom","ro":false,"rm":true,"fstype":"iso9660","label":"KLDLOAD","mountpoints":[]}
+          {"path":"/dev/sr0","name":"sr0","size":1073741312,"type":"rom","ro":false,"rm":true,"fstype":"iso9660","label":"KLDLOAD",
+           "mountpoints":[]}
         ]}
         """
 

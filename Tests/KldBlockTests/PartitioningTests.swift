@@ -53,7 +53,8 @@ struct PartitioningTests {
         #expect(
             Disk.partition("/dev/sda", parts).description
                 == "sgdisk --clear --set-alignment=2048 --new=1:0:+1024M --typecode=1:EF00 '--change-name=1:EFI system partition' "
-                + "--new=2:0:+500M --typecode=2:BF00 --change-name=2:a --new=3:0:0 --typecode=3:BF00 '--change-name=3:kldload rpool' /dev/sda"
+                + "--new=2:0:+500M --typecode=2:BF00 --change-name=2:a --new=3:0:0 --typecode=3:BF00 "
+                + "'--change-name=3:kldload rpool' /dev/sda"
         )
         #expect(Disk.partition("/dev/sda", parts).effect == .destroys)
     }

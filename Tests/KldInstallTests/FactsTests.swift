@@ -119,8 +119,8 @@ struct FactsTests {
     func seed(_ label: (key: String, value: String), _ inPartition: Bool) async throws {
         let own = #""\#(label.key)":"\#(label.value)""#
         let part = #""children":[{"path":"/dev/sda1","name":"sda1","size":99999,"type":"part","mountpoints":[null],\#(own)}]"#
-        let listing =
-            #"{"blockdevices":[{"path":"/dev/sda","name":"sda","size":9999999999,"type":"disk","mountpoints":[null],\#(inPartition ? part : own)}]}"#
+        let rest = inPartition ? part : own
+        let listing = #"{"blockdevices":[{"path":"/dev/sda","name":"sda","size":9999999999,"type":"disk",\#(rest)}]}"#
         #expect(try await gather(listing).liveDisks == ["/dev/sda"])
     }
 
@@ -128,8 +128,8 @@ struct FactsTests {
         "other labels are no seed's, nor are those that an installation of ours leaves",
         arguments: ["EFI", "kldload rpool", "kldload special", "KLDLOADS", "SEED", "EFI system partition"])
     func otherLabels(_ label: String) async throws {
-        let listing =
-            #"{"blockdevices":[{"path":"/dev/sda","name":"sda","size":9999999999,"type":"disk","label":"\#(label)","partlabel":"\#(label)"}]}"#
+        let labels = #""label":"\#(label)","partlabel":"\#(label)""#
+        let listing = #"{"blockdevices":[{"path":"/dev/sda","name":"sda","size":9999999999,"type":"disk",\#(labels)}]}"#
         #expect(try await gather(listing).liveDisks.isEmpty)
     }
 

@@ -180,7 +180,8 @@ struct PerformerTests {
         #expect(
             try #require(runner.commands.first).arguments[5]
                 == "name,mountpoint,canmount,atime,relatime,devices,exec,readonly,setuid,nbmand,encroot,keylocation,"
-                + "org.openzfs.systemd:requires,org.openzfs.systemd:requires-mounts-for,org.openzfs.systemd:before,org.openzfs.systemd:after,"
+                + "org.openzfs.systemd:requires,org.openzfs.systemd:requires-mounts-for,org.openzfs.systemd:before,"
+                + "org.openzfs.systemd:after,"
                 + "org.openzfs.systemd:wanted-by,org.openzfs.systemd:required-by,org.openzfs.systemd:nofail,org.openzfs.systemd:ignore")
     }
 

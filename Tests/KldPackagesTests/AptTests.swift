@@ -131,7 +131,7 @@ struct MmdebstrapErrorTests {
         "an archive that is not signed by a trusted key",
         arguments: [
             "E: The repository 'http://m/debian trixie InRelease' is not signed.\n",
-            "W: GPG error: http://m/debian trixie InRelease: The following signatures couldn't be verified because the public key is not available: NO_PUBKEY 6ED0E7B82643E131\n",
+            "W: GPG error: http://m/debian trixie InRelease: the public key is not available: NO_PUBKEY 6ED0E7B82643E131\n",
             "The following signatures were invalid: BADSIG 648ACFD622F3D138 Debian Archive Automatic Signing Key (10/buster)\n",
             "The following signatures were invalid: EXPKEYSIG 0E98404D386FA1D9 Debian Archive Automatic Signing Key (11/bullseye)\n",
             "E: Failed to fetch http://m/debian/dists/trixie/InRelease\nE: The repository 'x' is not signed.\n",
