@@ -48,9 +48,7 @@ public struct InstallPlanner: Sendable {
 
     /// Approvals that the answers give: only for disks they name, only with KLDLOAD_FORCE_WIPE=1.
     public var approvals: [WipeApproval] {
-        disks.all.compactMap { WipeApproval(forceWipe: answers.forceWipe, named: disks.all.map(\.named), disk: $0.named) }
-            .compactMap { approval in disks.all.first { $0.named == approval.disk } }
-            .compactMap { WipeApproval(forceWipe: answers.forceWipe, named: [$0.path], disk: $0.path) }
+        disks.all.compactMap { WipeApproval(forceWipe: answers.forceWipe, named: [$0.path], disk: $0.path) }
     }
 
     // MARK: disks
