@@ -71,9 +71,7 @@ struct PlanCommand: AsyncParsableCommand {
                 sealed: false, version: Version.number, executable: Host.executable))
         let plan = try planner.plan
         if format == .json {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-            Output.line(String(decoding: try encoder.encode(plan.json), as: UTF8.self))
+            try Output.json(plan.json)
         } else {
             Output.line(plan.text(contents: contents))
         }
@@ -85,10 +83,7 @@ struct FactsCommand: AsyncParsableCommand {
         commandName: "facts", abstract: "Print what the planner knows of this machine, for kldload plan --facts.")
 
     func run() async throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-        let facts = try await MachineFacts.gather(runner: SubprocessRunner(), files: LocalFiles())
-        Output.line(String(decoding: try encoder.encode(facts), as: UTF8.self))
+        try Output.json(try await MachineFacts.gather(runner: SubprocessRunner(), files: LocalFiles()))
     }
 }
 
