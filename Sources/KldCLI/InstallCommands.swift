@@ -16,7 +16,8 @@ import SystemPackage
 struct PayloadOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "A folder with rootfs.tar(.zst) and payload.json; default: the one on this medium, or in the cache.", valueName: "folder"))
+            "A folder with payload.json, and root.zfs and rest.tar, or rootfs.tar(.zst); default: the one on this medium.",
+            valueName: "folder"))
     var payload: String?
 
     /// - Throws: ``Diagnosis`` `install.no-payload`.
@@ -37,9 +38,14 @@ struct PayloadOptions: ParsableArguments {
                 exit: .inputMissing)
         }
         let info = try JSONDecoder().decode(PayloadInfo.self, from: Data(files.read(folder.appending("payload.json"))))
-        let compressed = folder.appending("rootfs.tar.zst")
-        let archive = try files.exists(compressed) ? compressed : folder.appending("rootfs.tar")
-        return InstallRequest.Payload(archive: archive, kernel: info.kernel, openZFS: info.openZFS)
+        let (stream, compressed) = (folder.appending("root.zfs"), folder.appending("rootfs.tar.zst"))
+        let source: InstallRequest.Payload.Source =
+            if try files.exists(stream) {
+                .stream(root: stream, rest: folder.appending("rest.tar"))
+            } else {
+                .archive(try files.exists(compressed) ? compressed : folder.appending("rootfs.tar"))
+            }
+        return InstallRequest.Payload(source, kernel: info.kernel, openZFS: info.openZFS)
     }
 }
 
@@ -67,7 +73,8 @@ struct PlanCommand: AsyncParsableCommand {
                 answers: answers, facts: machine,
                 spec: try DistroSpec.find(distro: answers.distro.rawValue, suite: answers.release, backports: answers.backports),
                 profile: ProfileSpec.all.first { $0.id == answers.profile.rawValue } ?? .core,
-                payload: InstallRequest.Payload(archive: "rootfs.tar", kernel: "KERNEL", openZFS: "OPENZFS"), identity: .random(),
+                payload: InstallRequest.Payload(.stream(root: "root.zfs", rest: "rest.tar"), kernel: "KERNEL", openZFS: "OPENZFS"),
+                identity: .random(),
                 sealed: false, version: Version.number, executable: Host.executable))
         let plan = try planner.plan
         if format == .json {
@@ -96,23 +103,26 @@ struct InstallCommand: AsyncParsableCommand {
     @OptionGroup var options: AnswersOptions
     @OptionGroup var payload: PayloadOptions
     @Flag(help: "Print the plan and change nothing.") var dryRun = false
-    @Option(help: ArgumentHelp("Begin with this step; those before it are taken as done.", valueName: "step")) var from: String?
+    @Option(help: ArgumentHelp("Go on with this step: an earlier run since power-on did those before it.", valueName: "step")) var from:
+        String?
     @OptionGroup var progress: ProgressOptions
 
     func run() async throws {
         let answers = try options.load(answers)
         let runner = SubprocessRunner()
         let files = LocalFiles()
-        let facts = try await MachineFacts.gather(runner: runner, files: files)
-        let planner = try InstallPlanner(
-            InstallRequest(
-                answers: answers, facts: facts,
-                spec: try DistroSpec.find(distro: answers.distro.rawValue, suite: answers.release, backports: answers.backports),
-                profile: ProfileSpec.all.first { $0.id == answers.profile.rawValue } ?? .core, payload: try await payload.find(answers),
-                identity: .random(), sealed: false, version: Version.number, executable: Host.executable))
-        let plan = try planner.plan
+        let payload = try await payload.find(answers)
+        let identity = try identity(files)
+        func planner() async throws -> InstallPlanner {
+            try InstallPlanner(
+                InstallRequest(
+                    answers: answers, facts: try await MachineFacts.gather(runner: runner, files: files),
+                    spec: try DistroSpec.find(distro: answers.distro.rawValue, suite: answers.release, backports: answers.backports),
+                    profile: ProfileSpec.all.first { $0.id == answers.profile.rawValue } ?? .core, payload: payload, identity: identity,
+                    sealed: false, version: Version.number, executable: Host.executable))
+        }
         if dryRun {
-            Output.line(plan.text())
+            Output.line(try await planner().plan.text())
             return
         }
         guard Host.isRoot else {
@@ -122,15 +132,42 @@ struct InstallCommand: AsyncParsableCommand {
         }
         let lock = try FileLock("/run/kldload/install.lock")
         defer { withExtendedLifetime(lock) {} }
+        for line in try await InstallRecovery.run(runner: runner, files: files) {
+            Output.errorLine("an earlier run was cut off: \(line)")
+        }
+        let planner = try await planner()
+        let plan = try planner.plan
         let log: FilePath = "/var/log/kldload/install.jsonl"
         let approvals = try approve(plan, planner.approvals)
+        try files.write(Array(JSONEncoder().encode(identity)), to: Self.identityFile, mode: .secret)
         let reporter = try Reporter(progress, log: log)
+        // Not awaited when it fires: what waits for a suspended pool cannot be ended.
+        let watch = Task {
+            let problem = try await PoolWatch.suspended(answers.poolName, files: files)
+            reporter.report(PlanEvent(.planFailed, message: problem.message, diagnosis: problem))
+            Output.errorLine(problem.rendered)
+            _exit(problem.exit.rawValue)
+        }
+        defer { watch.cancel() }
         let performers = Performers.table(logs: [log]) { _, _, _ in
             throw Diagnosis("seal.not-here", "an installed machine is not sealed", exit: .bug)
         }
         let journal = try PlanJournal("/run/kldload/install.journal", files: files)
         try await PlanRunner(runner: runner, files: files, performers: performers, journal: journal, report: reporter.report)
             .apply(plan, approvals: approvals, from: from)
+    }
+
+    private static let identityFile: FilePath = "/run/kldload/install.identity"
+
+    /// A new machine's; a resumed installation goes on as the one it began.
+    private func identity(_ files: any FileSystem) throws -> InstallRequest.Identity {
+        guard let from else { return .random() }
+        guard try files.exists(Self.identityFile) else {
+            throw Diagnosis(
+                "install.nothing-to-resume", "no installation was begun since this machine started, so none can go on from \(from)",
+                remedies: ["leave out --from"], exit: .usage)
+        }
+        return try JSONDecoder().decode(InstallRequest.Identity.self, from: Data(files.read(Self.identityFile)))
     }
 
     /// What the answers do not approve, a person must type.

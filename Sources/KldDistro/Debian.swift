@@ -34,12 +34,17 @@ extension DistroSpec {
     }
 
     /// Debian 13: kernel 6.12, OpenZFS 2.3.
-    public static var debian13: DistroSpec { debian(suite: "trixie", title: "Debian 13 (trixie)", compatibility: "openzfs-2.3-linux") }
+    public static var debian13: DistroSpec {
+        var spec = debian(suite: "trixie", title: "Debian 13 (trixie)", compatibility: "openzfs-2.3-linux")
+        spec.livePackages = liveDebian
+        return spec
+    }
 
     /// Debian 13 with kernel 7.2 and OpenZFS 2.4 from backports.
     public static var debian13Backports: DistroSpec {
-        var spec = debian(
-            suite: "trixie", title: "Debian 13 (trixie), kernel and OpenZFS from backports", compatibility: "openzfs-2.4-linux")
+        var spec = debian13
+        spec.title = "Debian 13 (trixie), kernel and OpenZFS from backports"
+        spec.compatibility = "openzfs-2.4-linux"
         spec.backports = true
         guard case .apt(var suites, _, let keyring) = spec.packaging else { return spec }
         suites.append(AptSuite("debian", "trixie-backports", components))
@@ -48,7 +53,6 @@ extension DistroSpec {
             sources: ["zfs-linux", "linux", "linux-signed-amd64", "linux-base", "dkms", "pahole"], release: "trixie-backports",
             priority: 990)
         spec.packaging = .apt(suites: suites, pins: [pin], keyring: keyring)
-        spec.livePackages = liveDebian
         return spec
     }
 
@@ -75,6 +79,8 @@ extension DistroSpec {
                     AptSuite("debian-security", "\(suite)-security", components),
                 ], pins: [], keyring: "/usr/share/keyrings/debian-archive-keyring.gpg"),
             kernelPackages: ["linux-image-amd64"],
+            kernel: DistroSpec.KernelNaming(
+                image: "linux-image-", headers: "linux-headers-", flavour: "-amd64", otherFlavours: ["-cloud-amd64", "-rt-amd64"]),
             moduleSourcePackages: ["zfs-dkms"],
             headerPackages: ["linux-headers-amd64"],
             zfsPackages: ["zfsutils-linux", "zfs-initramfs", "zfs-zed"],

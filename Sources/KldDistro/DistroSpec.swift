@@ -13,9 +13,10 @@ public struct DistroSpec: Sendable, Hashable {
 
     // Packages
     public var packaging: Packaging
-    /// Kernel, OpenZFS and what builds its module.
+    /// The packages that follow the release's newest kernel.
     public var kernelPackages: [String]
-    /// The module's source and its build system.
+    public var kernel: KernelNaming
+    /// The module's source and its build system; the first one's `META` says which kernels it supports.
     public var moduleSourcePackages: [String]
     /// Installed last: their arrival starts the build of every module that is not there yet.
     public var headerPackages: [String]
@@ -66,6 +67,31 @@ public struct DistroSpec: Sendable, Hashable {
             self.since = since
             self.text = text
             self.source = source
+        }
+    }
+
+    /// The same release with one certain kernel instead of its newest.
+    /// - Parameter release: as `uname -r` prints it: `6.12.107+deb13-amd64`.
+    public func with(kernel release: String) -> DistroSpec {
+        var copy = self
+        copy.livePackages = livePackages.map { kernelPackages.contains($0) ? "\(kernel.image)\(release)" : $0 }
+        copy.kernelPackages = ["\(kernel.image)\(release)"]
+        copy.headerPackages = ["\(kernel.headers)\(release)"]
+        return copy
+    }
+
+    /// Names of the packages of one kernel: a prefix, then its release.
+    public struct KernelNaming: Sendable, Hashable {
+        public var image: String
+        public var headers: String
+        /// The flavour at the end of a release, with its hyphen; flavours that end in it too.
+        public var flavour: String
+        public var otherFlavours: [String]
+        public init(image: String, headers: String, flavour: String, otherFlavours: [String]) {
+            self.image = image
+            self.headers = headers
+            self.flavour = flavour
+            self.otherFlavours = otherFlavours
         }
     }
 

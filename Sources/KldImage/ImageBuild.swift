@@ -69,7 +69,8 @@ public struct ImageBuild: Sendable {
             Command(Tool("truncate", package: "coreutils"), ["--size=\(request.answers.diskSize.bytes)", disk.string], effect: .changes))
         let answers = try request.answers.forGuest(disks: ["disk0"])
         try await bench.factory.install(
-            answers, payload: bench.payload, onto: [Factory.Disk(file: disk, serial: "disk0")], sealed: true, version: request.version,
+            answers, payload: bench.payload, stream: bench.stream, onto: [Factory.Disk(file: disk, serial: "disk0")], sealed: true,
+            version: request.version,
             folder: work, limit: bench.host.deadline(.seconds(120)), report: report)
         report(PlanEvent(.line, message: "exporting"))
         let manifest = try await export(request, disk: disk, payload: bench.payload)
@@ -82,7 +83,7 @@ public struct ImageBuild: Sendable {
         let packages = try InstalledPackage.parse(try LocalFiles().readText(payload.packages), .dpkg)
         let image = ImageDescription(
             distro: info.spec.distro, suite: info.spec.suite, profile: info.spec.profile, kernel: info.kernel, openzfs: info.openZFS,
-            payload: FileDigest(hex: payload.digest), mirrors: [.init(url: info.spec.installedMirror, suite: info.spec.suite)],
+            payload: FileDigest(hex: payload.digest), mirrors: payload.mirrors,
             created: request.created, kldload: request.version, sealed: true)
         let source = try await SourceInspector(runner: workshop.runner, files: LocalFiles()).inspect(disk, form: .raw)
         return try await ImageExporter(runner: workshop.runner, files: LocalFiles()).export(

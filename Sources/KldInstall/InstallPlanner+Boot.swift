@@ -28,11 +28,13 @@ extension InstallPlanner {
             osRelease: inTarget("/usr/lib/os-release"), stub: FilePath("/\(request.spec.efi.stub)"), output: uki)
         let name = UnifiedKernelImage.fileName(bootEnvironment: request.spec.id, release: release)
         let serial = Disk.fatUUID(request.identity.espSerial)
+        let building: [Action] = [
+            .write(hostID, content: .bytes(InitramfsSupplement.hostID(request.identity.hostID))), .run(image.build),
+        ]
         var steps = [
             Step(
-                "boot.uki", "Build the unified kernel image of \(release)",
-                [.write(hostID, content: .bytes(InitramfsSupplement.hostID(request.identity.hostID))), .run(image.build)],
-                release: [.remove(uki), .remove(hostID)], weight: 8),
+                "boot.uki", "Build the unified kernel image of \(release)", building,
+                release: [.remove(uki), .remove(hostID)], resume: building, weight: 8),
             Step(
                 "boot.fstab", "Mount table",
                 [

@@ -13,10 +13,10 @@ extension InstallPlanner {
     }
 
     private var mounts: Step {
-        Step(
-            "target.mounts", "Give the new system its kernel file systems",
-            ["dev", "proc", "sys", "run"].map { .run(MountCommand.bind("/\($0)", at: inTarget("/\($0)"))) },
-            release: ["run", "sys", "proc", "dev"].map { .run(MountCommand.unmount(inTarget("/\($0)"))) })
+        let binds: [Action] = ["dev", "proc", "sys", "run"].map { .run(MountCommand.bind("/\($0)", at: inTarget("/\($0)"))) }
+        return Step(
+            "target.mounts", "Give the new system its kernel file systems", binds,
+            release: ["run", "sys", "proc", "dev"].map { .run(MountCommand.unmount(inTarget("/\($0)"))) }, resume: binds)
     }
 
     private var names: Step {

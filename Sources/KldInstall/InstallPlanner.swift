@@ -148,15 +148,49 @@ public struct InstallPlanner: Sendable {
             return [
                 Step(
                     "hostid", "Host id \(request.identity.hostID), before the pool learns it",
-                    [.write("/etc/hostid", content: .bytes(request.identity.hostID.fileContent))]),
+                    [.write("/etc/hostid", content: .bytes(request.identity.hostID.fileContent))],
+                    resume: [.write("/etc/hostid", content: .bytes(request.identity.hostID.fileContent))]),
                 Step(
                     "zfs.pool.create", "Create the pool \(pool) (\(answers.topology.rawValue))",
                     [.makeDirectory(target), .run(create)],
                     release: [
                         .run(MountCommand.unmount(target)),
                         .perform(Performers.exportPool, ["pool": pool.text, "target": target.string], effect: .changes),
-                    ], weight: 3, destroys: disks.all.map(\.path)),
-                Step("zfs.datasets", "Create the datasets", tree.commands.map { .run($0) }, weight: 3),
+                    ], resume: [.makeDirectory(target)] + (try importing).map { .run($0) }, weight: 3, destroys: disks.all.map(\.path)),
+            ] + (try filling)
+        }
+    }
+
+    private var importing: [Command] {
+        get throws {
+            var again = PoolImport(pool)
+            again.altroot = target
+            again.devices = ["/dev/disk/by-id"]
+            guard answers.encrypt, let passphrase = answers.passphrase else { return [ZPool.import(again)] }
+            return [ZPool.import(again), try ZFS.loadKey(pool.dataset, passphrase: passphrase)]
+        }
+    }
+
+    /// The boot environment, empty or received with its content, then the datasets around it.
+    private var filling: [Step] {
+        get throws {
+            let datasets = Step(
+                "zfs.datasets", "Create the datasets", tree.otherCommands.map { .run($0) }, resume: [.run(ZFS.mountAll())], weight: 3)
+            guard case .stream(let stream, _) = request.payload.source else {
+                return [
+                    Step(
+                        "zfs.root", "Create the boot environment \(tree.root)", tree.rootCommands().map { .run($0) },
+                        resume: [.run(ZFS.mount(tree.root))]), datasets,
+                ]
+            }
+            // The snapshot that it came in goes at once.
+            let received = tree.rootCommands(from: stream) + [ZFS.destroy(try PayloadPack.snapshot(of: tree.root))]
+            return [
+                Step(
+                    "zfs.root", "Receive the boot environment \(tree.root)", received.map { .run($0) },
+                    resume: [.run(ZFS.mount(tree.root))],
+                    weight: 40, destroys: disks.all.map(\.path)),
+                datasets,
             ]
         }
     }
@@ -164,10 +198,13 @@ public struct InstallPlanner: Sendable {
     // MARK: payload
 
     private var unpack: [Step] {
-        [
-            Step(
-                "payload.unpack", "Unpack the root file system",
-                unpackActions, weight: 60),
+        let (archive, title, weight) =
+            switch request.payload.source {
+            case .archive(let path): (path, "Unpack the root file system", 60)
+            case .stream(_, let rest): (rest, "Unpack what lies outside the boot environment", 3)
+            }
+        return [
+            Step("payload.unpack", title, [PayloadPack.unpack(archive, into: target)], weight: weight),
             Step(
                 "payload.tool", "Install kldload itself",
                 [
@@ -178,21 +215,6 @@ public struct InstallPlanner: Sendable {
                             ["--preserve=mode", request.executable.string, inTarget("/usr/lib/kldload/kldload").string], effect: .changes)),
                     .symlink(inTarget("/usr/bin/kldload"), to: "../lib/kldload/kldload"),
                 ]),
-        ]
-    }
-
-    /// A tar read from a block device ends at its own end mark; a compressed one must be a file.
-    private var unpackActions: [Action] {
-        let archive = request.payload.archive
-        let words = ["--directory=\(target)", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--preserve-permissions"]
-        guard archive.string.hasSuffix(".zst") else {
-            return [.run(Command("tar", ["--extract", "--file=\(archive)"] + words, effect: .changes))]
-        }
-        return [
-            .pipeline([
-                Command("zstd", ["--decompress", "--stdout", "--quiet"], effect: .reads, input: .file(archive)),
-                Command("tar", ["--extract", "--file=-"] + words, effect: .changes),
-            ])
         ]
     }
 

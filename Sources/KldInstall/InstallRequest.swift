@@ -7,19 +7,25 @@ public import SystemPackage
 public struct InstallRequest: Sendable, Hashable {
     /// Where the root file system comes from.
     public struct Payload: Sendable, Hashable {
-        /// A file, or a block device that holds the archive from its first byte.
-        public var archive: FilePath
+        /// Files, or block devices that hold the same from their first byte.
+        public enum Source: Sendable, Hashable {
+            /// `rootfs.tar` or `rootfs.tar.zst`.
+            case archive(FilePath)
+            /// `root.zfs`, a send stream of the boot environment, and `rest.tar` for the other datasets: several times as fast.
+            case stream(root: FilePath, rest: FilePath)
+        }
+        public var source: Source
         public var kernel: String
         public var openZFS: String
-        public init(archive: FilePath, kernel: String, openZFS: String) {
-            self.archive = archive
+        public init(_ source: Source, kernel: String, openZFS: String) {
+            self.source = source
             self.kernel = kernel
             self.openZFS = openZFS
         }
     }
 
     /// What must differ between two machines, made by whoever asks.
-    public struct Identity: Sendable, Hashable {
+    public struct Identity: Sendable, Hashable, Codable {
         public var hostID: HostID
         /// One FAT volume id is made from this for each ESP: all ESPs of a machine carry the same, for they are copies.
         public var espSerial: UInt32

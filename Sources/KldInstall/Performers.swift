@@ -50,17 +50,19 @@ public enum Performers {
     }
 
     /// Exports the pool, and says who holds it when it cannot.
-    private static func export(
-        _ name: String, mountedAt target: String, _ runner: any CommandRunner, _ files: any FileSystem
+    ///
+    /// - Parameter attempts: every 300 ms, while it is busy: what a killed command was doing may still be ending.
+    static func export(
+        _ name: String, mountedAt target: String, attempts: Int = 10, _ runner: any CommandRunner, _ files: any FileSystem
     ) async throws {
         let pool = try PoolName(name)
         let known = try await runner.run(Command("zpool", ["list", "-H", "-o", "name", name], effect: .reads, accepting: [0, 1]))
         guard known.status == 0 else { return }
-        for attempt in 1...10 {
+        for attempt in 1...attempts {
             do {
                 try await runner.run(ZPool.export(pool))
                 return
-            } catch let error as CommandError where attempt < 10 && (error.failure?.errors.contains("busy") ?? false) {
+            } catch let error as CommandError where attempt < attempts && (error.failure?.errors.contains("busy") ?? false) {
                 try await Task.sleep(for: .milliseconds(300))
             } catch {
                 let mounts = ((try? files.readText("/proc/self/mounts")) ?? "").lines.filter {

@@ -103,7 +103,17 @@ public enum MmdebstrapError {
                 "packages.unknown", "the archive does not have every package that was asked for",
                 remedies: ["correct KLDLOAD_EXTRA_PACKAGES, or choose another suite"], exit: .badAnswers, causes: names)
         }
-        if text.contains("Could not resolve") || text.contains("Failed to fetch") || text.contains("Could not connect") {
+        if text.contains("have unmet dependencies") || text.contains("held broken packages") {
+            return Diagnosis(
+                "packages.unmet", "these packages cannot be installed together from this archive",
+                remedies: [
+                    "leave out what was added with KLDLOAD_EXTRA_PACKAGES", "try again later: the archive may be in the middle of a change",
+                ],
+                exit: .unavailable, causes: Array(tail))
+        }
+        if text.contains("Could not resolve") || text.contains("Failed to fetch") || text.contains("Could not connect")
+            || text.contains("Temporary failure resolving")
+        {
             return Diagnosis(
                 "packages.unreachable", "the package archive cannot be reached",
                 remedies: [

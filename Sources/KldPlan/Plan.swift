@@ -51,20 +51,24 @@ public struct Step: Sendable, Hashable {
     public var undo: [Action]
     /// Always, when the plan ends, in reverse order of the steps: unmount, export, unlock.
     public var release: [Action]
+    /// When the plan begins after this step, because an earlier run did it: what brings back the state that later steps need and the
+    /// earlier run's release took away.
+    public var resume: [Action]
     /// Relative duration, for the progress bar.
     public var weight: Int
     /// The devices this step wipes; each needs an approval that names it.
     public var destroys: [String]
 
     public init(
-        _ id: String, _ title: String, _ actions: [Action], undo: [Action] = [], release: [Action] = [], weight: Int = 1,
-        destroys: [String] = []
+        _ id: String, _ title: String, _ actions: [Action], undo: [Action] = [], release: [Action] = [], resume: [Action] = [],
+        weight: Int = 1, destroys: [String] = []
     ) {
         self.id = id
         self.title = title
         self.actions = actions
         self.undo = undo
         self.release = release
+        self.resume = resume
         self.weight = weight
         self.destroys = destroys
     }
@@ -72,7 +76,7 @@ public struct Step: Sendable, Hashable {
     public var effect: Effect { destroys.isEmpty ? actions.map(\.effect).max() ?? .reads : .destroys }
 
     /// Something of it destroys, and no device is named that an approval could be for.
-    var destroysUnnamed: Bool { destroys.isEmpty && (actions + undo + release).contains { $0.effect == .destroys } }
+    var destroysUnnamed: Bool { destroys.isEmpty && (actions + undo + release + resume).contains { $0.effect == .destroys } }
 }
 
 public struct Phase: Sendable, Hashable {

@@ -30,7 +30,7 @@ public struct PlanRunner: Sendable {
     /// Applies the plan.
     ///
     /// On failure: undo of every step begun, newest first; then, as always, release of every step begun, newest first.
-    /// - Parameter from: the step to begin with; those before it are taken as done, their releases still run at the end.
+    /// - Parameter from: the step to begin with. Of those before it only what brings back their state is run, and their release at the end.
     /// - Throws: ``Diagnosis`` `plan.unapproved`, `plan.unnamed-destruction`, `plan.no-such-step`, or the failed step's diagnosis.
     public func apply(_ plan: Plan, approvals: [WipeApproval] = [], from first: String? = nil) async throws {
         if let step = plan.steps.first(where: \.destroysUnnamed) {
@@ -60,17 +60,17 @@ public struct PlanRunner: Sendable {
             for step in phase.steps {
                 if step.id == first { skipping = false }
                 begun.append(step)
+                if !skipping { reporter.event(.stepStarted, phase: phase, step: step, message: step.title, done: done) }
+                do {
+                    if skipping { for action in step.resume { try await perform(action) } } else { try await run(step) }
+                } catch {
+                    var problem = Diagnosis(of: error)
+                    problem.causes.insert("step: \(step.id) (\(step.title))", at: 0)
+                    failure = problem
+                    reporter.event(.stepFailed, phase: phase, step: step, message: problem.message, done: done, problem)
+                    break phases
+                }
                 if !skipping {
-                    reporter.event(.stepStarted, phase: phase, step: step, message: step.title, done: done)
-                    do {
-                        try await run(step)
-                    } catch {
-                        var problem = Diagnosis(of: error)
-                        problem.causes.insert("step: \(step.id) (\(step.title))", at: 0)
-                        failure = problem
-                        reporter.event(.stepFailed, phase: phase, step: step, message: problem.message, done: done, problem)
-                        break phases
-                    }
                     reporter.event(.stepDone, phase: phase, step: step, message: step.title, done: done + step.weight)
                 }
                 done += step.weight

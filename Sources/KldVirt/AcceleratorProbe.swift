@@ -55,7 +55,9 @@ package struct AcceleratorProbe: Sendable {
         }
         do {
             let speed = try await probe(.tcg, within: limits[.tcg] ?? .seconds(120))
-            let why = "KVM does not work here: " + ([reason.message] + reason.causes).joined(separator: "; ")
+            // The first thing that QEMU complained of says it; what follows are its last words.
+            let said = reason.causes.first.map { $0.text(after: "error: ") } ?? reason.message
+            let why = "KVM does not work here: \(said)"
             return AcceleratorChoice(accelerator: .tcg, speed: speed, reason: why)
         } catch let error where !(error is CancellationError) {
             var diagnosis = Diagnosis(of: error)
@@ -110,5 +112,13 @@ package struct AcceleratorProbe: Sendable {
             // Another version of QEMU in this same boot is asked again one day; that costs a second.
             try files.remove(cache.appending(name))
         }
+    }
+}
+
+extension String {
+    /// What follows the first occurrence of a word; all of it where there is none.
+    fileprivate func text(after word: String) -> String {
+        guard let range = firstRange(of: word) else { return self }
+        return String(self[range.upperBound...])
     }
 }

@@ -1,5 +1,6 @@
 public import KldExec
 public import KldFiles
+public import SystemPackage
 
 /// The datasets of an installed machine, as data, parents before children.
 ///
@@ -90,16 +91,25 @@ public struct DatasetTree: Sendable, Hashable {
         entries.append(Entry(name: name, properties: own, mountpoint: mountpoint, mode: mode))
     }
 
-    /// What makes the tree in a pool just created with ``poolProperties``: each dataset in order; the root dataset, which never mounts by
-    /// itself, is mounted right after it was made, so that the others mount into it. All changes.
+    /// The boot environment and what holds it, in a pool just created with ``poolProperties``, mounted: it never mounts by itself, and all
+    /// others mount into it. All changes.
     ///
-    /// Runs: `zfs create -o … NAME` for each, `zfs mount ROOT` once.
-    public var commands: [Command] {
-        entries.flatMap { entry in
-            let create = ZFS.create(entry.name, properties: entry.properties)
-            return entry.name == root ? [create, ZFS.mount(root)] : [create]
-        }
+    /// Runs: `zfs create -o … NAME` for each, or `zfs receive -u -o … ROOT`; `zfs mount ROOT`.
+    /// - Parameter stream: a send stream with the boot environment's content; `nil`: it begins empty.
+    public func rootCommands(from stream: FilePath? = nil) -> [Command] {
+        entries.prefix(through + 1).map { entry in
+            guard entry.name == root, let stream else { return ZFS.create(entry.name, properties: entry.properties) }
+            return ZFS.receive(root, properties: entry.properties, input: .file(stream))
+        } + [ZFS.mount(root)]
     }
+
+    /// Every other dataset, in order; each mounts itself. Runs: `zfs create -o … NAME` for each, changes.
+    public var otherCommands: [Command] {
+        entries.dropFirst(through + 1).map { ZFS.create($0.name, properties: $0.properties) }
+    }
+
+    /// The boot environment's place in ``entries``.
+    private var through: Int { entries.firstIndex { $0.name == root } ?? 0 }
 
     /// Mount points in the order in which they were made.
     public var mountpoints: [String] { entries.compactMap(\.mountpoint) }

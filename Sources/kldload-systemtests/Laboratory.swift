@@ -47,7 +47,8 @@ struct Laboratory: Sendable {
     func install(_ answers: Answers, onto disks: [Factory.Disk], sealed: Bool = false) async throws {
         let bench = try await workshop.prepare(answers, mirror: nil, report: report)
         try await bench.factory.install(
-            answers, payload: bench.payload, onto: disks, sealed: sealed, version: "systemtest", folder: folder.appending("install"),
+            answers, payload: bench.payload, stream: bench.stream, onto: disks, sealed: sealed, version: "systemtest",
+            folder: folder.appending("install"),
             limit: bench.host.deadline(.seconds(120)), report: report)
     }
 

@@ -1,6 +1,9 @@
 import KldAnswers
 import KldCore
+import KldFiles
 import KldImage
+import KldVirt
+import SystemPackage
 
 extension Scenario {
     /// What goes wrong on real machines.
@@ -19,6 +22,91 @@ extension Scenario {
             }
             try await expect("disk.missing", lab) {
                 try await lab.install(lab.answers("mirror", ["KLDLOAD_PROFILE=core"]).forTest(), onto: lab.disks(1, prefix: "disk"))
+            }
+        },
+        Scenario("trouble.killed", "an installer killed in each of its steps, then run again: it succeeds, and nothing is left behind") {
+            lab in
+            let disks = try await lab.disks(1)
+            let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core"]).forTest()
+            try await lab.live(answers, disks: disks.map { MachineDisk($0.file, serial: $0.serial) }) { shell in
+                try await shell.run(
+                    """
+                    install() { rm -f rc /run/kldload/install.journal
+                        setsid sh -c 'kldload install --answers answers.env --payload /run/test --progress json "$@" >out 2>&1; echo $? >rc' sh "$@" & }
+                    reached() { until grep -q "started $1$" /run/kldload/install.journal 2>/dev/null || test -e rc; do sleep 0.05; done; }
+                    ended() { until test -e rc; do sleep 0.1; done; cat rc; }
+                    left() { zpool list -H; grep -E ' (/target|/run/kldload/esp)' /proc/self/mounts; }
+                    """)
+                let plan = try await shell.run("kldload install --answers answers.env --payload /run/test --dry-run", within: .seconds(60))
+                let steps = plan.lines.compactMap { line -> String? in
+                    guard line.hasPrefix("  + ") || line.hasPrefix("  ! "), let id = line.words.dropFirst().first else { return nil }
+                    return String(id.dropLast())
+                }
+                try check(steps.count > 20, "the plan has few steps:\n\(plan)")
+                for (index, step) in steps.enumerated() {
+                    // By turns: no time to clean up, and all the time it wants.
+                    let polite = index.isMultiple(of: 2)
+                    try await shell.run(
+                        "install; reached \(step); pkill -\(polite ? "TERM" : "KILL") -x kldload; ended", within: .seconds(120))
+                    let left = try await shell.run("left", accepting: [0, 1])
+                    if polite { try check(left.isEmpty, "interrupted in \(step), the installer left:\n\(left)") }
+                    lab.log("\(polite ? "interrupted" : "killed") in \(step)")
+                }
+                let status = try await shell.run("install; ended", within: .seconds(180))
+                let said = try await shell.run("tail -n 20 out")
+                try check(status == "0", "the last run failed with \(status):\n\(said)")
+                let left = try await shell.run("left", accepting: [0, 1])
+                try check(left.isEmpty, "left behind:\n\(left)")
+            }
+            try await lab.verify(disks)
+        },
+        Scenario("trouble.resumed", "an installation that was killed goes on from the step where it was") { lab in
+            let disks = try await lab.disks(1)
+            let answers = try lab.answers("encrypted", ["KLDLOAD_PROFILE=core"]).forTest()
+            try await lab.live(answers, disks: disks.map { MachineDisk($0.file, serial: $0.serial) }) { shell in
+                try await shell.run(
+                    """
+                    kldload install --answers answers.env --payload /run/test --progress none >out 2>&1 &
+                    until grep -q 'started system.users' /run/kldload/install.journal 2>/dev/null; do sleep 0.05; done
+                    pkill -KILL -x kldload; wait
+                    """, within: .seconds(120))
+                try await shell.run(
+                    "kldload install --answers answers.env --payload /run/test --progress none --from system.names", within: .seconds(120))
+            }
+            try await lab.verify(disks, passphrase: answers.passphrase?.reveal())
+        },
+        Scenario("trouble.second-installer", "a second installer on the same machine is refused") { lab in
+            let disks = try await lab.disks(1)
+            let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core"]).forTest()
+            try await lab.live(answers, disks: disks.map { MachineDisk($0.file, serial: $0.serial) }) { shell in
+                let said = try await shell.run(
+                    """
+                    kldload install --answers answers.env --payload /run/test --progress none >out 2>&1 &
+                    until grep -q 'started zfs.root' /run/kldload/install.journal 2>/dev/null; do sleep 0.05; done
+                    kldload install --answers answers.env --payload /run/test --progress none && exit 3
+                    wait %1 || wait
+                    """, within: .seconds(180))
+                try check(said.contains("error["), "nothing was refused:\n\(said)")
+                lab.log(said)
+            }
+            try await lab.verify(disks)
+        },
+        Scenario("trouble.write-errors", "a disk that returns errors ends the installation with its name and a remedy; logs are kept") {
+            lab in
+            let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core"]).forTest()
+            for (name, sector) in [("partition table", 0), ("pool", 4_194_304)] {
+                let disk = try await lab.disks(1)[0]
+                let rules = lab.folder.appending("rules")
+                try lab.files.write(failing(from: sector), to: rules)
+                let place = MachineDisk(disk.file, serial: disk.serial, errorRules: rules)
+                try await lab.live(answers, disks: [place], label: "errors-\(sector)") { shell in
+                    let said = try await shell.run(
+                        "kldload install --answers answers.env --payload /run/test --progress none", within: .seconds(120),
+                        accepting: Set(1...100))
+                    lab.log("\(name): \(said)")
+                    try check(said.contains("error["), "no error:\n\(said)")
+                    try await shell.run("test -s /var/log/kldload/install.jsonl")
+                }
             }
         },
         Scenario("trouble.power-cuts", "after a power cut at any of 20 random instants the next run succeeds") { lab in
@@ -42,6 +130,19 @@ extension Scenario {
             try await lab.verify(disks)
         },
     ]
+
+    /// Rules of QEMU's blkdebug driver: every write fails once the guest has written this sector (512 bytes).
+    private static func failing(from sector: Int) -> String {
+        """
+        [inject-error]
+        event = "pwritev"
+        iotype = "write"
+        errno = "5"
+        sector = "\(sector)"
+        once = "off"
+
+        """
+    }
 
     private static func expect(_ code: String, _ lab: Laboratory, _ body: () async throws -> Void) async throws {
         do { try await body() } catch {

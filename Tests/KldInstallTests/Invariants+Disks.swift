@@ -120,7 +120,9 @@ extension Invariant {
             allowed.formUnion([disk.path, Disk.partition(1, of: disk.path), Disk.partition(2, of: disk.path), disk.device.path])
             allowed.formUnion(disk.device.children.map(\.path))
         }
-        for (_, command) in view.commands where command.effect == .destroys {
+        // A received boot environment's snapshot, which another invariant watches.
+        let snapshots = view.run("zfs", "receive").map { ["destroy", "\($0.command.arguments.last ?? "")@payload"] }
+        for (_, command) in view.commands where command.effect == .destroys && !snapshots.contains(command.arguments) {
             let devices = command.arguments.filter { $0.hasPrefix("/dev/") }
             if devices.isEmpty { return command.description }
             if let other = devices.first(where: { !allowed.contains($0) }) { return "\(command): \(other)" }

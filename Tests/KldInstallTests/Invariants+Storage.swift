@@ -40,9 +40,16 @@ extension Invariant {
         Invariant("no secret is in any word, path, title or text of the plan", offender: secrets),
         Invariant("every dataset belongs to the pool, parents before children", offender: datasets),
         Invariant("the root dataset is mounted right after it was made, once") { view in
-            let made = view.run("zfs", "create"), mounted = view.run("zfs", "mount")
+            let made = view.datasets, mounted = view.run("zfs", "mount")
             guard mounted.count == 1, let mount = mounted.first, let root = mount.command.arguments.last else { return false }
             return made.first { $0.command.arguments.last == root }?.item == mount.item - 1
+        },
+        Invariant("the snapshot that a boot environment arrives in is destroyed right after, and no other") { view in
+            let arrived = view.run("zfs", "receive").map { "\($0.command.arguments.last ?? "")@payload" }
+            let destroyed = view.run("zfs", "destroy"),
+                others = view.run("zfs", "create").filter { $0.command.arguments.last?.contains("/ROOT") == false }
+            return destroyed.map(\.command.arguments) == arrived.map { ["destroy", $0] }
+                && destroyed.allSatisfy { $0.item < others.first?.item ?? 0 }
         },
         Invariant("every mount is undone: by a later action of its step, or by its release", offender: unreleased),
         Invariant("the pool is exported once, last of all") { view in
@@ -69,7 +76,16 @@ extension Invariant {
         Invariant("the system is unpacked once, from the payload, with its owners and attributes") { view in
             let tar = view.run("tar")
             guard tar.count == 1, let words = tar.first?.command.arguments else { return false }
-            let archive = view.request.payload.archive
+            let archive: FilePath
+            switch view.request.payload.source {
+            case .archive(let path): archive = path
+            case .stream(let root, let rest):
+                archive = rest
+                let received = view.run("zfs", "receive")
+                guard received.count == 1, received.first?.command.input == .file(root),
+                    received.first?.command.arguments.contains("-u") == true
+                else { return false }
+            }
             let direct = words.contains("--file=\(archive)")
             let piped = view.run("zstd").count == 1 && view.run("zstd").first?.command.input == .file(archive) && words.contains("--file=-")
             return direct != piped
@@ -85,8 +101,8 @@ extension Invariant {
         func note(_ name: String, _ item: Int?) { places.append((name, item ?? -1)) }
         note("host id", view.writes("/etc/hostid").first?.item)
         note("pool", view.poolCreation?.item)
-        note("first dataset", view.run("zfs", "create").first?.item)
-        note("last dataset", view.run("zfs", "create").last?.item)
+        note("first dataset", view.datasets.first?.item)
+        note("last dataset", view.datasets.last?.item)
         note("unpack", view.run("tar").first?.item)
         note("tool", view.items.firstIndex { $0.path == "\(view.target)/usr/bin/kldload" })
         note("bind mounts", view.begin("target.mounts"))
@@ -140,7 +156,7 @@ extension Invariant {
 
     @Sendable private static func datasets(_ view: PlanView) -> String? {
         var made: Set<String> = [view.pool]
-        for (_, command) in view.run("zfs", "create") {
+        for (_, command) in view.datasets {
             guard let name = command.arguments.last, let slash = name.lastIndex(of: "/") else { return command.description }
             guard made.contains(String(name[..<slash])), made.insert(name).inserted else { return name }
         }

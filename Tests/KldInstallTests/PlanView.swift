@@ -103,6 +103,11 @@ struct PlanView {
         return first == nil ? all : all.filter { $0.command.arguments.first == first }
     }
 
+    /// What makes datasets, in order: `create`, and `receive` for one that arrives with its content.
+    var datasets: [(item: Int, command: Command)] {
+        run("zfs").filter { ["create", "receive"].contains($0.command.arguments.first) }
+    }
+
     /// Commands inside the installed system.
     func inside(_ tool: String) -> [Command] {
         run("chroot").map(\.command).filter { $0.arguments.first == target && $0.arguments.dropFirst().first == tool }

@@ -92,7 +92,10 @@ struct RandomRequests {
         return InstallRequest(
             answers: answers, facts: facts(sheet), spec: spec, profile: answers.profile == .core ? .core : .server,
             payload: InstallRequest.Payload(
-                archive: pick(["/dev/disk/by-id/virtio-kldload-payload", "/run/initramfs/live/rootfs.tar.zst"]),
+                pick([
+                    .stream(root: "/dev/disk/by-id/virtio-kldload-stream", rest: "/dev/disk/by-id/virtio-kldload-rest"),
+                    .archive("/run/initramfs/live/rootfs.tar"), .archive("/run/initramfs/live/rootfs.tar.zst"),
+                ]),
                 kernel: pick(["6.12.48+deb13-amd64", "6.1.0-40-amd64"]), openZFS: "2.3.2"),
             identity: InstallRequest.Identity(
                 hostID: HostID(UInt32.random(in: 1 ... .max, using: &random)) ?? identity.hostID,

@@ -100,6 +100,57 @@ struct FaultTests {
     }
 }
 
+@Suite("A plan that goes on")
+struct ResumeTests {
+    static func plan() -> Plan {
+        func act(_ name: String) -> Action { .run(Command(Tool(name), [], effect: .changes)) }
+        return Plan(
+            "goes on",
+            [
+                Phase(
+                    "all", "All",
+                    [
+                        Step("make", "Make", [act("make")], release: [act("release")], resume: [act("again")]),
+                        Step("use", "Use", [act("use")], undo: [act("undo")], resume: [act("never")]),
+                    ])
+            ])
+    }
+
+    @Test("brings back what the steps before it had, and does not do them again")
+    func goesOn() async throws {
+        let runner = ScriptedRunner.accepting
+        try await PlanRunner(runner: runner, files: MemoryFiles()).apply(Self.plan(), from: "use")
+        #expect(runner.commands.map(\.tool.name) == ["again", "use", "release"])
+    }
+
+    @Test("a plan from its beginning brings nothing back")
+    func fresh() async throws {
+        let runner = ScriptedRunner.accepting
+        try await PlanRunner(runner: runner, files: MemoryFiles()).apply(Self.plan())
+        #expect(runner.commands.map(\.tool.name) == ["make", "use", "release"])
+    }
+
+    @Test("what cannot be brought back ends the plan, named, and is released")
+    func fails() async {
+        let runner = ScriptedRunner([{ $0.tool.name == "again" ? CommandOutput(status: 1, errors: "no such pool") : CommandOutput() }])
+        do {
+            try await PlanRunner(runner: runner, files: MemoryFiles()).apply(Self.plan(), from: "use")
+            Issue.record("it went on")
+        } catch { #expect(Diagnosis(of: error).causes.first == "step: make (Make)") }
+        #expect(runner.commands.map(\.tool.name) == ["again", "release"])
+    }
+
+    @Test("destruction hidden in what brings back is refused")
+    func destroys() async {
+        let wipe = Action.run(Command("wipefs", ["/dev/sda"], effect: .destroys))
+        let plan = Plan("p", [Phase("a", "A", [Step("s", "S", [], resume: [wipe])])])
+        do {
+            try await PlanRunner(runner: ScriptedRunner.accepting, files: MemoryFiles()).apply(plan)
+            Issue.record("it was applied")
+        } catch { #expect(Diagnosis(of: error).code == "plan.unnamed-destruction") }
+    }
+}
+
 @Suite("The journal of a plan")
 struct JournalTests {
     func lines(_ plan: Plan, _ runner: any CommandRunner) async throws -> [String] {

@@ -1,6 +1,7 @@
 import KldCore
 import KldExec
 import KldZFS
+import SystemPackage
 import Testing
 
 @Suite struct `the dataset tree` {
@@ -32,8 +33,18 @@ import Testing
             zfs create -o com.kldload:owner=kldload rpool/var/lib/kldload
             zfs create -o com.kldload:owner=kldload rpool/var/lib/libvirt
             """
-        #expect(try tree().commands.map(\.description).joined(separator: "\n") == expected)
-        #expect(try tree().commands.allSatisfy { $0.effect == .changes })
+        let commands = try tree().rootCommands() + tree().otherCommands
+        #expect(commands.map(\.description).joined(separator: "\n") == expected)
+        #expect(commands.allSatisfy { $0.effect == .changes })
+    }
+
+    @Test func `receives the boot environment where there is a stream of it`() throws {
+        #expect(
+            try tree().rootCommands(from: "/payload/root.zfs").map(\.description) == [
+                "zfs create -o canmount=off -o mountpoint=none -o com.kldload:owner=kldload rpool/ROOT",
+                "zfs receive -u -o canmount=noauto -o mountpoint=/ -o com.kldload:owner=kldload rpool/ROOT/debian < /payload/root.zfs",
+                "zfs mount rpool/ROOT/debian",
+            ])
     }
 
     @Test func `keeps the package database in the boot environment`() throws {

@@ -28,6 +28,12 @@ public struct Factory: Sendable {
         self.live = live
     }
 
+    /// A payload as it is installed: see ``KldInstall/PayloadPack``.
+    public struct Stream: Sendable, Hashable {
+        public var root: FilePath
+        public var rest: FilePath
+    }
+
     /// Installs, and returns when the guest has powered off with everything exported.
     ///
     /// - Parameters:
@@ -35,14 +41,60 @@ public struct Factory: Sendable {
     ///   - limit: power-on to power-off.
     /// - Throws: the guest's own ``Diagnosis``; `factory.died` when it ended without one.
     public func install(
-        _ answers: Answers, payload: PayloadBuilder.Payload, onto disks: [Disk], sealed: Bool, version: String, folder: FilePath,
-        limit: Duration, report: @escaping @Sendable (PlanEvent) -> Void
+        _ answers: Answers, payload: PayloadBuilder.Payload, stream: Stream, onto disks: [Disk], sealed: Bool, version: String,
+        folder: FilePath, limit: Duration, report: @escaping @Sendable (PlanEvent) -> Void
     ) async throws {
         let job = FactoryJob(
             work: .install, sealed: sealed, kernel: payload.info.kernel, openZFS: payload.info.openZFS, version: version)
-        let more = [MachineDisk(payload.archive, serial: FactoryJob.payloadSerial, readOnly: true)]
+        let more = [
+            MachineDisk(stream.root, serial: FactoryJob.streamSerial, readOnly: true),
+            MachineDisk(stream.rest, serial: FactoryJob.restSerial, readOnly: true),
+        ]
         try await run(
             job, answers: answers.environmentText, disks: more + disks.map(Self.machineDisk), folder: folder, limit: limit, report: report)
+    }
+
+    /// Makes `root.zfs` and `rest.tar` of a payload's archive, in a folder.
+    ///
+    /// They end with at most 4095 bytes of nothing: they are written as block devices.
+    public func pack(
+        _ payload: PayloadBuilder.Payload, into folder: FilePath, work: FilePath, limit: Duration,
+        report: @escaping @Sendable (PlanEvent) -> Void
+    ) async throws -> Stream {
+        let stream = Stream(root: folder.appending("root.zfs"), rest: folder.appending("rest.tar"))
+        let scratch = work.appending("scratch.raw")
+        try files.makeDirectory(work, mode: 0o700)
+        for file in [stream.root, stream.rest, scratch] {
+            let disk = try FileDescriptor.open(
+                file, .writeOnly, options: [.create, .truncate, .closeOnExec], permissions: [.ownerReadWrite])
+            try disk.closeAfter { try disk.resize(to: Int64(ByteCount.gibibytes(64).bytes)) }
+        }
+        defer { try? files.remove(scratch) }
+        let job = FactoryJob(work: .pack, payload: payload.info.spec, version: "")
+        let disks = [
+            MachineDisk(payload.archive, serial: FactoryJob.payloadSerial, readOnly: true),
+            Self.machineDisk(Disk(file: scratch, serial: FactoryJob.scratchSerial)),
+            Self.machineDisk(Disk(file: stream.root, serial: FactoryJob.streamSerial)),
+            Self.machineDisk(Disk(file: stream.rest, serial: FactoryJob.restSerial)),
+        ]
+        try await run(job, answers: "", disks: disks, folder: work, limit: limit, report: report)
+        for file in [stream.root, stream.rest] {
+            let disk = try FileDescriptor.open(file, .readWrite, options: [.closeOnExec])
+            try disk.closeAfter { try disk.resize(to: try Self.end(of: disk)) }
+        }
+        return stream
+    }
+
+    /// Where the last data of a sparse file ends. Source: lseek(2), `SEEK_DATA` (3) and `SEEK_HOLE` (4), Linux 3.1.
+    private static func end(of file: FileDescriptor) throws -> Int64 {
+        var end: Int64 = 0
+        while true {
+            do { end = try file.seek(offset: try file.seek(offset: end, from: .init(rawValue: 3)), from: .init(rawValue: 4)) } catch Errno
+                .noSuchAddressOrDevice
+            {
+                return end
+            }
+        }
     }
 
     /// Seals a disk image in place: always a copy of what it came from.

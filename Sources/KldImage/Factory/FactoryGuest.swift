@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Glibc
 import KldAnswers
 public import KldCore
 import KldDistro
@@ -49,6 +50,7 @@ public struct FactoryGuest: Sendable {
         try await runner.run(Command(Tool("udevadm", package: "udev"), ["settle", "--timeout=60"], effect: .reads))
         switch job.work {
         case .install: try await install(job, report)
+        case .pack: try await pack(job, report)
         case .seal: try await seal(report)
         }
     }
@@ -63,12 +65,36 @@ public struct FactoryGuest: Sendable {
             spec: try DistroSpec.find(distro: answers.distro.rawValue, suite: answers.release, backports: answers.backports),
             profile: ProfileSpec.all.first { $0.id == answers.profile.rawValue } ?? .core,
             payload: InstallRequest.Payload(
-                archive: FilePath("/dev/disk/by-id/virtio-\(FactoryJob.payloadSerial)"), kernel: job.kernel, openZFS: job.openZFS),
+                .stream(root: Self.device(FactoryJob.streamSerial), rest: Self.device(FactoryJob.restSerial)), kernel: job.kernel,
+                openZFS: job.openZFS),
             identity: .random(), sealed: job.sealed, version: job.version, executable: "/usr/lib/kldload/kldload")
         let planner = try InstallPlanner(request)
         let options = SealOptions(
             keepUser: answers.sshKeys.user.isEmpty ? nil : answers.username, keepAuthorizedKeys: answers.sshKeys.user.map(\.line))
+        // Not awaited when it fires: what waits for a suspended pool cannot be ended. The unit's failure powers off.
+        let watch = Task {
+            let problem = try await PoolWatch.suspended(answers.poolName, files: files)
+            report(PlanEvent(.planFailed, message: problem.message, diagnosis: problem))
+            _exit(problem.exit.rawValue)
+        }
+        defer { watch.cancel() }
         try await apply(try planner.plan, approvals: planner.approvals, options, report)
+    }
+
+    /// A payload's packing with the disks of a factory guest.
+    static func packing(_ payload: PayloadSpec) throws -> PayloadPack {
+        PayloadPack(
+            spec: try payload.spec, archive: device(FactoryJob.payloadSerial), scratch: device(FactoryJob.scratchSerial).string,
+            root: device(FactoryJob.streamSerial), rest: device(FactoryJob.restSerial))
+    }
+
+    private static func device(_ serial: String) -> FilePath { FilePath("/dev/disk/by-id/virtio-\(serial)") }
+
+    private func pack(_ job: FactoryJob, _ report: @escaping @Sendable (PlanEvent) -> Void) async throws {
+        guard let payload = job.payload else { throw Diagnosis("factory.job", "the job names no payload", exit: .bug) }
+        let pack = try Self.packing(payload)
+        let approval = WipeApproval(forceWipe: true, named: [pack.scratch], disk: pack.scratch)
+        try await apply(try pack.plan, approvals: [approval].compactMap { $0 }, SealOptions(), report)
     }
 
     /// The only disk with a pool is the copy.

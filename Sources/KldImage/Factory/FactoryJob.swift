@@ -10,16 +10,22 @@ struct FactoryJob: Sendable, Hashable, Codable {
     /// The virtio-serial port on which the guest writes one ``KldPlan/PlanEvent`` a line.
     static let channel = "com.kldload.events"
     static let payloadSerial = "kldload-payload"
+    static let streamSerial = "kldload-stream"
+    static let restSerial = "kldload-rest"
+    static let scratchSerial = "kldload-scratch"
     static let liveSerial = "kldload-live"
 
     enum Work: String, Sendable, Hashable, Codable {
         case install
+        /// Make a stream of a payload's archive.
+        case pack
         /// Seal the copy of an installed disk.
         case seal
     }
 
     var schema = FactoryJob.schema
     var work = Work.install
+    var payload: PayloadSpec?
     var sealed = false
     var kernel = ""
     var openZFS = ""

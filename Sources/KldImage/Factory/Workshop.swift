@@ -2,6 +2,7 @@ public import KldAnswers
 public import KldCore
 public import KldExec
 public import KldFiles
+import KldInstall
 import KldPackages
 public import KldPlan
 public import SystemPackage
@@ -12,6 +13,7 @@ public struct Workshop: Sendable {
         public var host: FactoryHost
         public var factory: Factory
         public var payload: PayloadBuilder.Payload
+        public var stream: Factory.Stream
         public var live: LiveImage
     }
 
@@ -39,16 +41,35 @@ public struct Workshop: Sendable {
         let named = answers.isGiven("KLDLOAD_DEBIAN_MIRROR") ? answers.debianMirror : nil
         let archive = mirror ?? named ?? HostArchive.find(files: LocalFiles()) ?? answers.debianMirror
         let builder = builder(report)
-        let image = try await live(builder, archive: archive, installed: answers.debianMirror)
+        let image = try await live(builder, backports: answers.backports, archive: archive, installed: answers.debianMirror)
         let payload = try await builder.payload(PayloadSpec(answers, buildMirror: archive))
-        return Bench(host: host, factory: Factory(host: host, live: image), payload: payload, live: image)
+        let factory = Factory(host: host, live: image)
+        let stream = try await stream(payload, factory, limit: host.deadline(.seconds(240)), report)
+        return Bench(host: host, factory: factory, payload: payload, stream: stream, live: image)
     }
 
-    /// What sealing a copy needs: no payload.
+    /// The payload as a stream, from the cache or made now.
+    private func stream(
+        _ payload: PayloadBuilder.Payload, _ factory: Factory, limit: Duration, _ report: @escaping @Sendable (PlanEvent) -> Void
+    ) async throws -> Factory.Stream {
+        let plan = try FactoryGuest.packing(payload.info.spec).plan
+        let folder = try await cache.artifact("stream", inputs: "stream/1\n\(payload.digest)\n\(plan.text(contents: true))\n") { partial in
+            report(PlanEvent(.line, message: "packing it as a ZFS stream, once"))
+            let work = cache.root.appending("work/pack-\(UInt32.random(in: 0 ... .max))")
+            // Events of the packing are not this build's own: only what a person should see of them.
+            _ = try await factory.pack(payload, into: partial, work: work, limit: limit) { event in
+                if event.kind == .output || event.kind == .stepStarted { report(PlanEvent(.output, message: event.message)) }
+            }
+            try LocalFiles().remove(work)
+        }
+        return Factory.Stream(root: folder.appending("root.zfs"), rest: folder.appending("rest.tar"))
+    }
+
+    /// What sealing a copy needs: no payload. Nobody knows which features the copy's pool has, so the newest OpenZFS opens it.
     func sealer(report: @escaping @Sendable (PlanEvent) -> Void) async throws -> (FactoryHost, Factory) {
         let host = try await host(report)
         let archive = HostArchive.find(files: LocalFiles()) ?? Self.defaultMirror
-        let image = try await live(builder(report), archive: archive, installed: Self.defaultMirror)
+        let image = try await live(builder(report), backports: true, archive: archive, installed: Self.defaultMirror)
         return (host, Factory(host: host, live: image))
     }
 
@@ -64,8 +85,8 @@ public struct Workshop: Sendable {
         return host
     }
 
-    private func live(_ builder: PayloadBuilder, archive: String, installed: String) async throws -> LiveImage {
-        let payload = try await builder.payload(.live(buildMirror: archive, installedMirror: installed))
+    private func live(_ builder: PayloadBuilder, backports: Bool, archive: String, installed: String) async throws -> LiveImage {
+        let payload = try await builder.payload(.live(backports: backports, buildMirror: archive, installedMirror: installed))
         return try await LiveImage.make(from: payload, executable: executable, cache: cache, runner: runner)
     }
 }

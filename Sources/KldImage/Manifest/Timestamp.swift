@@ -48,6 +48,17 @@ public struct Timestamp: Sendable, Hashable, Comparable, Codable, CustomStringCo
         guard description == text else { return nil }
     }
 
+    /// The date of a signed index: `Fri, 20 Nov 2026 02:11:10 UTC`. Source: Debian's repository format, "Date, Valid-Until".
+    package init?(aptDate text: some StringProtocol) {
+        let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+        let words = text.split(separator: " ")
+        guard words.count == 6, ["UTC", "GMT", "Z", "+0000"].contains(words[5]), let month = months.firstIndex(of: String(words[2])) else {
+            return nil
+        }
+        func two(_ text: some StringProtocol) -> String { text.count == 1 ? "0\(text)" : String(text) }
+        self.init("\(words[3])-\(two(String(month + 1)))-\(two(words[1]))T\(two(words[4]))Z")
+    }
+
     public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         let text = try container.decode(String.self)

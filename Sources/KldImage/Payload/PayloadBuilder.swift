@@ -14,6 +14,8 @@ public struct PayloadBuilder: Sendable {
         public var archive: FilePath
         public var digest: String
         public var info: PayloadInfo
+        /// The state of the archive that it was made from.
+        public var mirrors: [ImageDescription.Mirror]
         /// What dpkg installed, one package a line: see `SBOM`.
         public var packages: FilePath
         /// `vmlinuz` and `initrd` of the live environment.
@@ -51,12 +53,14 @@ public struct PayloadBuilder: Sendable {
     }
 
     /// The payload of a spec, from the cache or built now.
-    public func payload(_ payload: PayloadSpec) async throws -> Payload {
+    public func payload(_ wanted: PayloadSpec) async throws -> Payload {
+        let (payload, offer) = try await offer(wanted)
         let spec = try payload.spec
-        let modules = try await modules(payload, spec)
-        // The recipe's own text is part of the key: a changed recipe is another payload.
+        let modules = try await modules(payload, spec, versions: offer.moduleVersions)
+        // The recipe's own text is part of the key: a changed recipe is another payload. So is another version of any package.
         let inputs = try [
-            "payload/1", text(payload), payload.packages.joined(separator: " "), PayloadRecipe.plan(payload).text(contents: true),
+            "payload/1", text(payload), offer.packages.joined(separator: " "), payload.packages.joined(separator: " "),
+            PayloadRecipe.plan(payload).text(contents: true),
             SystemFiles.initramfsTools(level: 1), SystemFiles.liveDracut, Self.excluded(payload).joined(separator: " "),
             modules.lastComponent?.string ?? "",
         ].joined(separator: "\n")
@@ -65,13 +69,62 @@ public struct PayloadBuilder: Sendable {
                 "building the root file system of \(spec.title), \(payload.kind == .live ? "live environment" : "profile \(payload.profile)")"
             )
             try await build(payload, spec, modules: modules, into: partial)
+            try files.write(try text(offer.mirrors), to: partial.appending("mirrors.json"))
         }
         let info = try JSONDecoder().decode(PayloadInfo.self, from: Data(files.read(folder.appending("payload.json"))))
         let archive = payload.kind == .live ? "live.tar" : "rootfs.tar"
         return Payload(
             archive: folder.appending(archive), digest: try cache.digest(of: archive, in: folder) ?? "", info: info,
+            mirrors: try JSONDecoder().decode(
+                [ImageDescription.Mirror].self, from: Data(files.read(folder.appending("mirrors.json")))),
             packages: folder.appending("packages.tsv"), kernel: payload.kind == .live ? folder.appending("vmlinuz") : nil,
             initrd: payload.kind == .live ? folder.appending("initrd") : nil)
+    }
+
+    /// What the archive offers for a payload now.
+    private struct Offer {
+        /// Name and version of every package in it.
+        var packages: [String]
+        /// Versions of what OpenZFS' modules are made from.
+        var moduleVersions: [String]
+        var mirrors: [ImageDescription.Mirror]
+    }
+
+    /// Asks the archive, and settles on a kernel that OpenZFS supports.
+    private func offer(_ wanted: PayloadSpec) async throws -> (PayloadSpec, Offer) {
+        var (payload, spec) = (wanted, try wanted.spec)
+        guard case .apt(_, let pins, _) = spec.packaging else { throw Diagnosis("payload.packaging", "no such packages", exit: .bug) }
+        let sources = spec.sources(mirror: payload.buildMirror)
+        let key = try await cache.key((sources.map(\.line) + pins.map(\.stanza)).joined(separator: "\n"))
+        let lock = try await FileLock.acquire(cache.root.appending("locks/apt-\(key)")) { say("another build asks the archive; waiting") }
+        defer { withExtendedLifetime(lock) {} }
+        let indexes = AptIndexes(folder: cache.root.appending("apt/\(key)"), runner: runner, files: files)
+        if let note = try await indexes.refresh(sources, pins: pins) { say(note) }
+
+        let wellKnown = try await indexes.candidates(spec.kernelPackages + spec.moduleSourcePackages)
+        if let source = spec.moduleSourcePackages.first, let version = wellKnown[source],
+            let standard = spec.kernelPackages.first.flatMap({ wellKnown[$0] }),
+            let supported = KernelChoice.supported(meta: try await indexes.file("./usr/src/zfs-*/META", of: source, version: version))
+        {
+            let choice = try KernelChoice(
+                spec.kernel, standard: standard, images: try await indexes.names(prefix: spec.kernel.image),
+                headers: try await indexes.names(prefix: spec.kernel.headers), supported: supported)
+            if let note = choice.note { say(note) }
+            payload.kernel = choice.release
+            spec = try payload.spec
+        }
+        let versions = try await indexes.candidates(spec.kernelPackages + spec.headerPackages + spec.moduleSourcePackages)
+        let headers = payload.kind == .target ? spec.headerPackages : []
+        let mirrors = try await indexes.state().map {
+            ImageDescription.Mirror(
+                url: payload.installedMirror, suite: $0.suite, index: FileDigest(hex: $0.sha256), date: Timestamp(aptDate: $0.date))
+        }
+        return (
+            payload,
+            Offer(
+                packages: try await indexes.closure(try payload.packages + headers),
+                moduleVersions: versions.map { "\($0.key) \($0.value)" }.sorted(), mirrors: mirrors)
+        )
     }
 
     private func build(_ payload: PayloadSpec, _ spec: DistroSpec, modules: FilePath, into folder: FilePath) async throws {
@@ -153,10 +206,12 @@ public struct PayloadBuilder: Sendable {
     }
 
     /// OpenZFS' modules for the kernel of a release, built once by the distribution's own DKMS package.
-    private func modules(_ payload: PayloadSpec, _ spec: DistroSpec) async throws -> FilePath {
-        let packages = spec.kernelPackages + spec.headerPackages + spec.moduleSourcePackages + ["kmod", "zstd", "xz-utils"]
+    private func modules(_ payload: PayloadSpec, _ spec: DistroSpec, versions: [String]) async throws -> FilePath {
+        // Named, or apt would choose among the builders of initramfs by itself.
+        let packages =
+            spec.kernelPackages + spec.headerPackages + spec.moduleSourcePackages + ["initramfs-tools", "kmod", "zstd", "xz-utils"]
         let sources = spec.sources(mirror: payload.buildMirror)
-        let inputs = (["modules/1"] + sources.map(\.line) + packages).joined(separator: "\n")
+        let inputs = (["modules/2"] + versions + packages).joined(separator: "\n")
         return try await cache.artifact("modules", inputs: inputs) { partial in
             say("building OpenZFS' modules for \(spec.title), once")
             let staged = partial.appending("staged")

@@ -20,9 +20,28 @@ public struct PayloadSpec: Sendable, Hashable, Codable {
     public var extraPackages: [String]
     /// Optional package groups that the answers switch on.
     public var groups: [String]
-    /// Where the packages come from, for the build and for the installed machine afterwards.
-    public var buildMirror: String
+    /// One certain kernel, as `uname -r` prints it; `nil`: the release's newest.
+    public var kernel: String?
+    /// Where the installed machine gets packages from.
     public var installedMirror: String
+    /// Where the build gets them from. It makes no difference to the result, and an image does not tell it.
+    public var buildMirror: String
+
+    private enum CodingKeys: String, CodingKey {
+        case kind, distro, suite, backports, profile, locale, extraPackages, groups, kernel, installedMirror
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.init(
+            kind: try values.decode(Kind.self, forKey: .kind), distro: try values.decode(String.self, forKey: .distro),
+            suite: try values.decode(String.self, forKey: .suite), backports: try values.decode(Bool.self, forKey: .backports),
+            profile: try values.decode(String.self, forKey: .profile), locale: try values.decode(String.self, forKey: .locale),
+            extraPackages: try values.decode([String].self, forKey: .extraPackages),
+            groups: try values.decode([String].self, forKey: .groups),
+            buildMirror: "", installedMirror: try values.decode(String.self, forKey: .installedMirror))
+        kernel = try values.decodeIfPresent(String.self, forKey: .kernel)
+    }
 
     public init(
         kind: Kind, distro: String, suite: String, backports: Bool, profile: String, locale: String = "en_US.UTF-8",
@@ -50,14 +69,20 @@ public struct PayloadSpec: Sendable, Hashable, Codable {
             installedMirror: answers.customMirrorURL ?? answers.debianMirror)
     }
 
-    /// The live environment: Debian 13 with kernel and OpenZFS from backports.
-    public static func live(buildMirror: String, installedMirror: String) -> PayloadSpec {
+    /// The live environment: Debian 13.
+    /// - Parameter backports: with kernel and OpenZFS from backports, which open pools that Debian 13's own does not.
+    public static func live(backports: Bool, buildMirror: String, installedMirror: String) -> PayloadSpec {
         PayloadSpec(
-            kind: .live, distro: "debian", suite: "trixie", backports: true, profile: "core", buildMirror: buildMirror,
+            kind: .live, distro: "debian", suite: "trixie", backports: backports, profile: "core", buildMirror: buildMirror,
             installedMirror: installedMirror)
     }
 
-    public var spec: DistroSpec { get throws { try DistroSpec.find(distro: distro, suite: suite, backports: backports) } }
+    public var spec: DistroSpec {
+        get throws {
+            let spec = try DistroSpec.find(distro: distro, suite: suite, backports: backports)
+            return kernel.map(spec.with(kernel:)) ?? spec
+        }
+    }
 
     /// Every package that is asked for by name; apt adds what they need.
     public var packages: [String] {

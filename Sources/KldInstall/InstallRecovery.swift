@@ -1,0 +1,68 @@
+public import KldCore
+public import KldExec
+public import KldFiles
+import KldBlock
+import KldPlan
+import KldZFS
+public import SystemPackage
+
+/// Takes away what an installer left that was killed before it could clean up: mounts, and an imported pool.
+///
+/// Only for whoever holds the installer's lock: then nobody else's work can be meant.
+public enum InstallRecovery {
+    /// Unmounts the target and the ESPs, and exports pools with kldload's mark that are mounted below the target. Nothing is destroyed.
+    ///
+    /// - Returns: what was found, a line each.
+    ///
+    /// Runs: `umount --recursive DIR`; `zpool list -H -o name,altroot`, `zfs get com.kldload:owner POOL`, `zpool export POOL`, where OpenZFS
+    /// is loaded.
+    @discardableResult
+    public static func run(
+        target: FilePath = "/target", runner: any CommandRunner, files: any FileSystem
+    ) async throws -> [String] {
+        var found: [String] = []
+        let mounts = try files.readText("/proc/self/mounts").lines.compactMap { $0.words.dropFirst().first }
+        let scratch = "\(InstallPlanner.scratch)/esp"
+        // The newest first: they may lie on each other.
+        for mount in mounts.reversed() where mount.hasPrefix(scratch) {
+            try await runner.run(MountCommand.unmount(FilePath(mount)))
+            found.append("unmounted \(mount)")
+        }
+        if mounts.contains(where: { $0 == target.string || $0.hasPrefix(target.string + "/") }) {
+            for mount in mounts.reversed() where mount == target.string || mount.hasPrefix(target.string + "/") {
+                try await runner.run(MountCommand.unmount(FilePath(mount)))
+            }
+            found.append("unmounted \(target)")
+        }
+        guard try files.exists("/sys/module/zfs") else { return found }
+        let pools = try await runner.run(Command(ZPool.tool, ["list", "-H", "-o", "name,altroot"], effect: .reads)).output.lines
+        for line in pools where line.words.count == 2 && line.words[1] == target.string {
+            let name = try PoolName(line.words[0])
+            let rows = try PropertyRow.parse(await runner.run(ZFS.get(name.text, [KldProperty.owner])).output)
+            guard rows.contains(where: \.marksOwnership) else { continue }
+            try await Performers.export(name.text, mountedAt: target.string, attempts: 100, runner, files)
+            found.append("exported the pool \(name)")
+        }
+        return found
+    }
+}
+
+/// Notices that a pool takes no writes any more. The commands that wait for it cannot say so: they wait for ever.
+public enum PoolWatch {
+    /// Returns when the pool is suspended, with what a person should know; never returns while it is well.
+    ///
+    /// Reads `/proc/spl/kstat/zfs/POOL/state`, which answers when the tools do not. Source: OpenZFS 2.1 to 2.4, `spa_stats.c`.
+    public static func suspended(_ pool: String, files: any FileSystem, every pause: Duration = .seconds(1)) async throws -> Diagnosis {
+        let state = FilePath("/proc/spl/kstat/zfs/\(pool)/state")
+        while true {
+            if let text = try? files.readText(state), text.trimmed == "SUSPENDED" { break }
+            try await Task.sleep(for: pause)
+        }
+        return Diagnosis(
+            "zfs.suspended", "the disks of the pool \(pool) take no writes any more, or are gone; the installation stands still",
+            remedies: [
+                "look at the kernel's log: dmesg", "check the cables and the disk: smartctl -a, nvme smart-log",
+                "restart the machine: until then the pool can neither go on nor be exported", "then install again, on a disk that works",
+            ])
+    }
+}

@@ -1,0 +1,156 @@
+import KldCore
+public import KldExec
+public import KldFiles
+public import SystemPackage
+
+/// What archives offer, seen from this machine by apt in a folder of its own: signed indexes, versions, and what an installation would bring.
+/// The machine's own apt is neither read, its proxy aside, nor changed.
+///
+/// Source: apt-get(8), apt-cache(8), apt-patterns(7), apt 2.6 to 3.0.
+public struct AptIndexes: Sendable {
+    /// A signed index, as it was when it was read.
+    public struct Index: Sendable, Hashable {
+        /// `trixie-updates`.
+        public var suite: String
+        /// `Fri, 20 Nov 2026 02:11:10 UTC`, as the index says.
+        public var date: String
+        public var sha256: String
+    }
+
+    private let folder: FilePath
+    private let runner: any CommandRunner
+    private let files: any FileSystem
+
+    /// - Parameter folder: for these sources and pins alone; made when it is not there.
+    public init(folder: FilePath, runner: any CommandRunner, files: any FileSystem) {
+        self.folder = folder
+        self.runner = runner
+        self.files = files
+    }
+
+    private var lists: FilePath { folder.appending("lists") }
+
+    /// Fetches the indexes and checks their signatures.
+    ///
+    /// - Returns: why those of the last time are used, when the archive cannot be reached now.
+    /// - Throws: ``Diagnosis`` `packages.signature`; `packages.unreachable` when there was no last time.
+    ///
+    /// Runs: `apt-get update`.
+    public func refresh(_ sources: [AptSource], pins: [AptPin]) async throws -> String? {
+        for part in ["lists/partial", "cache/archives/partial"] { try files.makeDirectory(folder.appending(part), mode: .directory) }
+        try files.write(sources.map { $0.line + "\n" }.joined(), to: folder.appending("sources.list"))
+        try files.write(pins.map(\.stanza).joined(separator: "\n"), to: folder.appending("preferences"))
+        try files.write("", to: folder.appending("status"))
+        do {
+            try await runner.run(apt("apt-get", ["-o", "APT::Update::Error-Mode=any", "update"], effect: .changes))
+            return nil
+        } catch {
+            let cause = MmdebstrapError.explain(error)
+            guard Diagnosis(of: cause).code == "packages.unreachable", try !indexes().isEmpty else { throw cause }
+            return "the package archive cannot be reached; its lists of \(try indexes().map(\.date).max() ?? "before") are used"
+        }
+    }
+
+    /// The signed indexes that are there. Reads `lists/*_InRelease`.
+    public func indexes() throws -> [(name: String, date: String)] {
+        guard try files.exists(lists) else { return [] }
+        return try files.list(lists).filter { $0.hasSuffix("_InRelease") }.sorted().map { name in
+            let fields = try files.readText(lists.appending(name)).lines.prefix(40)
+            func field(_ key: String) -> String? { fields.first { $0.hasPrefix("\(key): ") }.map { String($0.dropFirst(key.count + 2)) } }
+            return (name, field("Date") ?? "")
+        }
+    }
+
+    /// The same with their digests. Runs: `sha256sum`, reads.
+    public func state() async throws -> [Index] {
+        var state: [Index] = []
+        for (name, date) in try indexes() {
+            let path = lists.appending(name)
+            let digest = try await runner.run(Command(Tool("sha256sum", package: "coreutils"), [path.string], effect: .reads)).output
+            let codename = try files.readText(path).lines.first { $0.hasPrefix("Codename: ") }?.dropFirst("Codename: ".count)
+            state.append(Index(suite: codename.map(String.init) ?? name, date: date, sha256: String(digest.prefix(64))))
+        }
+        return state
+    }
+
+    /// The versions that the pins choose, by package; packages that no archive has are missing. Runs: `apt-cache policy NAME…`, reads.
+    public func candidates(_ packages: [String]) async throws -> [String: String] {
+        Self.candidates(try await runner.run(apt("apt-cache", ["policy"] + packages, effect: .reads)).output)
+    }
+
+    /// ```
+    /// zfs-dkms:
+    ///   Installed: (none)
+    ///   Candidate: 2.4.4-1~bpo13+1
+    /// ```
+    /// Source: apt 3.0.
+    static func candidates(_ policy: String) -> [String: String] {
+        var name = ""
+        var found: [String: String] = [:]
+        for line in policy.lines {
+            if !line.hasPrefix(" "), line.hasSuffix(":") { name = String(line.dropLast()) }
+            let words = line.words
+            if words.first == "Candidate:", words.count == 2, words[1] != "(none)" { found[name] = words[1] }
+        }
+        return found
+    }
+
+    /// Every package whose name begins so. Runs: `apt-cache pkgnames PREFIX`, reads.
+    public func names(prefix: String) async throws -> [String] {
+        try await runner.run(apt("apt-cache", ["pkgnames", prefix], effect: .reads)).output.lines
+    }
+
+    /// Name and version of everything that a new tree with these packages would hold, sorted: two equal answers make two equal trees.
+    ///
+    /// - Throws: ``Diagnosis`` `packages.unknown`, `packages.unmet`.
+    ///
+    /// Runs: `apt-get --simulate install ?essential apt NAME…`, reads.
+    public func closure(_ packages: [String]) async throws -> [String] {
+        do {
+            let output = try await runner.run(apt("apt-get", ["--simulate", "install", "?essential", "apt"] + packages, effect: .reads))
+                .output
+            return Self.closure(output)
+        } catch { throw MmdebstrapError.explain(error) }
+    }
+
+    /// `Inst linux-base (4.17~bpo13+1 Debian Backports:stable-backports [all])`. Source: apt 3.0.
+    static func closure(_ simulation: String) -> [String] {
+        simulation.lines.compactMap { line in
+            let words = line.words
+            guard words.count > 2, words[0] == "Inst", words[2].hasPrefix("(") else { return nil }
+            return "\(words[1]) \(words[2].dropFirst())"
+        }.sorted()
+    }
+
+    /// One file of a package's content, without installing it; `path` may hold `*`.
+    ///
+    /// Runs: `apt-get download NAME=VERSION`, `dpkg-deb --fsys-tarfile FILE | tar --extract --to-stdout --wildcards PATH`.
+    public func file(_ path: String, of package: String, version: String) async throws -> String {
+        let place = folder.appending("packages")
+        try files.makeDirectory(place, mode: .directory)
+        let stem = "\(package)_\(version.replacing(":", with: "%3a"))_"
+        if try !files.list(place).contains(where: { $0.hasPrefix(stem) }) {
+            var download = apt("apt-get", ["download", "\(package)=\(version)"], effect: .changes)
+            download.workingDirectory = place
+            do { try await runner.run(download) } catch { throw MmdebstrapError.explain(error) }
+        }
+        guard let name = try files.list(place).first(where: { $0.hasPrefix(stem) }) else {
+            throw Diagnosis("packages.download", "apt-get did not bring \(package) \(version)", exit: .unavailable)
+        }
+        return try await runner.run(pipeline: [
+            Command(Tool("dpkg-deb", package: "dpkg"), ["--fsys-tarfile", place.appending(name).string], effect: .reads),
+            Command("tar", ["--extract", "--to-stdout", "--wildcards", path], effect: .reads),
+        ]).output
+    }
+
+    private func apt(_ tool: String, _ words: [String], effect: Effect) -> Command {
+        let options = [
+            "APT::Architecture=amd64", "APT::Architectures=amd64", "APT::Install-Recommends=false", "APT::Sandbox::User=root",
+            "Acquire::Languages=none", "Acquire::Retries=1", "Acquire::http::Timeout=20", "Acquire::https::Timeout=20",
+            "Dir::State::lists=\(lists)", "Dir::State::status=\(folder)/status", "Dir::Cache=\(folder)/cache",
+            "Dir::Etc::sourcelist=\(folder)/sources.list", "Dir::Etc::sourceparts=/dev/null",
+            "Dir::Etc::preferences=\(folder)/preferences", "Dir::Etc::preferencesparts=/dev/null",
+        ]
+        return Command(Tool(tool, package: "apt"), options.flatMap { ["-o", $0] } + words, effect: effect)
+    }
+}

@@ -1,0 +1,74 @@
+import KldAnswers
+import KldCore
+import KldFiles
+import KldImage
+import KldVirt
+import SystemPackage
+
+/// A root shell on the serial console of the live environment: for what a person does by hand, and for what kills an installer.
+struct LiveShell: Sendable {
+    let machine: VirtualMachine
+    let host: FactoryHost
+    /// Distinguishes the marker from the echo of the line that asks for it.
+    private static let end = "KLDLOAD-END"
+
+    /// Runs lines of shell, and returns what they printed.
+    /// - Throws: ``CheckFailure`` when they end with another status than 0.
+    @discardableResult
+    func run(_ script: String, within limit: Duration = .seconds(30), accepting: Set<Int> = [0]) async throws -> String {
+        try await machine.console.send("{ \(script)\n}; echo KLDLOAD''-END $?\n")
+        let text = try await machine.console.expect(Self.end + " ", within: host.deadline(limit))
+        let status = Int((try await machine.console.nextLine(within: .seconds(10)) ?? "").filter(\.isNumber)) ?? -1
+        let printed = text.lines.filter { !$0.contains("KLDLOAD''-END") }.joined(separator: "\n")
+        try check(accepting.contains(status), "status \(status) of: \(script)\n\(printed)")
+        return printed
+    }
+}
+
+extension Laboratory {
+    /// What the live environment finds below `/run/test`: answers, and the payload as `kldload install --payload /run/test` wants it.
+    private static let preparing = """
+        stty -echo 2>/dev/null; export PS1= TERM=dumb; dmesg -n 1; mkdir -p /run/test; cd /run/test
+        modprobe -a qemu_fw_cfg zfs; udevadm settle
+        for name in answers.env payload.json; do cp /sys/firmware/qemu_fw_cfg/by_name/opt/com.kldload.test/$name/raw $name; done
+        ln -s /dev/disk/by-id/virtio-test-stream root.zfs; ln -s /dev/disk/by-id/virtio-test-rest rest.tar
+        ln -sf /usr/lib/kldload/kldload /usr/local/bin/kldload
+        """
+
+    /// Boots the live environment with disks and a payload, and hands over a shell in it. Powered off at the end.
+    func live<Result: Sendable>(
+        _ answers: Answers, disks: [MachineDisk], label: String = "live", networks: [MachineNetwork] = [],
+        _ body: (LiveShell) async throws -> Result
+    ) async throws -> Result {
+        let bench = try await workshop.prepare(answers, mirror: nil, report: report)
+        let place = folder.appending(label)
+        try files.makeDirectory(place, mode: 0o700)
+        let answersFile = place.appending("answers.env")
+        try files.write(answers.environmentText, to: answersFile, mode: .secret)
+        let spec = MachineSpec(
+            name: name, accelerator: bench.host.accelerator, memory: .gibibytes(2), processors: 2,
+            boot: .direct(
+                kernel: bench.live.kernel, initrd: bench.live.initrd,
+                commandLine: "root=live:/dev/disk/by-id/virtio-test-live rd.live.image rd.live.overlay.overlayfs=1 "
+                    + "systemd.unit=sysinit.target systemd.debug_shell=ttyS0 console=ttyS0 panic=-1 quiet loglevel=3"),
+            disks: [
+                MachineDisk(bench.live.squashfs, serial: "test-live", readOnly: true),
+                MachineDisk(bench.stream.root, serial: "test-stream", readOnly: true),
+                MachineDisk(bench.stream.rest, serial: "test-rest", readOnly: true),
+            ] + disks,
+            networks: networks, endsOnReboot: true,
+            firmwareFiles: [
+                "opt/com.kldload.test/answers.env": answersFile,
+                "opt/com.kldload.test/payload.json": bench.payload.archive.removingLastComponent().appending("payload.json"),
+            ])
+        return try await VirtualMachine.with(spec, qemu: bench.host.qemu, folder: place) { machine in
+            _ = try await machine.console.expect("# ", within: bench.host.deadline(.seconds(60)))
+            let shell = LiveShell(machine: machine, host: bench.host)
+            try await shell.run(Self.preparing)
+            let result = try await body(shell)
+            try await machine.console.send("sync; systemctl poweroff --force --force\n")
+            try await machine.waitForPowerOff(within: bench.host.deadline(.seconds(20)))
+            return result
+        }
+    }
+}

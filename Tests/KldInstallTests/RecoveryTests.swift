@@ -1,0 +1,87 @@
+import KldCore
+import KldExec
+import KldFiles
+import KldInstall
+import KldTestSupport
+import Synchronization
+import SystemPackage
+import Testing
+
+@Suite("After an installer that was killed")
+struct RecoveryTests {
+    static let mounts = """
+        rpool/ROOT/debian /target zfs rw 0 0
+        rpool/home /target/home zfs rw 0 0
+        proc /target/proc proc rw 0 0
+        /dev/vda1 /run/kldload/esp0 vfat rw 0 0
+        tmpfs /targets tmpfs rw 0 0
+
+        """
+
+    static func files(mounts: String, zfs: Bool = true) throws -> MemoryFiles {
+        let files = MemoryFiles()
+        try files.write(mounts, to: "/proc/self/mounts")
+        if zfs { try files.write("", to: "/sys/module/zfs/version") }
+        return files
+    }
+
+    static func runner(_ pools: String, mark: String = "rpool\tcom.kldload:owner\tkldload\tlocal\n") -> ScriptedRunner {
+        ScriptedRunner([
+            { command in
+                switch (command.tool.name, command.arguments.first) {
+                case ("umount", _), ("zpool", "export"): CommandOutput()
+                case ("zpool", "list"): CommandOutput(output: command.arguments.contains("name,altroot") ? pools : "rpool\n")
+                case ("zfs", "get"): CommandOutput(output: mark)
+                default: nil
+                }
+            }
+        ])
+    }
+
+    @Test("mounts of the target and of the ESPs are taken away, the newest first, then the pool is exported")
+    func everything() async throws {
+        let runner = Self.runner("rpool\t/target\ndata\t-\n")
+        let found = try await InstallRecovery.run(runner: runner, files: Self.files(mounts: Self.mounts))
+        #expect(found == ["unmounted /run/kldload/esp0", "unmounted /target", "exported the pool rpool"])
+        #expect(
+            runner.commands.map(\.description) == [
+                "umount --recursive /run/kldload/esp0", "umount --recursive /target/proc", "umount --recursive /target/home",
+                "umount --recursive /target", "zpool list -H -o name,altroot",
+                "zfs get -Hp -o name,property,value,source com.kldload:owner rpool", "zpool list -H -o name rpool", "zpool export rpool",
+            ])
+    }
+
+    @Test("a clean machine is left alone")
+    func nothing() async throws {
+        let runner = Self.runner("")
+        #expect(try await InstallRecovery.run(runner: runner, files: Self.files(mounts: "tmpfs /targets tmpfs rw 0 0\n")).isEmpty)
+        #expect(runner.commands.map(\.description) == ["zpool list -H -o name,altroot"])
+        let without = Self.runner("")
+        #expect(try await InstallRecovery.run(runner: without, files: Self.files(mounts: "", zfs: false)).isEmpty)
+        #expect(without.commands.isEmpty)
+    }
+
+    @Test("another's pool is never exported: neither one mounted elsewhere, nor one without our mark of its own")
+    func others() async throws {
+        let elsewhere = Self.runner("rpool\t/mnt\n")
+        #expect(try await InstallRecovery.run(runner: elsewhere, files: Self.files(mounts: "")).isEmpty)
+        #expect(!elsewhere.commands.contains { $0.arguments.first == "export" })
+        for mark in ["rpool\tcom.kldload:owner\t-\t-\n", "rpool\tcom.kldload:owner\tkldload\tinherited from rpool\n"] {
+            let unmarked = Self.runner("rpool\t/target\n", mark: mark)
+            #expect(try await InstallRecovery.run(runner: unmarked, files: Self.files(mounts: "")).isEmpty)
+            #expect(!unmarked.commands.contains { $0.arguments.first == "export" })
+        }
+    }
+
+    @Test("a pool that takes no writes any more is noticed; a pool that comes and goes is not")
+    func suspended() async throws {
+        let files = MemoryFiles()
+        let state: FilePath = "/proc/spl/kstat/zfs/rpool/state"
+        async let problem = PoolWatch.suspended("rpool", files: files, every: .milliseconds(1))
+        try await Task.sleep(for: .milliseconds(20))
+        try files.write("ONLINE\n", to: state)
+        try await Task.sleep(for: .milliseconds(20))
+        try files.write("SUSPENDED\n", to: state)
+        #expect(try await problem.code == "zfs.suspended")
+    }
+}
