@@ -34,8 +34,13 @@ test-all: lint unit glibc
 	swift build --product kldload-systemtests
 	.build/debug/kldload-systemtests --tier all --keep-on-failure --executable $(BINARY)
 
+# The promised numbers, beside their limits and peers. PARTS="help sizes planner fuzz image" chooses.
+.PHONY: bench
+bench: binary
+	tools/bench
+
 clean:
-	rm -rf .build .build-static $(OUT)
+	rm -rf .build .build-static .build-bench $(OUT)
 
 # Completions for three shells, and manual pages, from the commands' own descriptions.
 .PHONY: completions man

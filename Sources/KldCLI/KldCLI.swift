@@ -71,7 +71,9 @@ struct AppletsCommand: AsyncParsableCommand {
             let link = "\(install)/\(applet.name)"
             unlink(link)
             guard symlink(Host.executable.string, link) == 0 else {
-                throw Diagnosis("applets.cannot-link", "cannot make \(link): \(String(cString: strerror(errno)))", exit: .cannotCreate)
+                throw Diagnosis(
+                    "applets.cannot-link", "cannot make \(link): \(String(cString: strerror(errno)))",
+                    remedies: ["run as root, or choose a folder you may write"], exit: .cannotCreate)
             }
             Output.line(link)
         }

@@ -138,11 +138,16 @@ extension CommandError: Diagnosable {
         case .failed(let command, let output):
             Diagnosis(
                 "command.failed", "\(command.tool.name) failed with exit status \(output.status)",
+                remedies: ["read what it said, above; the log has all of it"],
                 causes: ["command: \(command.description.prefix(300))"] + output.errors.lines.suffix(8))
         case .killed(let command, let signal):
-            Diagnosis("command.killed", "\(command.tool.name) was ended by signal \(signal)", causes: ["command: \(command)"])
+            Diagnosis(
+                "command.killed", "\(command.tool.name) was ended by signal \(signal)",
+                remedies: ["look for what ended it: dmesg, journalctl"], causes: ["command: \(command)"])
         case .cannotStart(let command, let reason):
-            Diagnosis("command.cannot-start", "\(command.tool.name) could not be started", causes: ["command: \(command)", reason])
+            Diagnosis(
+                "command.cannot-start", "\(command.tool.name) could not be started", remedies: ["run it by hand to see why"],
+                causes: ["command: \(command)", reason])
         }
     }
 

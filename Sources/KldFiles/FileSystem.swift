@@ -55,14 +55,17 @@ public enum FileError: Error, Sendable, Equatable {
 extension FileError: Diagnosable {
     public var diagnosis: Diagnosis {
         switch self {
-        case .missing(let path): Diagnosis("file.missing", "\(path) does not exist", exit: .inputMissing)
+        case .missing(let path): Diagnosis("file.missing", "\(path) does not exist", remedies: ["check the name"], exit: .inputMissing)
         case .denied(let path):
             Diagnosis(
                 "file.denied", "no permission for \(path)", remedies: ["run as root, or choose a place you may write"], exit: .needsRoot)
         case .noSpace(let path):
             Diagnosis("file.no-space", "no space left where \(path) lies", remedies: ["free some space"], exit: .cannotCreate)
         case .other(let path, let action, let reason):
-            Diagnosis("file.failed", "cannot \(action) \(path)", exit: .cannotCreate, causes: [reason])
+            Diagnosis(
+                "file.failed", "cannot \(action) \(path)",
+                remedies: ["look at what is there: ls -ld \(path)", "look at the kernel's log: dmesg"], exit: .cannotCreate,
+                causes: [reason])
         }
     }
 }

@@ -50,7 +50,10 @@ public struct ImageVerification: Sendable {
     package static func answer(_ machine: VirtualMachine, within limit: Duration) async throws -> VerifyReport {
         do {
             guard let line = try await machine.channel(channel).nextLine(within: limit) else {
-                throw Diagnosis("image.no-answer", "the guest ended before it answered", causes: machine.console.tail())
+                throw Diagnosis(
+                    "image.no-answer", "the guest ended before it answered",
+                    remedies: ["read the end of its console below", "boot the image by hand: qemu-system-x86_64 -snapshot …"],
+                    causes: machine.console.tail())
             }
             return try JSONDecoder().decode(VerifyReport.self, from: Data(line.utf8))
         } catch let error as VirtError {

@@ -135,7 +135,9 @@ public struct AptIndexes: Sendable {
             do { try await runner.run(download) } catch { throw MmdebstrapError.explain(error) }
         }
         guard let name = try files.list(place).first(where: { $0.hasPrefix(stem) }) else {
-            throw Diagnosis("packages.download", "apt-get did not bring \(package) \(version)", exit: .unavailable)
+            throw Diagnosis(
+                "packages.download", "apt-get did not bring \(package) \(version)",
+                remedies: ["try again: the archive may be in the middle of a change"], exit: .unavailable)
         }
         return try await runner.run(pipeline: [
             Command(Tool("dpkg-deb", package: "dpkg"), ["--fsys-tarfile", place.appending(name).string], effect: .reads),

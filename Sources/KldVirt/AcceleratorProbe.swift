@@ -51,7 +51,9 @@ package struct AcceleratorProbe: Sendable {
                 reason = Diagnosis(of: error)
             }
         } else {
-            reason = Diagnosis("vm.no-kvm", "there is no \(device)")
+            reason = Diagnosis(
+                "vm.no-kvm", "there is no \(device)",
+                remedies: ["switch on virtualization in the firmware, and load kvm_intel or kvm_amd: guests run 10 to 20 times as fast"])
         }
         do {
             let speed = try await probe(.tcg, within: limits[.tcg] ?? .seconds(120))
@@ -91,7 +93,9 @@ package struct AcceleratorProbe: Sendable {
         defer { guest.kill() }
         func expect(_ text: String) async throws {
             guard try await guest.console.expect(anyOf: [text, ProbeGuest.broken], within: left()).index == 0 else {
-                throw Diagnosis("vm.probe-failed", "a guest computes wrongly under \(accelerator.rawValue)", exit: .unavailable)
+                throw Diagnosis(
+                    "vm.probe-failed", "a guest computes wrongly under \(accelerator.rawValue)",
+                    remedies: ["install another version of QEMU"], exit: .unavailable)
             }
         }
         try await expect(ProbeGuest.ready)

@@ -40,7 +40,11 @@ extension MachineSpec {
         guard channels.count <= 30 else { throw bad("more than 30 channels") }
     }
 
-    private func bad(_ what: String) -> Diagnosis { Diagnosis("vm.bad-machine", "machine \(name): \(what)", exit: .badConfiguration) }
+    private func bad(_ what: String) -> Diagnosis {
+        Diagnosis(
+            "vm.bad-machine", "machine \(name): \(what)", remedies: ["report this as a defect of kldload, with the log"],
+            exit: .badConfiguration)
+    }
 
     private var platformArguments: [String] {
         var machine = "q35"

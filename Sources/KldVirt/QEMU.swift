@@ -30,7 +30,9 @@ package struct QEMU: Sendable, Hashable {
         do {
             let output = try await runner.run(versionCommand).output
             guard let version = QEMUVersion(output: output) else {
-                throw Diagnosis("vm.qemu-unknown", "QEMU does not say its version", exit: .unavailable, causes: [output])
+                throw Diagnosis(
+                    "vm.qemu-unknown", "QEMU does not say its version", remedies: ["install QEMU 10 or newer"], exit: .unavailable,
+                    causes: [output])
             }
             return QEMU(executable: executable, version: version)
         } catch CommandError.toolMissing {

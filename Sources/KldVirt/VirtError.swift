@@ -23,14 +23,20 @@ extension VirtError: Diagnosable {
         case .exitedEarly(let machine, let during, let tail, let errors):
             return Diagnosis(
                 "vm.exited-early", "the virtual machine \(machine) ended while \(during)",
+                remedies: ["read what QEMU and the console said, below"],
                 causes: errors.map { "qemu: \($0)" } + tail.map { "console: \($0)" })
         case .stillRunning(let machine, let limit, let tail):
             return Diagnosis(
-                "vm.still-running", "the virtual machine \(machine) has not ended within \(limit)", causes: tail.map { "console: \($0)" })
+                "vm.still-running", "the virtual machine \(machine) has not ended within \(limit)",
+                remedies: ["try again on a machine with less other work"], causes: tail.map { "console: \($0)" })
         case .monitorTimeout(let command, let limit):
-            return Diagnosis("vm.monitor-timeout", "QEMU did not answer \(command) within \(limit)", exit: .unavailable)
+            return Diagnosis(
+                "vm.monitor-timeout", "QEMU did not answer \(command) within \(limit)",
+                remedies: ["try again on a machine with less other work"], exit: .unavailable)
         case .monitorRefused(let command, let reason):
-            return Diagnosis("vm.monitor-refused", "QEMU refused \(command)", causes: [reason])
+            return Diagnosis(
+                "vm.monitor-refused", "QEMU refused \(command)", remedies: ["report this as a defect of kldload, with the log"],
+                causes: [reason])
         }
     }
 }

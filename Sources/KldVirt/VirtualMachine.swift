@@ -49,7 +49,9 @@ package final class VirtualMachine: Sendable {
         do {
             machine = try await launch(spec, qemu: qemu, folder: folder)
         } catch let number as Errno {
-            throw Diagnosis("vm.cannot-start", "the virtual machine \(spec.name) cannot be started", causes: [number.description])
+            throw Diagnosis(
+                "vm.cannot-start", "the virtual machine \(spec.name) cannot be started",
+                remedies: ["check that QEMU runs here: qemu-system-x86_64 --version"], causes: [number.description])
         }
         try await machine.monitor.handshake(within: limit)
         return machine

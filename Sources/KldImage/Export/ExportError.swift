@@ -35,7 +35,9 @@ extension ExportError: Diagnosable {
                 "image.source-is-output", "the export would replace its own source, \(path)",
                 remedies: ["choose another name or folder"], exit: .usage)
         case .sourceMissing(let path):
-            Diagnosis("image.source-missing", "\(path) is neither an image file nor a block device", exit: .inputMissing)
+            Diagnosis(
+                "image.source-missing", "\(path) is neither an image file nor a block device",
+                remedies: ["check the name: ls -l \(path)", "disks of this machine: lsblk"], exit: .inputMissing)
         case .sourceFormat(let path, let format):
             Diagnosis(
                 "image.source-format", "\(path) holds \(format), which kldload does not export from",
@@ -46,7 +48,9 @@ extension ExportError: Diagnosable {
                 remedies: ["if you trust that, flatten it first: qemu-img convert -O raw \(path) disk.raw"], exit: .usage,
                 causes: ["a header inside a guest's disk can name any file of this machine"])
         case .tooLarge(let format, let size, let limit):
-            Diagnosis("image.too-large", "a \(format.rawValue) image holds at most \(limit); this disk has \(size)", exit: .cannotCreate)
+            Diagnosis(
+                "image.too-large", "a \(format.rawValue) image holds at most \(limit); this disk has \(size)",
+                remedies: ["export it as qcow2 or raw", "make the image smaller: KLDLOAD_DISK_SIZE"], exit: .cannotCreate)
         case .nothingToExport:
             Diagnosis(
                 "image.format", "no image format is given",

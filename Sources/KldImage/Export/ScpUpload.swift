@@ -30,7 +30,9 @@ public struct ScpUpload: Sendable {
     public func upload(_ paths: [FilePath], report: @Sendable (Int) -> Void = { _ in }) async throws -> [String] {
         let named = try paths.map { path in
             guard let name = path.lastComponent?.string, (try? ExportName(sanitising: name).text) == name else {
-                throw Diagnosis("image.upload-name", "\(path) has a name that cannot be uploaded", exit: .usage)
+                throw Diagnosis(
+                    "image.upload-name", "\(path) has a name that cannot be uploaded",
+                    remedies: ["use a name of letters, digits, dots, hyphens and underscores"], exit: .usage)
             }
             return (path: path, name: name)
         }

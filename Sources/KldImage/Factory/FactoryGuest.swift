@@ -131,6 +131,7 @@ public struct FactoryGuest: Sendable {
             if try files.exists(path) { return }
             try await Task.sleep(for: .milliseconds(100))
         }
-        throw Diagnosis("factory.no-channel", "\(path) did not appear", exit: .unavailable)
+        throw Diagnosis(
+            "factory.no-channel", "\(path) did not appear", remedies: ["report this as a defect of kldload, with the log"], exit: .bug)
     }
 }

@@ -99,7 +99,9 @@ public struct ImageManifest: Sendable, Hashable, Codable {
     /// - Throws: ``Diagnosis`` `image.manifest-unreadable`.
     public static func parse(_ text: String) throws(Diagnosis) -> ImageManifest {
         do { return try JSONDecoder().decode(ImageManifest.self, from: Data(text.utf8)) } catch {
-            throw Diagnosis("image.manifest-unreadable", "the image manifest is not understood", causes: ["\(error)"])
+            throw Diagnosis(
+                "image.manifest-unreadable", "the image manifest is not understood",
+                remedies: ["use the manifest that lies beside the image"], causes: ["\(error)"])
         }
     }
 }

@@ -86,7 +86,9 @@ public struct InstalledPackage: Sendable, Hashable, Comparable {
                         maintainer: columns[4] == "(none)" ? "" : columns[4]))
             case (.pacman, 2): found.insert(InstalledPackage(manager: manager, name: columns[0], version: columns[1]))
             default:
-                throw Diagnosis("image.packages-unreadable", "a line of the package list is not understood", causes: [line])
+                throw Diagnosis(
+                    "image.packages-unreadable", "a line of the package list is not understood",
+                    remedies: ["report this as a defect of kldload, with the log"], causes: [line])
             }
         }
         return found.sorted()

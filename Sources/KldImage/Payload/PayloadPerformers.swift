@@ -114,7 +114,7 @@ extension PayloadRecipe {
         guard let kernel = choose(kernels) else {
             throw Diagnosis(
                 "payload.no-kernel", "no kernel has image, OpenZFS module and an initramfs that holds it",
-                remedies: ["look at the build's log: the module may not build for this kernel"],
+                remedies: ["look at the build's log: the module may not build for this kernel"], exit: .unavailable,
                 causes: kernels.map { "\($0.release): image \($0.image), OpenZFS \($0.openZFS), initramfs \($0.initramfs)" })
         }
         let version = try await runner.run(
