@@ -34,6 +34,27 @@ public struct UnifiedKernelImage: Sendable, Hashable {
             ], effect: .changes)
     }
 
+    /// The same where there is no ukify (before systemd 253): the sections are laid behind those of the stub, each on a page of its own.
+    ///
+    /// Runs: `objcopy --add-section .osrel=FILE --change-section-vma .osrel=ADDRESS … STUB OUTPUT`. Source: systemd-stub(7), systemd 252.
+    /// - Parameters:
+    ///   - stub: the content of ``stub``.
+    ///   - files: the file and its length in bytes of each section, in the order `.osrel`, `.cmdline`, `.uname`, `.linux`, `.initrd`; the
+    ///     initramfs as one file, for a section has one.
+    public static func assemble(
+        _ files: [(file: FilePath, length: UInt64)], stub: FilePath, _ program: PortableExecutable, output: FilePath
+    )
+        -> Command
+    {
+        var address = program.aligned(program.end)
+        var words: [String] = []
+        for (name, (file, length)) in zip([".osrel", ".cmdline", ".uname", ".linux", ".initrd"], files) {
+            words += ["--add-section", "\(name)=\(file)", "--change-section-vma", "\(name)=0x\(String(address, radix: 16))"]
+            address = program.aligned(address + length)
+        }
+        return Command(Tool("objcopy", package: "binutils"), words + [stub.string, output.string], effect: .changes)
+    }
+
     /// The file's name below `EFI/Linux`: environment, then kernel, so that entries of one environment sort together.
     public static func fileName(bootEnvironment: String, release: String) -> String { "kldload-\(bootEnvironment)-\(release).efi" }
 }

@@ -202,7 +202,7 @@ struct FirstBootCommand: AsyncParsableCommand {
         }
         let lock = try FileLock("/run/kldload/firstboot.lock")
         defer { withExtendedLifetime(lock) {} }
-        try await PlanRunner(runner: runner, files: files) { event in
+        try await PlanRunner(runner: runner, files: files, performers: FirstBoot.performers) { event in
             if event.kind == .stepStarted || event.kind == .stepFailed { Output.errorLine("kldload: \(event.message)") }
         }.apply(plan)
     }

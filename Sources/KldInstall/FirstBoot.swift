@@ -45,12 +45,14 @@ public struct FirstBoot: Sendable, Hashable {
     public var stub: FilePath
     /// UKIs found on the first ESP for the running kernel.
     public var images: [String]
-    public var canBuildImages: Bool
+    /// What builds boot images here.
+    public enum ImageBuilder: String, Sendable, Hashable { case ukify, objcopy }
+    public var builder: ImageBuilder?
 
     public init(
         sealed: Bool, hostID: HostID?, newHostID: HostID, pool: String, disks: [PoolDisk], esps: [String], kernel: String,
         commandLine: String,
-        stub: FilePath = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub", images: [String], canBuildImages: Bool
+        stub: FilePath = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub", images: [String], builder: ImageBuilder?
     ) {
         self.sealed = sealed
         self.hostID = hostID
@@ -62,7 +64,7 @@ public struct FirstBoot: Sendable, Hashable {
         self.commandLine = commandLine
         self.stub = stub
         self.images = images
-        self.canBuildImages = canBuildImages
+        self.builder = builder
     }
 
     public var plan: Plan {
@@ -73,11 +75,12 @@ public struct FirstBoot: Sendable, Hashable {
                 steps.append(
                     Step("firstboot.host-id", "Host id \(id)", [.write("/etc/hostid", content: .bytes(id.fileContent))]))
             }
-            if sealed { steps += try clone(id) }
+            // First what lets a person in: a disk that fails later must not keep them out.
             steps.append(
                 Step(
                     "firstboot.ssh-keys", "SSH host keys that are missing",
                     [.run(Command(Tool("ssh-keygen", package: "openssh-client"), ["-A"], effect: .changes))], weight: 3))
+            if sealed { steps += try clone(id) }
             steps.append(
                 Step(
                     "firstboot.done", "Remember that this is done",
@@ -90,6 +93,12 @@ public struct FirstBoot: Sendable, Hashable {
         let pool = try PoolName(pool)
         var steps = [Step("firstboot.pool-guid", "A GUID of its own for the pool", [.run(ZPool.reguid(pool))])]
         for disk in disks {
+            // Boot entries name the ESP by its GUID. Those of a clone were made by shim's fallback program, which makes new ones.
+            steps.append(
+                Step(
+                    "firstboot.gpt-guids.\(disk.disk.split(separator: "/").last ?? "")",
+                    "GUIDs of its own for \(disk.disk) and its partitions",
+                    [.run(Command(Tool("sgdisk", package: "gdisk"), ["--randomize-guids", disk.disk], effect: .changes))]))
             steps.append(
                 Step(
                     "firstboot.grow.\(disk.partition.split(separator: "/").last ?? "")",
@@ -105,12 +114,12 @@ public struct FirstBoot: Sendable, Hashable {
                         .run(Command("zpool", ["online", "-e", pool.text, disk.vdev], effect: .changes, accepting: [0, 1])),
                     ]))
         }
-        if canBuildImages, !images.isEmpty { steps.append(rebuild(id)) }
+        if let builder, !images.isEmpty { steps.append(rebuild(id, builder)) }
         return steps
     }
 
     /// The host id goes into the unified kernel image: new file, checked, renamed over the old one, on each ESP.
-    private func rebuild(_ id: HostID) -> Step {
+    private func rebuild(_ id: HostID, _ builder: ImageBuilder) -> Step {
         let scratch: FilePath = "/run/kldload/firstboot"
         let uki = scratch.appending("boot.efi")
         let supplement = scratch.appending("hostid.cpio")
@@ -118,7 +127,20 @@ public struct FirstBoot: Sendable, Hashable {
             linux: FilePath("/boot/vmlinuz-\(kernel)"), initrds: [FilePath("/boot/initrd.img-\(kernel)"), supplement],
             commandLine: KernelCommandLine(running: commandLine), release: kernel, osRelease: "/usr/lib/os-release", stub: stub, output: uki
         )
-        var actions: [Action] = [.write(supplement, content: .bytes(InitramfsSupplement.hostID(id))), .run(image.build)]
+        let build: Action =
+            switch builder {
+            case .ukify: .run(image.build)
+            case .objcopy:
+                .perform(
+                    Self.assemble,
+                    [
+                        "linux": image.linux.string, "initrd": image.initrds[0].string, "supplement": supplement.string,
+                        "cmdline": image.commandLine.description, "release": kernel, "osrelease": image.osRelease.string,
+                        "stub": stub.string,
+                        "scratch": scratch.string, "output": uki.string,
+                    ], effect: .changes)
+            }
+        var actions: [Action] = [.write(supplement, content: .bytes(InitramfsSupplement.hostID(id))), build]
         for (index, device) in esps.enumerated() {
             let mount = scratch.appending("esp\(index)")
             actions += [.makeDirectory(mount), .run(MountCommand.mount(device, at: mount, type: "vfat"))]
@@ -138,5 +160,27 @@ public struct FirstBoot: Sendable, Hashable {
         return Step(
             "firstboot.image", "Put the host id into the boot image", actions,
             release: esps.indices.map { .run(MountCommand.unmount(scratch.appending("esp\($0)"))) } + [.remove(uki)], weight: 5)
+    }
+
+    static let assemble = "boot.assemble"
+
+    /// What plans of a first boot perform by name.
+    public static var performers: [String: Performer] {
+        [
+            assemble: { parameters, runner, files in
+                func path(_ key: String) -> FilePath { FilePath(parameters[key] ?? "") }
+                let scratch = path("scratch")
+                let (line, name, whole) = (scratch.appending("cmdline"), scratch.appending("uname"), scratch.appending("initrd"))
+                try files.write(parameters["cmdline"] ?? "", to: line)
+                try files.write(parameters["release"] ?? "", to: name)
+                try files.write(files.read(path("initrd")) + files.read(path("supplement")), to: whole, mode: .secret)
+                let parts = try [path("osrelease"), line, name, path("linux"), whole].map { file in
+                    (file: file, length: try files.status(try files.resolve(file))?.size.bytes ?? 0)
+                }
+                let program = try PortableExecutable(files.read(path("stub")))
+                try await runner.run(UnifiedKernelImage.assemble(parts, stub: path("stub"), program, output: path("output")))
+                try files.remove(whole)
+            }
+        ]
     }
 }

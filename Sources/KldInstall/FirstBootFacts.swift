@@ -42,6 +42,7 @@ extension FirstBoot {
             sealed: try files.exists(sealedMarker), hostID: (try? files.read("/etc/hostid")).flatMap { HostID(fileContent: $0) },
             newHostID: .random(), pool: pool, disks: disks, esps: esps, kernel: kernel,
             commandLine: try files.readText("/proc/cmdline").trimmed, images: images,
-            canBuildImages: try files.exists("/usr/bin/ukify") || files.exists("/usr/lib/systemd/ukify"))
+            builder: try files.exists("/usr/bin/ukify") || files.exists("/usr/lib/systemd/ukify")
+                ? .ukify : files.exists("/usr/bin/objcopy") ? .objcopy : nil)
     }
 }

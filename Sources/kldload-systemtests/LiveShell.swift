@@ -19,7 +19,7 @@ struct LiveShell: Sendable {
         try await machine.console.send("{ \(script)\n}; echo KLDLOAD''-END $?\n")
         let text = try await machine.console.expect(Self.end + " ", within: host.deadline(limit))
         let status = Int((try await machine.console.nextLine(within: .seconds(10)) ?? "").filter(\.isNumber)) ?? -1
-        let printed = text.lines.filter { !$0.contains("KLDLOAD''-END") }.joined(separator: "\n")
+        let printed = text.lines.filter { !$0.contains("KLDLOAD''-END") && !$0.contains(Self.end) }.joined(separator: "\n")
         try check(accepting.contains(status), "status \(status) of: \(script)\n\(printed)")
         return printed
     }
@@ -28,7 +28,7 @@ struct LiveShell: Sendable {
 extension Laboratory {
     /// What the live environment finds below `/run/test`: answers, and the payload as `kldload install --payload /run/test` wants it.
     private static let preparing = """
-        stty -echo 2>/dev/null; export PS1= TERM=dumb; dmesg -n 1; mkdir -p /run/test; cd /run/test
+        stty -echo 2>/dev/null; export PS1= PS2= TERM=dumb; set +m; dmesg -n 1; mkdir -p /run/test; cd /run/test
         modprobe -a qemu_fw_cfg zfs; udevadm settle
         for name in answers.env payload.json; do cp /sys/firmware/qemu_fw_cfg/by_name/opt/com.kldload.test/$name/raw $name; done
         ln -s /dev/disk/by-id/virtio-test-stream root.zfs; ln -s /dev/disk/by-id/virtio-test-rest rest.tar

@@ -37,12 +37,13 @@ extension Scenario {
         Scenario("image.clones", "two clones with two NoCloud seeds are two machines") { lab in
             let image = try await golden(lab)
             var seen: [String: Set<String>] = [:]
-            for name in ["clone-one", "clone-two"] {
-                let facts = try await boot(image, as: name, lab)
+            for (name, mac) in [("clone-one", "52:54:00:00:00:01"), ("clone-two", "52:54:00:00:00:02")] {
+                let facts = try await boot(image, as: name, mac: mac, lab)
+                lab.log("\(facts)")
                 try check(facts["hostname"] == name, "the clone \(name) calls itself \(facts["hostname"] ?? "nothing")")
                 for (key, value) in facts where key != "hostname" { seen[key, default: []].insert(value) }
             }
-            for key in ["machine-id", "host-key", "host-id", "pool-guid"] {
+            for key in ["machine-id", "host-key", "host-id", "pool-guid", "disk-guid", "esp-guid", "dhcp-identity"] {
                 try check(seen[key]?.count == 2, "both clones have the same \(key), or none: \(seen[key] ?? [])")
             }
         },
@@ -66,7 +67,7 @@ extension Scenario {
     }
 
     /// Boots a throw-away overlay with a NoCloud seed whose commands print what makes this machine itself.
-    private static func boot(_ image: FilePath, as name: String, _ lab: Laboratory) async throws -> [String: String] {
+    private static func boot(_ image: FilePath, as name: String, mac: String, _ lab: Laboratory) async throws -> [String: String] {
         let place = lab.folder.appending(name)
         try lab.files.makeDirectory(place, mode: 0o700)
         let overlay = place.appending("overlay.qcow2")
@@ -82,7 +83,7 @@ extension Scenario {
             name: name, accelerator: host.accelerator, memory: .gibibytes(2), processors: 2,
             boot: .uefi(code: firmware.code, variables: try firmware.copyVariables(to: place.appending("vars.fd"), files: lab.files)),
             disks: [MachineDisk(overlay, format: .qcow2, serial: "disk0"), MachineDisk(seed, serial: "seed", readOnly: true)],
-            networks: [MachineNetwork()])
+            networks: [MachineNetwork(mac: mac)])
         return try await VirtualMachine.with(spec, qemu: host.qemu, folder: place) { machine in
             let text = try await machine.console.expect("KLDLOAD-END", within: host.deadline(.seconds(150)))
             var facts: [String: String] = [:]
@@ -100,6 +101,8 @@ extension Scenario {
             ("hostname", "hostname"), ("machine-id", "cat /etc/machine-id"),
             ("host-key", "cut -d' ' -f2 /etc/ssh/ssh_host_ed25519_key.pub"),
             ("host-id", "od -An -tx4 /etc/hostid | tr -d ' '"), ("pool-guid", "zpool get -H -o value guid rpool"),
+            ("disk-guid", "lsblk -dno PTUUID /dev/vda"), ("esp-guid", "blkid -p -o value -s PART_ENTRY_UUID /dev/vda1"),
+            ("dhcp-identity", "grep -h ^CLIENTID= /run/systemd/netif/leases/*"),
         ]
         let lines = commands.map { "  - [sh, -c, \"echo KLDLOAD-FACT \($0.0) $(\($0.1)) > /dev/ttyS0\"]\n" }.joined()
         let user = place.appending("user-data")

@@ -89,11 +89,13 @@ struct FirstBootFactsTests {
         #expect(try await gather(without: [FirstBoot.sealedMarker.string]).0.sealed == false)
     }
 
-    @Test("images can be built where ukify is, in either place")
+    @Test("images are built by ukify, in either place; where there is none, by objcopy")
     func ukify() async throws {
-        #expect(try await gather().0.canBuildImages)
-        #expect(try await gather(without: ["/usr/bin/ukify"]).0.canBuildImages == false)
-        #expect(try await gather(files: ["/usr/lib/systemd/ukify": ""], without: ["/usr/bin/ukify"]).0.canBuildImages)
+        #expect(try await gather().0.builder == .ukify)
+        #expect(try await gather(without: ["/usr/bin/ukify"]).0.builder == nil)
+        #expect(try await gather(files: ["/usr/lib/systemd/ukify": ""], without: ["/usr/bin/ukify"]).0.builder == .ukify)
+        #expect(try await gather(files: ["/usr/bin/objcopy": ""]).0.builder == .ukify)
+        #expect(try await gather(files: ["/usr/bin/objcopy": ""], without: ["/usr/bin/ukify"]).0.builder == .objcopy)
     }
 
     @Test("the command line is the running kernel's")

@@ -19,7 +19,7 @@ struct FirstBootTests {
             disks: [FirstBoot.PoolDisk(disk: "/dev/vda", partition: "/dev/vda2", number: 2, vdev: "/dev/disk/by-id/virtio-disk0-part2")],
             esps: esps, kernel: kernel, commandLine: "initrd=\\x BOOT_IMAGE=/y root=ZFS=rpool/ROOT/debian boot=zfs rw console=tty0",
             images: [image],
-            canBuildImages: build)
+            builder: build ? .ukify : nil)
     }
 
     @Test("a machine of its own only gets the SSH host keys that are missing")
@@ -46,8 +46,12 @@ struct FirstBootTests {
                 firstboot: First boot
                   + firstboot.host-id: Host id 01234567
                       write /etc/hostid (644, 4 bytes)
+                  + firstboot.ssh-keys: SSH host keys that are missing
+                      ssh-keygen -A
                   + firstboot.pool-guid: A GUID of its own for the pool
                       zpool reguid rpool
+                  + firstboot.gpt-guids.vda: GUIDs of its own for /dev/vda and its partitions
+                      sgdisk --randomize-guids /dev/vda
                   + firstboot.grow.vda2: Grow /dev/vda2 to the end of /dev/vda
                       sgdisk --move-second-header /dev/vda
                       sfdisk --no-reread --no-tell-kernel --partno 2 /dev/vda
@@ -69,8 +73,6 @@ struct FirstBootTests {
                       umount --recursive \(esp)
                       release: umount --recursive \(esp)
                       release: remove /run/kldload/firstboot/boot.efi
-                  + firstboot.ssh-keys: SSH host keys that are missing
-                      ssh-keygen -A
                   + firstboot.done: Remember that this is done
                       write /var/lib/kldload/firstboot/done (644, 18 bytes)
                       remove /var/lib/kldload/firstboot/sealed
@@ -111,7 +113,11 @@ struct FirstBootTests {
         none.images = []
         for boot in [Self.clone(build: false), none] {
             let ids = try boot.plan.steps.map(\.id)
-            #expect(ids == ["firstboot.host-id", "firstboot.pool-guid", "firstboot.grow.vda2", "firstboot.ssh-keys", "firstboot.done"])
+            #expect(
+                ids == [
+                    "firstboot.host-id", "firstboot.ssh-keys", "firstboot.pool-guid", "firstboot.gpt-guids.vda", "firstboot.grow.vda2",
+                    "firstboot.done",
+                ])
         }
     }
 

@@ -1,0 +1,37 @@
+public import KldCore
+
+/// The little that must be known of an EFI program to add sections to it. Source: Microsoft PE/COFF specification, rev. 11, "File Headers".
+public struct PortableExecutable: Sendable, Hashable {
+    /// The first address behind all sections, in the loaded image.
+    public var end: UInt64
+    /// What the address of a section is a multiple of.
+    public var alignment: UInt64
+
+    /// - Throws: ``Diagnosis`` `boot.not-an-efi-program`.
+    public init(_ bytes: [UInt8]) throws(Diagnosis) {
+        func little(_ place: Int, _ count: Int) throws(Diagnosis) -> UInt64 {
+            guard place >= 0, place + count <= bytes.count else { throw Self.unreadable }
+            return bytes[place..<(place + count)].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+        }
+        let header = Int(try little(0x3c, 4))
+        guard try little(0, 2) == 0x5a4d, try little(header, 4) == 0x4550 else { throw Self.unreadable }
+        let sections = Int(try little(header + 6, 2))
+        let optional = header + 24
+        alignment = try little(optional + 32, 4)
+        let table = optional + Int(try little(header + 20, 2))
+        end = 0
+        for index in 0..<sections {
+            let section = table + 40 * index
+            end = max(end, try little(section + 12, 4) + little(section + 8, 4))
+        }
+        guard alignment > 0, end > 0 else { throw Self.unreadable }
+    }
+
+    private static var unreadable: Diagnosis {
+        Diagnosis(
+            "boot.not-an-efi-program", "the boot stub is not an EFI program", remedies: ["install the package systemd-boot-efi again"],
+            exit: .inputMissing)
+    }
+
+    func aligned(_ address: UInt64) -> UInt64 { (address + alignment - 1) / alignment * alignment }
+}
