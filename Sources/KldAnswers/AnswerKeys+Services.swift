@@ -65,6 +65,9 @@ extension AnswerKey {
         AnswerKey("EXPORT_SCP_USER", .export, .remoteUser, default: "root", since: "1.0.3", "The account there."),
         AnswerKey("EXPORT_SCP_PATH", .export, .path, default: "/root/", since: "1.0.3", "The folder there."),
         AnswerKey("EXPORT_SCP_KEY", .export, .path, since: "1.0.3", "The file of an SSH private key that may log in there."),
+        AnswerKey(
+            "EXPORT_SCP_KNOWN_HOSTS", .export, .path, since: "2.0",
+            "The only file of known host keys that counts for it; the building user's own when absent."),
         AnswerKey("EXPORT_SCP_PASS", .export, .secretText(256), secret: true, since: "1.0.3", "A password, where no key can be used."),
     ]
 }

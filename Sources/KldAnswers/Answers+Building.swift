@@ -117,7 +117,9 @@ extension Answers {
                 .automatic
             }
         let target = draft.optional("EXPORT_SCP_HOST").map {
-            Export.Target(host: $0, user: draft.text("EXPORT_SCP_USER"), path: draft.text("EXPORT_SCP_PATH"), login: login)
+            Export.Target(
+                host: $0, user: draft.text("EXPORT_SCP_USER"), path: draft.text("EXPORT_SCP_PATH"), login: login,
+                knownHosts: draft.optional("EXPORT_SCP_KNOWN_HOSTS").map { FilePath($0) })
         }
         return Export(formats: Set(formats), directory: draft.optional("EXPORT_DIR").map { FilePath($0) }, target: target)
     }

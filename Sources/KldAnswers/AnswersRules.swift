@@ -97,7 +97,8 @@ extension AnswersDraft {
     private mutating func checkExport(_ answers: Answers) {
         guard isSound("EXPORT_FORMAT", "EXPORT_SCP_HOST") else { return }
         if answers.export.target == nil {
-            for stem in ["EXPORT_SCP_KEY", "EXPORT_SCP_PASS", "EXPORT_SCP_USER", "EXPORT_SCP_PATH"] where isChosen(stem) {
+            for stem in ["EXPORT_SCP_KEY", "EXPORT_SCP_PASS", "EXPORT_SCP_USER", "EXPORT_SCP_PATH", "EXPORT_SCP_KNOWN_HOSTS"]
+            where isChosen(stem) {
                 report(.exportTarget, stem, "there is no KLDLOAD_EXPORT_SCP_HOST to copy to")
             }
         } else if answers.export.formats.isEmpty {

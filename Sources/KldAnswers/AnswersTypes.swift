@@ -122,6 +122,8 @@ extension Answers {
             public let user: String
             public let path: String
             public let login: Login
+            /// `nil`: what the building user's ssh knows.
+            public let knownHosts: FilePath?
         }
         /// Empty: nothing is exported.
         public let formats: Set<Format>

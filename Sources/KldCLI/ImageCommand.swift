@@ -18,7 +18,7 @@ struct ImageCommand: AsyncParsableCommand {
         @Argument(help: "The answers file.") var file: String
         @OptionGroup var options: AnswersOptions
         @Option(help: "qcow2, vmdk, vhd, ova, raw, separated by commas, or all.") var format: String?
-        @Option(name: .shortAndLong, help: "The folder for the images.") var output = "out"
+        @Option(name: .shortAndLong, help: "The folder for the images; default: KLDLOAD_EXPORT_DIR, else out.") var output: String?
         @Option(help: "The images' name; default kldload-DISTRO-PROFILE.") var name: String?
         @Flag(help: "Replace images of the same name.") var overwrite = false
         @Option(help: "The package archive to build from; default: the one this machine's apt uses.") var mirror: String?
@@ -29,7 +29,8 @@ struct ImageCommand: AsyncParsableCommand {
             let wanted = format ?? answers.export.formats.sorted().map(\.rawValue).joined(separator: ",")
             let environment = name.map { ["KEXPORT_NAME": $0] } ?? Host.environment(["KEXPORT_NAME"])
             let request = ImageBuild.Request(
-                answers: answers, formats: try ExportFormat.parse(wanted.isEmpty ? "qcow2" : wanted), folder: Host.absolute(output),
+                answers: answers, formats: try ExportFormat.parse(wanted.isEmpty ? "qcow2" : wanted),
+                folder: output.map(Host.absolute) ?? answers.export.directory ?? Host.absolute("out"),
                 name: try ExportName(environment: environment, distro: answers.distro.rawValue, profile: answers.profile.rawValue),
                 overwrite: overwrite, version: Version.number, mirror: mirror,
                 created: Timestamp(environment: Host.environment(["SOURCE_DATE_EPOCH"]), now: Timestamp(seconds: Int64(time(nil)))))

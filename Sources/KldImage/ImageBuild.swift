@@ -58,7 +58,8 @@ public struct ImageBuild: Sendable {
                 "image.encrypted", "a sealed image carries no secret, so it cannot be encrypted with a passphrase",
                 remedies: ["remove KLDLOAD_ZFS_ENCRYPT=1, or install the machine itself"], exit: .badAnswers)
         }
-        try files.makeDirectory(request.folder, mode: .directory)
+        let destination = try request.answers.export.target.map { try ScpDestination($0) }
+        try check(request, files)
         let bench = try await workshop.prepare(request.answers, mirror: request.mirror, report: report)
         let work = workshop.cache.root.appending("work/\(request.name)-\(UInt32.random(in: 0 ... .max))")
         try files.makeDirectory(work, mode: 0o700)
@@ -74,8 +75,40 @@ public struct ImageBuild: Sendable {
             folder: work, limit: bench.host.deadline(.seconds(120)), report: report)
         report(PlanEvent(.line, message: "exporting"))
         let manifest = try await export(request, disk: disk, payload: bench.payload)
+        try files.remove(disk)
+        if let destination { try await upload(manifest, request, to: destination, scratch: work.appending("upload")) }
         try files.remove(work)
         return manifest
+    }
+
+    /// Everything that could refuse the images, before minutes of work: names that are taken, a folder nobody may write, no room.
+    private func check(_ request: Request, _ files: LocalFiles) throws {
+        try files.makeDirectory(request.folder, mode: .directory)
+        let probe = request.folder.appending(".kldload-\(UInt32.random(in: 0 ... .max))")
+        try files.write("", to: probe)
+        try files.remove(probe)
+        // The least that an image holds; what it really holds is checked again when it is known.
+        let source = SourceImage(
+            path: "/nowhere", form: .raw, virtualSize: request.answers.diskSize, dataSize: .mebibytes(400))
+        let image = ImageDescription(
+            distro: request.answers.distro.rawValue, suite: request.answers.release, profile: request.answers.profile.rawValue,
+            created: request.created, kldload: request.version)
+        _ = try ImageExporter(runner: workshop.runner, files: files).plan(
+            ExportRequest(
+                source: source, formats: request.formats, name: request.name, destination: .folder(request.folder), image: image,
+                overwrite: request.overwrite))
+    }
+
+    private func upload(_ manifest: ImageManifest, _ request: Request, to destination: ScpDestination, scratch: FilePath) async throws {
+        var names = manifest.outputs.flatMap { [$0.file, $0.file + ".sha256"] }
+        if let sbom = manifest.sbom { names.append(sbom.file) }
+        names.append("\(request.name).manifest.json")
+        let upload = ScpUpload(to: destination, runner: workshop.runner, files: LocalFiles(), scratch: scratch)
+        report(PlanEvent(.line, message: "uploading to \(destination.host)"))
+        let count = names.count
+        try await upload.upload(names.map { request.folder.appending($0) }) { finished in
+            report(PlanEvent(.output, message: "\(finished) of \(count) files are there"))
+        }
     }
 
     private func export(_ request: Request, disk: FilePath, payload: PayloadBuilder.Payload) async throws -> ImageManifest {

@@ -42,6 +42,8 @@ public struct PayloadPack: Sendable, Hashable {
             let create = try ZPool.create(
                 pool, compatibility: spec.compatibility, filesystemOptions: DatasetTree.poolProperties, altroot: target,
                 vdevs: VdevLayout(.single, disks: [partition]))
+            var portable = SendOptions()
+            portable.embedded = false
             let others = tree.mountpoints.filter { $0 != "/" }.map { ".\($0)" }
             return Plan(
                 "pack the payload of \(spec.title)",
@@ -71,7 +73,7 @@ public struct PayloadPack: Sendable, Hashable {
                         [
                             Step(
                                 "pack.root", "Write the stream of the boot environment",
-                                [.run(ZFS.snapshot(snapshot)), .run(Self.writing(ZFS.send(snapshot), to: root))], weight: 20),
+                                [.run(ZFS.snapshot(snapshot)), .run(Self.writing(ZFS.send(snapshot, portable), to: root))], weight: 20),
                             Step(
                                 "pack.rest", "Write the archive of the other datasets",
                                 [

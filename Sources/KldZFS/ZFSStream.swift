@@ -17,6 +17,8 @@ public struct SendOptions: Sendable, Hashable {
     public var properties = false
     /// Blocks as they are on disk: large, compressed, embedded (`-Lce`). Raw implies it.
     public var asStored = true
+    /// With ``asStored``: blocks of less than 112 bytes inside their pointers (`-e`). Encrypted datasets receive no such stream.
+    public var embedded = true
 
     public init() {}
 }
@@ -24,11 +26,11 @@ public struct SendOptions: Sendable, Hashable {
 extension ZFS {
     /// Writes a snapshot to standard output.
     ///
-    /// Runs: `zfs send [-R] [-w | -Lce] [-p] [-i|-I BASE] NAME@LABEL`, reads. Source: zfs-send(8), OpenZFS 2.4.
+    /// Runs: `zfs send [-R] [-w | -Lc[e]] [-p] [-i|-I BASE] NAME@LABEL`, reads. Source: zfs-send(8), OpenZFS 2.4.
     public static func send(_ name: SnapshotName, _ options: SendOptions = SendOptions()) -> Command {
         var words = ["send"]
         if options.replicate { words.append("-R") }
-        if options.raw { words.append("-w") } else if options.asStored { words += ["-L", "-c", "-e"] }
+        if options.raw { words.append("-w") } else if options.asStored { words += ["-L", "-c"] + (options.embedded ? ["-e"] : []) }
         if options.properties { words.append("-p") }
         switch options.base {
         case .from(let base): words += ["-i", base]

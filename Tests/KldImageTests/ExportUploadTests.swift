@@ -1,3 +1,4 @@
+import KldAnswers
 import KldCore
 import KldExec
 import KldFiles
@@ -12,18 +13,24 @@ import Testing
             host: "images.infra.local", folder: "/var/lib/libvirt/images/", credential: credential, knownHosts: "/etc/kldload/known_hosts")
     }
 
+    /// The destination that these answers name.
+    static func target(_ lines: String...) throws -> ScpDestination? {
+        let start = ["KLDLOAD_DISTRO=debian", "KLDLOAD_DISK=/dev/vda", "KLDLOAD_HOSTNAME=h", "KLDLOAD_EXPORT_FORMAT=qcow2"]
+        return try Answers((start + lines).joined(separator: "\n")).export.target.map { try ScpDestination($0) }
+    }
+
     @Test func answersBecomeADestination() throws {
-        let answers = [
-            "KLDLOAD_EXPORT_SCP_HOST": "images.infra.local", "KLDLOAD_EXPORT_SCP_USER": "root",
-            "KLDLOAD_EXPORT_SCP_PATH": "/var/lib/libvirt/images/", "KLDLOAD_EXPORT_SCP_KEY": "/root/.ssh/id_ed25519",
-            "KLDLOAD_EXPORT_SCP_PASS": "", "KLDLOAD_EXPORT_SCP_KNOWN_HOSTS": "/etc/kldload/known_hosts",
-        ]
-        #expect(try ScpDestination(answers: answers) == Self.destination())
-        #expect(try ScpDestination(answers: ["KLDLOAD_EXPORT_SCP_HOST": ""]) == nil)
-        let plain = try #require(try ScpDestination(answers: ["KLDLOAD_EXPORT_SCP_HOST": "h", "KLDLOAD_EXPORT_SCP_PASS": "word"]))
+        #expect(
+            try Self.target(
+                "KLDLOAD_EXPORT_SCP_HOST=images.infra.local", "KLDLOAD_EXPORT_SCP_PATH=/var/lib/libvirt/images/",
+                "KLDLOAD_EXPORT_SCP_KEY=/root/.ssh/id_ed25519", "KLDLOAD_EXPORT_SCP_KNOWN_HOSTS=/etc/kldload/known_hosts")
+                == Self.destination())
+        #expect(try Self.target() == nil)
+        let plain = try #require(try Self.target("KLDLOAD_EXPORT_SCP_HOST=h.example", "KLDLOAD_EXPORT_SCP_PASS=battery-staple"))
         #expect(plain.user == "root")
         #expect(plain.folder == "/root/")
-        #expect(plain.credential == .password(Secret("word")))
+        #expect(plain.credential == .password(Secret("battery-staple")))
+        #expect(try Self.target("KLDLOAD_EXPORT_SCP_HOST=h.example")?.credential == .user)
     }
 
     @Test(arguments: [

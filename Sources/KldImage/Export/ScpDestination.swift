@@ -1,3 +1,4 @@
+public import KldAnswers
 public import KldCore
 public import SystemPackage
 
@@ -44,19 +45,17 @@ public struct ScpDestination: Sendable, Hashable {
         self.knownHosts = knownHosts
     }
 
-    /// Reads the answers. A key goes before a password.
-    /// - Returns: `nil` without `KLDLOAD_EXPORT_SCP_HOST`.
+    /// What the answers say.
     /// - Throws: as ``init(host:port:user:folder:credential:knownHosts:)``.
-    public init?(answers: [String: String]) throws(Diagnosis) {
-        func value(_ name: String) -> String? {
-            answers["KLDLOAD_EXPORT_SCP_" + name].flatMap { $0.trimmed.isEmpty ? nil : $0 }
-        }
-        guard let host = value("HOST") else { return nil }
+    public init(_ target: Answers.Export.Target) throws(Diagnosis) {
         let credential: Credential =
-            if let key = value("KEY") { .key(FilePath(key)) } else if let word = value("PASS") { .password(Secret(word)) } else { .user }
+            switch target.login {
+            case .automatic: .user
+            case .key(let file): .key(file)
+            case .password(let word): .password(word)
+            }
         try self.init(
-            host: host, user: value("USER") ?? "root", folder: FilePath(value("PATH") ?? "/root/"), credential: credential,
-            knownHosts: value("KNOWN_HOSTS").map { FilePath($0) })
+            host: target.host, user: target.user, folder: FilePath(target.path), credential: credential, knownHosts: target.knownHosts)
     }
 
     private static func isPlain(_ text: String, _ others: String) -> Bool {
