@@ -22,6 +22,12 @@ public struct ProfileSpec: Sendable, Hashable {
     public static func groupPackages(_ group: String, for spec: DistroSpec) -> [String] {
         switch (group, spec.id) {
         case ("ebpf", "debian"): ["bpftrace", "bpfcc-tools", "bpftool"]
+        // The cards that are common in laptops and small servers: Intel, Realtek, Atheros, MediaTek, Broadcom.
+        case ("wifi", "debian"):
+            [
+                "wpasupplicant", "wireless-regdb", "firmware-iwlwifi", "firmware-realtek", "firmware-atheros", "firmware-misc-nonfree",
+                "firmware-brcm80211",
+            ]
         default: []
         }
     }

@@ -58,6 +58,11 @@ public struct ImageBuild: Sendable {
                 "image.encrypted", "a sealed image carries no secret, so it cannot be encrypted with a passphrase",
                 remedies: ["remove KLDLOAD_ZFS_ENCRYPT=1, or install the machine itself"], exit: .badAnswers)
         }
+        guard request.answers.wifi?.passphrase == nil else {
+            throw Diagnosis(
+                "image.wifi", "a sealed image carries no secret, so it cannot hold the passphrase of a wireless network",
+                remedies: ["remove KLDLOAD_WIFI_SSID and KLDLOAD_WIFI_PSK, or install the machine itself"], exit: .badAnswers)
+        }
         let destination = try request.answers.export.target.map { try ScpDestination($0) }
         try check(request, files)
         let bench = try await workshop.prepare(request.answers, mirror: request.mirror, report: report)

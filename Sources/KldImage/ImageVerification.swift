@@ -30,9 +30,7 @@ public struct ImageVerification: Sendable {
         let source = try await SourceInspector(runner: workshop.runner, files: files).inspect(image)
         let overlay = folder.appending("overlay.qcow2")
         try await workshop.runner.run(
-            Command(
-                Tool("qemu-img", package: "qemu-utils"),
-                ["create", "-q", "-f", "qcow2", "-b", source.path.string, "-F", source.form.rawValue, overlay.string], effect: .changes))
+            QemuImg.createOverlay(overlay, backing: source.path, backingFormat: source.form == .raw ? .raw : .qcow2))
         let firmware = try Firmware.find(.uefi, files: files)
         let spec = MachineSpec(
             name: "verify", accelerator: host.accelerator, memory: .gibibytes(2), processors: 2,

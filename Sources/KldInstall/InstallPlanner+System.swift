@@ -139,11 +139,39 @@ extension InstallPlanner {
                     inTarget("/etc/systemd/network/10-kldload.network"),
                     content: .text("[Match]\n\(match)\n\n[Network]\nAddress=\(fixed.address)\nGateway=\(fixed.gateway)\n\(dns)")))
         }
+        if let wifi = answers.wifi { actions += wireless(wifi) }
         // An installed machine has its settings; cloud-init would only search for others. A sealed image keeps it.
         if !request.sealed {
             actions.append(.write(inTarget("/etc/cloud/cloud-init.disabled"), content: .text("kldload installed this machine\n")))
         }
         return Step("system.network", title, actions)
+    }
+
+    /// wpa_supplicant on every wireless card that appears, whatever it is called. Source: wpa_supplicant.conf(5), version 2.10.
+    private func wireless(_ wifi: Answers.WiFi) -> [Action] {
+        // Digits need no quoting rules: a network's name is any 32 bytes.
+        let name = wifi.ssid.utf8.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        let key =
+            wifi.passphrase.map { secret in
+                let text = secret.reveal()
+                return "\tpsk=\(text.utf8.count == 64 ? text : "\"\(text)\"")\n\tkey_mgmt=WPA-PSK SAE\n\tieee80211w=1\n"
+            } ?? "\tkey_mgmt=NONE\n"
+        let configuration = "ctrl_interface=/run/wpa_supplicant\nupdate_config=0\nnetwork={\n\tssid=\(name)\n\tscan_ssid=1\n\(key)}\n"
+        return [
+            .write(inTarget("/etc/wpa_supplicant/kldload.conf"), content: .secret(Secret(configuration)), mode: .secret),
+            .write(
+                inTarget("/etc/systemd/system/wpa_supplicant@.service.d/kldload.conf"),
+                content: .text(
+                    "[Service]\nExecStart=\nExecStart=/usr/sbin/wpa_supplicant -c/etc/wpa_supplicant/kldload.conf -Dnl80211,wext -i%I\n")),
+            .write(
+                inTarget("/etc/udev/rules.d/80-kldload-wireless.rules"),
+                content: .text(
+                    "SUBSYSTEM==\"net\", ACTION==\"add\", ENV{DEVTYPE}==\"wlan\", TAG+=\"systemd\", ENV{SYSTEMD_WANTS}+=\"wpa_supplicant@$name.service\"\n"
+                )),
+            .write(
+                inTarget("/etc/systemd/network/20-kldload-wireless.network"),
+                content: .text("[Match]\nType=wlan\n\n[Network]\nDHCP=yes\nIgnoreCarrierLoss=5s\n\n[DHCPv4]\nRouteMetric=600\n")),
+        ]
     }
 
     private var firstBoot: Step {

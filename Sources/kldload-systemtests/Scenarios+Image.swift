@@ -1,9 +1,11 @@
+import Glibc
 import KldAnswers
 import KldCore
 import KldDoctor
 import KldExec
 import KldFiles
 import KldImage
+import KldPackages
 import KldVirt
 import SystemPackage
 
@@ -34,11 +36,136 @@ extension Scenario {
             let bad = report.results.filter { $0.status == .fail }
             try check(bad.isEmpty, bad.map { "\($0.name): \($0.title): \($0.actual)" }.joined(separator: "\n"))
         },
+        Scenario("image.canaries", "a mark in the place of every secret: none is left in the raw export, free blocks included") { lab in
+            let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core"]).forTest()
+            let disks = try await lab.disks(1)
+            try await lab.install(answers, onto: disks)
+            let canaries = SealCanaries(seed: UInt64.random(in: 0 ... .max))
+            let tree = lab.folder.appending("canaries")
+            try lab.files.makeDirectory(tree, mode: 0o700)
+            try canaries.plant(in: tree, lab.files)
+            let tar = lab.folder.appending("canaries.tar")
+            try await lab.workshop.runner.run(
+                Command("tar", ["--create", "--file=\(tar)", "--directory=\(tree)", "."], effect: .changes))
+            let more = [MachineDisk(disks[0].file, serial: disks[0].serial), MachineDisk(tar, serial: "canaries", readOnly: true)]
+            try await lab.live(answers, disks: more) { shell in
+                // Appended: lines of some files are sealed, and other lines of them are needed.
+                try await shell.run(
+                    """
+                    mkdir tree && tar -xf /dev/disk/by-id/virtio-canaries -C tree && \
+                    zpool import -f -N -R /target rpool && zfs mount rpool/ROOT/debian && zfs mount -a && cd tree && \
+                    find . -type f | while read -r file; do
+                        mkdir -p "/target/${file%/*}"; test -L "/target/$file" && rm "/target/$file"; cat "$file" >> "/target/$file" || exit 1
+                    done && cd .. && zpool export rpool
+                    """, within: .seconds(90))
+            }
+            let scanner = try ByteScanner(canaries.markers)
+            let before = Set(try scanner.scan(disks[0].file).hits.map(\.name))
+            lab.log("\(before.count) of \(canaries.markers.count) marks lie on the disk as they are")
+            try check(
+                before.count == canaries.markers.count, "not on the disk: \(canaries.markers.map(\.name).filter { !before.contains($0) })")
+            let folder = lab.folder.appending("out")
+            let request = KexportRequest(source: .path(disks[0].file), formats: [.raw], destination: .folder(folder))
+            let manifest = try await DiskExport(workshop: lab.workshop, report: lab.report)
+                .run(request, version: "systemtest", created: Timestamp(seconds: 1_767_225_600))
+            guard let output = manifest?.outputs.first else { throw CheckFailure("nothing was exported") }
+            let found = try scanner.scan(folder.appending(output.file))
+            lab.log("\(found.hits.count) marks in \(found.bytesRead >> 20) MiB of the raw export")
+            try check(found.hits.isEmpty && !found.isTruncated, "still there: \(Set(found.hits.map(\.name)).sorted())")
+        },
+        Scenario("image.formats", "every export format converted back is the raw disk; an independent reader understands the OVA") { lab in
+            let answers = try lab.answers("golden-image", ["KLDLOAD_PROFILE=core"])
+            let folder = lab.folder.appending("out")
+            let request = ImageBuild.Request(
+                answers: answers, formats: ExportFormat.allCases, folder: folder, name: try ExportName(distro: "debian", profile: "core"),
+                overwrite: true, version: "systemtest", created: Timestamp(seconds: 1_767_225_600))
+            let manifest = try await ImageBuild(workshop: lab.workshop, report: lab.report).run(request)
+            try check(manifest.outputs.count == ExportFormat.allCases.count, "\(manifest.outputs.map(\.file))")
+            let runner = lab.workshop.runner
+            guard let raw = manifest.outputs.first(where: { $0.format == .raw }) else { throw CheckFailure("no raw image") }
+            for output in manifest.outputs where output.format != .raw {
+                var file = folder.appending(output.file)
+                if output.format == .ova {
+                    let inside = lab.folder.appending("ova")
+                    try lab.files.makeDirectory(inside, mode: 0o700)
+                    try await runner.run(Command("tar", ["--extract", "--file=\(file)", "--directory=\(inside)"], effect: .changes))
+                    let names = try lab.files.list(inside)
+                    guard let disk = names.first(where: { $0.hasSuffix(".vmdk") }), let list = names.first(where: { $0.hasSuffix(".mf") })
+                    else {
+                        throw CheckFailure("the OVA holds \(names)")
+                    }
+                    // Its manifest, line by line, as OVF 1.1 wants it: `SHA256(name)= digest`.
+                    for line in try lab.files.readText(inside.appending(list)).lines {
+                        let parts = line.split(whereSeparator: { "()= ".contains($0) }).map(String.init)
+                        try check(parts.count == 3 && parts[0] == "SHA256", "not a line of a manifest: \(line)")
+                        try check(
+                            try await digest(inside.appending(parts[1]), lab) == parts[2], "\(parts[1]) is not what the manifest says")
+                    }
+                    file = inside.appending(disk)
+                }
+                let format = ["vhd": "vpc", "ova": "vmdk"][output.format.rawValue] ?? output.format.rawValue
+                try await runner.run(
+                    Command(
+                        Tool("qemu-img", package: "qemu-utils"),
+                        ["compare", "-f", "raw", "-F", format, folder.appending(raw.file).string, file.string], effect: .reads))
+                lab.log("\(output.file) (\(output.size)) is the raw disk")
+                try await runner.run(
+                    Command(
+                        Tool("sha256sum", package: "coreutils"), ["--check", "--status", "--strict", "\(output.file).sha256"],
+                        effect: .reads,
+                        workingDirectory: folder))
+            }
+        },
+        Scenario(
+            "image.reproducible",
+            "the same inputs in another place, under another umask: the same root file systems, live image and initramfs"
+        ) {
+            lab in
+            let answers = try lab.answers("golden-image", ["KLDLOAD_PROFILE=core"])
+            let bench = try await lab.workshop.prepare(answers, mirror: nil, report: lab.report)
+            let other = lab.folder.appending("another place")
+            // The modules are an input: built once, packed, used by every build.
+            try lab.files.makeDirectory(other, mode: 0o700)
+            let runner = lab.workshop.runner
+            try await runner.run(
+                Command(
+                    Tool("cp", package: "coreutils"), ["--archive", lab.workshop.cache.root.appending("modules").string, other.string],
+                    effect: .changes))
+            let mask = umask(0o077)
+            defer { umask(mask) }
+            let again = try await Workshop(
+                cache: ArtifactCache(root: other, runner: runner), runner: runner, executable: lab.workshop.executable, root: geteuid() == 0
+            ).prepare(answers, mirror: nil, report: lab.report)
+            func same(_ what: String, _ one: FilePath, _ two: FilePath) async throws {
+                let digests = (try await digest(one, lab), try await digest(two, lab))
+                lab.log("\(what): \(digests.0)")
+                try check(digests.0 == digests.1, "\(what) differs: \(one) \(two)")
+            }
+            try await same("root file system", bench.payload.archive, again.payload.archive)
+            try await same("live image", bench.live.squashfs, again.live.squashfs)
+            try await same("live initramfs", bench.live.initrd, again.live.initrd)
+        },
+        Scenario("image.upgrade", "an image keeps working package management: apt upgrade and a new package, then it boots again") { lab in
+            let image = try await golden(
+                lab, ["KLDLOAD_DEBIAN_MIRROR=\(HostArchive.find(files: lab.files) ?? "http://deb.debian.org/debian")"])
+            let commands = [
+                ("update", "apt-get -q update >/dev/null 2>&1; echo $?"),
+                ("upgrade", "DEBIAN_FRONTEND=noninteractive apt-get -q -y upgrade >/dev/null 2>&1; echo $?"),
+                ("install", "DEBIAN_FRONTEND=noninteractive apt-get -q -y install hello >/dev/null 2>&1; hello | tr -d ' '"),
+                ("held", "apt-mark showhold | grep -c ."),
+            ]
+            let facts = try await boot(image, as: "upgraded", mac: "52:54:00:00:00:03", commands, again: true, lab)
+            lab.log("\(facts)")
+            try check(
+                facts["update"] == "0" && facts["upgrade"] == "0" && facts["install"] == "Hello,world!"
+                    && (Int(facts["held"] ?? "") ?? 0) > 5,
+                "package management does not work: \(facts)")
+        },
         Scenario("image.clones", "two clones with two NoCloud seeds are two machines") { lab in
             let image = try await golden(lab)
             var seen: [String: Set<String>] = [:]
             for (name, mac) in [("clone-one", "52:54:00:00:00:01"), ("clone-two", "52:54:00:00:00:02")] {
-                let facts = try await boot(image, as: name, mac: mac, lab)
+                let facts = try await boot(image, as: name, mac: mac, identity, lab)
                 lab.log("\(facts)")
                 try check(facts["hostname"] == name, "the clone \(name) calls itself \(facts["hostname"] ?? "nothing")")
                 for (key, value) in facts where key != "hostname" { seen[key, default: []].insert(value) }
@@ -54,8 +181,8 @@ extension Scenario {
     }
 
     /// The example image, as small as it gets.
-    private static func golden(_ lab: Laboratory) async throws -> FilePath {
-        let answers = try lab.answers("golden-image", ["KLDLOAD_PROFILE=core"])
+    private static func golden(_ lab: Laboratory, _ overrides: [String] = []) async throws -> FilePath {
+        let answers = try lab.answers("golden-image", ["KLDLOAD_PROFILE=core"] + overrides)
         let folder = lab.folder.appending("out")
         let request = ImageBuild.Request(
             answers: answers, formats: [.qcow2], folder: folder, name: try ExportName(distro: "debian", profile: "core"), overwrite: true,
@@ -66,24 +193,33 @@ extension Scenario {
         return folder.appending(output.file)
     }
 
-    /// Boots a throw-away overlay with a NoCloud seed whose commands print what makes this machine itself.
-    private static func boot(_ image: FilePath, as name: String, mac: String, _ lab: Laboratory) async throws -> [String: String] {
+    /// What makes a machine itself.
+    private static let identity = [
+        ("hostname", "hostname"), ("machine-id", "cat /etc/machine-id"),
+        ("host-key", "cut -d' ' -f2 /etc/ssh/ssh_host_ed25519_key.pub"),
+        ("host-id", "od -An -tx4 /etc/hostid | tr -d ' '"), ("pool-guid", "zpool get -H -o value guid rpool"),
+        ("disk-guid", "lsblk -dno PTUUID /dev/vda"), ("esp-guid", "blkid -p -o value -s PART_ENTRY_UUID /dev/vda1"),
+        ("dhcp-identity", "grep -h ^CLIENTID= /run/systemd/netif/leases/*"),
+    ]
+
+    /// Boots a throw-away overlay with a NoCloud seed whose commands print facts.
+    ///
+    /// - Parameter again: afterwards boot the same overlay once more, and verify it.
+    private static func boot(
+        _ image: FilePath, as name: String, mac: String, _ commands: [(String, String)] = identity, again: Bool = false, _ lab: Laboratory
+    ) async throws -> [String: String] {
         let place = lab.folder.appending(name)
         try lab.files.makeDirectory(place, mode: 0o700)
         let overlay = place.appending("overlay.qcow2")
-        try await lab.workshop.runner.run(
-            Command(
-                Tool("qemu-img", package: "qemu-utils"),
-                ["create", "-q", "-f", "qcow2", "-b", image.string, "-F", "qcow2", overlay.string],
-                effect: .changes))
-        let seed = try await noCloudSeed(name, in: place, lab)
+        try await lab.workshop.runner.run(QemuImg.createOverlay(overlay, backing: image, backingFormat: .qcow2))
+        let seed = try await noCloudSeed(name, commands, in: place, lab)
         let host = try await FactoryHost.find(runner: lab.workshop.runner, files: lab.files, cache: lab.workshop.cache.root)
         let firmware = try Firmware.find(.uefi, files: lab.files)
         let spec = MachineSpec(
             name: name, accelerator: host.accelerator, memory: .gibibytes(2), processors: 2,
             boot: .uefi(code: firmware.code, variables: try firmware.copyVariables(to: place.appending("vars.fd"), files: lab.files)),
             disks: [MachineDisk(overlay, format: .qcow2, serial: "disk0"), MachineDisk(seed, serial: "seed", readOnly: true)],
-            networks: [MachineNetwork(mac: mac)])
+            networks: [MachineNetwork(mac: mac)], channels: [ImageVerification.channel])
         return try await VirtualMachine.with(spec, qemu: host.qemu, folder: place) { machine in
             let text = try await machine.console.expect("KLDLOAD-END", within: host.deadline(.seconds(150)))
             var facts: [String: String] = [:]
@@ -92,18 +228,19 @@ extension Scenario {
                 guard let index = words.firstIndex(of: "KLDLOAD-FACT"), words.count > index + 2 else { continue }
                 facts[words[index + 1]] = words[index + 2]
             }
+            guard again else { return facts }
+            _ = try await ImageVerification.answer(machine, within: host.deadline(.seconds(120)))
+            try await machine.monitor.reset()
+            let report = try await ImageVerification.answer(machine, within: host.deadline(.seconds(120)))
+            let bad = report.results.filter { $0.status == .fail }
+            try check(bad.isEmpty, bad.map { "after the restart: \($0.name): \($0.title): \($0.actual)" }.joined(separator: "\n"))
             return facts
         }
     }
 
-    private static func noCloudSeed(_ name: String, in place: FilePath, _ lab: Laboratory) async throws -> FilePath {
-        let commands = [
-            ("hostname", "hostname"), ("machine-id", "cat /etc/machine-id"),
-            ("host-key", "cut -d' ' -f2 /etc/ssh/ssh_host_ed25519_key.pub"),
-            ("host-id", "od -An -tx4 /etc/hostid | tr -d ' '"), ("pool-guid", "zpool get -H -o value guid rpool"),
-            ("disk-guid", "lsblk -dno PTUUID /dev/vda"), ("esp-guid", "blkid -p -o value -s PART_ENTRY_UUID /dev/vda1"),
-            ("dhcp-identity", "grep -h ^CLIENTID= /run/systemd/netif/leases/*"),
-        ]
+    private static func noCloudSeed(
+        _ name: String, _ commands: [(String, String)], in place: FilePath, _ lab: Laboratory
+    ) async throws -> FilePath {
         let lines = commands.map { "  - [sh, -c, \"echo KLDLOAD-FACT \($0.0) $(\($0.1)) > /dev/ttyS0\"]\n" }.joined()
         let user = place.appending("user-data")
         let meta = place.appending("meta-data")

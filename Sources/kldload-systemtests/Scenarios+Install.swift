@@ -1,5 +1,6 @@
 import KldAnswers
 import KldCore
+import KldDoctor
 import KldImage
 import KldVirt
 
@@ -32,9 +33,16 @@ extension Scenario {
             try await lab.install(lab.answers("mirror").forTest(), onto: disks)
             for missing in disks.indices {
                 let left = disks.enumerated().filter { $0.offset != missing }.map(\.element)
-                try await lab.boot(left, label: "without-\(missing)") { machine, host in
-                    _ = try await machine.console.expect("login:", within: host.deadline(.seconds(120)))
+                let report = try await lab.boot(left, label: "without-\(missing)") { machine, host in
+                    try await ImageVerification.answer(machine, within: host.deadline(.seconds(150)))
                 }
+                // What the missing disk is the cause of, and nothing else.
+                let bad = report.results.filter { $0.status == .fail }
+                lab.log("without disk \(missing): \(report.summary.ok) ok; \(bad.map { "\($0.name): \($0.actual)" })")
+                try check(
+                    bad.contains { $0.name == "zfs.pool.health" }
+                        && bad.allSatisfy { $0.name.hasPrefix("zfs.pool.") || $0.name.hasPrefix("boot.esp") },
+                    bad.map { "\($0.name): \($0.title): \($0.actual)" }.joined(separator: "\n"))
             }
         },
     ]

@@ -189,6 +189,7 @@ struct ProfileTests {
     @Test("groups that are not known bring nothing")
     func groups() {
         #expect(ProfileSpec.groupPackages("ebpf", for: .debian13).contains("bpftrace"))
+        #expect(ProfileSpec.groupPackages("wifi", for: .debian13).contains("wpasupplicant"))
         #expect(ProfileSpec.groupPackages("nothing", for: .debian13).isEmpty)
     }
 }

@@ -81,3 +81,28 @@ struct GoldenTests {
         #expect(try Set(LocalFiles().list(folder)) == Set(expected))
     }
 }
+
+@Suite("A wireless network")
+struct WirelessTests {
+    static func configuration(_ lines: String...) throws -> Action.Content? {
+        let text = (["KLDLOAD_DISTRO=debian", "KLDLOAD_DISK=/dev/vda", "KLDLOAD_HOSTNAME=host"] + lines).joined(separator: "\n")
+        let plan = try InstallPlanner(request(Answers(text), Machines.virtual)).plan
+        return plan.steps.flatMap(\.actions).compactMap { action in
+            if case .write("/target/etc/wpa_supplicant/kldload.conf", let content, .secret) = action { content } else { nil }
+        }.first
+    }
+
+    @Test("a passphrase is quoted, a key of 64 digits is not, and a name is digits")
+    func keys() throws {
+        let start = "ctrl_interface=/run/wpa_supplicant\nupdate_config=0\nnetwork={\n\tssid=61222062\n\tscan_ssid=1\n"
+        let key = String(repeating: "0f", count: 32)
+        #expect(
+            try Self.configuration(#"KLDLOAD_WIFI_SSID='a" b'"#, "KLDLOAD_WIFI_PSK='twelve \"letters'")
+                == .secret(Secret(start + "\tpsk=\"twelve \"letters\"\n\tkey_mgmt=WPA-PSK SAE\n\tieee80211w=1\n}\n")))
+        #expect(
+            try Self.configuration(#"KLDLOAD_WIFI_SSID='a" b'"#, "KLDLOAD_WIFI_PSK=\(key)")
+                == .secret(Secret(start + "\tpsk=\(key)\n\tkey_mgmt=WPA-PSK SAE\n\tieee80211w=1\n}\n")))
+        #expect(try Self.configuration(#"KLDLOAD_WIFI_SSID='a" b'"#) == .secret(Secret(start + "\tkey_mgmt=NONE\n}\n")))
+        #expect(try Self.configuration() == nil)
+    }
+}

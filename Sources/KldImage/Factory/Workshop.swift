@@ -19,7 +19,7 @@ public struct Workshop: Sendable {
 
     public let cache: ArtifactCache
     public let runner: any CommandRunner
-    private let executable: FilePath
+    public let executable: FilePath
     private let root: Bool
 
     /// - Parameters:
@@ -44,7 +44,7 @@ public struct Workshop: Sendable {
         let image = try await live(builder, backports: answers.backports, archive: archive, installed: answers.debianMirror)
         let payload = try await builder.payload(PayloadSpec(answers, buildMirror: archive))
         let factory = Factory(host: host, live: image)
-        let stream = try await stream(payload, factory, limit: host.deadline(.seconds(240)), report)
+        let stream = try await stream(payload, factory, limit: host.deadline(.seconds(600)), report)
         return Bench(host: host, factory: factory, payload: payload, stream: stream, live: image)
     }
 

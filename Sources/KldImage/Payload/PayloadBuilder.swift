@@ -138,6 +138,8 @@ public struct PayloadBuilder: Sendable {
         let boot = staged.appending("boot.tar")
         var customize: [Mmdebstrap.Hook] = [.unpack(modules.appending("modules.tar"))]
         if payload.kind == .target {
+            // Debian 12's systemd-resolved has made it a link to what runs only in a booted system. The recipe makes that link again.
+            customize += [.run("rm", ["-f", "/etc/resolv.conf"]), .upload("/etc/resolv.conf", to: "/etc/resolv.conf")]
             customize.append(.run("apt-get", ["--yes", "-o", "Dpkg::Use-Pty=0", "install"] + spec.headerPackages))
         }
         customize += [
