@@ -72,7 +72,7 @@ struct PlanCommand: AsyncParsableCommand {
             InstallRequest(
                 answers: answers, facts: machine,
                 spec: try DistroSpec.find(distro: answers.distro.rawValue, suite: answers.release, backports: answers.backports),
-                profile: ProfileSpec.all.first { $0.id == answers.profile.rawValue } ?? .core,
+                profile: try ProfileSpec.find(answers.profile.rawValue),
                 payload: InstallRequest.Payload(.stream(root: "root.zfs", rest: "rest.tar"), kernel: "KERNEL", openZFS: "OPENZFS"),
                 identity: .random(),
                 sealed: false, version: Version.number, executable: Host.executable))
@@ -118,7 +118,7 @@ struct InstallCommand: AsyncParsableCommand {
                 InstallRequest(
                     answers: answers, facts: try await MachineFacts.gather(runner: runner, files: files),
                     spec: try DistroSpec.find(distro: answers.distro.rawValue, suite: answers.release, backports: answers.backports),
-                    profile: ProfileSpec.all.first { $0.id == answers.profile.rawValue } ?? .core, payload: payload, identity: identity,
+                    profile: try ProfileSpec.find(answers.profile.rawValue), payload: payload, identity: identity,
                     sealed: false, version: Version.number, executable: Host.executable))
         }
         if dryRun {

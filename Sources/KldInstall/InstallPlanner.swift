@@ -27,8 +27,10 @@ public struct InstallPlanner: Sendable {
         self.request = request
         disks = try DiskSelection(request.answers, request.facts)
         pool = try PoolName(request.answers.poolName)
-        tree = try DatasetTree.standard(
+        var tree = try DatasetTree.standard(
             pool: pool, bootEnvironment: request.spec.id, user: request.answers.username)
+        if request.profile.virtualMachines { try tree.addVirtualMachines() }
+        self.tree = tree
     }
 
     public var plan: Plan {

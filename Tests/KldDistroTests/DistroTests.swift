@@ -192,4 +192,14 @@ struct ProfileTests {
         #expect(ProfileSpec.groupPackages("wifi", for: .debian13).contains("wpasupplicant"))
         #expect(ProfileSpec.groupPackages("nothing", for: .debian13).isEmpty)
     }
+
+    @Test("every profile that the answers allow is there, and no other is taken for one")
+    func profiles() throws {
+        for id in ["desktop", "server", "core", "kvm", "ai"] { #expect(try ProfileSpec.find(id).id == id) }
+        #expect(throws: Diagnosis.self) { try ProfileSpec.find("proxmox") }
+        #expect(try ProfileSpec.find("kvm").packages(for: .debian13).contains("libvirt-daemon-system"))
+        #expect(try ProfileSpec.find("kvm").sysctl.map(\.name).count == Set(ProfileSpec.find("kvm").sysctl.map(\.name)).count)
+        #expect(try ProfileSpec.find("core").packages(for: .debian13).isEmpty)
+        #expect(ProfileSpec.all.filter(\.virtualMachines).map(\.id) == ["kvm"])
+    }
 }

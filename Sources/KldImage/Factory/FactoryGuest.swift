@@ -63,7 +63,7 @@ public struct FactoryGuest: Sendable {
         let request = InstallRequest(
             answers: answers, facts: facts,
             spec: try DistroSpec.find(distro: answers.distro.rawValue, suite: answers.release, backports: answers.backports),
-            profile: ProfileSpec.all.first { $0.id == answers.profile.rawValue } ?? .core,
+            profile: try ProfileSpec.find(answers.profile.rawValue),
             payload: InstallRequest.Payload(
                 .stream(root: Self.device(FactoryJob.streamSerial), rest: Self.device(FactoryJob.restSerial)), kernel: job.kernel,
                 openZFS: job.openZFS),

@@ -23,7 +23,7 @@ public enum PayloadRecipe {
         let spec = try payload.spec
         switch payload.kind {
         case .target:
-            let profile = ProfileSpec.all.first { $0.id == payload.profile } ?? .core
+            let profile = try ProfileSpec.find(payload.profile)
             return Plan(
                 "configure \(spec.title), profile \(payload.profile)",
                 [

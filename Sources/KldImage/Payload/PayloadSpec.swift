@@ -93,10 +93,10 @@ public struct PayloadSpec: Sendable, Hashable, Codable {
             switch kind {
             case .live: return spec.livePackages
             case .target:
-                let profile = ProfileSpec.all.first { $0.id == self.profile }
+                let profile = try ProfileSpec.find(self.profile)
                 return
                     (spec.basePackages + spec.kernelPackages + spec.moduleSourcePackages + spec.zfsPackages + spec.bootPackages
-                    + (profile?.packages(for: spec) ?? []) + groups.flatMap { ProfileSpec.groupPackages($0, for: spec) } + extraPackages)
+                    + profile.packages(for: spec) + groups.flatMap { ProfileSpec.groupPackages($0, for: spec) } + extraPackages)
                     .reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
             }
         }
