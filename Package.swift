@@ -70,7 +70,9 @@ let package = Package(
         // L5 faces
         library(
             "KldCLI",
-            mechanisms + outside + ["KldTerminal", "KldDistro", "KldAnswers", "KldInstall", "KldImage", "KldDoctor", argumentParser]),
+            mechanisms + outside + [
+                "KldTerminal", "KldDistro", "KldAnswers", "KldInstall", "KldImage", "KldDoctor", "CKldCompat", argumentParser,
+            ]),
         // L6 executables
         .target(name: "CKldCompat"),
         .executableTarget(name: "kldload", dependencies: ["KldCLI", "CKldCompat"], swiftSettings: features, linkerSettings: linker),

@@ -44,3 +44,11 @@ import Testing
         check(Root.self)
     }
 }
+
+@Suite struct VersionTests {
+    @Test func `the version names the build it is`() throws {
+        let id = try #require(Version.buildID)
+        #expect(id.count == 12 && id.allSatisfy(\.isHexDigit))
+        #expect(Version.text == "kldload \(Version.number) (build \(id))")
+    }
+}
