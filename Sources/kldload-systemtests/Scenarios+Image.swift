@@ -60,10 +60,10 @@ extension Scenario {
                     """, within: .seconds(90))
             }
             let scanner = try ByteScanner(canaries.markers)
+            let planted = Set(canaries.markers.map(\.name))
             let before = Set(try scanner.scan(disks[0].file).hits.map(\.name))
-            lab.log("\(before.count) of \(canaries.markers.count) marks lie on the disk as they are")
-            try check(
-                before.count == canaries.markers.count, "not on the disk: \(canaries.markers.map(\.name).filter { !before.contains($0) })")
+            lab.log("\(before.count) of \(planted.count) marks lie on the disk as they are")
+            try check(before == planted, "not on the disk: \(planted.subtracting(before).sorted())")
             let folder = lab.folder.appending("out")
             let request = KexportRequest(source: .path(disks[0].file), formats: [.raw], destination: .folder(folder))
             let manifest = try await DiskExport(workshop: lab.workshop, report: lab.report)
