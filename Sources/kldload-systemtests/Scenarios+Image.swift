@@ -12,12 +12,10 @@ import SystemPackage
 extension Scenario {
     static let images: [Scenario] = [
         Scenario("image.golden", "a sealed image boots, becomes somebody and is well", tier: .ci) { lab in
-            let image = try await golden(lab)
-            let report = try await ImageVerification(workshop: lab.workshop, report: lab.report).run(image)
-            lab.log("verify: \(report.summary.ok) ok, \(report.summary.fail) failed, \(report.summary.warn) warnings")
-            let bad = report.results.filter { $0.status == .fail }
-            try check(
-                bad.isEmpty, bad.map { "\($0.name): \($0.title): \($0.actual) (expected \($0.expected ?? "-"))" }.joined(separator: "\n"))
+            try await verify(try await golden(lab), lab)
+        },
+        Scenario("image.debian12", "a sealed image of Debian 12 does the same, without ukify") { lab in
+            try await verify(try await golden(lab, ["KLDLOAD_DEBIAN_SUITE=bookworm", "KLDLOAD_PROFILE=server"]), lab)
         },
         Scenario("image.kexport", "an installed machine's disk is exported sealed, from a copy, and the copy becomes another machine") {
             lab in
@@ -32,9 +30,7 @@ extension Scenario {
                 .run(request, version: "systemtest", created: Timestamp(seconds: 1_767_225_600))
             guard let output = manifest?.outputs.first else { throw CheckFailure("nothing was exported") }
             try check(try await digest(disks[0].file, lab) == before, "the source was changed")
-            let report = try await ImageVerification(workshop: lab.workshop, report: lab.report).run(folder.appending(output.file))
-            let bad = report.results.filter { $0.status == .fail }
-            try check(bad.isEmpty, bad.map { "\($0.name): \($0.title): \($0.actual)" }.joined(separator: "\n"))
+            try await verify(folder.appending(output.file), lab)
         },
         Scenario("image.canaries", "a mark in the place of every secret: none is left in the raw export, free blocks included") { lab in
             let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core"]).forTest()
@@ -145,6 +141,22 @@ extension Scenario {
             try await same("live image", bench.live.squashfs, again.live.squashfs)
             try await same("live initramfs", bench.live.initrd, again.live.initrd)
         },
+        Scenario("image.offline", "with everything cached, an image is built without a network") { lab in
+            _ = try await golden(lab)
+            // A network namespace without any card: nothing outside can be reached.
+            let kldload = lab.workshop.executable.string
+            let output = try await lab.workshop.runner.run(
+                Command(
+                    Tool("unshare", package: "util-linux"),
+                    [
+                        "--net", "--map-root-user", "--", kldload, "image", "build", lab.examples.appending("golden-image.env").string,
+                        "--set", "KLDLOAD_PROFILE=core", "--format", "qcow2", "--progress", "plain", "--output",
+                        lab.folder.appending("offline").string,
+                    ], effect: .changes, environment: ["HOME": home]))
+            try check(
+                output.errors.contains("the package archive cannot be reached; its lists of"), "it did not notice:\n\(output.errors)")
+            lab.log(output.errors.lines.first { $0.contains("cannot be reached") } ?? "")
+        },
         Scenario("image.upgrade", "an image keeps working package management: apt upgrade and a new package, then it boots again") { lab in
             let image = try await golden(
                 lab, ["KLDLOAD_DEBIAN_MIRROR=\(HostArchive.find(files: lab.files) ?? "http://deb.debian.org/debian")"])
@@ -175,6 +187,19 @@ extension Scenario {
             }
         },
     ]
+
+    /// Boots an image, and asks the system inside; every check must hold.
+    private static func verify(_ image: FilePath, _ lab: Laboratory) async throws {
+        let report = try await ImageVerification(workshop: lab.workshop, report: lab.report).run(image)
+        lab.log("verify: \(report.summary.ok) ok, \(report.summary.fail) failed, \(report.summary.warn) warnings")
+        for result in report.results where result.status == .warn { lab.log("warning \(result.name): \(result.actual)") }
+        let bad = report.results.filter { $0.status == .fail }
+        try check(
+            bad.isEmpty, bad.map { "\($0.name): \($0.title): \($0.actual) (expected \($0.expected ?? "-"))" }.joined(separator: "\n"))
+    }
+
+    /// Where the cache is that the scenarios share with the tool.
+    private static var home: String { getenv("HOME").map { String(cString: $0) } ?? "/root" }
 
     private static func digest(_ file: FilePath, _ lab: Laboratory) async throws -> String {
         try await lab.workshop.runner.run(Command(Tool("sha256sum", package: "coreutils"), [file.string], effect: .reads)).output.words[0]
