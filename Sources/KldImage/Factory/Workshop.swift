@@ -41,7 +41,7 @@ public struct Workshop: Sendable {
         let named = answers.isGiven("KLDLOAD_DEBIAN_MIRROR") ? answers.debianMirror : nil
         let archive = mirror ?? named ?? HostArchive.find(files: LocalFiles()) ?? answers.debianMirror
         let builder = builder(report)
-        let image = try await live(builder, backports: answers.backports, archive: archive, installed: answers.debianMirror)
+        let image = try await live(builder, backports: answers.backports, archive: archive)
         let payload = try await builder.payload(PayloadSpec(answers, buildMirror: archive))
         let factory = Factory(host: host, live: image)
         let stream = try await stream(payload, factory, limit: host.deadline(.seconds(600)), report)
@@ -69,7 +69,7 @@ public struct Workshop: Sendable {
     func sealer(report: @escaping @Sendable (PlanEvent) -> Void) async throws -> (FactoryHost, Factory) {
         let host = try await host(report)
         let archive = HostArchive.find(files: LocalFiles()) ?? Self.defaultMirror
-        let image = try await live(builder(report), backports: true, archive: archive, installed: Self.defaultMirror)
+        let image = try await live(builder(report), backports: true, archive: archive)
         return (host, Factory(host: host, live: image))
     }
 
@@ -85,8 +85,8 @@ public struct Workshop: Sendable {
         return host
     }
 
-    private func live(_ builder: PayloadBuilder, backports: Bool, archive: String, installed: String) async throws -> LiveImage {
-        let payload = try await builder.payload(.live(backports: backports, buildMirror: archive, installedMirror: installed))
+    private func live(_ builder: PayloadBuilder, backports: Bool, archive: String) async throws -> LiveImage {
+        let payload = try await builder.payload(.live(backports: backports, buildMirror: archive, installedMirror: Self.defaultMirror))
         return try await LiveImage.make(from: payload, executable: executable, cache: cache, runner: runner)
     }
 }
