@@ -25,6 +25,11 @@ extension DistroSpec {
         // bookworm has neither a signed systemd-boot nor ukify.
         spec.bootPackages = ["shim-signed", "systemd-boot-efi", "efibootmgr", "mokutil", "binutils"]
         spec.efi.systemdBoot = "usr/lib/systemd/boot/efi/systemd-bootx64.efi"
+        spec.containerStorage = "zfs"
+        spec.quirks.append(
+            Quirk(
+                "debian-12-overlayfs", since: "2026-11",
+                "podman's overlayfs does not work on ZFS, and podman's own services fail", source: "OpenZFS 2.2 release notes: overlayfs"))
         spec.quirks.append(
             Quirk(
                 "debian-12-unsigned-systemd-boot", since: "2026-11",

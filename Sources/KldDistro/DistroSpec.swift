@@ -36,6 +36,8 @@ public struct DistroSpec: Sendable, Hashable {
     /// The group whose members may use sudo.
     public var adminGroup: String
     public var units: [UnitRole: String]
+    /// The storage driver of podman where its own choice, overlayfs, does not work on ZFS; `nil` where it does.
+    public var containerStorage: String?
     /// Numbered, dated, sourced deviations.
     public var quirks: [Quirk]
 

@@ -109,6 +109,12 @@ public enum PayloadRecipe {
                     command("systemctl", ["disable", "systemd-networkd-wait-online.service"]),
                 ]),
         ]
+        if let driver = spec.containerStorage, profile.packages(for: spec).contains("podman") {
+            steps.append(
+                Step(
+                    "payload.containers", "Containers on ZFS",
+                    [.write("/etc/containers/storage.conf", content: .text(SystemFiles.containerStorage(driver)))]))
+        }
         if !profile.sysctl.isEmpty {
             let text = profile.sysctl.map { "\($0.name) = \($0.value)\n" }.joined()
             steps.append(Step("payload.sysctl", "Kernel parameters", [.write("/etc/sysctl.d/99-kldload.conf", content: .text(text))]))

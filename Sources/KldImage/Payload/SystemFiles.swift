@@ -64,6 +64,21 @@ enum SystemFiles {
 
         """
 
+    /// containers-storage.conf(5), containers-common 0.50. The zfs driver makes its datasets below the one that the folder is on.
+    static func containerStorage(_ driver: String) -> String {
+        """
+        # Written by kldload.
+        [storage]
+        driver = "\(driver)"
+        runroot = "/run/containers/storage"
+        graphroot = "/var/lib/containers/storage"
+
+        [storage.options.\(driver)]
+        mountopt = "nodev"
+
+        """
+    }
+
     static let units: [(name: String, text: String)] = [
         (
             "kldload-firstboot.service",
