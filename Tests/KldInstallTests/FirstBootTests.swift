@@ -5,6 +5,7 @@ import KldFiles
 import KldInstall
 import KldPlan
 import KldTestSupport
+import Synchronization
 import SystemPackage
 import Testing
 
@@ -119,6 +120,55 @@ struct FirstBootTests {
                     "firstboot.done",
                 ])
         }
+    }
+
+    @Test("without ukify the image is assembled of the same parts: the initramfs with the host id behind it, in one section")
+    func assembled() async throws {
+        var boot = Self.clone()
+        boot.builder = .objcopy
+        let step = try #require(boot.plan[step: "firstboot.image"])
+        guard case .perform(let name, let parameters, .changes)? = step.actions.dropFirst().first else {
+            Issue.record("nothing is performed")
+            return
+        }
+        let files = MemoryFiles()
+        // An EFI program with one section that ends at 0x2000.
+        var stub = [UInt8](repeating: 0, count: 0x200)
+        stub.replaceSubrange(0..<2, with: [0x4d, 0x5a])
+        stub[0x3c] = 0x40
+        stub.replaceSubrange(0x40..<0x44, with: [0x50, 0x45, 0, 0])
+        stub[0x46] = 1
+        stub[0x54] = 0xf0
+        stub.replaceSubrange(0x78..<0x7c, with: [0, 0x10, 0, 0])
+        stub.replaceSubrange(0x150..<0x158, with: [0, 0x10, 0, 0, 0, 0x10, 0, 0])
+        try files.write(stub, to: "/usr/lib/systemd/boot/efi/linuxx64.efi.stub", mode: .file)
+        try files.write("ID=debian\n", to: "/usr/lib/os-release")
+        try files.write("kernel", to: FilePath("/boot/vmlinuz-\(Self.kernel)"))
+        try files.write("initramfs", to: FilePath("/boot/initrd.img-\(Self.kernel)"))
+        let supplement: [UInt8] = Array("host id".utf8)
+        try files.write(supplement, to: "/run/kldload/firstboot/hostid.cpio", mode: .file)
+        let joined = Mutex<[UInt8]>([])
+        let runner = ScriptedRunner([
+            { command in
+                guard command.tool.name == "objcopy" else { return nil }
+                joined.withLock { $0 = (try? files.read("/run/kldload/firstboot/initrd")) ?? [] }
+                return CommandOutput()
+            }
+        ])
+        let perform = try #require(FirstBoot.performers[name])
+        try await perform(parameters, runner, files)
+        #expect(joined.withLock { $0 } == Array("initramfshost id".utf8))
+        #expect(
+            runner.commands.map(\.description) == [
+                "objcopy --add-section .osrel=/usr/lib/os-release --change-section-vma .osrel=0x2000 "
+                    + "--add-section .cmdline=/run/kldload/firstboot/cmdline --change-section-vma .cmdline=0x3000 "
+                    + "--add-section .uname=/run/kldload/firstboot/uname --change-section-vma .uname=0x4000 "
+                    + "--add-section .linux=/boot/vmlinuz-\(Self.kernel) --change-section-vma .linux=0x5000 "
+                    + "--add-section .initrd=/run/kldload/firstboot/initrd --change-section-vma .initrd=0x6000 "
+                    + "/usr/lib/systemd/boot/efi/linuxx64.efi.stub /run/kldload/firstboot/boot.efi"
+            ])
+        #expect(try files.readText("/run/kldload/firstboot/cmdline") == "root=ZFS=rpool/ROOT/debian boot=zfs rw console=tty0")
+        #expect(try !files.exists("/run/kldload/firstboot/initrd"))
     }
 
     // MARK: interrupted
