@@ -86,3 +86,30 @@ struct AptIndexesTests {
         } catch { #expect(Diagnosis(of: error).code == "packages.signature") }
     }
 }
+
+/// apt itself against archives that must be refused.
+@Suite("apt on this machine", .enabled(if: (try? LocalFiles().exists("/usr/bin/apt-get")) == true, "there is no apt-get"))
+struct AptContractTests {
+    func code(of address: (FilePath) -> String) async throws -> String? {
+        try await Scratch.with { folder in
+            let files = LocalFiles()
+            let suite = folder.appending("archive/debian/dists/trixie")
+            try files.write("", to: suite.appending("main/binary-amd64/Packages"))
+            try files.write("Origin: Debian\nCodename: trixie\nArchitectures: amd64\nComponents: main\n", to: suite.appending("Release"))
+            let source = AptSource(
+                uri: address(folder.appending("archive/debian")), suite: "trixie", components: ["main"],
+                keyring: "/usr/share/keyrings/debian-archive-keyring.gpg")
+            let indexes = AptIndexes(folder: folder.appending("apt"), runner: SubprocessRunner(), files: files)
+            do {
+                _ = try await indexes.refresh([source], pins: [])
+                return nil
+            } catch { return Diagnosis(of: error).code }
+        }
+    }
+
+    @Test("an archive without a signature is refused")
+    func unsigned() async throws { #expect(try await code { "file://\($0)" } == "packages.signature") }
+
+    @Test("an archive that cannot be reached is named so, where nothing was fetched before")
+    func unreachable() async throws { #expect(try await code { _ in "http://127.0.0.1:9/debian" } == "packages.unreachable") }
+}
