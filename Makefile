@@ -52,4 +52,4 @@ completions: binary
 
 man: prepare
 	mkdir -p $(OUT)/man
-	swift package --allow-writing-to-directory $(OUT)/man plugin generate-manual --multi-page --output-directory $(OUT)/man
+	swift package plugin --allow-writing-to-directory $(OUT)/man generate-manual --multi-page --output-directory $(OUT)/man
