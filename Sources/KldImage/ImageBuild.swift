@@ -77,7 +77,7 @@ public struct ImageBuild: Sendable {
         try await bench.factory.install(
             answers, payload: bench.payload, stream: bench.stream, onto: [Factory.Disk(file: disk, serial: "disk0")], sealed: true,
             version: request.version,
-            folder: work, limit: bench.host.deadline(.seconds(120)), report: report)
+            folder: work, limit: bench.host.deadline(.seconds(240)), report: report)
         report(PlanEvent(.line, message: "exporting"))
         let manifest = try await export(request, disk: disk, payload: bench.payload)
         try files.remove(disk)

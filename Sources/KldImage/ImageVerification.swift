@@ -38,7 +38,7 @@ public struct ImageVerification: Sendable {
             disks: [MachineDisk(overlay, format: .qcow2, serial: "disk0")], networks: [MachineNetwork()], channels: [Self.channel])
         report(PlanEvent(.line, message: "booting \(image.lastComponent?.string ?? image.string)"))
         let answer = try await VirtualMachine.with(spec, qemu: host.qemu, folder: folder) { machine in
-            try await Self.answer(machine, within: host.deadline(.seconds(120)))
+            try await Self.answer(machine, within: host.deadline(.seconds(240)))
         }
         try files.remove(folder)
         return answer

@@ -49,7 +49,7 @@ struct Laboratory: Sendable {
         try await bench.factory.install(
             answers, payload: bench.payload, stream: bench.stream, onto: disks, sealed: sealed, version: "systemtest",
             folder: folder.appending("install"),
-            limit: bench.host.deadline(.seconds(120)), report: report)
+            limit: bench.host.deadline(.seconds(240)), report: report)
     }
 
     /// Boots disks under UEFI without Secure Boot, and hands over the running machine.
@@ -76,7 +76,7 @@ struct Laboratory: Sendable {
                 _ = try await machine.console.expect("Enter passphrase for", within: host.deadline(.seconds(60)))
                 try await machine.console.send(passphrase + "\n")
             }
-            return try await ImageVerification.answer(machine, within: host.deadline(.seconds(120)))
+            return try await ImageVerification.answer(machine, within: host.deadline(.seconds(240)))
         }
         let bad = report.results.filter { $0.status == .fail }
         log(

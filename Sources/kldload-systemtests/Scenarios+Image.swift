@@ -246,7 +246,7 @@ extension Scenario {
             disks: [MachineDisk(overlay, format: .qcow2, serial: "disk0"), MachineDisk(seed, serial: "seed", readOnly: true)],
             networks: [MachineNetwork(mac: mac)], channels: [ImageVerification.channel])
         return try await VirtualMachine.with(spec, qemu: host.qemu, folder: place) { machine in
-            let text = try await machine.console.expect("KLDLOAD-END", within: host.deadline(.seconds(150)))
+            let text = try await machine.console.expect("KLDLOAD-END", within: host.deadline(.seconds(300)))
             var facts: [String: String] = [:]
             for line in text.lines where line.contains("KLDLOAD-FACT") {
                 let words = line.words
@@ -254,9 +254,9 @@ extension Scenario {
                 facts[words[index + 1]] = words[index + 2]
             }
             guard again else { return facts }
-            _ = try await ImageVerification.answer(machine, within: host.deadline(.seconds(120)))
+            _ = try await ImageVerification.answer(machine, within: host.deadline(.seconds(240)))
             try await machine.monitor.reset()
-            let report = try await ImageVerification.answer(machine, within: host.deadline(.seconds(120)))
+            let report = try await ImageVerification.answer(machine, within: host.deadline(.seconds(240)))
             let bad = report.results.filter { $0.status == .fail }
             try check(bad.isEmpty, bad.map { "after the restart: \($0.name): \($0.title): \($0.actual)" }.joined(separator: "\n"))
             return facts

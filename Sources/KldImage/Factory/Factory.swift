@@ -38,7 +38,7 @@ public struct Factory: Sendable {
     ///
     /// - Parameters:
     ///   - folder: for this run's sockets, console log and firmware files; secrets in it are removed before this returns.
-    ///   - limit: power-on to power-off.
+    ///   - limit: the longest silence. A busy host makes everything slow; only a guest that says nothing any more has hung.
     /// - Throws: the guest's own ``Diagnosis``; `factory.died` when it ended without one.
     public func install(
         _ answers: Answers, payload: PayloadBuilder.Payload, stream: Stream, onto disks: [Disk], sealed: Bool, version: String,
@@ -133,8 +133,7 @@ public struct Factory: Sendable {
         try await VirtualMachine.with(spec, qemu: host.qemu, folder: folder) { machine in
             let channel = try machine.channel(FactoryJob.channel)
             var last: PlanEvent?
-            let deadline = ContinuousClock.now + limit
-            while let line = try await channel.nextLine(within: ContinuousClock.now.duration(to: deadline)) {
+            while let line = try await channel.nextLine(within: limit) {
                 guard let event = try? JSONDecoder().decode(PlanEvent.self, from: Data(line.utf8)) else { continue }
                 report(event)
                 last = event
