@@ -15,7 +15,7 @@ extension Scenario {
             try await verify(try await golden(lab), lab)
         },
         Scenario("image.debian12", "a sealed image of Debian 12 does the same, without ukify") { lab in
-            try await verify(try await golden(lab, ["KLDLOAD_DEBIAN_SUITE=bookworm", "KLDLOAD_PROFILE=server"]), lab)
+            try await verify(try await golden(lab, profile: "server", ["KLDLOAD_DEBIAN_SUITE=bookworm"]), lab)
         },
         Scenario("image.kexport", "an installed machine's disk is exported sealed, from a copy, and the copy becomes another machine") {
             lab in
@@ -206,8 +206,8 @@ extension Scenario {
     }
 
     /// The example image, as small as it gets.
-    private static func golden(_ lab: Laboratory, _ overrides: [String] = []) async throws -> FilePath {
-        let answers = try lab.answers("golden-image", ["KLDLOAD_PROFILE=core"] + overrides)
+    private static func golden(_ lab: Laboratory, profile: String = "core", _ overrides: [String] = []) async throws -> FilePath {
+        let answers = try lab.answers("golden-image", ["KLDLOAD_PROFILE=\(profile)"] + overrides)
         let folder = lab.folder.appending("out")
         let request = ImageBuild.Request(
             answers: answers, formats: [.qcow2], folder: folder, name: try ExportName(distro: "debian", profile: "core"), overwrite: true,
