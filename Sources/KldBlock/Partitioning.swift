@@ -50,6 +50,15 @@ public enum Disk {
         Command(Tool("blkdiscard", package: "util-linux"), ["--force", disk], effect: .destroys, accepting: [0, 1])
     }
 
+    /// Zeroes the first 4 MiB past the kernel's memory: a disk that takes no writes says so here, with its name, and not minutes later.
+    ///
+    /// Runs: `dd if=/dev/zero of=DISK bs=1M count=4 oflag=direct conv=fsync,nocreat status=none`. Source: dd(1), coreutils 9.1.
+    public static func zeroStart(_ disk: String) -> Command {
+        Command(
+            Tool("dd", package: "coreutils"),
+            ["if=/dev/zero", "of=\(disk)", "bs=1M", "count=4", "oflag=direct", "conv=fsync,nocreat", "status=none"], effect: .destroys)
+    }
+
     /// Runs: `sgdisk --clear --align-end --new=… --typecode=… --change-name=… DISK`, all partitions in one write.
     public static func partition(_ disk: String, _ partitions: [PartitionSpec]) -> Command {
         var words = ["--clear", "--set-alignment=2048"]

@@ -66,7 +66,12 @@ extension InstallPlanner {
         var actions: [Action] = [
             inside(
                 Tool("useradd", package: "passwd"),
-                ["--no-create-home", "--home-dir", home, "--shell", "/bin/bash", "--user-group", "--groups", request.spec.adminGroup, user]),
+                [
+                    "--no-create-home", "--home-dir", home, "--shell", "/bin/bash", "--user-group", "--groups", request.spec.adminGroup,
+                    user,
+                ],
+                // 9: it is there already, made by an earlier run that this one goes on from.
+                accepting: [0, 9]),
             inside(Tool("cp", package: "coreutils"), ["--recursive", "--no-target-directory", "/etc/skel", home]),
             .write(inTarget("/etc/sudoers.d/kldload-admin"), content: .text("\(user) ALL=(ALL:ALL) NOPASSWD: ALL\n"), mode: 0o440),
         ]
@@ -113,7 +118,9 @@ extension InstallPlanner {
                 ? ["ed25519", "ecdsa"].map {
                     inside(
                         Tool("ssh-keygen", package: "openssh-client"),
-                        ["-q", "-t", $0, "-N", "", "-C", "root@\(answers.hostname.description)", "-f", "/etc/ssh/ssh_host_\($0)_key"])
+                        ["-q", "-t", $0, "-N", "", "-C", "root@\(answers.hostname.description)", "-f", "/etc/ssh/ssh_host_\($0)_key"],
+                        // To its question, when an earlier run made one: replace it.
+                        input: .text("y\n"))
                 } : [])
     }
 

@@ -76,7 +76,10 @@ public struct InstallPlanner: Sendable {
             }
             actions.append(.run(Disk.wipeSignatures(device.path)))
         }
-        actions += [.run(Disk.zap(disk.path)), .run(Disk.discard(disk.path)), .run(Disk.rereadTable(disk.path)), .run(Disk.settle)]
+        actions += [
+            .run(Disk.zap(disk.path)), .run(Disk.discard(disk.path)), .run(Disk.zeroStart(disk.path)), .run(Disk.rereadTable(disk.path)),
+            .run(Disk.settle),
+        ]
         return [
             Step("disk.wipe.\(name)", "Wipe \(disk.path) (\(disk.device.size))", actions, destroys: [disk.path]),
             Step(
@@ -223,7 +226,7 @@ public struct InstallPlanner: Sendable {
     func inTarget(_ path: String) -> FilePath { FilePath(target.string + path) }
 
     /// Runs inside the installed system.
-    func inside(_ tool: Tool, _ words: [String], input: Command.Input = .none) -> Action {
-        .run(Command(tool, words, effect: .changes, input: input).inside(target))
+    func inside(_ tool: Tool, _ words: [String], accepting statuses: Set<Int32> = [0], input: Command.Input = .none) -> Action {
+        .run(Command(tool, words, effect: .changes, accepting: statuses, input: input).inside(target))
     }
 }

@@ -90,22 +90,34 @@ extension Scenario {
             }
             try await lab.verify(disks)
         },
-        Scenario("trouble.write-errors", "a disk that returns errors ends the installation with its name and a remedy; logs are kept") {
-            lab in
+        Scenario("trouble.write-errors", "a disk that takes no writes is named at once, with a remedy; the log is kept") { lab in
             let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core"]).forTest()
-            for (name, sector) in [("partition table", 0), ("pool", 4_194_304)] {
-                let disk = try await lab.disks(1)[0]
-                let rules = lab.folder.appending("rules")
-                try lab.files.write(failing(from: sector), to: rules)
-                let place = MachineDisk(disk.file, serial: disk.serial, errorRules: rules)
-                try await lab.live(answers, disks: [place], label: "errors-\(sector)") { shell in
-                    let said = try await shell.run(
-                        "kldload install --answers answers.env --payload /run/test --progress none", within: .seconds(120),
-                        accepting: Set(1...100))
-                    lab.log("\(name): \(said)")
-                    try check(said.contains("error["), "no error:\n\(said)")
-                    try await shell.run("test -s /var/log/kldload/install.jsonl")
-                }
+            let disk = try await lab.disks(1)[0]
+            let rules = lab.folder.appending("rules")
+            try lab.files.write(failing(sector: 0), to: rules)
+            try await lab.live(answers, disks: [MachineDisk(disk.file, serial: disk.serial, errorRules: rules)]) { shell in
+                let said = try await shell.run(
+                    "kldload install --answers answers.env --payload /run/test --progress none", within: .seconds(120), accepting: [1])
+                lab.log(said)
+                try check(said.contains("error[") && said.contains("virtio-disk0") && said.contains("Input/output error"), said)
+                try await shell.run("test -s /var/log/kldload/install.jsonl")
+            }
+        },
+        Scenario("trouble.disk-gone", "a disk that disappears in the middle: an error that says so, and the log is kept") { lab in
+            let disk = try await lab.disks(1)[0]
+            let answers = try lab.answers(
+                "three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_DISK=/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_disk0"]
+            ).forTest()
+            try await lab.live(answers, disks: [MachineDisk(disk.file, serial: disk.serial, interface: .virtioSCSI)]) { shell in
+                let said = try await shell.run(
+                    """
+                    kldload install --answers answers.env --payload /run/test --progress none >out 2>&1 & pid=$!
+                    until grep -q 'started zfs.root' /run/kldload/install.journal 2>/dev/null || ! kill -0 $pid; do sleep 0.05; done
+                    sleep 2; echo 1 > /sys/block/sda/device/delete; wait $pid; echo "status: $?"; cat out
+                    """, within: .seconds(180))
+                lab.log(said)
+                try check(said.contains("error[zfs.suspended]") && said.contains("status: 1"), said)
+                try await shell.run("test -s /var/log/kldload/install.jsonl")
             }
         },
         Scenario("trouble.power-cuts", "after a power cut at any of 20 random instants the next run succeeds") { lab in
@@ -130,17 +142,9 @@ extension Scenario {
         },
     ]
 
-    /// Rules of QEMU's blkdebug driver: every write fails once the guest has written this sector (512 bytes).
-    private static func failing(from sector: Int) -> String {
-        """
-        [inject-error]
-        event = "pwritev"
-        iotype = "write"
-        errno = "5"
-        sector = "\(sector)"
-        once = "off"
-
-        """
+    /// Rules of QEMU's blkdebug driver: whatever writes this sector (512 bytes) fails.
+    private static func failing(sector: Int) -> String {
+        "[inject-error]\nevent = \"pwritev\"\niotype = \"write\"\nerrno = \"5\"\nsector = \"\(sector)\"\nonce = \"off\"\n"
     }
 
     private static func expect(_ code: String, _ lab: Laboratory, _ body: () async throws -> Void) async throws {

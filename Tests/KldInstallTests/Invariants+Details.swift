@@ -11,7 +11,8 @@ import SystemPackage
 extension Invariant {
     /// Single things that are easily lost when plans are rearranged.
     static let details: [Invariant] = [
-        Invariant("a wiped disk is discarded and its table read again, before anybody looks whether it is clean", offender: wiped),
+        Invariant(
+            "a wiped disk is discarded, written to, and its table read again, before anybody looks whether it is clean", offender: wiped),
         Invariant("udev has settled after each new partition table, before its partitions are waited for") { view in
             view.run("sgdisk", "--clear").allSatisfy { table in
                 if case .run(let next) = view.items[table.item + 1].action { next.tool.name == "udevadm" } else { false }
@@ -76,10 +77,12 @@ extension Invariant {
     @Sendable private static func wiped(_ view: PlanView) -> String? {
         for disk in view.disks.all {
             guard let step = view.stepIndex("disk.wipe.\(disk.device.name)") else { return disk.path }
-            let tail = view.steps[step].actions.suffix(4).map { action -> String in
+            let tail = view.steps[step].actions.suffix(5).map { action -> String in
                 if case .run(let command) = action { "\(command.tool.name) \(command.arguments[0])" } else { "" }
             }
-            guard tail == ["sgdisk --zap-all", "blkdiscard --force", "blockdev --rereadpt", "udevadm settle"] else { return "\(tail)" }
+            guard tail == ["sgdisk --zap-all", "blkdiscard --force", "dd if=/dev/zero", "blockdev --rereadpt", "udevadm settle"] else {
+                return "\(tail)"
+            }
             let verified = view.steps[step + 1].actions
             guard verified == [.perform(Performers.verifyClean, ["disk": disk.path], effect: .reads)] else { return "not verified" }
         }

@@ -123,7 +123,8 @@ extension Invariant {
         // A received boot environment's snapshot, which another invariant watches.
         let snapshots = view.run("zfs", "receive").map { ["destroy", "\($0.command.arguments.last ?? "")@payload"] }
         for (_, command) in view.commands where command.effect == .destroys && !snapshots.contains(command.arguments) {
-            let devices = command.arguments.filter { $0.hasPrefix("/dev/") }
+            // dd names what it writes to as of=DISK.
+            let devices = command.arguments.map { $0.hasPrefix("of=") ? String($0.dropFirst(3)) : $0 }.filter { $0.hasPrefix("/dev/") }
             if devices.isEmpty { return command.description }
             if let other = devices.first(where: { !allowed.contains($0) }) { return "\(command): \(other)" }
         }

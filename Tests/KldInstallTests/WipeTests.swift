@@ -27,6 +27,7 @@ struct WipeTests {
                 "zpool labelclear -f /dev/sda4", "wipefs --all --force /dev/sda4", "wipefs --all --force /dev/sda3",
                 "wipefs --all --force /dev/sda2", "wipefs --all --force /dev/sda1", "wipefs --all --force /dev/sda",
                 "sgdisk --zap-all /dev/disk/by-id/ata-A", "blkdiscard --force /dev/disk/by-id/ata-A",
+                "dd if=/dev/zero of=/dev/disk/by-id/ata-A bs=1M count=4 oflag=direct conv=fsync,nocreat status=none",
                 "blockdev --rereadpt /dev/disk/by-id/ata-A", "udevadm settle --timeout=30",
             ])
     }
