@@ -103,7 +103,7 @@ struct CopySeal: Sendable, Hashable {
         ]
     }
 
-    /// Runs: `ukify inspect --json=short --section=.cmdline:text FILE`, then `ukify build` without the host id.
+    /// Runs: `ukify inspect FILE --json=short --section=.cmdline:text --section=.uname:text`, then `ukify build` without the host id.
     private static func rebuild(disk: String, target: FilePath, _ runner: any CommandRunner, _ files: any FileSystem) async throws {
         struct Inspection: Decodable {
             struct Section: Decodable { var text: String? }
@@ -124,7 +124,8 @@ struct CopySeal: Sendable, Hashable {
                 let output = try await runner.run(
                     Command(
                         Tool("ukify", package: "systemd-ukify"),
-                        ["inspect", "--json=short", "--section=.cmdline:text", "--section=.uname:text", old.string], effect: .reads)
+                        // The file follows the verb: options between the two end its parser's list of files.
+                        ["inspect", old.string, "--json=short", "--section=.cmdline:text", "--section=.uname:text"], effect: .reads)
                 ).output
                 let found = try JSONDecoder().decode(Inspection.self, from: Data(output.utf8))
                 guard let line = found.cmdline?.text?.trimmed, let release = found.uname?.text?.trimmed else { continue }
