@@ -59,7 +59,18 @@ struct CopySeal: Sendable, Hashable {
                                 destroys: [disk]),
                             Step(
                                 "seal", "Remove every identity and secret",
-                                [.perform(Performers.seal, ["root": target.string], effect: .changes)]),
+                                [
+                                    .perform(Performers.seal, ["root": target.string], effect: .changes),
+                                    // It tells what the source was; a clone is checked for what every clone has.
+                                    .remove(FilePath(target.string + InstallManifest.path)),
+                                    // Sealing empties the list; the first boot needs it for the journal to find its folder.
+                                    .perform(
+                                        Performers.mountCache,
+                                        [
+                                            "pool": pool, "target": target.string,
+                                            "file": FilePath("\(target)/etc/zfs/zfs-list.cache/\(pool)").string,
+                                        ], effect: .changes),
+                                ]),
                             Step(
                                 "copy.initramfs", "Build initramfs and boot images again, without the host id",
                                 [
