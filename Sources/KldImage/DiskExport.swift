@@ -68,10 +68,10 @@ public struct DiskExport: Sendable {
             Command(
                 Tool("qemu-img", package: "qemu-utils"),
                 ["convert", "-f", source.form.rawValue, "-O", "raw", source.path.string, copy.string], effect: .changes))
-        let (host, factory) = try await workshop.sealer(report: report)
+        let factory = try await workshop.sealer(report: report)
         try await factory.seal(
             copy: Factory.Disk(file: copy, serial: "disk0"), version: version, folder: work.appending("guest"),
-            limit: host.deadline(.seconds(240)), report: report)
+            report: report)
         return try await SourceInspector(runner: workshop.runner, files: files).inspect(copy, form: .raw)
     }
 }

@@ -76,8 +76,7 @@ public struct ImageBuild: Sendable {
         let answers = try request.answers.forGuest(disks: ["disk0"])
         try await bench.factory.install(
             answers, payload: bench.payload, stream: bench.stream, onto: [Factory.Disk(file: disk, serial: "disk0")], sealed: true,
-            version: request.version,
-            folder: work, limit: bench.host.deadline(.seconds(240)), report: report)
+            version: request.version, folder: work, report: report)
         report(PlanEvent(.line, message: "exporting"))
         let manifest = try await export(request, disk: disk, payload: bench.payload)
         try files.remove(disk)

@@ -38,14 +38,15 @@ public struct ImageVerification: Sendable {
             disks: [MachineDisk(overlay, format: .qcow2, serial: "disk0")], networks: [MachineNetwork()], channels: [Self.channel])
         report(PlanEvent(.line, message: "booting \(image.lastComponent?.string ?? image.string)"))
         let answer = try await VirtualMachine.with(spec, qemu: host.qemu, folder: folder) { machine in
-            try await Self.answer(machine, within: host.deadline(.seconds(240)))
+            try await Self.answer(machine, on: host)
         }
         try files.remove(folder)
         return answer
     }
 
     /// Waits for the report of the system inside a guest that has ``channel``.
-    package static func answer(_ machine: VirtualMachine, within limit: Duration) async throws -> VerifyReport {
+    package static func answer(_ machine: VirtualMachine, on host: FactoryHost) async throws -> VerifyReport {
+        let limit = host.deadline(.seconds(240))
         do {
             guard let line = try await machine.channel(channel).nextLine(within: limit) else {
                 throw Diagnosis(

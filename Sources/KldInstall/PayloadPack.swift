@@ -27,7 +27,7 @@ public struct PayloadPack: Sendable, Hashable {
     }
 
     /// Blocks travel as they are stored: what is written here is what the machine reads, whatever it writes later.
-    /// Against lz4 it makes a compressed image a fifth smaller, and a machine reads it about as fast as a disk delivers.
+    /// Against lz4 it makes a compressed core image a twentieth smaller (408 MiB for 430).
     public static let compression = "zstd-3"
 
     /// The snapshot in which the boot environment travels.

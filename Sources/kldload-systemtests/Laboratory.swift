@@ -48,8 +48,7 @@ struct Laboratory: Sendable {
         let bench = try await workshop.prepare(answers, mirror: nil, report: report)
         try await bench.factory.install(
             answers, payload: bench.payload, stream: bench.stream, onto: disks, sealed: sealed, version: "systemtest",
-            folder: folder.appending("install"),
-            limit: bench.host.deadline(.seconds(240)), report: report)
+            folder: folder.appending("install"), report: report)
     }
 
     /// Boots disks under UEFI without Secure Boot, and hands over the running machine.
@@ -76,8 +75,13 @@ struct Laboratory: Sendable {
                 _ = try await machine.console.expect("Enter passphrase for", within: host.deadline(.seconds(60)))
                 try await machine.console.send(passphrase + "\n")
             }
-            return try await ImageVerification.answer(machine, within: host.deadline(.seconds(240)))
+            return try await ImageVerification.answer(machine, on: host)
         }
+        try require(report)
+    }
+
+    /// Says what the checks of a machine found; every one must hold.
+    func require(_ report: VerifyReport) throws {
         let bad = report.results.filter { $0.status == .fail }
         log(
             "verify: \(report.summary.ok) ok, \(report.summary.fail) failed, \(report.summary.warn) warnings, \(report.summary.skip) skipped"

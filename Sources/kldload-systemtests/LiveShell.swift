@@ -37,26 +37,22 @@ extension Laboratory {
 
     /// Boots the live environment with disks and a payload, and hands over a shell in it. Powered off at the end.
     func live<Result: Sendable>(
-        _ answers: Answers, disks: [MachineDisk], label: String = "live", networks: [MachineNetwork] = [],
-        _ body: (LiveShell) async throws -> Result
+        _ answers: Answers, disks: [MachineDisk], _ body: (LiveShell) async throws -> Result
     ) async throws -> Result {
         let bench = try await workshop.prepare(answers, mirror: nil, report: report)
-        let place = folder.appending(label)
+        let place = folder.appending("live")
         try files.makeDirectory(place, mode: 0o700)
         let answersFile = place.appending("answers.env")
         try files.write(answers.environmentText, to: answersFile, mode: .secret)
         let spec = MachineSpec(
             name: name, accelerator: bench.host.accelerator, memory: .gibibytes(2), processors: 2,
-            boot: .direct(
-                kernel: bench.live.kernel, initrd: bench.live.initrd,
-                commandLine: "root=live:/dev/disk/by-id/virtio-test-live rd.live.image rd.live.overlay.overlayfs=1 "
-                    + "systemd.unit=sysinit.target systemd.debug_shell=ttyS0 console=ttyS0 panic=-1 quiet loglevel=3"),
+            boot: bench.live.boot("systemd.unit=sysinit.target systemd.debug_shell=ttyS0 console=ttyS0 panic=-1 quiet loglevel=3"),
             disks: [
-                MachineDisk(bench.live.squashfs, serial: "test-live", readOnly: true),
+                bench.live.disk,
                 MachineDisk(bench.stream.root, serial: "test-stream", readOnly: true),
                 MachineDisk(bench.stream.rest, serial: "test-rest", readOnly: true),
             ] + disks,
-            networks: networks, endsOnReboot: true,
+            endsOnReboot: true,
             firmwareFiles: [
                 "opt/com.kldload.test/answers.env": answersFile,
                 "opt/com.kldload.test/payload.json": bench.payload.archive.removingLastComponent().appending("payload.json"),

@@ -32,17 +32,21 @@ public struct Factory: Sendable {
     public struct Stream: Sendable, Hashable {
         public var root: FilePath
         public var rest: FilePath
+
+        init(in folder: FilePath) {
+            root = folder.appending("root.zfs")
+            rest = folder.appending("rest.tar")
+        }
     }
 
     /// Installs, and returns when the guest has powered off with everything exported.
     ///
     /// - Parameters:
     ///   - folder: for this run's sockets, console log and firmware files; secrets in it are removed before this returns.
-    ///   - limit: the longest silence. A busy host makes everything slow; only a guest that says nothing any more has hung.
     /// - Throws: the guest's own ``Diagnosis``; `factory.died` when it ended without one.
     public func install(
         _ answers: Answers, payload: PayloadBuilder.Payload, stream: Stream, onto disks: [Disk], sealed: Bool, version: String,
-        folder: FilePath, limit: Duration, report: @escaping @Sendable (PlanEvent) -> Void
+        folder: FilePath, report: @escaping @Sendable (PlanEvent) -> Void
     ) async throws {
         let job = FactoryJob(
             work: .install, sealed: sealed, kernel: payload.info.kernel, openZFS: payload.info.openZFS, version: version)
@@ -51,17 +55,16 @@ public struct Factory: Sendable {
             MachineDisk(stream.rest, serial: FactoryJob.restSerial, readOnly: true),
         ]
         try await run(
-            job, answers: answers.environmentText, disks: more + disks.map(Self.machineDisk), folder: folder, limit: limit, report: report)
+            job, answers: answers.environmentText, disks: more + disks.map(Self.machineDisk), folder: folder, report: report)
     }
 
     /// Makes `root.zfs` and `rest.tar` of a payload's archive, in a folder.
     ///
     /// They end with at most 4095 bytes of nothing: they are written as block devices.
     public func pack(
-        _ payload: PayloadBuilder.Payload, into folder: FilePath, work: FilePath, limit: Duration,
-        report: @escaping @Sendable (PlanEvent) -> Void
-    ) async throws -> Stream {
-        let stream = Stream(root: folder.appending("root.zfs"), rest: folder.appending("rest.tar"))
+        _ payload: PayloadBuilder.Payload, into folder: FilePath, work: FilePath, report: @escaping @Sendable (PlanEvent) -> Void
+    ) async throws {
+        let stream = Stream(in: folder)
         let scratch = work.appending("scratch.raw")
         try files.makeDirectory(work, mode: 0o700)
         for file in [stream.root, stream.rest, scratch] {
@@ -77,12 +80,12 @@ public struct Factory: Sendable {
             Self.machineDisk(Disk(file: stream.root, serial: FactoryJob.streamSerial)),
             Self.machineDisk(Disk(file: stream.rest, serial: FactoryJob.restSerial)),
         ]
-        try await run(job, answers: "", disks: disks, folder: work, limit: limit, report: report)
+        // Compressing the whole system is one step, and the longest.
+        try await run(job, answers: "", disks: disks, folder: work, silence: .seconds(600), report: report)
         for file in [stream.root, stream.rest] {
             let disk = try FileDescriptor.open(file, .readWrite, options: [.closeOnExec])
             try disk.closeAfter { try disk.resize(to: try Self.end(of: disk)) }
         }
-        return stream
     }
 
     /// Where the last data of a sparse file ends. Source: lseek(2), `SEEK_DATA` (3) and `SEEK_HOLE` (4), Linux 3.1.
@@ -99,19 +102,19 @@ public struct Factory: Sendable {
 
     /// Seals a disk image in place: always a copy of what it came from.
     public func seal(
-        copy: Disk, version: String, folder: FilePath, limit: Duration, report: @escaping @Sendable (PlanEvent) -> Void
+        copy: Disk, version: String, folder: FilePath, report: @escaping @Sendable (PlanEvent) -> Void
     ) async throws {
         try await run(
-            FactoryJob(work: .seal, version: version), answers: "", disks: [Self.machineDisk(copy)], folder: folder, limit: limit,
-            report: report)
+            FactoryJob(work: .seal, version: version), answers: "", disks: [Self.machineDisk(copy)], folder: folder, report: report)
     }
 
     private static func machineDisk(_ disk: Disk) -> MachineDisk {
         MachineDisk(disk.file, serial: disk.serial, cache: .unsafe, discard: true, detectZeroes: true)
     }
 
+    /// - Parameter silence: the longest on a fast machine. A busy host makes everything slow; only a guest that says nothing any more has hung.
     private func run(
-        _ job: FactoryJob, answers: String, disks: [MachineDisk], folder: FilePath, limit: Duration,
+        _ job: FactoryJob, answers: String, disks: [MachineDisk], folder: FilePath, silence: Duration = .seconds(240),
         report: @escaping @Sendable (PlanEvent) -> Void
     ) async throws {
         try files.makeDirectory(folder, mode: 0o700)
@@ -123,17 +126,14 @@ public struct Factory: Sendable {
 
         let spec = MachineSpec(
             name: "factory", accelerator: host.accelerator, memory: .gibibytes(2), processors: 2,
-            boot: .direct(
-                kernel: live.kernel, initrd: live.initrd,
-                commandLine: "root=live:/dev/disk/by-id/virtio-\(FactoryJob.liveSerial) rd.live.image rd.live.overlay.overlayfs=1 "
-                    + "rd.systemd.show_status=0 systemd.unit=kldload-factory.target console=ttyS0 panic=-1 quiet loglevel=4"),
-            disks: [MachineDisk(live.squashfs, serial: FactoryJob.liveSerial, readOnly: true)] + disks,
+            boot: live.boot("rd.systemd.show_status=0 systemd.unit=kldload-factory.target console=ttyS0 panic=-1 quiet loglevel=4"),
+            disks: [live.disk] + disks,
             channels: [FactoryJob.channel], endsOnReboot: true,
             firmwareFiles: [FactoryJob.jobFile: jobFile, FactoryJob.answersFile: answersFile])
         try await VirtualMachine.with(spec, qemu: host.qemu, folder: folder) { machine in
             let channel = try machine.channel(FactoryJob.channel)
             var last: PlanEvent?
-            while let line = try await channel.nextLine(within: limit) {
+            while let line = try await channel.nextLine(within: host.deadline(silence)) {
                 guard let event = try? JSONDecoder().decode(PlanEvent.self, from: Data(line.utf8)) else { continue }
                 report(event)
                 last = event

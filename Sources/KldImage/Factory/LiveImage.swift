@@ -1,6 +1,7 @@
 public import KldCore
 public import KldExec
 public import KldFiles
+package import KldVirt
 public import SystemPackage
 
 /// The bootable live environment: what the factory starts, and what the ISO carries.
@@ -9,6 +10,16 @@ public struct LiveImage: Sendable, Hashable {
     public var initrd: FilePath
     public var squashfs: FilePath
     public var info: PayloadInfo
+
+    /// The disk that it runs from, in a guest.
+    package var disk: MachineDisk { MachineDisk(squashfs, serial: FactoryJob.liveSerial, readOnly: true) }
+
+    /// Starts it from ``disk``. - Parameter more: what it does then, and where it speaks.
+    package func boot(_ more: String) -> MachineSpec.Boot {
+        .direct(
+            kernel: kernel, initrd: initrd,
+            commandLine: "root=live:/dev/disk/by-id/virtio-\(FactoryJob.liveSerial) rd.live.image rd.live.overlay.overlayfs=1 \(more)")
+    }
 
     /// Puts the tool into the live payload and makes a squashfs of it; kept by content like everything else.
     ///

@@ -44,33 +44,33 @@ public struct Workshop: Sendable {
         let image = try await live(builder, backports: answers.backports, archive: archive)
         let payload = try await builder.payload(PayloadSpec(answers, buildMirror: archive))
         let factory = Factory(host: host, live: image)
-        let stream = try await stream(payload, factory, limit: host.deadline(.seconds(600)), report)
+        let stream = try await stream(payload, factory, report)
         return Bench(host: host, factory: factory, payload: payload, stream: stream, live: image)
     }
 
     /// The payload as a stream, from the cache or made now.
     private func stream(
-        _ payload: PayloadBuilder.Payload, _ factory: Factory, limit: Duration, _ report: @escaping @Sendable (PlanEvent) -> Void
+        _ payload: PayloadBuilder.Payload, _ factory: Factory, _ report: @escaping @Sendable (PlanEvent) -> Void
     ) async throws -> Factory.Stream {
         let plan = try FactoryGuest.packing(payload.info.spec).plan
         let folder = try await cache.artifact("stream", inputs: "stream/1\n\(payload.digest)\n\(plan.text(contents: true))\n") { partial in
             report(PlanEvent(.line, message: "packing it as a ZFS stream, once"))
             let work = cache.root.appending("work/pack-\(UInt32.random(in: 0 ... .max))")
             // Events of the packing are not this build's own: only what a person should see of them.
-            _ = try await factory.pack(payload, into: partial, work: work, limit: limit) { event in
+            try await factory.pack(payload, into: partial, work: work) { event in
                 if event.kind == .output || event.kind == .stepStarted { report(PlanEvent(.output, message: event.message)) }
             }
             try LocalFiles().remove(work)
         }
-        return Factory.Stream(root: folder.appending("root.zfs"), rest: folder.appending("rest.tar"))
+        return Factory.Stream(in: folder)
     }
 
     /// What sealing a copy needs: no payload. Nobody knows which features the copy's pool has, so the newest OpenZFS opens it.
-    func sealer(report: @escaping @Sendable (PlanEvent) -> Void) async throws -> (FactoryHost, Factory) {
+    func sealer(report: @escaping @Sendable (PlanEvent) -> Void) async throws -> Factory {
         let host = try await host(report)
         let archive = HostArchive.find(files: LocalFiles()) ?? Self.defaultMirror
         let image = try await live(builder(report), backports: true, archive: archive)
-        return (host, Factory(host: host, live: image))
+        return Factory(host: host, live: image)
     }
 
     private static var defaultMirror: String { AnswerKey.named("KLDLOAD_DEBIAN_MIRROR")?.defaultValue ?? "" }
