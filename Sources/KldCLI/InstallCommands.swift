@@ -141,12 +141,9 @@ struct InstallCommand: AsyncParsableCommand {
         let approvals = try approve(plan, planner.approvals)
         try files.write(Array(JSONEncoder().encode(identity)), to: Self.identityFile, mode: .secret)
         let reporter = try Reporter(progress, log: log)
-        // Not awaited when it fires: what waits for a suspended pool cannot be ended.
-        let watch = Task {
-            let problem = try await PoolWatch.suspended(answers.poolName, files: files)
+        let watch = PoolWatch.endProcess(whenSuspended: answers.poolName, files: files) { problem in
             reporter.report(PlanEvent(.planFailed, message: problem.message, diagnosis: problem))
             Output.errorLine(problem.rendered)
-            _exit(problem.exit.rawValue)
         }
         defer { watch.cancel() }
         let performers = Performers.table(logs: [log]) { _, _, _ in

@@ -108,12 +108,7 @@ extension InstallPlanner {
             steps.append(
                 Step(
                     "finish.mounts", "Tell systemd about the datasets",
-                    [
-                        .perform(
-                            Performers.mountCache,
-                            ["pool": pool.text, "target": target.string, "file": inTarget("/etc/zfs/zfs-list.cache/\(pool.text)").string],
-                            effect: .changes)
-                    ]))
+                    [Performers.writeMountCache(pool: pool.text, target: target)]))
             steps.append(
                 Step("finish.bootfs", "Boot \(tree.root)", [.run(ZPool.set(pool, "bootfs", tree.root.text))]))
             if request.sealed {

@@ -150,11 +150,9 @@ public struct InstallPlanner: Sendable {
                 filesystemOptions: DatasetTree.poolProperties,
                 altroot: target, vdevs: layout, passphrase: answers.encrypt ? answers.passphrase : nil,
                 force: layout.mismatch)
+            let hostID = Action.write("/etc/hostid", content: .bytes(request.identity.hostID.fileContent))
             return [
-                Step(
-                    "hostid", "Host id \(request.identity.hostID), before the pool learns it",
-                    [.write("/etc/hostid", content: .bytes(request.identity.hostID.fileContent))],
-                    resume: [.write("/etc/hostid", content: .bytes(request.identity.hostID.fileContent))]),
+                Step("hostid", "Host id \(request.identity.hostID), before the pool learns it", [hostID], resume: [hostID]),
                 Step(
                     "zfs.pool.create", "Create the pool \(pool) (\(answers.topology.rawValue))",
                     [.makeDirectory(target), .run(create)],

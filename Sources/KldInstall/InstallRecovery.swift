@@ -1,3 +1,4 @@
+import Glibc
 public import KldCore
 public import KldExec
 public import KldFiles
@@ -49,6 +50,18 @@ public enum InstallRecovery {
 
 /// Notices that a pool takes no writes any more. The commands that wait for it cannot say so: they wait for ever.
 public enum PoolWatch {
+    /// Watches beside an installation: says what happened, and ends the process. What waits for a suspended pool cannot be ended, so it is
+    /// not waited for. - Returns: the watch, to be cancelled when the installation is over.
+    public static func endProcess(
+        whenSuspended pool: String, files: any FileSystem, say: @escaping @Sendable (Diagnosis) -> Void
+    ) -> Task<Void, any Error> {
+        Task {
+            let problem = try await suspended(pool, files: files)
+            say(problem)
+            _exit(problem.exit.rawValue)
+        }
+    }
+
     /// Returns when the pool is suspended, with what a person should know; never returns while it is well.
     ///
     /// Reads `/proc/spl/kstat/zfs/POOL/state`, which answers when the tools do not. Source: OpenZFS 2.1 to 2.4, `spa_stats.c`.

@@ -76,6 +76,12 @@ public enum Performers {
         }
     }
 
+    /// Writes the list of a pool's mounts into a target. After sealing, which empties it.
+    public static func writeMountCache(pool: String, target: FilePath) -> Action {
+        .perform(
+            mountCache, ["pool": pool, "target": target.string, "file": "\(target)/etc/zfs/zfs-list.cache/\(pool)"], effect: .changes)
+    }
+
     /// Columns that zfs-mount-generator reads. Source: zfs-mount-generator(8), OpenZFS 2.4; older generators ignore the last ones.
     static let cacheColumns =
         "name,mountpoint,canmount,atime,relatime,devices,exec,readonly,setuid,nbmand,encroot,keylocation,org.openzfs.systemd:requires,"

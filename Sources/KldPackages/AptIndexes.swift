@@ -51,24 +51,23 @@ public struct AptIndexes: Sendable {
         }
     }
 
-    /// The signed indexes that are there. Reads `lists/*_InRelease`.
-    public func indexes() throws -> [(name: String, date: String)] {
+    /// The signed indexes that are there: file, suite and date. Reads `lists/*_InRelease`.
+    private func indexes() throws -> [(path: FilePath, suite: String, date: String)] {
         guard try files.exists(lists) else { return [] }
         return try files.list(lists).filter { $0.hasSuffix("_InRelease") }.sorted().map { name in
-            let fields = try files.readText(lists.appending(name)).lines.prefix(40)
+            let path = lists.appending(name)
+            let fields = try files.readText(path).lines.prefix(40)
             func field(_ key: String) -> String? { fields.first { $0.hasPrefix("\(key): ") }.map { String($0.dropFirst(key.count + 2)) } }
-            return (name, field("Date") ?? "")
+            return (path, field("Codename") ?? name, field("Date") ?? "")
         }
     }
 
-    /// The same with their digests. Runs: `sha256sum`, reads.
+    /// The signed indexes with their digests. Runs: `sha256sum`, reads.
     public func state() async throws -> [Index] {
         var state: [Index] = []
-        for (name, date) in try indexes() {
-            let path = lists.appending(name)
+        for (path, suite, date) in try indexes() {
             let digest = try await runner.run(Command(Tool("sha256sum", package: "coreutils"), [path.string], effect: .reads)).output
-            let codename = try files.readText(path).lines.first { $0.hasPrefix("Codename: ") }?.dropFirst("Codename: ".count)
-            state.append(Index(suite: codename.map(String.init) ?? name, date: date, sha256: String(digest.prefix(64))))
+            state.append(Index(suite: suite, date: date, sha256: String(digest.prefix(64))))
         }
         return state
     }

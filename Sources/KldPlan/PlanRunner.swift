@@ -62,7 +62,7 @@ public struct PlanRunner: Sendable {
                 begun.append(step)
                 if !skipping { reporter.event(.stepStarted, phase: phase, step: step, message: step.title, done: done) }
                 do {
-                    if skipping { for action in step.resume { try await perform(action) } } else { try await run(step) }
+                    if skipping { try await perform(step.resume) } else { try await run(step) }
                 } catch {
                     var problem = Diagnosis(of: error)
                     problem.causes.insert("step: \(step.id) (\(step.title))", at: 0)
@@ -95,15 +95,19 @@ public struct PlanRunner: Sendable {
     private func run(_ step: Step) async throws {
         try journal?.record(step.id, "started")
         do {
-            for action in step.actions {
-                try Task.checkCancellation()
-                try await perform(action)
-            }
+            try await perform(step.actions)
         } catch {
             try? journal?.record(step.id, "failed")
             throw error
         }
         try journal?.record(step.id, "done")
+    }
+
+    private func perform(_ actions: [Action]) async throws {
+        for action in actions {
+            try Task.checkCancellation()
+            try await perform(action)
+        }
     }
 
     /// Clean-up goes on whatever fails, and is not cut short by a cancelled task.

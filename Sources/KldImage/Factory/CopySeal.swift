@@ -64,12 +64,7 @@ struct CopySeal: Sendable, Hashable {
                                     // It tells what the source was; a clone is checked for what every clone has.
                                     .remove(FilePath(target.string + InstallManifest.path)),
                                     // Sealing empties the list; the first boot needs it for the journal to find its folder.
-                                    .perform(
-                                        Performers.mountCache,
-                                        [
-                                            "pool": pool, "target": target.string,
-                                            "file": FilePath("\(target)/etc/zfs/zfs-list.cache/\(pool)").string,
-                                        ], effect: .changes),
+                                    Performers.writeMountCache(pool: pool, target: target),
                                 ]),
                             Step(
                                 "copy.initramfs", "Build initramfs and boot images again, without the host id",

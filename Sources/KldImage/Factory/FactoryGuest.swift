@@ -1,5 +1,4 @@
 import FoundationEssentials
-import Glibc
 import KldAnswers
 public import KldCore
 import KldDistro
@@ -71,11 +70,9 @@ public struct FactoryGuest: Sendable {
         let planner = try InstallPlanner(request)
         let options = SealOptions(
             keepUser: answers.sshKeys.user.isEmpty ? nil : answers.username, keepAuthorizedKeys: answers.sshKeys.user.map(\.line))
-        // Not awaited when it fires: what waits for a suspended pool cannot be ended. The unit's failure powers off.
-        let watch = Task {
-            let problem = try await PoolWatch.suspended(answers.poolName, files: files)
+        // The unit's failure powers off.
+        let watch = PoolWatch.endProcess(whenSuspended: answers.poolName, files: files) { problem in
             report(PlanEvent(.planFailed, message: problem.message, diagnosis: problem))
-            _exit(problem.exit.rawValue)
         }
         defer { watch.cancel() }
         try await apply(try planner.plan, approvals: planner.approvals, options, report)
