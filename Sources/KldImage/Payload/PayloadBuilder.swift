@@ -5,6 +5,7 @@ public import KldExec
 public import KldFiles
 import KldPackages
 import KldPlan
+import Synchronization
 public import SystemPackage
 
 /// Builds root file systems from signed packages, without root where the user has none, and keeps them by content.
@@ -30,6 +31,14 @@ public struct PayloadBuilder: Sendable {
     private let executable: FilePath
     private let root: Bool
     private let say: @Sendable (String) -> Void
+    private let asked = Asked()
+
+    /// The archives whose lists this builder has fetched.
+    private final class Asked: Sendable {
+        private let keys = Mutex<Set<String>>([])
+        /// - Returns: whether it is new.
+        func insert(_ key: String) -> Bool { keys.withLock { $0.insert(key).inserted } }
+    }
 
     public init(
         cache: ArtifactCache, runner: any CommandRunner, files: any FileSystem = LocalFiles(), executable: FilePath, root: Bool,
@@ -99,7 +108,8 @@ public struct PayloadBuilder: Sendable {
         let lock = try await FileLock.acquire(cache.root.appending("locks/apt-\(key)")) { say("another build asks the archive; waiting") }
         defer { withExtendedLifetime(lock) {} }
         let indexes = AptIndexes(folder: cache.root.appending("apt/\(key)"), runner: runner, files: files)
-        if let note = try await indexes.refresh(sources, pins: pins) { say(note) }
+        // Payload and live environment of one build mostly come from one archive: it is asked once.
+        if asked.insert(key), let note = try await indexes.refresh(sources, pins: pins) { say(note) }
 
         let wellKnown = try await indexes.candidates(spec.kernelPackages + spec.moduleSourcePackages)
         if let source = spec.moduleSourcePackages.first, let version = wellKnown[source],
