@@ -30,7 +30,9 @@ test: lint unit glibc
 	swift build --product kldload-systemtests
 	.build/debug/kldload-systemtests --tier ci --executable $(BINARY)
 
+# virt-v2v reads the OVA independently; openssh-server answers the uploads.
 test-all: lint unit glibc
+	@tools/prepare virt-v2v openssh-server
 	swift build --product kldload-systemtests
 	.build/debug/kldload-systemtests --tier all --keep-on-failure --executable $(BINARY)
 

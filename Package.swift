@@ -86,6 +86,7 @@ let package = Package(
         tests("KldExec", []),
         tests("KldFiles", []),
         tests("KldPlan", []),
+        tests("KldTerminal", []),
         tests("KldZFS", []),
         tests("KldBlock", []),
         tests("KldBoot", []),

@@ -46,7 +46,7 @@ struct ImageCommand: AsyncParsableCommand {
 
     struct Verify: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Boot an image, untouched, and run the checks inside.")
-        @Argument(help: "The image: qcow2, vmdk, vhd or raw.") var file: String
+        @Argument(help: "The image: qcow2, vmdk, vhd, ova or raw.") var file: String
         @Option(help: "table or json.") var format = TableFormat.table
         @OptionGroup var progress: ProgressOptions
 

@@ -11,13 +11,14 @@ final class Reporter: Sendable {
     private let log: EventLog
     private let start = ContinuousClock.now
 
-    /// Says where the log is.
+    /// Says where the log is: to a person in words, to a program in the first event.
     init(_ options: ProgressOptions, log file: FilePath) throws {
         form = options.progress
         let terminal = form == .auto && isatty(STDERR_FILENO) == 1
         view = Locked(ProgressView(terminal: terminal, columns: Host.columns))
         log = try EventLog(file)
-        if form == .auto || form == .plain { Output.errorLine("log: \(file)") }
+        let line = PlanEvent(.line, message: "log: \(file)")
+        if form == .json { report(line) } else if form != .none { Output.errorLine(line.message) }
     }
 
     var report: @Sendable (PlanEvent) -> Void {

@@ -1,6 +1,7 @@
 /// What an installation meant to make: `/etc/kldload/install-manifest.json`, schema `install-manifest/1`.
 ///
-/// The installer writes it last; `kldload verify` compares the machine with it. It holds no secrets, not even hashes of them.
+/// The installer writes it last; `kldload verify` compares the machine with it. It holds no secrets, not even hashes of them. A sealed
+/// image has one that names no machine, see ``forClones``.
 public struct InstallManifest: Sendable, Hashable, Codable {
     public static let path = "/etc/kldload/install-manifest.json"
     public static let currentSchema = "install-manifest/1"
@@ -81,6 +82,7 @@ public struct InstallManifest: Sendable, Hashable, Codable {
     public var units: [String]
     /// Eight hexadecimal digits; `nil` in a sealed image, where first boot makes one.
     public var hostID: String?
+    /// Whether the system came from a sealed image: then host id, name, addresses and keys are each machine's own.
     public var sealed: Bool
     public var credentials: Credentials
     /// `systemd-boot` or `grub`.
@@ -119,5 +121,17 @@ public struct InstallManifest: Sendable, Hashable, Codable {
         self.credentials = credentials
         self.bootLoader = bootLoader
         self.sysctl = sysctl
+    }
+
+    /// What every clone of a sealed image has in common: no disk, host id, name, address or password.
+    public var forClones: InstallManifest {
+        var copy = self
+        copy.hostname = "localhost"
+        (copy.disks, copy.specialDisks, copy.hostID) = ([], nil, nil)
+        copy.network = Network(network.method == .none ? .none : .dhcp)
+        copy.credentials = .locked
+        copy.sshPolicy = sshPolicy == .none ? .none : .password
+        copy.sealed = true
+        return copy
     }
 }

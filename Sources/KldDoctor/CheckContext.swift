@@ -9,7 +9,7 @@ import SystemPackage
 public struct CheckContext: Sendable {
     public let runner: any CommandRunner
     public let files: any FileSystem
-    /// `nil` where there is none: a sealed image before its first boot, or a machine that kldload did not install.
+    /// `nil` where there is none: on a machine that kldload did not install. A clone has that of its sealed image.
     public let manifest: InstallManifest?
     /// Why there is no manifest; for the reasons of skipped checks.
     public let manifestProblem: String?

@@ -47,7 +47,8 @@ extension Check {
         guard let pool = try await context.pool() else { return noPool }
         let names = try await context.runner.run(ZPool.devices(pool)).output.lines.map(\.trimmed)
         let devices = names.filter { $0.hasPrefix("/") }
-        let wanted = manifest.disks.count + (manifest.specialDisks?.count ?? 0)
+        // A sealed image is one disk, whatever it will be called.
+        let wanted = manifest.sealed ? 1 : manifest.disks.count + (manifest.specialDisks?.count ?? 0)
         let kind =
             switch VdevTopology(manifest.topology) {
             case .mirror?, .mirrorStripe?: "mirror-"
@@ -57,7 +58,7 @@ extension Check {
         let found = "\(devices.count) devices: \(devices.joined(separator: ", "))"
         guard devices.count == wanted, kind.isEmpty || names.contains(where: { $0.hasPrefix(kind) }) else {
             return .fail(
-                expected: "\(manifest.topology) of \(manifest.disks.count) disks, \(manifest.specialDisks?.count ?? 0) special",
+                expected: "\(manifest.topology) of \(wanted) disks, \(manifest.specialDisks?.count ?? 0) of them special",
                 actual: found,
                 remedy: "zpool status \(pool); attach the missing disk with zpool attach")
         }

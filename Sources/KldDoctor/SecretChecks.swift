@@ -1,4 +1,5 @@
 import KldCore
+import KldExec
 import KldFiles
 import SystemPackage
 
@@ -66,24 +67,27 @@ extension Check {
         return .ok("\(found.count) keys, none open")
     }
 
-    /// DKMS signs with `/var/lib/dkms/mok.key`. On an installed machine it is that machine's own; an image that is copied must have none.
+    /// DKMS signs with `/var/lib/dkms/mok.key`. On an installed machine it is that machine's own; an image must have had none.
+    ///
+    /// Runs on a clone: `find KEY… ! -newer DONE`, reads: keys that were there when its first boot was over.
     @Sendable private static func signingKey(_ context: CheckContext) async throws -> CheckOutcome {
         let keys = ["/var/lib/dkms/mok.key", "/var/lib/shim-signed/mok/MOK.priv"]
         let found = try keys.filter { try context.exists($0) }
         if context.manifest?.sealed == true, !found.isEmpty {
-            return .fail(
-                expected: "no private key in an image", actual: found.joined(separator: ", "),
-                remedy: "seal the image again; discard this one")
+            let old = try await context.read(
+                Tool("find", package: "findutils"), found + ["!", "-newer", "/var/lib/kldload/firstboot/done"]
+            ).output.lines
+            guard old.isEmpty else {
+                return .fail(
+                    expected: "no private key in an image", actual: old.joined(separator: ", "),
+                    remedy: "discard the image, and enrol no key of it; seal another one")
+            }
         }
         return .ok(found.isEmpty ? "none here" : "\(found.joined(separator: ", ")), this machine's own")
     }
 
     @Sendable private static func machineID(_ context: CheckContext) async throws -> CheckOutcome {
         let text = try context.text("/etc/machine-id")?.trimmed ?? ""
-        if context.manifest?.sealed == true {
-            return text.isEmpty || text == "uninitialized"
-                ? .ok("made at the first boot") : .fail(expected: "none in an image", actual: text, remedy: "seal the image again")
-        }
         guard text.count == 32, text.allSatisfy(\.isHexDigit), text.contains(where: { $0 != "0" }) else {
             return .fail(
                 expected: "32 hexadecimal digits in /etc/machine-id", actual: text.isEmpty ? "empty" : text,

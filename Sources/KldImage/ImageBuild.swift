@@ -35,18 +35,35 @@ public struct ImageBuild: Sendable {
         }
     }
 
-    let workshop: Workshop
-    private let report: @Sendable (PlanEvent) -> Void
+    private let workshop: Workshop
+    private let given: @Sendable (PlanEvent) -> Void
 
     public init(workshop: Workshop, report: @escaping @Sendable (PlanEvent) -> Void) {
         self.workshop = workshop
-        self.report = report
+        given = report
     }
 
-    /// Builds, exports, and leaves nothing else behind.
+    /// Builds, exports, and leaves nothing else behind: on failure the log of the guest's console, which the error names.
+    ///
+    /// A second build of the same name into the same folder waits for the first one.
     /// - Returns: the manifest that lies beside the images.
     public func run(_ request: Request) async throws -> ImageManifest {
-        let files = LocalFiles()
+        let title = "\(request.name) into \(request.folder)"
+        given(PlanEvent(.planStarted, message: title))
+        do {
+            let manifest = try await build(request)
+            given(PlanEvent(.planDone, message: title, done: 1, total: 1))
+            return manifest
+        } catch {
+            let problem = Diagnosis(of: error)
+            given(PlanEvent(.planFailed, message: problem.message, diagnosis: problem))
+            throw error
+        }
+    }
+
+    /// What an image cannot be asked for.
+    /// - Throws: ``Diagnosis`` `image.topology`, `image.encrypted`, `image.wifi`.
+    static func checkAnswers(_ request: Request) throws {
         guard request.answers.topology == .single, request.answers.specialDisks.isEmpty else {
             throw Diagnosis(
                 "image.topology", "an image is one disk; \(request.answers.topology.rawValue) needs more",
@@ -63,26 +80,63 @@ public struct ImageBuild: Sendable {
                 "image.wifi", "a sealed image carries no secret, so it cannot hold the passphrase of a wireless network",
                 remedies: ["remove KLDLOAD_WIFI_SSID and KLDLOAD_WIFI_PSK, or install the machine itself"], exit: .badAnswers)
         }
+    }
+
+    private func build(_ request: Request) async throws -> ImageManifest {
+        let files = LocalFiles()
+        try Self.checkAnswers(request)
         let destination = try request.answers.export.target.map { try ScpDestination($0) }
+        let progress = BuildProgress([.prepare, .install, .export] + (destination == nil ? [] : [.upload]), given)
+        let report: @Sendable (PlanEvent) -> Void = { progress.report($0) }
+        let workshop = workshop.reporting(to: progress)
+        let lock = try await lock(request, report)
+        defer { withExtendedLifetime(lock) {} }
         try check(request, files)
         let bench = try await workshop.prepare(request.answers, mirror: request.mirror, report: report)
+        // What the guest writes, and what the export stages elsewhere is checked again when its size is known.
+        try workshop.cache.requireRoom(.gibibytes(4), for: "the disk of the image")
         let work = workshop.cache.root.appending("work/\(request.name)-\(UInt32.random(in: 0 ... .max))")
         try files.makeDirectory(work, mode: 0o700)
-        defer { try? files.remove(work.appending("disk.raw")) }
-
         let disk = work.appending("disk.raw")
+        do {
+            let manifest = try await build(request, bench, on: disk, work, progress)
+            if let destination {
+                progress.begin(.upload)
+                try await upload(manifest, request, to: destination, scratch: work.appending("upload"), progress)
+            }
+            try files.remove(work)
+            return manifest
+        } catch {
+            // Only a guest that failed left something to read.
+            try? files.remove(Task.isCancelled || error is ExportError ? work : disk)
+            throw error
+        }
+    }
+
+    private func build(
+        _ request: Request, _ bench: Workshop.Bench, on disk: FilePath, _ work: FilePath, _ progress: BuildProgress
+    ) async throws -> ImageManifest {
+        let report: @Sendable (PlanEvent) -> Void = { progress.report($0) }
+        progress.begin(.install)
         try await workshop.runner.run(
             Command(Tool("truncate", package: "coreutils"), ["--size=\(request.answers.diskSize.bytes)", disk.string], effect: .changes))
         let answers = try request.answers.forGuest(disks: ["disk0"])
         try await bench.factory.install(
             answers, payload: bench.payload, stream: bench.stream, onto: [Factory.Disk(file: disk, serial: "disk0")], sealed: true,
             version: request.version, folder: work, report: report)
+        progress.begin(.export)
         report(PlanEvent(.line, message: "exporting"))
-        let manifest = try await export(request, disk: disk, payload: bench.payload)
-        try files.remove(disk)
-        if let destination { try await upload(manifest, request, to: destination, scratch: work.appending("upload")) }
-        try files.remove(work)
+        let manifest = try await export(request, disk: disk, payload: bench.payload, progress)
+        try LocalFiles().remove(disk)
         return manifest
+    }
+
+    /// Held while an image of this name is built into this folder: two at once would end with one of them refused, after all its work.
+    private func lock(_ request: Request, _ report: @Sendable (PlanEvent) -> Void) async throws -> FileLock {
+        let key = try await workshop.cache.key("\(request.folder)/\(request.name)")
+        return try await FileLock.acquire(workshop.cache.root.appending("locks/image-\(key)")) {
+            report(PlanEvent(.line, message: "another build makes \(request.name) in \(request.folder); waiting for it"))
+        }
     }
 
     /// Everything that could refuse the images, before minutes of work: names that are taken, a folder nobody may write, no room.
@@ -103,19 +157,23 @@ public struct ImageBuild: Sendable {
                 overwrite: request.overwrite))
     }
 
-    private func upload(_ manifest: ImageManifest, _ request: Request, to destination: ScpDestination, scratch: FilePath) async throws {
+    private func upload(
+        _ manifest: ImageManifest, _ request: Request, to destination: ScpDestination, scratch: FilePath, _ progress: BuildProgress
+    ) async throws {
         var names = manifest.outputs.flatMap { [$0.file, $0.file + ".sha256"] }
         if let sbom = manifest.sbom { names.append(sbom.file) }
         names.append("\(request.name).manifest.json")
         let upload = ScpUpload(to: destination, runner: workshop.runner, files: LocalFiles(), scratch: scratch)
-        report(PlanEvent(.line, message: "uploading to \(destination.host)"))
+        progress.report(PlanEvent(.line, message: "uploading to \(destination.host)"))
         let count = names.count
         try await upload.upload(names.map { request.folder.appending($0) }) { finished in
-            report(PlanEvent(.output, message: "\(finished) of \(count) files are there"))
+            progress.report(PlanEvent(.output, message: "\(finished) of \(count) files are there", done: finished, total: count))
         }
     }
 
-    private func export(_ request: Request, disk: FilePath, payload: PayloadBuilder.Payload) async throws -> ImageManifest {
+    private func export(
+        _ request: Request, disk: FilePath, payload: PayloadBuilder.Payload, _ progress: BuildProgress
+    ) async throws -> ImageManifest {
         let info = payload.info
         let packages = try InstalledPackage.parse(try LocalFiles().readText(payload.packages), .dpkg)
         let image = ImageDescription(
@@ -127,10 +185,21 @@ public struct ImageBuild: Sendable {
             ExportRequest(
                 source: source, formats: request.formats, name: request.name, destination: .folder(request.folder), image: image,
                 sbom: SBOM(packages: packages, components: SBOM.components(of: image)), overwrite: request.overwrite)
-        ) { progress in
-            let what = progress.format.map { " \($0.rawValue)" } ?? ""
-            report(PlanEvent(.output, message: "\(progress.stage.rawValue)\(what) (\(progress.finished) of \(progress.total) done)"))
+        ) { state in
+            progress.report(state.event)
         }
+    }
+}
+
+extension ExportProgress {
+    /// The same for whoever shows or keeps it; its numbers are hundredths of a format.
+    var event: PlanEvent {
+        let what = format.map { " \($0.rawValue)" } ?? ""
+        let shown = stage == .converting ? ", \(Int(percent)) %" : ""
+        let part = stage == .converting ? min(percent, 90) : 90
+        return PlanEvent(
+            .output, message: "\(stage.rawValue)\(what)\(shown)" + (total > 1 ? " (\(finished) of \(total) formats done)" : ""),
+            done: stage == .done ? total * 100 : min(finished * 100 + Int(part), total * 100), total: total * 100)
     }
 }
 

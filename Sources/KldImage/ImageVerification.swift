@@ -20,28 +20,59 @@ public struct ImageVerification: Sendable {
     /// The port on which the shipped `kldload-verify.service` answers.
     package static let channel = "com.kldload.verify"
 
-    /// - Throws: ``Diagnosis`` `image.no-answer` with the last lines of the console when the system did not come up.
+    /// - Parameter image: qcow2, vmdk, vhd, raw, or an ova, whose disk is taken out of it first.
+    /// - Throws: ``Diagnosis`` `image.no-answer` with the last lines of the console when the system did not come up; ``ExportError`` when the
+    ///   image is missing, in use, of another format, or leans on another file.
     public func run(_ image: FilePath) async throws -> VerifyReport {
         let files = LocalFiles()
         let host = try await FactoryHost.find(runner: workshop.runner, files: files, cache: workshop.cache.root)
         if let reason = host.reason { report(PlanEvent(.line, message: "guests are emulated: \(reason)")) }
         let folder = workshop.cache.root.appending("work/verify-\(UInt32.random(in: 0 ... .max))")
         try files.makeDirectory(folder, mode: 0o700)
-        let source = try await SourceInspector(runner: workshop.runner, files: files).inspect(image)
+        // The console's end is in the error; an overlay of gigabytes is of no use to anybody.
+        defer { try? files.remove(folder) }
+        let (disk, format) = try await disk(of: image, in: folder)
         let overlay = folder.appending("overlay.qcow2")
-        try await workshop.runner.run(
-            QemuImg.createOverlay(overlay, backing: source.path, backingFormat: source.form == .raw ? .raw : .qcow2))
+        try await workshop.runner.run(QemuImg.createOverlay(overlay, backing: disk, backingFormat: format))
         let firmware = try Firmware.find(.uefi, files: files)
         let spec = MachineSpec(
             name: "verify", accelerator: host.accelerator, memory: .gibibytes(2), processors: 2,
             boot: .uefi(code: firmware.code, variables: try firmware.copyVariables(to: folder.appending("vars.fd"), files: files)),
             disks: [MachineDisk(overlay, format: .qcow2, serial: "disk0")], networks: [MachineNetwork()], channels: [Self.channel])
         report(PlanEvent(.line, message: "booting \(image.lastComponent?.string ?? image.string)"))
-        let answer = try await VirtualMachine.with(spec, qemu: host.qemu, folder: folder) { machine in
+        return try await VirtualMachine.with(spec, qemu: host.qemu, folder: folder) { machine in
             try await Self.answer(machine, on: host)
         }
-        try files.remove(folder)
-        return answer
+    }
+
+    /// The disk to boot, never written to, and how to read it.
+    ///
+    /// Runs: `tar --list`, `tar --extract` of the one VMDK in an ova; `qemu-img info` and what ``SourceInspector`` runs.
+    private func disk(of image: FilePath, in folder: FilePath) async throws -> (FilePath, MachineDisk.Format) {
+        let (runner, files) = (workshop.runner, LocalFiles())
+        guard try files.exists(image) else { throw ExportError.sourceMissing(image) }
+        switch image.extension?.lowercased() {
+        case "ova":
+            report(PlanEvent(.line, message: "taking the disk out of the package"))
+            let names = try await runner.run(Command("tar", ["--list", "--file=\(image)"], effect: .reads)).output.lines
+            guard let name = names.first(where: { $0.hasSuffix(".vmdk") && !$0.contains("/") }) else {
+                throw Diagnosis(
+                    "image.no-disk", "\(image) holds no VMDK", remedies: ["check the file: sha256sum --check \(image).sha256"],
+                    exit: .inputMissing, causes: names)
+            }
+            try await runner.run(
+                Command("tar", ["--extract", "--file=\(image)", "--directory=\(folder)", "--", name], effect: .changes))
+            return (folder.appending(name), .vmdk)
+        case "vmdk", "vhd":
+            let format: MachineDisk.Format = image.extension?.lowercased() == "vmdk" ? .vmdk : .vpc
+            let path = try files.resolve(image)
+            let info = try QemuImageInfo.parse(try await runner.run(QemuImg.info(path, format: format)).output)
+            if let other = info.backingFile ?? info.dataFile { throw ExportError.sourceHasBackingFile(path, backing: other) }
+            return (path, format)
+        default:
+            let source = try await SourceInspector(runner: runner, files: files).inspect(image)
+            return (source.path, source.form == .raw ? .raw : .qcow2)
+        }
     }
 
     /// Waits for the report of the system inside a guest that has ``channel``.

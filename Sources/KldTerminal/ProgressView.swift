@@ -21,7 +21,7 @@ public struct ProgressView: Sendable {
             guard !event.message.isEmpty else { return "" }
             message = event.message
             if terminal { return bar(event) }
-            return event.kind == .releasing ? "" : "[\(clock(event.milliseconds))] \(event.message)\n"
+            return event.kind == .releasing ? "" : "[\(clock(event.milliseconds))] \(phase(event))\(event.message)\n"
         case .output:
             guard terminal, !event.message.isEmpty else { return "" }
             message = event.message
@@ -42,9 +42,11 @@ public struct ProgressView: Sendable {
         var text = "[\(String(repeating: "#", count: full))\(String(repeating: ".", count: width - full))] \(pad(Int(share * 100)))%"
         // An estimate from the first tenth would only mislead.
         if share > 0.1, share < 1 { text += " \(clock(Int(Double(event.milliseconds) * (1 - share) / share))) left" }
-        text += "  \(message)"
+        text += "  \(phase(event))\(message)"
         return erase + String(text.prefix(columns - 1))
     }
+
+    private func phase(_ event: PlanEvent) -> String { event.phase.map { "\($0): " } ?? "" }
 
     private func pad(_ number: Int) -> String { String(repeating: " ", count: max(0, 3 - String(number).count)) + String(number) }
 

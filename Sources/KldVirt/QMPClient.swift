@@ -159,6 +159,14 @@ extension QMPClient {
     package func status() async throws -> String { try await execute("query-status")["status"]?.text ?? "unknown" }
     /// Asks the guest to give up a device; wait for the event `DEVICE_DELETED`.
     package func removeDevice(_ id: String) async throws { try await execute("device_del", ["id": .string(id)]) }
+    /// Presses keys of the guest's keyboard, one after the other. - Parameter keys: QEMU's names of them, by their place on a US keyboard.
+    package func press(_ keys: [String]) async throws {
+        for key in keys {
+            try await execute("send-key", ["keys": .array([.object(["type": .string("qcode"), "data": .string(key)])])])
+            // A key is held for 100 ms; the next one must not fall into that.
+            try await Task.sleep(for: .milliseconds(150))
+        }
+    }
     /// Needs ``MachineSpec/graphics``. - Parameter path: a PNG file, written by QEMU.
     package func screenDump(to path: FilePath) async throws {
         try await execute("screendump", ["filename": .string(path.string), "format": "png"])

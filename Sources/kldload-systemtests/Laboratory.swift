@@ -44,17 +44,23 @@ struct Laboratory: Sendable {
     }
 
     /// Installs as the answers say, onto disks whose serials they name.
-    func install(_ answers: Answers, onto disks: [Factory.Disk], sealed: Bool = false) async throws {
+    func install(
+        _ answers: Answers, onto disks: [Factory.Disk], sealed: Bool = false, heard: @escaping @Sendable (PlanEvent) -> Void = { _ in }
+    ) async throws {
         let bench = try await workshop.prepare(answers, mirror: nil, report: report)
         try await bench.factory.install(
             answers, payload: bench.payload, stream: bench.stream, onto: disks, sealed: sealed, version: "systemtest",
-            folder: folder.appending("install"), report: report)
+            folder: folder.appending("install"),
+            report: { event in
+                report(event)
+                heard(event)
+            })
     }
 
     /// Boots disks under UEFI without Secure Boot, and hands over the running machine.
     func boot<Result: Sendable>(
         _ disks: [Factory.Disk], label: String = "boot", network: MachineNetwork = MachineNetwork(), more: [MachineDisk] = [],
-        _ body: (VirtualMachine, FactoryHost) async throws -> Result
+        variables: FilePath? = nil, graphics: Bool = false, _ body: (VirtualMachine, FactoryHost) async throws -> Result
     ) async throws -> Result {
         let host = try await FactoryHost.find(runner: workshop.runner, files: files, cache: workshop.cache.root)
         let place = folder.appending(label)
@@ -62,9 +68,11 @@ struct Laboratory: Sendable {
         let firmware = try Firmware.find(.uefi, files: files)
         let spec = MachineSpec(
             name: name, accelerator: host.accelerator, memory: .gibibytes(2), processors: 2,
-            boot: .uefi(code: firmware.code, variables: try firmware.copyVariables(to: place.appending("vars.fd"), files: files)),
+            boot: .uefi(
+                code: firmware.code,
+                variables: try variables ?? firmware.copyVariables(to: place.appending("vars.fd"), files: files)),
             disks: disks.map { MachineDisk($0.file, serial: $0.serial) } + more, networks: [network],
-            channels: [ImageVerification.channel])
+            channels: [ImageVerification.channel], graphics: graphics)
         return try await VirtualMachine.with(spec, qemu: host.qemu, folder: place) { try await body($0, host) }
     }
 
@@ -88,5 +96,21 @@ struct Laboratory: Sendable {
         )
         for result in report.results where result.status == .warn { log("warning \(result.name): \(result.actual)") }
         try check(bad.isEmpty, bad.map { "\($0.name): \($0.title): \($0.actual) (expected \($0.expected ?? "-"))" }.joined(separator: "\n"))
+    }
+
+    /// Logs in on the serial console, answering each prompt, and returns when there is a shell.
+    func logIn(_ machine: VirtualMachine, _ host: FactoryHost, _ answers: [(prompt: String, answer: String)]) async throws {
+        try await machine.console.send("\n")
+        for (prompt, answer) in answers {
+            _ = try await machine.console.expect(prompt, within: host.deadline(.seconds(60)))
+            try await machine.console.send(answer + "\n")
+        }
+        _ = try await machine.console.expect("$ ", within: host.deadline(.seconds(60)))
+    }
+
+    /// What a line of shell prints on the serial console of a machine that somebody is logged in to.
+    func ask(_ machine: VirtualMachine, _ host: FactoryHost, _ line: String) async throws -> String {
+        try await machine.console.send("\(line); echo END''-OF\n")
+        return try await machine.console.expect("END-OF", within: host.deadline(.seconds(60)))
     }
 }

@@ -36,8 +36,10 @@ extension Laboratory {
         """
 
     /// Boots the live environment with disks and a payload, and hands over a shell in it. Powered off at the end.
+    ///
+    /// - Parameter variables: where UEFI firmware keeps its variables; `nil`: a machine without firmware.
     func live<Result: Sendable>(
-        _ answers: Answers, disks: [MachineDisk], _ body: (LiveShell) async throws -> Result
+        _ answers: Answers, disks: [MachineDisk], variables: FilePath? = nil, _ body: (LiveShell) async throws -> Result
     ) async throws -> Result {
         let bench = try await workshop.prepare(answers, mirror: nil, report: report)
         let place = folder.appending("live")
@@ -56,7 +58,12 @@ extension Laboratory {
             firmwareFiles: [
                 "opt/com.kldload.test/answers.env": answersFile,
                 "opt/com.kldload.test/payload.json": bench.payload.archive.removingLastComponent().appending("payload.json"),
-            ])
+            ],
+            // OVMF starts a kernel that QEMU was given, and keeps its services there for it.
+            extraArguments: try variables.map { file in
+                let code = try Firmware.find(.uefi, files: files).code
+                return ["-drive", "if=pflash,unit=0,format=raw,readonly=on,file=\(code)", "-drive", "if=pflash,unit=1,format=raw,file=\(file)"]
+            } ?? [])
         return try await VirtualMachine.with(spec, qemu: bench.host.qemu, folder: place) { machine in
             _ = try await machine.console.expect("# ", within: bench.host.deadline(.seconds(60)))
             let shell = LiveShell(machine: machine, host: bench.host)

@@ -3,6 +3,7 @@ import KldCore
 import KldDoctor
 import KldImage
 import KldVirt
+import SystemPackage
 
 extension Scenario {
     /// Each example: installed, rebooted from its own disks, checked from inside.
@@ -22,6 +23,62 @@ extension Scenario {
             let disks = try await lab.disks(1)
             try await lab.install(answers.forTest(), onto: disks)
             try await lab.verify(disks, passphrase: answers.passphrase?.reveal())
+        },
+        Scenario("install.encrypted-keyboard", "the passphrase typed at screen and keyboard, on a German keyboard") { lab in
+            let answers = try lab.answers("encrypted", ["KLDLOAD_KEYBOARD_LAYOUT=de", "KLDLOAD_ZFS_PASSPHRASE=zylinderyacht7"])
+            let disks = try await lab.disks(1)
+            try await lab.install(answers.forTest(), onto: disks)
+            let report = try await lab.boot(disks, graphics: true) { machine, host in
+                // It stands on the serial console too; whoever answers first is heard.
+                _ = try await machine.console.expect("Enter passphrase for", within: host.deadline(.seconds(60)))
+                try await Task.sleep(for: host.deadline(.seconds(2)))
+                // Y and Z have changed places.
+                let places = (answers.passphrase?.reveal() ?? "").map { ["y": "z", "z": "y"][$0] ?? String($0) }
+                try await machine.monitor.press(places + ["ret"])
+                return try await ImageVerification.answer(machine, on: host)
+            }
+            try lab.require(report)
+        },
+        Scenario("install.default-password", "the default password must be changed at the console, and SSH accepts none before that") {
+            lab in
+            let disks = try await lab.disks(1)
+            try await lab.install(lab.answers("three-lines", ["KLDLOAD_PROFILE=core"]).forTest(), onto: disks)
+            try await lab.boot(disks) { machine, host in
+                try lab.require(try await ImageVerification.answer(machine, on: host))
+                try await lab.logIn(
+                    machine, host,
+                    [
+                        ("login:", "admin"), ("assword:", "admin"), ("urrent password:", "admin"), ("ew password:", "Correct-Horse-7"),
+                        ("etype new password:", "Correct-Horse-7"),
+                    ])
+                // The path unit needs a moment; sshd -T says what a connection would be told.
+                let said = try await lab.ask(
+                    machine, host, "sleep 10; sudo sshd -T -C user=admin,host=x,addr=192.0.2.1 | grep -i ^passwordauth")
+                try check(said.contains("passwordauthentication yes"), said)
+                lab.log("changed at the console; passwordauthentication yes")
+            }
+        },
+        Scenario("install.firmware-entry", "installed under UEFI, the machine starts from its own entry, by the name in the answers") { lab in
+            let disks = try await lab.disks(1)
+            let answers = try lab.answers(
+                "three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7", "KLDLOAD_BOOTLOADER_ID=our-machine"]
+            ).forTest()
+            let variables = lab.folder.appending("vars.fd")
+            try Firmware.find(.uefi, files: lab.files).copyVariables(to: variables, files: lab.files)
+            try await lab.live(answers, disks: disks.map { MachineDisk($0.file, serial: $0.serial) }, variables: variables) { shell in
+                try await shell.run("kldload install --answers answers.env --payload /run/test --progress none", within: .seconds(180))
+                lab.log(try await shell.run("efibootmgr"))
+            }
+            try await lab.boot(disks, variables: variables) { machine, host in
+                try lab.require(try await ImageVerification.answer(machine, on: host))
+                try await lab.logIn(machine, host, [("login:", "admin"), ("assword:", "Correct-Horse-7")])
+                let said = try await lab.ask(machine, host, "sudo efibootmgr")
+                lab.log(said.lines.map(\.trimmed).filter { $0.hasPrefix("Boot") }.joined(separator: "; "))
+                guard let current = said.lines.first(where: { $0.trimmed.hasPrefix("BootCurrent:") })?.words.last else {
+                    throw CheckFailure(said)
+                }
+                try check(said.contains("Boot\(current)* our-machine"), "started from another entry:\n\(said)")
+            }
         },
         Scenario("install.debian12", "Debian 12") { lab in try await install("debian12", disks: 1, lab) },
         Scenario("install.debian13", "Debian 13") { lab in try await install("debian13", disks: 1, lab) },

@@ -15,6 +15,33 @@ extension Scenario {
             try await lab.install(answers, onto: disks)
             try await lab.verify(disks)
         },
+        Scenario("trouble.old-labels", "a disk full of old labels, all of them active: partitions, RAID, LVM, LUKS, a pool") { lab in
+            let disks = try await lab.disks(2)
+            let answers = try lab.answers("mirror", ["KLDLOAD_PROFILE=core"]).forTest()
+            try await lab.live(answers, disks: disks.map { MachineDisk($0.file, serial: $0.serial) }) { shell in
+                let before = try await shell.run(
+                    """
+                    disk=/dev/disk/by-id/virtio-disk
+                    modprobe -a raid1 dm_mod dm_crypt && \
+                    sgdisk -n 1:0:+1G -n 2:0:+1G -n 3:0:+1G -n 4:0:+1G ${disk}0 >/dev/null && sgdisk -n 1:0:+1G -n 2:0:+1G ${disk}1 >/dev/null && \
+                    udevadm settle && \
+                    mdadm --create /dev/md/old --run --level=1 --raid-devices=2 --metadata=1.2 ${disk}0-part1 ${disk}1-part1 2>/dev/null && \
+                    pvcreate -q /dev/md/old && vgcreate -q old /dev/md/old && lvcreate -q -y -L 200M -n data old && mkfs.ext4 -q /dev/old/data && \
+                    echo pass | cryptsetup luksFormat -q --pbkdf pbkdf2 --pbkdf-force-iterations 1000 ${disk}0-part2 - && \
+                    echo pass | cryptsetup open --key-file=- ${disk}0-part2 oldcrypt && mkfs.xfs -q /dev/mapper/oldcrypt && \
+                    zpool create -f -m none rpool ${disk}0-part3 && zpool export rpool && \
+                    mkswap -q ${disk}0-part4 && mkfs.btrfs -q ${disk}1-part2 && udevadm settle && lsblk -o NAME,TYPE,FSTYPE,LABEL
+                    """, within: .seconds(90))
+                lab.log(before)
+                try check(
+                    ["raid1", "lvm", "crypt", "zfs_member", "swap", "btrfs"].allSatisfy { before.contains($0) }, "not prepared:\n\(before)")
+                try await shell.run(
+                    "kldload install --answers answers.env --payload /run/test --progress plain", within: .seconds(240))
+                let left = try await shell.run("ls /dev/mapper; cat /proc/mdstat; zpool list -H")
+                try check(!left.contains("old") && !left.contains("md12"), "left behind:\n\(left)")
+            }
+            try await lab.verify(disks)
+        },
         Scenario("trouble.refused", "a disk that is too small, or not there, is refused by name before anything is touched") { lab in
             let small = try await lab.disks(1, size: .gibibytes(2))
             try await expect("disk.too-small", lab) {
@@ -24,8 +51,10 @@ extension Scenario {
                 try await lab.install(lab.answers("mirror", ["KLDLOAD_PROFILE=core"]).forTest(), onto: lab.disks(1, prefix: "disk"))
             }
         },
-        Scenario("trouble.killed", "an installer killed in each of its steps, then run again: it succeeds, and nothing is left behind") {
-            lab in
+        Scenario(
+            "trouble.killed", "an installer killed in each of its steps, then run again: it succeeds, and nothing is left behind",
+            limit: .seconds(7200)
+        ) { lab in
             let disks = try await lab.disks(1)
             let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core"]).forTest()
             try await lab.live(answers, disks: disks.map { MachineDisk($0.file, serial: $0.serial) }) { shell in
@@ -43,9 +72,9 @@ extension Scenario {
                     return String(id.dropLast())
                 }
                 try check(steps.count > 20, "the plan has few steps:\n\(plan)")
-                for (index, step) in steps.enumerated() {
-                    // By turns: no time to clean up, and all the time it wants.
-                    let polite = index.isMultiple(of: 2)
+                // Without any time to clean up in each of them; with all the time it wants in every third.
+                let attempts = steps.map { ($0, false) } + steps.indices.filter { $0.isMultiple(of: 3) }.map { (steps[$0], true) }
+                for (step, polite) in attempts {
                     try await shell.run(
                         "install; reached \(step); pkill -\(polite ? "TERM" : "KILL") -x kldload; ended", within: .seconds(120))
                     let left = try await shell.run("left", accepting: [0, 1])
@@ -120,27 +149,56 @@ extension Scenario {
                 try await shell.run("test -s /var/log/kldload/install.jsonl")
             }
         },
-        Scenario("trouble.power-cuts", "after a power cut at any of 20 random instants the next run succeeds") { lab in
+        Scenario("trouble.power-cuts", "after a power cut at any of 20 random instants the next run succeeds", limit: .seconds(7200)) { lab in
             let seed = UInt64.random(in: 0 ... .max)
             lab.log("seed \(seed)")
             var random = SplitMix(state: seed)
             let disks = try await lab.disks(1)
             let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core"]).forTest()
-            for cut in 1...20 {
-                let instant = Duration.milliseconds(Int64.random(in: 15_000...120_000, using: &random))
-                let attempt = Task { try await lab.install(answers, onto: disks) }
-                let timer = Task {
-                    try await Task.sleep(for: instant)
-                    attempt.cancel()
-                }
-                let result = await attempt.result
-                timer.cancel()
-                if case .success = result { lab.log("cut \(cut): done before \(instant)") } else { lab.log("cut \(cut) after \(instant)") }
+            let whole = try await cut(lab, answers, disks, after: nil) ?? .zero
+            lab.log("an installation takes \(whole) from the moment its guest is up")
+            var cuts = 0
+            while cuts < 20 {
+                let instant = whole * Double.random(in: 0..<1, using: &random)
+                if try await cut(lab, answers, disks, after: instant) == nil { cuts += 1 }
+                lab.log("\(cuts) cuts; the last after \(instant)")
             }
             try await lab.install(answers, onto: disks)
             try await lab.verify(disks)
         },
     ]
+
+    /// Installs, and cuts the guest's power so long after it came up.
+    ///
+    /// - Returns: how long the installation took; `nil` when it was cut.
+    /// - Throws: whatever else ended it: after a cut, the next installation must not fail.
+    private static func cut(
+        _ lab: Laboratory, _ answers: Answers, _ disks: [Factory.Disk], after instant: Duration?
+    ) async throws -> Duration? {
+        let up = Event()
+        let attempt = Task {
+            try await lab.install(answers, onto: disks) { event in if event.message == FactoryGuest.isUp { up.announce() } }
+        }
+        let began = Task {
+            await up.wait()
+            return ContinuousClock.now
+        }
+        let timer = Task {
+            guard let instant else { return }
+            _ = await began.value
+            try await Task.sleep(for: instant)
+            attempt.cancel()
+        }
+        defer { timer.cancel() }
+        let result = await attempt.result
+        let end = ContinuousClock.now
+        up.announce()
+        switch result {
+        case .success: return await began.value.duration(to: end)
+        case .failure where attempt.isCancelled: return nil
+        case .failure(let error): throw error
+        }
+    }
 
     /// Rules of QEMU's blkdebug driver: whatever writes this sector (512 bytes) fails.
     private static func failing(sector: Int) -> String {
@@ -168,4 +226,13 @@ private struct SplitMix: RandomNumberGenerator {
         z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
         return z ^ (z >> 31)
     }
+}
+
+/// Something that happens once.
+private final class Event: Sendable {
+    private let stream: AsyncStream<Void>
+    private let continuation: AsyncStream<Void>.Continuation
+    init() { (stream, continuation) = AsyncStream.makeStream() }
+    func announce() { continuation.finish() }
+    func wait() async { for await _ in stream {} }
 }

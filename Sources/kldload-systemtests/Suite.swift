@@ -52,7 +52,7 @@ struct Suite: Sendable {
         var failure: String?
         do {
             try LocalFiles().makeDirectory(folder, mode: 0o700)
-            try await scenario.run(laboratory)
+            try await within(scenario.limit) { try await scenario.run(laboratory) }
         } catch let error as CheckFailure {
             failure = error.description
         } catch {
@@ -65,5 +65,17 @@ struct Suite: Sendable {
             failure? += "\nkept: \(folder)"
         }
         return Outcome(scenario: scenario, failure: failure, seconds: Int(start.duration(to: .now) / .seconds(1)))
+    }
+
+    private func within(_ limit: Duration, _ body: @escaping @Sendable () async throws -> Void) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask(operation: body)
+            group.addTask {
+                try await Task.sleep(for: limit)
+                throw CheckFailure("it took longer than \(limit)")
+            }
+            try await group.next()
+            group.cancelAll()
+        }
     }
 }

@@ -177,9 +177,12 @@ extension Fault {
         },
         Fault("secrets.permissions", "signing key readable") { $0.modes["/var/lib/dkms/mok.key"] = 0o644 },
         Fault("secrets.permissions", "WireGuard readable") { $0.files["/etc/wireguard/wg0.conf"] = "[Interface]\n" },
-        Fault("secrets.signing-key", "in an image") { $0.manifest?.sealed = true },
+        Fault("secrets.signing-key", "in an image") { machine in
+            machine.manifest = machine.manifest?.forClones
+            machine.commands["find /var/lib/dkms/mok.key '!' -newer /var/lib/kldload/firstboot/done"] =
+                CommandOutput(output: "/var/lib/dkms/mok.key\n")
+        },
         Fault("secrets.machine-id", "empty") { $0.files["/etc/machine-id"] = "\n" },
-        Fault("secrets.machine-id", "in an image") { $0.manifest?.sealed = true },
         Fault("services.units", "not enabled") { $0.change(show, "UnitFileState=enabled", "UnitFileState=disabled") },
         Fault("services.units", "stopped") { $0.change(show, "ActiveState=active", "ActiveState=failed") },
         Fault("services.units", "not there") { $0.change(show, "LoadState=loaded", "LoadState=not-found") },

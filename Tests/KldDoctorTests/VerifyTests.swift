@@ -67,6 +67,26 @@ struct Fault: Sendable, CustomTestStringConvertible {
         #expect(report.results.first { $0.name == "zfs.pool.health" }?.status == .ok)
     }
 
+    /// What an image's clone owns is not compared with the image; everything else is.
+    @Test func `judges a clone by what all clones have in common`() async throws {
+        var machine = Self.healthy()
+        machine.manifest = machine.manifest?.forClones
+        machine.set("zpool list -vHPp -o name rpool", "rpool\n\t/dev/disk/by-id/virtio-A-part2\n")
+        machine.manifest?.topology = "single"
+        machine.commands["find /var/lib/dkms/mok.key '!' -newer /var/lib/kldload/firstboot/done"] = CommandOutput(output: "")
+        machine.files["/proc/sys/kernel/hostname"] = "clone\n"
+        let report = try await Doctor.run(machine.context())
+        let notWell = report.results.filter { $0.status != .ok }.map { "\($0.name) \($0.status): \($0.actual)" }.sorted()
+        #expect(
+            notWell == [
+                "boot.esp.copies skip: the manifest names no disks", "network.hostname skip: a clone is named by its cloud-init data",
+            ])
+        machine.set("ip -json route show default", "[]")
+        machine.change("apt-mark showhold", "linux-image-7.2.12-amd64\n", "")
+        let broken = try await Doctor.run(machine.context()).results.filter { $0.status == .fail }.map(\.name)
+        #expect(Set(broken) == ["network.address", "packages.holds"])
+    }
+
     @Test func `does not trust a manifest of another schema`() async throws {
         var machine = Self.healthy()
         machine.manifest?.schema = "install-manifest/9"

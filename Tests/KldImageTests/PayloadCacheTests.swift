@@ -1,7 +1,7 @@
 import KldCore
 import KldExec
 import KldFiles
-import KldImage
+@testable import KldImage
 import KldTestSupport
 import Synchronization
 import SystemPackage
@@ -88,6 +88,29 @@ struct PayloadCacheTests {
             _ = try await build(cache, count)
             #expect(count.value == 2)
         }
+    }
+
+    @Test("what is built again because it was damaged is said")
+    func noticed() async throws {
+        try await with { cache, _ in
+            let told = Mutex<[String]>([])
+            var cache = cache
+            cache.noticing = { line in told.withLock { $0.append(line) } }
+            let folder = try await build(cache, Count())
+            #expect(told.withLock { $0 }.isEmpty)
+            try files.write("", to: folder.appending("a file"))
+            _ = try await build(cache, Count())
+            #expect(told.withLock { $0 } == ["\(folder) is not what was written there: building it again"])
+        }
+    }
+
+    @Test("a file system without room is refused before anything is built, with both numbers")
+    func noRoom() async throws {
+        let memory = MemoryFiles(free: .mebibytes(700))
+        let cache = ArtifactCache(root: "/cache", runner: ScriptedRunner([]), files: memory)
+        let problem = #expect(throws: Diagnosis.self) { try cache.requireRoom(.gibibytes(5), for: "building target") }
+        #expect(problem?.code == "cache.no-space" && problem?.exit == .cannotCreate)
+        #expect(problem?.message == "building target needs up to 5.0 GiB; /cache has 700.0 MiB")
     }
 
     @Test("a build that fails leaves nothing, and the next one begins anew")

@@ -130,6 +130,7 @@ public struct Factory: Sendable {
             disks: [live.disk] + disks,
             channels: [FactoryJob.channel], endsOnReboot: true,
             firmwareFiles: [FactoryJob.jobFile: jobFile, FactoryJob.answersFile: answersFile])
+        let start = ContinuousClock.now
         try await VirtualMachine.with(spec, qemu: host.qemu, folder: folder) { machine in
             let channel = try machine.channel(FactoryJob.channel)
             var last: PlanEvent?
@@ -147,5 +148,6 @@ public struct Factory: Sendable {
             }
             try await machine.waitForPowerOff(within: .seconds(120))
         }
+        report(PlanEvent(.line, message: "the guest was on for \(Int(start.duration(to: .now) / .seconds(1))) s"))
     }
 }

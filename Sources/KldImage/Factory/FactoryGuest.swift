@@ -11,6 +11,8 @@ import SystemPackage
 
 /// The guest's side of the factory: reads the job, installs, reports, and lets systemd power off.
 public struct FactoryGuest: Sendable {
+    /// What it says first.
+    package static let isUp = "live environment is up"
     private let runner: any CommandRunner
     private let files: any FileSystem
     private static let configuration: FilePath = "/sys/firmware/qemu_fw_cfg/by_name"
@@ -33,7 +35,7 @@ public struct FactoryGuest: Sendable {
             }
         }
         do {
-            report(PlanEvent(.line, message: "live environment is up"))
+            report(PlanEvent(.line, message: Self.isUp))
             try await work(report)
         } catch {
             // A failed plan has said so itself; anything before it has not.

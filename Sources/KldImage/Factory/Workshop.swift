@@ -17,7 +17,7 @@ public struct Workshop: Sendable {
         public var live: LiveImage
     }
 
-    public let cache: ArtifactCache
+    public private(set) var cache: ArtifactCache
     public let runner: any CommandRunner
     public let executable: FilePath
     private let root: Bool
@@ -32,13 +32,21 @@ public struct Workshop: Sendable {
         self.root = root
     }
 
+    /// The same workshop, whose builds of artefacts count in a progress, and whose cache tells what a person should know.
+    func reporting(to progress: BuildProgress) -> Workshop {
+        var copy = self
+        copy.cache.building = { progress.artefact($0, begins: $1) }
+        copy.cache.noticing = { progress.report(PlanEvent(.line, message: $0)) }
+        return copy
+    }
+
     /// Makes sure that host, payload and live environment are there.
     ///
     /// - Parameter mirror: where packages come from; `nil`: the answers' mirror where they name one, else the one that this machine's apt
     ///   uses.
     public func prepare(_ answers: Answers, mirror: String?, report: @escaping @Sendable (PlanEvent) -> Void) async throws -> Bench {
         let host = try await host(report)
-        let named = answers.isGiven("KLDLOAD_DEBIAN_MIRROR") ? answers.debianMirror : nil
+        let named = answers.customMirrorURL ?? (answers.isGiven("KLDLOAD_DEBIAN_MIRROR") ? answers.debianMirror : nil)
         let archive = mirror ?? named ?? HostArchive.find(files: LocalFiles()) ?? answers.debianMirror
         let builder = builder(report)
         let image = try await live(builder, backports: answers.backports, archive: archive)
@@ -56,11 +64,11 @@ public struct Workshop: Sendable {
         let folder = try await cache.artifact("stream", inputs: "stream/1\n\(payload.digest)\n\(plan.text(contents: true))\n") { partial in
             report(PlanEvent(.line, message: "packing it as a ZFS stream, once"))
             let work = cache.root.appending("work/pack-\(UInt32.random(in: 0 ... .max))")
+            defer { try? LocalFiles().remove(work) }
             // Events of the packing are not this build's own: only what a person should see of them.
             try await factory.pack(payload, into: partial, work: work) { event in
                 if event.kind == .output || event.kind == .stepStarted { report(PlanEvent(.output, message: event.message)) }
             }
-            try LocalFiles().remove(work)
         }
         return Factory.Stream(in: folder)
     }

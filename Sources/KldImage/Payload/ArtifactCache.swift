@@ -11,6 +11,15 @@ public struct ArtifactCache: Sendable {
     private let files: any FileSystem
     /// Told once when another builder makes the same thing.
     private let waiting: @Sendable (String) -> Void
+    /// Told the kind when something is built, `true` when it begins and `false` when it is whole.
+    var building: @Sendable (_ kind: String, _ begins: Bool) -> Void = { _, _ in }
+    /// Told what a person should know: that something was not what it should be.
+    var noticing: @Sendable (String) -> Void = { _ in }
+
+    /// The most that building a kind takes on the cache's file system. What is there is a fifth to a half of it.
+    private static let room: [String: ByteCount] = [
+        "modules": .gibibytes(1), "target": .gibibytes(5), "stream": .gibibytes(5), "live": .gibibytes(4), "live-image": .gibibytes(2),
+    ]
 
     public init(
         root: FilePath, runner: any CommandRunner, files: any FileSystem = LocalFiles(),
@@ -45,7 +54,12 @@ public struct ArtifactCache: Sendable {
         let lock = try await FileLock.acquire(root.appending("locks/\(kind)-\(key)")) { waiting("\(kind) \(key)") }
         defer { withExtendedLifetime(lock) {} }
         if try await isWhole(folder) { return folder }
-        try files.remove(folder)
+        if try files.exists(folder) {
+            noticing("\(folder) is not what was written there: building it again")
+            try files.remove(folder)
+        }
+        if let room = Self.room[kind] { try requireRoom(room, for: "building \(kind)") }
+        building(kind, true)
         let partial = root.appending(kind).appending(".\(key).partial")
         try files.remove(partial)
         try files.makeDirectory(partial, mode: .directory)
@@ -61,7 +75,21 @@ public struct ArtifactCache: Sendable {
             try? files.remove(partial)
             throw error
         }
+        building(kind, false)
         return folder
+    }
+
+    /// - Throws: ``Diagnosis`` `cache.no-space`, with both numbers.
+    func requireRoom(_ needed: ByteCount, for what: String) throws {
+        try files.makeDirectory(root, mode: .directory)
+        let free = try files.freeSpace(root)
+        guard free < needed else { return }
+        throw Diagnosis(
+            "cache.no-space", "\(what) needs up to \(needed); \(root) has \(free)",
+            remedies: [
+                "free some space there", "set XDG_CACHE_HOME to a larger file system",
+                "what lies in the cache can always be removed: it is built again when it is needed",
+            ], exit: .cannotCreate)
     }
 
     /// Every file is there with the content that was written. What has not been touched since it was last read whole is not read again: a

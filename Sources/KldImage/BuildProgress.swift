@@ -1,0 +1,69 @@
+import KldPlan
+import Synchronization
+
+/// Brings the parts of an image build into one progress from nothing to done: artefacts that must be built, the guest's plan, the export.
+///
+/// Weights are seconds on two cores with emulation; only their ratios matter. What lies in the cache has none, so the whole grows when a
+/// build of an artefact begins.
+final class BuildProgress: Sendable {
+    enum Part: String, Sendable {
+        case prepare, install, export, upload
+        var weight: Double {
+            switch self {
+            case .prepare: 10
+            case .install: 45
+            case .export: 25
+            case .upload: 10
+            }
+        }
+    }
+
+    private struct State {
+        var finished = 0.0
+        var whole: Double
+        var part = Part.prepare
+        /// Of the part at hand.
+        var share = 0.0
+        var position: Double { finished + share * part.weight }
+    }
+
+    private static let artefacts: [String: Double] = ["modules": 300, "target": 120, "live": 90, "live-image": 30, "stream": 120]
+    private let state: Mutex<State>
+    private let forward: @Sendable (PlanEvent) -> Void
+
+    init(_ parts: [Part], _ forward: @escaping @Sendable (PlanEvent) -> Void) {
+        state = Mutex(State(whole: parts.reduce(0) { $0 + $1.weight }))
+        self.forward = forward
+    }
+
+    /// The part before is over.
+    func begin(_ part: Part) {
+        state.withLock { state in
+            if part != state.part { state.finished += state.part.weight }
+            (state.part, state.share) = (part, 0)
+        }
+    }
+
+    /// How far the part at hand is, from 0 to 1.
+    func reach(_ share: Double) { state.withLock { $0.share = min(max(share, 0), 1) } }
+
+    func artefact(_ kind: String, begins: Bool) {
+        let weight = Self.artefacts[kind] ?? 30
+        state.withLock { state in if begins { state.whole += weight } else { state.finished += weight } }
+    }
+
+    /// Passes an event on with the whole build's position. A plan that ends inside is one step of the build.
+    func report(_ event: PlanEvent) {
+        var event = event
+        if event.total > 0 { reach(Double(event.done) / Double(event.total)) }
+        if event.kind == .planStarted || event.kind == .planDone { event.kind = .stepDone }
+        // The time since the build began, not since the inner plan did, is for whoever shows it to fill in.
+        event.milliseconds = 0
+        let (position, whole, part) = state.withLock { ($0.position, $0.whole, $0.part) }
+        event.phase = part.rawValue
+        (event.done, event.total) = (Int(position * 10), Int(whole * 10))
+        // Who fails outside says so itself, once.
+        if event.kind == .planFailed { return }
+        forward(event)
+    }
+}
