@@ -17,12 +17,15 @@ public struct AnswerKey: Sendable, Hashable {
     public let aliases: [String]
     /// Other spellings of values, with the one they stand for.
     public let valueAliases: [String: String]
+    /// Whether this version acts on the key.
+    public let effect: AnswerEffect
     /// One or two sentences.
     public let help: String
 
     init(
         _ name: String, _ group: AnswerGroup, _ type: AnswerType, default defaultValue: String = "", required: Bool = false,
-        secret: Bool = false, since: String, aliases: [String] = [], valueAliases: [String: String] = [:], _ help: String
+        secret: Bool = false, since: String, aliases: [String] = [], valueAliases: [String: String] = [:], effect: AnswerEffect = .now,
+        _ help: String
     ) {
         self.name = AnswerKey.prefix + name
         self.stem = name
@@ -34,6 +37,7 @@ public struct AnswerKey: Sendable, Hashable {
         self.since = since
         self.aliases = aliases.map { AnswerKey.prefix + $0 }
         self.valueAliases = valueAliases
+        self.effect = effect
         self.help = help
     }
 
@@ -44,8 +48,21 @@ public struct AnswerKey: Sendable, Hashable {
 
     /// Every key, in the order of the documents.
     public static let all: [AnswerKey] =
-        coreKeys + accountKeys + storageKeys + networkKeys + featureKeys + packageKeys + distributionKeys + bootKeys + clusterKeys
-        + laboratoryKeys + assistantKeys + exportKeys
+        (coreKeys + accountKeys + storageKeys + networkKeys + featureKeys + packageKeys + distributionKeys + bootKeys + clusterKeys
+        + laboratoryKeys + assistantKeys + exportKeys).flatMap { $0.isSecret ? [$0, $0.inFile] : [$0] }
+
+    /// Of a secret key: the key that names the file in which its value lies.
+    private var inFile: AnswerKey {
+        AnswerKey(
+            stem + AnswerKey.fileSuffix, group, .path, since: "2.0",
+            aliases: aliases.map { String($0.dropFirst(AnswerKey.prefix.count)) + AnswerKey.fileSuffix }, effect: effect,
+            "A file whose first line is the value of `\(name)`; read when the answers are.")
+    }
+
+    static let fileSuffix = "_FILE"
+
+    /// The keys whose values are secrets, each of which may lie in a file.
+    static let secrets = all.filter(\.isSecret)
 
     private static let byName: [String: AnswerKey] = {
         var table: [String: AnswerKey] = [:]
@@ -60,6 +77,35 @@ public struct AnswerKey: Sendable, Hashable {
 
     /// The key of that name or alias.
     public static func named(_ name: String) -> AnswerKey? { byName[name] }
+}
+
+/// Whether this version of kldload acts on a key. The answers of every release are accepted, so some keys are known before they work.
+public enum AnswerEffect: Sendable, Hashable {
+    case now
+    /// No value has an effect yet: what it waits for, as it stands behind "waits for".
+    case later(String)
+    /// The same where the default promises something too, so that a written default is told as well.
+    case laterEvenByDefault(String)
+    /// Only these values have no effect yet.
+    case laterFor([String], String)
+
+    /// What it waits for.
+    public var waitsFor: String? {
+        switch self {
+        case .now: nil
+        case .later(let what), .laterEvenByDefault(let what), .laterFor(_, let what): what
+        }
+    }
+
+    /// The sentence of the documents; `nil` where there is nothing to say.
+    public var sentence: String? {
+        switch self {
+        case .now: nil
+        case .later(let what), .laterEvenByDefault(let what): "No effect yet: waits for \(what)."
+        case .laterFor(let values, let what):
+            values.map { "`\($0)`" }.joined(separator: ", ") + " \(values.count == 1 ? "has" : "have") no effect yet: waits for \(what)."
+        }
+    }
 }
 
 /// A chapter of the documents.

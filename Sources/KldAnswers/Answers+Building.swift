@@ -3,8 +3,11 @@ import SystemPackage
 
 extension Answers {
     /// The typed form of values. Where one is absent or, before all checks are over, wrong, its default stands in.
-    init(_ draft: AnswersDraft) {
+    ///
+    /// - Parameter notes: those of the file, where the draft does not come from it.
+    init(_ draft: AnswersDraft, notes: [AnswersProblem]? = nil) {
         values = draft.values
+        self.notes = notes ?? draft.notes
         distro = Distro(rawValue: draft.text("DISTRO")) ?? .debian
         profile = Profile(rawValue: draft.text("PROFILE")) ?? .server
         release = Answers.release(distro, draft)
@@ -21,6 +24,7 @@ extension Answers {
         username = draft.text("USERNAME")
         credentials = Answers.credentials(draft)
         rootPassword = draft.optional("ROOT_PASSWORD").map { Secret($0) }
+        rootPasswordHash = draft.optional("ROOT_PASSWORD_HASH").map { Secret($0) }
         let rootKeys = Answers.keys(draft.text("ADMIN_SSH_PUBKEY"))
         let further = Answers.keys(draft.text("ADMIN_SSH_KEYS")).filter { !rootKeys.contains($0) }
         sshKeys = SSHKeys(user: Answers.keys(draft.text("SSH_PUBKEY")), root: rootKeys + further)
@@ -79,7 +83,7 @@ extension Answers {
         if let hash = draft.optional("PASSWORD_HASH") { return .hash(Secret(hash)) }
         // The password that everybody knows is the default one, even when written down.
         if let password = draft.optional("PASSWORD"), password != "admin" { return .password(Secret(password)) }
-        if let path = draft.optional("PASSWORD_FILE") { return .file(FilePath(path)) }
+        if let path = draft.optional("PASSWORD_FILE") ?? draft.optional("PASSWORD_HASH_FILE") { return .file(FilePath(path)) }
         return .defaultExpired
     }
 

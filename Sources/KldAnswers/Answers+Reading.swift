@@ -1,4 +1,4 @@
-import KldCore
+public import KldCore
 public import KldFiles
 public import SystemPackage
 
@@ -10,16 +10,19 @@ extension Answers {
     ///   - source: the name that messages give it.
     ///   - overrides: `KLDLOAD_KEY=value` from a command line, which replace what the text says; the value is taken as it stands.
     ///   - reference: the time zones, locales and keyboards that exist.
+    ///   - unsupported: what is wrong with the distribution and its release, asked where they are sound in themselves.
     /// - Throws: ``AnswersError`` with every problem there is.
     public init(
-        _ text: String, source: String = "answers.env", overrides: [String] = [], reference: AnswersReference = .builtIn
+        _ text: String, source: String = "answers.env", overrides: [String] = [], reference: AnswersReference = .builtIn,
+        unsupported: (Answers) -> Diagnosis? = { _ in nil }
     ) throws(AnswersError) {
-        try self.init(bytes: Array(text.utf8), source: source, overrides: overrides, reference: reference)
+        try self.init(bytes: Array(text.utf8), source: source, overrides: overrides, reference: reference, unsupported: unsupported)
     }
 
     /// The same from bytes, which need not be UTF-8 or text at all; takes time in proportion to their number.
     public init(
-        bytes: [UInt8], source: String = "answers.env", overrides: [String] = [], reference: AnswersReference = .builtIn
+        bytes: [UInt8], source: String = "answers.env", overrides: [String] = [], reference: AnswersReference = .builtIn,
+        unsupported: (Answers) -> Diagnosis? = { _ in nil }
     ) throws(AnswersError) {
         var parser = AnswersTextParser()
         parser.parse(bytes)
@@ -30,17 +33,22 @@ extension Answers {
         }
         var draft = AnswersDraft(entries: parser.entries, overrides: overrides, problems: parser.problems, reference: reference)
         let answers = Answers(draft)
-        draft.checkRules(answers, reference)
-        guard draft.problems.problems.isEmpty else { throw AnswersError(source: source, problems: draft.problems.problems) }
+        draft.checkRules(answers, reference, unsupported)
+        guard draft.problems.problems.isEmpty else {
+            throw AnswersError(source: source, problems: draft.problems.problems, notes: answers.notes)
+        }
         self = answers
     }
 
     /// Reads a file of answers and the files of secrets that it names.
     ///
-    /// - Parameter reference: by default what this machine knows, see ``AnswersReference/system(_:)``.
+    /// - Parameters:
+    ///   - reference: by default what this machine knows, see ``AnswersReference/system(_:)``.
+    ///   - unsupported: as with ``init(_:source:overrides:reference:unsupported:)``.
     /// - Throws: ``AnswersError``; `answers.missing-file` (exit status 66) when there is no such file.
     public static func load(
-        _ path: FilePath, files: any FileSystem, overrides: [String] = [], reference: AnswersReference? = nil
+        _ path: FilePath, files: any FileSystem, overrides: [String] = [], reference: AnswersReference? = nil,
+        unsupported: (Answers) -> Diagnosis? = { _ in nil }
     ) throws(AnswersError) -> Answers {
         let bytes: [UInt8]
         do {
@@ -49,7 +57,8 @@ extension Answers {
             throw AnswersError(source: path.string, problems: [problem(of: error, path)])
         }
         let answers = try Answers(
-            bytes: bytes, source: path.string, overrides: overrides, reference: reference ?? AnswersReference.system(files))
+            bytes: bytes, source: path.string, overrides: overrides, reference: reference ?? AnswersReference.system(files),
+            unsupported: unsupported)
         return try answers.resolvingSecrets(from: files, source: path.string)
     }
 
@@ -65,32 +74,19 @@ extension Answers {
     public func resolvingSecrets(from files: any FileSystem, source: String = "answers.env") throws(AnswersError) -> Answers {
         var resolved = values
         var problems: [AnswersProblem] = []
-        for pair in SecretFileKey.all {
-            guard let path = resolved.removeValue(forKey: pair.file), let key = AnswerKey.named(AnswerKey.prefix + pair.secret) else {
-                continue
-            }
+        for key in AnswerKey.secrets {
+            guard let path = resolved.removeValue(forKey: key.stem + AnswerKey.fileSuffix) else { continue }
             do {
-                resolved[pair.secret] = try SecretFileKey.read(FilePath(path), files, key)
+                resolved[key.stem] = try Answers.secret(key, in: FilePath(path), files)
             } catch {
-                problems.append(AnswersProblem(error.code, key: AnswerKey.prefix + pair.file, error.message, remedy: error.remedy))
+                problems.append(AnswersProblem(error.code, key: key.name + AnswerKey.fileSuffix, error.message, remedy: error.remedy))
             }
         }
-        guard problems.isEmpty else { throw AnswersError(source: source, problems: problems) }
-        return resolved == values ? self : Answers(AnswersDraft(valid: resolved))
+        guard problems.isEmpty else { throw AnswersError(source: source, problems: problems, notes: notes) }
+        return resolved == values ? self : Answers(AnswersDraft(valid: resolved), notes: notes)
     }
-}
 
-/// A key that names the file of a secret, and the key whose value lies there; both without prefix.
-struct SecretFileKey {
-    let file: String
-    let secret: String
-
-    static let all = [
-        SecretFileKey(file: "PASSWORD_FILE", secret: "PASSWORD"),
-        SecretFileKey(file: "ZFS_PASSPHRASE_FILE", secret: "ZFS_PASSPHRASE"),
-    ]
-
-    static func read(_ path: FilePath, _ files: any FileSystem, _ key: AnswerKey) throws(ValueFault) -> String {
+    private static func secret(_ key: AnswerKey, in path: FilePath, _ files: any FileSystem) throws(ValueFault) -> String {
         let bytes: [UInt8]
         do {
             bytes = try files.read(path)

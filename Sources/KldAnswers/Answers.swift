@@ -4,10 +4,13 @@ public import SystemPackage
 /// What a person wants installed: the checked content of an `answers.env`.
 ///
 /// A value of this type has passed every check of this module, so the installer need not check again. It is made by
-/// ``init(_:source:overrides:reference:)`` or ``load(_:files:overrides:reference:)``; two are equal when they say the same.
+/// ``init(_:source:overrides:reference:unsupported:)`` or ``load(_:files:overrides:reference:unsupported:)``; two are equal when they
+/// say the same.
 public struct Answers: Sendable, Hashable {
     /// Every key that was given, under its canonical name without prefix, in its canonical spelling. Holds secrets in clear.
     let values: [String: String]
+    /// Keys that were given and have no effect in this version, each with the code `answers.no-effect`; no part of equality.
+    public let notes: [AnswersProblem]
 
     public let distro: Distro
     public let profile: Profile
@@ -28,8 +31,9 @@ public struct Answers: Sendable, Hashable {
     /// The administrator's name; may use sudo without a password.
     public let username: String
     public let credentials: Credentials
-    /// `nil`: root has no password and can only be reached by key.
     public let rootPassword: Secret?
+    /// In the form of crypt(5). When this and ``rootPassword`` are `nil`, root has no password.
+    public let rootPasswordHash: Secret?
     public let sshKeys: SSHKeys
     /// Make SSH host keys while installing; otherwise they are made at the first boot.
     public let generateSSHHostKeys: Bool
@@ -50,7 +54,7 @@ public struct Answers: Sendable, Hashable {
     public let wifi: WiFi?
 
     public let bootloader: BootLoader
-    /// The name of the firmware's boot entry, and of the folder below `EFI/`.
+    /// The name of the firmware's boot entry.
     public let bootloaderID: String
     /// Seconds that the boot menu waits.
     public let zbmTimeout: Int
@@ -81,7 +85,7 @@ public struct Answers: Sendable, Hashable {
 
     /// Files that hold secrets not yet read; empty after ``resolvingSecrets(from:)``.
     public var secretFiles: [FilePath] {
-        SecretFileKey.all.compactMap { values[$0.file].map { FilePath($0) } }
+        AnswerKey.secrets.compactMap { values[$0.stem + AnswerKey.fileSuffix].map { FilePath($0) } }
     }
 
     /// The text of any key, given or by default.

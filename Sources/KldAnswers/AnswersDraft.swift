@@ -26,6 +26,26 @@ struct AnswersDraft {
         check = ValueCheck(reference: .builtIn)
     }
 
+    /// What the file says in vain, by line.
+    var notes: [AnswersProblem] {
+        let found = values.compactMap { stem, value -> (rank: Int, note: AnswersProblem)? in
+            guard let rank = AnswerKey.ranks[stem] else { return nil }
+            let key = AnswerKey.all[rank]
+            guard let waitsFor = key.effect.waitsFor else { return nil }
+            let subject: String
+            switch key.effect {
+            case .later where value == key.defaultValue: return nil
+            case .laterFor(let without, _):
+                guard without.contains(value) else { return nil }
+                subject = "the value \(value)"
+            default: subject = "the key"
+            }
+            let message = "\(subject) has no effect in this version: it waits for \(waitsFor)"
+            return (rank, AnswersProblem(.noEffect, line: lines[stem], key: key.name, message))
+        }
+        return found.sorted { ($0.note.line ?? .max, $0.rank) < ($1.note.line ?? .max, $1.rank) }.map(\.note)
+    }
+
     private mutating func readOverrides(_ overrides: [String]) -> [AnswerEntry] {
         var entries: [AnswerEntry] = []
         for (index, override) in overrides.enumerated() {
@@ -66,7 +86,9 @@ struct AnswersDraft {
             if !value.isEmpty { values[key.stem] = value }
         } catch {
             faulty.insert(key.stem)
-            problems.add(AnswersProblem(error.code, line: entry.line, key: entry.name, error.message, remedy: error.remedy))
+            problems.add(
+                AnswersProblem(
+                    error.code, line: entry.line, key: entry.name, error.message, remedy: error.remedy, suggestion: error.suggestion))
         }
     }
 
@@ -78,8 +100,7 @@ struct AnswersDraft {
         }
         problems.add(
             AnswersProblem(
-                .unknownKey, line: entry.line, key: String(entry.name.prefix(64)), "there is no such key",
-                remedy: suggestion.map { "did you mean \($0)?" }))
+                .unknownKey, line: entry.line, key: String(entry.name.prefix(64)), "there is no such key", suggestion: suggestion))
     }
 
     /// The known key that `name` most likely stands for. The prefix that all share does not count, and may be missing or misspelt.
@@ -119,13 +140,23 @@ extension AnswersDraft {
         return value.isEmpty ? nil : value
     }
 
+    /// The keys through which a secret is given: itself, and the one that names its file.
+    func given(secret stem: String) -> [String] {
+        [stem, stem + AnswerKey.fileSuffix].filter { isGiven($0) }
+    }
+
+    func hasSecret(_ stem: String) -> Bool { !given(secret: stem).isEmpty }
+
     func flag(_ stem: String) -> Bool { text(stem) == "1" }
     func number(_ stem: String) -> Int { decimal(text(stem).utf8) ?? 0 }
 
     /// Whether no key of these has a problem of its own.
     func isSound(_ stems: String...) -> Bool { stems.allSatisfy { !faulty.contains($0) } }
 
-    mutating func report(_ code: AnswersProblem.Code, _ stem: String, _ message: String, remedy: String? = nil) {
-        problems.add(AnswersProblem(code, line: lines[stem], key: AnswerKey.prefix + stem, message, remedy: remedy))
+    mutating func report(
+        _ code: AnswersProblem.Code, _ stem: String, _ message: String, remedy: String? = nil, suggestion: String? = nil
+    ) {
+        problems.add(
+            AnswersProblem(code, line: lines[stem], key: AnswerKey.prefix + stem, message, remedy: remedy, suggestion: suggestion))
     }
 }

@@ -6,9 +6,12 @@ public struct AnswersError: Error, Sendable, Hashable {
     public let source: String
     /// At least one; by line, then those about no line.
     public let problems: [AnswersProblem]
+    /// What the same file says in vain; see ``Answers/notes``.
+    public let notes: [AnswersProblem]
 
-    init(source: String, problems: [AnswersProblem]) {
+    init(source: String, problems: [AnswersProblem], notes: [AnswersProblem] = []) {
         self.source = source
+        self.notes = notes
         let numbered = problems.enumerated().sorted { a, b in
             (a.element.line ?? .max, a.offset) < (b.element.line ?? .max, b.offset)
         }

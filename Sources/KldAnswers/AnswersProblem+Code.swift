@@ -77,6 +77,11 @@ extension AnswersProblem {
         case cluster = "answers.cluster"
         case subscription = "answers.subscription"
         case moduleKey = "answers.module-key"
+        case bootLoader = "answers.bootloader-unavailable"
+        /// What the file asks for is known and cannot be installed by this version. Found by who knows the distributions.
+        case unsupported = "distro.unsupported"
+        /// A note: the file is accepted.
+        case noEffect = "answers.no-effect"
     }
 }
 
@@ -156,7 +161,7 @@ extension AnswersProblem.Code {
                 "ZFS does not allow this name for a pool.",
                 "begin with a letter; then letters, digits and _ - . up to 64; not mirror, raidz, draid, spare, log"
             )
-        case .size: ("The value is not a size, or out of range.", "write a number with K, M, G or T, from 2G to 64T")
+        case .size: ("The value is not a size, or out of range.", "write a number with K, M, G or T, from 4G to 64T")
         case .console: ("A console is not a device's name with options.", "write names such as tty0 or ttyS0,115200")
         case .label: ("The name holds a character that is not allowed there.", "use letters, digits, dot, underscore and hyphen")
         case .version: ("The text is not a version.", "write numbers joined by dots")
@@ -170,8 +175,8 @@ extension AnswersProblem.Code {
             ("The special vdev would be lost earlier than the root vdevs, and the pool with it.", "add special disks, or use none")
         case .wipeWithoutDisk:
             (
-                "Wiping was approved without naming the disk.",
-                "name the disk by its path, or remove KLDLOAD_FORCE_WIPE: auto takes only an empty disk"
+                "Wiping was approved together with `auto`, which never takes a disk that holds anything.",
+                "remove KLDLOAD_FORCE_WIPE: the empty disk needs no approval; or name the disk to wipe by its path"
             )
         case .passphraseMissing:
             ("Encryption was asked for without a passphrase.", "add KLDLOAD_ZFS_PASSPHRASE or KLDLOAD_ZFS_PASSPHRASE_FILE")
@@ -199,6 +204,13 @@ extension AnswersProblem.Code {
         case .subscription:
             ("The Red Hat subscription lacks a part, or has two forms.", "give user and password, or organisation and activation key")
         case .moduleKey: ("A signing key was given without its certificate, or the reverse.", "give both files, or none")
+        case .bootLoader: ("This version does not install that boot loader.", "remove KLDLOAD_BOOTLOADER: systemd-boot is the default")
+        case .unsupported: ("This version cannot install that release of that distribution.", "choose a distribution that it installs")
+        case .noEffect:
+            (
+                "A note, with exit status 0: a key is given that this version knows and does not act on yet.",
+                "remove it, or keep it for a later version"
+            )
         }
     }
 }

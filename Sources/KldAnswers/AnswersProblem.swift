@@ -8,13 +8,17 @@ public struct AnswersProblem: Sendable, Hashable, CustomStringConvertible {
     /// One sentence without a full stop. Never holds the value of a secret key.
     public let message: String
     public let remedy: String
+    /// The key or the value that was probably meant.
+    public let suggestion: String?
 
-    init(_ code: Code, line: Int? = nil, key: String? = nil, _ message: String, remedy: String? = nil) {
+    /// - Parameter remedy: when absent, the question whether the suggestion was meant, or what helps with every problem of this kind.
+    init(_ code: Code, line: Int? = nil, key: String? = nil, _ message: String, remedy: String? = nil, suggestion: String? = nil) {
         self.code = code
         self.line = line
         self.key = key
         self.message = message
-        self.remedy = remedy ?? code.remedy
+        self.remedy = remedy ?? suggestion.map { "did you mean \($0)?" } ?? code.remedy
+        self.suggestion = suggestion
     }
 
     /// `line 4: KLDLOAD_DISTRO: "debain" is not one of … (answers.choice)`

@@ -10,7 +10,9 @@ public enum AnswersReferenceDocument {
         }
         lines += ["## Problems", ""]
         lines += [
-            "Everything that is wrong is reported at once, with these codes; the exit status is 65, or 66 when there is no such file.", "",
+            "Everything that is wrong is reported at once, with these codes; the exit status is 65, or 66 when there is no such file.",
+            "`kldload answers check --format json` prints the same as `problems` and the notes as `warnings`, each with `code`, `line`, `key`,",
+            "`message`, `remedy` and `suggestion` as far as there is one; exit statuses are the same.", "",
         ]
         lines += problemTable
         return lines.joined(separator: "\n") + "\n"
@@ -48,7 +50,17 @@ public enum AnswersReferenceDocument {
             + "there `disk` may stand for `KLDLOAD_DISK`.",
         "`--set KLDLOAD_KEY=value` on a command line replaces what the file says.",
         "",
-        "Nothing is wiped unless `KLDLOAD_FORCE_WIPE=1` is written and the disk is named. Ready-made files lie in `Examples/`.",
+        "Every secret may lie in a file of its own: `KLDLOAD_ZFS_PASSPHRASE_FILE` names the file whose first line is "
+            + "`KLDLOAD_ZFS_PASSPHRASE`, and so on.",
+        "",
+        "The answers of every release are accepted. A key that this version does not act on yet says so below; where a file sets one, "
+            + "every command that reads it prints a note on standard error and goes on.",
+        "",
+        "A disk that holds anything is wiped only when it is named and `KLDLOAD_FORCE_WIPE=1` is written, or when its name is typed. "
+            + "Ready-made files lie in `Examples/`.",
+        "",
+        "`kldload install` unpacks a root file system that was built before: `KLDLOAD_EXTRA_PACKAGES`, `KLDLOAD_ENABLE_EBPF`, the mirrors and "
+            + "the locale's data take part when it is built, not when it is unpacked.",
         "",
     ]
 
@@ -56,6 +68,7 @@ public enum AnswersReferenceDocument {
         var meaning = key.help
         if !key.aliases.isEmpty { meaning += " Also: " + key.aliases.map { "`\($0)`" }.joined(separator: ", ") + "." }
         if key.isSecret { meaning += " *Secret.*" }
+        if let effect = key.effect.sentence { meaning += " **\(effect)**" }
         let value = key.isRequired ? "required" : key.defaultValue.isEmpty ? "" : "`\(key.defaultValue)`"
         return "| `\(key.name)` | \(cell(key.type.description)) | \(value) | \(key.since) | \(cell(meaning)) |"
     }
@@ -100,7 +113,7 @@ extension AnswerType: CustomStringConvertible {
         case .wireguardKey: "44 characters of base64"
         case .path: "absolute path"
         case .poolName: "pool name"
-        case .size: "`2G` to `64T`"
+        case .size: "`4G` to `64T`"
         case .consoles: "console devices"
         case .label(let limit): "name, \(limit) characters at most"
         case .version: "version"

@@ -3,7 +3,9 @@ import SystemPackage
 extension AnswersDraft {
     mutating func checkDisks(_ answers: Answers) {
         if answers.forceWipe, isGiven("DISK"), answers.disk == .automatic {
-            report(.wipeWithoutDisk, "FORCE_WIPE", "wiping is approved for a disk that is not named")
+            report(
+                .wipeWithoutDisk, "FORCE_WIPE", "auto needs no approval: it takes only a disk that is empty",
+                remedy: answers.allDisks.isEmpty ? nil : "name KLDLOAD_DISK by its path too, as the other disks are")
         }
         checkDuplicates(answers)
         guard isSound("DISK", "ZFS_DATA_DISKS", "ZFS_TOPOLOGY"), isGiven("DISK") else { return }

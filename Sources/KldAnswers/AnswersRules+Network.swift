@@ -48,9 +48,9 @@ extension AnswersDraft {
     }
 
     private mutating func checkWiFi() {
-        guard isSound("WIFI_SSID", "WIFI_PSK", "NET_METHOD") else { return }
-        if isGiven("WIFI_PSK"), !isGiven("WIFI_SSID") {
-            report(.wifi, "WIFI_PSK", "there is a wireless passphrase and no network", remedy: "add KLDLOAD_WIFI_SSID")
+        guard isSound("WIFI_SSID", "WIFI_PSK", "WIFI_PSK_FILE", "NET_METHOD") else { return }
+        if let key = given(secret: "WIFI_PSK").first, !isGiven("WIFI_SSID") {
+            report(.wifi, key, "there is a wireless passphrase and no network", remedy: "add KLDLOAD_WIFI_SSID")
         }
         if isGiven("WIFI_SSID"), text("NET_METHOD") == "static" {
             report(

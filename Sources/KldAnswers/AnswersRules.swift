@@ -1,9 +1,12 @@
+import KldCore
+
 // Rules across keys. Each function looks at one subject; a key with a problem of its own is left out of account.
 extension AnswersDraft {
-    mutating func checkRules(_ answers: Answers, _ reference: AnswersReference) {
+    mutating func checkRules(_ answers: Answers, _ reference: AnswersReference, _ unsupported: (Answers) -> Diagnosis?) {
         checkRequired()
         checkRegion(answers, reference)
         checkDistribution(answers)
+        checkSupport(answers, unsupported)
         checkSecrets()
         checkDisks(answers)
         checkNetwork(answers)
@@ -23,10 +26,11 @@ extension AnswersDraft {
         guard isSound("KEYBOARD_LAYOUT"), let variant = answers.keyboard.variant else { return }
         let variants = reference.keyboards[answers.keyboard.layout] ?? []
         guard !variants.contains(variant) else { return }
+        let suggestion = nearest(to: variant, variants)
+        let choice = variants.isEmpty ? "remove it: the layout has none" : "choose one of: \(variants.sorted().joined(separator: ", "))"
         report(
             .keyboardVariant, "KEYBOARD_VARIANT", "the layout \(answers.keyboard.layout) has no variant \(shown(variant))",
-            remedy: didYouMean(variant, variants)
-                ?? (variants.isEmpty ? "remove it: the layout has none" : "choose one of: \(variants.sorted().joined(separator: ", "))"))
+            remedy: suggestion == nil ? choice : nil, suggestion: suggestion)
     }
 
     private mutating func checkDistribution(_ answers: Answers) {
@@ -50,10 +54,22 @@ extension AnswersDraft {
         if distro == .rhel { checkSubscription(answers) }
     }
 
+    private mutating func checkSupport(_ answers: Answers, _ unsupported: (Answers) -> Diagnosis?) {
+        guard isSound("DISTRO", "DEBIAN_SUITE", "DEBIAN_BACKPORTS"), isGiven("DISTRO"),
+            !problems.problems.contains(where: { $0.code == .release }), let diagnosis = unsupported(answers)
+        else { return }
+        let stem = answers.distro == .debian ? answers.backports ? "DEBIAN_BACKPORTS" : "DEBIAN_SUITE" : "DISTRO"
+        report(.unsupported, stem, diagnosis.message, remedy: diagnosis.remedies.joined(separator: "; "))
+    }
+
     private mutating func checkSubscription(_ answers: Answers) {
-        guard isSound("RHEL_USERNAME", "RHEL_PASSWORD", "RHEL_ORG", "RHEL_ACTIVATION_KEY", "CUSTOM_MIRROR_URL") else { return }
-        let account = [isGiven("RHEL_USERNAME"), isGiven("RHEL_PASSWORD")]
-        let key = [isGiven("RHEL_ORG"), isGiven("RHEL_ACTIVATION_KEY")]
+        guard
+            isSound(
+                "RHEL_USERNAME", "RHEL_PASSWORD", "RHEL_PASSWORD_FILE", "RHEL_ORG", "RHEL_ACTIVATION_KEY", "RHEL_ACTIVATION_KEY_FILE",
+                "CUSTOM_MIRROR_URL")
+        else { return }
+        let account = [isGiven("RHEL_USERNAME"), hasSecret("RHEL_PASSWORD")]
+        let key = [isGiven("RHEL_ORG"), hasSecret("RHEL_ACTIVATION_KEY")]
         if account.contains(true), key.contains(true) {
             report(.subscription, "RHEL_USERNAME", "an account and an activation key were both given", remedy: "keep one of the two")
         } else if account == [true, false] || account == [false, true] || key == [true, false] || key == [false, true] {
@@ -66,17 +82,18 @@ extension AnswersDraft {
     }
 
     private mutating func checkSecrets() {
-        let passwords = ["PASSWORD_HASH", "PASSWORD_FILE", "PASSWORD"].filter { isGiven($0) }
-        if passwords.count > 1 {
-            report(.passwordConflict, passwords[1], "the password is also given by KLDLOAD_\(passwords[0])")
-        }
-        if isGiven("ZFS_PASSPHRASE"), isGiven("ZFS_PASSPHRASE_FILE") {
+        // A password and its hash are the same secret.
+        let hashed = ["PASSWORD", "ROOT_PASSWORD"]
+        for key in AnswerKey.secrets where !key.stem.hasSuffix("PASSWORD_HASH") {
+            let isHashed = hashed.contains(key.stem)
+            let ways = (isHashed ? given(secret: key.stem + "_HASH") : []) + given(secret: key.stem)
+            guard ways.count > 1 else { continue }
             report(
-                .passwordConflict, "ZFS_PASSPHRASE_FILE", "the passphrase is also given by KLDLOAD_ZFS_PASSPHRASE",
-                remedy: "keep one of them")
+                .passwordConflict, ways[1], "the same secret is also given by KLDLOAD_\(ways[0])",
+                remedy: isHashed ? nil : "keep one of them")
         }
         guard isSound("ZFS_ENCRYPT", "ZFS_PASSPHRASE", "ZFS_PASSPHRASE_FILE") else { return }
-        let given = ["ZFS_PASSPHRASE", "ZFS_PASSPHRASE_FILE"].filter { isGiven($0) }
+        let given = given(secret: "ZFS_PASSPHRASE")
         if flag("ZFS_ENCRYPT"), given.isEmpty {
             report(.passphraseMissing, "ZFS_ENCRYPT", "encryption needs a passphrase")
         } else if !flag("ZFS_ENCRYPT"), let first = given.first {
@@ -85,6 +102,9 @@ extension AnswersDraft {
     }
 
     private mutating func checkBoot() {
+        if text("BOOTLOADER") == Answers.BootLoader.grub.rawValue {
+            report(.bootLoader, "BOOTLOADER", "grub is not installed by this version")
+        }
         if isSound("MOK_KEY_FILE", "MOK_CERT_FILE"), isGiven("MOK_KEY_FILE") != isGiven("MOK_CERT_FILE") {
             report(
                 .moduleKey, isGiven("MOK_KEY_FILE") ? "MOK_KEY_FILE" : "MOK_CERT_FILE", "a module-signing key needs both its files")
@@ -97,15 +117,16 @@ extension AnswersDraft {
     private mutating func checkExport(_ answers: Answers) {
         guard isSound("EXPORT_FORMAT", "EXPORT_SCP_HOST") else { return }
         if answers.export.target == nil {
-            for stem in ["EXPORT_SCP_KEY", "EXPORT_SCP_PASS", "EXPORT_SCP_USER", "EXPORT_SCP_PATH", "EXPORT_SCP_KNOWN_HOSTS"]
-            where isChosen(stem) {
+            for stem in [
+                "EXPORT_SCP_KEY", "EXPORT_SCP_PASS", "EXPORT_SCP_PASS_FILE", "EXPORT_SCP_USER", "EXPORT_SCP_PATH", "EXPORT_SCP_KNOWN_HOSTS",
+            ] where isChosen(stem) {
                 report(.exportTarget, stem, "there is no KLDLOAD_EXPORT_SCP_HOST to copy to")
             }
         } else if answers.export.formats.isEmpty {
             report(.exportTarget, "EXPORT_SCP_HOST", "nothing is exported, so nothing can be copied")
         }
-        if isGiven("EXPORT_SCP_KEY"), isGiven("EXPORT_SCP_PASS") {
-            report(.exportLogin, "EXPORT_SCP_PASS", "KLDLOAD_EXPORT_SCP_KEY is given too")
+        if isGiven("EXPORT_SCP_KEY"), let password = given(secret: "EXPORT_SCP_PASS").first {
+            report(.exportLogin, password, "KLDLOAD_EXPORT_SCP_KEY is given too")
         }
     }
 

@@ -20,7 +20,8 @@ extension AnswersReferenceDocument {
     }
 
     private static func schema(of key: AnswerKey) -> JSON {
-        var members: [(String, JSON)] = [("description", .string(key.help))]
+        let description = [key.help, key.effect.sentence].compactMap { $0 }.joined(separator: " ")
+        var members: [(String, JSON)] = [("description", .string(description))]
         members += constraints(key)
         if !key.defaultValue.isEmpty { members.append(("default", .string(key.defaultValue))) }
         if key.isSecret { members.append(("writeOnly", .bool(true))) }

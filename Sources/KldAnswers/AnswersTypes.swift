@@ -91,7 +91,7 @@ extension Answers {
 
     /// An address set by hand.
     public struct FixedNetwork: Sendable, Hashable {
-        /// `nil`: the only wired interface.
+        /// `nil`: whatever is wired, so a machine with several wired interfaces needs a name here.
         public let interface: String?
         /// Address and prefix.
         public let address: IPNetwork

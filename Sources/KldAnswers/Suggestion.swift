@@ -1,13 +1,8 @@
 import KldCore
 
-/// "did you mean X?", for the nearest of `words`; `nil` when none is near.
+/// The word with the fewest edits, at most a third of the length or 2; the first by alphabet among equals. Case counts as no edit.
 ///
 /// Long words have no suggestion, which bounds the work spent on a mistake.
-func didYouMean(_ word: String, _ words: some Sequence<String>) -> String? {
-    nearest(to: word, words).map { "did you mean \($0)?" }
-}
-
-/// The word with the fewest edits, at most a third of the length or 2; the first by alphabet among equals. Case counts as no edit.
 func nearest(to word: String, _ words: some Sequence<String>) -> String? {
     let length = word.utf8.count
     guard length > 0, length <= 64 else { return nil }

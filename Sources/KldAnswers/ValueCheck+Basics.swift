@@ -7,7 +7,7 @@ extension ValueCheck {
             case "no", "false", "off", "n": "0"
             default: nil
             }
-        throw ValueFault(.bool, "\(shown(value)) is neither 0 nor 1", remedy: meant.map { "write \($0)" })
+        throw ValueFault(.bool, "\(shown(value)) is neither 0 nor 1", remedy: meant.map { "write \($0)" }, suggestion: meant)
     }
 
     static func integer(_ value: String, _ range: ClosedRange<Int>) throws(ValueFault) -> String {
@@ -20,7 +20,7 @@ extension ValueCheck {
     static func choice(_ value: String, _ allowed: [String]) throws(ValueFault) -> String {
         if allowed.contains(value) { return value }
         throw ValueFault(
-            .choice, "\(shown(value)) is not one of: \(allowed.joined(separator: ", "))", remedy: didYouMean(value, allowed))
+            .choice, "\(shown(value)) is not one of: \(allowed.joined(separator: ", "))", suggestion: nearest(to: value, allowed))
     }
 
     static func choices(_ value: String, _ allowed: [String], _ alone: [String]) throws(ValueFault) -> String {

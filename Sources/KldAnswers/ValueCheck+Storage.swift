@@ -12,8 +12,9 @@ extension ValueCheck {
             return disks.joined(separator: " ")
         case .poolName: return try poolName(value)
         case .size:
-            guard let bytes = size(value), (2 << 30...64 << 40).contains(bytes) else {
-                throw ValueFault(.size, "\(shown(value)) is not a size from 2G to 64T")
+            // The least an installation fits on: ESP, system, room for one more boot environment.
+            guard let bytes = size(value), (4 << 30...64 << 40).contains(bytes) else {
+                throw ValueFault(.size, "\(shown(value)) is not a size from 4G to 64T")
             }
             return value.uppercased()
         default: return try path(value)

@@ -3,11 +3,13 @@ struct ValueFault: Error {
     var code: AnswersProblem.Code
     var message: String
     var remedy: String?
+    var suggestion: String?
 
-    init(_ code: AnswersProblem.Code, _ message: String, remedy: String? = nil) {
+    init(_ code: AnswersProblem.Code, _ message: String, remedy: String? = nil, suggestion: String? = nil) {
         self.code = code
         self.message = message
         self.remedy = remedy
+        self.suggestion = suggestion
     }
 }
 
@@ -51,15 +53,15 @@ struct ValueCheck {
         switch type {
         case .timezone:
             if reference.timezones.contains(value) { return value }
-            throw ValueFault(.timezone, "\(shown(value)) is not in the TZ database", remedy: didYouMean(value, reference.timezones))
+            throw ValueFault(.timezone, "\(shown(value)) is not in the TZ database", suggestion: nearest(to: value, reference.timezones))
         case .locale:
             let name = AnswersReference.canonicalLocale(value)
             if reference.locales.contains(name) { return name }
-            throw ValueFault(.locale, "there is no locale \(shown(value)) in UTF-8", remedy: didYouMean(value, reference.locales))
+            throw ValueFault(.locale, "there is no locale \(shown(value)) in UTF-8", suggestion: nearest(to: value, reference.locales))
         default:
             if reference.keyboards[value] != nil { return value }
             throw ValueFault(
-                .keyboardLayout, "XKB has no layout \(shown(value))", remedy: didYouMean(value, Set(reference.keyboards.keys)))
+                .keyboardLayout, "XKB has no layout \(shown(value))", suggestion: nearest(to: value, Set(reference.keyboards.keys)))
         }
     }
 }

@@ -1,7 +1,10 @@
 import ArgumentParser
+import FoundationEssentials
 import KldAnswers
 import KldCore
+import KldDistro
 import KldFiles
+import KldPlan
 import SystemPackage
 
 /// How every command takes answers.
@@ -9,7 +12,75 @@ struct AnswersOptions: ParsableArguments {
     @Option(name: .customLong("set"), help: ArgumentHelp("Replace or add one answer.", valueName: "KEY=value"))
     var overrides: [String] = []
 
-    func load(_ path: String) throws -> Answers { try Answers.load(FilePath(path), files: LocalFiles(), overrides: overrides) }
+    /// Answers that this version can install. What they say in vain is told on standard error.
+    ///
+    /// - Parameter form: how the command shows its progress: as one event a line where that is JSON.
+    func load(_ path: String, _ form: ProgressOptions.Form = .auto) throws -> Answers {
+        let answers = try read(path)
+        for note in answers.notes {
+            switch form {
+            case .none: break
+            case .json:
+                let event = PlanEvent(.line, message: "note: \(note)")
+                Output.errorLine(String(decoding: try JSONEncoder().encode(event), as: UTF8.self))
+            case .auto, .plain: Output.errorLine("note: \(note)\n  remedy: \(note.remedy)")
+            }
+        }
+        return answers
+    }
+
+    func read(_ path: String, files: any FileSystem = LocalFiles()) throws(AnswersError) -> Answers {
+        try Answers.load(FilePath(path), files: files, overrides: overrides, unsupported: Self.unsupported)
+    }
+
+    private static func unsupported(_ answers: Answers) -> Diagnosis? {
+        do {
+            _ = try DistroSpec.find(distro: answers.distro.rawValue, suite: answers.release, backports: answers.backports)
+            return nil
+        } catch {
+            return Diagnosis(of: error)
+        }
+    }
+}
+
+/// What `answers check --format json` prints.
+struct AnswersReport: Codable, Equatable {
+    struct Entry: Codable, Equatable {
+        /// Stable: see docs/answers.md.
+        var code: String
+        /// Counted from 1; absent for an override, and where something is missing.
+        var line: Int?
+        var key: String?
+        var message: String
+        var remedy: String
+        /// The key or the value that was probably meant.
+        var suggestion: String?
+
+        init(_ problem: AnswersProblem) {
+            code = problem.code.rawValue
+            line = problem.line
+            key = problem.key
+            message = problem.message
+            remedy = problem.remedy
+            suggestion = problem.suggestion
+        }
+    }
+
+    var file: String
+    /// Empty when the answers can be used.
+    var problems: [Entry]
+    /// What has no effect in this version.
+    var warnings: [Entry]
+
+    /// - Returns: the report, with the exit status.
+    static func check(_ file: String, _ read: () throws(AnswersError) -> Answers) -> (report: AnswersReport, exit: ExitStatus) {
+        do {
+            return (AnswersReport(file: file, problems: [], warnings: try read().notes.map(Entry.init)), .done)
+        } catch {
+            let report = AnswersReport(file: file, problems: error.problems.map(Entry.init), warnings: error.notes.map(Entry.init))
+            return (report, error.diagnosis.exit)
+        }
+    }
 }
 
 struct AnswersCommand: AsyncParsableCommand {
@@ -17,14 +88,27 @@ struct AnswersCommand: AsyncParsableCommand {
         commandName: "answers", abstract: "Check an answers file, or show every key.", subcommands: [Check.self, Keys.self])
 
     struct Check: AsyncParsableCommand {
+        enum Form: String, ExpressibleByArgument, CaseIterable { case text, json }
         static let configuration = CommandConfiguration(abstract: "Report every problem of an answers file at once.")
         @Argument(help: "The file.") var file: String
         @OptionGroup var options: AnswersOptions
         @Flag(help: "Print what the file says, with secrets redacted.") var show = false
+        @Option(help: "text, or json for problems and warnings on standard output.") var format = Form.text
+
+        func validate() throws {
+            if show, format == .json { throw ValidationError("--show prints text; leave out --format json.") }
+        }
 
         func run() async throws {
-            let answers = try options.load(file)
-            if show { Output.line(answers.redactedEnvironmentText) } else { Output.line("\(file): no problems") }
+            switch format {
+            case .text:
+                let answers = try options.load(file)
+                Output.line(show ? answers.redactedEnvironmentText : "\(file): no problems")
+            case .json:
+                let (report, exit) = AnswersReport.check(file) { () throws(AnswersError) in try options.read(file) }
+                try Output.json(report)
+                if exit != .done { throw ExitCode(exit.rawValue) }
+            }
         }
     }
 

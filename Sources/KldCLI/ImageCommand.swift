@@ -25,7 +25,7 @@ struct ImageCommand: AsyncParsableCommand {
         @OptionGroup var progress: ProgressOptions
 
         func run() async throws {
-            let answers = try options.load(file)
+            let answers = try options.load(file, progress.progress)
             let wanted = format ?? answers.export.formats.sorted().map(\.rawValue).joined(separator: ",")
             let environment = name.map { ["KEXPORT_NAME": $0] } ?? Host.environment(["KEXPORT_NAME"])
             let request = ImageBuild.Request(

@@ -92,6 +92,9 @@ extension InstallPlanner {
         case .file: break
         }
         if let root = answers.rootPassword { actions.append(inside(chpasswd, [], input: .secret(Secret("root:\(root.reveal())\n")))) }
+        if let hash = answers.rootPasswordHash {
+            actions.append(inside(chpasswd, ["--encrypted"], input: .secret(Secret("root:\(hash.reveal())\n"))))
+        }
         actions += keys(answers.sshKeys.user.map(\.line), home: home)
         actions += keys(answers.sshKeys.root.map(\.line), home: "/root")
         actions += [

@@ -14,6 +14,7 @@ import Testing
         let found = problems(threeLines + line)
         #expect(found.map(\.code) == [.unknownKey])
         #expect(found.first?.remedy == "did you mean \(nearest)?")
+        #expect(found.first?.suggestion == nearest)
         #expect(found.first?.line == 4)
     }
 
@@ -76,6 +77,14 @@ import Testing
     @Test func everyKeyHasHelpInSentences() {
         for key in AnswerKey.all {
             #expect(key.help.hasSuffix("."), "\(key.name)")
+        }
+    }
+
+    @Test func everySecretMayLieInAFile() {
+        for key in AnswerKey.all where key.isSecret {
+            let file = AnswerKey.named(key.name + "_FILE")
+            #expect(file?.type == .path && file?.isSecret == false && file?.effect == key.effect, "\(key.name)")
+            for alias in key.aliases { #expect(AnswerKey.named(alias + "_FILE") == file, "\(alias)") }
         }
     }
 

@@ -45,6 +45,11 @@ import Testing
 
     @Test func aSecretIsGivenInOneWay() {
         #expect(codes("KLDLOAD_PASSWORD=x", "KLDLOAD_PASSWORD_FILE=/x") == [.passwordConflict])
+        #expect(codes("KLDLOAD_PASSWORD_FILE=/x", "KLDLOAD_PASSWORD_HASH_FILE=/y") == [.passwordConflict])
+        #expect(codes("KLDLOAD_ROOT_PASSWORD=x", "KLDLOAD_ROOT_PASSWORD_HASH_FILE=/y") == [.passwordConflict])
+        #expect(codes("KLDLOAD_ROOT_PASSWORD_HASH_FILE=/x", "KLDLOAD_ROOT_PASSWORD_FILE=/y") == [.passwordConflict])
+        #expect(codes("KLDLOAD_PASSWORD=x", "KLDLOAD_ROOT_PASSWORD=x") == [])
+        #expect(codes("KLDLOAD_MOK_PASSWORD=x", "KLDLOAD_MOK_PASSWORD_FILE=/y") == [.passwordConflict])
         #expect(
             codes("KLDLOAD_ZFS_ENCRYPT=1", "KLDLOAD_ZFS_PASSPHRASE=battery-staple", "KLDLOAD_ZFS_PASSPHRASE_FILE=/x") == [.passwordConflict]
         )
@@ -87,7 +92,14 @@ import Testing
         #expect(try answers().forceWipe == false)
         #expect(try answers("KLDLOAD_FORCE_WIPE=0").forceWipe == false)
         #expect(try answers("KLDLOAD_FORCE_WIPE=1").forceWipe)
-        #expect(problems(threeLines, overrides: ["KLDLOAD_DISK=auto", "KLDLOAD_FORCE_WIPE=1"]).map(\.code) == [.wipeWithoutDisk])
+        let automatic = problems(threeLines, overrides: ["KLDLOAD_DISK=auto", "KLDLOAD_FORCE_WIPE=1"])
+        #expect(automatic.map(\.code) == [.wipeWithoutDisk])
+        #expect(automatic.first?.remedy.hasPrefix("remove KLDLOAD_FORCE_WIPE: ") == true)
+        // Without the approval the other disks could not be wiped: removing it is no advice then.
+        let mirror = problems(
+            threeLines,
+            overrides: ["KLDLOAD_DISK=auto", "KLDLOAD_FORCE_WIPE=1", "KLDLOAD_ZFS_TOPOLOGY=mirror", "KLDLOAD_ZFS_DATA_DISKS=/dev/sdb"])
+        #expect(mirror.map(\.remedy) == ["name KLDLOAD_DISK by its path too, as the other disks are"])
     }
 
     @Test func copyingNeedsAPlaceAndAnImage() {
@@ -97,6 +109,8 @@ import Testing
         let target = ["KLDLOAD_EXPORT_FORMAT=qcow2", "KLDLOAD_EXPORT_SCP_HOST=2001:db8::5"]
         #expect(codes(target[0], target[1], "KLDLOAD_EXPORT_SCP_PASS=x") == [])
         #expect(codes(target[0], target[1], "KLDLOAD_EXPORT_SCP_PASS=x", "KLDLOAD_EXPORT_SCP_KEY=/k") == [.exportLogin])
+        #expect(codes(target[0], target[1], "KLDLOAD_EXPORT_SCP_PASS_FILE=/x", "KLDLOAD_EXPORT_SCP_KEY=/k") == [.exportLogin])
+        #expect(codes("KLDLOAD_EXPORT_SCP_PASS_FILE=/x") == [.exportTarget])
     }
 
     @Test(arguments: [
@@ -116,6 +130,39 @@ import Testing
         let rhel = "KLDLOAD_DISTRO=rhel\nKLDLOAD_DISK=/dev/sda\nKLDLOAD_RHEL_USERNAME=me\nKLDLOAD_RHEL_PASSWORD=pw\n"
         #expect(problems(rhel) == [])
         #expect(problems(rhel + "KLDLOAD_RHEL_ORG=1\nKLDLOAD_RHEL_KEY=k\n").map(\.code) == [.subscription])
+        let key = "KLDLOAD_DISTRO=rhel\nKLDLOAD_DISK=/dev/sda\nKLDLOAD_RHEL_KEY_FILE=/k\n"
+        #expect(problems(key).map(\.code) == [.subscription])
+        #expect(problems(key + "KLDLOAD_RHEL_ORG=1\n") == [])
+    }
+
+    @Test func aWirelessPassphraseInAFileNeedsItsNetworkToo() {
+        #expect(codes("KLDLOAD_WIFI_PSK_FILE=/x") == [.wifi])
+        #expect(codes("KLDLOAD_WIFI_PSK_FILE=/x", "KLDLOAD_WIFI_SSID=office") == [])
+    }
+
+    @Test func aBootLoaderThatIsNotInstalledIsRefused() {
+        #expect(codes("KLDLOAD_BOOTLOADER=grub") == [.bootLoader])
+        #expect(codes("KLDLOAD_BOOTLOADER=systemd-boot") == [])
+    }
+
+    /// Which distributions can be installed is known in another module.
+    @Test func whatCannotBeInstalledIsReportedWithTheRest() throws {
+        func unsupported(_ answers: Answers) -> Diagnosis? {
+            if answers.distro == .debian, !answers.backports { return nil }
+            return Diagnosis("distro.unsupported", "no \(answers.distro.rawValue) \(answers.release)", remedies: ["take debian"])
+        }
+        func found(_ text: String) throws -> [AnswersProblem] {
+            try #require(throws: AnswersError.self) { try Answers(text, unsupported: unsupported) }.problems
+        }
+        let rocky = try found("KLDLOAD_HOSTNAME=a_b\nKLDLOAD_DISTRO=rocky\nKLDLOAD_DISK=/dev/sda\n")
+        #expect(rocky.map(\.code) == [.hostname, .unsupported])
+        #expect(rocky.last?.description == "line 2: KLDLOAD_DISTRO: no rocky 9 (distro.unsupported)")
+        #expect(rocky.last?.remedy == "take debian")
+        let backports = try found(threeLines + "KLDLOAD_DEBIAN_BACKPORTS=1\nKLDLOAD_SUITE=bookworm\n")
+        #expect(backports.map(\.key) == ["KLDLOAD_DEBIAN_BACKPORTS"])
+        // A suite of another distribution is not also one that cannot be installed.
+        #expect(try found("KLDLOAD_DISTRO=ubuntu\nKLDLOAD_DISK=/dev/sda\nKLDLOAD_SUITE=trixie\n").map(\.code) == [.release])
+        #expect(throws: Never.self) { try Answers(threeLines, unsupported: unsupported) }
     }
 
     @Test func aClusterHasRoomForItsNodes() throws {

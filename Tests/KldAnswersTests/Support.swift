@@ -13,6 +13,9 @@ let threeLines = """
 /// What `ssh-keygen -t ed25519` printed; the private half was never kept.
 let ed25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBHkFE8KXgo7egyjdBaDxjn7nr4M5BwRvnQIXUVliqqo ops@example"
 
+/// A hash of the right form, of no password.
+let sha512 = "$6$saltsalt$" + String(repeating: "a", count: 86)
+
 /// Three lines that are enough, with others after them.
 func answers(_ lines: String..., overrides: [String] = []) throws -> Answers {
     try Answers(threeLines + lines.joined(separator: "\n"), overrides: overrides)

@@ -33,7 +33,8 @@ import Testing
         #expect(answers.afterInstall == .powerOff)
         #expect(answers.diskSize == .gibibytes(8))
         #expect(answers.infrastructure.mode == .standalone && answers.infrastructure.domain == "infra.local")
-        #expect(answers.features.kvm && answers.features.ebpf && !answers.features.ai)
+        #expect(answers.features.kvm && !answers.features.ebpf && !answers.features.ai)
+        #expect(answers.rootPasswordHash == nil && answers.notes == [])
         #expect(answers.generateSSHHostKeys && answers.secureBoot && answers.allowInternetFallback)
     }
 
@@ -42,7 +43,7 @@ import Testing
             "KLDLOAD_ZFS_TOPOLOGY=mirror-stripe", "KLDLOAD_ZFS_DATA_DISKS=/dev/sdb,/dev/sdc,/dev/sdd", "KLDLOAD_NET_METHOD=static",
             "KLDLOAD_NET_IP=10.0.1.50", "KLDLOAD_NET_GW=10.0.1.1", "KLDLOAD_NET_DNS='10.0.1.1, 1.1.1.1'", "KLDLOAD_DISK_SIZE=20g",
             "KLDLOAD_EXPORT_FORMAT=all", "KLDLOAD_EXPORT_SCP_HOST=images.example", "KLDLOAD_EXPORT_SCP_KEY=/root/.ssh/id",
-            "KLDLOAD_BOOTLOADER=grub", "KLDLOAD_CUSTOM_MIRROR_URL=https://mirror.example/debian/", "KLDLOAD_AFTER_INSTALL=reboot",
+            "KLDLOAD_ENABLE_EBPF=1", "KLDLOAD_CUSTOM_MIRROR_URL=https://mirror.example/debian/", "KLDLOAD_AFTER_INSTALL=reboot",
             "KLDLOAD_CONSOLE=ttyS0")
         #expect(answers.topology == .mirrorStripe)
         #expect(answers.rootDisks == ["/dev/sda", "/dev/sdb", "/dev/sdc", "/dev/sdd"])
@@ -58,7 +59,7 @@ import Testing
         #expect(answers.export.formats == Set(Answers.Export.Format.allCases))
         #expect(answers.export.target?.user == "root" && answers.export.target?.path == "/root/")
         #expect(answers.export.target?.login == .key("/root/.ssh/id"))
-        #expect(answers.bootloader == .grub)
+        #expect(answers.features.ebpf)
         #expect(answers.customMirrorURL == "https://mirror.example/debian")
         #expect(answers.afterInstall == .reboot)
         #expect(answers.consoles == ["ttyS0"])
@@ -72,7 +73,7 @@ import Testing
     }
 
     @Test func theProfileCoreIsBare() throws {
-        let answers = try answers("KLDLOAD_PROFILE=core")
+        let answers = try answers("KLDLOAD_PROFILE=core", "KLDLOAD_ENABLE_EBPF=1")
         #expect(!answers.features.kvm && !answers.features.ebpf)
     }
 
@@ -122,6 +123,41 @@ import Testing
         #expect(answers.passphrase == Secret("correct horse"))
         #expect(answers.secretFiles.isEmpty)
         #expect(try Answers(answers.environmentText) == answers)
+    }
+
+    @Test func everySecretIsReadFromItsFile() throws {
+        let values = [
+            "PASSWORD": "it's me", "PASSWORD_HASH": sha512, "ROOT_PASSWORD": "it's root", "ROOT_PASSWORD_HASH": sha512,
+            "ZFS_PASSPHRASE": "correct horse", "WIFI_PSK": "battery staple",
+            "WIREGUARD_PRIVATE_KEY": "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=",
+            "WIREGUARD_PRESHARED_KEY": "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=",
+        ]
+        let company = [
+            "ZFS_PASSPHRASE": "KLDLOAD_ZFS_ENCRYPT=1\n", "WIFI_PSK": "KLDLOAD_WIFI_SSID=office\n",
+            "EXPORT_SCP_PASS": "KLDLOAD_EXPORT_FORMAT=raw\nKLDLOAD_EXPORT_SCP_HOST=images.example\n",
+        ]
+        for key in AnswerKey.all where key.isSecret {
+            let stem = String(key.name.dropFirst("KLDLOAD_".count))
+            let value = values[stem] ?? "hunter2"
+            let rhel = "KLDLOAD_DISTRO=rhel\nKLDLOAD_DISK=/dev/sda\nKLDLOAD_RHEL_"
+            let base =
+                switch stem {
+                case "RHEL_PASSWORD": rhel + "USERNAME=me\n"
+                case "RHEL_ACTIVATION_KEY": rhel + "ORG=1\n"
+                default: threeLines + (company[stem] ?? "")
+                }
+            let files = MemoryFiles(["/a.env": base + "\(key.name)_FILE=/run/secret\n", "/run/secret": value + "\n"])
+            let answers = try Answers.load("/a.env", files: files)
+            #expect(answers[key.name] == value, "\(key.name)")
+            #expect(answers.secretFiles.isEmpty && !answers.isGiven(key.name + "_FILE"), "\(key.name)")
+            #expect(!answers.redactedEnvironmentText.contains(value), "\(key.name)")
+        }
+    }
+
+    @Test func rootsPasswordMayBeHashed() throws {
+        let answers = try answers("KLDLOAD_ROOT_PASSWORD_HASH='\(sha512)'")
+        #expect(answers.rootPasswordHash == Secret(sha512) && answers.rootPassword == nil)
+        #expect(codes("KLDLOAD_ROOT_PASSWORD_HASH=plain") == [.passwordHash])
     }
 
     @Test func missingFilesHaveTheirExitStatus() throws {

@@ -5,7 +5,8 @@ import Testing
 
 @Suite struct CommandTests {
     @Test(arguments: [
-        ["answers", "check", "my.env"], ["answers", "check", "--show", "my.env", "--set", "KLDLOAD_PROFILE=core"],
+        ["answers", "check", "my.env"], ["answers", "check", "my.env", "--format", "json"],
+        ["answers", "check", "--show", "my.env", "--set", "KLDLOAD_PROFILE=core"],
         ["answers", "keys"], ["answers", "keys", "--format", "schema"],
         ["plan", "--answers", "my.env"], ["plan", "--answers", "my.env", "--format", "json", "--facts", "machine.json"],
         ["image", "build", "my.env", "--format", "qcow2,vmdk,vhd,ova,raw", "-o", "out/"], ["image", "verify", "out/x.qcow2"],
@@ -17,7 +18,10 @@ import Testing
         _ = try Root.parseAsRoot(words)
     }
 
-    @Test(arguments: [["image", "build"], ["plan"], ["install"], ["answers", "check", "a", "b"], ["nonsense"]])
+    @Test(arguments: [
+        ["image", "build"], ["plan"], ["install"], ["answers", "check", "a", "b"], ["nonsense"],
+        ["answers", "check", "a", "--show", "--format", "json"],
+    ])
     func `incomplete and unknown command lines are refused with the usage exit status`(words: [String]) {
         do {
             _ = try Root.parseAsRoot(words)

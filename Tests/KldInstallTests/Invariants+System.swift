@@ -142,6 +142,7 @@ extension Invariant {
         case .file: return "a file that nobody read"
         }
         if let root = view.request.answers.rootPassword { expected.append(([], "root:\(root.reveal())\n")) }
+        if let hash = view.request.answers.rootPasswordHash { expected.append((["--encrypted"], "root:\(hash.reveal())\n")) }
         let given = view.inside("chpasswd")
         guard given.count == expected.count else { return "\(given)" }
         for (command, right) in zip(given, expected) {

@@ -64,7 +64,7 @@ struct RandomRequests {
         var lines = pick([
             [], ["KLDLOAD_PASSWORD='\(Self.secrets[1])'"], ["KLDLOAD_PASSWORD_HASH='\(Self.hash)'"],
         ])
-        if chance(25) { lines.append("KLDLOAD_ROOT_PASSWORD='\(Self.secrets[2])'") }
+        if chance(25) { lines.append(pick(["KLDLOAD_ROOT_PASSWORD='\(Self.secrets[2])'", "KLDLOAD_ROOT_PASSWORD_HASH='\(Self.hash)'"])) }
         if chance(50) { lines.append("KLDLOAD_SSH_PUBKEY='\(Self.key)'") }
         if chance(25) { lines.append("KLDLOAD_ADMIN_SSH_PUBKEY='\(Self.key)'") }
         return lines

@@ -65,7 +65,7 @@ public struct PayloadSpec: Sendable, Hashable, Codable {
         self.init(
             kind: .target, distro: answers.distro.rawValue, suite: answers.release, backports: answers.backports,
             profile: answers.profile.rawValue, locale: answers.locale, extraPackages: answers.extraPackages,
-            groups: (answers.isGiven("KLDLOAD_ENABLE_EBPF") && answers.features.ebpf ? ["ebpf"] : [])
+            groups: (answers.features.ebpf ? ["ebpf"] : [])
                 + (answers.wifi == nil ? [] : ["wifi"]),
             buildMirror: buildMirror,
             installedMirror: answers.customMirrorURL ?? answers.debianMirror)

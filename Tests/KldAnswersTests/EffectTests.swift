@@ -1,0 +1,98 @@
+import FoundationEssentials
+import KldAnswers
+import KldFiles
+import KldTestSupport
+import SystemPackage
+import Testing
+
+@Suite struct Effects {
+    @Test func aKeyWithoutEffectIsNotedByLine() throws {
+        let answers = try answers("KLDLOAD_ENABLE_AI=1", "KLDLOAD_ALLOW_INTERNET_FALLBACK=0", overrides: ["KLDLOAD_TEMPLATE=klab"])
+        #expect(
+            answers.notes.map(\.description) == [
+                "line 4: KLDLOAD_ENABLE_AI: the key has no effect in this version: it waits for the assistant (answers.no-effect)",
+                "line 5: KLDLOAD_ALLOW_INTERNET_FALLBACK: the key has no effect in this version: it waits for offline mirrors "
+                    + "(answers.no-effect)",
+                "KLDLOAD_TEMPLATE: the key has no effect in this version: it waits for roles at the first boot (answers.no-effect)",
+            ])
+    }
+
+    @Test(arguments: [
+        ("ENABLE_AI=0", false), ("ALLOW_INTERNET_FALLBACK=1", false), ("K8S_WORKERS=3", false), ("K8S_WORKERS=5", true),
+        // Their default promises something that does not happen either.
+        ("ENABLE_KVM=1", true), ("ENABLE_KVM=0", true), ("ENABLE_SECURE_BOOT=1", true), ("ENABLE_SECURE_BOOT=0", true),
+        ("AFTER_INSTALL=reboot", false), ("NO_AUTO_REBOOT=1", false),
+        ("PROFILE=ai", true), ("PROFILE=kvm", false), ("ENABLE_EBPF=1", false), ("ENABLE_EBPF=0", false), ("HOSTNAME=x", false),
+        ("MOK_PASSWORD=hunter2", true), ("STORAGE_MANUAL=1", true), ("KEEP_DARKSITE=1", true), ("NVIDIA_DRIVERS=auto", true),
+        ("WIREGUARD=1", true), ("WG1_PORT=4000", true), ("EXPORT_FORMAT=raw", false),
+    ])
+    func notesAreForWhatIsAskedInVain(line: String, noted: Bool) throws {
+        let answers = try Answers(threeLines, overrides: ["KLDLOAD_\(line)"])
+        #expect(answers.notes.map(\.code) == (noted ? [.noEffect] : []))
+        #expect(answers.notes.allSatisfy { !$0.message.contains("hunter2") })
+    }
+
+    @Test func notesOutliveTheReadingOfSecrets() throws {
+        let files = MemoryFiles(["/a.env": threeLines + "KLDLOAD_MOK_PASSWORD_FILE=/m\n", "/m": "hunter2"])
+        let notes = try Answers.load("/a.env", files: files).notes
+        #expect(notes.map(\.key) == ["KLDLOAD_MOK_PASSWORD_FILE"])
+        #expect(notes.map(\.line) == [4])
+    }
+
+    @Test func refusedAnswersHaveTheirNotesToo() throws {
+        let error = try #require(throws: AnswersError.self) {
+            try Answers(threeLines + "KLDLOAD_ENABLE_AI=1\nKLDLOAD_TIMEZONE=nowhere\n")
+        }
+        #expect(error.problems.map(\.code) == [.timezone])
+        #expect(error.notes.map(\.line) == [4])
+    }
+
+    @Test func theDocumentsSayWhatHasNoEffect() throws {
+        let text = AnswersReferenceDocument.markdown
+        for key in AnswerKey.all {
+            let row = try #require(text.split(separator: "\n").first { $0.hasPrefix("| `\(key.name)` |") })
+            #expect(row.contains("o effect yet: waits for ") == (key.effect != .now), "\(key.name)")
+        }
+        #expect(AnswersReferenceDocument.jsonSchema.contains("No effect yet: waits for the assistant."))
+    }
+
+    /// The guide's complete listing, with what it leaves to the reader filled in: accepted, with notes.
+    @Test func theGuidesFileIsAcceptedWithNotes() throws {
+        let guide = [
+            "PROFILE=server", "USERNAME=admin", "PASSWORD=changeme", "TIMEZONE=America/Vancouver", "LOCALE=en_US.UTF-8",
+            "KEYBOARD_LAYOUT=us", "KEYBOARD_VARIANT=", "GENERATE_SSH_KEY=1", "STORAGE_MODE=zfs", "ZFS_TOPOLOGY=single", "ZFS_ENCRYPT=0",
+            "ENABLE_ZFS=1", "FORCE_WIPE=1", "NET_METHOD=static", "NET_IFACE=eth0", "NET_IP=10.0.1.50", "NET_PREFIX=24", "NET_GW=10.0.1.1",
+            "NET_DNS=1.1.1.1,8.8.8.8", "ENABLE_KVM=1", "ENABLE_EBPF=1", "ENABLE_AI=0", "NVIDIA_DRIVERS=0", "WIREGUARD=0",
+            "EXTRA_PACKAGES=", "KEEP_DARKSITE=0", "CUSTOM_MIRROR_URL=", "INFRA_MODE=standalone", "CLUSTER_CIDR=",
+            "CLUSTER_DOMAIN=infra.local", "CLUSTER_SIZE=16", "HUB_LAN=", "EXPORT_FORMAT=none", "EXPORT_SCP_USER=root",
+            "EXPORT_SCP_PATH=/root/", "RELEASE=9", "DEBIAN_SUITE=trixie", "DEBIAN_MIRROR=https://mirror.it.ubc.ca/debian",
+            "BOOTLOADER_ID=KLDload",
+        ]
+        let answers = try Answers(threeLines + guide.map { "KLDLOAD_\($0)\n" }.joined())
+        #expect(answers.notes.map(\.key) == ["KLDLOAD_ENABLE_KVM"])
+        #expect(answers.features.ebpf)
+    }
+
+    /// Who gives a key its effect must say so in the table.
+    @Test func whatIsSaidToHaveNoEffectIsReadNowhere() throws {
+        let files = LocalFiles()
+        var text = ""
+        func read(_ folder: FilePath) throws {
+            for name in try files.list(folder) where name != "KldAnswers" {
+                let path = folder.appending(name)
+                if name.hasSuffix(".swift") { text += String(decoding: try files.read(path), as: UTF8.self) }
+                if !name.contains(".") { try read(path) }
+            }
+        }
+        try read(projectRoot.appending("Sources"))
+        #expect(text.contains("answers.hostname") && text.contains("\"KLDLOAD_DEBIAN_MIRROR\""))
+        for key in AnswerKey.all where key.effect.waitsFor != nil && key.name != "KLDLOAD_PROFILE" {
+            #expect(!text.contains("\"\(key.name)\""), "\(key.name)")
+        }
+        let typed = [
+            "secureBoot", "allowInternetFallback", "keepOfflineMirror", "infrastructure", "features.kvm", "features.ai",
+            "features.nvidia", "features.wireguard", "features.kubernetes", "features.template",
+        ]
+        for property in typed { #expect(!text.contains("answers.\(property)"), "\(property)") }
+    }
+}
