@@ -3,6 +3,8 @@
 /// The installer writes it last; `kldload verify` compares the machine with it. It holds no secrets, not even hashes of them.
 public struct InstallManifest: Sendable, Hashable, Codable {
     public static let path = "/etc/kldload/install-manifest.json"
+    /// The answers beside it, for people and scripts: `KEY=VALUE`, without secrets.
+    public static let environmentPath = "/etc/kldload/install-manifest.env"
     public static let currentSchema = "install-manifest/1"
 
     public enum NetworkMethod: String, Sendable, Hashable, Codable {
