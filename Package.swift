@@ -97,7 +97,7 @@ let package = Package(
         tests("KldInstall", ["KldAnswers", "KldDistro", "KldZFS", "KldBlock", "KldBoot", "KldPackages"], recorded: true),
         tests("KldImage", ["KldAnswers", "KldDistro", "KldInstall", "KldVirt", "KldPackages"], recorded: true),
         tests("KldDoctor", ["KldZFS", "KldDistro"]),
-        tests("KldCLI", ["KldAnswers", argumentParser]),
+        tests("KldCLI", ["KldAnswers", "KldInstall", "KldImage", argumentParser]),
     ],
     swiftLanguageModes: [.v6]
 )

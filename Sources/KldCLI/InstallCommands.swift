@@ -20,7 +20,7 @@ struct PayloadOptions: ParsableArguments {
             valueName: "folder"))
     var payload: String?
 
-    /// - Throws: ``Diagnosis`` `install.no-payload`.
+    /// - Throws: ``Diagnosis`` `install.no-payload`, `install.payload-unreadable`, `install.payload-differs`.
     func find(_ answers: Answers) async throws -> InstallRequest.Payload {
         let folder: FilePath
         if let payload {
@@ -37,7 +37,8 @@ struct PayloadOptions: ParsableArguments {
                 remedies: ["name a folder that holds one: --payload FOLDER", "or build an image instead: kldload image build"],
                 exit: .inputMissing)
         }
-        let info = try JSONDecoder().decode(PayloadInfo.self, from: Data(files.read(folder.appending("payload.json"))))
+        let info = try PayloadCheck.read(folder.appending("payload.json"), files)
+        try PayloadCheck.check(info, for: answers)
         let (stream, compressed) = (folder.appending("root.zfs"), folder.appending("rootfs.tar.zst"))
         let source: InstallRequest.Payload.Source =
             if try files.exists(stream) {
@@ -64,17 +65,17 @@ struct PlanCommand: AsyncParsableCommand {
         let runner = SubprocessRunner()
         let files = LocalFiles()
         let machine =
-            if let facts { try JSONDecoder().decode(MachineFacts.self, from: Data(files.read(Host.absolute(facts)))) } else {
-                try await MachineFacts.gather(runner: runner, files: files)
+            if let facts { try SavedFacts.read(Host.absolute(facts), files) } else {
+                try await MachineFacts.gather(runner: runner, files: files, asked: answers.allDisks)
             }
-        // Host id and serial numbers are made when the plan is applied; here they stand for themselves.
+        // Host id and serial numbers are made when the plan is applied.
         let planner = try InstallPlanner(
             InstallRequest(
                 answers: answers, facts: machine,
                 spec: try DistroSpec.find(distro: answers.distro.rawValue, suite: answers.release, backports: answers.backports),
                 profile: try ProfileSpec.find(answers.profile.rawValue),
                 payload: InstallRequest.Payload(.stream(root: "root.zfs", rest: "rest.tar"), kernel: "KERNEL", openZFS: "OPENZFS"),
-                identity: .random(),
+                identity: .placeholder,
                 sealed: false, version: Version.number, executable: Host.executable))
         let plan = try planner.plan
         if format == .json {
@@ -97,12 +98,14 @@ struct FactsCommand: AsyncParsableCommand {
 struct InstallCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "install", abstract: "Install onto the disks of this machine.",
-        discussion: "Disks are wiped only with KLDLOAD_FORCE_WIPE=1 beside their names in the answers, or when their names are typed.")
+        discussion: "Disks are wiped only with KLDLOAD_FORCE_WIPE=1 beside their names in the answers, when their names are typed, "
+            + "or when they are empty and the answers say KLDLOAD_DISK=auto.")
 
     @Option(help: "The answers file.") var answers: String
     @OptionGroup var options: AnswersOptions
     @OptionGroup var payload: PayloadOptions
     @Flag(help: "Print the plan and change nothing.") var dryRun = false
+    @Option(help: "How --dry-run prints: table or json.") var format = TableFormat.table
     @Option(help: ArgumentHelp("Go on with this step: an earlier run since power-on did those before it.", valueName: "step")) var from:
         String?
     @OptionGroup var progress: ProgressOptions
@@ -112,17 +115,17 @@ struct InstallCommand: AsyncParsableCommand {
         let runner = SubprocessRunner()
         let files = LocalFiles()
         let payload = try await payload.find(answers)
-        let identity = try identity(files)
-        func planner() async throws -> InstallPlanner {
+        func planner(_ identity: InstallRequest.Identity) async throws -> InstallPlanner {
             try InstallPlanner(
                 InstallRequest(
-                    answers: answers, facts: try await MachineFacts.gather(runner: runner, files: files),
+                    answers: answers, facts: try await MachineFacts.gather(runner: runner, files: files, asked: answers.allDisks),
                     spec: try DistroSpec.find(distro: answers.distro.rawValue, suite: answers.release, backports: answers.backports),
                     profile: try ProfileSpec.find(answers.profile.rawValue), payload: payload, identity: identity,
                     sealed: false, version: Version.number, executable: Host.executable))
         }
         if dryRun {
-            Output.line(try await planner().plan.text())
+            let plan = try await planner(.placeholder).plan
+            if format == .json { try Output.json(plan.json) } else { Output.line(plan.text()) }
             return
         }
         guard Host.isRoot else {
@@ -132,14 +135,29 @@ struct InstallCommand: AsyncParsableCommand {
         }
         let lock = try FileLock("/run/kldload/install.lock")
         defer { withExtendedLifetime(lock) {} }
+        // A resumed installation goes on as the machine it began.
+        let state =
+            if from == nil { InstallState(identity: .random(), answers: answers) } else {
+                try InstallState.resuming(answers, files: files)
+            }
         for line in try await InstallRecovery.run(runner: runner, files: files) {
             Output.errorLine("an earlier run was cut off: \(line)")
         }
-        let planner = try await planner()
+        let planner = try await planner(state.identity)
         let plan = try planner.plan
+        if let from { try InstallState.check(plan, from: from, files: files) }
         let log: FilePath = "/var/log/kldload/install.jsonl"
-        let approvals = try approve(plan, planner.approvals)
-        try files.write(Array(JSONEncoder().encode(identity)), to: Self.identityFile, mode: .secret)
+        let approvals = try await WipePrompt.approvals(
+            for: plan, given: planner.approvals, terminal: isatty(STDIN_FILENO) == 1, machine: progress.progress == .json,
+            show: { Output.errorLine($0) },
+            ask: { question in
+                Output.error(question)
+                return try await WipePrompt.line(from: .standardInput)
+            })
+        try PlanRunner.check(plan, approvals: approvals, from: from)
+        // In this order: a record of steps without the identity they were done with would let an installation go on as another machine.
+        let journal = try PlanJournal(InstallState.journal, keeping: from != nil, files: files)
+        try state.write(files)
         let reporter = try Reporter(progress, log: log)
         let watch = PoolWatch.endProcess(whenSuspended: answers.poolName, files: files) { problem in
             reporter.report(PlanEvent(.planFailed, message: problem.message, diagnosis: problem))
@@ -149,38 +167,14 @@ struct InstallCommand: AsyncParsableCommand {
         let performers = Performers.table(logs: [log]) { _, _, _ in
             throw Diagnosis("seal.not-here", "an installed machine is not sealed", exit: .bug)
         }
-        let journal = try PlanJournal("/run/kldload/install.journal", files: files)
         try await PlanRunner(runner: runner, files: files, performers: performers, journal: journal, report: reporter.report)
             .apply(plan, approvals: approvals, from: from)
-    }
-
-    private static let identityFile: FilePath = "/run/kldload/install.identity"
-
-    /// A new machine's; a resumed installation goes on as the one it began.
-    private func identity(_ files: any FileSystem) throws -> InstallRequest.Identity {
-        guard let from else { return .random() }
-        guard try files.exists(Self.identityFile) else {
-            throw Diagnosis(
-                "install.nothing-to-resume", "no installation was begun since this machine started, so none can go on from \(from)",
-                remedies: ["leave out --from"], exit: .usage)
+        // Everything is exported and the log is on the new machine.
+        if let command = answers.afterInstallCommand {
+            try await runner.run(command)
+        } else if progress.progress != .json {
+            Output.errorLine("the machine can be restarted: systemctl reboot")
         }
-        return try JSONDecoder().decode(InstallRequest.Identity.self, from: Data(files.read(Self.identityFile)))
-    }
-
-    /// What the answers do not approve, a person must type.
-    private func approve(_ plan: Plan, _ given: [WipeApproval]) throws -> [WipeApproval] {
-        let missing = plan.destroys.filter { disk in !given.contains { $0.disk == disk } }
-        guard !missing.isEmpty, isatty(STDIN_FILENO) == 1, progress.progress != .json else { return given }
-        Output.errorLine(plan.text())
-        return try given
-            + missing.map { disk in
-                Output.error("everything on \(disk) will be lost. Type its name to go on: ")
-                guard let approval = WipeApproval(typed: readLine() ?? "", disk: disk) else {
-                    throw Diagnosis(
-                        "install.refused", "\(disk) was not approved; nothing was changed", remedies: ["type the name exactly as shown"])
-                }
-                return approval
-            }
     }
 }
 

@@ -4,6 +4,8 @@
 /// image has one that names no machine, see ``forClones``.
 public struct InstallManifest: Sendable, Hashable, Codable {
     public static let path = "/etc/kldload/install-manifest.json"
+    /// The answers beside it, for people and scripts: `KEY=VALUE`, without secrets.
+    public static let environmentPath = "/etc/kldload/install-manifest.env"
     public static let currentSchema = "install-manifest/1"
 
     public enum NetworkMethod: String, Sendable, Hashable, Codable {

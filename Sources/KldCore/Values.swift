@@ -56,6 +56,9 @@ public struct HostID: Sendable, Hashable, Codable, CustomStringConvertible {
 
     private init(nonZero value: UInt32) { self.value = value }
 
+    /// Stands for the one that a machine will be given, where a plan is only shown: the letters `kldl`.
+    public static let placeholder = HostID(nonZero: 0x6b6c_646c)
+
     /// One of the four thousand million others.
     public static func random() -> HostID { HostID(nonZero: .random(in: 1 ... .max)) }
 

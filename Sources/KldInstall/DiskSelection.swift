@@ -11,6 +11,8 @@ public struct DiskSelection: Sendable, Hashable {
         public var named: String
         /// The name that commands use.
         public var path: String
+        /// Not named by anybody: the answers say `auto`.
+        public var automatic = false
     }
 
     /// In the order of the answers; the first one's ESP is mounted on the installed machine.
@@ -24,12 +26,14 @@ public struct DiskSelection: Sendable, Hashable {
     /// - Throws: ``Diagnosis`` `disk.missing`, `disk.not-a-disk`, `disk.live`, `disk.in-use`, `disk.read-only`, `disk.too-small`,
     ///   `disk.same`, `disk.ambiguous`, `disk.none-empty`, `disk.unequal`.
     public init(_ answers: Answers, _ facts: MachineFacts) throws {
-        var names = answers.dataDisks.map(\.string)
+        var first: Chosen
         switch answers.disk {
-        case .path(let path): names.insert(path.string, at: 0)
-        case .automatic: names.insert(try Self.onlyEmpty(facts), at: 0)
+        case .path(let path): first = try Self.choose(path.string, facts)
+        case .automatic:
+            first = try Self.choose(Self.onlyEmpty(facts), facts)
+            first.automatic = true
         }
-        root = try names.map { try Self.choose($0, facts) }
+        root = try [first] + answers.dataDisks.map { try Self.choose($0.string, facts) }
         special = try answers.specialDisks.map { try Self.choose($0.string, facts) }
         var seen: [String: String] = [:]
         for disk in all {
@@ -53,9 +57,10 @@ public struct DiskSelection: Sendable, Hashable {
 
     private static func choose(_ name: String, _ facts: MachineFacts) throws -> Chosen {
         guard let device = facts.disk(name) else {
-            if let part = facts.disks.flatMap(\.tree).first(where: { $0.path == name }) {
+            if let type = facts.disks.flatMap(\.tree).first(where: { $0.path == name })?.type ?? facts.notDisks[name] {
                 throw Diagnosis(
-                    "disk.not-a-disk", "\(name) is not a disk but a \(part.type)", remedies: ["name the whole disk"], exit: .badAnswers)
+                    "disk.not-a-disk", "\(name) is not a disk but a \(type)", remedies: ["name a whole disk, as lsblk shows it"],
+                    exit: .badAnswers)
             }
             throw Diagnosis(
                 "disk.missing", "there is no disk \(name)",

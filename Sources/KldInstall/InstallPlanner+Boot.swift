@@ -55,10 +55,10 @@ extension InstallPlanner {
                     staging(Disk.partition(1, of: disk.path), at: esp(index), kernelImage: uki.string, name),
                     release: [.run(MountCommand.unmount(esp(index)))], weight: 3))
             if request.facts.firmwareEntries {
-                steps.append(
-                    Step(
-                        "boot.entry.\(disk.device.name)", "Firmware entry \(answers.bootloaderID)",
-                        [.run(FirmwareEntry.create(disk: disk.path, partition: 1, label: answers.bootloaderID))]))
+                var entry = FirmwareEntry.create(disk: disk.path, partition: 1, label: answers.bootloaderID)
+                // Firmware refuses in many ways, and is full at times. Each disk starts without an entry too, by its removable path.
+                entry.acceptedExitStatuses = Set(0...255)
+                steps.append(Step("boot.entry.\(disk.device.name)", "Firmware entry \(answers.bootloaderID)", [.run(entry)]))
             }
         }
         return steps
@@ -96,7 +96,12 @@ extension InstallPlanner {
                 steps.append(
                     Step(
                         "finish.manifest", "Write down what was installed",
-                        [.write(inTarget(InstallManifest.path), content: .text(try manifestText), mode: 0o640)]))
+                        [
+                            .write(inTarget(InstallManifest.path), content: .text(try InstallManifestText.render(manifest)), mode: 0o640),
+                            .write(
+                                inTarget(InstallManifest.environmentPath),
+                                content: .text(InstallManifestText.environment(answers, manifest)), mode: 0o640),
+                        ]))
             }
             if request.sealed {
                 steps.append(
@@ -129,11 +134,6 @@ extension InstallPlanner {
         }
     }
 
-    /// Removes every line of a secret before it could be written: the manifest has none to begin with.
-    private var manifestText: String {
-        get throws { try InstallManifestText.render(manifest) }
-    }
-
     var manifest: InstallManifest {
         let credentials: InstallManifest.Credentials =
             switch answers.credentials {
@@ -144,10 +144,10 @@ extension InstallPlanner {
             }
         let network: InstallManifest.Network =
             switch answers.network {
-            case .dhcp(let interface): InstallManifest.Network(.dhcp, iface: interface)
+            case .dhcp: InstallManifest.Network(.dhcp, iface: request.interface)
             case .fixed(let fixed):
                 InstallManifest.Network(
-                    .static, iface: fixed.interface, address: fixed.address.description, gateway: fixed.gateway.description,
+                    .static, iface: request.interface, address: fixed.address.description, gateway: fixed.gateway.description,
                     nameServers: fixed.dns.map(\.description))
             }
         return InstallManifest(

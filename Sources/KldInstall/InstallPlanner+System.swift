@@ -131,9 +131,9 @@ extension InstallPlanner {
         var actions: [Action] = []
         let title: String
         switch answers.network {
-        case .dhcp(let interface):
+        case .dhcp:
             title = "Network by DHCP"
-            if let interface {
+            if let interface = request.interface {
                 actions.append(
                     .write(
                         inTarget("/etc/systemd/network/10-kldload.network"),
@@ -141,8 +141,7 @@ extension InstallPlanner {
             }
         case .fixed(let fixed):
             title = "Network \(fixed.address) by \(fixed.gateway)"
-            // The seeds' default name, eth0, stands for "the wired one": machines name theirs otherwise.
-            let match = fixed.interface.map { "Name=\($0)" } ?? "Type=ether\nKind=!*"
+            let match = request.interface.map { "Name=\($0)" } ?? "Type=ether\nKind=!*"
             let dns = fixed.dns.map { "DNS=\($0)\n" }.joined()
             actions.append(
                 .write(

@@ -22,11 +22,18 @@ public struct InstallPlanner: Sendable {
     static let espSize = ByteCount.gibibytes(1)
     static let scratch: FilePath = "/run/kldload"
 
-    /// - Throws: ``Diagnosis`` of the disks, the names, or the topology.
+    /// - Throws: ``Diagnosis`` of the disks, the names, or the topology; `install.pool-imported`, `network.no-interface`.
     public init(_ request: InstallRequest) throws {
         self.request = request
         disks = try DiskSelection(request.answers, request.facts)
         pool = try PoolName(request.answers.poolName)
+        // Known before the disks are wiped, not when the pool is made.
+        if request.facts.importedPools.values.contains(pool.text) {
+            throw Diagnosis(
+                "install.pool-imported", "a pool named \(pool) is imported on this machine, and there cannot be two",
+                remedies: ["export it: zpool export \(pool)", "or choose another name: KLDLOAD_ZFS_POOL"], exit: .badAnswers)
+        }
+        try request.checkInterface()
         var tree = try DatasetTree.standard(
             pool: pool, bootEnvironment: request.spec.id, user: request.answers.username)
         if request.profile.virtualMachines { try tree.addVirtualMachines() }
@@ -38,7 +45,7 @@ public struct InstallPlanner: Sendable {
             Plan(
                 "install \(request.spec.title), profile \(request.profile.id), on \(disks.root.map(\.path).joined(separator: ", "))",
                 [
-                    Phase("disks", "Prepare the disks", wiping + partitioning),
+                    Phase("disks", "Prepare the disks", verifying + wiping + partitioning),
                     Phase("storage", "Create the pool and its datasets", try storage),
                     Phase("payload", "Unpack the system", unpack),
                     Phase("system", "Make it this machine's", system),
@@ -48,12 +55,23 @@ public struct InstallPlanner: Sendable {
         }
     }
 
-    /// Approvals that the answers give: only for disks they name, only with KLDLOAD_FORCE_WIPE=1.
+    /// Approvals that the answers give: for disks they name, with KLDLOAD_FORCE_WIPE=1; for the one that kldload chose, while it is empty.
     public var approvals: [WipeApproval] {
-        disks.all.compactMap { WipeApproval(forceWipe: answers.forceWipe, named: [$0.path], disk: $0.path) }
+        disks.all.compactMap { disk in
+            WipeApproval(forceWipe: answers.forceWipe, named: disk.automatic ? [] : [disk.path], disk: disk.path)
+                ?? WipeApproval(automatic: disk.automatic, empty: disk.device.isEmpty, disk: disk.path)
+        }
     }
 
     // MARK: disks
+
+    /// Between facts and plan lies time, a person's even: before anything is destroyed the disk that nobody named is read again.
+    private var verifying: [Step] {
+        disks.all.filter(\.automatic).map { disk in
+            Step(
+                "disk.empty.\(disk.device.name)", "Verify that \(disk.path) is still empty", [WipeApproval.verification(of: disk.path)])
+        }
+    }
 
     /// Steps that wipe the disks, one after the other. A device that spans several of them is let go of once, by the first.
     private var wiping: [Step] {

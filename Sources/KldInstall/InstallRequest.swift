@@ -35,6 +35,9 @@ public struct InstallRequest: Sendable, Hashable {
         }
 
         public static func random() -> Identity { Identity(hostID: .random(), espSerial: .random(in: 1 ... .max)) }
+
+        /// For plans that are only shown: two of them for one machine are equal. No machine gets it.
+        public static let placeholder = Identity(hostID: .placeholder, espSerial: 0x6b6c_646c)
     }
 
     public var answers: Answers

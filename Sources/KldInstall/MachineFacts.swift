@@ -2,11 +2,12 @@ public import KldBlock
 public import KldCore
 public import KldExec
 public import KldFiles
-import SystemPackage
+public import SystemPackage
 
 /// What the planner knows of the machine it plans for. Saved as JSON, it replays that machine as a test.
 public struct MachineFacts: Sendable, Hashable, Codable {
-    public var schema = "machine-facts/1"
+    public static let currentSchema = "machine-facts/1"
+    public var schema = MachineFacts.currentSchema
     public var disks: [BlockDevice]
     /// Stable names by kernel name: `/dev/vda` → `/dev/disk/by-id/virtio-disk0`.
     public var stableNames: [String: String]
@@ -40,6 +41,24 @@ public struct MachineFacts: Sendable, Hashable, Codable {
     /// Other links to disks, as the answers may use them.
     public var aliases: [String: String] = [:]
 
+    /// Paths of what no disk is, with what it is: `/dev/loop0` → `loop`.
+    public var notDisks: [String: String] = [:]
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        schema = try values.decode(String.self, forKey: .schema)
+        disks = try values.decode([BlockDevice].self, forKey: .disks)
+        stableNames = try values.decode([String: String].self, forKey: .stableNames)
+        liveDisks = try values.decode([String].self, forKey: .liveDisks)
+        importedPools = try values.decode([String: String].self, forKey: .importedPools)
+        firmwareEntries = try values.decode(Bool.self, forKey: .firmwareEntries)
+        memory = try values.decode(ByteCount.self, forKey: .memory)
+        interfaces = try values.decode([String].self, forKey: .interfaces)
+        aliases = try values.decode([String: String].self, forKey: .aliases)
+        // Facts saved before there was this one.
+        notDisks = try values.decodeIfPresent([String: String].self, forKey: .notDisks) ?? [:]
+    }
+
     /// The name that outlives a reboot, as far as the machine offers one.
     public func stableName(_ device: BlockDevice) -> String { stableNames[device.path] ?? device.path }
 }
@@ -47,11 +66,15 @@ public struct MachineFacts: Sendable, Hashable, Codable {
 extension MachineFacts {
     /// Reads the machine.
     ///
+    /// - Parameter asked: paths that the answers name; of each that is no disk it is noted what it is.
+    ///
     /// Runs: `lsblk`, `zpool list -HPv` (only where the module is loaded); all reads.
-    public static func gather(runner: any CommandRunner, files: any FileSystem) async throws -> MachineFacts {
+    /// - Throws: ``Diagnosis`` of lsblk or zpool: what they do not tell might be in use.
+    public static func gather(
+        runner: any CommandRunner, files: any FileSystem, asked: [FilePath] = []
+    ) async throws -> MachineFacts {
         let devices = try ListBlockDevices.parse(await runner.run(ListBlockDevices.command).output)
-        // lsblk calls a compressed swap in memory a disk, and so the slot of a card reader in which no card is.
-        var facts = MachineFacts(disks: devices.filter { $0.type == "disk" && $0.size.bytes > 0 && !$0.name.hasPrefix("zram") })
+        var facts = MachineFacts(disks: devices.filter { notADisk($0) == nil })
         // Fewer words say more about the disk itself; wwn- and nvme-eui. names are left to machines that offer no other.
         for folder in ["by-id", "by-path"] {
             let base = FilePath("/dev/disk/\(folder)")
@@ -68,9 +91,8 @@ extension MachineFacts {
             facts.liveDisks.append(disk.path)
         }
         if try files.exists("/sys/module/zfs") {
-            let output = try await runner.run(
-                Command("zpool", ["list", "-H", "-P", "-v", "-o", "name"], effect: .reads, accepting: [0, 1])
-            ).output
+            // Ends with 0 where there are no pools: any other status means that nobody knows.
+            let output = try await runner.run(Command("zpool", ["list", "-H", "-P", "-v", "-o", "name"], effect: .reads)).output
             facts.importedPools = importedPools(output, disks: facts.disks, files: files)
         }
         facts.firmwareEntries = try files.exists("/sys/firmware/efi/efivars")
@@ -80,7 +102,40 @@ extension MachineFacts {
             facts.memory = ByteCount(kibibytes << 10)
         }
         facts.interfaces = ((try? files.list("/sys/class/net")) ?? []).filter { $0 != "lo" }
+        facts.notDisks = notDisks(asked, devices: devices, files: files)
         return facts
+    }
+
+    /// What a row of lsblk is, when it is no disk.
+    private static func notADisk(_ device: BlockDevice) -> String? {
+        if device.type != "disk" { return device.type }
+        // lsblk calls a compressed swap in memory a disk, and so the slot of a card reader in which no card is.
+        if device.name.hasPrefix("zram") { return "device in memory" }
+        return device.size.bytes == 0 ? "drive without a medium" : nil
+    }
+
+    private static func notDisks(_ asked: [FilePath], devices: [BlockDevice], files: any FileSystem) -> [String: String] {
+        var found: [String: String] = [:]
+        for device in devices { if let type = notADisk(device) { found[device.path] = type } }
+        for path in asked {
+            guard let target = try? files.resolve(path), let status = try? files.status(target) else { continue }
+            if let device = devices.flatMap(\.tree).first(where: { resolved($0.path, files) == target.string }) {
+                if let type = notADisk(device) { found[path.string] = type }
+                continue
+            }
+            switch status.kind {
+            case .file: found[path.string] = "file"
+            case .directory: found[path.string] = "folder"
+            case .blockDevice: found[path.string] = "block device that lsblk does not show"
+            case .other, .symlink: found[path.string] = "device without blocks"
+            }
+        }
+        return found
+    }
+
+    /// A device's name without links: lsblk shows `/dev/mapper/luks`, which is one to `/dev/dm-0`.
+    private static func resolved(_ path: String, _ files: any FileSystem) -> String {
+        (try? files.resolve(FilePath(path)).string) ?? path
     }
 
     /// `ata-DISK-part1`; a serial number may hold that word too.
@@ -112,6 +167,9 @@ extension MachineFacts {
     /// Reads `zpool list -H -P -v -o name`, OpenZFS 2.4: a pool's name at the margin, its vdevs indented by a tab below it.
     static func importedPools(_ output: String, disks: [BlockDevice], files: any FileSystem) -> [String: String] {
         var found: [String: String] = [:]
+        // A device may lie on several disks: an array, a volume group.
+        var holders: [String: [String]] = [:]
+        for disk in disks { for device in disk.tree { holders[resolved(device.path, files), default: []].append(disk.path) } }
         var pool = ""
         for line in output.lines {
             let word = line.words.first ?? ""
@@ -119,8 +177,7 @@ extension MachineFacts {
                 // Classes of vdevs stand at the margin too, with dashes for the columns: `special      -      -`.
                 if line.words.dropFirst().first != "-" { pool = word }
             } else if word.hasPrefix("/dev/") {
-                let device = (try? files.resolve(FilePath(word)).string) ?? word
-                if let disk = disks.first(where: { $0.tree.contains { $0.path == device } }) { found[disk.path] = pool }
+                for disk in holders[resolved(word, files)] ?? [] { found[disk] = pool }
             }
         }
         return found

@@ -20,6 +20,9 @@ public enum Performers {
     public static func table(logs: [FilePath], seal: @escaping Performer) -> [String: Performer] {
         [
             verifyClean: { parameters, runner, _ in try await verify(parameters["disk"] ?? "", runner) },
+            WipeApproval.verifier: { parameters, runner, files in
+                try await verifyEmpty(parameters["disk"] ?? "", runner, files)
+            },
             exportPool: { parameters, runner, files in
                 try await export(parameters["pool"] ?? "", mountedAt: parameters["target"] ?? "/target", runner, files)
             },
@@ -37,14 +40,39 @@ public enum Performers {
         ]
     }
 
-    /// Runs: `wipefs --no-act --noheadings --output TYPE DISK`, `lsblk`; reads.
-    private static func verify(_ disk: String, _ runner: any CommandRunner) async throws {
-        let left = try await runner.run(
+    /// What libblkid finds on a disk. Runs: `wipefs --no-act --noheadings --output TYPE DISK`, reads.
+    private static func signatures(_ disk: String, _ runner: any CommandRunner) async throws -> [String] {
+        try await runner.run(
             Command(Tool("wipefs", package: "util-linux"), ["--no-act", "--noheadings", "--output", "TYPE", disk], effect: .reads)
-        ).output.lines
+        ).output.lines.map(\.trimmed)
+    }
+
+    /// Reads the disk and the machine again. Runs: `wipefs`, and what ``MachineFacts/gather(runner:files:asked:)`` runs; reads.
+    private static func verifyEmpty(_ disk: String, _ runner: any CommandRunner, _ files: any FileSystem) async throws {
+        var held = try await signatures(disk, runner)
+        let facts = try await MachineFacts.gather(runner: runner, files: files)
+        if let device = facts.disk(disk) {
+            if let table = device.partitionTable { held.append("a partition table (\(table))") }
+            if let filesystem = device.filesystem { held.append(filesystem) }
+            held += device.children.map(\.path) + device.allMountpoints.map { "mounted at \($0)" }
+            if let pool = facts.importedPools[device.path] { held.append("the pool \(pool)") }
+            if facts.liveDisks.contains(device.path) { held.append("the system that is running now, or its seed") }
+        } else {
+            held.append("lsblk does not show it any more")
+        }
+        guard held.isEmpty else {
+            throw Diagnosis(
+                "disk.not-empty", "\(disk) was chosen because it was empty, and is not any more; nothing was changed",
+                remedies: ["look at it: lsblk -f, wipefs", "if what it holds may be lost, name it: KLDLOAD_DISK=/dev/…"],
+                exit: .badAnswers, causes: held)
+        }
+    }
+
+    private static func verify(_ disk: String, _ runner: any CommandRunner) async throws {
+        let left = try await signatures(disk, runner)
         guard left.isEmpty else {
             throw Diagnosis(
-                "disk.not-clean", "\(disk) still carries \(left.map(\.trimmed).joined(separator: ", ")) after it was wiped",
+                "disk.not-clean", "\(disk) still carries \(left.joined(separator: ", ")) after it was wiped",
                 remedies: ["look for what writes to it: lsblk, dmsetup ls, cat /proc/mdstat", "the disk may ignore writes: look at dmesg"])
         }
     }

@@ -108,16 +108,33 @@ public struct Plan: Sendable, Hashable {
 /// The right to wipe one disk. There is no way to make one for "all disks".
 public struct WipeApproval: Sendable, Hashable {
     public let disk: String
+    /// Holds only for a plan that reads the disk before it destroys anything, and stops unless it is empty: see ``verification(of:)``.
+    public let onlyIfEmpty: Bool
 
     /// The answers file says so: `KLDLOAD_FORCE_WIPE=1` and names this disk.
     public init?(forceWipe: Bool, named disks: [String], disk: String) {
         guard forceWipe, disks.contains(disk) else { return nil }
         self.disk = disk
+        onlyIfEmpty = false
     }
 
     /// A person typed the disk's name, exactly.
     public init?(typed: String, disk: String) {
         guard !disk.isEmpty, typed == disk else { return nil }
         self.disk = disk
+        onlyIfEmpty = false
     }
+
+    /// The answers leave the choice to kldload (`KLDLOAD_DISK=auto`), and the disk held nothing when it was chosen.
+    public init?(automatic: Bool, empty: Bool, disk: String) {
+        guard automatic, empty, !disk.isEmpty else { return nil }
+        self.disk = disk
+        onlyIfEmpty = true
+    }
+
+    /// The name of what reads a disk, and fails unless it is empty: no signature, no table, nothing on top, no imported pool.
+    public static let verifier = "disk.verify-empty"
+
+    /// The action without which an approval for an empty disk is worth nothing.
+    public static func verification(of disk: String) -> Action { .perform(verifier, ["disk": disk], effect: .reads) }
 }

@@ -31,25 +31,9 @@ public struct PlanRunner: Sendable {
     ///
     /// On failure: undo of every step begun, newest first; then, as always, release of every step begun, newest first.
     /// - Parameter from: the step to begin with. Of those before it only what brings back their state is run, and their release at the end.
-    /// - Throws: ``Diagnosis`` `plan.unapproved`, `plan.unnamed-destruction`, `plan.no-such-step`, or the failed step's diagnosis.
+    /// - Throws: ``Diagnosis`` of ``check(_:approvals:from:)``, or the failed step's.
     public func apply(_ plan: Plan, approvals: [WipeApproval] = [], from first: String? = nil) async throws {
-        if let step = plan.steps.first(where: \.destroysUnnamed) {
-            throw Diagnosis(
-                "plan.unnamed-destruction", "the step \(step.id) destroys something and does not say which device",
-                remedies: ["report this as a defect of kldload"], exit: .bug)
-        }
-        let approved = Set(approvals.map(\.disk))
-        if let disk = plan.destroys.first(where: { !approved.contains($0) }) {
-            throw Diagnosis(
-                "plan.unapproved", "the plan would wipe \(disk), and nothing approves that",
-                remedies: ["set KLDLOAD_FORCE_WIPE=1 beside the disk's name in the answers, or type the disk's name when asked"],
-                exit: .failed)
-        }
-        if let first, !plan.steps.contains(where: { $0.id == first }) {
-            throw Diagnosis(
-                "plan.no-such-step", "the plan has no step \(first)",
-                remedies: ["one of: " + plan.steps.map(\.id).joined(separator: ", ")], exit: .usage)
-        }
+        try Self.check(plan, approvals: approvals, from: first)
         let reporter = Reporter(start: .now, total: plan.weight, report: report)
         var begun: [Step] = []
         var done = 0
@@ -90,6 +74,44 @@ public struct PlanRunner: Sendable {
             throw failure
         }
         reporter.event(.planDone, message: plan.title, done: plan.weight)
+    }
+
+    /// What ``apply(_:approvals:from:)`` refuses before it does anything.
+    ///
+    /// - Throws: ``Diagnosis`` `plan.unapproved`, `plan.unverified`, `plan.unnamed-destruction`, `plan.no-such-step`.
+    public static func check(_ plan: Plan, approvals: [WipeApproval], from first: String? = nil) throws {
+        if let step = plan.steps.first(where: \.destroysUnnamed) {
+            throw Diagnosis(
+                "plan.unnamed-destruction", "the step \(step.id) destroys something and does not say which device",
+                remedies: ["report this as a defect of kldload"], exit: .bug)
+        }
+        let approved = Set(approvals.map(\.disk))
+        if let disk = plan.destroys.first(where: { !approved.contains($0) }) {
+            throw Diagnosis(
+                "plan.unapproved", "the plan would wipe \(disk), and nothing approves that",
+                remedies: ["set KLDLOAD_FORCE_WIPE=1 beside the disk's name in the answers, or type the disk's name when asked"],
+                exit: .failed)
+        }
+        if let first, !plan.steps.contains(where: { $0.id == first }) {
+            throw Diagnosis(
+                "plan.no-such-step", "the plan has no step \(first)",
+                remedies: ["one of: " + plan.steps.map(\.id).joined(separator: ", ")], exit: .usage)
+        }
+        try checkVerification(plan, approvals, from: first)
+    }
+
+    /// An approval for an empty disk counts only where the steps that are run look at it before the first of them destroys anything.
+    private static func checkVerification(_ plan: Plan, _ approvals: [WipeApproval], from first: String?) throws {
+        let unconditional = Set(approvals.filter { !$0.onlyIfEmpty }.map(\.disk))
+        let steps = plan.steps.drop { first != nil && $0.id != first }
+        let harmless = steps.prefix { $0.effect != .destroys }
+        for disk in plan.destroys where !unconditional.contains(disk) && steps.contains(where: { $0.destroys.contains(disk) }) {
+            guard harmless.contains(where: { $0.actions.contains(WipeApproval.verification(of: disk)) }) else {
+                throw Diagnosis(
+                    "plan.unverified", "the plan would wipe \(disk), approved as an empty disk, without looking at it first",
+                    remedies: ["name the disk in the answers: KLDLOAD_DISK=/dev/…", "report this as a defect of kldload"], exit: .bug)
+            }
+        }
     }
 
     private func run(_ step: Step) async throws {
@@ -178,10 +200,29 @@ private struct Reporter: Sendable {
 public struct PlanJournal: Sendable {
     private let path: FilePath
 
-    public init(_ path: FilePath, files: any FileSystem) throws {
+    /// - Parameter keeping: goes on with the record that is there, for a plan that does; otherwise it begins anew.
+    public init(_ path: FilePath, keeping: Bool = false, files: any FileSystem) throws {
         self.path = path
         try files.makeDirectory(path.removingLastComponent(), mode: .directory)
+        if try keeping && files.exists(path) { return }
         try files.write([], to: path, mode: .file)
+    }
+
+    /// The first step of the plan that is not done; `nil` when all are.
+    ///
+    /// A step that was begun again makes everything after it undone: it stood on what that step made before.
+    /// - Parameter text: what a journal holds.
+    public static func firstUnfinished(of plan: Plan, _ text: String) -> String? {
+        let ids = plan.steps.map(\.id)
+        var done: Set<String> = []
+        for words in text.lines.map(\.words) where words.count == 2 {
+            switch words[0] {
+            case "started": ids.firstIndex(of: words[1]).map { done.subtract(ids[$0...]) }
+            case "done": done.insert(words[1])
+            default: break
+            }
+        }
+        return ids.first { !done.contains($0) }
     }
 
     func record(_ step: String, _ state: String) throws {

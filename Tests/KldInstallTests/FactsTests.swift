@@ -3,6 +3,7 @@ import KldAnswers
 import KldBlock
 import KldCore
 import KldExec
+import KldFiles
 import KldInstall
 import KldTestSupport
 import SystemPackage
@@ -159,6 +160,85 @@ struct FactsTests {
         #expect(facts.importedPools == ["/dev/nvme0n1": "tank", "/dev/nvme1n1": "tank", "/dev/sda": "rpool"])
     }
 
+    /// lsblk and zpool name a mapped device differently: `/dev/mapper/NAME`, and whatever the pool was made with; both lead to `/dev/dm-N`.
+    static let mapped = """
+        {"blockdevices":[
+          {"path":"/dev/sda","name":"sda","size":240057409536,"type":"disk","mountpoints":[null],"children":[
+            {"path":"/dev/sda1","name":"sda1","size":240056360960,"type":"part","fstype":"crypto_LUKS","mountpoints":[null],"children":[
+              {"path":"/dev/mapper/luks-1","name":"luks-1","size":240039583744,"type":"crypt","fstype":"zfs_member","mountpoints":[null]}]}]},
+          {"path":"/dev/sdb","name":"sdb","size":240057409536,"type":"disk","fstype":"LVM2_member","mountpoints":[null],"children":[
+            {"path":"/dev/mapper/vg-pool","name":"vg-pool","size":480000000000,"type":"lvm","fstype":"zfs_member","mountpoints":[null]}]},
+          {"path":"/dev/sdc","name":"sdc","size":240057409536,"type":"disk","fstype":"LVM2_member","mountpoints":[null],"children":[
+            {"path":"/dev/mapper/vg-pool","name":"vg-pool","size":480000000000,"type":"lvm","fstype":"zfs_member","mountpoints":[null]}]},
+          {"path":"/dev/sdd","name":"sdd","size":240057409536,"type":"disk","mountpoints":[null]}
+        ]}
+        """
+
+    @Test(
+        "a pool on LUKS or LVM is on the disks below, all of them, by whatever name its vdevs go",
+        arguments: [
+            ("/dev/mapper/luks-1", ["/dev/sda": "tank"]), ("/dev/dm-0", ["/dev/sda": "tank"]),
+            ("/dev/disk/by-id/dm-name-luks-1", ["/dev/sda": "tank"]), ("/dev/vg/pool", ["/dev/sdb": "tank", "/dev/sdc": "tank"]),
+            ("/dev/mapper/vg-pool", ["/dev/sdb": "tank", "/dev/sdc": "tank"]),
+        ])
+    func mappedVdevs(_ name: String, _ expected: [String: String]) async throws {
+        let links = [
+            "/dev/mapper/luks-1": "../dm-0", "/dev/disk/by-id/dm-name-luks-1": "../../dm-0", "/dev/mapper/vg-pool": "../dm-1",
+            "/dev/vg/pool": "../dm-1",
+        ]
+        let facts = try await gather(Self.mapped, pools: "tank\n\t\(name)\t477G\t-\n", links: links)
+        #expect(facts.importedPools == expected)
+        let problem = code { _ = try DiskSelection(answers(disk: expected.keys.min() ?? ""), facts) }
+        #expect(problem == "disk.in-use")
+    }
+
+    @Test("when zpool cannot say which pools there are, nothing is installed: any disk might carry one")
+    func poolsUnknown() async throws {
+        let files = MemoryFiles(["/proc/meminfo": "MemTotal: 1 kB\n", "/sys/module/zfs/version": "2.4.4\n"])
+        let runner = ScriptedRunner([
+            { $0.tool.name == "lsblk" ? CommandOutput(output: Self.listing) : nil },
+            { _ in CommandOutput(status: 1, errors: "internal error: failed to initialize ZFS library\n") },
+        ])
+        do {
+            _ = try await MachineFacts.gather(runner: runner, files: files)
+            Issue.record("facts were gathered")
+        } catch { #expect(Diagnosis(of: error).code == "command.failed") }
+    }
+
+    // MARK: what is no disk
+
+    @Test("what is there and is no disk is known by what it is")
+    func notDisks() async throws {
+        let files = [
+            "/dev/file.img": "", "/dev/shm/x": "", "/proc/meminfo": "MemTotal: 1 kB\n", "/sys/class/net/lo": "", "/dev/sda1": "",
+            "/dev/sda": "",
+            "/dev/sr0": "",
+        ]
+        let links = Self.links.merging(["/dev/cdrom": "sr0"]) { $1 }
+        let facts = try await MachineFacts.gather(
+            runner: ScriptedRunner([ListBlockDevices.command.description: Self.listing]),
+            files: MemoryFiles(files, devices: ["/dev/ram0"], links: links),
+            asked: [
+                "/dev/file.img", "/dev/shm", "/dev/cdrom", "/dev/ram0", "/dev/disk/by-id/ata-SSD_S1-part1", "/dev/disk/by-id/ata-SSD_S1",
+                "/dev/none",
+            ])
+        #expect(
+            facts.notDisks == [
+                "/dev/zram0": "device in memory", "/dev/sr0": "rom", "/dev/sde": "drive without a medium", "/dev/file.img": "file",
+                "/dev/shm": "folder", "/dev/cdrom": "rom", "/dev/ram0": "block device that lsblk does not show",
+                "/dev/disk/by-id/ata-SSD_S1-part1": "part",
+            ])
+    }
+
+    @Test("the kernel's own devices are no disks", arguments: ["/dev/null", "/dev/tty"])
+    func characterDevices(_ name: String) async throws {
+        let texts = ["/proc/meminfo": "MemTotal: 1 kB\n"]
+        let facts = try await MachineFacts.gather(
+            runner: ScriptedRunner([ListBlockDevices.command.description: Self.listing]),
+            files: Characters(inner: MemoryFiles(texts), devices: [FilePath(name)]), asked: [FilePath(name)])
+        #expect(facts.notDisks[name] == "device without blocks")
+    }
+
     @Test("a pool may be called as a class of vdevs is")
     func oddName() async throws {
         #expect(try await gather(pools: "special\n\t/dev/sda2\t1G\n").importedPools == ["/dev/sda": "special"])
@@ -179,6 +259,18 @@ struct FactsTests {
         #expect(facts.schema == "machine-facts/1")
     }
 
+    @Test("facts that were saved before there was a list of what is no disk are read")
+    func older() async throws {
+        var facts = try await gather()
+        let whole = String(decoding: try JSONEncoder().encode(facts), as: UTF8.self)
+        facts.notDisks = [:]
+        let text = String(decoding: try JSONEncoder().encode(facts), as: UTF8.self)
+        #expect(text != whole)
+        let older = text.replacing(/"notDisks":\{\},?/, with: "").replacing(",}", with: "}")
+        #expect(!older.contains("notDisks"))
+        #expect(try JSONDecoder().decode(MachineFacts.self, from: Data(older.utf8)) == facts)
+    }
+
     @Test("a plan for replayed facts is the plan for the machine")
     func replay() throws {
         let facts = Machines.used
@@ -186,4 +278,23 @@ struct FactsTests {
         let answers = try answers(disk: "/dev/sda")
         #expect(try InstallPlanner(request(answers, again)).plan == InstallPlanner(request(answers, facts)).plan)
     }
+}
+
+/// Files with character devices among them.
+private struct Characters: FileSystem {
+    var inner: MemoryFiles
+    var devices: Set<FilePath>
+    func status(_ path: FilePath) throws -> FileStatus? {
+        devices.contains(path) ? FileStatus(kind: .other, size: ByteCount(0), mode: 0o666) : try inner.status(path)
+    }
+    func read(_ path: FilePath) throws -> [UInt8] { try inner.read(path) }
+    func write(_ bytes: [UInt8], to path: FilePath, mode: ModeBits) throws { try inner.write(bytes, to: path, mode: mode) }
+    func makeDirectory(_ path: FilePath, mode: ModeBits) throws { try inner.makeDirectory(path, mode: mode) }
+    func remove(_ path: FilePath) throws { try inner.remove(path) }
+    func symlink(_ path: FilePath, to target: String) throws { try inner.symlink(path, to: target) }
+    func rename(_ path: FilePath, to other: FilePath) throws { try inner.rename(path, to: other) }
+    func list(_ path: FilePath) throws -> [String] { try inner.list(path) }
+    func readLink(_ path: FilePath) throws -> String { try inner.readLink(path) }
+    func resolve(_ path: FilePath) throws -> FilePath { try inner.resolve(path) }
+    func freeSpace(_ path: FilePath) throws -> ByteCount { try inner.freeSpace(path) }
 }

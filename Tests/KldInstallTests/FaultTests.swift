@@ -105,6 +105,37 @@ struct FaultTests {
         }
     }
 
+    @Test("a disk that auto took, and that is not empty any more when the plan begins, is not touched")
+    func notEmptyAnyMore() async throws {
+        let planner = try InstallPlanner(request(answers(disk: "auto"), Machines.plain(.disk("sda"))))
+        let listing = #"{"blockdevices":[{"path":"/dev/sda","name":"sda","size":21474836480,"type":"disk","pttype":"gpt"}]}"#
+        let runner = ScriptedRunner([{ $0.tool.name == "lsblk" ? CommandOutput(output: listing) : CommandOutput() }])
+        let performers = Performers.table(logs: []) { _, _, _ in }
+        do {
+            try await PlanRunner(runner: runner, files: MemoryFiles(["/proc/meminfo": "MemTotal: 1 kB\n"]), performers: performers).apply(
+                planner.plan, approvals: planner.approvals)
+            Issue.record("it was installed")
+        } catch { #expect(Diagnosis(of: error).code == "disk.not-empty") }
+        #expect(!runner.commands.contains { $0.effect != .reads })
+    }
+
+    @Test("auto installs without anybody's word onto a disk that is empty")
+    func automatic() async throws {
+        let planner = try InstallPlanner(request(answers(disk: "auto"), Machines.plain(.disk("sda"))))
+        #expect(planner.approvals.map(\.disk) == ["/dev/sda"])
+        let listing = #"{"blockdevices":[{"path":"/dev/sda","name":"sda","size":21474836480,"type":"disk"}]}"#
+        let runner = ScriptedRunner([
+            { $0.tool.name == "lsblk" ? CommandOutput(output: listing) : $0.tool.name == "sgdisk" ? nil : CommandOutput() }
+        ])
+        let performers = Performers.table(logs: []) { _, _, _ in }
+        do {
+            try await PlanRunner(runner: runner, files: MemoryFiles(["/proc/meminfo": "MemTotal: 1 kB\n"]), performers: performers).apply(
+                planner.plan, approvals: planner.approvals)
+        } catch {}
+        // As far as the first command that this test does not know.
+        #expect(runner.commands.map(\.description).suffix(2) == ["wipefs --all --force /dev/sda", "sgdisk --zap-all /dev/sda"])
+    }
+
     @Test("a disk that is not clean after it was wiped stops everything before it is partitioned")
     func notClean() async throws {
         let planner = try InstallPlanner(request(answers(disk: "/dev/vda", "KLDLOAD_FORCE_WIPE=1"), Machines.virtual))

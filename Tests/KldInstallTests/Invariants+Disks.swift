@@ -23,8 +23,20 @@ extension Invariant {
             !view.steps.contains { ($0.release + $0.undo).contains { $0.effect == .destroys } }
         },
         Invariant("the plan wipes the chosen disks and no others, in their order") { $0.plan.destroys == $0.allPaths },
-        Invariant("approvals are for all chosen disks when the answers approve, and for none when they do not") { view in
-            view.approvals.map(\.disk) == (view.request.answers.forceWipe ? view.allPaths : [])
+        Invariant("approvals are for all chosen disks when the answers approve, else for the one that nobody named") { view in
+            let automatic = view.disks.all.filter(\.automatic)
+            if view.request.answers.forceWipe {
+                return view.approvals.map(\.disk) == view.allPaths && !view.approvals.contains(where: \.onlyIfEmpty)
+            }
+            return view.approvals.map(\.disk) == automatic.map(\.path) && view.approvals.allSatisfy(\.onlyIfEmpty)
+                && automatic.allSatisfy { $0.device.isEmpty }
+        },
+        Invariant("the disk that nobody named, and no other, is read again before anything is destroyed") { view in
+            let read = view.performs(WipeApproval.verifier)
+            let expected = view.disks.all.filter(\.automatic).map { WipeApproval.verification(of: $0.path) }
+            guard read.map({ view.items[$0].action }) == expected else { return false }
+            let destroying = view.items.firstIndex { view.steps[$0.step].effect == .destroys } ?? 0
+            return read.allSatisfy { $0 < destroying }
         },
         Invariant("no command names a disk that was not chosen", offender: foreignDisk),
         Invariant("the running system's disks, imported pools' and mounted disks' appear nowhere", offender: liveDisk),

@@ -156,12 +156,14 @@ extension Invariant {
     @Sendable private static func network(_ view: PlanView) -> String? {
         let text = view.written("\(view.target)/etc/systemd/network/10-kldload.network")
         switch view.request.answers.network {
-        case .dhcp(nil): return text
-        case .dhcp(let interface?):
+        case .dhcp(let interface):
+            guard let interface, interface != "eth0" else { return text }
             return text?.contains("Name=\(interface)\n") == true && text?.contains("DHCP=yes") == true ? nil : text ?? "none"
         case .fixed(let fixed):
             guard let text, !text.contains("DHCP") else { return text ?? "none" }
-            let wanted = ["Address=\(fixed.address)", "Gateway=\(fixed.gateway)"] + fixed.dns.map { "DNS=\($0)" }
+            // No machine here has an eth0: it stands for the wired one.
+            let match = fixed.interface.flatMap { $0 == "eth0" ? nil : ["Name=\($0)"] } ?? ["Type=ether", "Kind=!*"]
+            let wanted = match + ["Address=\(fixed.address)", "Gateway=\(fixed.gateway)"] + fixed.dns.map { "DNS=\($0)" }
             return wanted.allSatisfy { text.lines.contains($0) } ? nil : text
         }
     }
@@ -209,7 +211,9 @@ extension Invariant {
     @Sendable private static func sealed(_ view: PlanView) -> String? {
         guard view.request.sealed else { return nil }
         if !view.run("zfs", "snapshot").isEmpty { return "a snapshot" }
-        if !view.writes(view.target + InstallManifest.path).isEmpty { return "a manifest" }
+        for path in [InstallManifest.path, InstallManifest.environmentPath] where !view.writes(view.target + path).isEmpty {
+            return "a manifest"
+        }
         guard let seal = view.performs(Performers.seal).first, view.performs(Performers.seal).count == 1 else { return "not sealed once" }
         guard let trim = view.run("zpool", "trim").first, trim.command.arguments.contains("-w"), seal < trim.item else {
             return "no trim after it"
@@ -221,7 +225,9 @@ extension Invariant {
     @Sendable private static func unsealed(_ view: PlanView) -> String? {
         guard !view.request.sealed else { return nil }
         if !view.performs(Performers.seal).isEmpty || !view.run("zpool", "trim").isEmpty { return "sealed" }
-        guard view.writes(view.target + InstallManifest.path).count == 1 else { return "no manifest" }
+        for path in [InstallManifest.path, InstallManifest.environmentPath] where view.writes(view.target + path).count != 1 {
+            return "no \(path)"
+        }
         guard let snapshot = view.run("zfs", "snapshot").first, snapshot.item == view.items.count - 1 else {
             return "no snapshot at the end"
         }
@@ -240,6 +246,17 @@ extension Invariant {
         ]
         if let missing = wanted.first(where: { !text.contains($0) }) { return missing }
         if let disk = view.allPaths.first(where: { !text.contains("\"\($0)\"") }) { return disk }
-        return text.contains("$6$") ? "a hash" : nil
+        if text.contains("$6$") { return "a hash" }
+        guard let lines = view.written(view.target + InstallManifest.environmentPath)?.lines.dropFirst() else { return "no answers" }
+        let keys = lines.map { String($0.prefix { $0 != "=" }) }
+        if Set(keys).count != keys.count { return "a key twice: \(keys)" }
+        for key in AnswerKey.all {
+            if keys.contains(key.name) != (!key.isSecret && answers.isGiven(key.name) || key.name == "KLDLOAD_ZFS_POOL") { return key.name }
+        }
+        let ends = [
+            "KLDLOAD_HOSTNAME=\(answers.hostname)", "KLDLOAD_ZFS_POOL=\(view.pool)", "KLDLOAD_HOST_ID=\(view.request.identity.hostID)",
+            "KLDLOAD_BOOT_ENVIRONMENT=\(view.request.spec.id)", "KLDLOAD_VERSION=\(view.request.version)",
+        ]
+        return ends.first { !lines.contains($0) }
     }
 }

@@ -1,4 +1,6 @@
 import KldAnswers
+import KldBlock
+import KldCore
 import KldExec
 import KldInstall
 import KldPlan
@@ -44,6 +46,28 @@ struct MutantTests {
             let text = plan.phases[phase].steps[step].release[action].text
             let view = try PlanView(request) { $0.phases[phase].steps[step].release.remove(at: action) }
             #expect(!holds(view), "without the release: \(text)")
+        }
+    }
+
+    @Test("a plan for a disk that nobody named is noticed, and refused, when it does not look at the disk first")
+    func unverified() async throws {
+        let facts = Machines.plain(.disk("sda"), .disk("sdb") { $0.partitionTable = "gpt" })
+        let request = try request(answers(disk: "auto"), facts)
+        #expect(try holds(PlanView(request)))
+        let changes: [(inout Plan) -> Void] = [
+            { $0.phases[0].steps.removeFirst() }, { $0.phases[0].steps[0].actions = [] }, { $0.phases[0].steps.swapAt(0, 1) },
+            { $0.phases[0].steps[0].actions = [WipeApproval.verification(of: "/dev/sdb")] },
+        ]
+        for change in changes {
+            let view = try PlanView(request, change)
+            #expect(!holds(view))
+            let runner = ScriptedRunner.accepting
+            do {
+                try await PlanRunner(runner: runner, files: MemoryFiles(), performers: Performers.table(logs: []) { _, _, _ in })
+                    .apply(view.plan, approvals: view.approvals)
+                Issue.record("it was installed")
+            } catch { #expect(Diagnosis(of: error).code == "plan.unverified") }
+            #expect(runner.commands.isEmpty)
         }
     }
 

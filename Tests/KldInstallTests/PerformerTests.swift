@@ -29,8 +29,9 @@ struct PerformerTests {
     @Test("every name that a plan uses has somebody who performs it")
     func complete() throws {
         let table = Performers.table(logs: []) { _, _, _ in }
-        for sealed in [false, true] {
-            let steps = try InstallPlanner(request(answers(), Machines.virtual, sealed: sealed)).plan.steps
+        for (sealed, disk) in [(false, "/dev/vda"), (true, "/dev/vda"), (false, "auto")] {
+            let facts = disk == "auto" ? Machines.plain(.disk("vda")) : Machines.virtual
+            let steps = try InstallPlanner(request(answers(disk: disk), facts, sealed: sealed)).plan.steps
             for case .perform(let name, _, _) in steps.flatMap({ $0.actions + $0.release + $0.undo }) { #expect(table[name] != nil) }
         }
     }
@@ -52,6 +53,65 @@ struct PerformerTests {
             ScriptedRunner(["wipefs --no-act --noheadings --output TYPE /dev/vda": "gpt\nPMBR \n"]))
         #expect(problem?.code == "disk.not-clean")
         #expect(problem?.message == "/dev/vda still carries gpt, PMBR after it was wiped")
+    }
+
+    // MARK: empty disks
+
+    /// A machine whose disk vda was empty a while ago.
+    func emptiness(
+        signatures: String = "", type: String = "disk", device: String = "", others: String = "", pools: String? = nil
+    ) async -> Diagnosis? {
+        let listing = """
+            {"blockdevices":[{"path":"/dev/vda","name":"vda","size":21474836480,"type":"\(type)"\(device)}\(others)]}
+            """
+        let runner = ScriptedRunner([
+            { command in
+                switch command.tool.name {
+                case "wipefs":
+                    command.description == "wipefs --no-act --noheadings --output TYPE /dev/disk/by-id/x"
+                        ? CommandOutput(output: signatures) : nil
+                case "lsblk": CommandOutput(output: listing)
+                case "zpool": CommandOutput(output: pools ?? "")
+                default: nil
+                }
+            }
+        ])
+        var texts = ["/proc/meminfo": "MemTotal: 1 kB\n"]
+        if pools != nil { texts["/sys/module/zfs/version"] = "2.4\n" }
+        do {
+            try await perform(
+                WipeApproval.verifier, ["disk": "/dev/disk/by-id/x"], runner,
+                MemoryFiles(texts, links: ["/dev/disk/by-id/x": "../../vda"]))
+            return nil
+        } catch { return Diagnosis(of: error) }
+    }
+
+    @Test("a disk on which nothing is found is empty, whatever the others hold")
+    func empty() async {
+        #expect(await emptiness() == nil)
+        #expect(await emptiness(pools: "") == nil)
+        let other = #",{"path":"/dev/vdb","name":"vdb","size":21474836480,"type":"disk","pttype":"gpt","mountpoints":["/"]}"#
+        #expect(await emptiness(others: other, pools: "tank\n\t/dev/vdb\t1G\n") == nil)
+    }
+
+    @Test("a disk on which anything is found is not, and it is told what that is")
+    func notEmpty() async {
+        let cases: [(String, Diagnosis?)] = [
+            ("ext4", await emptiness(signatures: "ext4\n")), ("a partition table (gpt)", await emptiness(device: #","pttype":"gpt""#)),
+            ("xfs", await emptiness(device: #","fstype":"xfs""#)),
+            ("mounted at /data", await emptiness(device: #","mountpoints":["/data"]"#)),
+            (
+                "/dev/vda1",
+                await emptiness(device: #","children":[{"path":"/dev/vda1","name":"vda1","size":9999,"type":"part"}]"#)
+            ),
+            ("the pool tank", await emptiness(pools: "tank\n\t/dev/vda\t1G\n")),
+            ("the system that is running now, or its seed", await emptiness(device: #","label":"KLDSEED""#)),
+            ("lsblk does not show it any more", await emptiness(type: "rom")),
+        ]
+        for (cause, problem) in cases {
+            #expect(problem?.code == "disk.not-empty", "\(cause)")
+            #expect(problem?.causes.first == cause)
+        }
     }
 
     // MARK: export

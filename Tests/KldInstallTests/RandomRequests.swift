@@ -17,6 +17,8 @@ struct RandomRequests {
         var names: [String]
         var rootCount: Int
         var byKernelName: Bool
+        /// The first disk is the machine's only empty one, and not named.
+        var automatic: Bool
     }
 
     static let secrets = ["correct horse battery", "Tr0ub4dor&3 zxcvbn", "swordfish-9-swordfish"]
@@ -40,16 +42,18 @@ struct RandomRequests {
         let specials = chance(25) ? width * pick([1, 1, 2]) : 0
         let byKernelName = chance(30)
         let kind = pick(["ata-SSD", "nvme-Disk_", "virtio-disk", "scsi-3600", "usb-Stick-"])
+        let automatic = chance(15)
         let names = (0..<(roots + specials)).map { byKernelName ? "/dev/slot\($0)" : "/dev/disk/by-id/\(kind)\($0)x" }
         var lines = [
-            "KLDLOAD_DISTRO=debian", "KLDLOAD_DISK=\(names[0])", "KLDLOAD_HOSTNAME=\(pick(["web-01", "a", "db.example.org", "x9"]))",
+            "KLDLOAD_DISTRO=debian", "KLDLOAD_DISK=\(automatic ? "auto" : names[0])",
+            "KLDLOAD_HOSTNAME=\(pick(["web-01", "a", "db.example.org", "x9"]))",
             "KLDLOAD_ZFS_TOPOLOGY=\(topology.rawValue)", "KLDLOAD_PROFILE=\(pick(["core", "server"]))",
         ]
         if roots > 1 { lines.append("KLDLOAD_ZFS_DATA_DISKS=\(names[1..<roots].joined(separator: ","))") }
         if specials > 0 { lines.append("KLDLOAD_ZFS_SPECIAL_DISKS=\(names[roots...].joined(separator: ","))") }
         if chance(40) { lines += ["KLDLOAD_ZFS_ENCRYPT=1", "KLDLOAD_ZFS_PASSPHRASE='\(Self.secrets[0])'"] }
         lines += credentials() + network()
-        if chance(50) { lines.append("KLDLOAD_FORCE_WIPE=1") }
+        if !automatic, chance(50) { lines.append("KLDLOAD_FORCE_WIPE=1") }
         if chance(40) { lines.append("KLDLOAD_ZFS_POOL=\(pick(["tank", "zroot", "r-1.x", "Pool_2"]))") }
         if chance(40) { lines.append("KLDLOAD_USERNAME=\(pick(["ops", "jo", "sys-admin", "u_1"]))") }
         if chance(30) { lines.append("KLDLOAD_TIMEZONE=\(pick(["Europe/Berlin", "America/Toronto"]))") }
@@ -57,7 +61,9 @@ struct RandomRequests {
         if chance(20) { lines.append("KLDLOAD_GENERATE_SSH_KEY=0") }
         if chance(30) { lines.append("KLDLOAD_ZBM_TIMEOUT=\(pick([0, 3, 30]))") }
         lines += pick([["KLDLOAD_DEBIAN_SUITE=bookworm"], [], ["KLDLOAD_DEBIAN_SUITE=trixie", "KLDLOAD_DEBIAN_BACKPORTS=1"]])
-        return Sheet(answers: try Answers(lines.joined(separator: "\n")), names: names, rootCount: roots, byKernelName: byKernelName)
+        return Sheet(
+            answers: try Answers(lines.joined(separator: "\n")), names: names, rootCount: roots, byKernelName: byKernelName,
+            automatic: automatic)
     }
 
     private mutating func credentials() -> [String] {
@@ -75,7 +81,7 @@ struct RandomRequests {
             "KLDLOAD_NET_METHOD=static", "KLDLOAD_NET_IP=192.0.2.\(pick([5, 77]))", "KLDLOAD_NET_GW=192.0.2.1",
             "KLDLOAD_NET_DNS=192.0.2.2,9.9.9.9",
         ]
-        let interface = "KLDLOAD_NET_IFACE=\(pick(["enp1s0", "eno2"]))"
+        let interface = "KLDLOAD_NET_IFACE=\(pick(["enp1s0", "eno2", "eth0"]))"
         return pick([[], [interface], fixed, fixed + [interface]])
     }
 
@@ -112,12 +118,15 @@ struct RandomRequests {
         let size = UInt64.random(in: (4 << 30)...(2 << 40), using: &random)
         let unequal = chance(25)
         var disks: [BlockDevice] = []
-        var facts = MachineFacts(disks: [], firmwareEntries: chance(60))
+        var facts = MachineFacts(disks: [], firmwareEntries: chance(60), interfaces: pick([[], ["eno2", "enp1s0"]]))
         for (index, name) in sheet.names.enumerated() {
             let kernelName = sheet.byKernelName ? "slot\(index)" : kernelNames[index % 15] + (index < 15 ? "" : "\(index)")
             var bytes = unequal ? size - size / 10 * UInt64.random(in: 0...100, using: &random) / 100 : size
             if index >= sheet.rootCount, !unequal { bytes = max(size / 4, 4 << 30) }
-            let disk = used(kernelName, max(bytes, 4 << 30))
+            let empty = sheet.automatic && index == 0
+            let disk =
+                empty
+                ? BlockDevice(path: "/dev/\(kernelName)", size: ByteCount(max(bytes, 4 << 30))) : used(kernelName, max(bytes, 4 << 30))
             if sheet.byKernelName {
                 if chance(50) { facts.stableNames[disk.path] = "/dev/disk/by-id/wwn-0x\(index)" }
             } else if chance(80) {
@@ -128,15 +137,16 @@ struct RandomRequests {
             }
             disks.append(disk)
         }
-        addArray(to: &disks)
+        if !sheet.automatic { addArray(to: &disks) }
         for (index, kind) in ["live", "pool", "mounted", "other"].enumerated() where chance(70) {
             var disk = used("zz\(index)n1", size)
             if kind == "live" { facts.liveDisks.append(disk.path) }
-            if kind == "pool" { facts.importedPools[disk.path] = "tank" }
+            if kind == "pool" { facts.importedPools[disk.path] = "data" }
             if kind == "mounted" { disk.mountpoints = ["/data"] }
             facts.stableNames[disk.path] = "/dev/disk/by-id/foreign-\(kind)"
             disks.append(disk)
         }
+        if sheet.automatic { for index in disks.indices.dropFirst() where disks[index].isEmpty { disks[index].partitionTable = "gpt" } }
         facts.disks = disks.shuffled(using: &random)
         return facts
     }

@@ -46,6 +46,16 @@ struct SelectionTests {
         #expect(problem?.message == "\(name) is not a disk but a \(type)")
     }
 
+    @Test("what is there and is no disk is refused as that, not as missing", arguments: ["loop", "rom", "device without blocks"])
+    func notADisk(_ type: String) {
+        var facts = Machines.plain(.disk("vda"))
+        facts.notDisks = ["/dev/thing": type]
+        let problem = refusal(facts, disk: "/dev/thing")
+        #expect(problem?.code == "disk.not-a-disk")
+        #expect(problem?.message == "/dev/thing is not a disk but a \(type)")
+        #expect(refusal(facts, disk: "/dev/other")?.code == "disk.missing")
+    }
+
     @Test("the disk that carries the running system is refused")
     func live() {
         var facts = Machines.plain(.disk("vda"))
@@ -178,6 +188,14 @@ struct SelectionTests {
     func auto() throws {
         let facts = Machines.plain(.disk("sda") { $0.partitionTable = "gpt" }, .disk("sdb"), .disk("sdc") { $0.filesystem = "ext4" })
         #expect(try chosen(facts, disk: "auto").root.map(\.path) == ["/dev/sdb"])
+    }
+
+    @Test("a disk that auto takes is marked as nobody's choice, and no other is")
+    func automatic() throws {
+        let facts = Machines.plain(.disk("sda"), .disk("sdb") { $0.partitionTable = "gpt" })
+        #expect(try chosen(facts, disk: "/dev/sda").all.map(\.automatic) == [false])
+        let mirror = ["KLDLOAD_ZFS_TOPOLOGY=mirror", "KLDLOAD_ZFS_DATA_DISKS=/dev/sdb"]
+        #expect(try chosen(facts, disk: "auto", mirror[0], mirror[1]).all.map(\.automatic) == [true, false])
     }
 
     @Test("auto takes none when none is empty")

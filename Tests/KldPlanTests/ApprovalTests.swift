@@ -111,6 +111,93 @@ struct ApprovalTests {
         #expect(plan.destroys == ["/dev/b", "/dev/a", "/dev/c"])
     }
 
+    // MARK: a disk that nobody named
+
+    @Test("an empty disk is approved only where the choice was left to kldload")
+    func automatic() {
+        #expect(WipeApproval(automatic: true, empty: true, disk: "/dev/vda")?.disk == "/dev/vda")
+        #expect(WipeApproval(automatic: true, empty: false, disk: "/dev/vda") == nil)
+        #expect(WipeApproval(automatic: false, empty: true, disk: "/dev/vda") == nil)
+        #expect(WipeApproval(automatic: true, empty: true, disk: "") == nil)
+    }
+
+    @Test("only such an approval depends on what the disk holds later")
+    func conditional() {
+        #expect(WipeApproval(automatic: true, empty: true, disk: "/dev/vda")?.onlyIfEmpty == true)
+        #expect(WipeApproval(typed: "/dev/vda", disk: "/dev/vda")?.onlyIfEmpty == false)
+        #expect(WipeApproval(forceWipe: true, named: ["/dev/vda"], disk: "/dev/vda")?.onlyIfEmpty == false)
+    }
+
+    /// Applies steps to a disk that is approved as empty.
+    func applyEmpty(
+        _ steps: [Step], from: String? = nil, isEmpty: Bool = true, more: [WipeApproval] = []
+    ) async -> (code: String?, words: [String]) {
+        let runner = doer()
+        let verify: Performer = { parameters, runner, _ in
+            try await runner.run(Command("do", ["verify \(parameters["disk"] ?? "")"], effect: .reads))
+            if !isEmpty { throw Diagnosis("test.not-empty", "not empty") }
+        }
+        do {
+            try await PlanRunner(runner: runner, files: MemoryFiles(), performers: [WipeApproval.verifier: verify]).apply(
+                Plan("p", [Phase("p", "p", steps)]),
+                approvals: [WipeApproval(automatic: true, empty: true, disk: "/dev/vda")].compactMap { $0 } + more, from: from)
+            return (nil, runner.words)
+        } catch { return (Diagnosis(of: error).code, runner.words) }
+    }
+
+    static let verify = Step("verify", "Verify", [WipeApproval.verification(of: "/dev/vda")])
+    static let wipe = Step("wipe", "Wipe", [word("wipe", effect: .destroys)], destroys: ["/dev/vda"])
+    static let after = Step("after", "After", [word("after")])
+
+    @Test("a disk approved as empty is wiped when it was read just before")
+    func verified() async {
+        let result = await applyEmpty([Self.after, Self.verify, Self.wipe])
+        #expect(result.code == nil)
+        #expect(result.words == ["after", "verify /dev/vda", "wipe"])
+    }
+
+    @Test("a disk approved as empty that is not empty any more is not wiped")
+    func notEmpty() async {
+        let result = await applyEmpty([Self.verify, Self.wipe], isEmpty: false)
+        #expect(result.code == "test.not-empty")
+        #expect(result.words == ["verify /dev/vda"])
+    }
+
+    @Test(
+        "an approval for an empty disk is worth nothing in a plan that does not look first, and nothing is run",
+        arguments: [
+            [wipe], [wipe, verify], [Step("other", "Other", [WipeApproval.verification(of: "/dev/vdb")]), wipe],
+            [Step("wipe", "Wipe", [WipeApproval.verification(of: "/dev/vda"), word("wipe", effect: .destroys)], destroys: ["/dev/vda"])],
+            [Step("first", "First", [word("wipe", effect: .destroys)], destroys: ["/dev/vda"]), verify, wipe],
+        ])
+    func unverified(_ steps: [Step]) async {
+        let result = await applyEmpty(steps)
+        #expect(result.code == "plan.unverified")
+        #expect(result.words.isEmpty)
+    }
+
+    @Test("a verification that is skipped verifies nothing; a wipe that is skipped needs none")
+    func skippedVerification() async {
+        let skipped = await applyEmpty([Self.verify, Self.wipe, Self.after], from: "wipe")
+        #expect(skipped.code == "plan.unverified")
+        #expect(skipped.words.isEmpty)
+        #expect(await applyEmpty([Self.verify, Self.wipe, Self.after], from: "after").code == nil)
+    }
+
+    @Test("a disk that is approved by name as well needs no verification")
+    func both() async {
+        let typed = [WipeApproval(typed: "/dev/vda", disk: "/dev/vda")].compactMap { $0 }
+        #expect(await applyEmpty([Self.wipe], more: typed).code == nil)
+    }
+
+    @Test("the disk is read before another one is wiped, too")
+    func beforeAny() async {
+        let typed = [WipeApproval(typed: "/dev/vdb", disk: "/dev/vdb")].compactMap { $0 }
+        let other = Step("other", "Other", [word("wipe other", effect: .destroys)], destroys: ["/dev/vdb"])
+        #expect(await applyEmpty([other, Self.verify, Self.wipe], more: typed).code == "plan.unverified")
+        #expect(await applyEmpty([Self.verify, other, Self.wipe], more: typed).code == nil)
+    }
+
     @Test("a step that names a disk destroys, whatever its actions say")
     func effect() {
         #expect(Step("x", "x", [], destroys: ["/dev/a"]).effect == .destroys)

@@ -204,4 +204,38 @@ struct JournalTests {
             #expect(!runner.words.contains { $0.hasPrefix("act") })
         }
     }
+
+    @Test("a plan that goes on keeps the record, one that begins anew does not")
+    func keeping() async throws {
+        try await Scratch.with { folder in
+            let path = folder.appending("journal")
+            func run(keeping: Bool, _ runner: any CommandRunner, from: String?) async throws -> [String] {
+                let journal = try PlanJournal(path, keeping: keeping, files: LocalFiles())
+                try? await PlanRunner(runner: runner, files: MemoryFiles(), journal: journal).apply(threeSteps(), from: from)
+                return try LocalFiles().readText(path).lines
+            }
+            // There may be none to keep.
+            #expect(try await run(keeping: true, doer(failing: "act b"), from: nil).last == "failed s.b")
+            let all = try await run(keeping: true, doer(), from: "s.b")
+            #expect(
+                all == [
+                    "started s.a", "done s.a", "started s.b", "failed s.b", "started s.b", "done s.b", "started s.c", "done s.c",
+                ])
+            #expect(try await run(keeping: false, doer(failing: "act a"), from: nil) == ["started s.a", "failed s.a"])
+        }
+    }
+
+    @Test(
+        "the first step that is not done is where a plan goes on",
+        arguments: [
+            ("", "s.a"), ("started s.a\n", "s.a"), ("started s.a\ndone s.a\n", "s.b"),
+            ("started s.a\ndone s.a\nstarted s.b\nfailed s.b\n", "s.b"),
+            ("done s.b\n", "s.a"), ("done s.a\ndone s.b\nnonsense\ndone s.x\n", "s.c"), ("done s.a\ndone s.b\ndone s.c\n", nil),
+            // Begun again from the first: what the others made went with it.
+            ("done s.a\ndone s.b\ndone s.c\nstarted s.a\n", "s.a"), ("done s.a\ndone s.b\nstarted s.a\ndone s.a\n", "s.b"),
+            ("done s.a\ndone s.b\ndone s.c\nstarted s.b\ndone s.b\n", "s.c"),
+        ] as [(String, String?)])
+    func unfinished(_ text: String, _ step: String?) {
+        #expect(PlanJournal.firstUnfinished(of: threeSteps(), text) == step)
+    }
 }

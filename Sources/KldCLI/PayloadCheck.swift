@@ -1,0 +1,84 @@
+import FoundationEssentials
+import KldAnswers
+import KldCore
+import KldFiles
+import KldImage
+import KldInstall
+import SystemPackage
+
+/// A JSON document that says which schema it follows.
+private enum SchemaDocument {
+    private struct Head: Decodable { var schema: String }
+
+    /// - Parameter problem: makes an error of what is wrong with it.
+    static func read<Value: Decodable>(
+        _ file: FilePath, _ files: any FileSystem, schema: String, problem: (String) -> Diagnosis
+    ) throws -> Value {
+        let data = Data(try files.read(file))
+        do {
+            let found = try JSONDecoder().decode(Head.self, from: data).schema
+            guard found == schema else { throw problem("its schema is \(found), not \(schema)") }
+            return try JSONDecoder().decode(Value.self, from: data)
+        } catch let error as DecodingError { throw problem("\(error)") }
+    }
+}
+
+/// The facts of a machine, as `kldload facts` printed them.
+enum SavedFacts {
+    /// - Throws: ``Diagnosis`` `plan.facts-unreadable`; ``FileError``.
+    static func read(_ file: FilePath, _ files: any FileSystem) throws -> MachineFacts {
+        try SchemaDocument.read(file, files, schema: MachineFacts.currentSchema) { cause in
+            Diagnosis(
+                "plan.facts-unreadable", "\(file) does not hold the facts of a machine",
+                remedies: ["make it on the machine, with this version: kldload facts > FILE"], exit: .inputMissing, causes: [cause])
+        }
+    }
+}
+
+/// Whether a root file system is the one that the answers ask for. It was built long before.
+enum PayloadCheck {
+    /// - Throws: ``Diagnosis`` `install.payload-unreadable`; ``FileError``.
+    static func read(_ file: FilePath, _ files: any FileSystem) throws -> PayloadInfo {
+        try SchemaDocument.read(file, files, schema: "payload/1") { cause in
+            Diagnosis(
+                "install.payload-unreadable", "\(file) does not describe a root file system that this version can install",
+                remedies: ["build it again, or copy it again", "or name another folder: --payload FOLDER"], exit: .inputMissing,
+                causes: [cause])
+        }
+    }
+
+    /// - Throws: ``Diagnosis`` `install.payload-differs`, with every difference.
+    static func check(_ info: PayloadInfo, for answers: Answers) throws {
+        let differences = differences(info.spec, answers)
+        guard !differences.isEmpty else { return }
+        throw Diagnosis(
+            "install.payload-differs", "the root file system that is here is not the one that the answers ask for",
+            remedies: ["name a folder that holds it: --payload FOLDER", "or change the answers"], exit: .inputMissing, causes: differences)
+    }
+
+    /// More packages than the answers ask for are no difference, nor is a mirror that nobody named.
+    private static func differences(_ has: PayloadSpec, _ answers: Answers) -> [String] {
+        let wanted = PayloadSpec(answers, buildMirror: "")
+        var found: [String] = []
+        func compare(_ what: String, _ has: String, _ wanted: String) {
+            if has != wanted { found.append("\(what): it has \(has), the answers say \(wanted)") }
+        }
+        func contain(_ what: String, _ has: [String], _ wanted: [String]) {
+            let missing = Set(wanted).subtracting(has).sorted()
+            if !missing.isEmpty { found.append("\(what): it lacks \(missing.joined(separator: ", "))") }
+        }
+        compare("kind", has.kind.rawValue, wanted.kind.rawValue)
+        compare("distribution", has.distro, wanted.distro)
+        compare("release", has.suite, wanted.suite)
+        compare("backports", has.backports ? "1" : "0", wanted.backports ? "1" : "0")
+        compare("profile", has.profile, wanted.profile)
+        // It is the only one that was generated.
+        compare("locale", has.locale, wanted.locale)
+        contain("extra packages", has.extraPackages, wanted.extraPackages)
+        contain("package groups", has.groups, wanted.groups)
+        if answers.isGiven("KLDLOAD_CUSTOM_MIRROR_URL") || answers.isGiven("KLDLOAD_DEBIAN_MIRROR") {
+            compare("mirror", has.installedMirror, wanted.installedMirror)
+        }
+        return found
+    }
+}

@@ -1,0 +1,67 @@
+import FoundationEssentials
+public import KldAnswers
+import KldCore
+public import KldFiles
+public import KldPlan
+public import SystemPackage
+
+/// What an installation leaves for one that goes on from it, until the machine restarts.
+public struct InstallState: Sendable, Hashable, Codable {
+    public static let file: FilePath = "/run/kldload/install.identity"
+    public static let journal: FilePath = "/run/kldload/install.journal"
+
+    public var identity: InstallRequest.Identity
+    /// The answers it was begun with, their secrets redacted.
+    public var answers: String
+
+    public init(identity: InstallRequest.Identity, answers: Answers) {
+        self.identity = identity
+        self.answers = answers.redactedEnvironmentText
+    }
+
+    public func write(_ files: any FileSystem) throws { try files.write(Array(JSONEncoder().encode(self)), to: Self.file, mode: .secret) }
+
+    /// The state that an installation with these answers goes on from.
+    ///
+    /// - Throws: ``Diagnosis`` `install.nothing-to-resume`; `install.cannot-resume` when it was begun with other answers, or on a disk that
+    ///   was chosen for being empty.
+    public static func resuming(_ answers: Answers, files: any FileSystem) throws -> InstallState {
+        guard try files.exists(file), let state = try? JSONDecoder().decode(InstallState.self, from: Data(files.read(file))) else {
+            throw Diagnosis(
+                "install.nothing-to-resume", "no installation was begun since this machine started, so none can go on",
+                remedies: ["leave out --from"], exit: .usage)
+        }
+        let differing = differences(state.answers.lines, answers.redactedEnvironmentText.lines)
+        guard differing.isEmpty else {
+            throw Diagnosis(
+                "install.cannot-resume", "the installation was begun with other answers: \(differing.joined(separator: ", "))",
+                remedies: ["give the same answers", "or begin anew: leave out --from"], exit: .usage)
+        }
+        guard answers.disk != .automatic else {
+            throw Diagnosis(
+                "install.cannot-resume", "the disk was chosen because it was empty, and is not any more",
+                remedies: ["begin anew, without --from, and name the disk: KLDLOAD_DISK=/dev/…"], exit: .usage)
+        }
+        return state
+    }
+
+    /// Refuses to begin with a step that stands on others that were never done.
+    ///
+    /// - Throws: ``Diagnosis`` `install.cannot-resume`.
+    public static func check(_ plan: Plan, from first: String, files: any FileSystem) throws {
+        let ids = plan.steps.map(\.id)
+        let text = try files.exists(journal) ? files.readText(journal) : ""
+        guard let place = ids.firstIndex(of: first), let unfinished = PlanJournal.firstUnfinished(of: plan, text),
+            let latest = ids.firstIndex(of: unfinished), place > latest
+        else { return }
+        throw Diagnosis(
+            "install.cannot-resume", "the installation cannot go on with \(first): \(unfinished), before it, was not done",
+            remedies: ["--from \(unfinished)", "or begin anew: leave out --from"], exit: .usage)
+    }
+
+    /// The keys of the lines that only one of the two has.
+    private static func differences(_ old: [String], _ new: [String]) -> [String] {
+        let lines = old.filter { !new.contains($0) } + new.filter { !old.contains($0) }
+        return lines.map { String($0.prefix { $0 != "=" }) }.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+    }
+}

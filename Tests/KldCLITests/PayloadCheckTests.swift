@@ -1,0 +1,122 @@
+import FoundationEssentials
+import KldAnswers
+import KldCore
+import KldFiles
+import KldImage
+import KldInstall
+import KldTestSupport
+import SystemPackage
+import Testing
+
+@testable import KldCLI
+
+@Suite("The root file system that is installed")
+struct PayloadCheckTests {
+    static func answers(_ lines: String...) throws -> Answers {
+        try Answers((["KLDLOAD_DISTRO=debian", "KLDLOAD_DISK=/dev/vda", "KLDLOAD_HOSTNAME=host"] + lines).joined(separator: "\n"))
+    }
+
+    static func info(_ answers: Answers, _ change: (inout PayloadSpec) -> Void = { _ in }) -> PayloadInfo {
+        var spec = PayloadSpec(answers, buildMirror: "")
+        change(&spec)
+        return PayloadInfo(spec: spec, kernel: "6.12", openZFS: "2.3", packageCount: 300)
+    }
+
+    func problem(_ body: () throws -> Void) -> Diagnosis? {
+        do {
+            try body()
+            return nil
+        } catch { return Diagnosis(of: error) }
+    }
+
+    @Test("is taken when it was built from the same answers, or holds more than they ask for")
+    func same() throws {
+        for answers in [
+            try Self.answers(), try Self.answers("KLDLOAD_PROFILE=core", "KLDLOAD_LOCALE=de_DE.UTF-8", "KLDLOAD_EXTRA_PACKAGES='htop vim'"),
+            try Self.answers("KLDLOAD_WIFI_SSID=x"), try Self.answers("KLDLOAD_DEBIAN_MIRROR=http://deb.example.org/debian"),
+        ] { try PayloadCheck.check(Self.info(answers), for: answers) }
+        let more = try Self.info(Self.answers()) {
+            $0.extraPackages = ["htop"]
+            $0.groups = ["wifi"]
+            $0.installedMirror = "http://elsewhere.example.org/debian"
+        }
+        try PayloadCheck.check(more, for: Self.answers())
+    }
+
+    static let differences: [(String, String, @Sendable (inout PayloadSpec) -> Void)] = [
+        ("kind: it has live, the answers say target", "", { $0.kind = .live }),
+        ("distribution: it has ubuntu, the answers say debian", "", { $0.distro = "ubuntu" }),
+        ("release: it has bookworm, the answers say trixie", "", { $0.suite = "bookworm" }),
+        ("backports: it has 1, the answers say 0", "", { $0.backports = true }),
+        ("profile: it has core, the answers say server", "", { $0.profile = "core" }),
+        ("locale: it has en_US.UTF-8, the answers say de_DE.UTF-8", "KLDLOAD_LOCALE=de_DE.UTF-8", { $0.locale = "en_US.UTF-8" }),
+        ("extra packages: it lacks htop, vim", "KLDLOAD_EXTRA_PACKAGES='vim git htop'", { $0.extraPackages = ["git", "nano"] }),
+        ("package groups: it lacks wifi", "KLDLOAD_WIFI_SSID=x", { $0.groups = [] }),
+        (
+            "mirror: it has http://a.example.org, the answers say http://b.example.org", "KLDLOAD_CUSTOM_MIRROR_URL=http://b.example.org",
+            { $0.installedMirror = "http://a.example.org" }
+        ),
+    ]
+
+    @Test("is refused when it is another, and the difference is named", arguments: differences.indices)
+    func different(_ index: Int) throws {
+        let (cause, line, change) = Self.differences[index]
+        let answers = try Self.answers(line)
+        let problem = problem { try PayloadCheck.check(Self.info(answers, change), for: answers) }
+        #expect(problem?.code == "install.payload-differs")
+        #expect(problem?.exit == .inputMissing)
+        #expect(problem?.causes == [cause])
+    }
+
+    @Test("is refused with every difference at once")
+    func several() throws {
+        let answers = try Self.answers()
+        let info = Self.info(answers) {
+            $0.suite = "bookworm"
+            $0.profile = "core"
+        }
+        #expect(problem { try PayloadCheck.check(info, for: answers) }?.causes.count == 2)
+    }
+
+    // MARK: files
+
+    static let broken = [
+        "", "{", "[]", "{}", "\u{1}", #"{"schema":"payload/2"}"#, #"{"schema":"payload/1"}"#, #"{"schema":"machine-facts/1"}"#,
+    ]
+
+    @Test("is refused when its description cannot be read, or follows another schema", arguments: broken)
+    func unreadable(_ text: String) {
+        let problem = problem { _ = try PayloadCheck.read("/x/payload.json", MemoryFiles(["/x/payload.json": text])) }
+        #expect(problem?.code == "install.payload-unreadable")
+        #expect(problem?.causes.count == 1)
+        #expect(problem?.remedies.isEmpty == false)
+    }
+
+    @Test("a newer schema is named")
+    func schema() {
+        let files = MemoryFiles(["/x/payload.json": #"{"schema":"payload/2"}"#])
+        #expect(problem { _ = try PayloadCheck.read("/x/payload.json", files) }?.causes == ["its schema is payload/2, not payload/1"])
+    }
+
+    @Test("its description is read whole")
+    func whole() throws {
+        let info = try Self.info(Self.answers("KLDLOAD_EXTRA_PACKAGES=htop"))
+        let text = String(decoding: try JSONEncoder().encode(info), as: UTF8.self)
+        #expect(try PayloadCheck.read("/x/payload.json", MemoryFiles(["/x/payload.json": text])) == info)
+    }
+
+    @Test("saved facts that are none are refused with a remedy", arguments: broken)
+    func facts(_ text: String) throws {
+        let problem = problem { _ = try SavedFacts.read("/x/facts.json", MemoryFiles(["/x/facts.json": text])) }
+        #expect(problem?.code == "plan.facts-unreadable")
+        #expect(problem?.remedies.first?.contains("kldload facts") == true)
+    }
+
+    @Test("saved facts are read back, and a file that is not there is called that")
+    func savedFacts() throws {
+        let facts = MachineFacts(disks: [], interfaces: ["eno1"])
+        let text = String(decoding: try JSONEncoder().encode(facts), as: UTF8.self)
+        #expect(try SavedFacts.read("/f", MemoryFiles(["/f": text])) == facts)
+        #expect(problem { _ = try SavedFacts.read("/f", MemoryFiles()) }?.code == "file.missing")
+    }
+}
