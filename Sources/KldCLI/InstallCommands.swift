@@ -111,7 +111,7 @@ struct InstallCommand: AsyncParsableCommand {
     @OptionGroup var progress: ProgressOptions
 
     func run() async throws {
-        let answers = try options.load(answers)
+        let answers = try options.load(answers, progress.progress)
         let runner = SubprocessRunner()
         let files = LocalFiles()
         let payload = try await payload.find(answers)
@@ -140,11 +140,14 @@ struct InstallCommand: AsyncParsableCommand {
             if from == nil { InstallState(identity: .random(), answers: answers) } else {
                 try InstallState.resuming(answers, files: files)
             }
+        // First of all: without it nobody knows which pools are imported.
+        try await Preflight.loadOpenZFS(runner)
         for line in try await InstallRecovery.run(runner: runner, files: files) {
             Output.errorLine("an earlier run was cut off: \(line)")
         }
         let planner = try await planner(state.identity)
         let plan = try planner.plan
+        try Preflight.check(plan, planner.facts, path: Host.environment(["PATH"])["PATH"] ?? "", files: files) { Output.errorLine($0) }
         if let from { try InstallState.check(plan, from: from, files: files) }
         let log: FilePath = "/var/log/kldload/install.jsonl"
         let approvals = try await WipePrompt.approvals(

@@ -55,6 +55,22 @@ public struct DiskSelection: Sendable, Hashable {
         }
     }
 
+    /// Another disk with a pool of the same name: whoever imports by name at boot would find two, and take neither.
+    ///
+    /// - Throws: ``Diagnosis`` `disk.same-pool`.
+    func checkPoolName(_ pool: String, _ facts: MachineFacts) throws {
+        let chosen = Set(all.map(\.device.path))
+        for disk in facts.disks where !chosen.contains(disk.path) {
+            guard let device = disk.tree.first(where: { $0.filesystem == "zfs_member" && $0.label == pool }) else { continue }
+            throw Diagnosis(
+                "disk.same-pool", "\(device.path) carries a pool named \(pool) too, and is not to be wiped: the machine would not start",
+                remedies: [
+                    "choose another name: KLDLOAD_ZFS_POOL", "take the disk out",
+                    "clear its labels, if the pool may be lost: zpool labelclear \(device.path)",
+                ], exit: .badAnswers)
+        }
+    }
+
     private static func choose(_ name: String, _ facts: MachineFacts) throws -> Chosen {
         guard let device = facts.disk(name) else {
             if let type = facts.disks.flatMap(\.tree).first(where: { $0.path == name })?.type ?? facts.notDisks[name] {

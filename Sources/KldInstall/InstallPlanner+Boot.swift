@@ -31,7 +31,7 @@ extension InstallPlanner {
         let building: [Action] = [
             .write(hostID, content: .bytes(InitramfsSupplement.hostID(request.identity.hostID))), .run(image.build),
         ]
-        var steps = [
+        var steps = keymap + [
             Step(
                 "boot.uki", "Build the unified kernel image of \(release)", building,
                 release: [.remove(uki), .remove(hostID)], resume: building, weight: 8),
@@ -54,14 +54,26 @@ extension InstallPlanner {
                     "boot.esp.\(disk.device.name)", "Stage boot loader and kernel on \(disk.path)",
                     staging(Disk.partition(1, of: disk.path), at: esp(index), kernelImage: uki.string, name),
                     release: [.run(MountCommand.unmount(esp(index)))], weight: 3))
-            if request.facts.firmwareEntries {
-                var entry = FirmwareEntry.create(disk: disk.path, partition: 1, label: answers.bootloaderID)
-                // Firmware refuses in many ways, and is full at times. Each disk starts without an entry too, by its removable path.
-                entry.acceptedExitStatuses = Set(0...255)
-                steps.append(Step("boot.entry.\(disk.device.name)", "Firmware entry \(answers.bootloaderID)", [.run(entry)]))
-            }
+        }
+        // The newest entry becomes the first: so the first disk's comes last.
+        for disk in disks.root.reversed() where facts.firmwareEntries {
+            var entry = FirmwareEntry.create(disk: disk.path, partition: 1, label: answers.bootloaderID)
+            // Firmware refuses in many ways, and is full at times. Each disk starts without an entry too, by its removable path.
+            entry.acceptedExitStatuses = Set(0...255)
+            steps.append(Step("boot.entry.\(disk.device.name)", "Firmware entry \(answers.bootloaderID)", [.run(entry)]))
         }
         return steps
+    }
+
+    /// The payload's initramfs was built for everybody, with a US keyboard. Whoever types a passphrase at boot has his own.
+    private var keymap: [Step] {
+        let keyboard = answers.keyboard
+        guard answers.encrypt, keyboard.layout != "us" || !(keyboard.variant ?? "").isEmpty else { return [] }
+        return [
+            Step(
+                "boot.keymap", "An initramfs that knows the keyboard \(keyboard.layout)",
+                [inside(Tool("update-initramfs", package: "initramfs-tools"), ["-u", "-k", request.payload.kernel])], weight: 20)
+        ]
     }
 
     /// Fills one ESP: the vendor's shim, the boot loader, the kernel image.
@@ -114,6 +126,15 @@ extension InstallPlanner {
                 Step(
                     "finish.mounts", "Tell systemd about the datasets",
                     [Performers.writeMountCache(pool: pool.text, target: target)]))
+            if request.sealed {
+                steps.append(
+                    Step(
+                        "finish.manifest", "Write down what all clones have in common",
+                        [
+                            .write(
+                                inTarget(InstallManifest.path), content: .text(try InstallManifestText.render(manifest.forClones)), mode: 0o640)
+                        ]))
+            }
             steps.append(
                 Step("finish.bootfs", "Boot \(tree.root)", [.run(ZPool.set(pool, "bootfs", tree.root.text))]))
             if request.sealed {

@@ -16,6 +16,7 @@ public struct InstallPlanner: Sendable {
     let pool: PoolName
     let tree: DatasetTree
     var answers: Answers { request.answers }
+    public var facts: MachineFacts { request.facts }
     var target: FilePath { request.target }
 
     /// Room for several UKIs of a portable initramfs: systems met on hardware had 233 MB each.
@@ -33,6 +34,7 @@ public struct InstallPlanner: Sendable {
                 "install.pool-imported", "a pool named \(pool) is imported on this machine, and there cannot be two",
                 remedies: ["export it: zpool export \(pool)", "or choose another name: KLDLOAD_ZFS_POOL"], exit: .badAnswers)
         }
+        try disks.checkPoolName(pool.text, request.facts)
         try request.checkInterface()
         var tree = try DatasetTree.standard(
             pool: pool, bootEnvironment: request.spec.id, user: request.answers.username)
@@ -90,7 +92,7 @@ public struct InstallPlanner: Sendable {
         }
         for device in partitions.reversed() + [disk.device] {
             if device.filesystem == "zfs_member" {
-                actions.append(.run(Command("zpool", ["labelclear", "-f", device.path], effect: .destroys, accepting: [0, 1])))
+                actions.append(.run(ZPool.labelClear(device.path, force: Force(because: "the disk it is on was approved"))))
             }
             actions.append(.run(Disk.wipeSignatures(device.path)))
         }
@@ -128,13 +130,18 @@ public struct InstallPlanner: Sendable {
                     PartitionSpec(1, size: Self.espSize, type: .efiSystem, name: "EFI system partition"),
                     PartitionSpec(2, size: rootSize, type: .zfs, name: "kldload \(pool)"),
                 ]
-            return Step(
-                "disk.partition.\(disk.device.name)", "Partition \(disk.path)",
-                [.run(Disk.partition(disk.path, parts)), .run(Disk.settle)]
-                    + parts.map { .waitFor(FilePath(Disk.partition($0.number, of: disk.path)), seconds: 30) }
-                    + (special
-                        ? [] : [.run(Disk.makeFAT(Disk.partition(1, of: disk.path), label: "EFI", serial: request.identity.espSerial))]),
-                destroys: [disk.path])
+            var actions: [Action] = [.run(Disk.partition(disk.path, parts)), .run(Disk.settle)]
+            for part in parts {
+                let path = Disk.partition(part.number, of: disk.path)
+                // What lay here long ago, under another table that was gone already, would be found again at the partition's start.
+                actions += [
+                    .waitFor(FilePath(path), seconds: 30),
+                    .run(ZPool.labelClear(path, force: Force(because: "the disk it is on was approved and wiped"))),
+                    .run(Disk.wipeSignatures(path)),
+                ]
+            }
+            if !special { actions.append(.run(Disk.makeFAT(Disk.partition(1, of: disk.path), label: "EFI", serial: request.identity.espSerial))) }
+            return Step("disk.partition.\(disk.device.name)", "Partition \(disk.path)", actions, destroys: [disk.path])
         }
     }
 
@@ -170,7 +177,10 @@ public struct InstallPlanner: Sendable {
                 force: layout.mismatch)
             let hostID = Action.write("/etc/hostid", content: .bytes(request.identity.hostID.fileContent))
             return [
-                Step("hostid", "Host id \(request.identity.hostID), before the pool learns it", [hostID], resume: [hostID]),
+                Step(
+                    "hostid", "Host id \(request.identity.hostID), before the pool learns it", [hostID],
+                    // The system that installs may have a pool, and a host id, of its own.
+                    release: [facts.hostID.map { .write("/etc/hostid", content: .bytes($0)) } ?? .remove("/etc/hostid")], resume: [hostID]),
                 Step(
                     "zfs.pool.create", "Create the pool \(pool) (\(answers.topology.rawValue))",
                     [.makeDirectory(target), .run(create)],

@@ -34,6 +34,15 @@ public struct InstallRequest: Sendable, Hashable {
             self.espSerial = espSerial
         }
 
+        /// Of a sealed image: the same for the same content. Its first boot makes another.
+        /// - Parameter digest: sixteen hexadecimal digits or more. - Returns: `nil` when they are none, or all zero.
+        public init?(digest: String) {
+            guard let id = HostID(hex: digest.prefix(8)), let serial = UInt32(digest.dropFirst(8).prefix(8), radix: 16), serial != 0 else {
+                return nil
+            }
+            self.init(hostID: id, espSerial: serial)
+        }
+
         public static func random() -> Identity { Identity(hostID: .random(), espSerial: .random(in: 1 ... .max)) }
 
         /// For plans that are only shown: two of them for one machine are equal. No machine gets it.

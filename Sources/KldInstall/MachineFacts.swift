@@ -44,6 +44,12 @@ public struct MachineFacts: Sendable, Hashable, Codable {
     /// Paths of what no disk is, with what it is: `/dev/loop0` → `loop`.
     public var notDisks: [String: String] = [:]
 
+    /// The content of `/etc/hostid` of the system we run from; `nil` where it has none.
+    public var hostID: [UInt8]?
+
+    /// The firmware starts only what is signed.
+    public var secureBoot = false
+
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         schema = try values.decode(String.self, forKey: .schema)
@@ -57,6 +63,8 @@ public struct MachineFacts: Sendable, Hashable, Codable {
         aliases = try values.decode([String: String].self, forKey: .aliases)
         // Facts saved before there was this one.
         notDisks = try values.decodeIfPresent([String: String].self, forKey: .notDisks) ?? [:]
+        hostID = try values.decodeIfPresent([UInt8].self, forKey: .hostID)
+        secureBoot = try values.decodeIfPresent(Bool.self, forKey: .secureBoot) ?? false
     }
 
     /// The name that outlives a reboot, as far as the machine offers one.
@@ -103,6 +111,10 @@ extension MachineFacts {
         }
         facts.interfaces = ((try? files.list("/sys/class/net")) ?? []).filter { $0 != "lo" }
         facts.notDisks = notDisks(asked, devices: devices, files: files)
+        facts.hostID = try? files.read("/etc/hostid")
+        // Four bytes of attributes, then the value. Source: UEFI 2.10, 32.4; Linux Documentation/filesystems/efivarfs.rst.
+        let variable = try? files.read("/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c")
+        facts.secureBoot = variable?.count == 5 && variable?.last == 1
         return facts
     }
 

@@ -2,6 +2,7 @@ import KldAnswers
 import KldCore
 import KldFiles
 import KldImage
+import KldPlan
 import KldVirt
 import SystemPackage
 

@@ -3,6 +3,7 @@ public import KldAnswers
 public import KldCore
 public import KldExec
 public import KldFiles
+import KldInstall
 public import KldPlan
 package import KldVirt
 public import SystemPackage
@@ -49,7 +50,8 @@ public struct Factory: Sendable {
         folder: FilePath, report: @escaping @Sendable (PlanEvent) -> Void
     ) async throws {
         let job = FactoryJob(
-            work: .install, sealed: sealed, kernel: payload.info.kernel, openZFS: payload.info.openZFS, version: version)
+            work: .install, sealed: sealed, kernel: payload.info.kernel, openZFS: payload.info.openZFS,
+            identity: sealed ? InstallRequest.Identity(digest: payload.digest) : nil, version: version)
         let more = [
             MachineDisk(stream.root, serial: FactoryJob.streamSerial, readOnly: true),
             MachineDisk(stream.rest, serial: FactoryJob.restSerial, readOnly: true),

@@ -68,7 +68,7 @@ public struct FactoryGuest: Sendable {
             payload: InstallRequest.Payload(
                 .stream(root: Self.device(FactoryJob.streamSerial), rest: Self.device(FactoryJob.restSerial)), kernel: job.kernel,
                 openZFS: job.openZFS),
-            identity: .random(), sealed: job.sealed, version: job.version, executable: "/usr/lib/kldload/kldload")
+            identity: job.identity ?? .random(), sealed: job.sealed, version: job.version, executable: "/usr/lib/kldload/kldload")
         let planner = try InstallPlanner(request)
         let options = SealOptions(
             keepUser: answers.sshKeys.user.isEmpty ? nil : answers.username, keepAuthorizedKeys: answers.sshKeys.user.map(\.line))

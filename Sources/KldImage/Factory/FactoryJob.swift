@@ -1,5 +1,6 @@
 import FoundationEssentials
 public import KldCore
+import KldInstall
 
 /// What the host asks of the live environment in a factory guest. It travels in QEMU's firmware configuration, never on a command line.
 struct FactoryJob: Sendable, Hashable, Codable {
@@ -29,5 +30,7 @@ struct FactoryJob: Sendable, Hashable, Codable {
     var sealed = false
     var kernel = ""
     var openZFS = ""
+    /// What would be random on a machine; an image's, which no clone keeps, follows from what it is made of. `nil`: random.
+    var identity: InstallRequest.Identity?
     var version: String
 }

@@ -1,0 +1,65 @@
+import KldCore
+public import KldExec
+public import KldFiles
+public import KldPlan
+import KldZFS
+public import SystemPackage
+
+/// What must be true of the machine that installs, before anything of it is touched.
+public enum Preflight {
+    /// Runs: `modprobe zfs`, changes: the module is loaded.
+    /// - Throws: ``Diagnosis`` `install.no-zfs`.
+    public static func loadOpenZFS(_ runner: any CommandRunner) async throws {
+        do { try await runner.run(Command(Tool("modprobe", package: "kmod"), ["zfs"], effect: .changes)) } catch let error as CommandError {
+            throw Diagnosis(
+                "install.no-zfs", "this system cannot load OpenZFS, so it cannot install",
+                remedies: [
+                    "start the machine from kldload's live medium", "or install OpenZFS for the running kernel: apt-get install zfs-dkms",
+                    "with Secure Boot on, the module's key must be enrolled: mokutil --list-enrolled",
+                ], exit: .unavailable, causes: error.failure?.errors.lines ?? [error.diagnosis.message])
+        }
+    }
+
+    /// Looks for every tool that the plan runs on this system, and at the firmware.
+    ///
+    /// - Parameters:
+    ///   - path: folders, separated by colons, as `PATH` has them.
+    ///   - note: told what does not stop the installation and should be known.
+    /// - Throws: ``Diagnosis`` `install.tools-missing`, `install.secure-boot`.
+    public static func check(
+        _ plan: Plan, _ facts: MachineFacts, path: String, files: any FileSystem, note: (String) -> Void
+    ) throws {
+        let folders = Set(path.split(separator: ":").map(String.init) + ["/usr/sbin", "/usr/bin", "/sbin", "/bin"])
+        let missing = try Set(plan.commands.map(\.tool)).filter { tool in
+            try !folders.contains { try files.exists(FilePath("\($0)/\(tool.name)")) }
+        }.sorted { $0.name < $1.name }
+        guard missing.isEmpty else {
+            throw Diagnosis(
+                "install.tools-missing", "the installation needs programs that are not here: \(missing.map(\.name).joined(separator: ", "))",
+                remedies: ["apt-get install \(Set(missing.map(\.package)).sorted().joined(separator: " "))"], exit: .unavailable)
+        }
+        if facts.secureBoot {
+            throw Diagnosis(
+                "install.secure-boot", "Secure Boot is on, and boot images of this version are not signed: the new system would not start",
+                remedies: ["turn Secure Boot off in the firmware's setup, then install again"], exit: .unavailable)
+        }
+        if !facts.firmwareEntries {
+            note(
+                "note: this machine was not started by UEFI, or shows no variables of it; the new system starts by UEFI only, from the removable path"
+            )
+        }
+    }
+}
+
+extension Plan {
+    /// Every command that its steps run, releases and resumptions too.
+    var commands: [Command] {
+        steps.flatMap { $0.actions + $0.undo + $0.release + $0.resume }.flatMap { action -> [Command] in
+            switch action {
+            case .run(let command): [command]
+            case .pipeline(let commands): commands
+            case .write, .makeDirectory, .remove, .symlink, .waitFor, .perform: []
+            }
+        }
+    }
+}

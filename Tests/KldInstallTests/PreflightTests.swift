@@ -1,0 +1,97 @@
+import KldAnswers
+import KldBlock
+import KldCore
+import KldExec
+import KldFiles
+@testable import KldInstall
+import KldPlan
+import KldTestSupport
+import SystemPackage
+import Testing
+
+@Suite("Before an installation touches anything")
+struct PreflightTests {
+    let plan = Plan(
+        "p",
+        [
+            Phase(
+                "a", "A",
+                [
+                    Step(
+                        "a.b", "B", [.run(Command("zpool", ["list"], effect: .reads))],
+                        release: [.run(Command(Tool("mkfs.vfat", package: "dosfstools"), [], effect: .changes))])
+                ])
+        ])
+
+    func check(_ facts: MachineFacts, tools: [String] = ["/usr/sbin/zpool", "/opt/x/mkfs.vfat"]) throws -> [String] {
+        var notes: [String] = []
+        let files = MemoryFiles(Dictionary(uniqueKeysWithValues: tools.map { ($0, "") }))
+        try Preflight.check(plan, facts, path: "/opt/x:/usr/sbin", files: files) { notes.append($0) }
+        return notes
+    }
+
+    @Test("a machine with UEFI and all tools passes without a word")
+    func fine() throws { #expect(try check(MachineFacts(disks: [], firmwareEntries: true)).isEmpty) }
+
+    @Test("missing tools are named all at once, with their packages")
+    func tools() {
+        let problem = #expect(throws: Diagnosis.self) { try check(MachineFacts(disks: [], firmwareEntries: true), tools: []) }
+        #expect(problem?.code == "install.tools-missing" && problem?.message.hasSuffix("mkfs.vfat, zpool") == true)
+        #expect(problem?.remedies == ["apt-get install dosfstools zpool"])
+    }
+
+    @Test("Secure Boot refuses what is not signed, so the installer refuses first")
+    func secureBoot() {
+        var facts = MachineFacts(disks: [], firmwareEntries: true)
+        facts.secureBoot = true
+        let problem = #expect(throws: Diagnosis.self) { try check(facts) }
+        #expect(problem?.code == "install.secure-boot" && problem?.exit == .unavailable)
+    }
+
+    @Test("without UEFI it is said that the new system needs it")
+    func bios() throws { #expect(try check(MachineFacts(disks: [])).count == 1) }
+
+    @Test("a system without OpenZFS is told where to find it")
+    func openZFS() async {
+        let runner = ScriptedRunner([
+            { command in
+                command.description == "modprobe zfs" ? CommandOutput(status: 1, errors: "modprobe: FATAL: Module zfs not found\n") : nil
+            }
+        ])
+        let problem = await #expect(throws: Diagnosis.self) { try await Preflight.loadOpenZFS(runner) }
+        #expect(problem?.code == "install.no-zfs" && problem?.causes == ["modprobe: FATAL: Module zfs not found"])
+    }
+
+    @Test("a pool of the same name on another disk stops it; on a disk that is wiped it does not")
+    func samePool() throws {
+        func facts(_ name: String) -> MachineFacts {
+            Machines.plain(
+                .disk("vda"),
+                .disk(name) { disk in
+                    var part = BlockDevice(path: "/dev/\(name)2", size: .gibibytes(50), type: "part")
+                    (part.filesystem, part.label) = ("zfs_member", "rpool")
+                    disk.children = [part]
+                })
+        }
+        func check(_ pool: String, _ disk: String) throws {
+            let facts = facts("vdb")
+            let answers = try Answers("KLDLOAD_DISTRO=debian\nKLDLOAD_DISK=\(disk)\nKLDLOAD_HOSTNAME=h")
+            try DiskSelection(answers, facts).checkPoolName(pool, facts)
+        }
+        let problem = #expect(throws: Diagnosis.self) { try check("rpool", "/dev/vda") }
+        #expect(problem?.code == "disk.same-pool" && problem?.message.hasPrefix("/dev/vdb2 ") == true)
+        #expect(throws: Never.self) { try check("tank", "/dev/vda") }
+        #expect(throws: Never.self) { try check("rpool", "/dev/vdb") }
+    }
+
+    @Test("Secure Boot is read from the firmware's variable")
+    func variable() async throws {
+        let name = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+        for (bytes, on) in [([6, 0, 0, 0, 1] as [UInt8], true), ([6, 0, 0, 0, 0], false), ([1], false)] {
+            let files = MemoryFiles(["/proc/meminfo": "MemTotal: 2048 kB\n"])
+            try files.write(bytes, to: FilePath(name), mode: 0o644)
+            let runner = ScriptedRunner([{ $0.tool.name == "lsblk" ? CommandOutput(output: #"{"blockdevices": []}"#) : nil }])
+            #expect(try await MachineFacts.gather(runner: runner, files: files).secureBoot == on)
+        }
+    }
+}
