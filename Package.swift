@@ -95,7 +95,7 @@ let package = Package(
         tests("KldDistro", ["KldPackages", "KldBoot"]),
         tests("KldAnswers", []),
         tests("KldInstall", ["KldAnswers", "KldDistro", "KldZFS", "KldBlock", "KldBoot", "KldPackages"], recorded: true),
-        tests("KldImage", ["KldAnswers", "KldDistro", "KldInstall", "KldVirt", "KldPackages"], recorded: true),
+        tests("KldImage", ["KldAnswers", "KldDistro", "KldInstall", "KldVirt", "KldPackages", "KldZFS"], recorded: true),
         tests("KldDoctor", ["KldZFS", "KldDistro"]),
         tests("KldCLI", ["KldAnswers", "KldInstall", "KldImage", argumentParser]),
     ],

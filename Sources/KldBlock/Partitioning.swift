@@ -79,6 +79,25 @@ public enum Disk {
             Tool("mkfs.vfat", package: "dosfstools"), ["-F", "32", "-n", label, "-i", hex8(serial), device], effect: .destroys)
     }
 
+    /// Gives a FAT file system that is not mounted another serial number, in both copies of its boot sector.
+    ///
+    /// Runs: `fatlabel -i DEVICE SERIAL`. Source: fatlabel(8), dosfstools 4.2.
+    public static func setFATSerial(_ device: String, _ serial: UInt32) -> Command {
+        Command(Tool("fatlabel", package: "dosfstools"), ["-i", device, hex8(serial)], effect: .changes)
+    }
+
+    /// Every byte of a device becomes zero; where the device can, by giving the blocks back.
+    ///
+    /// Runs: `blkdiscard --force --zeroout DEVICE`. Source: blkdiscard(8), util-linux 2.41.
+    public static func zero(_ device: String) -> Command {
+        Command(Tool("blkdiscard", package: "util-linux"), ["--force", "--zeroout", device], effect: .destroys)
+    }
+
+    /// New GUIDs for the partition table and for every partition. Runs: `sgdisk --randomize-guids DISK`.
+    public static func randomizeGUIDs(_ disk: String) -> Command {
+        Command(sgdisk, ["--randomize-guids", disk], effect: .changes)
+    }
+
     /// `1234-ABCD`, as blkid prints a FAT volume id.
     public static func fatUUID(_ serial: UInt32) -> String {
         let digits = hex8(serial).uppercased()

@@ -25,35 +25,64 @@ public struct DiskExport: Sendable {
             case .path(let path): path
             case .automatic: try AutomaticSource.choose(try await SourceGuard.Facts.read(workshop.runner, files, isDevice: true))
             }
-        var source = try await inspector.inspect(path)
-        let name = try request.name ?? ExportName(sanitising: "kldload-\(path.stem ?? "disk")")
-        let image = ImageDescription(
-            distro: "unknown", suite: "unknown", profile: "unknown", created: created, kldload: version, sealed: request.seal)
-        func export(_ source: SourceImage) -> ExportRequest {
-            ExportRequest(
-                source: source, formats: request.formats, name: name, destination: request.destination, image: image,
-                compression: request.compression, overwrite: request.overwrite)
-        }
+        let source = try await inspector.inspect(path)
+        // What is installed is known only when a guest has looked into the copy.
+        let unknown = ExportRequest(
+            source: source, formats: request.formats, name: try request.name ?? ExportName(sanitising: "kldload-\(path.stem ?? "disk")"),
+            destination: request.destination,
+            image: ImageDescription(
+                distro: "unknown", suite: "unknown", profile: "unknown", created: created, kldload: version, sealed: request.seal),
+            compression: request.compression, overwrite: request.overwrite)
         let exporter = ImageExporter(runner: workshop.runner, files: files)
         // Before the long work: is there room, would anything be replaced?
-        let plan = try exporter.plan(export(source))
+        let plan = try exporter.plan(unknown)
         if request.dryRun {
             for format in request.formats {
                 for command in plan.conversion(format) { report(PlanEvent(.line, message: command.description)) }
             }
             return nil
         }
-        let work = workshop.cache.root.appending("work/\(name)-\(UInt32.random(in: 0 ... .max))")
-        defer { try? files.remove(work) }
-        if request.seal { source = try await sealedCopy(of: source, in: work, version: version) }
-        return try await exporter.export(export(source)) { progress in
-            let what = progress.format.map { " \($0.rawValue)" } ?? ""
-            report(PlanEvent(.line, message: "\(progress.stage.rawValue)\(what)"))
+        let narrator = ExportNarrator()
+        let tell: ImageExporter.Report = { report(narrator.event($0)) }
+        guard request.seal else { return try await exporter.export(unknown, report: tell) }
+        let work = workshop.cache.root.appending("work/\(unknown.name)-\(UInt32.random(in: 0 ... .max))")
+        return try await Self.keepingLog(in: work, files, report) {
+            let (copy, system) = try await sealedCopy(of: source, in: work, version: version)
+            var sealed = unknown
+            sealed.source = copy
+            if let system {
+                sealed.image = system.describing(unknown.image)
+                sealed.name = try request.name ?? system.name ?? unknown.name
+                sealed.sbom = try system.sbom(of: sealed.image)
+            }
+            return try await exporter.export(sealed, report: tell)
+        }
+    }
+
+    /// Removes what was needed for sealing. When the guest failed, its console's log stays: errors name it.
+    static func keepingLog<Result>(
+        in work: FilePath, _ files: any FileSystem, _ report: (PlanEvent) -> Void, _ body: () async throws -> Result
+    ) async throws -> Result {
+        do {
+            let result = try await body()
+            try files.remove(work)
+            return result
+        } catch {
+            let log = work.appending("guest/console.log")
+            if !(error is CancellationError), try files.exists(log) {
+                try? files.remove(work.appending("copy.raw"))
+                report(PlanEvent(.line, message: "the console of the guest is kept: \(log)"))
+            } else {
+                try? files.remove(work)
+            }
+            throw error
         }
     }
 
     /// Runs: `qemu-img convert -O raw SOURCE COPY`, then a factory guest that sees nothing but the copy.
-    private func sealedCopy(of source: SourceImage, in work: FilePath, version: String) async throws -> SourceImage {
+    private func sealedCopy(
+        of source: SourceImage, in work: FilePath, version: String
+    ) async throws -> (SourceImage, InstalledSystem?) {
         let files = LocalFiles()
         try files.makeDirectory(work, mode: 0o700)
         let free = try files.freeSpace(work)
@@ -69,9 +98,11 @@ public struct DiskExport: Sendable {
                 Tool("qemu-img", package: "qemu-utils"),
                 ["convert", "-f", source.form.rawValue, "-O", "raw", source.path.string, copy.string], effect: .changes))
         let factory = try await workshop.sealer(report: report)
-        try await factory.seal(
-            copy: Factory.Disk(file: copy, serial: "disk0"), version: version, folder: work.appending("guest"),
-            report: report)
-        return try await SourceInspector(runner: workshop.runner, files: files).inspect(copy, form: .raw)
+        let guest = work.appending("guest")
+        let system = try await factory.seal(
+            copy: Factory.Disk(file: copy, serial: "disk0"), version: version, folder: guest, report: report)
+        // Whatever fails from here on is not the guest's.
+        try files.remove(guest)
+        return (try await SourceInspector(runner: workshop.runner, files: files).inspect(copy, form: .raw), system)
     }
 }

@@ -125,7 +125,6 @@ public struct ImageBuild: Sendable {
             answers, payload: bench.payload, stream: bench.stream, onto: [Factory.Disk(file: disk, serial: "disk0")], sealed: true,
             version: request.version, folder: work, report: report)
         progress.begin(.export)
-        report(PlanEvent(.line, message: "exporting"))
         let manifest = try await export(request, disk: disk, payload: bench.payload, progress)
         try LocalFiles().remove(disk)
         return manifest
@@ -181,25 +180,12 @@ public struct ImageBuild: Sendable {
             payload: FileDigest(hex: payload.digest), mirrors: payload.mirrors,
             created: request.created, kldload: request.version, sealed: true)
         let source = try await SourceInspector(runner: workshop.runner, files: LocalFiles()).inspect(disk, form: .raw)
+        let narrator = ExportNarrator()
         return try await ImageExporter(runner: workshop.runner, files: LocalFiles()).export(
             ExportRequest(
                 source: source, formats: request.formats, name: request.name, destination: .folder(request.folder), image: image,
                 sbom: SBOM(packages: packages, components: SBOM.components(of: image)), overwrite: request.overwrite)
-        ) { state in
-            progress.report(state.event)
-        }
-    }
-}
-
-extension ExportProgress {
-    /// The same for whoever shows or keeps it; its numbers are hundredths of a format.
-    var event: PlanEvent {
-        let what = format.map { " \($0.rawValue)" } ?? ""
-        let shown = stage == .converting ? ", \(Int(percent)) %" : ""
-        let part = stage == .converting ? min(percent, 90) : 90
-        return PlanEvent(
-            .output, message: "\(stage.rawValue)\(what)\(shown)" + (total > 1 ? " (\(finished) of \(total) formats done)" : ""),
-            done: stage == .done ? total * 100 : min(finished * 100 + Int(part), total * 100), total: total * 100)
+        ) { progress.report(narrator.event($0)) }
     }
 }
 

@@ -30,6 +30,37 @@ public struct FirstBoot: Sendable, Hashable {
         }
     }
 
+    /// What some machines have and others have not: each is made anew only where the program that owns it is installed.
+    public struct Extras: Sendable, Hashable {
+        /// For the ESPs; `nil` where there is no `fatlabel`.
+        public var espSerial: UInt32?
+        /// As `/etc/fstab` stands now.
+        public var mountTable: String
+        /// A new UUID, where there is an NVMe initiator without one.
+        public var nvmeHost: String?
+        /// There is an iSCSI initiator without a name.
+        public var iscsi: Bool
+        /// There is `make-ssl-cert`, and no certificate of its making.
+        public var certificate: Bool
+
+        public init(
+            espSerial: UInt32? = nil, mountTable: String = "", nvmeHost: String? = nil, iscsi: Bool = false, certificate: Bool = false
+        ) {
+            self.espSerial = espSerial
+            self.mountTable = mountTable
+            self.nvmeHost = nvmeHost
+            self.iscsi = iscsi
+            self.certificate = certificate
+        }
+    }
+
+    /// What a clone's first boot makes anew, and the step that does it (or the beginning of its id). A seal promises exactly these.
+    public static let renewals = [
+        "host-id": "firstboot.host-id", "ssh-host-keys": "firstboot.ssh-keys", "pool-guid": "firstboot.pool-guid",
+        "gpt-guids": "firstboot.gpt-guids", "fat-serial": "firstboot.esp-serial", "nvme-host": "firstboot.nvme-host",
+        "iscsi-initiator": "firstboot.iscsi-initiator", "snakeoil-certificate": "firstboot.certificate",
+    ]
+
     public var sealed: Bool
     /// As `/etc/hostid` says it now.
     public var hostID: HostID?
@@ -48,11 +79,13 @@ public struct FirstBoot: Sendable, Hashable {
     /// What builds boot images here.
     public enum ImageBuilder: String, Sendable, Hashable { case ukify, objcopy }
     public var builder: ImageBuilder?
+    public var extras: Extras
 
     public init(
         sealed: Bool, hostID: HostID?, newHostID: HostID, pool: String, disks: [PoolDisk], esps: [String], kernel: String,
         commandLine: String,
-        stub: FilePath = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub", images: [String], builder: ImageBuilder?
+        stub: FilePath = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub", images: [String], builder: ImageBuilder?,
+        extras: Extras = Extras()
     ) {
         self.sealed = sealed
         self.hostID = hostID
@@ -65,6 +98,7 @@ public struct FirstBoot: Sendable, Hashable {
         self.stub = stub
         self.images = images
         self.builder = builder
+        self.extras = extras
     }
 
     public var plan: Plan {
@@ -93,12 +127,12 @@ public struct FirstBoot: Sendable, Hashable {
         let pool = try PoolName(pool)
         var steps = [Step("firstboot.pool-guid", "A GUID of its own for the pool", [.run(ZPool.reguid(pool))])]
         for disk in disks {
-            // Boot entries name the ESP by its GUID. Those of a clone were made by shim's fallback program, which makes new ones.
+            // A clone has no boot entries yet, which would name the ESP by its GUID: it starts from the removable path.
             steps.append(
                 Step(
                     "firstboot.gpt-guids.\(disk.disk.split(separator: "/").last ?? "")",
                     "GUIDs of its own for \(disk.disk) and its partitions",
-                    [.run(Command(Tool("sgdisk", package: "gdisk"), ["--randomize-guids", disk.disk], effect: .changes))]))
+                    [.run(Disk.randomizeGUIDs(disk.disk))]))
             steps.append(
                 Step(
                     "firstboot.grow.\(disk.partition.split(separator: "/").last ?? "")",
@@ -114,7 +148,57 @@ public struct FirstBoot: Sendable, Hashable {
                         .run(Command("zpool", ["online", "-e", pool.text, disk.vdev], effect: .changes, accepting: [0, 1])),
                     ]))
         }
+        if let serial = extras.espSerial, !esps.isEmpty { steps.append(espSerial(serial)) }
         if let builder, !images.isEmpty { steps.append(rebuild(id, builder)) }
+        return steps + initiators
+    }
+
+    /// One serial number for every ESP, as the mount table names them all by one. First the file systems, then the table: after a power cut
+    /// in between the machine boots without its ESP mounted, and this is done again with another number.
+    private func espSerial(_ serial: UInt32) -> Step {
+        let table = MountTable(extras.mountTable)
+        let unit = table.espMountPoint.map(MountTable.unit)
+        func systemctl(_ words: [String], accepting: Set<Int32> = [0]) -> Action {
+            .run(Command(Tool("systemctl", package: "systemd"), words, effect: .changes, accepting: accepting))
+        }
+        // systemd knows the mount by the old number until it reads the table again, and would end it with the device of that name. That the
+        // new one is not there in time is no failure: the next boot mounts it.
+        let back: [Action] = unit.map { [systemctl(["daemon-reload"]), systemctl(["start", $0], accepting: [0, 1])] } ?? []
+        var actions: [Action] = unit.map { [systemctl(["stop", $0], accepting: [0, 1, 5])] } ?? []
+        actions += esps.map { .run(Disk.setFATSerial($0, serial)) }
+        if unit != nil { actions.append(.write("/etc/fstab", content: .text(table.namingESP(Disk.fatUUID(serial)).text))) }
+        return Step(
+            "firstboot.esp-serial", "A serial number of its own for the ESP: \(Disk.fatUUID(serial))", actions + back, undo: back)
+    }
+
+    /// Names by which storage servers know a machine, and the certificate of services that have no other.
+    private var initiators: [Step] {
+        var steps: [Step] = []
+        if let uuid = extras.nvmeHost {
+            // Both of one UUID: Linux refuses a host id with another host's name. Source: nvme-gen-hostnqn(1), NVMe base specification 2.0, 4.5.
+            steps.append(
+                Step(
+                    "firstboot.nvme-host", "NVMe host name and id",
+                    [
+                        .write("/etc/nvme/hostnqn", content: .text("nqn.2014-08.org.nvmexpress:uuid:\(uuid)\n")),
+                        .write("/etc/nvme/hostid", content: .text("\(uuid)\n")),
+                    ]))
+        }
+        if extras.iscsi {
+            steps.append(
+                Step("firstboot.iscsi-initiator", "iSCSI initiator name", [.perform(Self.nameInitiator, [:], effect: .changes)]))
+        }
+        if extras.certificate {
+            steps.append(
+                Step(
+                    "firstboot.certificate", "Self-signed default certificate",
+                    [
+                        .run(
+                            Command(
+                                Tool("make-ssl-cert", package: "ssl-cert"), ["generate-default-snakeoil", "--force-overwrite"],
+                                effect: .changes))
+                    ], weight: 2))
+        }
         return steps
     }
 
@@ -163,6 +247,7 @@ public struct FirstBoot: Sendable, Hashable {
     }
 
     static let assemble = "boot.assemble"
+    static let nameInitiator = "iscsi.name"
 
     /// What plans of a first boot perform by name.
     public static var performers: [String: Performer] {
@@ -180,7 +265,12 @@ public struct FirstBoot: Sendable, Hashable {
                 let program = try PortableExecutable(files.read(path("stub")))
                 try await runner.run(UnifiedKernelImage.assemble(parts, stub: path("stub"), program, output: path("output")))
                 try files.remove(whole)
-            }
+            },
+            // Runs: `iscsi-iname`, which prints a name that nobody has. Source: iscsi-iname(8), open-iscsi 2.1.
+            nameInitiator: { _, runner, files in
+                let name = try await runner.run(Command(Tool("iscsi-iname", package: "open-iscsi"), [], effect: .reads)).output.trimmed
+                try files.write("InitiatorName=\(name)\n", to: "/etc/iscsi/initiatorname.iscsi", mode: .secret)
+            },
         ]
     }
 }

@@ -1,3 +1,4 @@
+import FoundationEssentials
 import KldBlock
 import KldBoot
 import KldCore
@@ -43,6 +44,20 @@ extension FirstBoot {
             newHostID: .random(), pool: pool, disks: disks, esps: esps, kernel: kernel,
             commandLine: try files.readText("/proc/cmdline").trimmed, images: images,
             builder: try files.exists("/usr/bin/ukify") || files.exists("/usr/lib/systemd/ukify")
-                ? .ukify : files.exists("/usr/bin/objcopy") ? .objcopy : nil)
+                ? .ukify : files.exists("/usr/bin/objcopy") ? .objcopy : nil,
+            extras: try extras(files))
+    }
+
+    private static func extras(_ files: any FileSystem) throws -> Extras {
+        func installed(_ program: String) throws -> Bool {
+            try ["/usr/sbin", "/sbin", "/usr/bin"].contains { try files.exists(FilePath("\($0)/\(program)")) }
+        }
+        func missing(_ paths: FilePath...) throws -> Bool { try paths.contains { try !files.exists($0) } }
+        return Extras(
+            espSerial: try installed("fatlabel") ? UInt32.random(in: 1 ... .max) : nil,
+            mountTable: (try? files.readText("/etc/fstab")) ?? "",
+            nvmeHost: try installed("nvme") && missing("/etc/nvme/hostnqn", "/etc/nvme/hostid") ? UUID().uuidString.lowercased() : nil,
+            iscsi: try installed("iscsi-iname") && missing("/etc/iscsi/initiatorname.iscsi"),
+            certificate: try installed("make-ssl-cert") && missing("/etc/ssl/private/ssl-cert-snakeoil.key"))
     }
 }

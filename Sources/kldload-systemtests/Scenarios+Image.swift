@@ -17,9 +17,16 @@ extension Scenario {
         Scenario("image.debian12", "a sealed image of Debian 12 does the same, without ukify") { lab in
             try await verify(try await golden(lab, profile: "server", ["KLDLOAD_DEBIAN_SUITE=bookworm"]), lab)
         },
-        Scenario("image.kexport", "an installed machine's disk is exported sealed, from a copy, and the copy becomes another machine") {
-            lab in
-            let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core"]).forTest()
+        Scenario(
+            "image.kexport",
+            "an installed machine's disk is exported sealed, from a copy, named by what is on it, and the copy becomes another machine"
+        ) { lab in
+            // An address that fits the network of the guests, so that the machine itself passes its checks.
+            let fixed = [
+                "KLDLOAD_PROFILE=core", "KLDLOAD_NET_METHOD=static", "KLDLOAD_NET_IP=10.0.2.77", "KLDLOAD_NET_PREFIX=24",
+                "KLDLOAD_NET_GW=10.0.2.2", "KLDLOAD_NET_DNS=10.0.2.3",
+            ]
+            let answers = try lab.answers("three-lines", fixed).forTest()
             let disks = try await lab.disks(1)
             try await lab.install(answers, onto: disks)
             try await lab.verify(disks)
@@ -28,38 +35,45 @@ extension Scenario {
             let request = KexportRequest(source: .path(disks[0].file), formats: [.qcow2], destination: .folder(folder))
             let manifest = try await DiskExport(workshop: lab.workshop, report: lab.report)
                 .run(request, version: "systemtest", created: Timestamp(seconds: 1_767_225_600))
-            guard let output = manifest?.outputs.first else { throw CheckFailure("nothing was exported") }
+            guard let manifest, let output = manifest.outputs.first else { throw CheckFailure("nothing was exported") }
             try check(try await digest(disks[0].file, lab) == before, "the source was changed")
+            let image = manifest.image
+            let versions = "Linux \(image.kernel ?? "?"), OpenZFS \(image.openzfs ?? "?")"
+            lab.log("\(output.file): \(image.distro) \(image.suite), \(image.profile), \(versions)")
+            try check(output.file == "kldload-debian-core.qcow2", "its name is \(output.file)")
+            try check(image.kernel != nil && image.openzfs != nil && manifest.sbom != nil, "the manifest does not say what is installed")
             try await verify(folder.appending(output.file), lab)
+            let facts = try await boot(
+                folder.appending(output.file), as: "copied", mac: "52:54:00:00:00:04",
+                [("fixed", "ls /etc/systemd/network | grep -c ^10-kldload"), ("address", "ip -4 -o address | grep -c 10.0.2.77/")], lab)
+            try check(facts["fixed"] == "0" && facts["address"] == "0", "the copy took the address of its source along: \(facts)")
         },
-        Scenario("image.canaries", "a mark in the place of every secret: none is left in the raw export, free blocks included") { lab in
+        Scenario(
+            "image.canaries",
+            "a mark in the place of every secret, and every identity of the disk: none is left in the raw export, free blocks included"
+        ) { lab in
             let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core"]).forTest()
             let disks = try await lab.disks(1)
             try await lab.install(answers, onto: disks)
             let canaries = SealCanaries(seed: UInt64.random(in: 0 ... .max))
             let tree = lab.folder.appending("canaries")
-            try lab.files.makeDirectory(tree, mode: 0o700)
-            try canaries.plant(in: tree, lab.files)
+            try lab.files.makeDirectory(tree.appending("root"), mode: 0o700)
+            try canaries.plant(in: tree.appending("root"), lab.files)
+            try canaries.plantElsewhere(in: tree, lab.files)
             let tar = lab.folder.appending("canaries.tar")
             try await lab.workshop.runner.run(
                 Command("tar", ["--create", "--file=\(tar)", "--directory=\(tree)", "."], effect: .changes))
             let more = [MachineDisk(disks[0].file, serial: disks[0].serial), MachineDisk(tar, serial: "canaries", readOnly: true)]
-            try await lab.live(answers, disks: more) { shell in
-                // Appended: lines of some files are sealed, and other lines of them are needed.
-                try await shell.run(
-                    """
-                    mkdir tree && tar -xf /dev/disk/by-id/virtio-canaries -C tree && \
-                    zpool import -f -N -R /target rpool && zfs mount rpool/ROOT/debian && zfs mount -a && cd tree && \
-                    find . -type f | while read -r file; do
-                        mkdir -p "/target/${file%/*}"; test -L "/target/$file" && rm "/target/$file"; cat "$file" >> "/target/$file" || exit 1
-                    done && cd .. && zpool export rpool
-                    """, within: .seconds(90))
-            }
+            try await lab.live(answers, disks: more) { _ = try await $0.run(planting, within: .seconds(120)) }
             let scanner = try ByteScanner(canaries.markers)
             let planted = Set(canaries.markers.map(\.name))
             let before = Set(try scanner.scan(disks[0].file).hits.map(\.name))
             lab.log("\(before.count) of \(planted.count) marks lie on the disk as they are")
             try check(before == planted, "not on the disk: \(planted.subtracting(before).sorted())")
+            let source = try DiskFingerprint(of: disks[0].file)
+            try check(
+                source.kinds == Set(DiskFingerprint.Kind.allCases),
+                "the disk has no \(Set(DiskFingerprint.Kind.allCases).subtracting(source.kinds).sorted())")
             let folder = lab.folder.appending("out")
             let request = KexportRequest(source: .path(disks[0].file), formats: [.raw], destination: .folder(folder))
             let manifest = try await DiskExport(workshop: lab.workshop, report: lab.report)
@@ -68,6 +82,11 @@ extension Scenario {
             let found = try scanner.scan(folder.appending(output.file))
             lab.log("\(found.hits.count) marks in \(found.bytesRead >> 20) MiB of the raw export")
             try check(found.hits.isEmpty && !found.isTruncated, "still there: \(Set(found.hits.map(\.name)).sorted())")
+            let shared = source.shared(with: try DiskFingerprint(of: folder.appending(output.file)))
+            lab.log("\(source.marks.count) identities of the disk; the export has of them: \(shared)")
+            // OpenZFS cannot change GUIDs of vdevs.
+            let left = shared.filter { $0.kind != .vdev }
+            try check(left.isEmpty, "the export still has \(left)")
         },
         Scenario("image.formats", "a server in every export format: each converted back is the raw disk; virt-v2v reads the OVA") { lab in
             let (manifest, folder) = try await build(lab, profile: "server", formats: ExportFormat.allCases)
@@ -198,7 +217,7 @@ extension Scenario {
                 try check(facts["hostname"] == name, "the clone \(name) calls itself \(facts["hostname"] ?? "nothing")")
                 for (key, value) in facts where key != "hostname" { seen[key, default: []].insert(value) }
             }
-            for key in ["machine-id", "host-key", "host-id", "pool-guid", "disk-guid", "esp-guid", "dhcp-identity"] {
+            for key in ["machine-id", "host-key", "host-id", "pool-guid", "disk-guid", "esp-guid", "esp-serial", "dhcp-identity"] {
                 try check(seen[key]?.count == 2, "both clones have the same \(key), or none: \(seen[key] ?? [])")
             }
         },
@@ -250,12 +269,38 @@ extension Scenario {
         return (try await ImageBuild(workshop: lab.workshop, report: lab.report).run(request), folder)
     }
 
+    /// Puts the marks where they belong, in a shell of the live environment: into the root's files, at the end of initramfs and boot image,
+    /// onto the ESP, into a snapshot, and into blocks and clusters that are free afterwards. A subshell, so that its end is not the shell's.
+    private static let planting = """
+        ( set -e
+        mkdir tree; tar -xf /dev/disk/by-id/virtio-canaries -C tree
+        # Labels say who used the pool last: here a machine with a name and a host id.
+        hostname builder; printf '\\202\\000\\177\\000' > /etc/hostid
+        zpool import -f -N -R /target rpool; zfs mount rpool/ROOT/debian; zfs mount -a
+        cp tree/snapshot /target/usr/canary-snapshot; zfs snapshot rpool/ROOT/debian@canary; rm /target/usr/canary-snapshot
+        # Appended: lines of some files are sealed, and other lines of them are needed.
+        cd tree/root
+        find . -type f | while read -r file; do
+            mkdir -p "/target/${file%/*}"; if test -L "/target/$file"; then rm "/target/$file"; fi; cat "$file" >> "/target/$file"
+        done
+        cd ../..
+        cat tree/trust-bundle >> /target/etc/ssl/certs/ca-certificates.crt
+        for image in /target/boot/initrd.img-*; do cat tree/initramfs >> "$image"; done
+        mkdir -p esp; mount -t vfat /dev/disk/by-id/virtio-disk0-part1 esp
+        cp -r tree/esp/. esp
+        for image in esp/EFI/Linux/*.efi; do cat tree/boot-image >> "$image"; done
+        cp tree/esp-deleted esp/deleted; sync; rm esp/deleted; umount esp
+        cp tree/freed /target/usr/canary-freed; zpool sync rpool; rm /target/usr/canary-freed
+        zpool export rpool )
+        """
+
     /// What makes a machine itself.
     private static let identity = [
         ("hostname", "hostname"), ("machine-id", "cat /etc/machine-id"),
         ("host-key", "cut -d' ' -f2 /etc/ssh/ssh_host_ed25519_key.pub"),
         ("host-id", "od -An -tx4 /etc/hostid | tr -d ' '"), ("pool-guid", "zpool get -H -o value guid rpool"),
         ("disk-guid", "lsblk -dno PTUUID /dev/vda"), ("esp-guid", "blkid -p -o value -s PART_ENTRY_UUID /dev/vda1"),
+        ("esp-serial", "blkid -p -o value -s UUID /dev/vda1"),
         ("dhcp-identity", "grep -h ^CLIENTID= /run/systemd/netif/leases/*"),
     ]
 

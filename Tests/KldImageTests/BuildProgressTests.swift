@@ -26,7 +26,7 @@ struct BuildProgressTests {
         progress.report(PlanEvent(.planDone, message: "installed", done: 100, total: 100))
         #expect(heard.last?.kind == .stepDone)
         progress.begin(.export)
-        progress.report(ExportProgress(.done, percent: 100, finished: 2, total: 2).event)
+        progress.report(ExportNarrator().event(ExportProgress(.done, percent: 100, finished: 2, total: 2)))
         #expect(heard.last?.done == 800)
         #expect(heard.all.map(\.done) == heard.all.map(\.done).sorted())
     }
@@ -49,13 +49,5 @@ struct BuildProgressTests {
         let progress = BuildProgress([.install]) { heard.add($0) }
         progress.report(PlanEvent(.planFailed, message: "no"))
         #expect(heard.all.isEmpty)
-    }
-
-    @Test("converting shows its share, of each format in turn")
-    func export() {
-        let event = ExportProgress(.converting, format: .vmdk, percent: 40.4, finished: 1, total: 3).event
-        #expect(event.message == "converting vmdk, 40 % (1 of 3 formats done)")
-        #expect(event.done == 140 && event.total == 300)
-        #expect(ExportProgress(.digesting, format: .vmdk, finished: 1, total: 3).event.done == 190)
     }
 }

@@ -57,6 +57,8 @@ import Testing
         #expect(try KexportArguments.parse(["/dev/sda", "qcow2", "--compression", "zstd"]).compression == .zstd)
         #expect(
             try KexportArguments.parse(["/dev/sda", "raw", "--name", "one"], environment: ["KEXPORT_NAME": "two"]).name?.text == "one")
+        #expect(try KexportArguments.parse(["/dev/sda", "raw"]).progress == .auto)
+        #expect(try KexportArguments.parse(["/dev/sda", "raw", "--progress=json"]).progress == .json)
         #expect(try KexportArguments.parse(["--", "/dev/sda", "raw"]).source == .path("/dev/sda"))
     }
 
@@ -69,6 +71,7 @@ import Testing
             (["--format", "raw,vhd", "--output", "/tmp/x"], "image.output"),
             (["--format", "raw", "--output", "/tmp/x.qcow2"], "image.output"),
             (["/dev/sda", "raw", "/a", "--output", "/b"], "image.usage"), (["/dev/sda", "--disk", "/dev/sdb", "raw"], "image.usage"),
+            (["/dev/sda", "raw", "--progress", "bar"], "image.usage"),
             (["/dev/sda", "raw", "--name", "///"], "image.name"), (["/dev/sda", "raw", "--compression", "lz4"], "image.usage"),
         ] as [([String], String)])
     func wrongCommandLinesAreUsageErrors(arguments: [String], code: String) throws {

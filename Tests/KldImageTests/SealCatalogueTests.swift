@@ -1,6 +1,8 @@
 import FoundationEssentials
 import Glibc
+import KldCore
 import KldFiles
+import KldInstall
 import SystemPackage
 import Testing
 
@@ -47,9 +49,28 @@ import Testing
     @Test(arguments: [
         "machine-id", "host-id", "ssh-host-keys", "module-signing-key", "kldload-ca", "kldload-secrets", "kldload-manifest", "zpool-cache",
         "zfs-list-cache", "random-seed", "wireguard-keys", "networkmanager-state", "password-backups", "package-cache", "cloud-init",
-        "initramfs", "pool-guid", "gpt-disk-guid", "gpt-partition-guids", "fat-serial", "free-space", "zfs-snapshots",
+        "initramfs", "pool-guid", "gpt-disk-guid", "gpt-partition-guids", "fat-serial", "vdev-guids", "kldload-network", "free-space",
+        "zfs-snapshots",
     ])
     func classesThatOtherSealsForgetAreThere(_ id: String) { #expect(classes.contains { $0.id == id }) }
+
+    @Test func whatASealPromisesOfTheFirstBootIsWhatTheFirstBootDoes() {
+        #expect(CloneState.renewals(classes) == FirstBoot.renewals.keys.sorted())
+        for sealClass in classes {
+            guard case .disk(let identity) = sealClass.kind else { continue }
+            #expect((identity.moment == .firstBoot) == (sealClass.renewal != nil), "\(sealClass.id)")
+        }
+    }
+
+    @Test func everyDiskClassIsFingerprintedMarkedBorneOrOutsideTheImage() {
+        let proven = Set(DiskFingerprint.Kind.allCases.map { $0.rawValue.words.last ?? "" })
+            .union(SealCanaries(seed: 1).elsewhere.map(\.classID))
+        for sealClass in classes {
+            guard case .disk(let identity) = sealClass.kind, identity.moment != .borne else { continue }
+            #expect(
+                proven.contains(sealClass.id) || ["backup-partition-ends", "firmware-variables"].contains(sealClass.id), "\(sealClass.id)")
+        }
+    }
 
     @Test func documentShowsTheCatalogueAsItIs() throws {
         let path = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent().appending("docs/sealing.md")

@@ -65,7 +65,9 @@ import Testing
         try withTemporaryFolder { folder in
             let canaries = SealCanaries(seed: 3)
             var pieces: [(Int64, [UInt8])] = []
-            for (index, canary) in canaries.canaries.enumerated() { pieces.append((Int64(index) * 97 + 5, Array(canary.marker.utf8))) }
+            for (index, canary) in (canaries.canaries + canaries.elsewhere).enumerated() {
+                pieces.append((Int64(index) * 97 + 5, Array(canary.marker.utf8)))
+            }
             let path = try image(folder, size: Int64(pieces.count) * 97 + 64, pieces)
             let hits = try ByteScanner(canaries.markers, chunkBytes: 1024).scan(path).hits
             #expect(hits.map(\.offset) == pieces.map { UInt64($0.0) })

@@ -181,6 +181,58 @@ import Testing
         }
     }
 
+    @Test func anExportedMachinesAddressGoesAndThatOfAnImagesAnswersStays() throws {
+        try SealTestTree.onDisk { tree in
+            let fixed = [
+                "etc/systemd/network/10-kldload.network": "[Match]\nType=ether\n\n[Network]\nAddress=10.0.1.50/24\n",
+                "etc/systemd/network/20-kldload-wireless.network": "[Match]\nType=wlan\n",
+                "etc/udev/rules.d/80-kldload-wireless.rules": "SUBSYSTEM==\"net\"\n",
+                "etc/systemd/system/wpa_supplicant@.service.d/kldload.conf": "[Service]\n",
+            ]
+            try tree.add(fixed)
+            try tree.add(["etc/systemd/network/99-kldload-dhcp.network": "[Network]\nDHCP=yes\n"])
+            #expect(try tree.seal(SealOptions(keepNetwork: true)).isComplete)
+            for path in fixed.keys { #expect(try tree.exists(path), "\(path)") }
+            #expect(try tree.seal().isComplete)
+            for path in fixed.keys { #expect(try !tree.exists(path), "\(path)") }
+            #expect(try tree.exists("etc/systemd/network/99-kldload-dhcp.network"))
+        }
+    }
+
+    @Test func theManifestOfTheInstallGoesUnderBothItsNames() throws {
+        try SealTestTree.onDisk { tree in
+            try tree.add(["etc/kldload/install-manifest.env": "A=b\n", String(InstallManifest.path.dropFirst()): "{}\n"])
+            _ = try tree.seal()
+            #expect(try !tree.exists("etc/kldload/install-manifest.env") && !tree.exists("etc/kldload/install-manifest.json"))
+        }
+    }
+
+    @Test func marksOutsideTheRootAreMadeForEveryClassThatHasNoFilesThere() throws {
+        try withTemporaryFolder { folder in
+            let canaries = SealCanaries(seed: 3, fillerBytes: 256)
+            try canaries.plantElsewhere(in: folder, LocalFiles())
+            #expect(try LocalFiles().list(folder) == SealCanaries.Place.allCases.map(\.rawValue).sorted())
+            let scanner = try ByteScanner(canaries.markers)
+            var found: Set<String> = []
+            for place in SealCanaries.Place.allCases where place != .esp {
+                found.formUnion(try scanner.scan(folder.appending(place.rawValue)).hits.map(\.name))
+            }
+            let esp = canaries.elsewhere.filter { $0.place == .esp }
+            #expect(esp.map(\.path).sorted() == ["EFI/canary/user.cfg", "loader/random-seed"])
+            for canary in esp {
+                let text = try LocalFiles().read(folder.appending("esp").pushing(FilePath(canary.path)))
+                #expect(text.starts(with: canary.marker.utf8))
+            }
+            #expect(found.count == canaries.elsewhere.count - esp.count)
+            let classes = Set(canaries.elsewhere.map(\.classID))
+            for sealClass in SealCatalogue.rebuilt { #expect(classes.contains(sealClass.id), "\(sealClass.id)") }
+            #expect(classes.isSuperset(of: ["free-space", "zfs-snapshots", "esp-free-clusters"]))
+            // As a kernel reads it: a name of an archive, then the mark.
+            let archive = try LocalFiles().read(folder.appending("initramfs"))
+            #expect(archive.starts(with: "070701".utf8))
+        }
+    }
+
     @Test func homesOfServicesAreHomes() throws {
         try SealTestTree.onDisk { tree in
             try tree.add([
@@ -255,10 +307,15 @@ import Testing
         let tree = try SealTestTree.inMemory()
         try tree.add(["etc/hostid": "1234", "home/admin/.ssh/authorized_keys": "ssh-ed25519 A a\n"])
         let options = SealOptions(keepUser: "admin", keepAuthorizedKeys: ["ssh-ed25519 A a"], datasources: ["NoCloud", "None"])
-        let step = SealStep.step(root: tree.root, options: options, report: "/run/kldload/seal.json")
-        let runner = PlanRunner(runner: ScriptedRunner([]), files: tree.files, performers: SealStep.performers)
+        let step = Step("seal", "Seal", [SealStep.action(root: tree.root, options: options, report: "/run/kldload/seal.json")])
+        let log = EventLog()
+        let runner = PlanRunner(
+            runner: ScriptedRunner([]), files: tree.files,
+            performers: SealStep.performers(say: { log.report(PlanEvent(.output, message: $0)) }))
         let plan = Plan("seal", [Phase("image", "Image", [step])])
         try await runner.apply(plan)
+        // What was done is said, for the report is gone with the guest.
+        #expect(log.events.contains { $0.message == "sealed host-id: remove /target/etc/hostid" })
         #expect(try !tree.exists("etc/hostid"))
         #expect(try tree.exists("home/admin/.ssh/authorized_keys"))
         #expect(try tree.text("etc/cloud/cloud.cfg.d/99-kldload-datasource.cfg").contains("[ NoCloud, None ]"))

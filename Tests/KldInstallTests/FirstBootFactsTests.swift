@@ -98,6 +98,25 @@ struct FirstBootFactsTests {
         #expect(try await gather(files: ["/usr/bin/objcopy": ""], without: ["/usr/bin/ukify"]).0.builder == .objcopy)
     }
 
+    @Test("what only some machines have is renewed where its program is, and where it is missing")
+    func extras() async throws {
+        let plain = try await gather(files: ["/etc/fstab": "UUID=1234-ABCD /boot/efi vfat nofail 0 2\n"]).0.extras
+        #expect(plain == FirstBoot.Extras(mountTable: "UUID=1234-ABCD /boot/efi vfat nofail 0 2\n"))
+        let programs = [
+            "/usr/sbin/fatlabel": "", "/usr/sbin/nvme": "", "/sbin/iscsi-iname": "", "/usr/sbin/make-ssl-cert": "",
+            "/etc/nvme/hostnqn": "x",
+        ]
+        let all = try await gather(files: programs).0.extras
+        #expect(all.espSerial != nil && all.iscsi && all.certificate)
+        // Half of it is as good as nothing.
+        #expect(all.nvmeHost?.count == 36)
+        let there = [
+            "/etc/nvme/hostid": "x", "/etc/iscsi/initiatorname.iscsi": "x", "/etc/ssl/private/ssl-cert-snakeoil.key": "x",
+        ]
+        let own = try await gather(files: programs.merging(there) { $1 }).0.extras
+        #expect(own.nvmeHost == nil && !own.iscsi && !own.certificate)
+    }
+
     @Test("the command line is the running kernel's")
     func commandLine() async throws { #expect(try await gather().0.commandLine == "root=ZFS=rpool/ROOT/debian boot=zfs rw") }
 

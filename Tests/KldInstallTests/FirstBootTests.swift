@@ -14,13 +14,64 @@ struct FirstBootTests {
     static let kernel = "6.12.48+deb13-amd64"
     static let image = "kldload-debian-\(kernel).efi"
 
-    static func clone(hostID: HostID? = nil, sealed: Bool = true, esps: [String] = ["/dev/vda1"], build: Bool = true) -> FirstBoot {
+    static let mountTable = "# kldload\nUUID=1234-ABCD /boot/efi vfat umask=0077,nofail 0 2\n"
+    static let extras = FirstBoot.Extras(
+        espSerial: 0x0BAD_CAFE, mountTable: mountTable, nvmeHost: "0f0e0d0c-0b0a-4908-8706-050403020100", iscsi: true, certificate: true)
+
+    static func clone(
+        hostID: HostID? = nil, sealed: Bool = true, esps: [String] = ["/dev/vda1"], build: Bool = true,
+        extras: FirstBoot.Extras = FirstBoot.Extras()
+    ) -> FirstBoot {
         FirstBoot(
             sealed: sealed, hostID: hostID, newHostID: identity.hostID, pool: "rpool",
             disks: [FirstBoot.PoolDisk(disk: "/dev/vda", partition: "/dev/vda2", number: 2, vdev: "/dev/disk/by-id/virtio-disk0-part2")],
             esps: esps, kernel: kernel, commandLine: "initrd=\\x BOOT_IMAGE=/y root=ZFS=rpool/ROOT/debian boot=zfs rw console=tty0",
             images: [image],
-            builder: build ? .ukify : nil)
+            builder: build ? .ukify : nil, extras: extras)
+    }
+
+    @Test("what a seal promises of the first boot is a step of it, on a machine that has everything")
+    func renewals() throws {
+        let ids = try Self.clone(extras: Self.extras).plan.steps.map(\.id)
+        for (renewal, step) in FirstBoot.renewals { #expect(ids.contains { $0.hasPrefix(step) }, "\(renewal)") }
+        // A machine of its own keeps what it has.
+        #expect(try Self.clone(sealed: false, extras: Self.extras).plan.steps.count == 3)
+    }
+
+    @Test("the ESP's serial number changes while it is not mounted, and the mount table after it; systemd is told")
+    func espSerial() throws {
+        let step = try #require(Self.clone(esps: ["/dev/vda1", "/dev/vdb1"], extras: Self.extras).plan[step: "firstboot.esp-serial"])
+        #expect(
+            step.actions.map(\.text) == [
+                "systemctl stop boot-efi.mount", "fatlabel -i /dev/vda1 0badcafe", "fatlabel -i /dev/vdb1 0badcafe",
+                "write /etc/fstab (644, 62 bytes)", "systemctl daemon-reload", "systemctl start boot-efi.mount",
+            ])
+        guard case .write(_, .text(let table), _)? = step.actions.first(where: { $0.text.hasPrefix("write") }) else {
+            Issue.record("the table is not written")
+            return
+        }
+        #expect(table == Self.mountTable.replacing("1234-ABCD", with: "0BAD-CAFE"))
+        #expect(step.undo.map(\.text) == ["systemctl daemon-reload", "systemctl start boot-efi.mount"])
+        // Nothing names the ESP by its number: nothing is written.
+        var other = Self.extras
+        other.mountTable = "LABEL=EFI /boot/efi vfat defaults 0 2\n"
+        #expect(
+            try Self.clone(extras: other).plan[step: "firstboot.esp-serial"]?.actions.map(\.text) == ["fatlabel -i /dev/vda1 0badcafe"])
+    }
+
+    @Test("names of initiators are whole: one UUID for both files of NVMe, a line for iSCSI")
+    func initiators() async throws {
+        let plan = try Self.clone(extras: Self.extras).plan
+        let files = MemoryFiles()
+        let runner = ScriptedRunner(["iscsi-iname": "iqn.2016-04.com.open-iscsi:5c3f\n"])
+        let steps = plan.steps.filter { ["firstboot.nvme-host", "firstboot.iscsi-initiator"].contains($0.id) }
+        try await PlanRunner(runner: runner, files: files, performers: FirstBoot.performers)
+            .apply(Plan("initiators", [Phase("one", "One", steps)]))
+        #expect(try files.readText("/etc/nvme/hostnqn") == "nqn.2014-08.org.nvmexpress:uuid:0f0e0d0c-0b0a-4908-8706-050403020100\n")
+        #expect(try files.readText("/etc/nvme/hostid") == "0f0e0d0c-0b0a-4908-8706-050403020100\n")
+        #expect(try files.readText("/etc/iscsi/initiatorname.iscsi") == "InitiatorName=iqn.2016-04.com.open-iscsi:5c3f\n")
+        #expect(
+            plan[step: "firstboot.certificate"]?.actions.map(\.text) == ["make-ssl-cert generate-default-snakeoil --force-overwrite"])
     }
 
     @Test("a machine of its own only gets the SSH host keys that are missing")
@@ -177,7 +228,7 @@ struct FirstBootTests {
     private func sealedFiles() -> MemoryFiles {
         MemoryFiles([
             FirstBoot.sealedMarker.string: "", "/boot/initrd.img-\(Self.kernel)": "initrd", "/boot/vmlinuz-\(Self.kernel)": "linux",
-            "/run/kldload/firstboot/esp0/EFI/Linux/\(Self.image)": "old",
+            "/run/kldload/firstboot/esp0/EFI/Linux/\(Self.image)": "old", "/etc/fstab": Self.mountTable,
         ])
     }
 
@@ -187,7 +238,10 @@ struct FirstBootTests {
     ) {
         let machine = SimulatedMachine(files)
         let fuse = Fuse(at: position, forever: true)
-        var facts = Self.clone(hostID: (try? files.read("/etc/hostid")).flatMap { HostID(fileContent: $0) })
+        var facts = Self.clone(
+            hostID: (try? files.read("/etc/hostid")).flatMap { HostID(fileContent: $0) },
+            // Another number at each boot, as gather() makes it.
+            extras: FirstBoot.Extras(espSerial: id, mountTable: try files.readText("/etc/fstab")))
         facts.sealed = try files.exists(FirstBoot.sealedMarker)
         facts.newHostID = try #require(HostID(id))
         try? await PlanRunner(runner: FaultyRunner(machine, fuse), files: FaultyFiles(files, fuse)).apply(facts.plan)
@@ -214,6 +268,9 @@ struct FirstBootTests {
             let expected = try #require(Self.supplement(Self.clone(hostID: id).plan))
             let built = try files.read(FilePath("/run/kldload/firstboot/esp0/EFI/Linux/\(Self.image)"))
             #expect(built == Array("initrd".utf8) + expected, "cut \(position)")
+            // The mount table names the number that the ESP got last.
+            let serial: UInt32 = first.done ? 7 : 8
+            #expect(try files.readText("/etc/fstab").contains("UUID=\(Disk.fatUUID(serial)) "), "cut \(position)")
         }
     }
 }

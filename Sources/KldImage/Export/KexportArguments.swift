@@ -11,7 +11,7 @@ public enum KexportArguments {
     public static let defaultFolder: FilePath = "/root/exports"
 
     private static let flags: Set<String> = ["--seal", "--no-seal", "--overwrite", "--dry-run"]
-    private static let options: Set<String> = ["--format", "--output", "--name", "--disk", "--compression"]
+    private static let options: Set<String> = ["--format", "--output", "--name", "--disk", "--compression", "--progress"]
     private static let short = ["-f": "--format", "-o": "--output", "-n": "--name"]
 
     /// - Parameters:
@@ -42,11 +42,18 @@ public enum KexportArguments {
             guard let known = Qcow2Compression(rawValue: text) else { throw usage("--compression is zlib or zstd, not \(text)") }
             compression = known
         }
+        var progress = KexportRequest.ProgressForm.auto
+        if let text = values["--progress"] {
+            guard let known = KexportRequest.ProgressForm(rawValue: text) else {
+                throw usage("--progress is auto, plain, json or none, not \(text)")
+            }
+            progress = known
+        }
         return KexportRequest(
             source: try source.map { text throws(Diagnosis) in .path(try path(text)) } ?? .automatic, formats: formats,
             destination: destination, name: try name(values["--name"], environment, destination, formats),
             seal: !flags.contains("--no-seal"),
-            overwrite: flags.contains("--overwrite"), compression: compression, dryRun: flags.contains("--dry-run"))
+            overwrite: flags.contains("--overwrite"), compression: compression, dryRun: flags.contains("--dry-run"), progress: progress)
     }
 
     private static func split(

@@ -1,6 +1,5 @@
 import FoundationEssentials
 import KldBlock
-import KldBoot
 import KldCore
 import KldExec
 import KldFiles
@@ -11,79 +10,127 @@ import SystemPackage
 
 /// Seals a copy of an installed disk, in a factory guest: the source itself is never opened for writing.
 ///
-/// Snapshots of the copy are destroyed: they hold what sealing removes.
+/// Snapshots of the copy are destroyed: they hold what sealing removes. Whatever tells the copy from its source outside the file tree and
+/// can be changed is made anew: GUIDs of partition table and pool, the ESP with its serial number.
 struct CopySeal: Sendable, Hashable {
     /// `/dev/disk/by-id/virtio-disk0`, the copy.
     var disk: String
     var pool: String
     /// Last used under another host id, as every machine's disk is here.
     var foreign: Bool
+    /// The serial number of the copy's ESP.
+    var espSerial: UInt32
     var target: FilePath = "/target"
 
     static let open = "copy.open"
+    static let describe = "copy.describe"
     static let dropSnapshots = "copy.drop-snapshots"
-    static let rebuildImages = "copy.rebuild-images"
+    static let keepManifest = "copy.keep-manifest"
+    static let rebuildTrust = "copy.rebuild-trust"
+    static let lookIntoInitramfs = "copy.look-into-initramfs"
+    static let remakeESP = "copy.remake-esp"
+
+    /// Where it is while the copy is sealed.
+    private static let manifest = "/run/kldload/clone-manifest.json"
+
+    /// Read last, and only for this one build: the guest may be emulated, and level 19 takes minutes there. Later builds of the machine
+    /// use its own level. Source: initramfs.conf(5), initramfs-tools 0.142.
+    static let fastInitramfs = (path: "/etc/initramfs-tools/conf.d/zz-kldload-seal", content: "COMPRESSLEVEL=3\n")
 
     var plan: Plan {
         get throws {
             let name = try PoolName(pool)
-            var request = PoolImport(name)
-            request.noMount = true
-            request.altroot = target
-            if foreign { request.force = Force(because: "the copy of a disk that another machine used last") }
-            let mounts = ["dev", "proc", "sys", "run"]
             return Plan(
                 "seal a copy of \(pool)",
                 [
+                    Phase("open", "Open the copy", opening(name)),
+                    Phase("seal", "Seal", sealing),
                     Phase(
-                        "open", "Open the copy",
+                        "disk", "Make the rest of the disk anew",
                         [
                             Step(
-                                "copy.import", "Import the pool \(pool)", [.makeDirectory(target), .run(ZPool.import(request))],
-                                release: [
-                                    .run(MountCommand.unmount(target)),
-                                    .perform(Performers.exportPool, ["pool": pool], effect: .changes),
-                                ]),
-                            Step("copy.mount", "Mount its boot environment", [.perform(Self.open, ["pool": pool], effect: .changes)]),
-                            Step(
-                                "copy.kernel-filesystems", "Give it kernel file systems",
-                                mounts.map { .run(MountCommand.bind("/\($0)", at: target.appending($0))) },
-                                release: mounts.reversed().map { .run(MountCommand.unmount(target.appending($0))) }),
-                        ]),
-                    Phase(
-                        "seal", "Seal",
-                        [
-                            Step(
-                                "copy.snapshots", "Destroy the copy's snapshots",
-                                [.perform(Self.dropSnapshots, ["pool": pool], effect: .destroys)],
-                                destroys: [disk]),
-                            Step(
-                                "seal", "Remove every identity and secret",
+                                "copy.esp", "Make the ESP anew, with boot images without the host id",
                                 [
-                                    .perform(Performers.seal, ["root": target.string], effect: .changes),
-                                    // It tells what the source was; a clone is checked for what every clone has.
-                                    .remove(FilePath(target.string + InstallManifest.path)),
-                                    // Sealing empties the list; the first boot needs it for the journal to find its folder.
-                                    Performers.writeMountCache(pool: pool, target: target),
-                                ]),
+                                    .perform(
+                                        Self.remakeESP,
+                                        [
+                                            "partition": Disk.partition(1, of: disk), "target": target.string,
+                                            "serial": String(espSerial),
+                                        ], effect: .destroys)
+                                ], weight: 10, destroys: [disk]),
+                            Step("copy.pool-guid", "A GUID of its own for the pool", [.run(ZPool.reguid(name))]),
                             Step(
-                                "copy.initramfs", "Build initramfs and boot images again, without the host id",
-                                [
-                                    .run(
-                                        Command(
-                                            Tool("update-initramfs", package: "initramfs-tools"), ["-u", "-k", "all"], effect: .changes
-                                        ).inside(target)),
-                                    .perform(Self.rebuildImages, ["disk": disk, "target": target.string], effect: .changes),
-                                ], weight: 20),
-                            Step(
-                                "copy.trim", "Give back free blocks", [.run(ZPool.sync(name)), .run(ZPool.trim(name, wait: true))],
-                                weight: 3),
+                                "copy.trim", "Give back free blocks",
+                                // Freed blocks wait two transaction groups before they count as free.
+                                [.run(ZPool.sync(name)), .run(ZPool.sync(name)), .run(ZPool.trim(name, wait: true))], weight: 3),
                         ]),
                 ])
         }
     }
 
-    static func performers() -> [String: Performer] {
+    private func opening(_ name: PoolName) -> [Step] {
+        var request = PoolImport(name)
+        request.noMount = true
+        request.altroot = target
+        if foreign { request.force = Force(because: "the copy of a disk that another machine used last") }
+        let mounts = ["dev", "proc", "sys", "run"]
+        return [
+            Step(
+                "copy.guids", "GUIDs of its own for the disk and its partitions",
+                // Before anything uses it: the kernel takes the new table only then.
+                [
+                    .run(Disk.randomizeGUIDs(disk)), .run(Disk.settle),
+                    .waitFor(FilePath(Disk.partition(1, of: disk)), seconds: 30),
+                ]),
+            Step(
+                "copy.import", "Import the pool \(pool)", [.makeDirectory(target), .run(ZPool.import(request))],
+                release: [
+                    .run(MountCommand.unmount(target)), .perform(Performers.exportPool, ["pool": pool], effect: .changes),
+                ]),
+            Step("copy.mount", "Mount its boot environment", [.perform(Self.open, ["pool": pool], effect: .changes)]),
+            Step(
+                "copy.kernel-filesystems", "Give it kernel file systems",
+                mounts.map { .run(MountCommand.bind("/\($0)", at: target.appending($0))) },
+                release: mounts.reversed().map { .run(MountCommand.unmount(target.appending($0))) }),
+            Step("copy.describe", "Read what is installed", [.perform(Self.describe, ["target": target.string], effect: .reads)]),
+        ]
+    }
+
+    private var sealing: [Step] {
+        let esp = target.appending("boot/efi")
+        let fast = FilePath(target.string + Self.fastInitramfs.path)
+        return [
+            Step(
+                "copy.snapshots", "Destroy the copy's snapshots", [.perform(Self.dropSnapshots, ["pool": pool], effect: .destroys)],
+                destroys: [disk]),
+            Step(
+                "seal", "Remove every identity and secret",
+                [
+                    .makeDirectory(esp, mode: 0o700), .run(MountCommand.mount(Disk.partition(1, of: disk), at: esp, type: "vfat")),
+                    .perform(Self.keepManifest, ["from": target.string + InstallManifest.path, "to": Self.manifest], effect: .changes),
+                    SealStep.action(root: target, options: SealOptions(), report: SealStep.guestReport),
+                    .perform(Self.keepManifest, ["from": Self.manifest, "to": target.string + InstallManifest.path], effect: .changes),
+                    // Not longer: programs that see an ESP put boot images there when an initramfs is built.
+                    .run(MountCommand.unmount(esp)),
+                    // Sealing empties the list; the first boot needs it for the journal to find its folder.
+                    Performers.writeMountCache(pool: pool, target: target),
+                    .perform(Self.rebuildTrust, ["target": target.string], effect: .changes),
+                ], release: [.run(MountCommand.unmount(esp))], weight: 2),
+            Step(
+                "copy.initramfs", "Build every initramfs again, and look into it",
+                [
+                    .write(fast, content: .text(Self.fastInitramfs.content)),
+                    .run(
+                        Command(Tool("update-initramfs", package: "initramfs-tools"), ["-u", "-k", "all"], effect: .changes)
+                            .inside(target)),
+                    .remove(fast),
+                    .perform(Self.lookIntoInitramfs, ["target": target.string], effect: .reads),
+                ], weight: 20),
+        ]
+    }
+
+    /// - Parameter tell: receives what is installed on the copy.
+    static func performers(tell: @escaping @Sendable (InstalledSystem) -> Void) -> [String: Performer] {
         [
             open: { parameters, runner, _ in
                 let pool = try PoolName(parameters["pool"] ?? "")
@@ -97,58 +144,54 @@ struct CopySeal: Sendable, Hashable {
                 try await runner.run(ZFS.mount(try DatasetName(root)))
                 try await runner.run(ZFS.mountAll())
             },
+            describe: { parameters, runner, files in
+                tell(try await InstalledSystem.read(FilePath(parameters["target"] ?? ""), runner: runner, files: files))
+            },
             dropSnapshots: { parameters, runner, _ in
                 let list = try await runner.run(
                     Command("zfs", ["list", "-H", "-t", "snapshot", "-o", "name", "-r", parameters["pool"] ?? ""], effect: .reads)
                 ).output.lines
                 for snapshot in list { try await runner.run(ZFS.destroy(try SnapshotName(snapshot), recursive: false)) }
             },
-            rebuildImages: { parameters, runner, files in
-                try await rebuild(disk: parameters["disk"] ?? "", target: FilePath(parameters["target"] ?? ""), runner, files)
+            // What all clones have in common; a system that kldload did not install has none.
+            keepManifest: { parameters, _, files in
+                let from = FilePath(parameters["from"] ?? "")
+                guard try files.exists(from), let whole = try? JSONDecoder().decode(InstallManifest.self, from: Data(files.read(from))) else {
+                    return
+                }
+                try files.write(InstallManifestText.render(whole.forClones), to: FilePath(parameters["to"] ?? ""), mode: 0o640)
+            },
+            rebuildTrust: { parameters, runner, files in
+                let target = FilePath(parameters["target"] ?? "")
+                guard try files.exists(target.appending("usr/sbin/update-ca-certificates")) else { return }
+                try await runner.run(
+                    Command(Tool("update-ca-certificates", package: "ca-certificates"), [], effect: .changes).inside(target))
+            },
+            lookIntoInitramfs: { parameters, runner, files in
+                try await lookIntoInitramfs(FilePath(parameters["target"] ?? ""), runner, files)
+            },
+            remakeESP: { parameters, runner, files in
+                try await ESPRemake(
+                    partition: parameters["partition"] ?? "", target: FilePath(parameters["target"] ?? ""),
+                    serial: UInt32(parameters["serial"] ?? "") ?? 0, runner: runner, files: files
+                ).run()
             },
         ]
     }
 
-    /// Runs: `ukify inspect FILE --json=short --section=.cmdline:text --section=.uname:text`, then `ukify build` without the host id.
-    private static func rebuild(disk: String, target: FilePath, _ runner: any CommandRunner, _ files: any FileSystem) async throws {
-        struct Inspection: Decodable {
-            struct Section: Decodable { var text: String? }
-            var cmdline: Section?
-            var uname: Section?
-            enum CodingKeys: String, CodingKey {
-                case cmdline = ".cmdline"
-                case uname = ".uname"
-            }
+    /// Runs: `chroot ROOT lsinitramfs /boot/initrd.img-RELEASE` for each; reads.
+    private static func lookIntoInitramfs(_ target: FilePath, _ runner: any CommandRunner, _ files: any FileSystem) async throws {
+        var left: [String] = []
+        for name in try files.list(target.appending("boot")) where name.hasPrefix("initrd.img-") {
+            let list = try await runner.run(
+                Command(Tool("lsinitramfs", package: "initramfs-tools"), ["/boot/\(name)"], effect: .reads).inside(target)
+            ).output.lines
+            left += list.filter { $0.hasSuffix("etc/hostid") || $0.hasSuffix("zpool.cache") }.map { "\(name): \($0)" }
         }
-        let esp: FilePath = "/run/kldload/esp"
-        try files.makeDirectory(esp, mode: 0o700)
-        try await runner.run(MountCommand.mount(Disk.partition(1, of: disk), at: esp, type: "vfat"))
-        do {
-            let folder = esp.appending("EFI/Linux")
-            for name in try files.exists(folder) ? files.list(folder) : [] where name.hasSuffix(".efi") {
-                let old = folder.appending(name)
-                let output = try await runner.run(
-                    Command(
-                        Tool("ukify", package: "systemd-ukify"),
-                        // The file follows the verb: options between the two end its parser's list of files.
-                        ["inspect", old.string, "--json=short", "--section=.cmdline:text", "--section=.uname:text"], effect: .reads)
-                ).output
-                let found = try JSONDecoder().decode(Inspection.self, from: Data(output.utf8))
-                guard let line = found.cmdline?.text?.trimmed, let release = found.uname?.text?.trimmed else { continue }
-                let fresh: FilePath = "/run/kldload/boot.efi"
-                let image = UnifiedKernelImage(
-                    linux: target.appending("boot/vmlinuz-\(release)"), initrds: [target.appending("boot/initrd.img-\(release)")],
-                    commandLine: KernelCommandLine(running: line), release: release, osRelease: target.appending("usr/lib/os-release"),
-                    stub: "/usr/lib/systemd/boot/efi/linuxx64.efi.stub", output: fresh)
-                try await runner.run(image.build)
-                try await runner.run(Command(Tool("cp", package: "coreutils"), [fresh.string, old.string], effect: .changes))
-                try files.remove(fresh)
-            }
-            try files.remove(esp.appending("loader/random-seed"))
-        } catch {
-            try? await runner.run(MountCommand.unmount(esp))
-            throw error
+        guard left.isEmpty else {
+            throw Diagnosis(
+                "seal.incomplete", "an initramfs still holds the identity of the machine that was built",
+                remedies: ["look for a hook that puts it there, in etc/initramfs-tools/hooks, and remove it from the source"], causes: left)
         }
-        try await runner.run(MountCommand.unmount(esp))
     }
 }

@@ -103,9 +103,10 @@ public struct Factory: Sendable {
     }
 
     /// Seals a disk image in place: always a copy of what it came from.
-    public func seal(
+    /// - Returns: what is installed on it.
+    package func seal(
         copy: Disk, version: String, folder: FilePath, report: @escaping @Sendable (PlanEvent) -> Void
-    ) async throws {
+    ) async throws -> InstalledSystem? {
         try await run(
             FactoryJob(work: .seal, version: version), answers: "", disks: [Self.machineDisk(copy)], folder: folder, report: report)
     }
@@ -114,11 +115,13 @@ public struct Factory: Sendable {
         MachineDisk(disk.file, serial: disk.serial, cache: .unsafe, discard: true, detectZeroes: true)
     }
 
+    /// - Returns: what the guest tells of the system on its disk, when it does.
     /// - Parameter silence: the longest on a fast machine. A busy host makes everything slow; only a guest that says nothing any more has hung.
+    @discardableResult
     private func run(
         _ job: FactoryJob, answers: String, disks: [MachineDisk], folder: FilePath, silence: Duration = .seconds(240),
         report: @escaping @Sendable (PlanEvent) -> Void
-    ) async throws {
+    ) async throws -> InstalledSystem? {
         try files.makeDirectory(folder, mode: 0o700)
         let jobFile = folder.appending("job.json")
         let answersFile = folder.appending("answers.env")
@@ -133,11 +136,15 @@ public struct Factory: Sendable {
             channels: [FactoryJob.channel], endsOnReboot: true,
             firmwareFiles: [FactoryJob.jobFile: jobFile, FactoryJob.answersFile: answersFile])
         let start = ContinuousClock.now
-        try await VirtualMachine.with(spec, qemu: host.qemu, folder: folder) { machine in
+        let system = try await VirtualMachine.with(spec, qemu: host.qemu, folder: folder) { machine in
             let channel = try machine.channel(FactoryJob.channel)
             var last: PlanEvent?
+            var system: InstalledSystem?
             while let line = try await channel.nextLine(within: host.deadline(silence)) {
-                guard let event = try? JSONDecoder().decode(PlanEvent.self, from: Data(line.utf8)) else { continue }
+                guard let event = try? JSONDecoder().decode(PlanEvent.self, from: Data(line.utf8)) else {
+                    system = InstalledSystem(line: line) ?? system
+                    continue
+                }
                 report(event)
                 last = event
                 if event.kind == .planDone || event.kind == .planFailed { break }
@@ -149,7 +156,9 @@ public struct Factory: Sendable {
                         remedies: ["read its console: \(folder.appending("console.log"))"], causes: machine.console.tail())
             }
             try await machine.waitForPowerOff(within: .seconds(120))
+            return system
         }
         report(PlanEvent(.line, message: "the guest was on for \(Int(start.duration(to: .now) / .seconds(1))) s"))
+        return system
     }
 }

@@ -28,15 +28,16 @@ public struct FactoryGuest: Sendable {
         try await wait(for: channel)
         let port = try FileDescriptor.open(channel, .writeOnly, options: [.closeOnExec])
         defer { try? port.close() }
-        let report: @Sendable (PlanEvent) -> Void = { event in
-            if var line = try? JSONEncoder().encode(event) {
+        @Sendable func send(_ value: some Encodable) {
+            if var line = try? JSONEncoder().encode(value) {
                 line.append(UInt8(ascii: "\n"))
                 _ = try? port.writeAll(line)
             }
         }
+        let report: @Sendable (PlanEvent) -> Void = { send($0) }
         do {
             report(PlanEvent(.line, message: Self.isUp))
-            try await work(report)
+            try await work(report, tell: { send($0) })
         } catch {
             // A failed plan has said so itself; anything before it has not.
             report(PlanEvent(.planFailed, message: Diagnosis(of: error).message, diagnosis: Diagnosis(of: error)))
@@ -44,15 +45,33 @@ public struct FactoryGuest: Sendable {
         }
     }
 
-    private func work(_ report: @escaping @Sendable (PlanEvent) -> Void) async throws {
+    private func work(
+        _ report: @escaping @Sendable (PlanEvent) -> Void, tell: @escaping @Sendable (InstalledSystem) -> Void
+    ) async throws {
         let job = try JSONDecoder().decode(FactoryJob.self, from: Data(raw(FactoryJob.jobFile)))
-        // Freed extents below 32 KiB are not trimmed by default; one of them may hold a whole key. Source: zfs(4), OpenZFS 2.4.
-        try await runner.run(Command(Tool("modprobe", package: "kmod"), ["zfs", "zfs_trim_extent_bytes_min=0"], effect: .changes))
+        try await runner.run(Command(Tool("modprobe", package: "kmod"), ["zfs"], effect: .changes))
+        try await Self.trimEverything(runner, files)
         try await runner.run(Command(Tool("udevadm", package: "udev"), ["settle", "--timeout=60"], effect: .reads))
         switch job.work {
         case .install: try await install(job, report)
         case .pack: try await pack(job, report)
-        case .seal: try await seal(report)
+        case .seal: try await seal(report, tell: tell)
+        }
+    }
+
+    /// Freed extents below 32 KiB are not trimmed by default; one of them may hold a whole key. Set when the module is there, not with
+    /// modprobe: udev may have loaded it already, and then modprobe's parameters are ignored without a word. Source: zfs(4), OpenZFS 2.4.
+    ///
+    /// Runs: `tee /sys/module/zfs/parameters/zfs_trim_extent_bytes_min`, which writes into the file that is there.
+    /// - Throws: ``Diagnosis`` `factory.trim-limit` when the module did not take it.
+    static func trimEverything(_ runner: any CommandRunner, _ files: any FileSystem) async throws {
+        let parameter: FilePath = "/sys/module/zfs/parameters/zfs_trim_extent_bytes_min"
+        try await runner.run(Command(Tool("tee", package: "coreutils"), [parameter.string], effect: .changes, input: .text("0\n")))
+        let now = try files.readText(parameter).trimmed
+        guard now == "0" else {
+            throw Diagnosis(
+                "factory.trim-limit", "OpenZFS would not give back free blocks smaller than \(now) bytes, which may hold a key",
+                remedies: ["report this as a defect of kldload, with the log"], exit: .bug)
         }
     }
 
@@ -71,7 +90,8 @@ public struct FactoryGuest: Sendable {
             identity: job.identity ?? .random(), sealed: job.sealed, version: job.version, executable: "/usr/lib/kldload/kldload")
         let planner = try InstallPlanner(request)
         let options = SealOptions(
-            keepUser: answers.sshKeys.user.isEmpty ? nil : answers.username, keepAuthorizedKeys: answers.sshKeys.user.map(\.line))
+            keepUser: answers.sshKeys.user.isEmpty ? nil : answers.username, keepAuthorizedKeys: answers.sshKeys.user.map(\.line),
+            keepNetwork: true)
         // The unit's failure powers off.
         let watch = PoolWatch.endProcess(whenSuspended: answers.poolName, files: files) { problem in
             report(PlanEvent(.planFailed, message: problem.message, diagnosis: problem))
@@ -97,7 +117,9 @@ public struct FactoryGuest: Sendable {
     }
 
     /// The only disk with a pool is the copy.
-    private func seal(_ report: @escaping @Sendable (PlanEvent) -> Void) async throws {
+    private func seal(
+        _ report: @escaping @Sendable (PlanEvent) -> Void, tell: @escaping @Sendable (InstalledSystem) -> Void
+    ) async throws {
         let pools = try ImportablePool.parse(
             await runner.run(ZPool.importable(devices: ["/dev/disk/by-id"])).output)
         guard let pool = pools.first, pools.count == 1 else {
@@ -105,23 +127,33 @@ public struct FactoryGuest: Sendable {
                 "image.no-pool", pools.isEmpty ? "there is no ZFS pool on the disk" : "there is more than one pool on the disk",
                 remedies: ["export it as it is: --no-seal"], exit: .inputMissing, causes: pools.map(\.name))
         }
-        let copy = CopySeal(disk: "/dev/disk/by-id/virtio-disk0", pool: pool.name, foreign: true)
+        try Self.check(pool)
+        let copy = CopySeal(
+            disk: "/dev/disk/by-id/virtio-disk0", pool: pool.name, foreign: true, espSerial: .random(in: 1 ... .max))
         let approval = WipeApproval(forceWipe: true, named: [copy.disk], disk: copy.disk)
-        try await apply(try copy.plan, approvals: [approval].compactMap { $0 }, SealOptions(), report)
+        try await apply(try copy.plan, approvals: [approval].compactMap { $0 }, SealOptions(), report, tell: tell)
+    }
+
+    /// One disk of a mirror opens, but its pool cannot get a GUID of its own, here or at the first boot of a clone.
+    static func check(_ pool: ImportablePool) throws {
+        let missing = pool.vdevs.filter { $0.state != .online && $0.state != .available }.map { "\($0.name): \($0.state)" }
+        guard missing.isEmpty else {
+            throw Diagnosis(
+                "image.incomplete-pool", "the disk holds only a part of the pool \(pool.name)",
+                remedies: ["export a disk that is a whole pool", "export it as it is: --no-seal"], exit: .inputMissing, causes: missing)
+        }
     }
 
     private func apply(
-        _ plan: Plan, approvals: [WipeApproval], _ options: SealOptions, _ report: @escaping @Sendable (PlanEvent) -> Void
+        _ plan: Plan, approvals: [WipeApproval], _ options: SealOptions, _ report: @escaping @Sendable (PlanEvent) -> Void,
+        tell: @escaping @Sendable (InstalledSystem) -> Void = { _ in }
     ) async throws {
+        // The report's file is gone with the guest; the log of the run keeps what it says.
+        let say: @Sendable (String) -> Void = { report(PlanEvent(.output, step: "seal", message: $0)) }
         let performers = Performers.table(logs: []) { parameters, _, files in
             guard let root = parameters["root"] else { return }
-            let sealed = try Sealer(root: FilePath(root), files: files, options: options).seal()
-            let left = sealed.classes.flatMap { entry in entry.left.map { "\(entry.title): \($0)" } }
-            guard left.isEmpty else {
-                throw Diagnosis(
-                    "seal.incomplete", "not everything could be sealed", remedies: ["report this as a defect of kldload"], causes: left)
-            }
-        }.merging(CopySeal.performers()) { $1 }
+            try SealStep.seal(FilePath(root), options, report: SealStep.guestReport, files, say: say)
+        }.merging(SealStep.performers(say: say)) { $1 }.merging(CopySeal.performers(tell: tell)) { $1 }
         try await PlanRunner(runner: runner, files: files, performers: performers, report: report).apply(plan, approvals: approvals)
     }
 

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import KldBoot
 import KldCore
 package import KldFiles
 package import SystemPackage
@@ -13,12 +14,33 @@ package import SystemPackage
 package struct SealCanaries: Sendable, Hashable, Codable {
     package struct Canary: Sendable, Hashable, Codable {
         package var classID: String
-        /// Relative to the root.
+        /// Relative to the root, or to the ``place``.
         package var path: String
         package var marker: String
+        package var place: Place?
+    }
+
+    /// Where something lies that is no file of the root: what ``plantElsewhere(in:_:)`` makes, and whoever has the disk puts there.
+    package enum Place: String, Sendable, Hashable, Codable, CaseIterable {
+        /// Files of the ESP.
+        case esp
+        /// A file of the ESP that is removed again: it stays in free clusters.
+        case espDeleted = "esp-deleted"
+        /// An archive that is appended to each initramfs of `/boot`.
+        case initramfs
+        /// The same, appended to each boot image of the ESP.
+        case bootImage = "boot-image"
+        /// Lines that are appended to the bundle of trusted authorities.
+        case trustBundle = "trust-bundle"
+        /// A file that only a snapshot holds.
+        case snapshot
+        /// A file that is removed again: its blocks are free.
+        case freed
     }
 
     package private(set) var canaries: [Canary]
+    /// For the classes that have no files of their own in the root.
+    package private(set) var elsewhere: [Canary]
     /// How many random bytes follow each mark. A test that looks at files and not at disks needs few.
     package var fillerBytes: Int
 
@@ -35,14 +57,77 @@ package struct SealCanaries: Sendable, Hashable, Codable {
                     // Lines of several classes share a file; a whole file is one class's.
                     let key = target.operation.keepsOtherLines ? "\(path) \(target.operation)" : path
                     guard taken.insert(key).inserted else { return nil }
-                    return Canary(classID: sealClass.id, path: path, marker: Self.marker(seed, sealClass.id, key))
+                    return Canary(classID: sealClass.id, path: path, marker: Self.marker(seed, sealClass.id, key), place: nil)
                 }
+            }
+        }
+        let built: [(classID: String, path: String, place: Place)] = [
+            ("esp-free-clusters", "deleted", .espDeleted), ("initramfs", "etc/hostid", .initramfs),
+            ("initramfs", "etc/zfs/zpool.cache", .initramfs), ("unified-kernel-images", "etc/hostid", .bootImage),
+            ("unified-kernel-images", "etc/zfs/zpool.cache", .bootImage), ("trust-bundle", "bundle", .trustBundle),
+            ("zfs-snapshots", "snapshot", .snapshot), ("free-space", "freed", .freed),
+        ]
+        elsewhere = (Self.onESP(catalogue) + built).map { item in
+            Canary(
+                classID: item.classID, path: item.path, marker: Self.marker(seed, item.classID, item.place.rawValue, item.path),
+                place: item.place)
+        }
+    }
+
+    /// The files of the root's patterns that lie on the ESP when it is mounted, below the ESP.
+    private static func onESP(_ catalogue: [SealClass]) -> [(classID: String, path: String, place: Place)] {
+        var found: [(classID: String, path: String, place: Place)] = []
+        for sealClass in catalogue {
+            for pattern in sealClass.targets.flatMap(\.patterns) {
+                guard let start = ["boot/efi*/", "boot/efi/", "efi*/"].first(where: pattern.text.hasPrefix) else { continue }
+                let path = PathPattern(String(pattern.text.dropFirst(start.count))).sample
+                if !found.contains(where: { $0.path == path }) { found.append((sealClass.id, path, .esp)) }
+            }
+        }
+        return found
+    }
+
+    package var markers: [ByteScanner.Pattern] {
+        (canaries + elsewhere).map {
+            ByteScanner.Pattern(name: "\($0.classID) \($0.place.map { "\($0.rawValue):" } ?? "")\($0.path)", text: $0.marker)
+        }
+    }
+
+    /// Makes what is to be put into the places that are no files of the root: a file for each place in `folder`, for the ESP a folder.
+    package func plantElsewhere(in folder: FilePath, _ files: any FileSystem) throws {
+        for place in Place.allCases {
+            let here = elsewhere.filter { $0.place == place }
+            let root = folder.appending(place.rawValue)
+            switch place {
+            case .esp:
+                for canary in here {
+                    try files.write(
+                        SealOperation.remove.planted(canary.marker, before: [], fillerBytes: fillerBytes),
+                        to: root.pushing(FilePath(canary.path)), mode: .file)
+                }
+            case .initramfs, .bootImage: try files.write(archive(here), to: root, mode: .file)
+            case .trustBundle:
+                // One long line of a comment: what is no certificate is no harm.
+                let content = here.flatMap {
+                    SealOperation.edit(.dropPrefixes(["# "])).planted($0.marker, before: [], fillerBytes: fillerBytes)
+                }
+                try files.write(content, to: root, mode: .file)
+            case .espDeleted, .snapshot, .freed:
+                try files.write(
+                    here.flatMap { SealOperation.remove.planted($0.marker, before: [], fillerBytes: fillerBytes) }, to: root, mode: .file)
             }
         }
     }
 
-    package var markers: [ByteScanner.Pattern] {
-        canaries.map { ByteScanner.Pattern(name: "\($0.classID) \($0.path)", text: $0.marker) }
+    /// As a hook of an initramfs would put them there.
+    private func archive(_ canaries: [Canary]) -> [UInt8] {
+        var archive = CPIOArchive()
+        archive.add(directory: "etc")
+        archive.add(directory: "etc/zfs")
+        for canary in canaries {
+            archive.add(file: canary.path, content: SealOperation.remove.planted(canary.marker, before: [], fillerBytes: fillerBytes))
+        }
+        return archive.finished
     }
 
     private static func path(_ pattern: PathPattern, _ operation: SealOperation) -> String {

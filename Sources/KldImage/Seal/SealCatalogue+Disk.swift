@@ -6,17 +6,23 @@ extension SealCatalogue {
             .rebuild(how: "build every initramfs again after the files are sealed, and look into it for etc/hostid and zpool.cache")),
         SealClass(
             "unified-kernel-images", "Copies in unified kernel images", "hold that initramfs, and are signed over it",
-            .rebuild(how: "build and sign every image on the ESP again from the new initramfs, before the signing key is removed")),
+            .rebuild(how: "build every image on the ESP again from the new initramfs, on a file system made anew")),
         SealClass(
             "trust-bundle", "Copies in the bundle of trusted authorities", "still trusts the builder's authority after its file is gone",
-            .rebuild(how: "run update-ca-certificates or update-ca-trust in the root after class kldload-ca")),
+            .rebuild(how: "run update-ca-certificates in the root after class kldload-ca")),
     ]
 
-    /// Identity outside the file tree. Source: OpenZFS 2.4 manual pages, UEFI 2.10 chapter 5, mkfs.fat(8).
+    /// Identity outside the file tree. What an export of an installed machine renews (``CopySeal``) and what the first boot renews stands
+    /// here; what nothing renews is borne, with the reason. Source: OpenZFS 2.4 manual pages, UEFI 2.10 chapter 5, mkfs.fat(8).
     static let disk: [SealClass] = [
         SealClass(
             "pool-guid", "Pool GUID", "two pools with one GUID cannot be imported on one machine",
-            .disk(DiskIdentity(.firstBoot, "zpool reguid; needs the imported pool, and does not change vdev GUIDs")), renewal: "pool-guid"),
+            .disk(DiskIdentity(.firstBoot, "zpool reguid, as in the copy that is exported of a machine")), renewal: "pool-guid"),
+        SealClass(
+            "vdev-guids", "GUIDs of vdevs", "tell a pool's devices apart; clones of one image share them",
+            .disk(
+                DiskIdentity(
+                    .borne, "OpenZFS cannot change them; pools are told apart by the pool's GUID, which no two clones share"))),
         SealClass(
             "pool-label-host", "Host name and host id in pool labels", "say which machine had the pool last",
             .disk(
@@ -29,17 +35,13 @@ extension SealCatalogue {
                     .borne, "cannot be cleared; kldload gives no secret on a command line, and the installer's host name is neutral"))),
         SealClass(
             "zfs-snapshots", "Snapshots from before the seal", "hold every removed file as it was",
-            .disk(
-                DiskIdentity(
-                    .image, "seal before the first snapshot, or destroy every snapshot and clone that is older; list with zfs list -t all"))
-        ),
+            .disk(DiskIdentity(.image, "an image is sealed before its first snapshot; of a copy every snapshot is destroyed"))),
         SealClass(
             "free-space", "Freed blocks", "a removed file's blocks keep their content until they are written again",
             .disk(
                 DiskIdentity(
                     .image,
-                    "set zfs_trim_extent_bytes_min to 0, zpool sync twice (freed blocks wait two transaction groups), zpool trim -w; "
-                        + "without discard: zpool initialize with zfs_initialize_value 0"))),
+                    "set zfs_trim_extent_bytes_min to 0, zpool sync twice (freed blocks wait two transaction groups), zpool trim -w"))),
         SealClass(
             "zfs-encryption", "Encryption keys of datasets", "clones share the master key, and whoever has one passphrase has all",
             .disk(
@@ -47,35 +49,38 @@ extension SealCatalogue {
         ),
         SealClass(
             "gpt-disk-guid", "GUID of the partition table", "firmware and udev tell disks apart by it",
-            .disk(DiskIdentity(.firstBoot, "sgdisk -G; in the image it is derived from the image's id, so that builds are reproducible")),
+            .disk(DiskIdentity(.firstBoot, "sgdisk --randomize-guids, as in the copy that is exported of a machine")),
             renewal: "gpt-guids"),
         SealClass(
             "gpt-partition-guids", "GUIDs of partitions", "boot entries and by-partuuid links of two attached clones collide",
-            .disk(DiskIdentity(.firstBoot, "sgdisk -u for each partition, then the boot entries that name them; derived in the image")),
+            .disk(DiskIdentity(.firstBoot, "the same command; boot entries are made by shim's fallback program, after that")),
             renewal: "gpt-guids"),
         SealClass(
-            "fat-serial", "Serial number of the ESP",
-            "by-uuid links of two attached clones collide; fstab names the ESP by label or partition",
-            .disk(DiskIdentity(.image, "a fixed value per image, given to mkfs.fat -i"))),
+            "fat-serial", "Serial number of the ESP", "by-uuid links of two attached clones collide, and fstab names the ESP by it",
+            .disk(DiskIdentity(.firstBoot, "fatlabel -i on each ESP, then fstab; the ESP of an exported copy is made anew")),
+            renewal: "fat-serial"),
+        SealClass(
+            "esp-free-clusters", "Free clusters of the ESP", "hold boot images that were replaced, with the host id in them",
+            .disk(DiskIdentity(.image, "zero the partition, mkfs.vfat, copy what is kept and compare it"))),
         SealClass(
             "fs-uuids", "UUIDs of other file systems", "two file systems with one UUID: XFS refuses the second, others are mistaken",
-            .disk(DiskIdentity(.firstBoot, "tune2fs -U random, xfs_admin -U generate; only where a layout has such file systems")),
-            sysprep: ["fs-uuids"], renewal: "fs-uuids"),
+            .disk(DiskIdentity(.borne, "kldload makes no other file systems; those of an exported machine are copied as they are")),
+            sysprep: ["fs-uuids"]),
         SealClass(
             "lvm-uuids", "UUIDs of LVM", "volume groups of two attached clones collide",
-            .disk(DiskIdentity(.firstBoot, "vgimportclone; kldload makes no LVM")), sysprep: ["lvm-uuids"]),
+            .disk(DiskIdentity(.borne, "kldload makes no LVM")), sysprep: ["lvm-uuids"]),
         SealClass(
             "md-uuids", "UUIDs of arrays", "members of two clones would be joined into one array",
-            .disk(DiskIdentity(.image, "mdadm --assemble --update=uuid; kldload makes arrays for no root"))),
+            .disk(DiskIdentity(.borne, "kldload makes no arrays"))),
         SealClass(
             "swap-content", "Content of swap partitions", "pages of memory, keys among them",
-            .disk(DiskIdentity(.image, "blkdiscard or zero the partition, then mkswap with a fixed UUID; the installer never turns it on"))),
+            .disk(DiskIdentity(.borne, "kldload makes no swap partition; zero one of your own before you export: blkdiscard --zeroout"))),
         SealClass(
             "hibernation-image", "Hibernation image", "the whole memory of the machine that was built",
-            .disk(DiskIdentity(.image, "the same as swap; hibernation is masked on ZFS roots"))),
+            .disk(DiskIdentity(.borne, "the same: it lies in a swap partition"))),
         SealClass(
             "luks-headers", "LUKS headers", "clones share the volume key, whatever their passphrases",
-            .disk(DiskIdentity(.firstBoot, "cryptsetup reencrypt; kldload encrypts with ZFS"))),
+            .disk(DiskIdentity(.borne, "kldload encrypts with ZFS"))),
         SealClass(
             "backup-partition-ends", "Old labels at the ends of the disk", "signatures and labels of a life before this one",
             .disk(DiskIdentity(.image, "the installer wipes both ends and reads them back before it partitions"))),

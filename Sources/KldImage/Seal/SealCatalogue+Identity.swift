@@ -99,7 +99,7 @@ extension SealCatalogue {
                 .remove(
                     "etc/dropbear/dropbear_*_host_key", "etc/dropbear/initramfs/dropbear_*_host_key",
                     "etc/dropbear-initramfs/dropbear_*_host_key", "etc/tinyssh/sshkeydir/*")
-            ], renewal: "ssh-host-keys"),
+            ]),
         SealClass(
             "kerberos-keytab", "Kerberos host key table", "the host's long-term keys: with them a clone is that host",
             [.remove("etc/krb5.keytab", "etc/*.keytab", "etc/httpd/conf/*.keytab", "etc/apache2/*.keytab")],
@@ -109,7 +109,7 @@ extension SealCatalogue {
             [
                 .clear("etc/wireguard/"), .edit(.dropKeys(["PrivateKey", "PresharedKey"]), "etc/systemd/network/*.netdev"),
                 .remove("etc/systemd/network/*wireguard*.key", "etc/systemd/network/*wg*.key"),
-            ], renewal: "wireguard-keys"),
+            ]),
         SealClass(
             "vpn-keys", "Keys of other tunnels", "private keys and shared secrets of IPsec, OpenVPN, tinc and mesh networks",
             [
@@ -126,7 +126,7 @@ extension SealCatalogue {
                 .remove(
                     "etc/rndc.key", "etc/bind/rndc.key", "etc/unbound/unbound_control.key", "etc/unbound/unbound_server.key",
                     "etc/nsd/nsd_control.key", "etc/nsd/nsd_server.key", "var/lib/unbound/*.key")
-            ], renewal: "dns-control-keys"),
+            ]),
         SealClass(
             "time-keys", "Keys and state of time services", "shared keys of NTP, and the drift of another clock",
             [
@@ -176,7 +176,7 @@ extension SealCatalogue {
                 .remove(
                     "var/lib/dkms/mok.key", "var/lib/dkms/mok.priv", "var/lib/shim-signed/mok/MOK.priv", "etc/pki/akmods/private/*",
                     "root/.mok/*.priv", "root/.mok/*.key", "usr/src/**/certs/signing_key.*")
-            ], renewal: "module-signing-key"),
+            ]),
         SealClass(
             "secure-boot-keys", "Secure Boot and PCR signing keys", "they sign what the firmware starts and what the TPM unlocks for",
             [

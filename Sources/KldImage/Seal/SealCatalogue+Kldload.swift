@@ -8,10 +8,10 @@ extension SealCatalogue {
                 .remove(
                     "usr/local/share/ca-certificates/kldload*.crt", "etc/pki/ca-trust/source/anchors/kldload*",
                     "etc/ca-certificates/trust-source/anchors/kldload*"),
-            ], renewal: "tls-root"),
+            ]),
         SealClass(
             "kldload-tls", "kldload's web certificate", "key and names of the front door of the machine that was built",
-            [.clear("var/lib/kldload/tls/"), .remove("etc/kldload/tls-extra-sans.txt")], renewal: "tls-certificate"),
+            [.clear("var/lib/kldload/tls/"), .remove("etc/kldload/tls-extra-sans.txt")]),
         SealClass(
             "kldload-secrets", "kldload's secrets", "generated administrator keys, the key of the console's credential store, join tokens",
             [
@@ -30,7 +30,11 @@ extension SealCatalogue {
             ]),
         SealClass(
             "kldload-manifest", "Install manifest", "names the disk, the network and the host of the machine that was built",
-            [.remove("etc/kldload/install-manifest.env", "etc/kldload/install.attest", "var/lib/kldload/install.attest")]),
+            [
+                .remove(
+                    "etc/kldload/install-manifest.env", "etc/kldload/install-manifest.json", "etc/kldload/install.attest",
+                    "var/lib/kldload/install.attest")
+            ]),
         SealClass(
             "kldload-default-keys", "Default authorised keys", "a key that opens every machine made from the image",
             [.remove("etc/kldload/default-authorized-keys")]),

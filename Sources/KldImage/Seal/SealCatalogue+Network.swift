@@ -1,5 +1,16 @@
 extension SealCatalogue {
+    /// The class that stays when the network of the answers is meant for the clones: ``SealOptions/keepNetwork``.
+    static let networkOfAnswers = "kldload-network"
+
     static let network: [SealClass] = [
+        SealClass(
+            networkOfAnswers, "Network of the install",
+            "a fixed address is one machine's; without it DHCP of `99-kldload-dhcp.network` counts. Answers of an image build keep theirs",
+            [
+                .remove(
+                    "etc/systemd/network/10-kldload*.network", "etc/systemd/network/20-kldload-wireless.network",
+                    "etc/systemd/system/wpa_supplicant@.service.d/kldload.conf", "etc/udev/rules.d/80-kldload-wireless.rules")
+            ]),
         SealClass(
             "dhcp-client-state", "DHCP leases", "clones would ask for the address that another machine holds",
             [

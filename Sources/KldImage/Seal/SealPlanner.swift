@@ -22,6 +22,7 @@ struct SealPlanner {
 
     mutating func entry(for sealClass: SealClass) -> SealPlan.Entry {
         var entry = SealPlan.Entry(id: sealClass.id, title: sealClass.title)
+        if options.keepNetwork, sealClass.id == SealCatalogue.networkOfAnswers { return entry }
         var blocked: [SealTree.Blocked] = []
         var visited: Set<FilePath> = []
         for target in sealClass.targets {

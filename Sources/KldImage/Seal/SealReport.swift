@@ -64,6 +64,13 @@ package struct SealReport: Sendable, Hashable, Codable {
     package var left: [SealLeft] { classes.flatMap(\.left) }
     package var changes: Int { classes.reduce(0) { $0 + $1.done.count } }
 
+    /// What was done and what is left, a line each: for the log of a guest whose files are gone when it has powered off.
+    package var lines: [String] {
+        classes.flatMap { entry in
+            entry.done.map { "sealed \(entry.id): \($0)" } + entry.left.map { "left \(entry.id): \($0.path): \($0.why)" }
+        }
+    }
+
     /// The report as JSON, keys in order: two equal reports are equal texts.
     package func json() throws -> String {
         let encoder = JSONEncoder()

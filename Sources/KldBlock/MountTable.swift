@@ -1,0 +1,35 @@
+import KldCore
+
+/// The one line of fstab(5) that changes with the disk: the ESP, named by its serial number.
+public struct MountTable: Sendable, Hashable {
+    public var text: String
+
+    public init(_ text: String) { self.text = text }
+
+    /// Where the ESP is mounted; `nil` when no line names one by its serial number.
+    public var espMountPoint: String? { text.lines.compactMap(Self.fields).first.map { $0[1] } }
+
+    /// The same table with another serial number in the ESP's line. Whatever stood there before: a table that was left behind by a
+    /// power cut is put right too.
+    ///
+    /// - Parameter uuid: as ``Disk/fatUUID(_:)`` writes it.
+    public func namingESP(_ uuid: String) -> MountTable {
+        MountTable(
+            text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
+                guard let old = Self.fields(String(line))?[0], let range = line.firstRange(of: old) else { return String(line) }
+                return "\(line[..<range.lowerBound])UUID=\(uuid)\(line[range.upperBound...])"
+            }.joined(separator: "\n"))
+    }
+
+    /// The name of the unit that systemd makes of a line. Source: systemd.mount(5); these places hold nothing that would be escaped.
+    public static func unit(_ mountPoint: String) -> String {
+        mountPoint.split(separator: "/").joined(separator: "-") + ".mount"
+    }
+
+    /// The words of a line that mounts an ESP by its serial number.
+    private static func fields(_ line: String) -> [String]? {
+        let words = line.words
+        guard words.count > 2, words[0].hasPrefix("UUID="), ["/boot/efi", "/efi"].contains(words[1]), words[2] == "vfat" else { return nil }
+        return words
+    }
+}

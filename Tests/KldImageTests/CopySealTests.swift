@@ -1,0 +1,241 @@
+import KldCore
+import KldExec
+import KldFiles
+import KldInstall
+import KldPlan
+import KldTestSupport
+import KldZFS
+import SystemPackage
+import Testing
+
+@testable import KldImage
+
+@Suite("Sealing a copy")
+struct CopySealTests {
+    static let seal = CopySeal(disk: "/dev/disk/by-id/virtio-disk0", pool: "rpool", foreign: true, espSerial: 0x0BAD_CAFE)
+
+    @Test("the plan: identities of the disk first, then the files, then what is built of them, free blocks last")
+    func plan() throws {
+        let part = "/dev/disk/by-id/virtio-disk0-part1"
+        #expect(
+            try Self.seal.plan.text() == """
+                plan: seal a copy of rpool
+                  WIPES /dev/disk/by-id/virtio-disk0
+                open: Open the copy
+                  + copy.guids: GUIDs of its own for the disk and its partitions
+                      sgdisk --randomize-guids /dev/disk/by-id/virtio-disk0
+                      udevadm settle --timeout=30
+                      wait for \(part) (at most 30 s)
+                  + copy.import: Import the pool rpool
+                      mkdir /target (755)
+                      zpool import -N -f -R /target rpool
+                      release: umount --recursive /target
+                      release: zfs.export pool=rpool
+                  + copy.mount: Mount its boot environment
+                      copy.open pool=rpool
+                  + copy.kernel-filesystems: Give it kernel file systems
+                      mount --bind /dev /target/dev
+                      mount --bind /proc /target/proc
+                      mount --bind /sys /target/sys
+                      mount --bind /run /target/run
+                      release: umount --recursive /target/run
+                      release: umount --recursive /target/sys
+                      release: umount --recursive /target/proc
+                      release: umount --recursive /target/dev
+                    copy.describe: Read what is installed
+                      copy.describe target=/target
+                seal: Seal
+                  ! copy.snapshots: Destroy the copy's snapshots
+                      copy.drop-snapshots pool=rpool
+                  + seal: Remove every identity and secret
+                      mkdir /target/boot/efi (700)
+                      mount -t vfat \(part) /target/boot/efi
+                      image.seal datasources=NoCloud,ConfigDrive,OpenStack,Azure,GCE,Ec2,None report=/run/kldload/seal.json root=/target
+                      umount --recursive /target/boot/efi
+                      zfs.mount-cache file=/target/etc/zfs/zfs-list.cache/rpool pool=rpool target=/target
+                      copy.rebuild-trust target=/target
+                      release: umount --recursive /target/boot/efi
+                  + copy.initramfs: Build every initramfs again, and look into it
+                      write /target/etc/initramfs-tools/conf.d/zz-kldload-seal (644, 16 bytes)
+                      chroot /target update-initramfs -u -k all
+                      remove /target/etc/initramfs-tools/conf.d/zz-kldload-seal
+                      copy.look-into-initramfs target=/target
+                disk: Make the rest of the disk anew
+                  ! copy.esp: Make the ESP anew, with boot images without the host id
+                      copy.remake-esp partition=\(part) serial=195939070 target=/target
+                  + copy.pool-guid: A GUID of its own for the pool
+                      zpool reguid rpool
+                  + copy.trim: Give back free blocks
+                      zpool sync rpool
+                      zpool sync rpool
+                      zpool trim -w rpool
+
+                """)
+    }
+
+    private func perform(
+        _ name: String, _ parameters: [String: String], _ runner: ScriptedRunner, _ files: MemoryFiles
+    ) async throws {
+        let performers = CopySeal.performers { _ in }
+        let performer = try #require(performers[name])
+        try await performer(parameters, runner, files)
+    }
+
+    @Test("an initramfs with a host id or a pool cache is not sealed", arguments: ["etc/hostid", "etc/zfs/zpool.cache", nil])
+    func lookInto(_ left: String?) async throws {
+        let files = MemoryFiles(["/target/boot/initrd.img-6.12": "", "/target/boot/vmlinuz-6.12": "", "/target/boot/initrd.img": ""])
+        let list = ["init", "usr/bin/zpool", "usr/bin/hostid", "etc/fstab"] + (left.map { [$0] } ?? [])
+        let runner = ScriptedRunner(["chroot /target lsinitramfs /boot/initrd.img-6.12": list.joined(separator: "\n")])
+        func look() async throws { try await perform(CopySeal.lookIntoInitramfs, ["target": "/target"], runner, files) }
+        guard let left else { return try await look() }
+        let problem = await #expect(throws: Diagnosis.self) { try await look() }
+        #expect(problem?.code == "seal.incomplete")
+        #expect(problem?.causes == ["initrd.img-6.12: \(left)"])
+    }
+
+    @Test("the bundle of authorities is made again where there is one")
+    func trust() async throws {
+        let runner = ScriptedRunner(["chroot /target update-ca-certificates": ""])
+        try await perform(CopySeal.rebuildTrust, ["target": "/target"], runner, MemoryFiles())
+        #expect(runner.commands.isEmpty)
+        let files = MemoryFiles(["/target/usr/sbin/update-ca-certificates": ""])
+        try await perform(CopySeal.rebuildTrust, ["target": "/target"], runner, files)
+        #expect(runner.commands.count == 1)
+    }
+
+    @Test("what is not trimmed below some size is an error, whatever modprobe said")
+    func trim() async throws {
+        let path = "/sys/module/zfs/parameters/zfs_trim_extent_bytes_min"
+        let runner = ScriptedRunner(["tee \(path)": "0\n"])
+        try await FactoryGuest.trimEverything(runner, MemoryFiles([path: "0\n"]))
+        #expect(runner.commands.map(\.input) == [.text("0\n")])
+        let problem = await #expect(throws: Diagnosis.self) {
+            try await FactoryGuest.trimEverything(runner, MemoryFiles([path: "32768\n"]))
+        }
+        #expect(problem?.code == "factory.trim-limit")
+    }
+
+    @Test("half a mirror is refused before anything is changed: no clone of it could get a GUID of its own")
+    func half() throws {
+        func pool(_ state: String, _ config: String) throws -> ImportablePool {
+            try #require(ImportablePool.parse("  pool: rpool\n    id: 7\n state: \(state)\nconfig:\n\n\(config)").first)
+        }
+        try FactoryGuest.check(try pool("ONLINE", "\trpool       ONLINE\n\t  vda2      ONLINE\n"))
+        let problem = #expect(throws: Diagnosis.self) {
+            try FactoryGuest.check(
+                try pool(
+                    "DEGRADED", "\trpool       DEGRADED\n\t  mirror-0  DEGRADED\n\t    vda2    ONLINE\n\t    sdb2    UNAVAIL\n"))
+        }
+        #expect(problem?.code == "image.incomplete-pool")
+        #expect(problem?.causes.count == 3)
+    }
+}
+
+@Suite("Making an ESP anew")
+struct ESPRemakeTests {
+    static let mount = "/run/kldload/esp"
+    static let partition = "/dev/disk/by-id/virtio-disk0-part1"
+    static let kernel = "6.12.48+deb13-amd64"
+    static let image = "EFI/Linux/kldload-debian-\(kernel).efi"
+
+    /// An ESP and a target; `mkfs.vfat` takes away what lies on the ESP.
+    static func files(_ more: [String: String] = [:]) -> MemoryFiles {
+        let esp = [
+            "EFI/BOOT/BOOTX64.EFI": "shim", "EFI/kldload/BOOTX64.CSV": "table", "loader/loader.conf": "timeout 3\n",
+            "loader/random-seed": "seed", image: "old image with the host id",
+        ]
+        var texts = Dictionary(uniqueKeysWithValues: esp.map { ("\(mount)/\($0.key)", $0.value) })
+        texts["/target/boot/vmlinuz-\(kernel)"] = "linux"
+        texts["/target/etc/fstab"] = "UUID=1234-ABCD /boot/efi vfat umask=0077,nofail 0 2\n"
+        return MemoryFiles(texts.merging(more) { $1 })
+    }
+
+    static func runner(
+        _ files: MemoryFiles, inspection: String = #"{".cmdline":{"text":"root=ZFS=rpool/ROOT/debian rw"},".uname":{"text":"\#(kernel)"}}"#,
+        damage: @escaping @Sendable () -> Void = {}
+    ) -> ScriptedRunner {
+        ScriptedRunner([
+            { command in
+                let words = command.arguments
+                let last = FilePath(words.last ?? "")
+                switch (command.tool.name, words.first ?? "") {
+                case ("blkid", _): return CommandOutput(output: "EFI\n")
+                case ("mkfs.vfat", _): try files.remove(FilePath(mount))
+                case ("ukify", "inspect"): return CommandOutput(output: inspection)
+                case ("ukify", "build"): try files.write("new image", to: "/run/kldload/boot.efi")
+                case ("cp", _): try files.write(files.read(FilePath(words[0])), to: last, mode: .file)
+                case ("cmp", _): if try files.read(FilePath(words[0])) != files.read(last) { return CommandOutput(status: 1) }
+                case ("umount", _): damage()
+                case ("mount", _), ("sync", _), ("blkdiscard", _): break
+                default: return nil
+                }
+                return CommandOutput()
+            }
+        ])
+    }
+
+    private func remake(_ files: MemoryFiles, _ runner: ScriptedRunner) async throws {
+        try await ESPRemake(partition: Self.partition, target: "/target", serial: 0x0BAD_CAFE, runner: runner, files: files).run()
+    }
+
+    @Test("nothing of the old file system stays but the files that are kept; images are built again, the random seed goes")
+    func remade() async throws {
+        let files = Self.files()
+        let runner = Self.runner(files)
+        try await remake(files, runner)
+        let left = files.texts.filter { $0.key.hasPrefix(Self.mount) }
+        #expect(
+            left == [
+                "\(Self.mount)/EFI/BOOT/BOOTX64.EFI": "shim", "\(Self.mount)/EFI/kldload/BOOTX64.CSV": "table",
+                "\(Self.mount)/loader/loader.conf": "timeout 3\n", "\(Self.mount)/\(Self.image)": "new image",
+            ])
+        #expect(try files.readText("/target/etc/fstab") == "UUID=0BAD-CAFE /boot/efi vfat umask=0077,nofail 0 2\n")
+        #expect(try !files.exists("/run/kldload/boot.efi"))
+        let commands = runner.commands.map(\.description)
+        let zero = try #require(commands.firstIndex(of: "blkdiscard --force --zeroout \(Self.partition)"))
+        #expect(commands[zero + 1] == "mkfs.vfat -F 32 -n EFI -i 0badcafe \(Self.partition)")
+        // The old one is only read, and the new one is read again from the disk.
+        #expect(
+            commands.filter { $0.hasPrefix("mount") } == [
+                "mount -t vfat -o ro \(Self.partition) \(Self.mount)", "mount -t vfat \(Self.partition) \(Self.mount)",
+                "mount -t vfat -o ro \(Self.partition) \(Self.mount)",
+            ])
+        #expect(commands.filter { $0.hasPrefix("umount") }.count == 3)
+        #expect(
+            commands.contains {
+                $0.hasPrefix("ukify build --linux=/target/boot/vmlinuz-\(Self.kernel) --initrd=/target/boot/initrd.img-\(Self.kernel) ")
+                    && $0.contains("'--cmdline=root=ZFS=rpool/ROOT/debian rw'")
+            })
+    }
+
+    @Test(
+        "a boot image that cannot be built again is refused, and the ESP is left alone",
+        arguments: [
+            "{}", #"{".cmdline":{"text":"rw"}}"#, #"{".uname":{"text":"6.12"}}"#, "not JSON",
+            #"{".cmdline":{"text":"rw"},".uname":{"text":"6.1"}}"#,
+        ])
+    func unreadable(_ inspection: String) async throws {
+        let files = Self.files()
+        let runner = Self.runner(files, inspection: inspection)
+        let problem = await #expect(throws: Diagnosis.self) { try await remake(files, runner) }
+        #expect(problem?.code == "image.unreadable-boot-image")
+        #expect(!runner.commands.contains { $0.effect == .destroys })
+        #expect(runner.commands.last?.tool.name == "umount")
+    }
+
+    @Test("an initramfs on the ESP is refused: nobody can say what is in it")
+    func initramfs() async throws {
+        let files = Self.files(["\(Self.mount)/debian/6.12/initrd.img-6.12": "x"])
+        let problem = await #expect(throws: Diagnosis.self) { try await remake(files, Self.runner(files)) }
+        #expect(problem?.code == "image.unreadable-boot-image")
+    }
+
+    @Test("a file that is not what it was is an error")
+    func compared() async throws {
+        let files = Self.files()
+        let damage: @Sendable () -> Void = { try? files.write("shin", to: FilePath("\(Self.mount)/EFI/BOOT/BOOTX64.EFI")) }
+        let problem = await #expect(throws: Diagnosis.self) { try await remake(files, Self.runner(files, damage: damage)) }
+        #expect(problem?.code == "image.copy-differs")
+        #expect(problem?.causes == ["EFI/BOOT/BOOTX64.EFI"])
+    }
+}

@@ -1,0 +1,115 @@
+import FoundationEssentials
+import KldCore
+import KldExec
+import KldFiles
+import KldPlan
+import KldTestSupport
+import SystemPackage
+import Testing
+
+@testable import KldImage
+
+@Suite("What is on a disk that is exported")
+struct InstalledSystemTests {
+    static let payload = """
+        {"schema":"payload/1","kernel":"6.12.48","openZFS":"2.3.2","packageCount":2,"spec":{"kind":"target","distro":"debian",
+        "suite":"trixie","backports":false,"profile":"server","locale":"en_US.UTF-8","extraPackages":[],"groups":[],"installedMirror":"m"}}
+        """
+    static let unknown = ImageDescription(
+        distro: "unknown", suite: "unknown", profile: "unknown", created: Timestamp(seconds: 0), kldload: "1")
+
+    private func read(_ texts: [String: String]) async throws -> InstalledSystem {
+        let list = "chroot /target " + InstalledPackage.list(.dpkg).description
+        let runner = ScriptedRunner([list: "libc6:amd64\t2.41-12\tamd64\tglibc\t2.41-12\tGNU Libc Maintainers <a@b>\tinstalled\n"])
+        return try await InstalledSystem.read("/target", runner: runner, files: MemoryFiles(texts))
+    }
+
+    @Test("a machine that kldload installed is named like its image would be, with a bill of materials")
+    func installed() async throws {
+        let system = try await read([
+            "/target/usr/lib/kldload/payload.json": Self.payload, "/target/boot/vmlinuz-6.12.48": "", "/target/var/lib/dpkg/status": "",
+        ])
+        #expect(try system.name?.text == "kldload-debian-server")
+        let image = system.describing(Self.unknown)
+        #expect([image.distro, image.suite, image.profile] == ["debian", "trixie", "server"])
+        #expect([image.kernel, image.openzfs] == ["6.12.48", "2.3.2"])
+        let sbom = try #require(try system.sbom(of: image))
+        #expect(sbom.packages.map(\.name) == ["libc6"])
+        #expect(sbom.components.count == 2)
+        // As it goes over the guest's channel, among events.
+        let line = String(decoding: try JSONEncoder().encode(system), as: UTF8.self)
+        #expect(!line.contains("\n") && InstalledSystem(line: line) == system)
+        #expect(throws: (any Error).self) { try JSONDecoder().decode(PlanEvent.self, from: Data(line.utf8)) }
+        let event = String(decoding: try JSONEncoder().encode(PlanEvent(.line, message: "x")), as: UTF8.self)
+        #expect(InstalledSystem(line: event) == nil)
+    }
+
+    @Test("a kernel that an upgrade brought is not called by the old one's number")
+    func upgraded() async throws {
+        let system = try await read(["/target/usr/lib/kldload/payload.json": Self.payload, "/target/boot/vmlinuz-6.12.60": ""])
+        #expect(system.kernel == nil && system.openZFS == nil && system.profile == "server")
+    }
+
+    @Test("another system says what it is; its profile, and so its name, stay unknown")
+    func foreign() async throws {
+        let text = "NAME=\"Debian\"\nID=debian\nVERSION_CODENAME='bookworm'\nVERSION_ID=\"12\"\n"
+        let system = try await read(["/target/usr/lib/os-release": text])
+        #expect(system.distro == "debian" && system.suite == "bookworm")
+        #expect(try system.name == nil && system.sbom(of: Self.unknown) == nil)
+        #expect(system.describing(Self.unknown).profile == "unknown")
+        #expect(try await read([:]).describing(Self.unknown) == Self.unknown)
+    }
+}
+
+@Suite("What an export leaves and says")
+struct DiskExportTests {
+    struct Problem: Error {}
+
+    private func work(console: Bool) throws -> (MemoryFiles, EventLog) {
+        let files = MemoryFiles(["/work/copy.raw": "copy", "/work/guest/job.json": "{}"])
+        if console { try files.write("kernel panic", to: "/work/guest/console.log") }
+        return (files, EventLog())
+    }
+
+    @Test("a guest that failed leaves its console and nothing of the copy, and the place is said")
+    func kept() async throws {
+        let (files, log) = try work(console: true)
+        await #expect(throws: Problem.self) {
+            try await DiskExport.keepingLog(in: "/work", files, log.report) { () -> Void in throw Problem() }
+        }
+        #expect(try files.readText("/work/guest/console.log") == "kernel panic")
+        #expect(try !files.exists("/work/copy.raw"))
+        #expect(log.events.map(\.message) == ["the console of the guest is kept: /work/guest/console.log"])
+    }
+
+    @Test("success, Ctrl-C, and failures without a guest leave nothing")
+    func nothing() async throws {
+        for (console, error) in [(true, nil), (true, CancellationError()), (false, Problem())] as [(Bool, (any Error)?)] {
+            let (files, log) = try work(console: console)
+            do { try await DiskExport.keepingLog(in: "/work", files, log.report) { () -> Void in if let error { throw error } } } catch {}
+            #expect(try !files.exists("/work"))
+            #expect(log.events.isEmpty)
+        }
+    }
+
+    @Test("a stage is said once; after that come percentages, and every event says how much is done of all")
+    func narrated() {
+        let narrator = ExportNarrator()
+        let events = [
+            ExportProgress(.converting, format: .qcow2, finished: 0, total: 2),
+            ExportProgress(.converting, format: .qcow2, percent: 43.7, finished: 0, total: 2),
+            ExportProgress(.digesting, format: .qcow2, finished: 0, total: 2),
+            ExportProgress(.converting, format: .raw, finished: 1, total: 2),
+            ExportProgress(.converting, format: .raw, percent: 100, finished: 1, total: 2),
+            ExportProgress(.publishing, finished: 2, total: 2), ExportProgress(.done, percent: 100, finished: 2, total: 2),
+        ].map(narrator.event)
+        #expect(events.map(\.kind) == [.line, .output, .line, .line, .output, .line, .line])
+        #expect(
+            events.map(\.message) == [
+                "converting qcow2 (0 of 2 done)", "converting qcow2 43 % (0 of 2 done)", "digesting qcow2 (0 of 2 done)",
+                "converting raw (1 of 2 done)", "converting raw 100 % (1 of 2 done)", "publishing (2 of 2 done)", "done (2 of 2 done)",
+            ])
+        #expect(events.map(\.done) == [0, 34, 90, 100, 180, 200, 200])
+        #expect(events.allSatisfy { $0.total == 200 })
+    }
+}
