@@ -31,23 +31,24 @@ extension InstallPlanner {
         let building: [Action] = [
             .write(hostID, content: .bytes(InitramfsSupplement.hostID(request.identity.hostID))), .run(image.build),
         ]
-        var steps = keymap + [
-            Step(
-                "boot.uki", "Build the unified kernel image of \(release)", building,
-                release: [.remove(uki), .remove(hostID)], resume: building, weight: 8),
-            Step(
-                "boot.fstab", "Mount table",
-                [
-                    .write(
-                        inTarget("/etc/fstab"),
-                        content: .text(
-                            """
-                            # File systems of the pool are mounted by ZFS. Every disk carries a copy of this ESP, under one serial number.
-                            UUID=\(serial) /boot/efi vfat umask=0077,nofail 0 2
+        var steps =
+            keymap + [
+                Step(
+                    "boot.uki", "Build the unified kernel image of \(release)", building,
+                    release: [.remove(uki), .remove(hostID)], resume: building, weight: 8),
+                Step(
+                    "boot.fstab", "Mount table",
+                    [
+                        .write(
+                            inTarget("/etc/fstab"),
+                            content: .text(
+                                """
+                                # File systems of the pool are mounted by ZFS. Every disk carries a copy of this ESP, under one serial number.
+                                UUID=\(serial) /boot/efi vfat umask=0077,nofail 0 2
 
-                            """)), .makeDirectory(inTarget("/boot/efi"), mode: 0o700),
-                ]),
-        ]
+                                """)), .makeDirectory(inTarget("/boot/efi"), mode: 0o700),
+                    ]),
+            ]
         for (index, disk) in disks.root.enumerated() {
             steps.append(
                 Step(
@@ -132,7 +133,8 @@ extension InstallPlanner {
                         "finish.manifest", "Write down what all clones have in common",
                         [
                             .write(
-                                inTarget(InstallManifest.path), content: .text(try InstallManifestText.render(manifest.forClones)), mode: 0o640)
+                                inTarget(InstallManifest.path), content: .text(try InstallManifestText.render(manifest.forClones)),
+                                mode: 0o640)
                         ]))
             }
             steps.append(

@@ -140,7 +140,9 @@ public struct InstallPlanner: Sendable {
                     .run(Disk.wipeSignatures(path)),
                 ]
             }
-            if !special { actions.append(.run(Disk.makeFAT(Disk.partition(1, of: disk.path), label: "EFI", serial: request.identity.espSerial))) }
+            if !special {
+                actions.append(.run(Disk.makeFAT(Disk.partition(1, of: disk.path), label: "EFI", serial: request.identity.espSerial)))
+            }
             return Step("disk.partition.\(disk.device.name)", "Partition \(disk.path)", actions, destroys: [disk.path])
         }
     }

@@ -35,7 +35,8 @@ public enum Preflight {
         }.sorted { $0.name < $1.name }
         guard missing.isEmpty else {
             throw Diagnosis(
-                "install.tools-missing", "the installation needs programs that are not here: \(missing.map(\.name).joined(separator: ", "))",
+                "install.tools-missing",
+                "the installation needs programs that are not here: \(missing.map(\.name).joined(separator: ", "))",
                 remedies: ["apt-get install \(Set(missing.map(\.package)).sorted().joined(separator: " "))"], exit: .unavailable)
         }
         if facts.secureBoot {

@@ -108,10 +108,10 @@ public enum ZPool {
     /// Wipes the four ZFS labels of a device.
     /// - Parameter force: treat exported or foreign pools' labels as dead too; labels of an imported pool are refused in any case.
     ///
-    /// Runs: `zpool labelclear [-f] DEVICE`, destroys. It ends with 1 on a device without a label, which is accepted: nothing is left to do.
-    /// One that is in use ends with 1 as well, so look at the device afterwards (`wipefs`), do not trust the status.
+    /// Runs: `zpool labelclear [-f] DEVICE`, destroys. It ends with 1 or 255 on a device without a label, which is accepted: nothing is left
+    /// to do. One that is in use ends so as well, so look at the device afterwards (`wipefs`), do not trust the status.
     public static func labelClear(_ device: String, force: Force? = nil) -> Command {
-        Command(tool, ["labelclear"] + (force == nil ? [] : ["-f"]) + [device], effect: .destroys, accepting: [0, 1])
+        Command(tool, ["labelclear"] + (force == nil ? [] : ["-f"]) + [device], effect: .destroys, accepting: [0, 1, 255])
     }
 
     /// Gives the pool a new GUID, for clones of an image. Runs: `zpool reguid NAME`, changes.

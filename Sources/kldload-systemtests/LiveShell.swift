@@ -62,7 +62,9 @@ extension Laboratory {
             // OVMF starts a kernel that QEMU was given, and keeps its services there for it.
             extraArguments: try variables.map { file in
                 let code = try Firmware.find(.uefi, files: files).code
-                return ["-drive", "if=pflash,unit=0,format=raw,readonly=on,file=\(code)", "-drive", "if=pflash,unit=1,format=raw,file=\(file)"]
+                return [
+                    "-drive", "if=pflash,unit=0,format=raw,readonly=on,file=\(code)", "-drive", "if=pflash,unit=1,format=raw,file=\(file)",
+                ]
             } ?? [])
         return try await VirtualMachine.with(spec, qemu: bench.host.qemu, folder: place) { machine in
             _ = try await machine.console.expect("# ", within: bench.host.deadline(.seconds(60)))

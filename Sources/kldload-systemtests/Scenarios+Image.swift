@@ -140,7 +140,8 @@ extension Scenario {
                         Tool("timeout", package: "coreutils"),
                         [
                             "--preserve-status", "--signal=INT", "--kill-after=60", "\(seconds)", lab.workshop.executable.string, "image",
-                            "build", lab.examples.appending("golden-image.env").string, "--set", "KLDLOAD_PROFILE=core", "--progress", "plain",
+                            "build", lab.examples.appending("golden-image.env").string, "--set", "KLDLOAD_PROFILE=core", "--progress",
+                            "plain",
                             "--output", out.string,
                         ], effect: .changes, accepting: [0, 130], environment: ["HOME": home]))
                 if output.status == 0 { continue }

@@ -58,7 +58,8 @@ extension Scenario {
                 lab.log("changed at the console; passwordauthentication yes")
             }
         },
-        Scenario("install.firmware-entry", "installed under UEFI, the machine starts from its own entry, by the name in the answers") { lab in
+        Scenario("install.firmware-entry", "installed under UEFI, the machine starts from its own entry, by the name in the answers") {
+            lab in
             let disks = try await lab.disks(1)
             let answers = try lab.answers(
                 "three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7", "KLDLOAD_BOOTLOADER_ID=our-machine"]

@@ -150,7 +150,8 @@ extension Scenario {
                 try await shell.run("test -s /var/log/kldload/install.jsonl")
             }
         },
-        Scenario("trouble.power-cuts", "after a power cut at any of 20 random instants the next run succeeds", limit: .seconds(7200)) { lab in
+        Scenario("trouble.power-cuts", "after a power cut at any of 20 random instants the next run succeeds", limit: .seconds(7200)) {
+            lab in
             let seed = UInt64.random(in: 0 ... .max)
             lab.log("seed \(seed)")
             var random = SplitMix(state: seed)

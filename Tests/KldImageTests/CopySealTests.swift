@@ -50,7 +50,9 @@ struct CopySealTests {
                   + seal: Remove every identity and secret
                       mkdir /target/boot/efi (700)
                       mount -t vfat \(part) /target/boot/efi
+                      copy.keep-manifest from=/target/etc/kldload/install-manifest.json to=/run/kldload/clone-manifest.json
                       image.seal datasources=NoCloud,ConfigDrive,OpenStack,Azure,GCE,Ec2,None report=/run/kldload/seal.json root=/target
+                      copy.keep-manifest from=/run/kldload/clone-manifest.json to=/target/etc/kldload/install-manifest.json
                       umount --recursive /target/boot/efi
                       zfs.mount-cache file=/target/etc/zfs/zfs-list.cache/rpool pool=rpool target=/target
                       copy.rebuild-trust target=/target

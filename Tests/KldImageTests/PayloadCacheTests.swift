@@ -110,7 +110,7 @@ struct PayloadCacheTests {
         let cache = ArtifactCache(root: "/cache", runner: ScriptedRunner([]), files: memory)
         let problem = #expect(throws: Diagnosis.self) { try cache.requireRoom(.gibibytes(5), for: "building target") }
         #expect(problem?.code == "cache.no-space" && problem?.exit == .cannotCreate)
-        #expect(problem?.message == "building target needs up to 5.0 GiB; /cache has 700.0 MiB")
+        #expect(problem?.message == "building target needs up to 5 GiB; /cache has 700 MiB")
     }
 
     @Test("a build that fails leaves nothing, and the next one begins anew")

@@ -41,7 +41,7 @@ extension Invariant {
         Invariant("no command names a disk that was not chosen", offender: foreignDisk),
         Invariant("the running system's disks, imported pools' and mounted disks' appear nowhere", offender: liveDisk),
         Invariant("a destroying command names a chosen disk, a part of one, or the pool on them", offender: strayDestruction),
-        Invariant("each old partition and each disk has its signatures wiped exactly once", offender: wipedOnce),
+        Invariant("each old partition, each disk and each new partition has its signatures wiped exactly once", offender: wipedOnce),
         Invariant("a partition is wiped before its disk") { view in
             view.disks.all.allSatisfy { disk in
                 let wiped = view.run("wipefs").compactMap(\.command.arguments.last)
@@ -145,7 +145,11 @@ extension Invariant {
 
     @Sendable private static func wipedOnce(_ view: PlanView) -> String? {
         let wiped = view.run("wipefs").compactMap(\.command.arguments.last).sorted()
-        let expected = view.disks.all.flatMap { [$0.device.path] + $0.device.children.filter { $0.type == "part" }.map(\.path) }.sorted()
+        let old = view.disks.all.flatMap { [$0.device.path] + $0.device.children.filter { $0.type == "part" }.map(\.path) }
+        let made =
+            view.disks.root.flatMap { [Disk.partition(1, of: $0.path), Disk.partition(2, of: $0.path)] }
+            + view.disks.special.map { Disk.partition(1, of: $0.path) }
+        let expected = (old + made).sorted()
         return wiped == expected ? nil : "\(wiped) instead of \(expected)"
     }
 

@@ -52,7 +52,7 @@ extension Invariant {
                 && destroyed.allSatisfy { $0.item < others.first?.item ?? 0 }
         },
         Invariant("every mount is undone: by a later action of its step, or by its release", offender: unreleased),
-        Invariant("the pool is exported once, last of all") { view in
+        Invariant("the pool is exported once, last of all but for the host id, which is what it was before") { view in
             let exports = view.releases.indices.filter {
                 if case .perform(Performers.exportPool, let parameters, _) = view.releases[$0] {
                     parameters["pool"] == view.pool
@@ -60,16 +60,17 @@ extension Invariant {
                     false
                 }
             }
-            return exports == [view.releases.count - 1]
+            let before: Action = view.request.facts.hostID.map { .write("/etc/hostid", content: .bytes($0)) } ?? .remove("/etc/hostid")
+            return exports == [view.releases.count - 2] && view.releases.last == before
         },
         Invariant("nothing of the target is mounted any more when the pool is exported") { view in
-            guard case .run(let last)? = view.releases.dropLast().last else { return false }
+            guard case .run(let last)? = view.releases.dropLast(2).last else { return false }
             return last.tool.name == "umount" && last.arguments == ["--recursive", view.target]
         },
         Invariant("nothing is written outside the target, /run/kldload and /etc/hostid", offender: strayWrite),
-        Invariant("nothing is removed outside /run/kldload") { view in
+        Invariant("nothing is removed outside /run/kldload, but a host id that was not there before") { view in
             !view.steps.flatMap { $0.actions + $0.undo + $0.release }.contains {
-                if case .remove(let path) = $0 { !path.string.hasPrefix("/run/kldload/") } else { false }
+                if case .remove(let path) = $0 { !path.string.hasPrefix("/run/kldload/") && path != "/etc/hostid" } else { false }
             }
         },
         Invariant("what belongs to the installed system is run inside it", offender: outside),

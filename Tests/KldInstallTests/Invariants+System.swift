@@ -115,7 +115,9 @@ extension Invariant {
     ]
 
     static let finish: [Invariant] = [
-        Invariant("a copy's image makes no snapshot, writes no manifest, and is sealed before its blocks are given back", offender: sealed),
+        Invariant(
+            "an image makes no snapshot, tells only what all clones share, and is sealed before its blocks are given back", offender: sealed
+        ),
         Invariant("a machine of its own has a manifest and, last of all, a snapshot; nothing is sealed", offender: unsealed),
         Invariant("the manifest tells the truth, and no secret", offender: manifest),
         Invariant("systemd is told of the datasets, of this pool, below this target") { view in
@@ -203,7 +205,8 @@ extension Invariant {
 
     @Sendable private static func entries(_ view: PlanView) -> String? {
         let made = view.run("efibootmgr").map(\.command.arguments)
-        let expected = view.request.facts.firmwareEntries ? view.rootPaths : []
+        // The newest is the first that firmware tries.
+        let expected = view.request.facts.firmwareEntries ? view.rootPaths.reversed() : []
         let disks = made.compactMap { words in words.firstIndex(of: "--disk").map { words[$0 + 1] } }
         return disks == expected && made.allSatisfy { $0.contains("1") } ? nil : "\(made)"
     }
@@ -211,14 +214,17 @@ extension Invariant {
     @Sendable private static func sealed(_ view: PlanView) -> String? {
         guard view.request.sealed else { return nil }
         if !view.run("zfs", "snapshot").isEmpty { return "a snapshot" }
-        for path in [InstallManifest.path, InstallManifest.environmentPath] where !view.writes(view.target + path).isEmpty {
-            return "a manifest"
+        if !view.writes(view.target + InstallManifest.environmentPath).isEmpty { return "answers" }
+        let manifest = view.target + InstallManifest.path
+        guard let text = view.written(manifest), text.contains(#""sealed" : true"#), text.contains(#""disks" : ["#) else {
+            return "no manifest"
         }
+        if let told = (view.allPaths + [view.request.identity.hostID.description]).first(where: text.contains) { return told }
         guard let seal = view.performs(Performers.seal).first, view.performs(Performers.seal).count == 1 else { return "not sealed once" }
         guard let trim = view.run("zpool", "trim").first, trim.command.arguments.contains("-w"), seal < trim.item else {
             return "no trim after it"
         }
-        let later = view.items[(seal + 1)...].contains { ($0.path ?? "").hasPrefix(view.target + "/") }
+        let later = view.items[(seal + 1)...].contains { ($0.path ?? "").hasPrefix(view.target + "/") && $0.path != manifest }
         return later ? "something is written into the sealed system" : nil
     }
 

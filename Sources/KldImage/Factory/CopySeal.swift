@@ -156,7 +156,8 @@ struct CopySeal: Sendable, Hashable {
             // What all clones have in common; a system that kldload did not install has none.
             keepManifest: { parameters, _, files in
                 let from = FilePath(parameters["from"] ?? "")
-                guard try files.exists(from), let whole = try? JSONDecoder().decode(InstallManifest.self, from: Data(files.read(from))) else {
+                guard try files.exists(from), let whole = try? JSONDecoder().decode(InstallManifest.self, from: Data(files.read(from)))
+                else {
                     return
                 }
                 try files.write(InstallManifestText.render(whole.forClones), to: FilePath(parameters["to"] ?? ""), mode: 0o640)
