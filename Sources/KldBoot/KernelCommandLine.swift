@@ -13,6 +13,10 @@ public struct KernelCommandLine: Sendable, Hashable, CustomStringConvertible {
             switch initramfs {
             case .initramfsTools: ["root=ZFS=\(escaped)", "boot=zfs"]
             case .dracut: ["root=zfs:\(escaped)"]
+            // archzfs' hook, 2.3: `zfs=DATASET`.
+            case .mkinitcpio: ["zfs=\(escaped)"]
+            // mkinitfs 3.11, initramfs-init.
+            case .mkinitfs: ["root=ZFS=\(escaped)", "rootfstype=zfs"]
             }
         words += ["rw"] + consoles.map { $0.hasPrefix("ttyS") ? "console=\($0),115200" : "console=\($0)" }
         if quiet { words.append("quiet") }
@@ -24,7 +28,7 @@ public struct KernelCommandLine: Sendable, Hashable, CustomStringConvertible {
 /// Who builds the initramfs and reads `root=`.
 public enum InitramfsKind: String, Sendable, Hashable, Codable {
     case initramfsTools = "initramfs-tools"
-    case dracut
+    case dracut, mkinitcpio, mkinitfs
 }
 
 extension KernelCommandLine {

@@ -39,9 +39,11 @@ struct Applet: Sendable {
     let command: any AsyncParsableCommand.Type
 
     /// The one table from which dispatch, installation, completions and pages are made.
-    static let all: [Applet] = [
-        Applet(name: "kexport", command: KexportCommand.self)
-    ]
+    static let all: [Applet] = AppletName.allCases.map { name in
+        switch name {
+        case .kexport: Applet(name: name.rawValue, command: KexportCommand.self)
+        }
+    }
 
     static func named(_ name: String) -> Applet? { all.first { $0.name == name } }
 }
@@ -51,8 +53,8 @@ struct Root: AsyncParsableCommand {
         commandName: "kldload", abstract: "From a flat file of answers to a machine with ZFS on root.", version: Version.text,
         subcommands: [
             AnswersCommand.self, PlanCommand.self, ImageCommand.self, InstallCommand.self, VerifyCommand.self, FirstBootCommand.self,
-            KexportCommand.self, FactsCommand.self, AppletsCommand.self, DefaultPasswordCommand.self, PayloadConfigure.self,
-            FactoryGuestCommand.self,
+            KexportCommand.self, FactsCommand.self, AppletsCommand.self, AutoinstallCommand.self, DefaultPasswordCommand.self,
+            PayloadConfigure.self, FactoryGuestCommand.self,
         ])
 }
 

@@ -1,4 +1,5 @@
 public import KldBoot
+public import KldCore
 public import KldPackages
 
 /// A distribution release as data. Call sites ask for what they need; they never compare names.
@@ -23,6 +24,9 @@ public struct DistroSpec: Sendable, Hashable {
     public var zfsPackages: [String]
     public var bootPackages: [String]
     public var basePackages: [String]
+    /// Firmware of storage and wired network cards, and processors' microcode where it is large: what a machine of metal needs and a virtual one
+    /// does not. See ``ProfileSpec/packages(for:)`` for who gets it.
+    public var firmwarePackages: [String] = []
     /// What the live environment holds when this release is its base; empty when it cannot be one.
     public var livePackages: [String]
     /// Package names that must not move by themselves; `*` at the end matches the rest.
@@ -43,7 +47,31 @@ public struct DistroSpec: Sendable, Hashable {
 
     public enum Packaging: Sendable, Hashable {
         case apt(suites: [AptSuite], pins: [AptPin], keyring: String)
+        case dnf(release: String, repositories: [RPMRepository])
+        case zypper(release: String, repositories: [RPMRepository])
+        case pacman(repositories: [PacmanRepository])
+        case apk(repositories: [APKRepository])
+
+        public var family: PackageFamily {
+            switch self {
+            case .apt: .apt
+            case .dnf: .dnf
+            case .zypper: .zypper
+            case .pacman: .pacman
+            case .apk: .apk
+            }
+        }
     }
+
+    /// What a part that knows only some families or mechanisms throws: never a half-made system.
+    /// - Parameter part: `packages by dnf`, `an initramfs by mkinitfs`.
+    public func unsupported(_ part: String) -> Diagnosis {
+        Diagnosis(
+            "distro.unsupported", "\(title) needs \(part), which this version cannot make",
+            remedies: ["supported: \(Self.supported)"], exit: .badAnswers)
+    }
+
+    static let supported = "debian trixie, debian trixie with KLDLOAD_DEBIAN_BACKPORTS=1, debian bookworm"
 
     /// A suite below an archive: `debian` or `debian-security`.
     public struct AptSuite: Sendable, Hashable {
@@ -99,15 +127,14 @@ public struct DistroSpec: Sendable, Hashable {
 
     /// apt's sources on a mirror.
     /// - Parameter mirror: the archive's address, ending in `/debian`; the security archive is its sibling.
-    public func sources(mirror: String) -> [AptSource] {
-        switch packaging {
-        case .apt(let suites, _, let keyring):
-            suites.map { suite in
-                let base = mirror.hasSuffix("/debian") ? String(mirror.dropLast("/debian".count)) : mirror
-                return AptSource(
-                    uri: suite.archive == "debian" ? mirror : "\(base)/\(suite.archive)", suite: suite.name, components: suite.components,
-                    keyring: keyring)
-            }
+    /// - Throws: ``Diagnosis`` `distro.unsupported` for another family.
+    public func sources(mirror: String) throws -> [AptSource] {
+        guard case .apt(let suites, _, let keyring) = packaging else { throw unsupported("packages by \(packaging.family.rawValue)") }
+        return suites.map { suite in
+            let base = mirror.hasSuffix("/debian") ? String(mirror.dropLast("/debian".count)) : mirror
+            return AptSource(
+                uri: suite.archive == "debian" ? mirror : "\(base)/\(suite.archive)", suite: suite.name, components: suite.components,
+                keyring: keyring)
         }
     }
 }

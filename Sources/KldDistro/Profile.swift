@@ -4,7 +4,7 @@ import KldCore
 public struct ProfileSpec: Sendable, Hashable {
     public var id: String
     public var title: String
-    /// Whether the k* tools are on PATH, and the snapshot and doctor units are enabled.
+    /// Whether the tools have names of their own on PATH, and sanoid has a policy.
     public var tools: Bool
     /// Whether the pool has datasets for virtual machines.
     public var virtualMachines = false
@@ -16,12 +16,17 @@ public struct ProfileSpec: Sendable, Hashable {
 
     /// Package names of the profile in a distribution's own words.
     public func packages(for spec: DistroSpec) -> [String] {
+        let more: [String]
         switch (id, spec.id) {
-        case ("server", "debian"), ("ai", "debian"): Self.debianServer
-        case ("kvm", "debian"): Self.debianServer + Self.debianVirtualization
-        case ("desktop", "debian"): Self.debianServer + Self.debianDesktop
-        default: []
+        case ("server", "debian"): more = []
+        case ("ai", "debian"): more = Self.debianAssistant
+        case ("kvm", "debian"): more = Self.debianVirtualization
+        case ("desktop", "debian"): more = Self.debianDesktop
+        // core: the firmware would make a compressed image 70 MB larger than the 450 MB that it may have.
+        default: return []
         }
+        return (Self.debianServer + (spec.suite == "bookworm" ? [] : Self.debianNewer) + spec.firmwarePackages + more)
+            .reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
     }
 
     /// Packages of an option that the answers switch on.
@@ -95,21 +100,37 @@ public struct ProfileSpec: Sendable, Hashable {
         "sane-utils", "bluez", "fwupd", "powertop", "brightnessctl",
     ]
 
+    /// Reads text in screenshots for the assistant. Not on a server: with its dependencies 44 packages, 25 MB of graphics libraries.
+    private static let debianAssistant = ["tesseract-ocr", "tesseract-ocr-eng"]
+
+    /// Tools that Debian has since trixie.
+    private static let debianNewer = ["eza", "fastfetch"]
+
     /// Debian's names for the tools that the release notes promise on a server.
+    ///
+    /// Left out of their lists, with what it costs:
+    /// - `nginx`, `novnc`, `python3-websockify`, `python3-websockets`: parts of the old web console. Debian's nginx listens on port 80 once it is
+    ///   installed. kldload's own front door takes their place.
+    /// - `kexec-tools`: a kernel started by kexec is not verified; lockdown refuses it.
+    /// - fonts, 180 of them: some 150 MB, and a terminal draws with the fonts of the machine that one sits at. The desktop has them.
+    /// - `fwupd`: 20 MB and a timer that asks the vendors' server every day; the desktop has it.
+    /// - `zram-generator`: swap in memory is a choice about memory, and nobody made it.
+    /// - `awscli`: 150 MB. `KLDLOAD_EXTRA_PACKAGES=awscli` brings it.
+    /// - `mandoc`: `man-db` reads the same pages. `perl` modules of sanoid: its package brings them.
     private static let debianServer = [
         // shell and files
-        "bash-completion", "vim", "tmux", "jq", "curl", "wget", "rsync", "tree", "ncdu", "fzf", "bat", "fd-find", "ripgrep", "man-db",
-        "file",
-        "xz-utils", "lz4", "unzip", "cron", "logrotate",
+        "bash-completion", "vim", "tmux", "jq", "curl", "wget", "rsync", "tree", "ncdu", "fzf", "bat", "fd-find", "ripgrep", "zoxide",
+        "man-db", "file", "xz-utils", "lz4", "unzip", "cron", "logrotate",
         // network
         "bind9-dnsutils", "nftables", "wireguard-tools", "ethtool", "tcpdump", "iftop", "nethogs", "socat", "net-tools", "traceroute",
+        "sshfs", "libnss3-tools",
         // hardware and guests
-        "qemu-guest-agent", "nvme-cli", "pciutils", "usbutils", "smartmontools", "parted",
+        "qemu-guest-agent", "qemu-utils", "open-vm-tools", "nvme-cli", "pciutils", "usbutils", "smartmontools", "parted",
         // watching
         "htop", "iotop", "lsof", "strace", "sysstat",
         // ZFS: policy and replication
         "sanoid", "pv", "lzop", "mbuffer",
-        // containers
-        "podman",
+        // containers, automation
+        "podman", "ansible-core",
     ]
 }

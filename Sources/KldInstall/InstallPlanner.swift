@@ -246,9 +246,19 @@ public struct InstallPlanner: Sendable {
                         Command(
                             Tool("cp", package: "coreutils"),
                             ["--preserve=mode", request.executable.string, inTarget("/usr/lib/kldload/kldload").string], effect: .changes)),
-                    .symlink(inTarget("/usr/bin/kldload"), to: "../lib/kldload/kldload"),
-                ]),
-        ]
+                    .symlink(inTarget("/usr/bin/kldload"), to: AppletName.linkTarget),
+                ]
+                    // core is the distribution and nothing else: there the tools are found as subcommands of kldload.
+                    + (request.profile.tools
+                        ? AppletName.allCases.map { .symlink(inTarget("/usr/bin/\($0.rawValue)"), to: AppletName.linkTarget) } : [])),
+        ] + snapshotPolicy
+    }
+
+    /// Here and not in the payload: it names the pool.
+    private var snapshotPolicy: [Step] {
+        guard request.profile.tools else { return [] }
+        let text = SnapshotPolicy.sanoid(pool: pool.text)
+        return [Step("payload.snapshots", "Snapshot policy", [.write(inTarget("/etc/sanoid/sanoid.conf"), content: .text(text))])]
     }
 
     func inTarget(_ path: String) -> FilePath { FilePath(target.string + path) }

@@ -37,14 +37,16 @@ public struct Mmdebstrap: Sendable, Hashable {
     public var essentialHooks: [Hook]
     /// After everything.
     public var customizeHooks: [Hook]
-    /// Paths that dpkg leaves out.
+    /// Paths that dpkg leaves out during the build.
     public var excludedPaths: [String]
+    /// Paths that it does not leave out although ``excludedPaths`` says so.
+    public var includedPaths: [String]
     /// A tar; `/dev/null` when only what the hooks take out matters.
     public var output: FilePath
 
     public init(
         suite: String, sources: [AptSource], packages: [String], essentialHooks: [Hook] = [], customizeHooks: [Hook] = [],
-        excludedPaths: [String] = [], output: FilePath
+        excludedPaths: [String] = [], includedPaths: [String] = [], output: FilePath
     ) {
         self.suite = suite
         self.sources = sources
@@ -52,10 +54,19 @@ public struct Mmdebstrap: Sendable, Hashable {
         self.essentialHooks = essentialHooks
         self.customizeHooks = customizeHooks
         self.excludedPaths = excludedPaths
+        self.includedPaths = includedPaths
         self.output = output
     }
 
     public static let tool = Tool("mmdebstrap")
+
+    /// One line, `mmdebstrap 1.5.5`. Runs: `mmdebstrap --version`, reads.
+    public static let version = Command(tool, ["--version"], effect: .reads)
+
+    /// Where it keeps the options for apt and dpkg. It leaves them in the tree for good, where they would rule every later upgrade: no
+    /// recommended packages, no manuals. It reads them itself only while it unpacks the essential packages, so they may go once the last
+    /// package is installed. Source: mmdebstrap(1) 1.5, `--aptopt`, `--dpkgopt`.
+    public static let settings = ["/etc/apt/apt.conf.d/99mmdebstrap", "/etc/dpkg/dpkg.cfg.d/99mmdebstrap"]
 
     /// The command line.
     /// - Parameters:
@@ -66,7 +77,8 @@ public struct Mmdebstrap: Sendable, Hashable {
             "--mode=\(root ? "root" : "unshare")", "--variant=apt", "--format=tar", "--include=\(packages.joined(separator: ","))",
             "--aptopt=APT::Install-Recommends \"false\"", "--aptopt=Acquire::Languages \"none\"", "--aptopt=Acquire::Retries \"3\"",
         ]
-        words += excludedPaths.map { "--dpkgopt=path-exclude=\($0)" }
+        // Of several rules that match, dpkg obeys the last.
+        words += excludedPaths.map { "--dpkgopt=path-exclude=\($0)" } + includedPaths.map { "--dpkgopt=path-include=\($0)" }
         words += essentialHooks.map { "--essential-hook=\($0.text)" }
         words += customizeHooks.map { "--customize-hook=\($0.text)" }
         words += [suite, output.string]

@@ -2,7 +2,7 @@ public import KldCore
 
 /// What happens while a plan is applied. One stream feeds terminal, log, journal, web console and tests.
 public struct PlanEvent: Sendable, Hashable, Codable {
-    public enum Kind: String, Sendable, Hashable, Codable {
+    public enum Kind: String, Sendable, Hashable, Codable, CaseIterable {
         case planStarted = "plan-started"
         case stepStarted = "step-started"
         case stepDone = "step-done"

@@ -112,7 +112,7 @@ struct DistroTests {
     @Test("sources are of one mirror, signed, with security and updates", arguments: titles)
     func sources(_ title: String) throws {
         let spec = try spec(title)
-        let sources = spec.sources(mirror: "http://mirror.example/debian")
+        let sources = try spec.sources(mirror: "http://mirror.example/debian")
         #expect(sources.map(\.suite).prefix(3) == [spec.suite, "\(spec.suite)-updates", "\(spec.suite)-security"])
         for source in sources {
             #expect(
@@ -125,8 +125,8 @@ struct DistroTests {
     }
 
     @Test("a mirror whose path does not end in /debian has its security archive below it")
-    func oddMirror() {
-        let sources = DistroSpec.debian13.sources(mirror: "http://localhost:8080/all")
+    func oddMirror() throws {
+        let sources = try DistroSpec.debian13.sources(mirror: "http://localhost:8080/all")
         #expect(
             sources.map(\.uri) == ["http://localhost:8080/all", "http://localhost:8080/all", "http://localhost:8080/all/debian-security"])
     }
@@ -141,6 +141,48 @@ struct DistroTests {
             #expect(Set(pin.sources).count == pin.sources.count)
         }
         #expect(pins.isEmpty == !spec.backports)
+    }
+
+    @Test("zones of old names are there in each release: in Debian 12 tzdata holds them")
+    func legacyZones() {
+        for spec in DistroSpec.all { #expect(spec.basePackages.contains("tzdata-legacy") == (spec.suite != "bookworm")) }
+    }
+
+    @Test("microcode: AMD's everywhere, Intel's with the firmware; firmware of wired cards is in the live environment, microcode is not")
+    func firmware() {
+        for spec in DistroSpec.all {
+            #expect(spec.basePackages.contains("amd64-microcode"))
+            #expect(spec.firmwarePackages.contains("intel-microcode") && spec.firmwarePackages.contains("firmware-bnx2x"))
+            #expect(spec.firmwarePackages.contains("firmware-intel-misc") == (spec.suite != "bookworm"), "Debian 12 has no such package")
+            #expect(Set(spec.firmwarePackages).isDisjoint(with: spec.basePackages))
+            for name in spec.firmwarePackages where !spec.livePackages.isEmpty {
+                #expect(spec.livePackages.contains(name) == (name != "intel-microcode"), "\(name)")
+            }
+        }
+    }
+
+    @Test("the live environment can export images")
+    func export() { for spec in DistroSpec.all where !spec.livePackages.isEmpty { #expect(spec.livePackages.contains("qemu-utils")) } }
+
+    @Test(
+        "a release of a family without a bootstrapper is refused in whole, and says which it is",
+        arguments: [
+            (DistroSpec.Packaging.dnf(release: "44", repositories: []), "dnf"), (.zypper(release: "16.0", repositories: []), "zypper"),
+            (.pacman(repositories: []), "pacman"), (.apk(repositories: []), "apk"),
+        ])
+    func families(_ packaging: DistroSpec.Packaging, _ name: String) {
+        var spec = DistroSpec.debian13
+        spec.title = "Somebody's 1"
+        spec.packaging = packaging
+        #expect(packaging.family.rawValue == name)
+        do {
+            _ = try spec.sources(mirror: "http://mirror.example/debian")
+            Issue.record("it has sources of apt")
+        } catch {
+            let found = Diagnosis(of: error)
+            #expect(found.code == "distro.unsupported" && found.exit == .badAnswers)
+            #expect(found.message == "Somebody's 1 needs packages by \(name), which this version cannot make")
+        }
     }
 
     @Test("one release at least can be the live environment, with what an installer runs")
@@ -172,7 +214,68 @@ struct ProfileTests {
         #expect(Set(packages).count == packages.count)
         for name in packages { #expect(DistroTests.isPackageName(name)) }
         #expect(!packages.contains("loki"), "in Debian that is a genetics program")
-        for name in ["tmux", "sanoid", "podman", "qemu-guest-agent", "nftables", "wireguard-tools"] { #expect(packages.contains(name)) }
+        for name in [
+            "tmux", "sanoid", "podman", "qemu-guest-agent", "nftables", "wireguard-tools", "qemu-utils", "open-vm-tools", "zoxide", "sshfs",
+            "ansible-core", "libnss3-tools", "intel-microcode", "firmware-bnx2",
+        ] { #expect(packages.contains(name), "\(name)") }
+        for name in ["eza", "fastfetch"] { #expect(packages.contains(name) == (spec.suite != "bookworm"), "\(name)") }
+        #expect(!packages.contains("nginx") && !packages.contains("tesseract-ocr"))
+        #expect(Set(packages).isDisjoint(with: spec.basePackages))
+    }
+
+    @Test("each profile's packages are named once; the assistant reads text in pictures")
+    func each() {
+        for spec in DistroSpec.all {
+            for profile in ProfileSpec.all {
+                let packages = profile.packages(for: spec)
+                #expect(Set(packages).count == packages.count, "\(profile.id)")
+            }
+            #expect(ProfileSpec.ai.packages(for: spec).contains("tesseract-ocr"))
+        }
+    }
+
+    @Test("the snapshot policy is of the pool that the machine has")
+    func snapshots() {
+        let text = SnapshotPolicy.sanoid(pool: "tank")
+        #expect(
+            text == """
+                # Written by kldload.
+
+                [tank/ROOT]
+                  use_template = production
+                  recursive = yes
+
+                [tank/home]
+                  use_template = production
+                  recursive = yes
+
+                [tank/srv]
+                  use_template = production
+                  recursive = yes
+
+                [tank/var/log]
+                  use_template = logs
+                  recursive = yes
+
+                [template_production]
+                  frequently = 4
+                  hourly = 24
+                  daily = 30
+                  monthly = 12
+                  yearly = 2
+                  autosnap = yes
+                  autoprune = yes
+
+                [template_logs]
+                  frequently = 0
+                  hourly = 24
+                  daily = 30
+                  monthly = 0
+                  yearly = 0
+                  autosnap = yes
+                  autoprune = yes
+
+                """)
     }
 
     @Test("kernel parameters are named once, and have values")

@@ -4,11 +4,12 @@ import KldCore
 import KldDistro
 import KldExec
 import KldFiles
-import KldImage
 import KldPlan
 import KldTestSupport
 import SystemPackage
 import Testing
+
+@testable import KldImage
 
 @Suite("Payload recipes")
 struct PayloadRecipeTests {
@@ -48,6 +49,93 @@ struct PayloadRecipeTests {
         let text = try PayloadRecipe.plan(Self.spec()).text(contents: true)
         #expect(text.contains("URIs: http://mirror.example/debian\n"))
         #expect(!text.contains("http://build"))
+    }
+
+    @Test("the build's mirror is named nowhere in a live environment either")
+    func liveMirror() throws {
+        let plan = try PayloadRecipe.plan(Self.spec(kind: .live))
+        let text = plan.text(contents: true)
+        #expect(text.contains("URIs: http://mirror.example/debian\n") && !text.contains("http://build"))
+        #expect(text.contains("remove /etc/apt/sources.list\n") && text.contains("remove /etc/apt/sources.list.d/0000sources.list\n"))
+    }
+
+    @Test("what mmdebstrap was told does not stay: apt recommends, and dpkg unpacks everything, from the first upgrade on")
+    func settings() throws {
+        for spec in [Self.spec(), Self.spec("core"), Self.spec(kind: .live)] {
+            let steps = try PayloadRecipe.plan(spec).steps
+            #expect(steps.last?.id == "payload.clean", "after the last package")
+            guard case .perform(_, let parameters, _)? = steps.last?.actions.first else {
+                Issue.record("no purge")
+                return
+            }
+            for path in ["/etc/apt/apt.conf.d/99mmdebstrap", "/etc/dpkg/dpkg.cfg.d/99mmdebstrap"] {
+                #expect(parameters["paths"]?.words.contains(path) == true)
+            }
+        }
+    }
+
+    @Test("every tool is on PATH in the live environment, and nothing listens there before there is a key")
+    func live() throws {
+        let actions = try PayloadRecipe.plan(Self.spec(kind: .live)).steps.flatMap(\.actions)
+        for name in ["kldload", "kexport"] {
+            #expect(actions.contains(.symlink(FilePath("/usr/bin/\(name)"), to: "../lib/kldload/kldload")))
+        }
+        func text(_ path: FilePath) -> String? {
+            for case .write(path, .text(let text), _) in actions { return text }
+            return nil
+        }
+        #expect(
+            text("/etc/systemd/system/ssh.service.d/kldload.conf")?.contains("ConditionFileNotEmpty=/root/.ssh/authorized_keys") == true)
+        #expect(text("/etc/ssh/sshd_config.d/10-kldload.conf")?.contains("PasswordAuthentication no") == true)
+        let clean = try PayloadRecipe.plan(Self.spec(kind: .live)).steps.last
+        #expect(clean?.actions.last == .write("/etc/hostname", content: .text("kldload\n")), "after the purge, which removes it")
+        #expect(text("/etc/systemd/system/getty@tty1.service.d/kldload.conf")?.contains("--autologin root") == true)
+        let installed = try PayloadRecipe.plan(Self.spec()).text(contents: true)
+        #expect(!installed.contains("autologin") && !installed.contains("autoinstall"))
+    }
+
+    // MARK: the cache's key
+
+    static func builder(
+        _ root: FilePath, _ runner: any CommandRunner = ScriptedRunner([:]), say: @escaping @Sendable (String) -> Void = { _ in }
+    ) -> PayloadBuilder {
+        PayloadBuilder(cache: ArtifactCache(root: root, runner: runner), runner: runner, executable: "/bin/true", root: true, say: say)
+    }
+
+    @Test("all that goes in is in the cache's key: lists, policies, checks, mmdebstrap's words; the build's mirror and place are not")
+    func key() throws {
+        let text = try Self.builder("/nowhere/it/is").inputs(Self.spec(), ["zstd 1.5.7", "mmdebstrap 1.5.5"])
+        for part in [
+            "payload/2\n", "zstd 1.5.7\n", "mmdebstrap 1.5.5\n", "/var/lib/systemd/random-seed", "mlkem768x25519-sha256", "usb-storage",
+            "COMPRESSLEVEL=1\n", "COMPRESSLEVEL=19\n", "--dpkgopt=path-exclude=", "--variant=apt", "'apt-get' '--yes'",
+        ] { #expect(text.contains(part), "\(part)") }
+        #expect(!text.contains("http://build") && !text.contains("/nowhere") && !text.contains("/bin/true"))
+        var other = Self.spec()
+        other.buildMirror = "http://elsewhere/debian"
+        #expect(try Self.builder("/there").inputs(other, ["zstd 1.5.7", "mmdebstrap 1.5.5"]) == text)
+        #expect(try Self.builder("/there").inputs(other, ["zstd 1.5.8", "mmdebstrap 1.5.5"]) != text)
+    }
+
+    @Test("messages of the locale's language are kept, manuals on a server, copyright notices everywhere")
+    func paths() {
+        var spec = Self.spec()
+        spec.locale = "pt_BR.UTF-8"
+        #expect(
+            PayloadBuilder.paths(spec).included == [
+                "/usr/share/locale/pt/LC_MESSAGES/*.mo", "/usr/share/locale/pt_BR/LC_MESSAGES/*.mo",
+            ])
+        #expect(PayloadBuilder.paths(spec).excluded == ["/usr/share/locale/*/LC_MESSAGES/*.mo"])
+        spec.locale = "sr_RS.UTF-8@latin"
+        #expect(PayloadBuilder.paths(spec).included.contains("/usr/share/locale/sr@latin/LC_MESSAGES/*.mo"))
+        spec.locale = "C.UTF-8"
+        #expect(PayloadBuilder.paths(spec).included == [])
+        for bare in [Self.spec("core"), Self.spec(kind: .live)] {
+            #expect(PayloadBuilder.paths(bare).excluded.contains("/usr/share/man/*"))
+            #expect(PayloadBuilder.paths(bare).included.contains("/usr/share/doc/*/copyright"))
+        }
+        for spec in [Self.spec(), Self.spec("core"), Self.spec(kind: .live)] {
+            #expect(!PayloadBuilder.paths(spec).excluded.contains { $0.contains("lto1") }, "gcc -flto needs it")
+        }
     }
 
     // MARK: the spec
@@ -110,8 +198,12 @@ struct PayloadPerformerTests {
         _ name: String, _ parameters: [String: String] = [:], _ runner: any CommandRunner, _ files: any FileSystem = MemoryFiles(),
         _ spec: PayloadSpec? = nil
     ) async throws {
-        let performer = try #require(PayloadRecipe.performers(spec ?? self.spec)[name])
-        try await performer(parameters, runner, files)
+        let spec = spec ?? self.spec
+        let performer = try #require(PayloadRecipe.performers(spec)[name])
+        // What the recipe itself passes.
+        var given: [String: String] = [:]
+        for case .perform(name, let recorded, _) in try PayloadRecipe.plan(spec).steps.flatMap(\.actions) { given = recorded }
+        try await performer(given.merging(parameters) { $1 }, runner, files)
     }
 
     // MARK: SSH
@@ -185,28 +277,44 @@ struct PayloadPerformerTests {
     // MARK: the kernel
 
     /// A tree with kernels, each with the parts that are named.
-    static func tree(_ kernels: [String: Set<String>]) -> MemoryFiles {
-        var texts: [String: String] = [:]
+    static func tree(_ kernels: [String: Set<String>], size: Int = 60 << 20) throws -> MemoryFiles {
+        var texts = ["/usr/lib/kldload/build-inputs.txt": "inputs", "/usr/lib/kldload/mirrors.json": "[]"]
         for (release, parts) in kernels {
             texts["/usr/lib/modules/\(release)/modules.dep"] = ""
             if parts.contains("image") { texts["/boot/vmlinuz-\(release)"] = "" }
             if parts.contains("zfs") { texts["/usr/lib/modules/\(release)/updates/dkms/zfs.ko.xz"] = "" }
             if parts.contains("spl") { texts["/usr/lib/modules/\(release)/updates/dkms/spl.ko.xz"] = "" }
-            if parts.contains("initramfs") { texts["/boot/initrd.img-\(release)"] = "" }
         }
-        return MemoryFiles(texts)
+        let files = MemoryFiles(texts)
+        for (release, parts) in kernels where parts.contains("initramfs") {
+            try files.write([UInt8](repeating: 0, count: size), to: FilePath("/boot/initrd.img-\(release)"), mode: .file)
+        }
+        return files
     }
 
     static let whole: Set = ["image", "zfs", "spl", "initramfs"]
-    static let tools = ScriptedRunner([
-        { $0.tool.name == "modinfo" ? CommandOutput(output: "2.3.2-2\n") : nil },
-        { $0.tool.name == "dpkg-query" ? CommandOutput(output: "a\t1\tamd64\ta\t1\tM\nb\t2\tall\tb\t2\tM\n") : nil },
-    ])
+    static let digest = String(repeating: "ab", count: 32)
 
-    /// The kernel that is chosen in a live tree, where no initramfs is looked into.
+    /// As lsinitrd prints what the live environment's initramfs needs.
+    static let liveList =
+        (["nvme", "ahci", "sd_mod", "virtio_blk", "virtio_scsi", "xhci-pci", "usb-storage", "squashfs", "overlay", "loop"]
+        .map { "usr/lib/modules/x/kernel/\($0).ko.xz" } + ["usr/sbin/dmsquash-live-root"]).map {
+            "-rw-r--r--   1 root     root        12345 Jan  1 00:00 \($0)\n"
+        }.joined()
+
+    static func tools(_ initramfs: String = liveList) -> ScriptedRunner {
+        ScriptedRunner([
+            { ["lsinitrd", "lsinitramfs"].contains($0.tool.name) ? CommandOutput(output: initramfs) : nil },
+            { $0.tool.name == "modinfo" ? CommandOutput(output: "2.3.2-2\n") : nil },
+            { $0.tool.name == "dpkg-query" ? CommandOutput(output: "a\t1\tamd64\ta\t1\tM\nb\t2\tall\tb\t2\tM\n") : nil },
+            { $0.tool.name == "sha256sum" ? CommandOutput(output: "\(digest)  /usr/lib/kldload/build-inputs.txt\0") : nil },
+        ])
+    }
+
+    /// The kernel that is chosen in a live tree, as long as its initramfs is whole.
     func chosen(_ kernels: [String: Set<String>]) async throws -> String {
-        let files = Self.tree(kernels)
-        try await perform(PayloadRecipe.Performer.info, [:], Self.tools, files, PayloadRecipeTests.spec(kind: .live))
+        let files = try Self.tree(kernels)
+        try await perform(PayloadRecipe.Performer.info, [:], Self.tools(), files, PayloadRecipeTests.spec(kind: .live))
         let text = try files.read(FilePath(PayloadInfo.path))
         return try JSONDecoder().decode(PayloadInfo.self, from: Data(text)).kernel
     }
@@ -241,40 +349,53 @@ struct PayloadPerformerTests {
         }
     }
 
-    @Test(
-        "in an installed system the initramfs must hold OpenZFS and zpool",
-        arguments: [
-            ("usr/lib/modules/x/zfs.ko.xz\nusr/sbin/zpool\n", true), ("usr/lib/modules/x/zfs.ko.xz\n", false), ("usr/sbin/zpool\n", false),
-            ("usr/lib/modules/x/notzfs.ko\nusr/sbin/zpool\n", false), ("", false),
-        ])
-    func initramfs(_ listing: String, _ good: Bool) async throws {
-        let files = Self.tree(["6.12.0": Self.whole])
-        try files.write([UInt8](repeating: 0, count: 9 << 20), to: "/boot/initrd.img-6.12.0", mode: .file)
-        let runner = ScriptedRunner([
-            { $0.tool.name == "lsinitramfs" ? CommandOutput(output: listing) : nil },
-            { $0.tool.name == "modinfo" ? CommandOutput(output: "2.3.2\n") : nil },
-            { $0.tool.name == "dpkg-query" ? CommandOutput(output: "a\t1\n") : nil },
-        ])
-        let performed: Void? = try? await perform(PayloadRecipe.Performer.info, [:], runner, files)
-        #expect((performed != nil) == good)
+    static let targetList =
+        ["zfs", "spl", "nvme", "ahci", "sd_mod", "virtio_blk", "virtio_scsi", "xhci-pci", "usb-storage"]
+        .map { "usr/lib/modules/x/\($0).ko.xz\n" }.joined() + "usr/sbin/zpool\nusr/sbin/zfs\nusr/sbin/mount.zfs\n"
+
+    /// What is said about a target's only kernel; `nil` when it is chosen.
+    func complaint(_ listing: String, size: Int = 60 << 20) async throws -> [String]? {
+        do {
+            try await perform(
+                PayloadRecipe.Performer.info, [:], Self.tools(listing), try Self.tree(["6.12.0": Self.whole], size: size))
+            return nil
+        } catch {
+            #expect(Diagnosis(of: error).code == "payload.no-kernel")
+            return Diagnosis(of: error).causes
+        }
+    }
+
+    @Test("in an installed system the initramfs must hold OpenZFS, its programs and the drivers of disks; what it lacks is named")
+    func initramfs() async throws {
+        #expect(try await complaint(Self.targetList) == nil)
+        for (name, told) in [("zfs.ko.xz", "zfs.ko"), ("sbin/zpool", "zpool"), ("nvme.ko.xz", "nvme.ko")] {
+            let list = Self.targetList.lines.filter { !$0.hasSuffix("/\(name)") }.map { $0 + "\n" }.joined()
+            #expect(try await complaint(list) == ["6.12.0: image true, OpenZFS true, initramfs lacks \(told)"])
+        }
+        #expect(try await complaint(Self.targetList.replacing("/zfs.ko", with: "/notzfs.ko"))?.first?.hasSuffix("lacks zfs.ko") == true)
+        #expect(try await complaint("") != nil)
+        #expect(
+            try await complaint(Self.targetList + "etc/hostid\n") == ["6.12.0: image true, OpenZFS true, initramfs holds etc/hostid"])
     }
 
     @Test("an initramfs of a few bytes is none")
-    func tinyInitramfs() async {
-        await #expect(throws: Diagnosis.self) {
-            try await perform(PayloadRecipe.Performer.info, [:], Self.tools, Self.tree(["6.12.0": Self.whole]))
-        }
+    func tinyInitramfs() async throws {
+        #expect(try await complaint(Self.targetList, size: 900)?.first?.contains("less than 8 MiB") == true)
     }
 
     @Test("the payload is described: kernel, OpenZFS, packages, and what it was built from")
     func described() async throws {
-        let files = Self.tree(["6.12.0": Self.whole])
+        let files = try Self.tree(["6.12.0": Self.whole])
         var live = PayloadRecipeTests.spec(kind: .live)
         live.buildMirror = ""
-        try await perform(PayloadRecipe.Performer.info, [:], Self.tools, files, live)
+        try await perform(PayloadRecipe.Performer.info, [:], Self.tools(), files, live)
         let info = try JSONDecoder().decode(PayloadInfo.self, from: Data(files.read(FilePath(PayloadInfo.path))))
         #expect(info == PayloadInfo(spec: live, kernel: "6.12.0", openZFS: "2.3.2-2", packageCount: 2))
         #expect(files.texts["/usr/lib/kldload/packages.tsv"] == "a\t1\tamd64\ta\t1\tM\nb\t2\tall\tb\t2\tM\n")
+        let list = try JSONDecoder().decode(SPDXDocument.self, from: Data(files.read("/usr/lib/kldload/sbom.spdx.json")))
+        #expect(list.packages.map(\.name) == ["kldload-debian-trixie-live", "a", "b", "linux", "openzfs"])
+        #expect(list.documentNamespace.hasSuffix(Self.digest) && list.creationInfo.creators == ["Tool: kldload-payload-2"])
+        #expect(PayloadManifest.files.allSatisfy { files.texts["/usr/lib/kldload/\($0)"] != nil })
     }
 
     // MARK: purge
@@ -286,13 +407,14 @@ struct PayloadPerformerTests {
             "/var/lib/apt/lists/partial/x", "/var/log/dpkg.log", "/var/log/apt/history.log", "/var/log/journal/abc/system.journal",
             "/var/lib/dpkg/status-old", "/etc/shadow-", "/var/tmp/.hidden", "/var/lib/dkms/mok.key",
             "/var/lib/dkms/zfs/2.3.2/6.12/x86_64/log/make.log",
+            "/etc/apt/apt.conf.d/99mmdebstrap", "/etc/dpkg/dpkg.cfg.d/99mmdebstrap",
             "/usr/share/doc/zfs/changelog.Debian.gz", "/etc/resolv.conf.dpkg-new", "/var/cache/debconf/config.dat-old",
         ]
         let kept = [
             "/etc/hostname.d/x", "/etc/ssh/sshd_config", "/etc/shadow", "/var/log/lastlog", "/var/lib/dpkg/status", "/etc/passwd",
             "/tmp/mmdebstrap.conf",
             "/var/lib/dkms/zfs/2.3.2/6.12/x86_64/module/zfs.ko", "/usr/share/doc/zfs/copyright", "/etc/resolv.conf",
-            "/var/cache/debconf/config.dat",
+            "/var/cache/debconf/config.dat", "/etc/apt/apt.conf.d/70debconf", "/etc/dpkg/dpkg.cfg.d/kldload",
             "/home/x/.bash_history", "/etc/xssh_host_", "/usr/share/doc/changelog",
         ]
         let files = MemoryFiles(Dictionary(uniqueKeysWithValues: (gone + kept).map { ($0, "x") }))

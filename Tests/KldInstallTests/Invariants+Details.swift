@@ -32,6 +32,15 @@ extension Invariant {
                     }
                 }
         },
+        Invariant("other tools have names of their own, and sanoid a policy for this pool, unless it is the bare distribution") { view in
+            let names = AppletName.allCases.map { "\(view.target)/usr/bin/\($0.rawValue)" }
+            let linked = view.items.compactMap { item -> String? in
+                if case .symlink(let path, AppletName.linkTarget) = item.action { path.string } else { nil }
+            }
+            let policy = view.written("\(view.target)/etc/sanoid/sanoid.conf")
+            guard view.request.profile.tools else { return policy == nil && Set(linked).isDisjoint(with: names) }
+            return Set(names).isSubset(of: linked) && policy == SnapshotPolicy.sanoid(pool: view.request.answers.poolName)
+        },
         Invariant("time zone, locale and keyboard are those of the answers") { view in
             let answers = view.request.answers
             func links(_ path: String, _ to: String) -> Bool {

@@ -116,7 +116,7 @@ struct MutantTests {
             ["system.region", "system.users"], ["system.users", "system.ssh"], ["system.ssh", "system.network"],
             ["system.network", "system.machine-id"], ["system.names", "system.region"], ["boot.uki", "boot.fstab"],
             ["boot.fstab", "boot.esp.sda"],
-            ["payload.unpack", "payload.tool"], ["finish.manifest", "finish.mounts"],
+            ["payload.unpack", "payload.tool"], ["payload.tool", "payload.snapshots"], ["finish.manifest", "finish.mounts"],
         ]
         for phase in plan.phases.indices {
             for step in plan.phases[phase].steps.indices.dropLast() {

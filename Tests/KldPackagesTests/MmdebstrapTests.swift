@@ -19,7 +19,7 @@ struct MmdebstrapTests {
         packages: ["linux-image-amd64", "zfs-dkms"], essentialHooks: [.unpack("/w/early.tar")],
         customizeHooks: [
             .upload(odd, to: "/usr/lib/kldload/kldload"), .run("apt-get", ["--yes", "install", "a b", "it's"]), .pack("/boot", to: odd),
-        ], excludedPaths: ["/usr/share/man/*"], output: "/w/root.tar")
+        ], excludedPaths: ["/usr/share/man/*"], includedPaths: ["/usr/share/man/man1/*"], output: "/w/root.tar")
 
     @Test("for an ordinary user it builds in a user namespace")
     func user() {
@@ -29,7 +29,8 @@ struct MmdebstrapTests {
             command.arguments == [
                 "--mode=unshare", "--variant=apt", "--format=tar", "--include=linux-image-amd64,zfs-dkms",
                 "--aptopt=APT::Install-Recommends \"false\"", "--aptopt=Acquire::Languages \"none\"", "--aptopt=Acquire::Retries \"3\"",
-                "--dpkgopt=path-exclude=/usr/share/man/*", "--essential-hook=tar-in '/w/early.tar' /",
+                "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-include=/usr/share/man/man1/*",
+                "--essential-hook=tar-in '/w/early.tar' /",
                 #"--customize-hook=upload '/tmp/it'\''s a "path" $HOME' '/usr/lib/kldload/kldload'"#,
                 #"--customize-hook=chroot "$1" 'apt-get' '--yes' 'install' 'a b' 'it'\''s'"#,
                 #"--customize-hook=tar-out '/boot' '/tmp/it'\''s a "path" $HOME'"#, "trixie", "/w/root.tar",

@@ -88,6 +88,10 @@ public struct Factory: Sendable {
             let disk = try FileDescriptor.open(file, .readWrite, options: [.closeOnExec])
             try disk.closeAfter { try disk.resize(to: try Self.end(of: disk)) }
         }
+        // With these the folder is one that `kldload install --payload` takes.
+        for name in PayloadManifest.files {
+            try files.write(files.read(payload.folder.appending(name)), to: folder.appending(name), mode: .file)
+        }
     }
 
     /// Where the last data of a sparse file ends. Source: lseek(2), `SEEK_DATA` (3) and `SEEK_HOLE` (4), Linux 3.1.

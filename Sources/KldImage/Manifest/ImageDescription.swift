@@ -4,7 +4,8 @@ public import KldCore
 public struct ImageDescription: Sendable, Hashable, Codable {
     /// The state of the package mirror that the image was made from: enough to find the same packages again.
     public struct Mirror: Sendable, Hashable, Codable {
-        /// Without user and password.
+        /// Where the image itself gets packages of this suite from, without user and password. The build may have asked another mirror of the
+        /// same archive; which one, an image does not tell, and ``index`` is the same on both.
         public var url: String
         public var suite: String
         /// Of the signed index (`InRelease`, `repomd.xml`), which names the digests of everything else.

@@ -19,6 +19,8 @@ public struct PayloadBuilder: Sendable {
         public var mirrors: [ImageDescription.Mirror]
         /// What dpkg installed, one package a line: see `SBOM`.
         public var packages: FilePath
+        /// Where all of ``PayloadManifest/files`` lie.
+        public var folder: FilePath { archive.removingLastComponent() }
         /// `vmlinuz` and `initrd` of the live environment.
         public var kernel: FilePath?
         public var initrd: FilePath?
@@ -62,23 +64,30 @@ public struct PayloadBuilder: Sendable {
     }
 
     /// The payload of a spec, from the cache or built now.
+    ///
+    /// - Throws: ``Diagnosis`` `payload.archive-moved` when the archive changed during the build, and again during the second one.
     public func payload(_ wanted: PayloadSpec) async throws -> Payload {
-        let (payload, offer) = try await offer(wanted)
+        do { return try await payload(wanted, refreshing: false) } catch let moved as Diagnosis where moved.code == "payload.archive-moved"
+        {
+            say("the archive has changed while packages were fetched from it; once more")
+            return try await payload(wanted, refreshing: true)
+        }
+    }
+
+    private func payload(_ wanted: PayloadSpec, refreshing: Bool) async throws -> Payload {
+        let (payload, offer) = try await offer(wanted, refreshing: refreshing)
         let spec = try payload.spec
-        let modules = try await modules(payload, spec, versions: offer.moduleVersions)
-        // The recipe's own text is part of the key: a changed recipe is another payload. So is another version of any package.
-        let inputs = try [
-            "payload/1", text(payload), offer.packages.joined(separator: " "), payload.packages.joined(separator: " "),
-            PayloadRecipe.plan(payload).text(contents: true),
-            SystemFiles.initramfsTools(level: 1), SystemFiles.liveDracut, Self.excluded(payload).joined(separator: " "),
-            modules.lastComponent?.string ?? "",
-        ].joined(separator: "\n")
+        let mmdebstrap = try await runner.run(Mmdebstrap.version).output.trimmed
+        let modules = try await modules(payload, spec, versions: offer.moduleVersions + [mmdebstrap])
+        let inputs = try inputs(payload, offer.packages + [mmdebstrap, modules.lastComponent?.string ?? ""])
         let folder = try await cache.artifact(payload.kind.rawValue, inputs: inputs) { partial in
             say(
                 "building the root file system of \(spec.title), \(payload.kind == .live ? "live environment" : "profile \(payload.profile)")"
             )
+            try files.write(inputs, to: partial.appending(PayloadManifest.inputs))
+            try files.write(try text(offer.mirrors), to: partial.appending(PayloadManifest.mirrors))
             try await build(payload, spec, modules: modules, into: partial)
-            try files.write(try text(offer.mirrors), to: partial.appending("mirrors.json"))
+            try check(offer.packages, partial)
         }
         let info = try JSONDecoder().decode(PayloadInfo.self, from: Data(files.read(folder.appending("payload.json"))))
         let archive = payload.kind == .live ? "live.tar" : "rootfs.tar"
@@ -88,6 +97,34 @@ public struct PayloadBuilder: Sendable {
                 [ImageDescription.Mirror].self, from: Data(files.read(folder.appending("mirrors.json")))),
             packages: folder.appending("packages.tsv"), kernel: payload.kind == .live ? folder.appending("vmlinuz") : nil,
             initrd: payload.kind == .live ? folder.appending("initrd") : nil)
+    }
+
+    /// Everything that a payload is made from, as text: the cache's key. No path and no mirror's address but the installed system's.
+    ///
+    /// The recipe's own text is part of it, with what the recipe's performers are given, and so are the words that mmdebstrap gets: a changed
+    /// recipe is another payload. So is another version of any package.
+    func inputs(_ payload: PayloadSpec, _ versions: [String]) throws -> String {
+        var symbolic = payload
+        symbolic.buildMirror = payload.installedMirror
+        let spec = try payload.spec
+        let job = try job(symbolic, spec, modules: "modules", executable: "kldload", into: "folder")
+        let early = try InitramfsBuilder.of(spec, payload.kind).early.map { "\($0.path)\n\($0.text)" }
+        return
+            (["payload/2", try text(payload)] + versions + [try PayloadRecipe.plan(payload).text(contents: true)] + early
+            + job.command(root: true, epoch: Self.defaultEpoch).arguments).joined(separator: "\n") + "\n"
+    }
+
+    /// - Throws: ``Diagnosis`` `payload.archive-moved`: the key would name other versions than the tree holds.
+    private func check(_ offered: [String], _ folder: FilePath) throws {
+        let found = try PayloadManifest.Difference(
+            offered: offered, installed: files.readText(folder.appending(PayloadManifest.packages)))
+        guard found.versions.isEmpty else {
+            throw Diagnosis(
+                "payload.archive-moved", "the package archive changed while the root file system was built",
+                remedies: ["try again when the mirror has finished its update", "name another mirror: KLDLOAD_DEBIAN_MIRROR"],
+                exit: .tryAgain, causes: Array(found.versions.prefix(12)))
+        }
+        if !found.names.isEmpty { say("chosen otherwise than simulated: \(found.names.joined(separator: ", "))") }
     }
 
     /// What the archive offers for a payload now.
@@ -100,16 +137,18 @@ public struct PayloadBuilder: Sendable {
     }
 
     /// Asks the archive, and settles on a kernel that OpenZFS supports.
-    private func offer(_ wanted: PayloadSpec) async throws -> (PayloadSpec, Offer) {
+    private func offer(_ wanted: PayloadSpec, refreshing: Bool) async throws -> (PayloadSpec, Offer) {
         var (payload, spec) = (wanted, try wanted.spec)
-        guard case .apt(_, let pins, _) = spec.packaging else { throw Diagnosis("payload.packaging", "no such packages", exit: .bug) }
-        let sources = spec.sources(mirror: payload.buildMirror)
+        guard case .apt(_, let pins, _) = spec.packaging else {
+            throw spec.unsupported("packages by \(spec.packaging.family.rawValue)")
+        }
+        let sources = try spec.sources(mirror: payload.buildMirror)
         let key = try await cache.key((sources.map(\.line) + pins.map(\.stanza)).joined(separator: "\n"))
         let lock = try await FileLock.acquire(cache.root.appending("locks/apt-\(key)")) { say("another build asks the archive; waiting") }
         defer { withExtendedLifetime(lock) {} }
         let indexes = AptIndexes(folder: cache.root.appending("apt/\(key)"), runner: runner, files: files)
         // Payload and live environment of one build mostly come from one archive: it is asked once.
-        if asked.insert(key), let note = try await indexes.refresh(sources, pins: pins) { say(note) }
+        if asked.insert(key) || refreshing, let note = try await indexes.refresh(sources, pins: pins) { say(note) }
 
         let wellKnown = try await indexes.candidates(spec.kernelPackages + spec.moduleSourcePackages)
         if let source = spec.moduleSourcePackages.first, let version = wellKnown[source],
@@ -125,10 +164,14 @@ public struct PayloadBuilder: Sendable {
         }
         let versions = try await indexes.candidates(spec.kernelPackages + spec.headerPackages + spec.moduleSourcePackages)
         let headers = payload.kind == .target ? spec.headerPackages : []
-        let mirrors = try await indexes.state().map {
+        // An index is the same on every mirror of an archive: that of the build is told by the address of the installed system's, and the mirror
+        // that was really asked stays unsaid.
+        let told = try spec.sources(mirror: payload.installedMirror)
+        let mirrors = try await indexes.state().map { index in
             ImageDescription.Mirror(
-                url: payload.installedMirror, suite: $0.suite, index: FileDigest(hex: $0.sha256), date: Timestamp(aptDate: $0.date))
-        }
+                url: told.first { $0.suite == index.suite }?.uri ?? payload.installedMirror, suite: index.suite,
+                index: FileDigest(hex: index.sha256), date: Timestamp(aptDate: index.date))
+        }.sorted { $0.suite < $1.suite }
         return (
             payload,
             Offer(
@@ -137,54 +180,92 @@ public struct PayloadBuilder: Sendable {
         )
     }
 
-    private func build(_ payload: PayloadSpec, _ spec: DistroSpec, modules: FilePath, into folder: FilePath) async throws {
-        let staged = folder.appending("staged")
-        try files.makeDirectory(staged, mode: .directory)
-        let request = staged.appending("payload-spec.json")
-        try files.write(try text(payload), to: request)
-        let early = try await earlyFiles(spec, in: staged)
-        let tar = folder.appending("rootfs.tar")
-        let taken = staged.appending("taken.tar")
-        let boot = staged.appending("boot.tar")
+    /// Where a build keeps what is only on its way.
+    private struct Staged {
+        var folder: FilePath
+        var request: FilePath { folder.appending("payload-spec.json") }
+        var early: FilePath { folder.appending("early.tar") }
+        var taken: FilePath { folder.appending("taken.tar") }
+        var boot: FilePath { folder.appending("boot.tar") }
+    }
+
+    private func job(
+        _ payload: PayloadSpec, _ spec: DistroSpec, modules: FilePath, executable: FilePath, into folder: FilePath
+    ) throws -> Mmdebstrap {
+        let staged = Staged(folder: folder.appending("staged"))
         var customize: [Mmdebstrap.Hook] = [.unpack(modules.appending("modules.tar"))]
         if payload.kind == .target {
             // Debian 12's systemd-resolved has made it a link to what runs only in a booted system. The recipe makes that link again.
             customize += [.run("rm", ["-f", "/etc/resolv.conf"]), .upload("/etc/resolv.conf", to: "/etc/resolv.conf")]
             customize.append(.run("apt-get", ["--yes", "-o", "Dpkg::Use-Pty=0", "install"] + spec.headerPackages))
         }
+        let place = "/usr/lib/kldload"
         customize += [
-            .run("mkdir", ["-p", "/usr/lib/kldload"]), .upload(executable, to: "/usr/lib/kldload/kldload"),
-            .upload(request, to: "/usr/lib/kldload/payload-spec.json"), .run("chmod", ["755", "/usr/lib/kldload/kldload"]),
-            .run("/usr/lib/kldload/kldload", ["payload-configure", "/usr/lib/kldload/payload-spec.json"]),
-            // The tool comes with the installer, at the installer's version; it is not part of the payload.
-            .run("rm", ["/usr/lib/kldload/kldload", "/usr/lib/kldload/payload-spec.json"]), .pack("/usr/lib/kldload", to: taken),
+            .run("mkdir", ["-p", place]), .upload(executable, to: "\(place)/kldload"),
+            .upload(staged.request, to: "\(place)/payload-spec.json"), .run("chmod", ["755", "\(place)/kldload"]),
         ]
-        if payload.kind == .live { customize.append(.pack("/boot", to: boot)) }
-        let job = Mmdebstrap(
-            suite: spec.suite, sources: spec.sources(mirror: payload.buildMirror), packages: try payload.packages,
-            essentialHooks: [.unpack(early)], customizeHooks: customize, excludedPaths: Self.excluded(payload), output: tar)
+        customize += [PayloadManifest.mirrors, PayloadManifest.inputs].map { .upload(folder.appending($0), to: "\(place)/\($0)") }
+        customize += [
+            .run("\(place)/kldload", ["payload-configure", "\(place)/payload-spec.json"]),
+            // The tool comes with the installer, at the installer's version; it is not part of the payload.
+            .run("rm", ["\(place)/kldload", "\(place)/payload-spec.json"]), .pack(place, to: staged.taken),
+        ]
+        if payload.kind == .live { customize.append(.pack("/boot", to: staged.boot)) }
+        let (excluded, included) = Self.paths(payload)
+        return Mmdebstrap(
+            suite: spec.suite, sources: try spec.sources(mirror: payload.buildMirror), packages: try payload.packages,
+            essentialHooks: [.unpack(staged.early)], customizeHooks: customize, excludedPaths: excluded, includedPaths: included,
+            output: folder.appending("rootfs.tar"))
+    }
+
+    private func build(_ payload: PayloadSpec, _ spec: DistroSpec, modules: FilePath, into folder: FilePath) async throws {
+        let staged = Staged(folder: folder.appending("staged"))
+        try files.makeDirectory(staged.folder, mode: .directory)
+        try files.write(try text(payload), to: staged.request)
+        try await earlyFiles(spec, payload.kind, in: staged.folder)
+        let job = try job(payload, spec, modules: modules, executable: executable, into: folder)
         do { try await runner.run(job.command(root: root, epoch: Self.defaultEpoch)) } catch { throw MmdebstrapError.explain(error) }
 
-        try await extract(["kldload/payload.json", "kldload/packages.tsv"], from: taken, into: folder)
+        let made = [PayloadManifest.info, PayloadManifest.packages, PayloadManifest.sbom]
+        try await extract(made.map { "kldload/\($0)" }, from: staged.taken, into: folder)
         switch payload.kind {
         // Not compressed: a guest reads it from a virtual disk, and decompressing is what an emulated processor is slowest at.
         case .target: break
         case .live:
             let info = try JSONDecoder().decode(PayloadInfo.self, from: Data(files.read(folder.appending("payload.json"))))
-            try await extract(["boot/vmlinuz-\(info.kernel)", "boot/initrd.img-\(info.kernel)"], from: boot, into: folder)
+            try await extract(["boot/vmlinuz-\(info.kernel)", "boot/initrd.img-\(info.kernel)"], from: staged.boot, into: folder)
             try files.rename(folder.appending("vmlinuz-\(info.kernel)"), to: folder.appending("vmlinuz"))
             try files.rename(folder.appending("initrd.img-\(info.kernel)"), to: folder.appending("initrd"))
-            try files.rename(tar, to: folder.appending("live.tar"))
+            try files.rename(job.output, to: folder.appending("live.tar"))
         }
-        try files.remove(staged)
+        try files.remove(staged.folder)
     }
 
-    /// dpkg leaves these out: a server keeps its manuals.
-    private static func excluded(_ payload: PayloadSpec) -> [String] {
-        // Link-time optimisation: no kernel module is built with it, and its two programs are 60 MB.
-        let locales = ["/usr/share/locale/*/LC_MESSAGES/*.mo", "/usr/bin/*lto-dump*", "/usr/libexec/gcc/*/*/lto1"]
-        if payload.kind == .target, payload.profile != "core" { return locales }
-        return locales + ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/lintian/*"]
+    /// What dpkg leaves out while a tree is built, and what it keeps of that. Later upgrades bring everything: see ``Mmdebstrap/settings``.
+    ///
+    /// Translations into other languages than the locale's: some 100 MB. A server keeps its manuals, and everything its copyright notices.
+    static func paths(_ payload: PayloadSpec) -> (excluded: [String], included: [String]) {
+        let messages = translations(payload.locale).map { "/usr/share/locale/\($0)/LC_MESSAGES/*.mo" }
+        var (excluded, included) = (["/usr/share/locale/*/LC_MESSAGES/*.mo"], messages)
+        if payload.kind == .live || payload.profile == "core" {
+            // lto-dump shows what is in an object file: 30 MB that only gcc's developers use.
+            excluded += [
+                "/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/lintian/*", "/usr/bin/*lto-dump*",
+            ]
+            included.append("/usr/share/doc/*/copyright")
+        }
+        return (excluded, included)
+    }
+
+    /// The folders of translations that a locale reads: `pt_BR.UTF-8` those of `pt` and of `pt_BR`; `sr_RS.UTF-8@latin` also `sr@latin`.
+    /// Source: gettext manual 0.22, "Locating Message Catalog Files".
+    private static func translations(_ locale: String) -> [String] {
+        let parts = locale.split(separator: "@", maxSplits: 1).map(String.init)
+        let territory = String((parts.first ?? "").prefix { $0 != "." })
+        let language = String(territory.prefix { $0 != "_" })
+        guard !language.isEmpty, !["C", "POSIX"].contains(language) else { return [] }
+        let plain = language == territory ? [language] : [language, territory]
+        return plain + (parts.count > 1 ? plain.map { "\($0)@\(parts[1])" } : [])
     }
 
     private func extract(_ names: [String], from tar: FilePath, into folder: FilePath) async throws {
@@ -197,24 +278,24 @@ public struct PayloadBuilder: Sendable {
                 ] + names.map { "*\($0)" }, effect: .changes))
     }
 
-    /// What must lie in the tree before the packages are installed: pins, and the settings of the initramfs builders.
-    private func earlyFiles(_ spec: DistroSpec, in staged: FilePath) async throws -> FilePath {
+    /// What must lie in the tree before the packages are installed: pins, and the settings of the initramfs builder. In `early.tar`.
+    private func earlyFiles(_ spec: DistroSpec, _ kind: PayloadSpec.Kind, in staged: FilePath) async throws {
         let tree = staged.appending("early")
+        try files.makeDirectory(tree, mode: .directory)
         if case .apt(_, let pins, _) = spec.packaging, !pins.isEmpty {
             try files.write(pins.map(\.stanza).joined(separator: "\n"), to: tree.appending("etc/apt/preferences.d/kldload"))
         }
-        // The packages' own triggers build an initramfs that is built again when the modules are there: the first one may be large.
-        try files.write(SystemFiles.initramfsTools(level: 1), to: tree.appending("etc/initramfs-tools/conf.d/kldload"))
-        try files.write(SystemFiles.liveDracut, to: tree.appending("etc/dracut.conf.d/kldload.conf"))
-        let tar = staged.appending("early.tar")
+        for (path, text) in try InitramfsBuilder.of(spec, kind).early {
+            try files.write(text, to: tree.pushing(FilePath(String(path.string.dropFirst()))))
+        }
         try await runner.run(
             Command(
                 "tar",
                 [
-                    "--create", "--file", tar.string, "--directory", tree.string, "--owner=root:0", "--group=root:0", "--mode=u=rwX,go=rX",
+                    "--create", "--file", Staged(folder: staged).early.string, "--directory", tree.string, "--owner=root:0",
+                    "--group=root:0", "--mode=u=rwX,go=rX",
                     "--mtime=@\(Self.defaultEpoch)", "--sort=name", ".",
                 ], effect: .changes))
-        return tar
     }
 
     /// OpenZFS' modules for the kernel of a release, built once by the distribution's own DKMS package.
@@ -222,16 +303,17 @@ public struct PayloadBuilder: Sendable {
         // Named, or apt would choose among the builders of initramfs by itself.
         let packages =
             spec.kernelPackages + spec.headerPackages + spec.moduleSourcePackages + ["initramfs-tools", "kmod", "zstd", "xz-utils"]
-        let sources = spec.sources(mirror: payload.buildMirror)
-        let inputs = (["modules/2"] + versions + packages).joined(separator: "\n")
+        let sources = try spec.sources(mirror: payload.buildMirror)
+        let inputs = (["modules/3"] + versions + packages).joined(separator: "\n")
         return try await cache.artifact("modules", inputs: inputs) { partial in
             say("building OpenZFS' modules for \(spec.title), once")
             let staged = partial.appending("staged")
-            let early = try await earlyFiles(spec, in: staged)
+            // Built with the release's own builder of initramfs, whatever the modules are for.
+            try await earlyFiles(spec, .target, in: staged)
             let dkms = staged.appending("dkms.tar")
             let loadable = staged.appending("loadable.tar")
             let job = Mmdebstrap(
-                suite: spec.suite, sources: sources, packages: packages, essentialHooks: [.unpack(early)],
+                suite: spec.suite, sources: sources, packages: packages, essentialHooks: [.unpack(Staged(folder: staged).early)],
                 customizeHooks: [.pack("/var/lib/dkms", to: dkms), .pack("/usr/lib/modules", to: loadable)],
                 excludedPaths: ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*/LC_MESSAGES/*.mo"], output: "/dev/null")
             do { try await runner.run(job.command(root: root, epoch: Self.defaultEpoch)) } catch { throw MmdebstrapError.explain(error) }

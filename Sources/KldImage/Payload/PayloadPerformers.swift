@@ -1,7 +1,9 @@
 import FoundationEssentials
+import KldBoot
 import KldCore
 import KldExec
 import KldFiles
+import KldPackages
 public import KldPlan
 import SystemPackage
 
@@ -13,7 +15,10 @@ extension PayloadRecipe {
                 let offered = try await runner.run(Command(Tool("ssh", package: "openssh-client"), ["-Q", "kex"], effect: .reads)).output
                     .lines
                 guard let path = parameters["path"] else { return }
-                if let text = sshKeyExchange(offered: offered) { try files.write(text, to: FilePath(path)) }
+                func names(_ key: String) -> [String] { (parameters[key] ?? "").words }
+                if let text = sshKeyExchange(names("wanted"), names("classic"), offered: offered) {
+                    try files.write(text, to: FilePath(path))
+                }
             },
             Performer.holds: { parameters, runner, files in
                 let installed = try await runner.run(
@@ -29,23 +34,32 @@ extension PayloadRecipe {
                     try await runner.run(Command(Tool("depmod", package: "kmod"), ["-a", release], effect: .changes))
                 }
             },
-            Performer.info: { _, runner, files in try await describe(payload, runner, files) },
-            Performer.purge: { _, _, files in for path in try expand(purged, files) { try files.remove(path) } },
+            Performer.info: { parameters, runner, files in
+                guard let check = InitramfsCheck(parameters), let kind = parameters["initramfs"].flatMap(InitramfsKind.init(rawValue:))
+                else {
+                    throw Diagnosis("payload.parameters", "the check of the initramfs lacks parameters", exit: .bug)
+                }
+                try await describe(payload, check, kind, runner, files)
+            },
+            Performer.purge: { parameters, _, files in
+                for path in try expand((parameters["paths"] ?? "").words, files) { try files.remove(path) }
+            },
         ]
     }
 
+    static let postQuantum = ["mlkem768x25519-sha256", "sntrup761x25519-sha512", "sntrup761x25519-sha512@openssh.com"]
+    static let classic = [
+        "curve25519-sha256", "curve25519-sha256@libssh.org", "ecdh-sha2-nistp256", "ecdh-sha2-nistp384", "ecdh-sha2-nistp521",
+    ]
+
     /// Post-quantum key exchanges first, and only those that this OpenSSH offers: sshd refuses to start over an unknown name.
     ///
-    /// One line of `ssh -Q kex`, OpenSSH 10.0: `mlkem768x25519-sha256`. - Returns: `nil` when it offers none.
-    static func sshKeyExchange(offered: [String]) -> String? {
-        let wanted = ["mlkem768x25519-sha256", "sntrup761x25519-sha512", "sntrup761x25519-sha512@openssh.com"].filter(offered.contains)
+    /// One line of `ssh -Q kex`, OpenSSH 10.0: `mlkem768x25519-sha256`. - Returns: `nil` when it offers none of those wanted.
+    static func sshKeyExchange(_ wanted: [String], _ classic: [String], offered: [String]) -> String? {
+        let wanted = wanted.filter(offered.contains)
         guard !wanted.isEmpty else { return nil }
-        let classic = [
-            "curve25519-sha256", "curve25519-sha256@libssh.org", "ecdh-sha2-nistp256", "ecdh-sha2-nistp384", "ecdh-sha2-nistp521",
-        ]
-        .filter(offered.contains)
-        return
-            "# Written by kldload from what this OpenSSH offers (ssh -Q kex).\nKexAlgorithms \((wanted + classic).joined(separator: ","))\n"
+        let names = wanted + classic.filter(offered.contains)
+        return "# Written by kldload from what this OpenSSH offers (ssh -Q kex).\nKexAlgorithms \(names.joined(separator: ","))\n"
     }
 
     /// Names matching patterns that are equal or end in `*`, sorted.
@@ -60,12 +74,18 @@ extension PayloadRecipe {
         var release: String
         var image: Bool
         var openZFS: Bool
-        var initramfs: Bool
+        /// What is wrong with its initramfs, in words; empty when nothing is.
+        var initramfs: [String]
+
+        var text: String {
+            "\(release): image \(image), OpenZFS \(openZFS), initramfs "
+                + (initramfs.isEmpty ? "true" : initramfs.joined(separator: ", "))
+        }
     }
 
     /// The highest kernel that has image, OpenZFS module and initramfs. A higher one that lacks any of them is passed over.
     static func choose(_ kernels: [Kernel]) -> String? {
-        kernels.filter { $0.image && $0.openZFS && $0.initramfs }.map(\.release).max { versionOrder($0, $1) }
+        kernels.filter { $0.image && $0.openZFS && $0.initramfs.isEmpty }.map(\.release).max { versionOrder($0, $1) }
     }
 
     /// Compares runs of digits as numbers and everything else as text: `6.12.9` < `6.12.117+deb13`.
@@ -91,31 +111,31 @@ extension PayloadRecipe {
         return x.count < y.count
     }
 
-    private static func describe(_ payload: PayloadSpec, _ runner: any CommandRunner, _ files: any FileSystem) async throws {
+    private static func describe(
+        _ payload: PayloadSpec, _ check: InitramfsCheck, _ kind: InitramfsKind, _ runner: any CommandRunner, _ files: any FileSystem
+    ) async throws {
         var kernels: [Kernel] = []
         for release in try files.list("/usr/lib/modules") {
-            let modules = FilePath("/usr/lib/modules/\(release)/updates/dkms")
-            let found = (try? files.list(modules)) ?? []
+            let folder = FilePath("/usr/lib/modules/\(release)")
+            let found = (try? files.list(folder.appending("updates/dkms"))) ?? []
             let initrd = FilePath("/boot/initrd.img-\(release)")
-            var initramfs = false
-            if payload.kind == .live {
-                initramfs = try files.exists(initrd)
-            } else if let status = try files.status(initrd), status.size > .mebibytes(8) {
-                let listing = try await runner.run(
-                    Command(Tool("lsinitramfs", package: "initramfs-tools-core"), [initrd.string], effect: .reads))
-                let names = listing.output.lines
-                initramfs = names.contains { $0.contains("/zfs.ko") } && names.contains { $0.hasSuffix("sbin/zpool") }
+            var problems = ["is not there"]
+            if let status = try files.status(initrd) {
+                let list = try await runner.run(InitramfsBuilder.list(kind, initrd)).output
+                problems = check.problems(
+                    InitramfsBuilder.names(kind, list), size: status.size,
+                    builtin: (try? files.readText(folder.appending("modules.builtin")).lines) ?? [])
             }
             kernels.append(
                 Kernel(
                     release: release, image: try files.exists(FilePath("/boot/vmlinuz-\(release)")),
-                    openZFS: found.contains { $0.hasPrefix("zfs.ko") } && found.contains { $0.hasPrefix("spl.ko") }, initramfs: initramfs))
+                    openZFS: found.contains { $0.hasPrefix("zfs.ko") } && found.contains { $0.hasPrefix("spl.ko") }, initramfs: problems))
         }
         guard let kernel = choose(kernels) else {
             throw Diagnosis(
-                "payload.no-kernel", "no kernel has image, OpenZFS module and an initramfs that holds it",
+                "payload.no-kernel", "no kernel has image, OpenZFS module and an initramfs that boots any machine",
                 remedies: ["look at the build's log: the module may not build for this kernel"], exit: .unavailable,
-                causes: kernels.map { "\($0.release): image \($0.image), OpenZFS \($0.openZFS), initramfs \($0.initramfs)" })
+                causes: kernels.map(\.text))
         }
         let version = try await runner.run(
             Command(Tool("modinfo", package: "kmod"), ["-k", kernel, "-F", "version", "zfs"], effect: .reads)
@@ -129,27 +149,35 @@ extension PayloadRecipe {
                 ],
                 effect: .reads)
         ).output
-        try files.write(packages, to: "/usr/lib/kldload/packages.tsv")
+        let place: FilePath = "/usr/lib/kldload"
+        try files.write(packages, to: place.appending(PayloadManifest.packages))
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
         let info = PayloadInfo(spec: payload, kernel: kernel, openZFS: version, packageCount: packages.lines.count)
         try files.write(Array(encoder.encode(info)), to: FilePath(PayloadInfo.path), mode: .file)
+        let inputs = try await runner.run(SHA256Sum.command(place.appending(PayloadManifest.inputs))).output.prefix(64)
+        let mirrors = try JSONDecoder().decode(
+            [ImageDescription.Mirror].self, from: Data(files.read(place.appending(PayloadManifest.mirrors))))
+        try files.write(
+            PayloadManifest.billOfMaterials(info, packages: packages, mirrors: mirrors, inputs: String(inputs)),
+            to: place.appending(PayloadManifest.sbom))
     }
 
     /// Not `/tmp`: mmdebstrap keeps apt's configuration for this tree there, and without it apt would work on the host. It empties `/tmp` itself.
     ///
     /// What a build leaves behind that must not be on two machines, or differs between two builds. A `*` stands for one name.
-    private static let purged = [
-        "/etc/hostid", "/etc/zfs/zpool.cache", "/etc/machine-id", "/var/lib/dbus/machine-id", "/etc/ssh/ssh_host_*",
-        "/var/lib/dkms/mok.key",
-        "/var/lib/dkms/mok.pub", "/var/lib/dkms/mok.der", "/var/lib/systemd/random-seed", "/var/lib/systemd/catalog/database",
-        "/etc/hostname", "/var/lib/apt/lists/*", "/var/cache/apt/*", "/var/cache/debconf/*-old", "/var/cache/ldconfig/*",
-        "/var/cache/man/*",
-        "/var/log/*.log", "/var/log/apt", "/var/log/journal/*", "/var/lib/dpkg/*-old", "/etc/passwd-", "/etc/group-", "/etc/shadow-",
-        "/etc/gshadow-", "/etc/subuid-", "/etc/subgid-", "/etc/.pwd.lock", "/var/tmp/*", "/root/.bash_history",
-        "/etc/resolv.conf.*",
-        "/var/lib/dkms/zfs/*/*/*/log", "/var/lib/cloud/*", "/usr/share/doc/*/changelog*",
-    ]
+    static let purged =
+        [
+            "/etc/hostid", "/etc/zfs/zpool.cache", "/etc/machine-id", "/var/lib/dbus/machine-id", "/etc/ssh/ssh_host_*",
+            "/var/lib/dkms/mok.key",
+            "/var/lib/dkms/mok.pub", "/var/lib/dkms/mok.der", "/var/lib/systemd/random-seed", "/var/lib/systemd/catalog/database",
+            "/etc/hostname", "/var/lib/apt/lists/*", "/var/cache/apt/*", "/var/cache/debconf/*-old", "/var/cache/ldconfig/*",
+            "/var/cache/man/*",
+            "/var/log/*.log", "/var/log/apt", "/var/log/journal/*", "/var/lib/dpkg/*-old", "/etc/passwd-", "/etc/group-", "/etc/shadow-",
+            "/etc/gshadow-", "/etc/subuid-", "/etc/subgid-", "/etc/.pwd.lock", "/var/tmp/*", "/root/.bash_history",
+            "/etc/resolv.conf.*",
+            "/var/lib/dkms/zfs/*/*/*/log", "/var/lib/cloud/*", "/usr/share/doc/*/changelog*",
+        ] + Mmdebstrap.settings
 
     static func expand(_ patterns: [String], _ files: any FileSystem) throws -> [FilePath] {
         try patterns.flatMap { pattern -> [FilePath] in

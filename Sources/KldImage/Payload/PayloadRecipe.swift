@@ -1,3 +1,4 @@
+import KldBoot
 public import KldCore
 public import KldDistro
 import KldExec
@@ -27,18 +28,19 @@ public enum PayloadRecipe {
             return Plan(
                 "configure \(spec.title), profile \(payload.profile)",
                 [
-                    Phase("packages", "Package management", packages(payload, spec)),
+                    Phase("packages", "Package management", [try sources(payload, spec), try holds(spec)]),
                     Phase("system", "System settings", system(payload, spec, profile)),
-                    Phase("boot", "Initramfs", boot(spec)),
-                    Phase("clean", "Remove what must not be shared", clean()),
+                    Phase("boot", "Initramfs", boot(payload, try InitramfsBuilder.of(spec, payload.kind))),
+                    Phase("clean", "Remove what must not be shared", [clean()]),
                 ])
         case .live:
             return Plan(
                 "configure the live environment",
                 [
-                    Phase("system", "System settings", live()),
-                    Phase("boot", "Initramfs", liveBoot()),
-                    Phase("clean", "Remove what must not be shared", clean()),
+                    Phase("packages", "Package management", [try sources(payload, spec)]),
+                    Phase("system", "System settings", live(spec)),
+                    Phase("boot", "Initramfs", boot(payload, try InitramfsBuilder.of(spec, payload.kind))),
+                    Phase("clean", "Remove what must not be shared", [clean(hostname: "kldload")]),
                 ])
         }
     }
@@ -47,19 +49,22 @@ public enum PayloadRecipe {
 
     private static func enable(_ units: [String]) -> Action { command("systemctl", ["enable"] + units) }
 
-    private static func packages(_ payload: PayloadSpec, _ spec: DistroSpec) -> [Step] {
-        let sources = spec.sources(mirror: payload.installedMirror).map(\.stanza).joined(separator: "\n")
-        return [
-            Step(
-                "payload.apt", "Signed package sources of the installed system",
-                [
-                    .remove("/etc/apt/sources.list"), .remove("/etc/apt/sources.list.d/0000sources.list"),
-                    .write("/etc/apt/sources.list.d/kldload.sources", content: .text(sources)),
-                ]),
-            Step(
-                "payload.holds", "Hold kernel, OpenZFS and boot loader",
-                [.perform(Performer.holds, ["patterns": spec.heldPackages.joined(separator: " ")], effect: .changes)]),
-        ]
+    private static func sources(_ payload: PayloadSpec, _ spec: DistroSpec) throws -> Step {
+        let sources = try spec.sources(mirror: payload.installedMirror).map(\.stanza).joined(separator: "\n")
+        return Step(
+            "payload.apt", "Signed package sources of the installed system",
+            [
+                // What the build has used, on the mirror that it has used.
+                .remove("/etc/apt/sources.list"), .remove("/etc/apt/sources.list.d/0000sources.list"),
+                .write("/etc/apt/sources.list.d/kldload.sources", content: .text(sources)),
+            ])
+    }
+
+    private static func holds(_ spec: DistroSpec) throws -> Step {
+        guard spec.packaging.family == .apt else { throw spec.unsupported("packages by \(spec.packaging.family.rawValue)") }
+        return Step(
+            "payload.holds", "Hold kernel, OpenZFS and boot loader",
+            [.perform(Performer.holds, ["patterns": spec.heldPackages.joined(separator: " ")], effect: .changes)])
     }
 
     private static func system(_ payload: PayloadSpec, _ spec: DistroSpec, _ profile: ProfileSpec) -> [Step] {
@@ -76,7 +81,12 @@ public enum PayloadRecipe {
                 "payload.ssh", "SSH server policy",
                 [
                     .write("/etc/ssh/sshd_config.d/10-kldload.conf", content: .text(SystemFiles.sshPolicy)),
-                    .perform(Performer.sshKeyExchange, ["path": "/etc/ssh/sshd_config.d/90-kldload-pq.conf"], effect: .changes),
+                    .perform(
+                        Performer.sshKeyExchange,
+                        [
+                            "path": "/etc/ssh/sshd_config.d/90-kldload-pq.conf", "wanted": postQuantum.joined(separator: " "),
+                            "classic": classic.joined(separator: " "),
+                        ], effect: .changes),
                 ]),
             Step(
                 "payload.network", "Network by systemd-networkd, which cloud-init can drive too",
@@ -126,52 +136,74 @@ public enum PayloadRecipe {
         locale.split(separator: ".").dropFirst().first.map { $0.split(separator: "@")[0] }.map(String.init) ?? "ISO-8859-1"
     }
 
-    private static func boot(_ spec: DistroSpec) -> [Step] {
-        [
-            Step(
-                "payload.initramfs", "A portable initramfs with OpenZFS and no host id",
-                [
-                    // OpenZFS' packages make a host id at random; every machine gets its own when it is installed.
-                    .remove("/etc/hostid"), .remove("/etc/zfs/zpool.cache"), .remove("/etc/dracut.conf.d/kldload.conf"),
-                    .write("/etc/initramfs-tools/conf.d/kldload", content: .text(SystemFiles.initramfsTools(level: 19))),
-                    .perform(Performer.modules, [:], effect: .changes),
-                    command(Tool("update-initramfs", package: "initramfs-tools"), ["-u", "-k", "all"]),
-                ], weight: 10),
-            Step("payload.info", "Choose the kernel and describe the payload", [.perform(Performer.info, [:], effect: .changes)]),
+    private static func boot(_ payload: PayloadSpec, _ builder: InitramfsBuilder) -> [Step] {
+        // OpenZFS' packages make a host id at random; every machine gets its own when it is installed.
+        var actions: [Action] = [.remove("/etc/hostid"), .remove("/etc/zfs/zpool.cache")]
+        for (path, text) in builder.rebuild?.settings ?? [] { actions.append(.write(path, content: .text(text))) }
+        actions.append(.perform(Performer.modules, [:], effect: .changes))
+        if let rebuild = builder.rebuild { actions.append(.run(rebuild.command)) }
+        var check = InitramfsCheck.of(payload.kind).parameters
+        check["initramfs"] = builder.kind.rawValue
+        let title =
+            payload.kind == .live
+            ? "An initramfs that finds and mounts the live image" : "A portable initramfs with OpenZFS and no host id"
+        return [
+            Step("payload.initramfs", title, actions, weight: 10),
+            Step("payload.info", "Choose the kernel and describe the payload", [.perform(Performer.info, check, effect: .changes)]),
         ]
     }
 
-    private static func live() -> [Step] {
-        [
+    /// Booted by itself it is a machine with a console and an address, and nothing that listens. In the factory none of this is started.
+    private static func live(_ spec: DistroSpec) -> [Step] {
+        let units: FilePath = "/etc/systemd/system"
+        return [
             Step(
                 "payload.units", "The installer's services",
-                SystemFiles.liveUnits.map { .write(FilePath("/usr/lib/systemd/system/\($0.name)"), content: .text($0.text)) } + [
-                    .symlink("/etc/resolv.conf", to: "../run/systemd/resolve/stub-resolv.conf"),
+                (SystemFiles.liveUnits + [SystemFiles.autoinstall]).map {
+                    .write(FilePath("/usr/lib/systemd/system/\($0.name)"), content: .text($0.text))
+                } + [
+                    enable([SystemFiles.autoinstall.name]),
                     // A pool of the machine is imported on request, never by itself.
                     command(
                         "systemctl",
                         ["mask", "zfs-import-cache.service", "zfs-import-scan.service", "zfs-mount.service", "zfs-share.service"]),
-                    .write("/etc/hostname", content: .text("kldload\n")),
-                ])
-        ]
-    }
-
-    private static func liveBoot() -> [Step] {
-        [
+                ]),
             Step(
-                "payload.initramfs", "An initramfs that finds and mounts the live image",
+                "payload.tools", "The tools on PATH",
+                (["kldload"] + AppletName.allCases.map(\.rawValue)).map {
+                    .symlink(FilePath("/usr/bin/\($0)"), to: AppletName.linkTarget)
+                }),
+            Step(
+                "payload.network", "Addresses for wired cards",
                 [
-                    .remove("/etc/hostid"), .perform(Performer.modules, [:], effect: .changes),
-                    .perform(Performer.info, [:], effect: .changes),
-                ], weight: 10)
+                    .write("/etc/systemd/network/99-kldload-dhcp.network", content: .text(SystemFiles.dhcpNetwork)),
+                    .symlink("/etc/resolv.conf", to: "../run/systemd/resolve/stub-resolv.conf"),
+                    enable([spec.units[.network], spec.units[.resolver]].compactMap { $0 }),
+                    // It is never satisfied when no cable is plugged in.
+                    command("systemctl", ["disable", "systemd-networkd-wait-online.service"]),
+                ]),
+            Step(
+                "payload.ssh", "No way in but the console until there is a key",
+                [
+                    .write("/etc/ssh/sshd_config.d/10-kldload.conf", content: .text(SystemFiles.liveSSHPolicy)),
+                    .write(units.appending("\(spec.units[.ssh] ?? "ssh.service").d/kldload.conf"), content: .text(SystemFiles.liveSSH)),
+                ]),
+            Step(
+                "payload.console", "Root at the consoles",
+                [
+                    .write(units.appending("getty@tty1.service.d/kldload.conf"), content: .text(SystemFiles.autologin(serial: false))),
+                    .write(units.appending("serial-getty@.service.d/kldload.conf"), content: .text(SystemFiles.autologin(serial: true))),
+                ]),
         ]
     }
 
-    private static func clean() -> [Step] {
-        [
-            Step(
-                "payload.clean", "Identities, caches and logs",
-                [.perform(Performer.purge, [:], effect: .changes), .write("/etc/machine-id", content: .text(""), mode: 0o444)])
-        ]
+    /// - Parameter hostname: a name that is the same on all; an installed machine gets its own later.
+    private static func clean(hostname: String? = nil) -> Step {
+        Step(
+            "payload.clean", "Identities, caches and logs",
+            [
+                .perform(Performer.purge, ["paths": purged.joined(separator: " ")], effect: .changes),
+                .write("/etc/machine-id", content: .text(""), mode: 0o444),
+            ] + (hostname.map { [.write("/etc/hostname", content: .text("\($0)\n"))] } ?? []))
     }
 }

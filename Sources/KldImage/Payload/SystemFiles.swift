@@ -12,6 +12,38 @@ enum SystemFiles {
 
         """
 
+    /// The live environment's: keys alone let in, and there are none until a person, or an answer, brings one.
+    static let liveSSHPolicy = """
+        # Written by kldload.
+        PermitRootLogin prohibit-password
+        PasswordAuthentication no
+        KbdInteractiveAuthentication no
+        X11Forwarding no
+
+        """
+
+    /// Without a key nobody could enter, so nothing listens; host keys are made when it starts. systemd.unit(5), systemd 257.
+    static let liveSSH = """
+        [Unit]
+        ConditionFileNotEmpty=/root/.ssh/authorized_keys
+
+        [Service]
+        ExecStartPre=
+        ExecStartPre=/usr/bin/ssh-keygen -A
+        ExecStartPre=/usr/sbin/sshd -t
+
+        """
+
+    /// Whoever sits at a live medium's console owns the machine: root has no password, and needs none there. agetty(8), util-linux 2.41.
+    static func autologin(serial: Bool) -> String {
+        """
+        [Service]
+        ExecStart=
+        ExecStart=-/sbin/agetty --autologin root \(serial ? "--keep-baud 115200,57600,38400,9600" : "--noclear") - $TERM
+
+        """
+    }
+
     /// systemd.network(5), systemd 252. Any other file for the interface, cloud-init's too, sorts before this one.
     static let dhcpNetwork = """
         [Match]
@@ -155,6 +187,32 @@ enum SystemFiles {
             """
         ),
     ]
+
+    /// What a live environment starts that was booted by itself; the factory's target brings up nothing of it.
+    static let autoinstall = (
+        name: "kldload-autoinstall.service",
+        text: """
+        [Unit]
+        Description=kldload: install as the answers on a seed volume say
+        Documentation=man:kldload(8)
+        ConditionPathExists=!/run/kldload/autoinstall
+        ConditionKernelCommandLine=!kldload.autoinstall=0
+        After=multi-user.target
+
+        [Service]
+        Type=oneshot
+        RemainAfterExit=yes
+        ExecStart=/usr/lib/kldload/kldload autoinstall
+        StandardInput=null
+        StandardOutput=journal+console
+        StandardError=journal+console
+        TimeoutStartSec=infinity
+
+        [Install]
+        WantedBy=multi-user.target
+
+        """
+    )
 
     static let liveUnits: [(name: String, text: String)] = [
         (

@@ -1,0 +1,54 @@
+import KldBoot
+import KldCore
+import KldDistro
+import KldExec
+import SystemPackage
+
+/// The program that builds the initramfs of a tree: its settings, its command, its list of content.
+struct InitramfsBuilder: Sendable {
+    var kind: InitramfsKind
+    /// What lies in the tree while packages are installed: their triggers build one that is built again later, so that may be large.
+    var early: [(path: FilePath, text: String)]
+    /// Settings that stay, and the command that builds all of them anew. `nil`: as the packages built it, it stays.
+    var rebuild: (settings: [(path: FilePath, text: String)], command: Command)?
+
+    /// - Throws: ``Diagnosis`` `distro.unsupported`.
+    static func of(_ spec: DistroSpec, _ kind: PayloadSpec.Kind) throws -> InitramfsBuilder {
+        // The live environment boots from dracut's, which alone mounts live images.
+        switch kind == .live ? .dracut : spec.initramfs {
+        case .initramfsTools:
+            let settings: FilePath = "/etc/initramfs-tools/conf.d/kldload"
+            return InitramfsBuilder(
+                kind: .initramfsTools, early: [(settings, SystemFiles.initramfsTools(level: 1))],
+                rebuild: (
+                    [(settings, SystemFiles.initramfsTools(level: 19))],
+                    Command(Tool("update-initramfs", package: "initramfs-tools"), ["-u", "-k", "all"], effect: .changes)
+                ))
+        case .dracut where kind == .live:
+            return InitramfsBuilder(kind: .dracut, early: [("/etc/dracut.conf.d/kldload.conf", SystemFiles.liveDracut)], rebuild: nil)
+        case let other: throw spec.unsupported("an initramfs by \(other.rawValue)")
+        }
+    }
+
+    /// What is in it, by path: see ``names(_:)``. Runs, reads: `lsinitramfs FILE` or `lsinitrd FILE`.
+    /// Source: lsinitramfs(8), initramfs-tools 0.142 to 0.148; lsinitrd(1), dracut 106.
+    static func list(_ kind: InitramfsKind, _ file: FilePath) -> Command {
+        kind == .dracut
+            ? Command(Tool("lsinitrd", package: "dracut-core"), [file.string], effect: .reads)
+            : Command(Tool("lsinitramfs", package: "initramfs-tools-core"), [file.string], effect: .reads)
+    }
+
+    /// Paths of a list. initramfs-tools prints them alone: `usr/sbin/zpool`. dracut prints them among other lines, as `ls -l` does:
+    /// ```
+    /// -rw-r--r--   1 root     root       123456 Jan  1 00:00 usr/lib/modules/6.12.48+deb13-amd64/kernel/fs/overlayfs/overlay.ko.xz
+    /// lrwxrwxrwx   1 root     root            7 Jan  1 00:00 bin -> usr/bin
+    /// ```
+    static func names(_ kind: InitramfsKind, _ list: String) -> [String] {
+        guard kind == .dracut else { return list.lines }
+        return list.lines.compactMap { line in
+            let words = line.words
+            guard words.count > 8, words[0].count == 10, "-dlcbps".contains(words[0].first ?? " ") else { return nil }
+            return words[8]
+        }
+    }
+}

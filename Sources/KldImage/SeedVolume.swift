@@ -1,0 +1,60 @@
+import KldBlock
+public import KldCore
+public import KldExec
+public import KldFiles
+public import SystemPackage
+
+/// The volume with `answers.env` from which a live environment installs without a person.
+public struct SeedVolume: Sendable, Hashable {
+    /// A FAT label holds eleven characters, so it cannot be the first of them.
+    public static let labels = ["KLDLOAD-SEED", "KLDLOADSEED", "KLDSEED"]
+    public static let answersName = "answers.env"
+    static let mountPoint: FilePath = "/run/kldload/seed"
+
+    /// The block device.
+    public var device: FilePath
+
+    public init(device: FilePath) { self.device = device }
+
+    /// The one volume with such a label, of a file system or of a partition, among what udev has found.
+    ///
+    /// - Returns: `nil` when there is none.
+    /// - Throws: ``Diagnosis`` `autoinstall.several-seeds`.
+    public static func find(_ files: any FileSystem) throws -> SeedVolume? {
+        var found: Set<FilePath> = []
+        for folder in ["/dev/disk/by-label", "/dev/disk/by-partlabel"] {
+            for label in labels {
+                let link = FilePath(folder).appending(label)
+                if try files.exists(link) { found.insert(try files.resolve(link)) }
+            }
+        }
+        guard found.count < 2 else {
+            throw Diagnosis(
+                "autoinstall.several-seeds", "there is more than one seed volume; nothing was installed",
+                remedies: ["leave one of them in, and restart"], exit: .badAnswers, causes: found.map(\.string).sorted())
+        }
+        return found.first.map(SeedVolume.init(device:))
+    }
+
+    /// The text of its answers file. It is mounted for as long as that takes, and nothing is written to it.
+    ///
+    /// - Throws: ``Diagnosis`` `autoinstall.no-answers` when it has none; what mount says.
+    ///
+    /// **Runs:** `mount -o ro,nosuid,nodev,noexec DEVICE /run/kldload/seed`, `umount …`.
+    public func answers(runner: any CommandRunner, files: any FileSystem) async throws -> [UInt8] {
+        let place = Self.mountPoint
+        try files.makeDirectory(place, mode: 0o700)
+        try await runner.run(MountCommand.mount(device.string, at: place, options: ["ro", "nosuid", "nodev", "noexec"]))
+        let result = Result { () throws -> [UInt8] in
+            let file = place.appending(Self.answersName)
+            guard try files.exists(file) else {
+                throw Diagnosis(
+                    "autoinstall.no-answers", "the seed volume \(device) has no \(Self.answersName)",
+                    remedies: ["put the answers into a file of that name at its top"], exit: .inputMissing)
+            }
+            return try files.read(file)
+        }
+        try await runner.run(MountCommand.unmount(place))
+        return try result.get()
+    }
+}

@@ -1,0 +1,136 @@
+import Foundation
+import KldCore
+import KldExec
+import KldFiles
+import KldTestSupport
+import Synchronization
+import SystemPackage
+import Testing
+
+@testable import KldImage
+
+/// The builder with an archive and an mmdebstrap that are made up; `sha256sum` and `stat` are the real ones.
+@Suite("Payloads from an archive that moves")
+struct PayloadBuilderTests {
+    /// An archive's state, and what happened.
+    final class World: Sendable {
+        struct State {
+            /// The version that the lists tell, and the one that a build really gets.
+            var offered = "1"
+            var real = "1"
+            var refreshes = 0
+            var builds = 0
+            var moves = 0
+            var said: [String] = []
+        }
+        let state: Mutex<State>
+        init(real: String = "1", moves: Int = 0) {
+            var state = State()
+            state.real = real
+            state.moves = moves
+            self.state = Mutex(state)
+        }
+    }
+
+    /// Answers for every tool of the builder, which works in a real folder.
+    struct Runner: CommandRunner {
+        let world: World
+        let real = SubprocessRunner()
+
+        func run(_ command: Command) async throws -> CommandOutput {
+            switch command.tool.name {
+            case "sha256sum", "stat": return try await real.run(command)
+            case "apt-get" where command.arguments.last == "update":
+                world.state.withLock {
+                    $0.refreshes += 1
+                    $0.offered = $0.real
+                }
+            case "apt-get" where command.arguments.contains("--simulate"):
+                return CommandOutput(output: "Inst zstd (\(world.state.withLock { $0.offered }) Debian:13 [amd64])\n")
+            case "mmdebstrap" where command.arguments == ["--version"]: return CommandOutput(output: "mmdebstrap 1.5.5\n")
+            case "unshare":
+                // The real one writes what its last words and hooks name.
+                let output = command.arguments.first { $0.hasSuffix("/rootfs.tar") }
+                if let output {
+                    world.state.withLock {
+                        $0.builds += 1
+                        if $0.moves > 0 {
+                            $0.moves -= 1
+                            $0.real += "1"
+                        }
+                    }
+                    try LocalFiles().write("a tree", to: FilePath(output))
+                }
+            case "tar" where command.arguments.contains("*kldload/packages.tsv"):
+                let folder = FilePath(command.arguments[4])
+                let version = world.state.withLock { $0.real }
+                try LocalFiles().write("zstd\t\(version)\tamd64\tzstd\t\(version)\tM\n", to: folder.appending("packages.tsv"))
+                try LocalFiles().write("{}", to: folder.appending("sbom.spdx.json"))
+                let spec = PayloadRecipeTests.spec()
+                let info = PayloadInfo(spec: spec, kernel: "6.12.48", openZFS: "2.3.2", packageCount: 1)
+                try LocalFiles().write(Array(JSONEncoder().encode(info)), to: folder.appending("payload.json"), mode: .file)
+            case "find": return CommandOutput(output: "zfs.ko\n")
+            case "tar", "apt-cache": break
+            default: throw Unscripted(what: command.description)
+            }
+            return CommandOutput()
+        }
+
+        func run(pipeline: [Command]) async throws -> CommandOutput { throw Unscripted(what: "pipeline") }
+    }
+
+    func build(_ world: World, in root: FilePath) async throws -> PayloadBuilder.Payload {
+        try await PayloadRecipeTests.builder(root, Runner(world: world)) { line in world.state.withLock { $0.said.append(line) } }
+            .payload(PayloadRecipeTests.spec())
+    }
+
+    @Test("an archive that stands still is asked once; the second time nothing is built; the manifest lies beside the archive")
+    func still() async throws {
+        try await Scratch.with { root in
+            let world = World()
+            let payload = try await build(world, in: root)
+            _ = try await build(world, in: root)
+            #expect(world.state.withLock { $0.builds } == 1)
+            for name in PayloadManifest.files { #expect(try LocalFiles().exists(payload.folder.appending(name)), "\(name)") }
+            let inputs = try LocalFiles().readText(payload.folder.appending(PayloadManifest.inputs))
+            #expect(inputs.contains("mmdebstrap 1.5.5") && inputs.contains("zstd 1") && !inputs.contains("http://build"))
+        }
+    }
+
+    @Test("one that moves during the build is asked again, and the payload is what it offers then")
+    func moved() async throws {
+        try await Scratch.with { root in
+            let world = World(moves: 1)
+            let payload = try await build(world, in: root)
+            let state = world.state.withLock { $0 }
+            #expect(state.builds == 2 && state.refreshes == 2)
+            #expect(state.said.contains { $0.contains("has changed") })
+            #expect(try LocalFiles().readText(payload.folder.appending(PayloadManifest.inputs)).contains("zstd 11\n"))
+        }
+    }
+
+    @Test("one that goes on moving is an error with both versions, and nothing is kept")
+    func moving() async throws {
+        try await Scratch.with { root in
+            do {
+                _ = try await build(World(moves: 9), in: root)
+                Issue.record("built")
+            } catch {
+                let found = Diagnosis(of: error)
+                #expect(found.code == "payload.archive-moved" && found.exit == .tryAgain)
+                #expect(found.causes == ["zstd: 11 was offered, 111 came"])
+            }
+            let left = try LocalFiles().list(root.appending("target"))
+            #expect(left == [])
+        }
+    }
+
+    @Test("versions are compared by name; what is in one of the two alone is told apart")
+    func difference() throws {
+        let found = try PayloadManifest.Difference(
+            offered: ["libc6 2.41-12", "zstd 1.5.7", "mawk 1.3"],
+            installed: "libc6:amd64\t2.41-12\tamd64\tglibc\t2.41-12\tM\nzstd\t1.5.8\tamd64\tzstd\t1.5.8\tM\ngawk\t5\tamd64\tgawk\t5\tM\n")
+        #expect(found.versions == ["zstd: 1.5.7 was offered, 1.5.8 came"])
+        #expect(found.names == ["gawk", "mawk"])
+    }
+}
