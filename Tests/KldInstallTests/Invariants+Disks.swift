@@ -52,6 +52,16 @@ extension Invariant {
             }
         },
         Invariant("labels of old pools are cleared, right before the signatures are wiped", offender: labels),
+        Invariant("each new partition loses what lay there long ago: labels, then signatures") { view in
+            let made = newPartitions(view)
+            let cleared = view.run("zpool", "labelclear")
+            return made.allSatisfy { path in
+                guard let clear = cleared.last(where: { $0.command.arguments.last == path }),
+                    let wipe = view.run("wipefs").last(where: { $0.command.arguments.last == path })
+                else { return false }
+                return clear.item + 1 == wipe.item
+            }
+        },
         Invariant(
             "every mapping, array and volume on a chosen disk is taken down exactly once, what lies on it first", offender: takenDown),
         Invariant("nothing is wiped while something lies on it", offender: wipedUnderneath),
@@ -143,13 +153,15 @@ extension Invariant {
         return nil
     }
 
+    private static func newPartitions(_ view: PlanView) -> [String] {
+        view.disks.root.flatMap { [Disk.partition(1, of: $0.path), Disk.partition(2, of: $0.path)] }
+            + view.disks.special.map { Disk.partition(1, of: $0.path) }
+    }
+
     @Sendable private static func wipedOnce(_ view: PlanView) -> String? {
         let wiped = view.run("wipefs").compactMap(\.command.arguments.last).sorted()
         let old = view.disks.all.flatMap { [$0.device.path] + $0.device.children.filter { $0.type == "part" }.map(\.path) }
-        let made =
-            view.disks.root.flatMap { [Disk.partition(1, of: $0.path), Disk.partition(2, of: $0.path)] }
-            + view.disks.special.map { Disk.partition(1, of: $0.path) }
-        let expected = (old + made).sorted()
+        let expected = (old + newPartitions(view)).sorted()
         return wiped == expected ? nil : "\(wiped) instead of \(expected)"
     }
 

@@ -140,6 +140,13 @@ public enum PayloadRecipe {
         // OpenZFS' packages make a host id at random; every machine gets its own when it is installed.
         var actions: [Action] = [.remove("/etc/hostid"), .remove("/etc/zfs/zpool.cache")]
         for (path, text) in builder.rebuild?.settings ?? [] { actions.append(.write(path, content: .text(text))) }
+        if builder.kind == .initramfsTools {
+            actions += [
+                // It goes into the initramfs, and without this it would be the name of the machine that builds.
+                .write("/etc/hostname", content: .text("localhost\n")),
+                .write("/etc/zfs/initramfs-tools-load-key.d/kldload", content: .text(SystemFiles.passphrasePrompt)),
+            ]
+        }
         actions.append(.perform(Performer.modules, [:], effect: .changes))
         if let rebuild = builder.rebuild { actions.append(.run(rebuild.command)) }
         var check = InitramfsCheck.of(payload.kind).parameters

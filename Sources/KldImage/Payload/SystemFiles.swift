@@ -111,6 +111,41 @@ enum SystemFiles {
         """
     }
 
+    /// Read by zfs-initramfs before it would ask on one console. By itself it asks on `/dev/console` alone, which is the serial port
+    /// wherever there is one: a person before screen and keyboard would see nothing. Source: zfs-initramfs `scripts/zfs`, OpenZFS 2.3 and
+    /// 2.4; that of 2.1 (Debian 12) does not read it.
+    ///
+    /// Sourced by busybox' sh, with `ENCRYPTIONROOT` and `KEYLOCATION` set. Whoever answers first is heard; the other questions are ended.
+    static let passphrasePrompt = """
+        # Written by kldload: asks for the passphrase on every console at once.
+        [ "$KEYLOCATION" = prompt ] || return 1
+        locked() { [ "$(/sbin/zfs get -H -o value keystatus "$ENCRYPTIONROOT")" = unavailable ]; }
+        rm -f /run/kldload-asks.*
+        for console in $(cat /sys/class/tty/console/active); do
+            # tty0 is whichever terminal is shown; a keyboard types into the first one.
+            [ "$console" != tty0 ] || console=tty1
+            [ -c "/dev/$console" ] || continue
+            (
+                while locked; do
+                    /sbin/zfs load-key "$ENCRYPTIONROOT" <"/dev/$console" >"/dev/$console" 2>&1 &
+                    echo $! >"/run/kldload-asks.$console"
+                    wait $! || sleep 1
+                done
+            ) &
+        done
+        while locked; do sleep 1; done
+        for asks in /run/kldload-asks.*; do
+            kill -INT "$(cat "$asks")" 2>/dev/null
+        done
+        sleep 1
+        for asks in /run/kldload-asks.*; do
+            kill "$(cat "$asks")" 2>/dev/null
+            rm -f "$asks"
+        done
+        true
+
+        """
+
     static let units: [(name: String, text: String)] = [
         (
             "kldload-firstboot.service",
