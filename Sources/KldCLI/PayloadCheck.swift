@@ -39,7 +39,7 @@ enum SavedFacts {
 enum PayloadCheck {
     /// - Throws: ``Diagnosis`` `install.payload-unreadable`; ``FileError``.
     static func read(_ file: FilePath, _ files: any FileSystem) throws -> PayloadInfo {
-        try SchemaDocument.read(file, files, schema: "payload/1") { cause in
+        try SchemaDocument.read(file, files, schema: PayloadInfo.currentSchema) { cause in
             Diagnosis(
                 "install.payload-unreadable", "\(file) does not describe a root file system that this version can install",
                 remedies: ["build it again, or copy it again", "or name another folder: --payload FOLDER"], exit: .inputMissing,

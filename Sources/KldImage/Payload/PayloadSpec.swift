@@ -106,7 +106,8 @@ public struct PayloadSpec: Sendable, Hashable, Codable {
 /// What a built payload holds: written into the tree as `/usr/lib/kldload/payload.json`.
 public struct PayloadInfo: Sendable, Hashable, Codable {
     public static let path = "/usr/lib/kldload/payload.json"
-    public var schema = "payload/2"
+    public static let currentSchema = "payload/2"
+    public var schema = PayloadInfo.currentSchema
     public var spec: PayloadSpec
     /// The kernel release that boots: the highest with image, modules, OpenZFS module and initramfs.
     public var kernel: String
