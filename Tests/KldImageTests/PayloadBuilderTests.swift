@@ -80,8 +80,8 @@ struct PayloadBuilderTests {
     }
 
     func build(_ world: World, in root: FilePath) async throws -> PayloadBuilder.Payload {
-        try await PayloadRecipeTests.builder(root, Runner(world: world)) { line in world.state.withLock { $0.said.append(line) } }
-            .payload(PayloadRecipeTests.spec())
+        let builder = PayloadRecipeTests.builder(root, Runner(world: world)) { line in world.state.withLock { $0.said.append(line) } }
+        return try await builder.payload(builder.settle(PayloadRecipeTests.spec()))
     }
 
     @Test("an archive that stands still is asked once; the second time nothing is built; the manifest lies beside the archive")

@@ -49,8 +49,11 @@ public struct Workshop: Sendable {
         let named = answers.customMirrorURL ?? (answers.isGiven("KLDLOAD_DEBIAN_MIRROR") ? answers.debianMirror : nil)
         let archive = mirror ?? named ?? HostArchive.find(files: LocalFiles()) ?? answers.debianMirror
         let builder = builder(report)
-        let image = try await live(builder, backports: answers.backports, archive: archive)
-        let payload = try await builder.payload(PayloadSpec(answers, buildMirror: archive))
+        let live = try await builder.settle(.live(backports: answers.backports, buildMirror: archive, installedMirror: Self.defaultMirror))
+        let target = try await builder.settle(PayloadSpec(answers, buildMirror: archive))
+        async let made = self.live(builder, live)
+        let payload = try await builder.payload(target)
+        let image = try await made
         let factory = Factory(host: host, live: image)
         let stream = try await stream(payload, factory, report)
         return Bench(host: host, factory: factory, payload: payload, stream: stream, live: image)
@@ -77,7 +80,9 @@ public struct Workshop: Sendable {
     func sealer(report: @escaping @Sendable (PlanEvent) -> Void) async throws -> Factory {
         let host = try await host(report)
         let archive = HostArchive.find(files: LocalFiles()) ?? Self.defaultMirror
-        let image = try await live(builder(report), backports: true, archive: archive)
+        let builder = builder(report)
+        let settled = try await builder.settle(.live(backports: true, buildMirror: archive, installedMirror: Self.defaultMirror))
+        let image = try await live(builder, settled)
         return Factory(host: host, live: image)
     }
 
@@ -93,8 +98,7 @@ public struct Workshop: Sendable {
         return host
     }
 
-    private func live(_ builder: PayloadBuilder, backports: Bool, archive: String) async throws -> LiveImage {
-        let payload = try await builder.payload(.live(backports: backports, buildMirror: archive, installedMirror: Self.defaultMirror))
-        return try await LiveImage.make(from: payload, executable: executable, cache: cache, runner: runner)
+    private func live(_ builder: PayloadBuilder, _ settled: PayloadBuilder.Settled) async throws -> LiveImage {
+        try await LiveImage.make(from: builder.payload(settled), executable: executable, cache: cache, runner: runner)
     }
 }

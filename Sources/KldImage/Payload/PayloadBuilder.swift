@@ -63,22 +63,37 @@ public struct PayloadBuilder: Sendable {
         return String(decoding: try encoder.encode(value), as: UTF8.self)
     }
 
+    /// A payload that is settled: what the archive offers for it, and the modules that it needs, which are built. Two of them may be built at
+    /// once: most of that is one processor's work.
+    struct Settled: Sendable {
+        fileprivate var wanted: PayloadSpec
+        fileprivate var payload: PayloadSpec
+        fileprivate var offer: Offer
+        fileprivate var modules: FilePath
+        fileprivate var mmdebstrap: String
+    }
+
+    /// Asks the archive about a payload, and makes sure that its modules are there.
+    func settle(_ wanted: PayloadSpec, refreshing: Bool = false) async throws -> Settled {
+        let (payload, offer) = try await offer(wanted, refreshing: refreshing)
+        let mmdebstrap = try await runner.run(Mmdebstrap.version).output.trimmed
+        let modules = try await modules(payload, payload.spec, versions: offer.moduleVersions + [mmdebstrap])
+        return Settled(wanted: wanted, payload: payload, offer: offer, modules: modules, mmdebstrap: mmdebstrap)
+    }
+
     /// The payload of a spec, from the cache or built now.
     ///
     /// - Throws: ``Diagnosis`` `payload.archive-moved` when the archive changed during the build, and again during the second one.
-    public func payload(_ wanted: PayloadSpec) async throws -> Payload {
-        do { return try await payload(wanted, refreshing: false) } catch let moved as Diagnosis where moved.code == "payload.archive-moved"
-        {
+    func payload(_ settled: Settled) async throws -> Payload {
+        do { return try await make(settled) } catch let moved as Diagnosis where moved.code == "payload.archive-moved" {
             say("the archive has changed while packages were fetched from it; once more")
-            return try await payload(wanted, refreshing: true)
+            return try await make(try await settle(settled.wanted, refreshing: true))
         }
     }
 
-    private func payload(_ wanted: PayloadSpec, refreshing: Bool) async throws -> Payload {
-        let (payload, offer) = try await offer(wanted, refreshing: refreshing)
+    private func make(_ settled: Settled) async throws -> Payload {
+        let (payload, offer, modules, mmdebstrap) = (settled.payload, settled.offer, settled.modules, settled.mmdebstrap)
         let spec = try payload.spec
-        let mmdebstrap = try await runner.run(Mmdebstrap.version).output.trimmed
-        let modules = try await modules(payload, spec, versions: offer.moduleVersions + [mmdebstrap])
         let inputs = try inputs(payload, offer.packages + [mmdebstrap, modules.lastComponent?.string ?? ""])
         let folder = try await cache.artifact(payload.kind.rawValue, inputs: inputs) { partial in
             say(
@@ -128,7 +143,7 @@ public struct PayloadBuilder: Sendable {
     }
 
     /// What the archive offers for a payload now.
-    private struct Offer {
+    fileprivate struct Offer: Sendable {
         /// Name and version of every package in it.
         var packages: [String]
         /// Versions of what OpenZFS' modules are made from.
