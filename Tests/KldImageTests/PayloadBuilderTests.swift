@@ -20,6 +20,7 @@ struct PayloadBuilderTests {
             var real = "1"
             var refreshes = 0
             var builds = 0
+            var simulations = 0
             var moves = 0
             var said: [String] = []
         }
@@ -41,12 +42,20 @@ struct PayloadBuilderTests {
             switch command.tool.name {
             case "sha256sum", "stat": return try await real.run(command)
             case "apt-get" where command.arguments.last == "update":
-                world.state.withLock {
+                let offered = world.state.withLock {
                     $0.refreshes += 1
                     $0.offered = $0.real
+                    return $0.offered
+                }
+                if let lists = command.arguments.first(where: { $0.hasPrefix("Dir::State::lists=") })?.split(separator: "=").last {
+                    try LocalFiles().write("Codename: trixie\nVersion: \(offered)\n", to: FilePath("\(lists)/mirror_InRelease"))
                 }
             case "apt-get" where command.arguments.contains("--simulate"):
-                return CommandOutput(output: "Inst zstd (\(world.state.withLock { $0.offered }) Debian:13 [amd64])\n")
+                let offered = world.state.withLock {
+                    $0.simulations += 1
+                    return $0.offered
+                }
+                return CommandOutput(output: "Inst zstd (\(offered) Debian:13 [amd64])\n")
             case "mmdebstrap" where command.arguments == ["--version"]: return CommandOutput(output: "mmdebstrap 1.5.5\n")
             case "unshare":
                 // The real one writes what its last words and hooks name.
@@ -91,6 +100,8 @@ struct PayloadBuilderTests {
             let payload = try await build(world, in: root)
             _ = try await build(world, in: root)
             #expect(world.state.withLock { $0.builds } == 1)
+            // The same lists give the same answer.
+            #expect(world.state.withLock { $0.simulations } == 1)
             for name in PayloadManifest.files { #expect(try LocalFiles().exists(payload.folder.appending(name)), "\(name)") }
             let inputs = try LocalFiles().readText(payload.folder.appending(PayloadManifest.inputs))
             #expect(inputs.contains("mmdebstrap 1.5.5") && inputs.contains("zstd 1") && !inputs.contains("http://build"))
@@ -103,7 +114,7 @@ struct PayloadBuilderTests {
             let world = World(moves: 1)
             let payload = try await build(world, in: root)
             let state = world.state.withLock { $0 }
-            #expect(state.builds == 2 && state.refreshes == 2)
+            #expect(state.builds == 2 && state.refreshes == 2 && state.simulations == 2)
             #expect(state.said.contains { $0.contains("has changed") })
             #expect(try LocalFiles().readText(payload.folder.appending(PayloadManifest.inputs)).contains("zstd 11\n"))
         }

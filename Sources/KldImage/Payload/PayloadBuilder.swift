@@ -69,16 +69,18 @@ public struct PayloadBuilder: Sendable {
         fileprivate var wanted: PayloadSpec
         fileprivate var payload: PayloadSpec
         fileprivate var offer: Offer
+        /// The state of the archive.
+        fileprivate var mirrors: [ImageDescription.Mirror]
         fileprivate var modules: FilePath
         fileprivate var mmdebstrap: String
     }
 
     /// Asks the archive about a payload, and makes sure that its modules are there.
     func settle(_ wanted: PayloadSpec, refreshing: Bool = false) async throws -> Settled {
-        let (payload, offer) = try await offer(wanted, refreshing: refreshing)
+        let (payload, offer, mirrors) = try await offer(wanted, refreshing: refreshing)
         let mmdebstrap = try await runner.run(Mmdebstrap.version).output.trimmed
         let modules = try await modules(payload, payload.spec, versions: offer.moduleVersions + [mmdebstrap])
-        return Settled(wanted: wanted, payload: payload, offer: offer, modules: modules, mmdebstrap: mmdebstrap)
+        return Settled(wanted: wanted, payload: payload, offer: offer, mirrors: mirrors, modules: modules, mmdebstrap: mmdebstrap)
     }
 
     /// The payload of a spec, from the cache or built now.
@@ -100,7 +102,7 @@ public struct PayloadBuilder: Sendable {
                 "building the root file system of \(spec.title), \(payload.kind == .live ? "live environment" : "profile \(payload.profile)")"
             )
             try files.write(inputs, to: partial.appending(PayloadManifest.inputs))
-            try files.write(try text(offer.mirrors), to: partial.appending(PayloadManifest.mirrors))
+            try files.write(try text(settled.mirrors), to: partial.appending(PayloadManifest.mirrors))
             try await build(payload, spec, modules: modules, into: partial)
             try check(offer.packages, partial)
         }
@@ -143,28 +145,68 @@ public struct PayloadBuilder: Sendable {
     }
 
     /// What the archive offers for a payload now.
-    fileprivate struct Offer: Sendable {
+    fileprivate struct Offer: Sendable, Codable {
+        /// The kernel that OpenZFS supports, where it is not the newest.
+        var kernel: String?
+        /// What a person should know about that choice.
+        var note: String?
         /// Name and version of every package in it.
         var packages: [String]
         /// Versions of what OpenZFS' modules are made from.
         var moduleVersions: [String]
-        var mirrors: [ImageDescription.Mirror]
     }
 
     /// Asks the archive, and settles on a kernel that OpenZFS supports.
-    private func offer(_ wanted: PayloadSpec, refreshing: Bool) async throws -> (PayloadSpec, Offer) {
-        var (payload, spec) = (wanted, try wanted.spec)
+    private func offer(_ wanted: PayloadSpec, refreshing: Bool) async throws -> (PayloadSpec, Offer, [ImageDescription.Mirror]) {
+        let spec = try wanted.spec
         guard case .apt(_, let pins, _) = spec.packaging else {
             throw spec.unsupported("packages by \(spec.packaging.family.rawValue)")
         }
-        let sources = try spec.sources(mirror: payload.buildMirror)
+        let sources = try spec.sources(mirror: wanted.buildMirror)
         let key = try await cache.key((sources.map(\.line) + pins.map(\.stanza)).joined(separator: "\n"))
         let lock = try await FileLock.acquire(cache.root.appending("locks/apt-\(key)")) { say("another build asks the archive; waiting") }
         defer { withExtendedLifetime(lock) {} }
-        let indexes = AptIndexes(folder: cache.root.appending("apt/\(key)"), runner: runner, files: files)
+        let folder = cache.root.appending("apt/\(key)")
+        let indexes = AptIndexes(folder: folder, runner: runner, files: files)
         // Payload and live environment of one build mostly come from one archive: it is asked once.
         if asked.insert(key) || refreshing, let note = try await indexes.refresh(sources, pins: pins) { say(note) }
+        let state = try await indexes.state()
+        // An index is the same on every mirror of an archive: that of the build is told by the address of the installed system's, and the mirror
+        // that was really asked stays unsaid.
+        let told = try spec.sources(mirror: wanted.installedMirror)
+        let mirrors = state.map { index in
+            ImageDescription.Mirror(
+                url: told.first { $0.suite == index.suite }?.uri ?? wanted.installedMirror, suite: index.suite,
+                index: FileDigest(hex: index.sha256), date: Timestamp(aptDate: index.date))
+        }.sorted { $0.suite < $1.suite }
+        let offer = try await remembered(wanted, spec, lists: state.map(\.sha256).sorted(), in: folder) {
+            try await simulate(wanted, indexes)
+        }
+        if let note = offer.note { say(note) }
+        var payload = wanted
+        payload.kernel = offer.kernel
+        return (payload, offer, mirrors)
+    }
 
+    /// Simulating an installation takes half a minute of apt's time, and the same lists give the same answer.
+    private func remembered(
+        _ wanted: PayloadSpec, _ spec: DistroSpec, lists: [String], in folder: FilePath, ask: () async throws -> Offer
+    ) async throws -> Offer {
+        var symbolic = wanted
+        symbolic.buildMirror = ""
+        let packages = try wanted.packages + spec.kernelPackages + spec.headerPackages + spec.moduleSourcePackages
+        let key = try await cache.key((["offer/1", try text(symbolic)] + lists + packages).joined(separator: "\n"))
+        let file = folder.appending("offers/\(key).json")
+        // One that cannot be read is worth no word: asking again is all it costs.
+        if !lists.isEmpty, let known = try? JSONDecoder().decode(Offer.self, from: Data(files.read(file))) { return known }
+        let offer = try await ask()
+        try files.write(try text(offer), to: file)
+        return offer
+    }
+
+    private func simulate(_ wanted: PayloadSpec, _ indexes: AptIndexes) async throws -> Offer {
+        var (payload, spec) = (wanted, try wanted.spec)
+        var note: String?
         let wellKnown = try await indexes.candidates(spec.kernelPackages + spec.moduleSourcePackages)
         if let source = spec.moduleSourcePackages.first, let version = wellKnown[source],
             let standard = spec.kernelPackages.first.flatMap({ wellKnown[$0] }),
@@ -173,26 +215,15 @@ public struct PayloadBuilder: Sendable {
             let choice = try KernelChoice(
                 spec.kernel, standard: standard, images: try await indexes.names(prefix: spec.kernel.image),
                 headers: try await indexes.names(prefix: spec.kernel.headers), supported: supported)
-            if let note = choice.note { say(note) }
+            note = choice.note
             payload.kernel = choice.release
             spec = try payload.spec
         }
         let versions = try await indexes.candidates(spec.kernelPackages + spec.headerPackages + spec.moduleSourcePackages)
         let headers = payload.kind == .target ? spec.headerPackages : []
-        // An index is the same on every mirror of an archive: that of the build is told by the address of the installed system's, and the mirror
-        // that was really asked stays unsaid.
-        let told = try spec.sources(mirror: payload.installedMirror)
-        let mirrors = try await indexes.state().map { index in
-            ImageDescription.Mirror(
-                url: told.first { $0.suite == index.suite }?.uri ?? payload.installedMirror, suite: index.suite,
-                index: FileDigest(hex: index.sha256), date: Timestamp(aptDate: index.date))
-        }.sorted { $0.suite < $1.suite }
-        return (
-            payload,
-            Offer(
-                packages: try await indexes.closure(try payload.packages + headers),
-                moduleVersions: versions.map { "\($0.key) \($0.value)" }.sorted(), mirrors: mirrors)
-        )
+        return Offer(
+            kernel: payload.kernel, note: note, packages: try await indexes.closure(try payload.packages + headers),
+            moduleVersions: versions.map { "\($0.key) \($0.value)" }.sorted())
     }
 
     /// Where a build keeps what is only on its way.
