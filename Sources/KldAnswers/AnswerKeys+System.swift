@@ -52,7 +52,7 @@ extension AnswerKey {
             "`1` keeps the offline mirror on the installed system."),
         AnswerKey(
             "CUSTOM_MIRROR_URL", .packages, .url, since: "1.0.3", aliases: ["MIRROR", "CUSTOM_REPO"],
-            "The package mirror that the installed machine uses instead of `KLDLOAD_DEBIAN_MIRROR`; nothing is built from it. "
+            "The package mirror to build from, and for the installed machine, instead of `KLDLOAD_DEBIAN_MIRROR`. "
                 + "Its signatures are verified all the same."),
         AnswerKey(
             "ALLOW_INTERNET_FALLBACK", .packages, .bool, default: "1", since: "1.1.0", effect: .later("offline mirrors"),
