@@ -162,7 +162,7 @@ struct InstallCommand: AsyncParsableCommand {
         let journal = try PlanJournal(InstallState.journal, keeping: from != nil, files: files)
         try state.write(files)
         let reporter = try Reporter(progress, log: log)
-        let watch = PoolWatch.endProcess(whenSuspended: answers.poolName, files: files) { problem in
+        let watch = PoolWatch.endProcess(whenSuspended: answers.poolName, disks: planner.diskNames, files: files) { problem in
             reporter.report(PlanEvent(.planFailed, message: problem.message, diagnosis: problem))
             Output.errorLine(problem.rendered)
         }

@@ -17,6 +17,8 @@ public struct InstallPlanner: Sendable {
     let tree: DatasetTree
     var answers: Answers { request.answers }
     public var facts: MachineFacts { request.facts }
+    /// The kernel's names of the disks that are used: `sda`.
+    public var diskNames: [String] { disks.all.map(\.device.name) }
     var target: FilePath { request.target }
 
     /// Room for several UKIs of a portable initramfs: systems met on hardware had 233 MB each.

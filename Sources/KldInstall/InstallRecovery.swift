@@ -53,22 +53,34 @@ public enum PoolWatch {
     /// Watches beside an installation: says what happened, and ends the process. What waits for a suspended pool cannot be ended, so it is
     /// not waited for. - Returns: the watch, to be cancelled when the installation is over.
     public static func endProcess(
-        whenSuspended pool: String, files: any FileSystem, say: @escaping @Sendable (Diagnosis) -> Void
+        whenSuspended pool: String, disks: [String], files: any FileSystem, say: @escaping @Sendable (Diagnosis) -> Void
     ) -> Task<Void, any Error> {
         Task {
-            let problem = try await suspended(pool, files: files)
+            let problem = try await stuck(pool, disks: disks, files: files)
             say(problem)
             _exit(problem.exit.rawValue)
         }
     }
 
-    /// Returns when the pool is suspended, with what a person should know; never returns while it is well.
+    /// Returns when the pool is suspended or a disk of it is gone, with what a person should know; never returns while all is well.
     ///
-    /// Reads `/proc/spl/kstat/zfs/POOL/state`, which answers when the tools do not. Source: OpenZFS 2.1 to 2.4, `spa_stats.c`.
-    public static func suspended(_ pool: String, files: any FileSystem, every pause: Duration = .seconds(1)) async throws -> Diagnosis {
+    /// Reads `/proc/spl/kstat/zfs/POOL/state`, which answers when the tools do not. Source: OpenZFS 2.1 to 2.4, `spa_stats.c`. A pool whose
+    /// only disk is taken out calls itself ONLINE for ever, while whatever writes to it waits (OpenZFS 2.3.9, Linux 6.12): therefore
+    /// `/sys/class/block` is read too. - Parameter disks: their names there: `sda`.
+    public static func stuck(
+        _ pool: String, disks: [String], files: any FileSystem, every pause: Duration = .seconds(1)
+    ) async throws -> Diagnosis {
         let state = FilePath("/proc/spl/kstat/zfs/\(pool)/state")
         while true {
             if let text = try? files.readText(state), text.trimmed == "SUSPENDED" { break }
+            if let gone = disks.first(where: { (try? files.exists(FilePath("/sys/class/block/\($0)"))) == false }) {
+                return Diagnosis(
+                    "disk.gone", "the disk \(gone) has disappeared; the installation stands still",
+                    remedies: [
+                        "look at the kernel's log: dmesg", "check cable, slot and power of the disk",
+                        "restart the machine: until then the pool can neither go on nor be exported", "then install again",
+                    ])
+            }
             try await Task.sleep(for: pause)
         }
         return Diagnosis(

@@ -146,7 +146,7 @@ extension Scenario {
                     sleep 2; echo 1 > /sys/block/sda/device/delete; wait $pid; echo "status: $?"; cat out
                     """, within: .seconds(180))
                 lab.log(said)
-                try check(said.contains("error[zfs.suspended]") && said.contains("status: 1"), said)
+                try check(said.contains("error[disk.gone]") && said.contains("status: 1"), said)
                 try await shell.run("test -s /var/log/kldload/install.jsonl")
             }
         },

@@ -77,11 +77,24 @@ struct RecoveryTests {
     func suspended() async throws {
         let files = MemoryFiles()
         let state: FilePath = "/proc/spl/kstat/zfs/rpool/state"
-        async let problem = PoolWatch.suspended("rpool", files: files, every: .milliseconds(1))
+        try files.makeDirectory("/sys/class/block/sda", mode: .directory)
+        async let problem = PoolWatch.stuck("rpool", disks: ["sda"], files: files, every: .milliseconds(1))
         try await Task.sleep(for: .milliseconds(20))
         try files.write("ONLINE\n", to: state)
         try await Task.sleep(for: .milliseconds(20))
         try files.write("SUSPENDED\n", to: state)
         #expect(try await problem.code == "zfs.suspended")
+    }
+
+    @Test("a disk that is taken out is noticed, though its pool goes on calling itself online")
+    func gone() async throws {
+        let files = MemoryFiles()
+        try files.write("ONLINE\n", to: "/proc/spl/kstat/zfs/rpool/state")
+        for name in ["sda", "sdb"] { try files.makeDirectory(FilePath("/sys/class/block/\(name)"), mode: .directory) }
+        async let problem = PoolWatch.stuck("rpool", disks: ["sda", "sdb"], files: files, every: .milliseconds(1))
+        try await Task.sleep(for: .milliseconds(20))
+        try files.remove("/sys/class/block/sdb")
+        let found = try await problem
+        #expect(found.code == "disk.gone" && found.message.contains("sdb"))
     }
 }

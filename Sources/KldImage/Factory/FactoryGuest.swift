@@ -93,7 +93,7 @@ public struct FactoryGuest: Sendable {
             keepUser: answers.sshKeys.user.isEmpty ? nil : answers.username, keepAuthorizedKeys: answers.sshKeys.user.map(\.line),
             keepNetwork: true)
         // The unit's failure powers off.
-        let watch = PoolWatch.endProcess(whenSuspended: answers.poolName, files: files) { problem in
+        let watch = PoolWatch.endProcess(whenSuspended: answers.poolName, disks: planner.diskNames, files: files) { problem in
             report(PlanEvent(.planFailed, message: problem.message, diagnosis: problem))
         }
         defer { watch.cancel() }
