@@ -1,13 +1,10 @@
 import KldCore
 
-/// The one line of fstab(5) that changes with the disk: the ESP, named by its serial number.
+/// The one line of fstab(5) that would change with the disk: an ESP that somebody named by its serial number. kldload's own tables have none.
 public struct MountTable: Sendable, Hashable {
     public var text: String
 
     public init(_ text: String) { self.text = text }
-
-    /// Where the ESP is mounted; `nil` when no line names one by its serial number.
-    public var espMountPoint: String? { text.lines.compactMap(Self.fields).first.map { $0[1] } }
 
     /// The same table with another serial number in the ESP's line. Whatever stood there before: a table that was left behind by a
     /// power cut is put right too.
@@ -19,11 +16,6 @@ public struct MountTable: Sendable, Hashable {
                 guard let old = Self.fields(String(line))?[0], let range = line.firstRange(of: old) else { return String(line) }
                 return "\(line[..<range.lowerBound])UUID=\(uuid)\(line[range.upperBound...])"
             }.joined(separator: "\n"))
-    }
-
-    /// The name of the unit that systemd makes of a line. Source: systemd.mount(5); these places hold nothing that would be escaped.
-    public static func unit(_ mountPoint: String) -> String {
-        mountPoint.split(separator: "/").joined(separator: "-") + ".mount"
     }
 
     /// The words of a line that mounts an ESP by its serial number.

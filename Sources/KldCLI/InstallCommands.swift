@@ -202,6 +202,17 @@ struct FirstBootCommand: AsyncParsableCommand {
     }
 }
 
+/// Called at each boot, before local file systems count as mounted.
+struct MountESPCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "mount-esp", abstract: "Mount the EFI system partition that this machine was started from at /boot/efi.")
+
+    func run() async throws {
+        let device = try await MountedESP.mount(runner: SubprocessRunner(), files: LocalFiles())
+        Output.line(device.map { "\($0) is mounted at \(MountedESP.place)" } ?? "\(MountedESP.place) is mounted already")
+    }
+}
+
 /// Started when `/etc/shadow` changes on a machine that was installed with the default password.
 struct DefaultPasswordCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

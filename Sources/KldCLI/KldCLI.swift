@@ -53,8 +53,8 @@ struct Root: AsyncParsableCommand {
         commandName: "kldload", abstract: "From a flat file of answers to a machine with ZFS on root.", version: Version.text,
         subcommands: [
             AnswersCommand.self, PlanCommand.self, ImageCommand.self, InstallCommand.self, VerifyCommand.self, FirstBootCommand.self,
-            KexportCommand.self, FactsCommand.self, AppletsCommand.self, AutoinstallCommand.self, DefaultPasswordCommand.self,
-            PayloadConfigure.self, FactoryGuestCommand.self,
+            MountESPCommand.self, KexportCommand.self, FactsCommand.self, AppletsCommand.self, AutoinstallCommand.self,
+            DefaultPasswordCommand.self, PayloadConfigure.self, FactoryGuestCommand.self,
         ])
 }
 

@@ -43,6 +43,8 @@ extension DistroSpec {
         var spec = debian(suite: "trixie", title: "Debian 13 (trixie)", compatibility: "openzfs-2.3-linux")
         // In Debian 12 these zones, US/Eastern among them, are part of tzdata; the answers accept them for every release.
         spec.basePackages.append("tzdata-legacy")
+        // Before Debian 13 procps brought these: ping for everybody, protected links.
+        spec.basePackages.append("linux-sysctl-defaults")
         spec.firmwarePackages.append("firmware-intel-misc")
         // Microcode is left out: it would be a third of the initramfs, for the minutes that an installation takes. So is the firmware of wireless
         // cards, 70 MB: nothing configures one here.
@@ -68,7 +70,7 @@ extension DistroSpec {
 
     /// The installer's needs, then the rescue tools that the release notes promise.
     private static let liveDebian = [
-        "linux-image-amd64", "zfsutils-linux", "dracut", "dracut-live", "kmod", "systemd-sysv", "udev", "dbus", "systemd-resolved",
+        "linux-image-amd64", "zfsutils-linux", "dracut", "dracut-live", "kmod", "login", "systemd-sysv", "udev", "dbus", "systemd-resolved",
         "openssh-server", "iproute2", "iputils-ping", "less", "nano", "vim-tiny", "ca-certificates", "procps",
         "systemd-ukify", "systemd-boot-efi", "systemd-boot-efi-amd64-signed", "shim-signed", "mokutil", "sbsigntool", "efibootmgr",
         "gdisk", "parted", "dosfstools", "mtools", "util-linux-extra", "fdisk", "zstd", "lz4", "xz-utils", "cpio", "keyutils",
@@ -109,8 +111,11 @@ extension DistroSpec {
                 "systemd-sysv", "udev", "dbus", "kmod", "systemd-resolved", "systemd-timesyncd", "openssh-server", "sudo",
                 "ca-certificates",
                 "locales", "tzdata", "console-setup", "keyboard-configuration", "kbd", "iproute2", "iputils-ping", "netbase", "less",
-                "nano", "cloud-init", "gdisk", "fdisk", "dosfstools", "zstd", "debian-archive-keyring", "libpam-systemd", "procps",
+                "nano", "vim-tiny", "cloud-init", "gdisk", "fdisk", "dosfstools", "zstd", "debian-archive-keyring", "libpam-systemd",
+                "procps",
                 "e2fsprogs",
+                // Essential no longer, since Debian 13: without the first nobody can log in at a console.
+                "login", "init",
                 // 0.3 MB. Intel's is among the firmware: it cannot be compressed, and lies in /usr, in /boot and in each boot image.
                 "amd64-microcode",
             ],

@@ -32,6 +32,11 @@ extension Check {
         if user.shell.hasSuffix("/nologin") || user.shell.hasSuffix("/false") {
             return .fail(expected: "a login shell", actual: user.shell, remedy: "chsh --shell /bin/bash \(name)")
         }
+        guard try context.exists("/bin/login") else {
+            return .fail(
+                expected: "/bin/login", actual: "it is missing: nobody can log in at a console",
+                remedy: "apt install login; elsewhere it is part of util-linux")
+        }
         guard try context.exists(user.home) else {
             return .fail(expected: user.home, actual: "the home directory is missing", remedy: "zfs mount -a; or mkhomedir_helper \(name)")
         }

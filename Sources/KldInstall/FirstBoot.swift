@@ -15,21 +15,6 @@ public struct FirstBoot: Sendable, Hashable {
     public static let sealedMarker = folder.appending("sealed")
     public static let doneMarker = folder.appending("done")
 
-    /// A disk of the root pool.
-    public struct PoolDisk: Sendable, Hashable {
-        /// `/dev/vda`, and the partition that is the vdev: `/dev/vda2`, its number, its path as the pool knows it.
-        public var disk: String
-        public var partition: String
-        public var number: Int
-        public var vdev: String
-        public init(disk: String, partition: String, number: Int, vdev: String) {
-            self.disk = disk
-            self.partition = partition
-            self.number = number
-            self.vdev = vdev
-        }
-    }
-
     /// What some machines have and others have not: each is made anew only where the program that owns it is installed.
     public struct Extras: Sendable, Hashable {
         /// For the ESPs; `nil` where there is no `fatlabel`.
@@ -67,7 +52,7 @@ public struct FirstBoot: Sendable, Hashable {
     /// For when there is none yet.
     public var newHostID: HostID
     public var pool: String
-    public var disks: [PoolDisk]
+    public var disks: [RunningRoot.Disk]
     /// Block devices with an ESP of this machine.
     public var esps: [String]
     public var kernel: String
@@ -82,7 +67,7 @@ public struct FirstBoot: Sendable, Hashable {
     public var extras: Extras
 
     public init(
-        sealed: Bool, hostID: HostID?, newHostID: HostID, pool: String, disks: [PoolDisk], esps: [String], kernel: String,
+        sealed: Bool, hostID: HostID?, newHostID: HostID, pool: String, disks: [RunningRoot.Disk], esps: [String], kernel: String,
         commandLine: String,
         stub: FilePath = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub", images: [String], builder: ImageBuilder?,
         extras: Extras = Extras()
@@ -153,20 +138,20 @@ public struct FirstBoot: Sendable, Hashable {
         return steps + initiators
     }
 
-    /// One serial number for every ESP, as the mount table names them all by one. First the file systems, then the table: after a power cut
-    /// in between the machine boots without its ESP mounted, and this is done again with another number.
+    /// One serial number for every ESP, and another one in the line of a mount table that somebody wrote by hand. First the file systems, then
+    /// the table: after a power cut in between this is done again with another number.
     private func espSerial(_ serial: UInt32) -> Step {
-        let table = MountTable(extras.mountTable)
-        let unit = table.espMountPoint.map(MountTable.unit)
-        func systemctl(_ words: [String], accepting: Set<Int32> = [0]) -> Action {
+        func systemctl(_ words: [String], accepting: Set<Int32>) -> Action {
             .run(Command(Tool("systemctl", package: "systemd"), words, effect: .changes, accepting: accepting))
         }
-        // systemd knows the mount by the old number until it reads the table again, and would end it with the device of that name. That the
-        // new one is not there in time is no failure: the next boot mounts it.
-        let back: [Action] = unit.map { [systemctl(["daemon-reload"]), systemctl(["start", $0], accepting: [0, 1])] } ?? []
-        var actions: [Action] = unit.map { [systemctl(["stop", $0], accepting: [0, 1, 5])] } ?? []
+        // systemd ends a mount with the device of that name, so it reads the table again before there is a mount. That none is there in time
+        // is no failure: the next boot mounts it.
+        let back = [systemctl(["daemon-reload"], accepting: [0]), systemctl(["restart", MountedESP.unit], accepting: [0, 1])]
+        let table = MountTable(extras.mountTable)
+        let renamed = table.namingESP(Disk.fatUUID(serial))
+        var actions = [systemctl(["stop", MountedESP.mountUnit], accepting: [0, 1, 5])]
         actions += esps.map { .run(Disk.setFATSerial($0, serial)) }
-        if unit != nil { actions.append(.write("/etc/fstab", content: .text(table.namingESP(Disk.fatUUID(serial)).text))) }
+        if renamed != table { actions.append(.write("/etc/fstab", content: .text(renamed.text))) }
         return Step(
             "firstboot.esp-serial", "A serial number of its own for the ESP: \(Disk.fatUUID(serial))", actions + back, undo: back)
     }

@@ -12,36 +12,22 @@ extension FirstBoot {
     /// Runs: `lsblk`, `zpool list -H -P -v -o name`, `uname -r`; reads. Mounts the first ESP for a moment (writable, for it may be mounted already) to list its images.
     /// - Throws: ``Diagnosis`` `firstboot.no-zfs-root` when the root file system is not ZFS.
     public static func gather(runner: any CommandRunner, files: any FileSystem) async throws -> FirstBoot {
-        let root = try files.readText("/proc/self/mounts").lines.map(\.words).first { $0.count > 2 && $0[1] == "/" && $0[2] == "zfs" }
-        guard let dataset = root?[0], let pool = dataset.split(separator: "/").first.map(String.init) else {
+        guard let root = try await RunningRoot.gather(runner: runner, files: files) else {
             throw Diagnosis(
                 "firstboot.no-zfs-root", "the root file system is not ZFS", remedies: ["kldload firstboot is for installed machines"])
         }
-        let devices = try ListBlockDevices.parse(await runner.run(ListBlockDevices.command).output)
-        let vdevs = try await runner.run(Command("zpool", ["list", "-H", "-P", "-v", "-o", "name", pool], effect: .reads)).output.lines
-            .compactMap { $0.words.first }.filter { $0.hasPrefix("/dev/") }
-        var disks: [PoolDisk] = []
-        for vdev in vdevs {
-            guard let resolved = try? files.resolve(FilePath(vdev)).string,
-                let disk = devices.first(where: { $0.children.contains { $0.path == resolved } }),
-                let number = Int(resolved.reversed().prefix { $0.isNumber }.reversed().map(String.init).joined())
-            else { continue }
-            disks.append(PoolDisk(disk: disk.path, partition: resolved, number: number, vdev: vdev))
-        }
-        let esps = devices.filter { device in disks.contains { $0.disk == device.path } }
-            .flatMap(\.children).filter { $0.filesystem == "vfat" && $0.label == "EFI" }.map(\.path)
         let kernel = try await runner.run(Command(Tool("uname", package: "coreutils"), ["-r"], effect: .reads)).output.trimmed
         var images: [String] = []
-        if let first = esps.first {
+        if let first = root.esps.first {
             let mount: FilePath = "/run/kldload/firstboot/look"
             try files.makeDirectory(mount, mode: 0o700)
-            try await runner.run(MountCommand.mount(first, at: mount, type: "vfat"))
+            try await runner.run(MountCommand.mount(first.path, at: mount, type: "vfat"))
             images = ((try? files.list(mount.appending("EFI/Linux"))) ?? []).filter { $0.hasSuffix("-\(kernel).efi") }
             try await runner.run(MountCommand.unmount(mount))
         }
         return FirstBoot(
             sealed: try files.exists(sealedMarker), hostID: (try? files.read("/etc/hostid")).flatMap { HostID(fileContent: $0) },
-            newHostID: .random(), pool: pool, disks: disks, esps: esps, kernel: kernel,
+            newHostID: .random(), pool: root.pool, disks: root.disks, esps: root.esps.map(\.path), kernel: kernel,
             commandLine: try files.readText("/proc/cmdline").trimmed, images: images,
             builder: try files.exists("/usr/bin/ukify") || files.exists("/usr/lib/systemd/ukify")
                 ? .ukify : files.exists("/usr/bin/objcopy") ? .objcopy : nil,

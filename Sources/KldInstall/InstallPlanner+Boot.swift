@@ -27,7 +27,6 @@ extension InstallPlanner {
             linux: inTarget("/boot/vmlinuz-\(release)"), initrds: initrds, commandLine: commandLine, release: release,
             osRelease: inTarget("/usr/lib/os-release"), stub: FilePath("/\(request.spec.efi.stub)"), output: uki)
         let name = UnifiedKernelImage.fileName(bootEnvironment: request.spec.id, release: release)
-        let serial = Disk.fatUUID(request.identity.espSerial)
         let building: [Action] = [
             .write(hostID, content: .bytes(InitramfsSupplement.hostID(request.identity.hostID))), .run(image.build),
         ]
@@ -43,8 +42,7 @@ extension InstallPlanner {
                             inTarget("/etc/fstab"),
                             content: .text(
                                 """
-                                # File systems of the pool are mounted by ZFS. Every disk carries a copy of this ESP, under one serial number.
-                                UUID=\(serial) /boot/efi vfat umask=0077,nofail 0 2
+                                # File systems of the pool are mounted by ZFS; /boot/efi is mounted by \(MountedESP.unit): the ESP of the disk that was started.
 
                                 """)), .makeDirectory(inTarget("/boot/efi"), mode: 0o700),
                     ]),

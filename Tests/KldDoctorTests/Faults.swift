@@ -110,6 +110,7 @@ extension Fault {
         Fault("users.admin", "no user") { $0.edit("/etc/passwd", "admin:", "other:") },
         Fault("users.admin", "not in the group") { $0.edit("/etc/group", "sudo:x:27:admin", "sudo:x:27:") },
         Fault("users.admin", "no shell") { $0.edit("/etc/passwd", "/home/admin:/bin/bash", "/home/admin:/usr/sbin/nologin") },
+        Fault("users.admin", "nobody can log in at the console") { $0.files["/bin/login"] = nil },
         Fault("users.admin", "no home") {
             $0.directories.remove("/home/admin")
             $0.files["/home/admin/.bashrc"] = nil

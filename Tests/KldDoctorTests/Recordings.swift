@@ -489,5 +489,6 @@ extension HealthyMachine {
         "/proc/sys/vm/swappiness": "10\n",
         "/proc/sys/net/ipv4/tcp_rmem": "4096\t262144\t16777216\n",
         "/home/admin/.bashrc": "",
+        "/bin/login": "",
     ]
 }

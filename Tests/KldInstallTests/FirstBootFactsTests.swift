@@ -51,8 +51,8 @@ struct FirstBootFactsTests {
         #expect(boot.pool == "rpool")
         #expect(
             boot.disks == [
-                FirstBoot.PoolDisk(disk: "/dev/vda", partition: "/dev/vda2", number: 2, vdev: "/dev/disk/by-id/virtio-a-part2"),
-                FirstBoot.PoolDisk(disk: "/dev/nvme0n1", partition: "/dev/nvme0n1p12", number: 12, vdev: "/dev/nvme0n1p12"),
+                RunningRoot.Disk(disk: "/dev/vda", partition: "/dev/vda2", number: 2, vdev: "/dev/disk/by-id/virtio-a-part2"),
+                RunningRoot.Disk(disk: "/dev/nvme0n1", partition: "/dev/nvme0n1p12", number: 12, vdev: "/dev/nvme0n1p12"),
             ])
     }
 

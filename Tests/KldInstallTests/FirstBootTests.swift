@@ -24,7 +24,7 @@ struct FirstBootTests {
     ) -> FirstBoot {
         FirstBoot(
             sealed: sealed, hostID: hostID, newHostID: identity.hostID, pool: "rpool",
-            disks: [FirstBoot.PoolDisk(disk: "/dev/vda", partition: "/dev/vda2", number: 2, vdev: "/dev/disk/by-id/virtio-disk0-part2")],
+            disks: [RunningRoot.Disk(disk: "/dev/vda", partition: "/dev/vda2", number: 2, vdev: "/dev/disk/by-id/virtio-disk0-part2")],
             esps: esps, kernel: kernel, commandLine: "initrd=\\x BOOT_IMAGE=/y root=ZFS=rpool/ROOT/debian boot=zfs rw console=tty0",
             images: [image],
             builder: build ? .ukify : nil, extras: extras)
@@ -44,19 +44,22 @@ struct FirstBootTests {
         #expect(
             step.actions.map(\.text) == [
                 "systemctl stop boot-efi.mount", "fatlabel -i /dev/vda1 0badcafe", "fatlabel -i /dev/vdb1 0badcafe",
-                "write /etc/fstab (644, 62 bytes)", "systemctl daemon-reload", "systemctl start boot-efi.mount",
+                "write /etc/fstab (644, 62 bytes)", "systemctl daemon-reload", "systemctl restart kldload-esp.service",
             ])
         guard case .write(_, .text(let table), _)? = step.actions.first(where: { $0.text.hasPrefix("write") }) else {
             Issue.record("the table is not written")
             return
         }
         #expect(table == Self.mountTable.replacing("1234-ABCD", with: "0BAD-CAFE"))
-        #expect(step.undo.map(\.text) == ["systemctl daemon-reload", "systemctl start boot-efi.mount"])
+        #expect(step.undo.map(\.text) == ["systemctl daemon-reload", "systemctl restart kldload-esp.service"])
         // Nothing names the ESP by its number: nothing is written.
         var other = Self.extras
         other.mountTable = "LABEL=EFI /boot/efi vfat defaults 0 2\n"
         #expect(
-            try Self.clone(extras: other).plan[step: "firstboot.esp-serial"]?.actions.map(\.text) == ["fatlabel -i /dev/vda1 0badcafe"])
+            try Self.clone(extras: other).plan[step: "firstboot.esp-serial"]?.actions.map(\.text) == [
+                "systemctl stop boot-efi.mount", "fatlabel -i /dev/vda1 0badcafe", "systemctl daemon-reload",
+                "systemctl restart kldload-esp.service",
+            ])
     }
 
     @Test("names of initiators are whole: one UUID for both files of NVMe, a line for iSCSI")

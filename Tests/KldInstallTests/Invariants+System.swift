@@ -85,14 +85,12 @@ extension Invariant {
                 })
             return names.count == 1
         },
-        Invariant("every ESP of the machine has the serial number that the mount table names") { view in
+        Invariant("every ESP of the machine has the serial number that the request names") { view in
             let serials = Set(view.run("mkfs.vfat").map { $0.command.arguments[5] })
-            let table = view.written("\(view.target)/etc/fstab") ?? ""
-            return serials.count == 1 && table.contains("\nUUID=\(Disk.fatUUID(view.request.identity.espSerial)) /boot/efi vfat ")
-                && UInt32(serials.first ?? "", radix: 16) == view.request.identity.espSerial
+            return serials.count == 1 && UInt32(serials.first ?? "", radix: 16) == view.request.identity.espSerial
         },
-        Invariant("the mount table does not stop a boot when an ESP is missing") {
-            ($0.written("\($0.target)/etc/fstab") ?? "").contains("nofail")
+        Invariant("the mount table names no disk: any of them may be missing at a boot") { view in
+            view.written("\(view.target)/etc/fstab")?.lines.allSatisfy { $0.hasPrefix("#") } == true
         },
         Invariant("the firmware gets an entry for each ESP where it takes entries, else none", offender: entries),
         Invariant("the pool boots the dataset that the kernel command line names") { view in

@@ -1,3 +1,5 @@
+import KldInstall
+
 /// Texts of files that are the same on every machine.
 enum SystemFiles {
     /// sshd_config(5), OpenSSH 9.2 to 10. The admin's password is accepted only once it is no longer the default one:
@@ -147,6 +149,29 @@ enum SystemFiles {
         """
 
     static let units: [(name: String, text: String)] = [
+        (
+            // Disks of the root pool are there since the initramfs; udev's links to their partitions are complete once it has settled.
+            MountedESP.unit,
+            """
+            [Unit]
+            Description=kldload: mount the ESP of the disk that was started
+            Documentation=man:kldload-mount-esp(8)
+            DefaultDependencies=no
+            Wants=systemd-udev-settle.service
+            After=systemd-udev-settle.service systemd-remount-fs.service zfs-mount.service
+            Before=local-fs.target shutdown.target
+            Conflicts=shutdown.target
+
+            [Service]
+            Type=oneshot
+            RemainAfterExit=yes
+            ExecStart=/usr/lib/kldload/kldload mount-esp
+
+            [Install]
+            WantedBy=local-fs.target
+
+            """
+        ),
         (
             "kldload-firstboot.service",
             """

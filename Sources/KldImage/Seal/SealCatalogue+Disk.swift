@@ -56,8 +56,8 @@ extension SealCatalogue {
             .disk(DiskIdentity(.firstBoot, "the same command; boot entries are made by shim's fallback program, after that")),
             renewal: "gpt-guids"),
         SealClass(
-            "fat-serial", "Serial number of the ESP", "by-uuid links of two attached clones collide, and fstab names the ESP by it",
-            .disk(DiskIdentity(.firstBoot, "fatlabel -i on each ESP, then fstab; the ESP of an exported copy is made anew")),
+            "fat-serial", "Serial number of the ESP", "by-uuid links of two attached clones collide",
+            .disk(DiskIdentity(.firstBoot, "fatlabel -i on each ESP; the ESP of an exported copy is made anew")),
             renewal: "fat-serial"),
         SealClass(
             "esp-free-clusters", "Free clusters of the ESP", "hold boot images that were replaced, with the host id in them",

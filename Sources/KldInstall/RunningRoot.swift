@@ -1,0 +1,51 @@
+public import KldBlock
+import KldCore
+public import KldExec
+public import KldFiles
+import SystemPackage
+
+/// The pool that this machine's root file system lies on, its disks and their ESPs.
+public struct RunningRoot: Sendable, Hashable {
+    /// A disk of the root pool.
+    public struct Disk: Sendable, Hashable {
+        /// `/dev/vda`, and the partition that is the vdev: `/dev/vda2`, its number, its path as the pool knows it.
+        public var disk: String
+        public var partition: String
+        public var number: Int
+        public var vdev: String
+        public init(disk: String, partition: String, number: Int, vdev: String) {
+            self.disk = disk
+            self.partition = partition
+            self.number = number
+            self.vdev = vdev
+        }
+    }
+
+    public var pool: String
+    public var disks: [Disk]
+    /// FAT partitions labelled `EFI` on those disks: another system's are not ours.
+    public var esps: [BlockDevice]
+
+    /// Reads the running machine.
+    ///
+    /// Runs: `lsblk`, `zpool list -H -P -v -o name POOL`; reads.
+    /// - Returns: `nil` when the root file system is not ZFS.
+    public static func gather(runner: any CommandRunner, files: any FileSystem) async throws -> RunningRoot? {
+        let root = try files.readText("/proc/self/mounts").lines.map(\.words).first { $0.count > 2 && $0[1] == "/" && $0[2] == "zfs" }
+        guard let pool = root?[0].split(separator: "/").first.map(String.init) else { return nil }
+        let devices = try ListBlockDevices.parse(await runner.run(ListBlockDevices.command).output)
+        let vdevs = try await runner.run(Command("zpool", ["list", "-H", "-P", "-v", "-o", "name", pool], effect: .reads)).output.lines
+            .compactMap { $0.words.first }.filter { $0.hasPrefix("/dev/") }
+        let disks: [Disk] = vdevs.compactMap { vdev in
+            guard let resolved = try? files.resolve(FilePath(vdev)).string,
+                let disk = devices.first(where: { $0.children.contains { $0.path == resolved } }),
+                let number = Int(resolved.reversed().prefix { $0.isNumber }.reversed().map(String.init).joined())
+            else { return nil }
+            return Disk(disk: disk.path, partition: resolved, number: number, vdev: vdev)
+        }
+        return RunningRoot(
+            pool: pool, disks: disks,
+            esps: devices.filter { device in disks.contains { $0.disk == device.path } }
+                .flatMap(\.children).filter { $0.filesystem == "vfat" && $0.label == "EFI" })
+    }
+}
