@@ -30,9 +30,9 @@ test: lint unit glibc
 	swift build --product kldload-systemtests
 	.build/debug/kldload-systemtests --tier ci --executable $(BINARY)
 
-# virt-v2v reads the OVA independently; openssh-server answers the uploads.
+# virt-v2v reads the OVA independently; openssh-server answers the uploads; xorriso makes the medium that installs by itself.
 test-all: lint unit glibc
-	@tools/prepare virt-v2v openssh-server
+	@tools/prepare virt-v2v openssh-server xorriso
 	swift build --product kldload-systemtests
 	.build/debug/kldload-systemtests --tier all --keep-on-failure --executable $(BINARY)
 

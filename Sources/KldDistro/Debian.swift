@@ -70,13 +70,14 @@ extension DistroSpec {
 
     /// The installer's needs, then the rescue tools that the release notes promise.
     private static let liveDebian = [
-        "linux-image-amd64", "zfsutils-linux", "dracut", "dracut-live", "kmod", "login", "systemd-sysv", "udev", "dbus", "systemd-resolved",
+        "linux-image-amd64", "zfsutils-linux", "dracut", "dracut-live", "kmod", "login", "busybox-static", "systemd-sysv", "udev", "dbus",
+        "systemd-resolved",
         "openssh-server", "iproute2", "iputils-ping", "less", "nano", "vim-tiny", "ca-certificates", "procps",
         "systemd-ukify", "systemd-boot-efi", "systemd-boot-efi-amd64-signed", "shim-signed", "mokutil", "sbsigntool", "efibootmgr",
         "gdisk", "parted", "dosfstools", "mtools", "util-linux-extra", "fdisk", "zstd", "lz4", "xz-utils", "cpio", "keyutils",
         "e2fsprogs", "xfsprogs", "btrfs-progs", "ntfs-3g", "exfatprogs", "mdadm", "lvm2", "cryptsetup-bin", "testdisk", "gddrescue",
         "fsarchiver", "smartmontools", "nvme-cli", "hdparm", "pciutils", "usbutils", "dmidecode", "lshw", "ethtool", "tcpdump", "tmux",
-        "rsync", "curl", "jq", "qemu-utils", "kbd", "console-setup", "locales", "debian-archive-keyring", "mmdebstrap",
+        "rsync", "curl", "jq", "attr", "acl", "qemu-utils", "kbd", "console-setup", "locales", "debian-archive-keyring", "mmdebstrap",
         "arch-install-scripts",
     ]
 

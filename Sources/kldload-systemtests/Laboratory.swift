@@ -43,6 +43,16 @@ struct Laboratory: Sendable {
         return made
     }
 
+    /// A small FAT volume with these files at its top.
+    func volume(_ label: String, _ contents: [FilePath], at image: FilePath) async throws -> FilePath {
+        let runner = workshop.runner
+        try await runner.run(Command(Tool("truncate", package: "coreutils"), ["--size=4M", image.string], effect: .changes))
+        try await runner.run(Command(Tool("mkfs.vfat", package: "dosfstools"), ["-n", label, image.string], effect: .changes))
+        try await runner.run(
+            Command(Tool("mcopy", package: "mtools"), ["-i", image.string] + contents.map(\.string) + ["::"], effect: .changes))
+        return image
+    }
+
     /// Installs as the answers say, onto disks whose serials they name.
     func install(
         _ answers: Answers, onto disks: [Factory.Disk], sealed: Bool = false, heard: @escaping @Sendable (PlanEvent) -> Void = { _ in }

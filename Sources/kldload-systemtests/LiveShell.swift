@@ -1,5 +1,6 @@
 import KldAnswers
 import KldCore
+import KldExec
 import KldFiles
 import KldImage
 import KldVirt
@@ -74,6 +75,39 @@ extension Laboratory {
             try await machine.console.send("sync; systemctl poweroff --force --force\n")
             try await machine.waitForPowerOff(within: bench.host.deadline(.seconds(20)))
             return result
+        }
+    }
+
+    /// Boots a medium of the live environment and its payload, as an ISO holds them, beside a seed volume with answers; returns when the
+    /// machine has powered itself off.
+    func autoinstall(_ answers: Answers, disks: [MachineDisk]) async throws {
+        let bench = try await workshop.prepare(answers, mirror: nil, report: report)
+        let place = folder.appending("autoinstall")
+        try files.makeDirectory(place, mode: 0o700)
+        let answersFile = place.appending(SeedVolume.answersName)
+        try files.write(answers.environmentText, to: answersFile, mode: .secret)
+        let seed = try await volume("KLDLOADSEED", [answersFile], at: place.appending("seed.img"))
+        let medium = place.appending("medium.iso")
+        let payload = "kldload/payloads/\(answers.distro.rawValue)-\(answers.release)-\(answers.profile.rawValue)"
+        try await workshop.runner.run(
+            Command(
+                "xorriso",
+                [
+                    "-as", "mkisofs", "-quiet", "-V", "KLDLOAD", "-iso-level", "3", "-R", "-o", medium.string, "-graft-points",
+                    "LiveOS/squashfs.img=\(bench.live.squashfs)",
+                    "\(payload)/payload.json=\(bench.payload.archive.removingLastComponent().appending("payload.json"))",
+                    "\(payload)/root.zfs=\(bench.stream.root)", "\(payload)/rest.tar=\(bench.stream.rest)",
+                ], effect: .changes))
+        let spec = MachineSpec(
+            name: name, accelerator: bench.host.accelerator, memory: .gibibytes(2), processors: 2,
+            boot: .direct(
+                kernel: bench.live.kernel, initrd: bench.live.initrd,
+                commandLine: "root=live:LABEL=KLDLOAD rd.live.image rd.live.overlay.overlayfs=1 console=ttyS0 panic=-1"),
+            disks: [MachineDisk(medium, serial: "medium", readOnly: true), MachineDisk(seed, serial: "seed", readOnly: true)] + disks)
+        try await VirtualMachine.with(spec, qemu: bench.host.qemu, folder: place) { machine in
+            _ = try await machine.console.expect("kldload: installing as answers.env", within: bench.host.deadline(.seconds(120)))
+            log("the seed volume was found")
+            try await machine.waitForPowerOff(within: bench.host.deadline(.seconds(180)))
         }
     }
 }

@@ -347,13 +347,7 @@ extension Scenario {
         let meta = place.appending("meta-data")
         try lab.files.write("#cloud-config\nruncmd:\n\(lines)  - [sh, -c, \"echo KLDLOAD-END > /dev/ttyS0\"]\n", to: user)
         try lab.files.write("instance-id: \(name)\nlocal-hostname: \(name)\n", to: meta)
-        let seed = place.appending("seed.img")
-        let runner = lab.workshop.runner
-        try await runner.run(Command(Tool("truncate", package: "coreutils"), ["--size=4M", seed.string], effect: .changes))
-        try await runner.run(Command(Tool("mkfs.vfat", package: "dosfstools"), ["-n", "CIDATA", seed.string], effect: .changes))
-        try await runner.run(
-            Command(Tool("mcopy", package: "mtools"), ["-i", seed.string, user.string, meta.string, "::"], effect: .changes))
-        return seed
+        return try await lab.volume("CIDATA", [user, meta], at: place.appending("seed.img"))
     }
 }
 

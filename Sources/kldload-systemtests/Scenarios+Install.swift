@@ -81,6 +81,13 @@ extension Scenario {
                 try check(said.contains("Boot\(current)* our-machine"), "started from another entry:\n\(said)")
             }
         },
+        Scenario("install.autoinstall", "the live medium installs by itself as the answers on a seed volume say, and powers off") { lab in
+            let disks = try await lab.disks(1)
+            try await lab.autoinstall(
+                lab.answers("three-lines", ["KLDLOAD_PROFILE=core"]).forTest(), disks: disks.map { MachineDisk($0.file, serial: $0.serial) }
+            )
+            try await lab.verify(disks)
+        },
         Scenario("install.debian12", "Debian 12") { lab in try await install("debian12", disks: 1, lab) },
         Scenario("install.debian13", "Debian 13") { lab in try await install("debian13", disks: 1, lab) },
         Scenario("install.debian13-backports", "Debian 13 with kernel and OpenZFS from backports") { lab in

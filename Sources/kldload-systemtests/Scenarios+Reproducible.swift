@@ -56,7 +56,10 @@ extension Scenario {
             guard let key = keys.first, keys.count == 1 else { throw CheckFailure("\(kind): \(keys)") }
             return FilePath("\(kind)/\(key)/\(name)")
         }
-        for (kind, name) in [("target", "rootfs.tar"), ("live", "live.tar"), ("live", "initrd"), ("live-image", "live.squashfs")] {
+        for (kind, name) in [
+            ("target", "rootfs.tar"), ("live", "live.tar"), ("live", "initrd"), ("live-image", "live.squashfs"),
+            ("live-image", "factory.cpio"),
+        ] {
             let path = try only(kind, name)
             let one = try await digest(lab.workshop.cache.root.pushing(path), lab)
             let two = try await digest(cache.pushing(path), lab)
@@ -80,7 +83,7 @@ extension Scenario {
                     zpool import -f -N -o readonly=on -R /look -d /dev/disk/by-id/virtio-\(disk)-part2 rpool && \
                     zfs mount "$(zpool get -H -o value bootfs rpool)" && zfs mount -a && mkdir -p /esp && \
                     mount -o ro /dev/disk/by-id/virtio-\(disk)-part1 /esp && \
-                    { cd /look && find . -printf '%P %y %m %U %G %l\\n' | sort && getfattr -R -h -d -m - . 2>/dev/null | sort && \
+                    { cd /look && find . -printf '%P %y %m %U %G %l\\n' | sort && getfattr -R -h -d -m - . | sort && \
                     find . -type f -print0 | sort -z | xargs -0 sha256sum && cd /esp && find . -printf 'esp %P %y\\n' | sort && \
                     find . -type f -print0 | sort -z | xargs -0 sha256sum; } > /run/\(disk).list && cd / && umount /esp && \
                     zfs list -H -o name,mountpoint,canmount,compression,recordsize,acltype,xattr,atime -r rpool >> /run/\(disk).list && \

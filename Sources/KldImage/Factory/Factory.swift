@@ -135,8 +135,7 @@ public struct Factory: Sendable {
 
         let spec = MachineSpec(
             name: "factory", accelerator: host.accelerator, memory: .gibibytes(2), processors: 2,
-            boot: live.boot("rd.systemd.show_status=0 systemd.unit=kldload-factory.target console=ttyS0 panic=-1 quiet loglevel=4"),
-            disks: [live.disk] + disks,
+            boot: live.factoryBoot, disks: [live.disk] + disks,
             channels: [FactoryJob.channel], endsOnReboot: true,
             firmwareFiles: [FactoryJob.jobFile: jobFile, FactoryJob.answersFile: answersFile])
         let start = ContinuousClock.now

@@ -9,7 +9,7 @@ import KldPlan
 import KldZFS
 import SystemPackage
 
-/// The guest's side of the factory: reads the job, installs, reports, and lets systemd power off.
+/// The guest's side of the factory: reads the job, installs, and reports. The power goes when it ends.
 public struct FactoryGuest: Sendable {
     /// What it says first.
     package static let isUp = "live environment is up"
@@ -92,7 +92,7 @@ public struct FactoryGuest: Sendable {
         let options = SealOptions(
             keepUser: answers.sshKeys.user.isEmpty ? nil : answers.username, keepAuthorizedKeys: answers.sshKeys.user.map(\.line),
             keepNetwork: true)
-        // The unit's failure powers off.
+        // The power goes with the process.
         let watch = PoolWatch.endProcess(whenSuspended: answers.poolName, disks: planner.diskNames, files: files) { problem in
             report(PlanEvent(.planFailed, message: problem.message, diagnosis: problem))
         }

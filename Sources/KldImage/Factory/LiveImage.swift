@@ -7,7 +7,9 @@ public import SystemPackage
 /// The bootable live environment: what the factory starts, and what the ISO carries.
 public struct LiveImage: Sendable, Hashable {
     public var kernel: FilePath
+    /// For any machine, and for the factory's.
     public var initrd: FilePath
+    public var factoryInitrd: FilePath
     public var squashfs: FilePath
     public var info: PayloadInfo
 
@@ -21,6 +23,11 @@ public struct LiveImage: Sendable, Hashable {
             commandLine: "root=live:/dev/disk/by-id/virtio-\(FactoryJob.liveSerial) rd.live.image rd.live.overlay.overlayfs=1 \(more)")
     }
 
+    /// Starts the factory's work from ``disk``.
+    package var factoryBoot: MachineSpec.Boot {
+        .direct(kernel: kernel, initrd: factoryInitrd, commandLine: "console=ttyS0 panic=-1 quiet loglevel=4")
+    }
+
     /// Puts the tool into the live payload and makes a squashfs of it; kept by content like everything else.
     ///
     /// Runs: `tar --append …` on a copy of the payload, `mksquashfs - FILE -tar`.
@@ -32,7 +39,7 @@ public struct LiveImage: Sendable, Hashable {
         }
         let digest = try await runner.run(Command(Tool("sha256sum", package: "coreutils"), [executable.string], effect: .reads)).output
             .prefix(64)
-        let folder = try await cache.artifact("live-image", inputs: "live-image/1\n\(payload.digest)\n\(digest)\n") { partial in
+        let folder = try await cache.artifact("live-image", inputs: "live-image/2\n\(payload.digest)\n\(digest)\n") { partial in
             let tree = partial.appending("live.tar")
             try await runner.run(Command(Tool("cp", package: "coreutils"), [payload.archive.string, tree.string], effect: .changes))
             try await runner.run(
@@ -51,7 +58,12 @@ public struct LiveImage: Sendable, Hashable {
                         "-Xcompression-level", "3", "-b", "256K", "-mkfs-time", "\(PayloadBuilder.defaultEpoch)",
                     ], effect: .changes, input: .file(tree)))
             try LocalFiles().remove(tree)
+            try await FactoryInitramfs.make(
+                from: payload, to: partial.appending("factory.cpio"), folder: partial.appending("factory"), files: LocalFiles(),
+                runner: runner)
         }
-        return LiveImage(kernel: kernel, initrd: initrd, squashfs: folder.appending("live.squashfs"), info: payload.info)
+        return LiveImage(
+            kernel: kernel, initrd: initrd, factoryInitrd: folder.appending("factory.cpio"), squashfs: folder.appending("live.squashfs"),
+            info: payload.info)
     }
 }

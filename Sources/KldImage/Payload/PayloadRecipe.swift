@@ -165,10 +165,11 @@ public enum PayloadRecipe {
         let units: FilePath = "/etc/systemd/system"
         return [
             Step(
-                "payload.units", "The installer's services",
-                (SystemFiles.liveUnits + [SystemFiles.autoinstall]).map {
-                    .write(FilePath("/usr/lib/systemd/system/\($0.name)"), content: .text($0.text))
-                } + [
+                "payload.units", "What the factory and an installer start",
+                [
+                    .write(FilePath(SystemFiles.factoryStart.path), content: .text(SystemFiles.factoryStart.text), mode: 0o755),
+                    .write(
+                        FilePath("/usr/lib/systemd/system/\(SystemFiles.autoinstall.name)"), content: .text(SystemFiles.autoinstall.text)),
                     enable([SystemFiles.autoinstall.name]),
                     // A pool of the machine is imported on request, never by itself.
                     command(

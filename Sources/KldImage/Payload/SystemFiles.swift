@@ -274,37 +274,26 @@ enum SystemFiles {
         """
     )
 
-    static let liveUnits: [(name: String, text: String)] = [
-        (
-            "kldload-factory.target",
-            """
-            [Unit]
-            Description=kldload image factory
-            Requires=systemd-udevd.service kldload-factory.service
-            After=systemd-udevd.service
-            AllowIsolate=yes
+    /// The factory's guest in place of an init system: nothing of the live environment is started but udev. Its power goes when the work ends,
+    /// however that was; the host has heard by then. systemd-udevd(8), udevadm(8), systemd 257; sysrq, Linux 6.12.
+    static let factoryStart = (
+        path: "/usr/lib/kldload/factory-start",
+        text: """
+        #!/bin/sh
+        # Written by kldload: /init of the factory's guest ends here.
+        export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+        mount -t tmpfs -o mode=0755,nosuid,nodev tmpfs /run
+        mkdir -p /run/lock /dev/pts /dev/shm
+        mount -t devpts -o gid=5,mode=0620 devpts /dev/pts
+        mount -t tmpfs -o nosuid,nodev tmpfs /dev/shm
+        cat /etc/hostname >/proc/sys/kernel/hostname
+        /usr/lib/systemd/systemd-udevd --daemon
+        udevadm trigger --action=add --subsystem-match=virtio --subsystem-match=virtio-ports --subsystem-match=block
+        /usr/lib/kldload/kldload factory-guest
+        sync
+        echo o >/proc/sysrq-trigger
+        sleep 60
 
-            """
-        ),
-        (
-            "kldload-factory.service",
-            """
-            [Unit]
-            Description=kldload image factory: install as the job says, then power off
-            DefaultDependencies=no
-            After=systemd-udev-trigger.service systemd-udevd.service systemd-tmpfiles-setup-dev.service
-            Wants=systemd-udev-trigger.service
-            FailureAction=poweroff-force
-            SuccessAction=poweroff-force
-
-            [Service]
-            Type=oneshot
-            ExecStart=/usr/lib/kldload/kldload factory-guest
-            StandardOutput=journal+console
-            StandardError=journal+console
-            TimeoutStartSec=infinity
-
-            """
-        ),
-    ]
+        """
+    )
 }
