@@ -14,7 +14,7 @@ struct Scenario: Sendable {
     var run: @Sendable (Laboratory) async throws -> Void
 
     init(
-        _ name: String, _ title: String, tier: Tier = .all, limit: Duration = .seconds(2700),
+        _ name: String, _ title: String, tier: Tier = .all, limit: Duration = .seconds(5400),
         run: @escaping @Sendable (Laboratory) async throws -> Void
     ) {
         self.name = name

@@ -175,7 +175,7 @@ extension Scenario {
         Scenario(
             "image.reproducible",
             "the same inputs built by an ordinary user in another place, time zone, locale and umask: the same artefacts, ESP and pool",
-            limit: .seconds(5400), run: reproducible),
+            run: reproducible),
         Scenario("image.offline", "with everything cached, an image is built without a network") { lab in
             _ = try await golden(lab)
             // A network namespace without any card: nothing outside can be reached.
