@@ -291,7 +291,8 @@ extension Scenario {
         cp -r tree/esp/. esp
         for image in esp/EFI/Linux/*.efi; do cat tree/boot-image >> "$image"; done
         cp tree/esp-deleted esp/deleted; sync; rm esp/deleted; umount esp
-        cp tree/freed /target/usr/canary-freed; zpool sync rpool; rm /target/usr/canary-freed
+        # Many, for the pool may use some of the blocks again before it is exported.
+        for copy in $(seq 50); do cp tree/freed /target/usr/canary-freed-$copy; done; zpool sync rpool; rm /target/usr/canary-freed-*
         zpool export rpool )
         """
 
@@ -326,10 +327,11 @@ extension Scenario {
         return try await VirtualMachine.with(spec, qemu: host.qemu, folder: place) { machine in
             let text = try await machine.console.expect("KLDLOAD-END", within: host.deadline(.seconds(300)))
             var facts: [String: String] = [:]
-            for line in text.lines where line.contains("KLDLOAD-FACT") {
-                let words = line.words
-                guard let index = words.firstIndex(of: "KLDLOAD-FACT"), words.count > index + 2 else { continue }
-                facts[words[index + 1]] = words[index + 2]
+            for line in text.lines {
+                // A login prompt that comes up at the same time puts its escapes before it.
+                guard let mark = line.firstRange(of: "KLDLOAD-FACT ") else { continue }
+                let words = String(line[mark.upperBound...]).words
+                if words.count > 1 { facts[words[0]] = words[1] }
             }
             guard again else { return facts }
             _ = try await ImageVerification.answer(machine, on: host)
