@@ -48,15 +48,16 @@ struct CopySealTests {
                   ! copy.snapshots: Destroy the copy's snapshots
                       copy.drop-snapshots pool=rpool
                   + seal: Remove every identity and secret
-                      mkdir /target/boot/efi (700)
-                      mount -t vfat \(part) /target/boot/efi
+                      mkdir /target/boot/efi-copy (700)
+                      mount -t vfat \(part) /target/boot/efi-copy
                       copy.keep-manifest from=/target/etc/kldload/install-manifest.json to=/run/kldload/clone-manifest.json
                       image.seal datasources=NoCloud,ConfigDrive,OpenStack,Azure,GCE,Ec2,None report=/run/kldload/seal.json root=/target
                       copy.keep-manifest from=/run/kldload/clone-manifest.json to=/target/etc/kldload/install-manifest.json
-                      umount --recursive /target/boot/efi
+                      umount --recursive /target/boot/efi-copy
+                      remove /target/boot/efi-copy
                       zfs.mount-cache file=/target/etc/zfs/zfs-list.cache/rpool pool=rpool target=/target
                       copy.rebuild-trust target=/target
-                      release: umount --recursive /target/boot/efi
+                      release: umount --recursive /target/boot/efi-copy
                   + copy.initramfs: Build every initramfs again, and look into it
                       write /target/etc/initramfs-tools/conf.d/zz-kldload-seal (644, 16 bytes)
                       chroot /target update-initramfs -u -k all

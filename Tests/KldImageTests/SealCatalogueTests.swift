@@ -39,6 +39,14 @@ import Testing
         }
     }
 
+    /// A copy's ESP is mounted beside that folder while it is sealed: both are looked into.
+    @Test func whatIsSoughtOnTheESPIsSoughtWhereverItIsMounted() {
+        let patterns = Set(classes.flatMap { $0.targets.flatMap(\.patterns) }.map(\.text))
+        for pattern in patterns where pattern.hasPrefix("boot/efi/") {
+            #expect(patterns.contains(pattern.replacing("boot/efi/", with: "boot/efi*/")), "\(pattern)")
+        }
+    }
+
     @Test func everyOperationOfVirtSysprepIsTakenOrRefusedWithAReason() {
         let taken = Set(classes.flatMap(\.sysprep))
         let refused = Set(SealCatalogue.sysprepNotTaken.keys)

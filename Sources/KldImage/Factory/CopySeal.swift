@@ -97,7 +97,8 @@ struct CopySeal: Sendable, Hashable {
     }
 
     private var sealing: [Step] {
-        let esp = target.appending("boot/efi")
+        // Beside its usual place, whose folder may hold files of a time when no ESP was mounted.
+        let esp = target.appending("boot/efi-copy")
         let fast = FilePath(target.string + Self.fastInitramfs.path)
         return [
             Step(
@@ -111,7 +112,7 @@ struct CopySeal: Sendable, Hashable {
                     SealStep.action(root: target, options: SealOptions(), report: SealStep.guestReport),
                     .perform(Self.keepManifest, ["from": Self.manifest, "to": target.string + InstallManifest.path], effect: .changes),
                     // Not longer: programs that see an ESP put boot images there when an initramfs is built.
-                    .run(MountCommand.unmount(esp)),
+                    .run(MountCommand.unmount(esp)), .remove(esp),
                     // Sealing empties the list; the first boot needs it for the journal to find its folder.
                     Performers.writeMountCache(pool: pool, target: target),
                     .perform(Self.rebuildTrust, ["target": target.string], effect: .changes),

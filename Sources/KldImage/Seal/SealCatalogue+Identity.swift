@@ -200,6 +200,6 @@ extension SealCatalogue {
             [.remove("~/.abuild/", "etc/apk/keys/*.rsa", "~/.rpmmacros", "~/.config/pacman/makepkg.conf")]),
         SealClass(
             "boot-loader-password", "Boot loader password", "a hash of the builder's that would lock its owner out of the boot menu",
-            [.remove("boot/grub/user.cfg", "boot/grub2/user.cfg", "boot/efi/EFI/*/user.cfg")]),
+            [.remove("boot/grub/user.cfg", "boot/grub2/user.cfg", "boot/efi*/EFI/*/user.cfg", "boot/efi/EFI/*/user.cfg")]),
     ]
 }
