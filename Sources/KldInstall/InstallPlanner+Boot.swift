@@ -64,28 +64,14 @@ extension InstallPlanner {
         return steps
     }
 
-    /// The payload's initramfs was built for everybody, with a US keyboard and what it takes to set another. Whoever types a passphrase at boot
-    /// has his own: its files are put behind the archive, which takes seconds where building it anew takes minutes under emulation. Later
-    /// builds bring them along by themselves.
+    /// The payload's initramfs was built for everybody, with a US keyboard. Whoever types a passphrase at boot has his own.
     private var keymap: [Step] {
         let keyboard = answers.keyboard
         guard answers.encrypt, keyboard.layout != "us" || !(keyboard.variant ?? "").isEmpty else { return [] }
-        let folder = "/var/tmp/kldload-keymap"
         return [
             Step(
                 "boot.keymap", "An initramfs that knows the keyboard \(keyboard.layout)",
-                [
-                    .makeDirectory(inTarget(folder), mode: 0o700),
-                    inside(Tool("setupcon", package: "console-setup"), ["--setup-dir", folder]),
-                    .perform(
-                        Performers.extendInitramfs,
-                        [
-                            "initramfs": inTarget("/boot/initrd.img-\(request.payload.kernel)").string,
-                            "etc": inTarget("\(folder)/etc").string,
-                        ],
-                        effect: .changes),
-                    .remove(inTarget(folder)),
-                ], weight: 3)
+                [inside(Tool("update-initramfs", package: "initramfs-tools"), ["-u", "-k", request.payload.kernel])], weight: 20)
         ]
     }
 

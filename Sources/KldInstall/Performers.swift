@@ -1,5 +1,4 @@
 import KldBlock
-import KldBoot
 import KldCore
 import KldExec
 import KldFiles
@@ -13,7 +12,6 @@ public enum Performers {
     public static let exportPool = "zfs.export"
     public static let mountCache = "zfs.mount-cache"
     public static let seal = "seal"
-    public static let extendInitramfs = "initramfs.extend"
     public static let keepLogs = "logs.keep"
 
     /// - Parameters:
@@ -38,36 +36,8 @@ public enum Performers {
                     try files.write(try files.read(log), to: FilePath("\(target)/var/log/kldload/\(name.string)"), mode: 0o640)
                 }
             },
-            extendInitramfs: { parameters, _, files in
-                try extend(FilePath(parameters["initramfs"] ?? ""), etc: FilePath(parameters["etc"] ?? ""), files)
-            },
             self.seal: seal,
         ]
-    }
-
-    /// Puts files for `/etc` behind an initramfs, whose archives the kernel unpacks one after the other. Twice is as good as once, and a power
-    /// cut leaves the old one. Nothing but `/etc`: where `/bin` is a link, a folder of that name would take its place. Source: Linux `Documentation/driver-api/early-userspace/buffer-format.rst` (6.12).
-    static func extend(_ initramfs: FilePath, etc: FilePath, _ files: any FileSystem) throws {
-        var archive = CPIOArchive()
-        archive.add(directory: "etc")
-        func add(_ folder: FilePath, _ prefix: String) throws {
-            for name in try files.list(folder).sorted() {
-                let path = folder.appending(name)
-                guard let status = try files.status(path) else { continue }
-                switch status.kind {
-                case .directory:
-                    archive.add(directory: prefix + name)
-                    try add(path, "\(prefix)\(name)/")
-                case .file: archive.add(file: prefix + name, mode: status.mode.bits, content: try files.read(path))
-                default: continue
-                }
-            }
-        }
-        try add(etc, "etc/")
-        // An archive begins at a multiple of four bytes.
-        var bytes = try files.read(initramfs)
-        bytes += [UInt8](repeating: 0, count: (4 - bytes.count % 4) % 4)
-        try files.write(bytes + archive.finished, to: initramfs, mode: try files.status(initramfs)?.mode ?? .file)
     }
 
     /// What libblkid finds on a disk. Runs: `wipefs --no-act --noheadings --output TYPE DISK`, reads.

@@ -197,7 +197,7 @@ extension Invariant {
 
     @Sendable private static func outside(_ view: PlanView) -> String? {
         let systems: Set = [
-            "useradd", "usermod", "chpasswd", "passwd", "chage", "chown", "chmod", "systemctl", "ssh-keygen", "apt-get", "setupcon",
+            "useradd", "usermod", "chpasswd", "passwd", "chage", "chown", "chmod", "systemctl", "ssh-keygen", "apt-get", "update-initramfs",
         ]
         return view.commands.first {
             systems.contains($0.command.tool.name) || $0.command.tool.name == "chroot" && $0.command.arguments.first != view.target

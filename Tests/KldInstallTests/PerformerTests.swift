@@ -256,42 +256,4 @@ struct PerformerTests {
         #expect(files.texts["/target/var/log/kldload/install.jsonl"] == "{}\n")
         #expect(files.mode(of: "/target/var/log/kldload/install.jsonl") == 0o640)
     }
-
-    // MARK: initramfs
-
-    @Test("whoever types a passphrase on another keyboard than a US one finds it in the initramfs; nobody else's is touched")
-    func keyboard() throws {
-        func step(_ lines: String...) throws -> Step? {
-            let text = lines.joined(separator: "\n")
-            return try InstallPlanner(request(answers(disk: "/dev/vda", text), Machines.virtual)).plan[step: "boot.keymap"]
-        }
-        let encrypted = "KLDLOAD_ZFS_ENCRYPT=1\nKLDLOAD_ZFS_PASSPHRASE=zylinderyacht7"
-        #expect(try step("KLDLOAD_KEYBOARD_LAYOUT=de") == nil)
-        #expect(try step(encrypted) == nil)
-        let german = try #require(try step(encrypted, "KLDLOAD_KEYBOARD_LAYOUT=de"))
-        #expect(german.actions.map(\.text).contains("chroot /target setupcon --setup-dir /var/tmp/kldload-keymap"))
-        let table = Performers.table(logs: []) { _, _, _ in }
-        for case .perform(let name, _, _) in german.actions { #expect(table[name] != nil) }
-    }
-
-    @Test("files go behind an initramfs, at a multiple of four bytes, below etc alone; what was there and its mode stay")
-    func extended() async throws {
-        let files = MemoryFiles([
-            "/t/etc/default/keyboard": "XKBLAYOUT=de\n", "/t/etc/console-setup/cached.kmap.gz": "map", "/t/bin/setupcon": "#!/bin/sh\n",
-        ])
-        try files.write(Array("12345".utf8), to: "/boot/initrd", mode: .secret)
-        try await perform(
-            Performers.extendInitramfs, ["initramfs": "/boot/initrd", "etc": "/t/etc"], ScriptedRunner([String: String]()), files)
-        let bytes = try files.read("/boot/initrd")
-        #expect(Array(bytes.prefix(8)) == Array("12345".utf8) + [0, 0, 0])
-        #expect(files.mode(of: "/boot/initrd") == .secret)
-        // GNU cpio reads it as the kernel does.
-        let folder = FilePath("/tmp/kldload-test-\(UInt32.random(in: 0 ... .max))")
-        defer { try? LocalFiles().remove(folder) }
-        try LocalFiles().write(Array(bytes.dropFirst(8)), to: folder.appending("archive"), mode: .file)
-        let list = try await SubprocessRunner().run(
-            Command("cpio", ["--list", "--quiet", "--file", folder.appending("archive").string], effect: .reads)
-        ).output
-        #expect(list.lines == ["etc", "etc/console-setup", "etc/console-setup/cached.kmap.gz", "etc/default", "etc/default/keyboard"])
-    }
 }
