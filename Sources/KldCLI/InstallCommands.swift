@@ -26,8 +26,7 @@ struct PayloadOptions: ParsableArguments {
         if let payload {
             folder = Host.absolute(payload)
         } else {
-            folder = FilePath(
-                "/run/initramfs/live/kldload/payloads/\(answers.distro.rawValue)-\(answers.release)-\(answers.profile.rawValue)")
+            folder = LiveMedium.mountPoint.appending(LiveMedium.payload(answers))
         }
         let files = LocalFiles()
         guard try files.exists(folder.appending("payload.json")) else {

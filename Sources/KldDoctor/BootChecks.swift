@@ -67,7 +67,7 @@ extension Check {
         guard let place = try ESP.mounted(context).first else {
             return .fail(
                 expected: "an ESP at /boot/efi", actual: "no ESP is mounted",
-                remedy: "mount /boot/efi; if that fails, fsck.vfat its partition")
+                remedy: "kldload mount-esp, which says why it cannot")
         }
         return try judge(context, place)
     }

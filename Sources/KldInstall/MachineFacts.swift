@@ -112,9 +112,7 @@ extension MachineFacts {
         facts.interfaces = ((try? files.list("/sys/class/net")) ?? []).filter { $0 != "lo" }
         facts.notDisks = notDisks(asked, devices: devices, files: files)
         facts.hostID = try? files.read("/etc/hostid")
-        // Four bytes of attributes, then the value. Source: UEFI 2.10, 32.4; Linux Documentation/filesystems/efivarfs.rst.
-        let variable = try? files.read("/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c")
-        facts.secureBoot = variable?.count == 5 && variable?.last == 1
+        facts.secureBoot = EFIVariable.value("SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c", files) == [1]
         return facts
     }
 

@@ -15,9 +15,9 @@ public enum MountedESP {
     /// What systemd calls the mount. Source: systemd.mount(5), systemd 257.
     public static let mountUnit = "boot-efi.mount"
 
-    /// The GUID of the partition that systemd-boot or its stub was started from: four bytes of attributes, then UTF-16.
+    /// The GUID of the partition that systemd-boot or its stub was started from, in UTF-16.
     /// Source: The Boot Loader Interface, uapi-group.org, systemd 257.
-    static let variable: FilePath = "/sys/firmware/efi/efivars/LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
+    private static let variable = "LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
 
     /// Checks and mounts the ESP that the firmware started; where that is not known or it does not mount, the next one of the root pool's disks.
     ///
@@ -54,9 +54,8 @@ public enum MountedESP {
     }
 
     private static func booted(_ files: any FileSystem) -> String? {
-        guard let bytes = try? files.read(variable).dropFirst(4) else { return nil }
-        let units = bytes.filter { $0 != 0 }
-        let guid = String(decoding: units, as: UTF8.self).lowercased()
+        guard let bytes = EFIVariable.value(variable, files) else { return nil }
+        let guid = String(decoding: bytes.filter { $0 != 0 }, as: UTF8.self).lowercased()
         guard guid.count == 36, guid.allSatisfy({ $0.isHexDigit || $0 == "-" }) else { return nil }
         return try? files.resolve(FilePath("/dev/disk/by-partuuid/\(guid)")).string
     }

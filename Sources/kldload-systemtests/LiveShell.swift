@@ -58,7 +58,7 @@ extension Laboratory {
             endsOnReboot: true,
             firmwareFiles: [
                 "opt/com.kldload.test/answers.env": answersFile,
-                "opt/com.kldload.test/payload.json": bench.payload.archive.removingLastComponent().appending("payload.json"),
+                "opt/com.kldload.test/payload.json": bench.payload.folder.appending("payload.json"),
             ],
             // OVMF starts a kernel that QEMU was given, and keeps its services there for it.
             extraArguments: try variables.map { file in
@@ -88,21 +88,19 @@ extension Laboratory {
         try files.write(answers.environmentText, to: answersFile, mode: .secret)
         let seed = try await volume("KLDLOADSEED", [answersFile], at: place.appending("seed.img"))
         let medium = place.appending("medium.iso")
-        let payload = "kldload/payloads/\(answers.distro.rawValue)-\(answers.release)-\(answers.profile.rawValue)"
+        let payload = LiveMedium.payload(answers)
         try await workshop.runner.run(
             Command(
                 "xorriso",
                 [
                     "-as", "mkisofs", "-quiet", "-V", "KLDLOAD", "-iso-level", "3", "-R", "-o", medium.string, "-graft-points",
-                    "LiveOS/squashfs.img=\(bench.live.squashfs)",
-                    "\(payload)/payload.json=\(bench.payload.archive.removingLastComponent().appending("payload.json"))",
+                    "\(LiveMedium.squashfs)=\(bench.live.squashfs)",
+                    "\(payload)/payload.json=\(bench.payload.folder.appending("payload.json"))",
                     "\(payload)/root.zfs=\(bench.stream.root)", "\(payload)/rest.tar=\(bench.stream.rest)",
                 ], effect: .changes))
         let spec = MachineSpec(
             name: name, accelerator: bench.host.accelerator, memory: .gibibytes(2), processors: 2,
-            boot: .direct(
-                kernel: bench.live.kernel, initrd: bench.live.initrd,
-                commandLine: "root=live:LABEL=KLDLOAD rd.live.image rd.live.overlay.overlayfs=1 console=ttyS0 panic=-1"),
+            boot: bench.live.boot(from: "LABEL=KLDLOAD", "console=ttyS0 panic=-1"),
             disks: [MachineDisk(medium, serial: "medium", readOnly: true), MachineDisk(seed, serial: "seed", readOnly: true)] + disks)
         try await VirtualMachine.with(spec, qemu: bench.host.qemu, folder: place) { machine in
             _ = try await machine.console.expect("kldload: installing as answers.env", within: bench.host.deadline(.seconds(120)))

@@ -57,10 +57,8 @@ enum FactoryInitramfs {
         archive.add(file: "busybox", mode: 0o755, content: try files.read(folder.appending("usr/bin/busybox")))
         for (index, name) in order.enumerated() {
             let module = try await decompress(tree.appending(name), runner)
-            let number = String(index)
-            archive.add(
-                file: "modules/\(String(repeating: "0", count: 3 - number.count))\(number)-\(module.lastComponent?.string ?? "")",
-                content: try files.read(module))
+            // The shell lists them by name: numbers of one length keep the order.
+            archive.add(file: "modules/\(100 + index)-\(module.lastComponent?.string ?? "")", content: try files.read(module))
         }
         try files.write(archive.finished, to: file, mode: .file)
         try files.remove(folder)
@@ -71,16 +69,13 @@ enum FactoryInitramfs {
     /// - Parameters: the text of `modules.dep` and of `modules.builtin`. Source: modules.dep(5), kmod 34; depmod(8).
     /// - Throws: ``Diagnosis`` `live.no-module`.
     static func loadOrder(dependencies: String, builtin: String) throws -> [String] {
-        func name(_ path: some StringProtocol) -> String {
-            String(path.split(separator: "/").last?.prefix { $0 != "." } ?? "").replacing("-", with: "_")
-        }
-        let builtins = Set(builtin.lines.map { name($0) })
+        let builtins = Set(builtin.lines.compactMap(KernelModule.name))
         var needs: [String: [String]] = [:]
         for line in dependencies.lines {
             let parts = line.split(separator: ":", maxSplits: 1)
-            guard let path = parts.first else { continue }
+            guard let path = parts.first, let name = KernelModule.name(String(path)) else { continue }
             // The last one is loaded first.
-            needs[name(path)] = (parts.count > 1 ? String(parts[1]).words.reversed() : []) + [String(path)]
+            needs[name] = (parts.count > 1 ? String(parts[1]).words.reversed() : []) + [String(path)]
         }
         var order: [String] = []
         for module in modules where !builtins.contains(module) {

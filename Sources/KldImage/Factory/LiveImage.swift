@@ -16,11 +16,13 @@ public struct LiveImage: Sendable, Hashable {
     /// The disk that it runs from, in a guest.
     package var disk: MachineDisk { MachineDisk(squashfs, serial: FactoryJob.liveSerial, readOnly: true) }
 
-    /// Starts it from ``disk``. - Parameter more: what it does then, and where it speaks.
-    package func boot(_ more: String) -> MachineSpec.Boot {
+    /// Starts it. - Parameters: the disk that it lies on, as dracut names it, here ``disk``; what it does then, and where it speaks.
+    package func boot(
+        from source: String = "/dev/disk/by-id/virtio-\(FactoryJob.liveSerial)", _ more: String
+    ) -> MachineSpec.Boot {
         .direct(
             kernel: kernel, initrd: initrd,
-            commandLine: "root=live:/dev/disk/by-id/virtio-\(FactoryJob.liveSerial) rd.live.image rd.live.overlay.overlayfs=1 \(more)")
+            commandLine: "root=live:\(source) rd.live.image rd.live.overlay.overlayfs=1 \(more)")
     }
 
     /// Starts the factory's work from ``disk``.

@@ -63,28 +63,17 @@ struct InitramfsCheck: Sendable, Hashable {
     ///   - builtin: paths of the modules that are part of the kernel: lines of `modules.builtin`.
     func problems(_ names: [String], size: ByteCount, builtin: [String]) -> [String] {
         let files = Set(names.map { $0.split(separator: "/").last.map(String.init) ?? "" })
-        let loadable = Set((Array(files) + builtin.map { $0.split(separator: "/").last.map(String.init) ?? "" }).compactMap(Self.module))
+        let loadable = Set((Array(files) + builtin).compactMap(KernelModule.name))
         let executables = Set(
             names.filter { $0.contains("bin/") }.map { $0.split(separator: "/").last.map(String.init) ?? "" })
         var problems: [String] = []
         if size < minimum { problems.append("is \(size), less than \(minimum)") }
         if size > maximum { problems.append("is \(size), more than \(maximum)") }
         let lacking =
-            modules.filter { !loadable.contains(Self.plain($0)) }.map { "\($0).ko" } + programs.filter { !executables.contains($0) }
+            modules.filter { !loadable.contains(KernelModule.plain($0)) }.map { "\($0).ko" } + programs.filter { !executables.contains($0) }
         if !lacking.isEmpty { problems.append("lacks \(lacking.joined(separator: ", "))") }
         let held = forbidden.filter { path in names.contains { $0 == path || $0.hasSuffix("/\(path)") } }
         if !held.isEmpty { problems.append("holds \(held.joined(separator: ", "))") }
         return problems
     }
-
-    /// `usb-storage.ko.xz` is `usb_storage`.
-    private static func module(_ file: String) -> String? {
-        guard let end = file.firstRange(of: ".ko") else { return nil }
-        let rest = file[end.upperBound...]
-        guard rest.isEmpty || rest.first == "." else { return nil }
-        return plain(String(file[..<end.lowerBound]))
-    }
-
-    /// Modules are named with hyphens in some places and with underscores in others.
-    private static func plain(_ name: String) -> String { name.replacing("-", with: "_") }
 }

@@ -200,6 +200,7 @@ extension SealCatalogue {
             [.remove("~/.abuild/", "etc/apk/keys/*.rsa", "~/.rpmmacros", "~/.config/pacman/makepkg.conf")]),
         SealClass(
             "boot-loader-password", "Boot loader password", "a hash of the builder's that would lock its owner out of the boot menu",
+            // The last is one of those before it: for a canary where a mounted ESP would hide it.
             [.remove("boot/grub/user.cfg", "boot/grub2/user.cfg", "boot/efi*/EFI/*/user.cfg", "boot/efi/EFI/*/user.cfg")]),
     ]
 }
