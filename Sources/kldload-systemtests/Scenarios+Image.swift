@@ -139,7 +139,9 @@ extension Scenario {
                     Command(
                         Tool("timeout", package: "coreutils"),
                         [
-                            "--preserve-status", "--signal=INT", "--kill-after=60", "\(seconds)", lab.workshop.executable.string, "image",
+                            // --foreground: otherwise timeout sends the signal twice, and the second ends the tool at once.
+                            "--foreground", "--preserve-status", "--signal=INT", "--kill-after=60", "\(seconds)",
+                            lab.workshop.executable.string, "image",
                             "build", lab.examples.appending("golden-image.env").string, "--set", "KLDLOAD_PROFILE=core", "--progress",
                             "plain",
                             "--output", out.string,
@@ -291,8 +293,10 @@ extension Scenario {
         cp -r tree/esp/. esp
         for image in esp/EFI/Linux/*.efi; do cat tree/boot-image >> "$image"; done
         cp tree/esp-deleted esp/deleted; sync; rm esp/deleted; umount esp
-        # Many, for the pool may use some of the blocks again before it is exported.
+        # Many, for the pool may use some of the blocks again before it is exported; and nothing that trims them meanwhile.
+        zpool set autotrim=off rpool
         for copy in $(seq 50); do cp tree/freed /target/usr/canary-freed-$copy; done; zpool sync rpool; rm /target/usr/canary-freed-*
+        zpool set autotrim=on rpool
         zpool export rpool )
         """
 
