@@ -49,7 +49,9 @@ extension Laboratory {
         try files.write(answers.environmentText, to: answersFile, mode: .secret)
         let spec = MachineSpec(
             name: name, accelerator: bench.host.accelerator, memory: .gibibytes(2), processors: 2,
-            boot: bench.live.boot("systemd.unit=sysinit.target systemd.debug_shell=ttyS0 console=ttyS0 panic=-1 quiet loglevel=3"),
+            boot: bench.live.boot(
+                "systemd.unit=sysinit.target systemd.debug_shell=ttyS0 console=ttyS0 panic=-1 quiet loglevel=3 \(LiveImage.guestParameters)"
+            ),
             disks: [
                 bench.live.disk,
                 MachineDisk(bench.stream.root, serial: "test-stream", readOnly: true),
@@ -100,7 +102,7 @@ extension Laboratory {
                 ], effect: .changes))
         let spec = MachineSpec(
             name: name, accelerator: bench.host.accelerator, memory: .gibibytes(2), processors: 2,
-            boot: bench.live.boot(from: "LABEL=KLDLOAD", "console=ttyS0 panic=-1"),
+            boot: bench.live.boot(from: "LABEL=KLDLOAD", "console=ttyS0 panic=-1 \(LiveImage.guestParameters)"),
             disks: [MachineDisk(medium, serial: "medium", readOnly: true), MachineDisk(seed, serial: "seed", readOnly: true)] + disks)
         try await VirtualMachine.with(spec, qemu: bench.host.qemu, folder: place) { machine in
             _ = try await machine.console.expect("kldload: installing as answers.env", within: bench.host.deadline(.seconds(120)))

@@ -296,7 +296,6 @@ extension Scenario {
         # Many, for the pool may use some of the blocks again before it is exported; and nothing that trims them meanwhile.
         zpool set autotrim=off rpool
         for copy in $(seq 50); do cp tree/freed /target/usr/canary-freed-$copy; done; zpool sync rpool; rm /target/usr/canary-freed-*
-        zpool set autotrim=on rpool
         zpool export rpool )
         """
 

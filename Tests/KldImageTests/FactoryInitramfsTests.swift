@@ -12,6 +12,8 @@ struct FactoryInitramfsTests {
         kernel/drivers/block/virtio_blk.ko.xz: kernel/drivers/virtio/virtio_ring.ko.xz kernel/drivers/virtio/virtio.ko.xz
         kernel/fs/squashfs/squashfs.ko.xz:
         kernel/fs/overlayfs/overlay.ko.xz:
+        updates/dkms/spl.ko.xz:
+        updates/dkms/zfs.ko.xz: updates/dkms/spl.ko.xz
         kernel/drivers/net/other.ko.xz: kernel/fs/overlayfs/overlay.ko.xz
 
         """
@@ -22,13 +24,16 @@ struct FactoryInitramfsTests {
             try FactoryInitramfs.loadOrder(dependencies: Self.dependencies, builtin: "kernel/fs/ext4/ext4.ko\n") == [
                 "kernel/drivers/virtio/virtio.ko.xz", "kernel/drivers/virtio/virtio_ring.ko.xz", "kernel/drivers/virtio/virtio_pci.ko.xz",
                 "kernel/drivers/block/virtio_blk.ko.xz", "kernel/fs/squashfs/squashfs.ko.xz", "kernel/fs/overlayfs/overlay.ko.xz",
+                "updates/dkms/spl.ko.xz", "updates/dkms/zfs.ko.xz",
             ])
     }
 
     @Test("what the kernel has built in is not loaded, in either spelling of its name")
     func builtin() throws {
         let builtin = "kernel/drivers/virtio/virtio-pci.ko\nkernel/drivers/block/virtio_blk.ko\nkernel/fs/squashfs/squashfs.ko\n"
-        #expect(try FactoryInitramfs.loadOrder(dependencies: Self.dependencies, builtin: builtin) == ["kernel/fs/overlayfs/overlay.ko.xz"])
+        #expect(
+            try FactoryInitramfs.loadOrder(dependencies: Self.dependencies, builtin: builtin)
+                == ["kernel/fs/overlayfs/overlay.ko.xz", "updates/dkms/spl.ko.xz", "updates/dkms/zfs.ko.xz"])
     }
 
     @Test("a kernel without one of them is an error that names it")
