@@ -45,8 +45,7 @@ public struct DiskExport: Sendable {
         let narrator = ExportNarrator()
         let tell: ImageExporter.Report = { report(narrator.event($0)) }
         guard request.seal else { return try await exporter.export(unknown, report: tell) }
-        let work = workshop.cache.root.appending("work/\(unknown.name)-\(UInt32.random(in: 0 ... .max))")
-        return try await Self.keepingLog(in: work, files, report) {
+        return try await WorkFolder.with("\(unknown.name)", in: workshop.cache.root, report: report) { work in
             let (copy, system) = try await sealedCopy(of: source, in: work, version: version)
             var sealed = unknown
             sealed.source = copy
@@ -59,32 +58,11 @@ public struct DiskExport: Sendable {
         }
     }
 
-    /// Removes what was needed for sealing. When the guest failed, its console's log stays: errors name it.
-    static func keepingLog<Result>(
-        in work: FilePath, _ files: any FileSystem, _ report: (PlanEvent) -> Void, _ body: () async throws -> Result
-    ) async throws -> Result {
-        do {
-            let result = try await body()
-            try files.remove(work)
-            return result
-        } catch {
-            let log = work.appending("guest/console.log")
-            if !(error is CancellationError), try files.exists(log) {
-                try? files.remove(work.appending("copy.raw"))
-                report(PlanEvent(.line, message: "the console of the guest is kept: \(log)"))
-            } else {
-                try? files.remove(work)
-            }
-            throw error
-        }
-    }
-
     /// Runs: `qemu-img convert -O raw SOURCE COPY`, then a factory guest that sees nothing but the copy.
     private func sealedCopy(
         of source: SourceImage, in work: FilePath, version: String
     ) async throws -> (SourceImage, InstalledSystem?) {
         let files = LocalFiles()
-        try files.makeDirectory(work, mode: 0o700)
         let free = try files.freeSpace(work)
         guard free > source.dataSize else {
             throw Diagnosis(
@@ -98,7 +76,7 @@ public struct DiskExport: Sendable {
                 Tool("qemu-img", package: "qemu-utils"),
                 ["convert", "-f", source.form.rawValue, "-O", "raw", source.path.string, copy.string], effect: .changes))
         let factory = try await workshop.sealer(report: report)
-        let guest = work.appending("guest")
+        let guest = work.appending(WorkFolder.guest)
         let system = try await factory.seal(
             copy: Factory.Disk(file: copy, serial: "disk0"), version: version, folder: guest, report: report)
         // Whatever fails from here on is not the guest's.

@@ -95,37 +95,33 @@ public struct ImageBuild: Sendable {
         let bench = try await workshop.prepare(request.answers, mirror: request.mirror, report: report)
         // What the guest writes, and what the export stages elsewhere is checked again when its size is known.
         try workshop.cache.requireRoom(.gibibytes(4), for: "the disk of the image")
-        let work = workshop.cache.root.appending("work/\(request.name)-\(UInt32.random(in: 0 ... .max))")
-        try files.makeDirectory(work, mode: 0o700)
-        let disk = work.appending("disk.raw")
-        do {
-            let manifest = try await build(request, bench, on: disk, work, progress)
+        return try await WorkFolder.with("\(request.name)", in: workshop.cache.root, report: report) { work in
+            let manifest = try await build(request, bench, in: work, progress)
             if let destination {
                 progress.begin(.upload)
                 try await upload(manifest, request, to: destination, scratch: work.appending("upload"), progress)
             }
-            try files.remove(work)
             return manifest
-        } catch {
-            // Only a guest that failed left something to read.
-            try? files.remove(Task.isCancelled || error is ExportError ? work : disk)
-            throw error
         }
     }
 
     private func build(
-        _ request: Request, _ bench: Workshop.Bench, on disk: FilePath, _ work: FilePath, _ progress: BuildProgress
+        _ request: Request, _ bench: Workshop.Bench, in work: FilePath, _ progress: BuildProgress
     ) async throws -> ImageManifest {
         let report: @Sendable (PlanEvent) -> Void = { progress.report($0) }
+        let (disk, guest) = (work.appending("disk.raw"), work.appending(WorkFolder.guest))
         progress.begin(.install)
         try await workshop.runner.run(
             Command(Tool("truncate", package: "coreutils"), ["--size=\(request.answers.diskSize.bytes)", disk.string], effect: .changes))
         let answers = try request.answers.forGuest(disks: ["disk0"])
         try await bench.factory.install(
             answers, payload: bench.payload, stream: bench.stream, onto: [Factory.Disk(file: disk, serial: "disk0")], sealed: true,
-            version: request.version, folder: work, report: report)
+            version: request.version, folder: guest, report: report)
+        // Whatever fails from here on is not the guest's.
+        try LocalFiles().remove(guest)
         progress.begin(.export)
         let manifest = try await export(request, disk: disk, payload: bench.payload, progress)
+        // An upload may take long, and needs the room.
         try LocalFiles().remove(disk)
         return manifest
     }

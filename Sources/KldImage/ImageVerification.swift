@@ -24,13 +24,14 @@ public struct ImageVerification: Sendable {
     /// - Throws: ``Diagnosis`` `image.no-answer` with the last lines of the console when the system did not come up; ``ExportError`` when the
     ///   image is missing, in use, of another format, or leans on another file.
     public func run(_ image: FilePath) async throws -> VerifyReport {
-        let files = LocalFiles()
-        let host = try await FactoryHost.find(runner: workshop.runner, files: files, cache: workshop.cache.root)
+        let host = try await FactoryHost.find(runner: workshop.runner, files: LocalFiles(), cache: workshop.cache.root)
         if let reason = host.reason { report(PlanEvent(.line, message: "guests are emulated: \(reason)")) }
-        let folder = workshop.cache.root.appending("work/verify-\(UInt32.random(in: 0 ... .max))")
-        try files.makeDirectory(folder, mode: 0o700)
         // The console's end is in the error; an overlay of gigabytes is of no use to anybody.
-        defer { try? files.remove(folder) }
+        return try await WorkFolder.with("verify", in: workshop.cache.root, report: report) { try await run(image, on: host, in: $0) }
+    }
+
+    private func run(_ image: FilePath, on host: FactoryHost, in folder: FilePath) async throws -> VerifyReport {
+        let files = LocalFiles()
         let (disk, format) = try await disk(of: image, in: folder)
         let overlay = folder.appending("overlay.qcow2")
         try await workshop.runner.run(QemuImg.createOverlay(overlay, backing: disk, backingFormat: format))

@@ -2,12 +2,12 @@ import KldBlock
 public import KldCore
 public import KldExec
 public import KldFiles
+import KldInstall
 public import SystemPackage
 
 /// The volume with `answers.env` from which a live environment installs without a person.
 public struct SeedVolume: Sendable, Hashable {
-    /// A FAT label holds eleven characters, so it cannot be the first of them.
-    public static let labels = ["KLDLOAD-SEED", "KLDLOADSEED", "KLDSEED"]
+    public static var labels: [String] { MachineFacts.seedLabels }
     public static let answersName = "answers.env"
     static let mountPoint: FilePath = "/run/kldload/seed"
 

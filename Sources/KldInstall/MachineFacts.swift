@@ -161,15 +161,15 @@ extension MachineFacts {
             || mountpoint.hasPrefix("/run/kldload/seed")
     }
 
-    /// What a seed volume may be called: FAT takes eleven letters.
-    private static let seedNames = ["KLDLOAD-SEED", "KLDLOADSEED", "KLDSEED"]
+    /// What a seed volume, with answers, is called. A FAT label holds eleven characters, so it cannot be the first of them.
+    package static let seedLabels = ["KLDLOAD-SEED", "KLDLOADSEED", "KLDSEED"]
 
     private static func holdsLiveImage(_ disk: BlockDevice) -> Bool {
         disk.serial == "kldload-live"
             || disk.tree.contains { device in
                 [device.label, device.partitionLabel].contains { name in
                     let name = (name ?? "").uppercased()
-                    return name == "KLDLOAD" || seedNames.contains { name.hasPrefix($0) }
+                    return name == "KLDLOAD" || seedLabels.contains { name.hasPrefix($0) }
                 }
             }
     }

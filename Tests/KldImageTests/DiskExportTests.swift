@@ -63,36 +63,6 @@ struct InstalledSystemTests {
 
 @Suite("What an export leaves and says")
 struct DiskExportTests {
-    struct Problem: Error {}
-
-    private func work(console: Bool) throws -> (MemoryFiles, EventLog) {
-        let files = MemoryFiles(["/scratch/copy.raw": "copy", "/scratch/guest/job.json": "{}"])
-        if console { try files.write("kernel panic", to: "/scratch/guest/console.log") }
-        return (files, EventLog())
-    }
-
-    @Test("a guest that failed leaves its console and nothing of the copy, and the place is said")
-    func kept() async throws {
-        let (files, log) = try work(console: true)
-        await #expect(throws: Problem.self) {
-            try await DiskExport.keepingLog(in: "/scratch", files, log.report) { () -> Void in throw Problem() }
-        }
-        #expect(try files.readText("/scratch/guest/console.log") == "kernel panic")
-        #expect(try !files.exists("/scratch/copy.raw"))
-        #expect(log.events.map(\.message) == ["the console of the guest is kept: /scratch/guest/console.log"])
-    }
-
-    @Test("success, Ctrl-C, and failures without a guest leave nothing")
-    func nothing() async throws {
-        for (console, error) in [(true, nil), (true, CancellationError()), (false, Problem())] as [(Bool, (any Error)?)] {
-            let (files, log) = try work(console: console)
-            do { try await DiskExport.keepingLog(in: "/scratch", files, log.report) { () -> Void in if let error { throw error } } } catch {
-            }
-            #expect(try !files.exists("/scratch"))
-            #expect(log.events.isEmpty)
-        }
-    }
-
     @Test("a stage is said once; after that come percentages, and every event says how much is done of all")
     func narrated() {
         let narrator = ExportNarrator()

@@ -68,13 +68,11 @@ public struct Factory: Sendable {
     ) async throws {
         let stream = Stream(in: folder)
         let scratch = work.appending("scratch.raw")
-        try files.makeDirectory(work, mode: 0o700)
         for file in [stream.root, stream.rest, scratch] {
             let disk = try FileDescriptor.open(
                 file, .writeOnly, options: [.create, .truncate, .closeOnExec], permissions: [.ownerReadWrite])
             try disk.closeAfter { try disk.resize(to: Int64(ByteCount.gibibytes(64).bytes)) }
         }
-        defer { try? files.remove(scratch) }
         let job = FactoryJob(work: .pack, payload: payload.info.spec, version: "")
         let disks = [
             MachineDisk(payload.archive, serial: FactoryJob.payloadSerial, readOnly: true),
@@ -83,7 +81,7 @@ public struct Factory: Sendable {
             Self.machineDisk(Disk(file: stream.rest, serial: FactoryJob.restSerial)),
         ]
         // Compressing the whole system is one step, and the longest.
-        try await run(job, answers: "", disks: disks, folder: work, silence: .seconds(600), report: report)
+        try await run(job, answers: "", disks: disks, folder: work.appending(WorkFolder.guest), silence: .seconds(600), report: report)
         for file in [stream.root, stream.rest] {
             let disk = try FileDescriptor.open(file, .readWrite, options: [.closeOnExec])
             try disk.closeAfter { try disk.resize(to: try Self.end(of: disk)) }

@@ -66,11 +66,11 @@ public struct Workshop: Sendable {
         let plan = try FactoryGuest.packing(payload.info.spec).plan
         let folder = try await cache.artifact("stream", inputs: "stream/1\n\(payload.digest)\n\(plan.text(contents: true))\n") { partial in
             report(PlanEvent(.line, message: "packing it as a ZFS stream, once"))
-            let work = cache.root.appending("work/pack-\(UInt32.random(in: 0 ... .max))")
-            defer { try? LocalFiles().remove(work) }
-            // Events of the packing are not this build's own: only what a person should see of them.
-            try await factory.pack(payload, into: partial, work: work) { event in
-                if event.kind == .output || event.kind == .stepStarted { report(PlanEvent(.output, message: event.message)) }
+            try await WorkFolder.with("pack", in: cache.root, report: report) { work in
+                // Events of the packing are not this build's own: only what a person should see of them.
+                try await factory.pack(payload, into: partial, work: work) { event in
+                    if event.kind == .output || event.kind == .stepStarted { report(PlanEvent(.output, message: event.message)) }
+                }
             }
         }
         return Factory.Stream(in: folder)
