@@ -141,7 +141,7 @@ extension InstallPlanner {
                 steps.append(
                     Step(
                         "finish.trim", "Give back free blocks",
-                        [.run(ZPool.sync(pool)), .run(ZPool.sync(pool)), .run(ZPool.trim(pool, wait: true))], weight: 3))
+                        Performers.giveBack(pool, mountedAt: target, reopening: reopening), weight: 3))
             } else {
                 steps.append(
                     Step(

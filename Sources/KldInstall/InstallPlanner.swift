@@ -196,13 +196,18 @@ public struct InstallPlanner: Sendable {
         }
     }
 
+    /// Opens the pool that was made, and mounts nothing.
+    var reopening: PoolImport {
+        var again = PoolImport(pool)
+        again.altroot = target
+        again.devices = ["/dev/disk/by-id"]
+        return again
+    }
+
     private var importing: [Command] {
         get throws {
-            var again = PoolImport(pool)
-            again.altroot = target
-            again.devices = ["/dev/disk/by-id"]
-            guard answers.encrypt, let passphrase = answers.passphrase else { return [ZPool.import(again)] }
-            return [ZPool.import(again), try ZFS.loadKey(pool.dataset, passphrase: passphrase)]
+            guard answers.encrypt, let passphrase = answers.passphrase else { return [ZPool.import(reopening)] }
+            return [ZPool.import(reopening), try ZFS.loadKey(pool.dataset, passphrase: passphrase)]
         }
     }
 

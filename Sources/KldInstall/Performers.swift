@@ -3,7 +3,7 @@ import KldCore
 import KldExec
 import KldFiles
 public import KldPlan
-import KldZFS
+public import KldZFS
 public import SystemPackage
 
 /// The work of an installation that reads before it writes, by the names that plans use.
@@ -102,6 +102,19 @@ public enum Performers {
                     causes: said + mounts.map { "still mounted: \($0)" })
             }
         }
+    }
+
+    /// Gives every block back to the disk that holds nothing: what was deleted is gone then.
+    ///
+    /// The pool is closed before. As long as a file system is mounted, its intent log may own a block that it has not written yet, with
+    /// whatever lay there; no trim touches that, and later it is free. Freed blocks wait two transaction groups before they count as free.
+    ///
+    /// - Parameter request: opens the pool again; it mounts nothing.
+    public static func giveBack(_ pool: PoolName, mountedAt target: FilePath, reopening request: PoolImport) -> [Action] {
+        [
+            .run(MountCommand.unmount(target)), .perform(exportPool, ["pool": pool.text, "target": target.string], effect: .changes),
+            .run(ZPool.import(request)), .run(ZPool.sync(pool)), .run(ZPool.sync(pool)), .run(ZPool.trim(pool, wait: true)),
+        ]
     }
 
     /// Writes the list of a pool's mounts into a target. After sealing, which empties it.

@@ -69,6 +69,9 @@ struct CopySealTests {
                   + copy.pool-guid: A GUID of its own for the pool
                       zpool reguid rpool
                   + copy.trim: Give back free blocks
+                      umount --recursive /target
+                      zfs.export pool=rpool target=/target
+                      zpool import -N -R /target rpool
                       zpool sync rpool
                       zpool sync rpool
                       zpool trim -w rpool

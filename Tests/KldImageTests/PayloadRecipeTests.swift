@@ -106,7 +106,7 @@ struct PayloadRecipeTests {
     func key() throws {
         let text = try Self.builder("/nowhere/it/is").inputs(Self.spec(), ["zstd 1.5.7", "mmdebstrap 1.5.5"])
         for part in [
-            "payload/2\n", "zstd 1.5.7\n", "mmdebstrap 1.5.5\n", "/var/lib/systemd/random-seed", "mlkem768x25519-sha256", "usb-storage",
+            "payload/3\n", "zstd 1.5.7\n", "mmdebstrap 1.5.5\n", "/var/lib/systemd/random-seed", "mlkem768x25519-sha256", "usb-storage",
             "COMPRESSLEVEL=1\n", "COMPRESSLEVEL=19\n", "--dpkgopt=path-exclude=", "--variant=apt", "'apt-get' '--yes'",
         ] { #expect(text.contains(part), "\(part)") }
         #expect(!text.contains("http://build") && !text.contains("/nowhere") && !text.contains("/bin/true"))

@@ -98,7 +98,8 @@ struct FaultTests {
         for place in 0..<places {
             let run = try await install(plan, failing: place)
             #expect(run.fuse.blown)
-            #expect(run.problem?.message.contains("the fuse blew") == true, "place \(place)")
+            let told = run.problem.map { [$0.message] + $0.causes } ?? []
+            #expect(told.contains { $0.contains("the fuse blew") }, "place \(place)")
             #expect(run.log.events.last?.kind == .planFailed)
             let left = leftOver(run)
             #expect(left.isEmpty, "place \(place), \(run.problem?.causes.first ?? ""): \(left)")

@@ -39,6 +39,9 @@ final class SimulatedMachine: CommandRunner {
                 if state.pool != nil { return try fail("pool exists") }
                 guard let root = words.firstIndex(of: "-R") else { return try fail("no altroot") }
                 state.pool = words[root + 2]
+            case ("zpool", "import"):
+                if state.pool != nil { return try fail("a pool with that name already exists") }
+                state.pool = last
             case ("zfs", "mount"): state.mounts.append((last, "/target"))
             case ("zpool", "list"): return CommandOutput(status: state.pool == nil ? 1 : 0)
             case ("zpool", "export"):

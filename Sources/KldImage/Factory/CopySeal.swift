@@ -43,7 +43,7 @@ struct CopySeal: Sendable, Hashable {
             return Plan(
                 "seal a copy of \(pool)",
                 [
-                    Phase("open", "Open the copy", opening(name)),
+                    Phase("open", "Open the copy", openingSteps(name)),
                     Phase("seal", "Seal", sealing),
                     Phase(
                         "disk", "Make the rest of the disk anew",
@@ -61,17 +61,21 @@ struct CopySeal: Sendable, Hashable {
                             Step("copy.pool-guid", "A GUID of its own for the pool", [.run(ZPool.reguid(name))]),
                             Step(
                                 "copy.trim", "Give back free blocks",
-                                // Freed blocks wait two transaction groups before they count as free.
-                                [.run(ZPool.sync(name)), .run(ZPool.sync(name)), .run(ZPool.trim(name, wait: true))], weight: 3),
+                                Performers.giveBack(name, mountedAt: target, reopening: opening(name)), weight: 3),
                         ]),
                 ])
         }
     }
 
-    private func opening(_ name: PoolName) -> [Step] {
+    private func opening(_ name: PoolName) -> PoolImport {
         var request = PoolImport(name)
         request.noMount = true
         request.altroot = target
+        return request
+    }
+
+    private func openingSteps(_ name: PoolName) -> [Step] {
+        var request = opening(name)
         if foreign { request.force = Force(because: "the copy of a disk that another machine used last") }
         let mounts = ["dev", "proc", "sys", "run"]
         return [

@@ -22,7 +22,10 @@ struct InitramfsBuilder: Sendable {
                 kind: .initramfsTools, early: [(settings, SystemFiles.initramfsTools(level: 1))],
                 rebuild: (
                     [(settings, SystemFiles.initramfsTools(level: 19))],
-                    Command(Tool("update-initramfs", package: "initramfs-tools"), ["-u", "-k", "all"], effect: .changes)
+                    // mkinitramfs(8) then clamps all times, and compresses the same way on any number of processors.
+                    Command(
+                        Tool("update-initramfs", package: "initramfs-tools"), ["-u", "-k", "all"], effect: .changes,
+                        environment: ["SOURCE_DATE_EPOCH": String(PayloadBuilder.defaultEpoch)])
                 ))
         case .dracut where kind == .live:
             return InitramfsBuilder(kind: .dracut, early: [("/etc/dracut.conf.d/kldload.conf", SystemFiles.liveDracut)], rebuild: nil)

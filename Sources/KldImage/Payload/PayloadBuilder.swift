@@ -127,7 +127,7 @@ public struct PayloadBuilder: Sendable {
         let job = try job(symbolic, spec, modules: "modules", executable: "kldload", into: "folder")
         let early = try InitramfsBuilder.of(spec, payload.kind).early.map { "\($0.path)\n\($0.text)" }
         return
-            (["payload/2", try text(payload)] + versions + [try PayloadRecipe.plan(payload).text(contents: true)] + early
+            (["payload/3", try text(payload)] + versions + [try PayloadRecipe.plan(payload).text(contents: true)] + early
             + job.command(root: true, epoch: Self.defaultEpoch).arguments).joined(separator: "\n") + "\n"
     }
 
