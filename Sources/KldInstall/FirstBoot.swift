@@ -100,6 +100,8 @@ public struct FirstBoot: Sendable, Hashable {
                     "firstboot.ssh-keys", "SSH host keys that are missing",
                     [.run(Command(Tool("ssh-keygen", package: "openssh-client"), ["-A"], effect: .changes))], weight: 3))
             if sealed { steps += try clone(id) }
+            // Missing in every new system: packages make them when they are unpacked, once for all machines of a payload.
+            steps += initiators
             steps.append(
                 Step(
                     "firstboot.done", "Remember that this is done",
@@ -135,7 +137,7 @@ public struct FirstBoot: Sendable, Hashable {
         }
         if let serial = extras.espSerial, !esps.isEmpty { steps.append(espSerial(serial)) }
         if let builder, !images.isEmpty { steps.append(rebuild(id, builder)) }
-        return steps + initiators
+        return steps
     }
 
     /// One serial number for every ESP, and another one in the line of a mount table that somebody wrote by hand. First the file systems, then

@@ -169,6 +169,8 @@ extension PayloadRecipe {
     static let purged =
         [
             "/etc/hostid", "/etc/zfs/zpool.cache", "/etc/machine-id", "/var/lib/dbus/machine-id", "/etc/ssh/ssh_host_*",
+            "/etc/nvme/hostid", "/etc/nvme/hostnqn", "/etc/iscsi/initiatorname.iscsi",
+            "/etc/ssl/private/ssl-cert-snakeoil.key", "/etc/ssl/certs/ssl-cert-snakeoil.pem",
             "/var/lib/dkms/mok.key",
             "/var/lib/dkms/mok.pub", "/var/lib/dkms/mok.der", "/var/lib/systemd/random-seed", "/var/lib/systemd/catalog/database",
             "/etc/hostname", "/var/lib/apt/lists/*", "/var/cache/apt/*", "/var/cache/debconf/*-old", "/var/cache/ldconfig/*",
