@@ -144,11 +144,9 @@ extension Scenario {
                         [
                             // --foreground: otherwise timeout sends the signal twice, and the second ends the tool at once.
                             "--foreground", "--preserve-status", "--signal=\(signal)", "--kill-after=60", "\(seconds)",
-                            lab.workshop.executable.string, "image",
-                            "build", lab.examples.appending("golden-image.env").string, "--set", "KLDLOAD_PROFILE=core", "--progress",
-                            "plain",
-                            "--output", out.string,
-                        ], effect: .changes, accepting: [0, 130, 137], environment: ["HOME": home]))
+                            lab.workshop.executable.string, "image", "build", lab.examples.appending("golden-image.env").string, "--set",
+                            "KLDLOAD_PROFILE=core", "--progress", "plain", "--output", out.string,
+                        ], effect: .changes, accepting: signal == "KILL" ? [0, 137] : [0, 130], environment: ["HOME": home]))
                 if output.status == 0 { continue }
                 lab.log("\(signal) after \(seconds) s: status \(output.status); it said last: \(output.errors.lines.last ?? "nothing")")
                 let running = try await lab.workshop.runner.run(
