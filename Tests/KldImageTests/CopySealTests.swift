@@ -72,6 +72,7 @@ struct CopySealTests {
                       umount --recursive /target
                       zfs.export pool=rpool target=/target
                       zpool import -N -R /target rpool
+                      zfs.empty-logs pool=rpool
                       zpool sync rpool
                       zpool sync rpool
                       zpool trim -w rpool
@@ -99,6 +100,24 @@ struct CopySealTests {
         #expect(problem?.causes == ["initrd.img-6.12: \(left)"])
     }
 
+    @Test(
+        "a copy with a volume or a file system that is not mounted is refused",
+        arguments: [
+            ("rpool/vm\tvolume\t-\t-", "volume rpool/vm"), ("rpool/ROOT/old\tfilesystem\tno\tnoauto", "filesystem rpool/ROOT/old"),
+            ("rpool/usr\tfilesystem\tno\toff", nil), ("rpool/srv\tfilesystem\tyes\ton", nil),
+        ])
+    func unmounted(_ line: String, _ cause: String?) async throws {
+        let runner = ScriptedRunner([
+            "zpool get -H -o value bootfs rpool": "rpool/ROOT/debian\n", "zfs mount rpool/ROOT/debian": "", "zfs mount -a": "",
+            "zfs list -H -t filesystem,volume -o name,type,mounted,canmount -r rpool": "rpool\tfilesystem\tno\toff\n\(line)\n",
+        ])
+        func open() async throws { try await perform(CopySeal.open, ["pool": "rpool"], runner, MemoryFiles()) }
+        guard let cause else { return try await open() }
+        let problem = await #expect(throws: Diagnosis.self) { try await open() }
+        #expect(problem?.code == "image.unmounted")
+        #expect(problem?.causes == [cause])
+    }
+
     @Test("the bundle of authorities is made again where there is one")
     func trust() async throws {
         let runner = ScriptedRunner(["chroot /target update-ca-certificates": ""])
@@ -107,18 +126,6 @@ struct CopySealTests {
         let files = MemoryFiles(["/target/usr/sbin/update-ca-certificates": ""])
         try await perform(CopySeal.rebuildTrust, ["target": "/target"], runner, files)
         #expect(runner.commands.count == 1)
-    }
-
-    @Test("what is not trimmed below some size is an error, whatever modprobe said")
-    func trim() async throws {
-        let path = "/sys/module/zfs/parameters/zfs_trim_extent_bytes_min"
-        let runner = ScriptedRunner(["tee \(path)": "0\n"])
-        try await FactoryGuest.trimEverything(runner, MemoryFiles([path: "0\n"]))
-        #expect(runner.commands.map(\.input) == [.text("0\n")])
-        let problem = await #expect(throws: Diagnosis.self) {
-            try await FactoryGuest.trimEverything(runner, MemoryFiles([path: "32768\n"]))
-        }
-        #expect(problem?.code == "factory.trim-limit")
     }
 
     @Test("half a mirror is refused before anything is changed: no clone of it could get a GUID of its own")

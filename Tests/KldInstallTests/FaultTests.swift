@@ -49,6 +49,7 @@ struct FaultTests {
         let devices = (0..<4).flatMap { ["/dev/disk/by-id/virtio-disk\($0)-part1", "/dev/disk/by-id/virtio-disk\($0)-part2"] }
         let efi = "/target/usr/lib/shim"
         var programs = [
+            "/sys/module/zfs/parameters/zil_replay_disable": "0\n",
             "/target/boot/initrd.img-\(kernel)": "initrd", "/target/usr/lib/systemd/boot/efi/systemd-bootx64.efi.signed": "loader",
         ]
         for name in ["shimx64", "mmx64", "fbx64"] { programs["\(efi)/\(name).efi.signed"] = name }

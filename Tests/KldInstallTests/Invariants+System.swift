@@ -222,10 +222,11 @@ extension Invariant {
         guard let trim = view.run("zpool", "trim").first, trim.command.arguments.contains("-w"), seal < trim.item else {
             return "no trim after it"
         }
-        // Closed and opened again in between, without mounting anything: intent logs own blocks of mounted file systems.
+        // Closed and opened again in between, without mounting anything, and no log owns a block.
         guard let close = view.performs(Performers.exportPool).first, seal < close, close < trim.item,
             let unmount = view.run("umount").last, unmount.item == close - 1, unmount.command.arguments.last == view.target,
-            let open = view.run("zpool", "import").first, open.item == close + 1, open.command.arguments.contains("-N")
+            let open = view.run("zpool", "import").first, open.item == close + 1, open.command.arguments.contains("-N"),
+            view.performs(Performers.emptyLogs) == [open.item + 1], open.item + 1 < trim.item
         else { return "trimmed while it is in use" }
         let later = view.items[(seal + 1)...].contains { ($0.path ?? "").hasPrefix(view.target + "/") && $0.path != manifest }
         return later ? "something is written into the sealed system" : nil

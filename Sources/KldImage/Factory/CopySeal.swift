@@ -148,6 +148,7 @@ struct CopySeal: Sendable, Hashable {
                 }
                 try await runner.run(ZFS.mount(try DatasetName(root)))
                 try await runner.run(ZFS.mountAll())
+                try await refuseUnmounted(pool, runner)
             },
             describe: { parameters, runner, files in
                 tell(try await InstalledSystem.read(FilePath(parameters["target"] ?? ""), runner: runner, files: files))
@@ -183,6 +184,23 @@ struct CopySeal: Sendable, Hashable {
                 ).run()
             },
         ]
+    }
+
+    /// What is not mounted is not sealed. Runs: `zfs list -H -t filesystem,volume -o name,type,mounted,canmount -r POOL`, reads.
+    private static func refuseUnmounted(_ pool: PoolName, _ runner: any CommandRunner) async throws {
+        let columns = ["name", "type", "mounted", "canmount"]
+        let output = try await runner.run(
+            Command("zfs", ["list", "-H", "-t", "filesystem,volume", "-o", columns.joined(separator: ","), "-r", pool.text], effect: .reads)
+        ).output
+        let hidden = output.lines.map { $0.split(separator: "\t").map(String.init) }.filter {
+            $0.count == columns.count && ($0[1] == "volume" || $0[2] != "yes" && $0[3] != "off")
+        }
+        guard hidden.isEmpty else {
+            throw Diagnosis(
+                "image.unmounted", "the copy holds what is not mounted when it starts; secrets in there would stay in the image",
+                remedies: ["mount it on the source by itself (zfs set canmount=on …), or move it to another machine: zfs send … | zfs receive …"],
+                exit: .badAnswers, causes: hidden.map { "\($0[1]) \($0[0])" })
+        }
     }
 
     /// Runs: `chroot ROOT lsinitramfs /boot/initrd.img-RELEASE` for each; reads.

@@ -1,7 +1,7 @@
 public import KldAnswers
-public import KldCore
+package import KldCore
 public import KldExec
-public import KldFiles
+package import KldFiles
 import KldInstall
 import KldPackages
 public import KldPlan

@@ -41,8 +41,8 @@ extension SealCatalogue {
             .disk(
                 DiskIdentity(
                     .image,
-                    "set zfs_trim_extent_bytes_min to 0; export the pool and import it with -N (an intent log of a mounted file system owns a block "
-                        + "that it has not written); zpool sync twice (freed blocks wait two transaction groups), zpool trim -w"))),
+                    "set zfs_trim_extent_bytes_min to 0; export the pool, import it with -N, empty every intent log (it owns a block that it "
+                        + "has not written); zpool sync twice (freed blocks wait two transaction groups), zpool trim -w"))),
         SealClass(
             "zfs-encryption", "Encryption keys of datasets", "clones share the master key, and whoever has one passphrase has all",
             .disk(
