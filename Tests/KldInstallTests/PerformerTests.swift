@@ -208,7 +208,9 @@ struct PerformerTests {
                 case "tee":
                     if !refuses, case .text(let value) = command.input { try files.write(value, to: FilePath(command.arguments[0])) }
                 case "zfs":
-                    return CommandOutput(output: "rpool\tnone\t-\nrpool/old\tlegacy\t-\nrpool/a b\t/target/b\tunavailable\nrpool/c\t/target/c\tavailable\n")
+                    return CommandOutput(
+                        output: "rpool\tnone\t-\nrpool/old\tlegacy\t-\nrpool/a b\t/target/b\tunavailable\n"
+                            + "rpool/c\t/target/c\tavailable\n")
                 case "mount": if command.arguments.contains(fails ?? "") { throw CommandError.failed(command, CommandOutput(status: 1)) }
                 case "umount": break
                 default: return nil

@@ -189,17 +189,18 @@ struct CopySeal: Sendable, Hashable {
     /// What is not mounted is not sealed. Runs: `zfs list -H -t filesystem,volume -o name,type,mounted,canmount -r POOL`, reads.
     private static func refuseUnmounted(_ pool: PoolName, _ runner: any CommandRunner) async throws {
         let columns = ["name", "type", "mounted", "canmount"]
-        let output = try await runner.run(
-            Command("zfs", ["list", "-H", "-t", "filesystem,volume", "-o", columns.joined(separator: ","), "-r", pool.text], effect: .reads)
-        ).output
-        let hidden = output.lines.map { $0.split(separator: "\t").map(String.init) }.filter {
+        let list = Command(
+            "zfs", ["list", "-H", "-t", "filesystem,volume", "-o", columns.joined(separator: ","), "-r", pool.text], effect: .reads)
+        let hidden = try await runner.run(list).output.lines.map { $0.split(separator: "\t").map(String.init) }.filter {
             $0.count == columns.count && ($0[1] == "volume" || $0[2] != "yes" && $0[3] != "off")
         }
         guard hidden.isEmpty else {
             throw Diagnosis(
                 "image.unmounted", "the copy holds what is not mounted when it starts; secrets in there would stay in the image",
-                remedies: ["mount it on the source by itself (zfs set canmount=on …), or move it to another machine: zfs send … | zfs receive …"],
-                exit: .badAnswers, causes: hidden.map { "\($0[1]) \($0[0])" })
+                remedies: [
+                    "let the source mount it when it starts: zfs set canmount=on …",
+                    "or move it to another machine: zfs send … | zfs receive …",
+                ], exit: .badAnswers, causes: hidden.map { "\($0[1]) \($0[0])" })
         }
     }
 
