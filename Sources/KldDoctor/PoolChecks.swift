@@ -9,6 +9,7 @@ extension Check {
         Check("zfs.pool.space", "the pool has room", .medium, poolSpace),
         Check("zfs.root", "the root file system is the boot environment that boots by default", .critical, root),
         Check("zfs.versions", "the OpenZFS module and tools are of one version", .medium, versions),
+        Check("zfs.sync", "no file system forgets what a program was told is on the disk", .critical, sync),
         Check("zfs.encryption", "the root file system is encrypted as intended", .critical, encryption),
     ]
 
@@ -117,6 +118,21 @@ extension Check {
                 remedy: "reboot; if that does not help, the module for this kernel was not built: dkms status")
         }
         return .ok("\(tools)")
+    }
+
+    /// Images are made with `sync=disabled`, which must not stay. Source: zfsprops(7), OpenZFS 2.4.
+    @Sendable private static func sync(_ context: CheckContext) async throws -> CheckOutcome {
+        guard let root = try await context.rootDataset(), let pool = try await context.pool() else { return noPool }
+        let list = try await context.runner.run(ZFS.list(pool.dataset, columns: ["name", "sync"], types: ["filesystem"])).output
+        let disabled = try DatasetTable.parse(list, columns: ["name", "sync"]).filter { $0.properties["sync"] == "disabled" }.map(\.name)
+        guard let first = disabled.first else { return .ok("sync is disabled nowhere in \(pool)") }
+        let actual = "sync=disabled: \(disabled.joined(separator: ", "))"
+        let remedy = "zfs inherit sync \(first)"
+        // Somebody may want it for data that can be lost.
+        guard disabled.contains(root) || disabled.contains(pool.text) else {
+            return .warn(expected: "sync=standard", actual: actual, remedy: remedy)
+        }
+        return .fail(expected: "sync=standard", actual: actual, remedy: remedy)
     }
 
     @Sendable private static func encryption(_ context: CheckContext) async throws -> CheckOutcome {

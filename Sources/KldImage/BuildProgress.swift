@@ -11,7 +11,7 @@ final class BuildProgress: Sendable {
         var weight: Double {
             switch self {
             case .prepare: 10
-            case .install: 45
+            case .install: 25
             case .export: 25
             case .upload: 10
             }
@@ -27,7 +27,9 @@ final class BuildProgress: Sendable {
         var position: Double { finished + share * part.weight }
     }
 
-    private static let artefacts: [String: Double] = ["modules": 300, "target": 120, "live": 90, "live-image": 30, "stream": 120]
+    private static let artefacts: [String: Double] = [
+        "modules": 300, "target": 120, "live": 90, "live-image": 30, "stream": 120, "template": 40,
+    ]
     private let state: Mutex<State>
     private let forward: @Sendable (PlanEvent) -> Void
 

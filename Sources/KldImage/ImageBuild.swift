@@ -5,6 +5,7 @@ import KldDistro
 public import KldExec
 public import KldFiles
 public import KldPlan
+import KldVirt
 public import SystemPackage
 
 /// From answers to sealed images: the factory's whole way.
@@ -93,10 +94,12 @@ public struct ImageBuild: Sendable {
         defer { withExtendedLifetime(lock) {} }
         try check(request, files)
         let bench = try await workshop.prepare(request.answers, mirror: request.mirror, report: report)
+        let answers = try request.answers.forGuest(disks: [Factory.Disk.first])
+        let template = try await workshop.template(answers, bench, report)
         // What the guest writes, and what the export stages elsewhere is checked again when its size is known.
         try workshop.cache.requireRoom(.gibibytes(4), for: "the disk of the image")
         return try await WorkFolder.with("\(request.name)", in: workshop.cache.root, report: report) { work in
-            let manifest = try await build(request, bench, in: work, progress)
+            let manifest = try await build(request, answers, bench, of: template, in: work, progress)
             if let destination {
                 progress.begin(.upload)
                 try await upload(manifest, request, to: destination, scratch: work.appending("upload"), progress)
@@ -106,17 +109,15 @@ public struct ImageBuild: Sendable {
     }
 
     private func build(
-        _ request: Request, _ bench: Workshop.Bench, in work: FilePath, _ progress: BuildProgress
+        _ request: Request, _ answers: Answers, _ bench: Workshop.Bench, of template: FilePath, in work: FilePath,
+        _ progress: BuildProgress
     ) async throws -> ImageManifest {
         let report: @Sendable (PlanEvent) -> Void = { progress.report($0) }
         let (disk, guest) = (work.appending("disk.raw"), work.appending(WorkFolder.guest))
         progress.begin(.install)
-        try await workshop.runner.run(
-            Command(Tool("truncate", package: "coreutils"), ["--size=\(request.answers.diskSize.bytes)", disk.string], effect: .changes))
-        let answers = try request.answers.forGuest(disks: ["disk0"])
-        try await bench.factory.install(
-            answers, payload: bench.payload, stream: bench.stream, onto: [Factory.Disk(file: disk, serial: "disk0")], sealed: true,
-            version: request.version, folder: guest, report: report)
+        try await workshop.runner.run(QemuImg.convert(template, format: .qcow2, to: disk, as: .raw))
+        try await bench.factory.image(
+            answers, payload: bench.payload, on: disk, version: request.version, folder: guest, report: report)
         // Whatever fails from here on is not the guest's.
         try LocalFiles().remove(guest)
         progress.begin(.export)

@@ -138,10 +138,9 @@ extension InstallPlanner {
             steps.append(
                 Step("finish.bootfs", "Boot \(tree.root)", [.run(ZPool.set(pool, "bootfs", tree.root.text))]))
             if request.sealed {
-                steps.append(
-                    Step(
-                        "finish.trim", "Give back free blocks",
-                        Performers.giveBack(pool, mountedAt: target, reopening: reopening), weight: 3))
+                // Unmounted before: what is written when a file system closes would go through an intent log again.
+                let logs: [Action] = [.run(MountCommand.unmount(target)), .run(ZFS.inherit(pool.dataset, Self.noLogs.name))]
+                steps.append(Step("finish.trim", "Give back free blocks", logs + Performers.giveBack(pool), weight: 3))
             } else {
                 steps.append(
                     Step(

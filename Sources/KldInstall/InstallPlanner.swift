@@ -25,6 +25,10 @@ public struct InstallPlanner: Sendable {
     static let espSize = ByteCount.gibibytes(1)
     static let scratch: FilePath = "/run/kldload"
 
+    /// An image has no intent logs while it is made. A log owns a block for its next record, not written yet, with whatever lay there before;
+    /// no trim touches that block, and no export frees it. Source: zfsprops(7), `sync`, OpenZFS 2.4.
+    static let noLogs: (name: String, set: ZFSProperties) = ("sync", ["sync": "disabled"])
+
     /// - Throws: ``Diagnosis`` of the disks, the names, or the topology; `install.pool-imported`, `network.no-interface`.
     public init(_ request: InstallRequest) throws {
         self.request = request
@@ -51,7 +55,7 @@ public struct InstallPlanner: Sendable {
                 [
                     Phase("disks", "Prepare the disks", verifying + wiping + partitioning),
                     Phase("storage", "Create the pool and its datasets", try storage),
-                    Phase("payload", "Unpack the system", unpack),
+                    Phase("payload", "Unpack the system", [unpack] + tools),
                     Phase("system", "Make it this machine's", system),
                     Phase("boot", "Make it boot", boot),
                     Phase("finish", "Close it", try finish),
@@ -78,7 +82,7 @@ public struct InstallPlanner: Sendable {
     }
 
     /// Steps that wipe the disks, one after the other. A device that spans several of them is let go of once, by the first.
-    private var wiping: [Step] {
+    var wiping: [Step] {
         var closed: Set<String> = []
         return disks.all.flatMap { wipe($0, &closed) }
     }
@@ -121,7 +125,7 @@ public struct InstallPlanner: Sendable {
         }
     }
 
-    private var partitioning: [Step] {
+    var partitioning: [Step] {
         let (rootSize, specialSize) = (Self.commonSize(disks.root, taken: Self.espSize), Self.commonSize(disks.special))
         return disks.all.map { disk in
             let special = disks.special.contains(disk)
@@ -160,7 +164,7 @@ public struct InstallPlanner: Sendable {
 
     // MARK: storage
 
-    private var storage: [Step] {
+    var storage: [Step] {
         get throws {
             let topology: VdevTopology =
                 switch answers.topology {
@@ -176,24 +180,33 @@ public struct InstallPlanner: Sendable {
                 special: disks.special.map { Disk.partition(1, of: $0.path) })
             let create = try ZPool.create(
                 pool, compatibility: request.spec.compatibility, poolOptions: ["autotrim": "on"],
-                filesystemOptions: DatasetTree.poolProperties,
+                filesystemOptions: request.sealed ? DatasetTree.poolProperties.merging(Self.noLogs.set) : DatasetTree.poolProperties,
                 altroot: target, vdevs: layout, passphrase: answers.encrypt ? answers.passphrase : nil,
                 force: layout.mismatch)
-            let hostID = Action.write("/etc/hostid", content: .bytes(request.identity.hostID.fileContent))
             return [
-                Step(
-                    "hostid", "Host id \(request.identity.hostID), before the pool learns it", [hostID],
-                    // The system that installs may have a pool, and a host id, of its own.
-                    release: [facts.hostID.map { .write("/etc/hostid", content: .bytes($0)) } ?? .remove("/etc/hostid")], resume: [hostID]),
+                hostID,
                 Step(
                     "zfs.pool.create", "Create the pool \(pool) (\(answers.topology.rawValue))",
                     [.makeDirectory(target), .run(create)],
-                    release: [
-                        .run(MountCommand.unmount(target)),
-                        .perform(Performers.exportPool, ["pool": pool.text, "target": target.string], effect: .changes),
-                    ], resume: [.makeDirectory(target)] + (try importing).map { .run($0) }, weight: 3, destroys: disks.all.map(\.path)),
+                    release: closing, resume: [.makeDirectory(target)] + (try importing).map { .run($0) }, weight: 3,
+                    destroys: disks.all.map(\.path)),
             ] + (try filling)
         }
+    }
+
+    var hostID: Step {
+        let write = Action.write("/etc/hostid", content: .bytes(request.identity.hostID.fileContent))
+        return Step(
+            "hostid", "Host id \(request.identity.hostID), before the pool learns it", [write],
+            // The system that installs may have a pool, and a host id, of its own.
+            release: [facts.hostID.map { .write("/etc/hostid", content: .bytes($0)) } ?? .remove("/etc/hostid")], resume: [write])
+    }
+
+    var closing: [Action] {
+        [
+            .run(MountCommand.unmount(target)),
+            .perform(Performers.exportPool, ["pool": pool.text, "target": target.string], effect: .changes),
+        ]
     }
 
     /// Opens the pool that was made, and mounts nothing.
@@ -237,14 +250,17 @@ public struct InstallPlanner: Sendable {
 
     // MARK: payload
 
-    private var unpack: [Step] {
+    var unpack: Step {
         let (archive, title, weight) =
             switch request.payload.source {
             case .archive(let path): (path, "Unpack the root file system", 60)
             case .stream(_, let rest): (rest, "Unpack what lies outside the boot environment", 3)
             }
-        return [
-            Step("payload.unpack", title, [PayloadPack.unpack(archive, into: target)], weight: weight),
+        return Step("payload.unpack", title, [PayloadPack.unpack(archive, into: target)], weight: weight)
+    }
+
+    var tools: [Step] {
+        [
             Step(
                 "payload.tool", "Install kldload itself",
                 [
@@ -257,7 +273,7 @@ public struct InstallPlanner: Sendable {
                 ]
                     // core is the distribution and nothing else: there the tools are found as subcommands of kldload.
                     + (request.profile.tools
-                        ? AppletName.allCases.map { .symlink(inTarget("/usr/bin/\($0.rawValue)"), to: AppletName.linkTarget) } : [])),
+                        ? AppletName.allCases.map { .symlink(inTarget("/usr/bin/\($0.rawValue)"), to: AppletName.linkTarget) } : []))
         ] + snapshotPolicy
     }
 

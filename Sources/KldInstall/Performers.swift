@@ -10,7 +10,6 @@ public import SystemPackage
 public enum Performers {
     public static let verifyClean = "disk.verify-clean"
     public static let exportPool = "zfs.export"
-    public static let emptyLogs = "zfs.empty-logs"
     public static let mountCache = "zfs.mount-cache"
     public static let seal = "seal"
     public static let keepLogs = "logs.keep"
@@ -27,7 +26,6 @@ public enum Performers {
             exportPool: { parameters, runner, files in
                 try await export(parameters["pool"] ?? "", mountedAt: parameters["target"] ?? "/target", runner, files)
             },
-            emptyLogs: { parameters, runner, files in try await emptyLogs(parameters["pool"] ?? "", runner, files) },
             mountCache: { parameters, runner, files in
                 try await writeMountCache(
                     pool: parameters["pool"] ?? "", target: parameters["target"] ?? "", file: parameters["file"] ?? "", runner, files)
@@ -106,53 +104,10 @@ public enum Performers {
         }
     }
 
-    /// Gives every block back to the disk that holds nothing: what was deleted is gone then.
-    ///
-    /// An intent log owns a block for its next record, not written yet, with whatever lay there before; no trim touches it, and no export
-    /// frees it. So the pool is closed and opened again, and the logs are emptied. Freed blocks wait two transaction groups before they
-    /// count as free.
-    ///
-    /// - Parameter request: opens the pool again; it mounts nothing.
-    public static func giveBack(_ pool: PoolName, mountedAt target: FilePath, reopening request: PoolImport) -> [Action] {
-        [
-            .run(MountCommand.unmount(target)), .perform(exportPool, ["pool": pool.text, "target": target.string], effect: .changes),
-            .run(ZPool.import(request)), .perform(emptyLogs, ["pool": pool.text], effect: .changes),
-            .run(ZPool.sync(pool)), .run(ZPool.sync(pool)), .run(ZPool.trim(pool, wait: true)),
-        ]
-    }
-
-    /// Gives back the intent log of every file system of a pool that was closed properly, so that no log holds anything.
-    ///
-    /// OpenZFS lets go of a log's last block only when it mounts a file system that is not to be replayed. All are mounted before the first
-    /// is unmounted, which waits for a transaction group: one then serves all. Whose key is not there has only encrypted blocks to lose.
-    ///
-    /// Runs: `tee …/zil_replay_disable`, `zfs list`, `mount -t zfs [-o zfsutil] NAME FOLDER`, `umount FOLDER`.
-    /// Source: zfs(4) and zil.c, OpenZFS 2.4.
-    private static func emptyLogs(_ name: String, _ runner: any CommandRunner, _ files: any FileSystem) async throws {
-        let pool = try PoolName(name)
-        let list = try await runner.run(
-            Command("zfs", ["list", "-H", "-t", "filesystem", "-o", "name,mountpoint,keystatus", "-r", pool.text], effect: .reads)
-        ).output.lines
-        var places: [FilePath] = []
-        var failure: (any Error)?
-        func attempt(_ work: () async throws -> Void) async {
-            do { try await work() } catch { failure = failure ?? error }
-        }
-        await attempt {
-            try await ModuleParameter.set("zil_replay_disable", to: 1, runner, files)
-            for line in list {
-                let fields = line.split(separator: "\t").map(String.init)
-                guard fields.count == 3, fields[2] != "unavailable" else { continue }
-                let place = FilePath("/run/kldload/logs/\(places.count)")
-                try files.makeDirectory(place, mode: 0o700)
-                try await runner.run(
-                    MountCommand.mount(fields[0], at: place, type: "zfs", options: fields[1] == "legacy" ? [] : ["zfsutil"]))
-                places.append(place)
-            }
-        }
-        for place in places { await attempt { try await runner.run(MountCommand.unmount(place, recursive: false)) } }
-        await attempt { try await ModuleParameter.set("zil_replay_disable", to: 0, runner, files) }
-        if let failure { throw failure }
+    /// Gives every block back to the disk that holds nothing: what was deleted is gone then. Freed blocks wait two transaction groups before
+    /// they count as free.
+    public static func giveBack(_ pool: PoolName) -> [Action] {
+        [.run(ZPool.sync(pool)), .run(ZPool.sync(pool)), .run(ZPool.trim(pool, wait: true))]
     }
 
     /// Writes the list of a pool's mounts into a target. After sealing, which empties it.

@@ -55,11 +55,11 @@ struct Laboratory: Sendable {
 
     /// Installs as the answers say, onto disks whose serials they name.
     func install(
-        _ answers: Answers, onto disks: [Factory.Disk], sealed: Bool = false, heard: @escaping @Sendable (PlanEvent) -> Void = { _ in }
+        _ answers: Answers, onto disks: [Factory.Disk], heard: @escaping @Sendable (PlanEvent) -> Void = { _ in }
     ) async throws {
         let bench = try await workshop.prepare(answers, mirror: nil, report: report)
         try await bench.factory.install(
-            answers, payload: bench.payload, stream: bench.stream, onto: disks, sealed: sealed, version: "systemtest",
+            answers, payload: bench.payload, stream: bench.stream, onto: disks, version: "systemtest",
             folder: folder.appending("install"),
             report: { event in
                 report(event)

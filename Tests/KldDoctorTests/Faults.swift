@@ -6,6 +6,7 @@ import KldFiles
 extension Fault {
     private static let root = "findmnt --noheadings --output FSTYPE,SOURCE --target /"
     private static let status = "zpool status -j --json-int -p -P rpool"
+    private static let sync = "zfs list -Hp -r -t filesystem -o name,sync rpool"
     private static let datasets = "zfs list -Hp -r -t filesystem -o name,mountpoint,canmount,mounted rpool"
     private static let lsblk =
         "lsblk --json --bytes --tree --output PATH,NAME,SIZE,TYPE,RO,RM,SERIAL,MODEL,WWN,TRAN,FSTYPE,LABEL,PARTLABEL,PTTYPE,MOUNTPOINTS,LOG-SEC"
@@ -46,6 +47,9 @@ extension Fault {
             $0.set("zpool get -Hp -o name,property,value,source bootfs rpool", "rpool\tbootfs\trpool/ROOT/new\tlocal\n")
         },
         Fault("zfs.versions", "module not loaded") { $0.set("zfs --version", "zfs-2.4.4-1\n", status: 1) },
+        Fault("zfs.sync", "as an image is made") { $0.change(sync, "rpool\tstandard", "rpool\tdisabled") },
+        Fault("zfs.sync", "only the root file system") { $0.change(sync, "debian\tstandard", "debian\tdisabled") },
+        Fault("zfs.sync", "a file system of somebody's own", .warn) { $0.change(sync, "always", "disabled") },
         Fault("zfs.encryption", "not encrypted") { $0.manifest?.encrypted = true },
         Fault("zfs.hostid", "no file") { $0.bytes["/etc/hostid"] = nil },
         Fault("zfs.hostid", "text instead of bytes") { $0.bytes["/etc/hostid"] = Array("007f0002\n".utf8) },

@@ -99,6 +99,7 @@ extension HealthyMachine {
         """,
         "zpool get -Hp -o name,property,value,source bootfs rpool":
             "rpool\tbootfs\trpool/ROOT/debian\tlocal\n",
+        "zfs list -Hp -r -t filesystem -o name,sync rpool": "rpool\tstandard\nrpool/ROOT/debian\tstandard\nrpool/srv\talways\n",
         "zfs get -Hp -o name,property,value,source encryption rpool/ROOT/debian":
             "rpool/ROOT/debian\tencryption\toff\tdefault\n",
         "zdb -l /dev/disk/by-id/virtio-A-part2":

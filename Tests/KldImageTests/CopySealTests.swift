@@ -68,11 +68,12 @@ struct CopySealTests {
                       copy.remake-esp partition=\(part) serial=195939070 target=/target
                   + copy.pool-guid: A GUID of its own for the pool
                       zpool reguid rpool
-                  + copy.trim: Give back free blocks
+                  + copy.logs: Empty the intent logs
                       umount --recursive /target
                       zfs.export pool=rpool target=/target
                       zpool import -N -R /target rpool
-                      zfs.empty-logs pool=rpool
+                      copy.empty-logs pool=rpool
+                  + copy.trim: Give back free blocks
                       zpool sync rpool
                       zpool sync rpool
                       zpool trim -w rpool
@@ -109,7 +110,7 @@ struct CopySealTests {
     func unmounted(_ line: String, _ cause: String?) async throws {
         let runner = ScriptedRunner([
             "zpool get -H -o value bootfs rpool": "rpool/ROOT/debian\n", "zfs mount rpool/ROOT/debian": "", "zfs mount -a": "",
-            "zfs list -H -t filesystem,volume -o name,type,mounted,canmount -r rpool": "rpool\tfilesystem\tno\toff\n\(line)\n",
+            "zfs list -Hp -r -t filesystem,volume -o name,type,mounted,canmount rpool": "rpool\tfilesystem\tno\toff\n\(line)\n",
         ])
         func open() async throws { try await perform(CopySeal.open, ["pool": "rpool"], runner, MemoryFiles()) }
         guard let cause else { return try await open() }
@@ -126,6 +127,62 @@ struct CopySealTests {
         let files = MemoryFiles(["/target/usr/sbin/update-ca-certificates": ""])
         try await perform(CopySeal.rebuildTrust, ["target": "/target"], runner, files)
         #expect(runner.commands.count == 1)
+    }
+
+    static let parameter = "/sys/module/zfs/parameters/zil_replay_disable"
+
+    /// The module's parameter, as `tee` sets it.
+    private static func module(_ files: MemoryFiles, refuses: Bool = false, fails: String? = nil) -> ScriptedRunner {
+        ScriptedRunner([
+            { command in
+                switch command.tool.name {
+                case "tee":
+                    if !refuses, case .text(let value) = command.input { try files.write(value, to: FilePath(command.arguments[0])) }
+                case "zfs":
+                    return CommandOutput(
+                        output: "rpool\tnone\t-\nrpool/old\tlegacy\t-\nrpool/a b\t/target/b\tunavailable\n"
+                            + "rpool/c\t/target/c\tavailable\n")
+                case "mount": if command.arguments.contains(fails ?? "") { throw CommandError.failed(command, CommandOutput(status: 1)) }
+                case "umount": break
+                default: return nil
+                }
+                return CommandOutput()
+            }
+        ])
+    }
+
+    @Test("every log whose key is there is emptied, while logs are not replayed, and only then")
+    func logsEmptied() async throws {
+        let files = MemoryFiles([Self.parameter: "0\n"])
+        let runner = Self.module(files)
+        try await perform(CopySeal.emptyLogs, ["pool": "rpool"], runner, files)
+        #expect(
+            runner.commands.map(\.description) == [
+                "zfs list -Hp -r -t filesystem -o name,mountpoint,keystatus rpool", "tee \(Self.parameter)",
+                "mount -t zfs -o zfsutil rpool /run/kldload/logs/0", "mount -t zfs rpool/old /run/kldload/logs/1",
+                "mount -t zfs -o zfsutil rpool/c /run/kldload/logs/2", "umount /run/kldload/logs/0", "umount /run/kldload/logs/1",
+                "umount /run/kldload/logs/2", "tee \(Self.parameter)",
+            ])
+        #expect(runner.commands.filter { $0.tool.name == "tee" }.map(\.input) == [.text("1\n"), .text("0\n")])
+        #expect(files.texts[Self.parameter] == "0\n")
+    }
+
+    @Test("a file system that does not mount is an error; logs are replayed again, and nothing stays mounted")
+    func logsNotEmptied() async throws {
+        let files = MemoryFiles([Self.parameter: "0\n"])
+        let runner = Self.module(files, fails: "rpool/c")
+        await #expect(throws: CommandError.self) { try await perform(CopySeal.emptyLogs, ["pool": "rpool"], runner, files) }
+        #expect(runner.commands.suffix(3).map(\.tool.name) == ["umount", "umount", "tee"])
+        #expect(files.texts[Self.parameter] == "0\n")
+    }
+
+    @Test("a parameter that the module does not take is an error, before anything is mounted")
+    func parameterRefused() async throws {
+        let files = MemoryFiles([Self.parameter: "0\n"])
+        let runner = Self.module(files, refuses: true)
+        let problem = await #expect(throws: Diagnosis.self) { try await perform(CopySeal.emptyLogs, ["pool": "rpool"], runner, files) }
+        #expect(problem?.code == "zfs.parameter")
+        #expect(!runner.commands.contains { $0.tool.name == "mount" })
     }
 
     @Test("half a mirror is refused before anything is changed: no clone of it could get a GUID of its own")

@@ -25,8 +25,10 @@ struct GoldenTests {
     func example(_ name: String) throws {
         let answers = try Answers(
             bytes: LocalFiles().read(Self.examples.appending("\(name).env")), source: name)
-        let planner = try InstallPlanner(request(answers, Machines.virtual, sealed: name == "golden-image"))
-        try compare(planner.plan.text(contents: true), "example-\(name).txt")
+        let sealed = name == "golden-image"
+        let planner = try InstallPlanner(request(answers, Machines.virtual, sealed: sealed))
+        let plans = try sealed ? [planner.template, planner.image] : [planner.plan]
+        try compare(plans.map { $0.text(contents: true) }.joined(separator: "\n"), "example-\(name).txt")
     }
 
     @Test("there are examples") func some() { #expect(Self.names.count >= 11) }

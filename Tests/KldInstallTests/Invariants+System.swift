@@ -222,12 +222,12 @@ extension Invariant {
         guard let trim = view.run("zpool", "trim").first, trim.command.arguments.contains("-w"), seal < trim.item else {
             return "no trim after it"
         }
-        // Closed and opened again in between, without mounting anything, and no log owns a block.
-        guard let close = view.performs(Performers.exportPool).first, seal < close, close < trim.item,
-            let unmount = view.run("umount").last, unmount.item == close - 1, unmount.command.arguments.last == view.target,
-            let open = view.run("zpool", "import").first, open.item == close + 1, open.command.arguments.contains("-N"),
-            view.performs(Performers.emptyLogs) == [open.item + 1], open.item + 1 < trim.item
-        else { return "trimmed while it is in use" }
+        // No intent log at any time: what is mounted has none, and nothing is mounted when there may be one again.
+        guard view.run("zpool", "create").first?.command.arguments.contains("sync=disabled") == true,
+            let inherit = view.run("zfs", "inherit").first, view.run("zfs", "inherit").count == 1,
+            inherit.command.arguments == ["inherit", "sync", view.request.answers.poolName], seal < inherit.item, inherit.item < trim.item,
+            let unmount = view.run("umount").last, unmount.item == inherit.item - 1, unmount.command.arguments.last == view.target
+        else { return "intent logs" }
         let later = view.items[(seal + 1)...].contains { ($0.path ?? "").hasPrefix(view.target + "/") && $0.path != manifest }
         return later ? "something is written into the sealed system" : nil
     }
@@ -235,6 +235,7 @@ extension Invariant {
     @Sendable private static func unsealed(_ view: PlanView) -> String? {
         guard !view.request.sealed else { return nil }
         if !view.performs(Performers.seal).isEmpty || !view.run("zpool", "trim").isEmpty { return "sealed" }
+        if view.run("zpool", "create").first?.command.arguments.contains("sync=disabled") != false { return "no intent logs" }
         for path in [InstallManifest.path, InstallManifest.environmentPath] where view.writes(view.target + path).count != 1 {
             return "no \(path)"
         }

@@ -29,6 +29,7 @@ struct CopySeal: Sendable, Hashable {
     static let rebuildTrust = "copy.rebuild-trust"
     static let lookIntoInitramfs = "copy.look-into-initramfs"
     static let remakeESP = "copy.remake-esp"
+    static let emptyLogs = "copy.empty-logs"
 
     /// Where it is while the copy is sealed.
     private static let manifest = "/run/kldload/clone-manifest.json"
@@ -59,12 +60,20 @@ struct CopySeal: Sendable, Hashable {
                                         ], effect: .destroys)
                                 ], weight: 10, destroys: [disk]),
                             Step("copy.pool-guid", "A GUID of its own for the pool", [.run(ZPool.reguid(name))]),
-                            Step(
-                                "copy.trim", "Give back free blocks",
-                                Performers.giveBack(name, mountedAt: target, reopening: opening(name)), weight: 3),
+                            Step("copy.logs", "Empty the intent logs", emptying(name)),
+                            Step("copy.trim", "Give back free blocks", Performers.giveBack(name), weight: 3),
                         ]),
                 ])
         }
+    }
+
+    /// An intent log owns a block for its next record, not written yet, with whatever lay there before; no trim touches it, and no export
+    /// frees it.
+    private func emptying(_ name: PoolName) -> [Action] {
+        [
+            .run(MountCommand.unmount(target)), .perform(Performers.exportPool, ["pool": pool, "target": target.string], effect: .changes),
+            .run(ZPool.import(opening(name))), .perform(Self.emptyLogs, ["pool": pool], effect: .changes),
+        ]
     }
 
     private func opening(_ name: PoolName) -> PoolImport {
@@ -177,6 +186,7 @@ struct CopySeal: Sendable, Hashable {
             lookIntoInitramfs: { parameters, runner, files in
                 try await lookIntoInitramfs(FilePath(parameters["target"] ?? ""), runner, files)
             },
+            emptyLogs: { parameters, runner, files in try await emptyLogs(parameters["pool"] ?? "", runner, files) },
             remakeESP: { parameters, runner, files in
                 try await ESPRemake(
                     partition: parameters["partition"] ?? "", target: FilePath(parameters["target"] ?? ""),
@@ -186,13 +196,40 @@ struct CopySeal: Sendable, Hashable {
         ]
     }
 
-    /// What is not mounted is not sealed. Runs: `zfs list -H -t filesystem,volume -o name,type,mounted,canmount -r POOL`, reads.
+    /// Gives back the intent log of every file system of a pool that was closed properly, so that no log holds anything.
+    ///
+    /// OpenZFS lets go of a log's last block only when it mounts a file system that is not to be replayed. All are mounted before the first
+    /// is unmounted, which waits for a transaction group: one then serves all. Whose key is not there has only encrypted blocks to lose.
+    ///
+    /// Runs: `tee …/zil_replay_disable`, `zfs list`, `mount -t zfs [-o zfsutil] NAME FOLDER`, `umount FOLDER`.
+    /// Source: zfs(4) and zil.c, OpenZFS 2.4.
+    private static func emptyLogs(_ name: String, _ runner: any CommandRunner, _ files: any FileSystem) async throws {
+        let pool = try PoolName(name)
+        let filesystems = try await datasets(of: pool, ["name", "mountpoint", "keystatus"], ["filesystem"], runner)
+        var places: [FilePath] = []
+        var failure: (any Error)?
+        func attempt(_ work: () async throws -> Void) async {
+            do { try await work() } catch { failure = failure ?? error }
+        }
+        await attempt {
+            try await ModuleParameter.set("zil_replay_disable", to: 1, runner, files)
+            for filesystem in filesystems where filesystem.properties["keystatus"] != "unavailable" {
+                let options = filesystem.properties["mountpoint"] == "legacy" ? [] : ["zfsutil"]
+                let place = FilePath("/run/kldload/logs/\(places.count)")
+                try files.makeDirectory(place, mode: 0o700)
+                try await runner.run(MountCommand.mount(filesystem.name, at: place, type: "zfs", options: options))
+                places.append(place)
+            }
+        }
+        for place in places { await attempt { try await runner.run(MountCommand.unmount(place, recursive: false)) } }
+        await attempt { try await ModuleParameter.set("zil_replay_disable", to: 0, runner, files) }
+        if let failure { throw failure }
+    }
+
+    /// What is not mounted is not sealed. Runs: `zfs list -Hp -r -t filesystem,volume -o name,type,mounted,canmount POOL`, reads.
     private static func refuseUnmounted(_ pool: PoolName, _ runner: any CommandRunner) async throws {
-        let columns = ["name", "type", "mounted", "canmount"]
-        let list = Command(
-            "zfs", ["list", "-H", "-t", "filesystem,volume", "-o", columns.joined(separator: ","), "-r", pool.text], effect: .reads)
-        let hidden = try await runner.run(list).output.lines.map { $0.split(separator: "\t").map(String.init) }.filter {
-            $0.count == columns.count && ($0[1] == "volume" || $0[2] != "yes" && $0[3] != "off")
+        let hidden = try await datasets(of: pool, ["name", "type", "mounted", "canmount"], ["filesystem", "volume"], runner).filter {
+            $0.type == "volume" || $0.properties["mounted"] != "yes" && $0.properties["canmount"] != "off"
         }
         guard hidden.isEmpty else {
             throw Diagnosis(
@@ -200,8 +237,14 @@ struct CopySeal: Sendable, Hashable {
                 remedies: [
                     "let the source mount it when it starts: zfs set canmount=on …",
                     "or move it to another machine: zfs send … | zfs receive …",
-                ], exit: .badAnswers, causes: hidden.map { "\($0[1]) \($0[0])" })
+                ], exit: .badAnswers, causes: hidden.map { "\($0.type ?? "") \($0.name)" })
         }
+    }
+
+    private static func datasets(
+        of pool: PoolName, _ columns: [String], _ types: [String], _ runner: any CommandRunner
+    ) async throws -> [DatasetEntry] {
+        try DatasetTable.parse(await runner.run(ZFS.list(pool.dataset, columns: columns, types: types)).output, columns: columns)
     }
 
     /// Runs: `chroot ROOT lsinitramfs /boot/initrd.img-RELEASE` for each; reads.

@@ -11,6 +11,8 @@ public import SystemPackage
 /// Installs onto disk images inside a guest that runs the live environment: no root, no KVM and no ZFS on the host.
 public struct Factory: Sendable {
     public struct Disk: Sendable, Hashable {
+        /// The serial number of an image's only disk.
+        static let first = "disk0"
         public var file: FilePath
         /// `disk0`: the guest knows it as `/dev/disk/by-id/virtio-disk0`.
         public var serial: String
@@ -38,6 +40,13 @@ public struct Factory: Sendable {
             root = folder.appending("root.zfs")
             rest = folder.appending("rest.tar")
         }
+
+        var disks: [MachineDisk] {
+            [
+                MachineDisk(root, serial: FactoryJob.streamSerial, readOnly: true),
+                MachineDisk(rest, serial: FactoryJob.restSerial, readOnly: true),
+            ]
+        }
     }
 
     /// Installs, and returns when the guest has powered off with everything exported.
@@ -46,18 +55,38 @@ public struct Factory: Sendable {
     ///   - folder: for this run's sockets, console log and firmware files; secrets in it are removed before this returns.
     /// - Throws: the guest's own ``Diagnosis``; `factory.died` when it ended without one.
     public func install(
-        _ answers: Answers, payload: PayloadBuilder.Payload, stream: Stream, onto disks: [Disk], sealed: Bool, version: String,
+        _ answers: Answers, payload: PayloadBuilder.Payload, stream: Stream, onto disks: [Disk], version: String,
         folder: FilePath, report: @escaping @Sendable (PlanEvent) -> Void
     ) async throws {
-        let job = FactoryJob(
-            work: .install, sealed: sealed, kernel: payload.info.kernel, openZFS: payload.info.openZFS,
-            identity: sealed ? InstallRequest.Identity(digest: payload.digest) : nil, version: version)
-        let more = [
-            MachineDisk(stream.root, serial: FactoryJob.streamSerial, readOnly: true),
-            MachineDisk(stream.rest, serial: FactoryJob.restSerial, readOnly: true),
-        ]
         try await run(
-            job, answers: answers.environmentText, disks: more + disks.map(Self.machineDisk), folder: folder, report: report)
+            Self.job(.install, payload, version: version), answers: answers.environmentText,
+            disks: stream.disks + disks.map(Self.machineDisk), folder: folder, report: report)
+    }
+
+    /// Fills the disk of a template: ``KldInstall/InstallPlanner/template``. Parameters and errors as those of an installation.
+    func template(
+        _ answers: Answers, payload: PayloadBuilder.Payload, stream: Stream, onto disk: FilePath, folder: FilePath,
+        report: @escaping @Sendable (PlanEvent) -> Void
+    ) async throws {
+        try await run(
+            Self.job(.template, payload), answers: answers.environmentText,
+            disks: stream.disks + [Self.machineDisk(Disk(file: disk, serial: Disk.first))], folder: folder, report: report)
+    }
+
+    /// Makes a sealed image of a copy of a template: ``KldInstall/InstallPlanner/image``. Parameters and errors as those of an installation.
+    func image(
+        _ answers: Answers, payload: PayloadBuilder.Payload, on disk: FilePath, version: String, folder: FilePath,
+        report: @escaping @Sendable (PlanEvent) -> Void
+    ) async throws {
+        try await run(
+            Self.job(.image, payload, version: version), answers: answers.environmentText,
+            disks: [Self.machineDisk(Disk(file: disk, serial: Disk.first))], folder: folder, report: report)
+    }
+
+    static func job(_ work: FactoryJob.Work, _ payload: PayloadBuilder.Payload, version: String = "") -> FactoryJob {
+        FactoryJob(
+            work: work, kernel: payload.info.kernel, openZFS: payload.info.openZFS,
+            identity: work == .install ? nil : InstallRequest.Identity(digest: payload.digest), version: version)
     }
 
     /// Makes `root.zfs` and `rest.tar` of a payload's archive, in a folder.

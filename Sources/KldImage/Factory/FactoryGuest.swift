@@ -1,5 +1,6 @@
 import FoundationEssentials
 import KldAnswers
+import KldBlock
 public import KldCore
 import KldDistro
 public import KldExec
@@ -54,7 +55,7 @@ public struct FactoryGuest: Sendable {
         try await ModuleParameter.set("zfs_trim_extent_bytes_min", to: 0, runner, files)
         try await runner.run(Command(Tool("udevadm", package: "udev"), ["settle", "--timeout=60"], effect: .reads))
         switch job.work {
-        case .install: try await install(job, report)
+        case .install, .template, .image: try await install(job, report)
         case .pack: try await pack(job, report)
         case .seal: try await seal(report, tell: tell)
         }
@@ -65,15 +66,7 @@ public struct FactoryGuest: Sendable {
     private func install(_ job: FactoryJob, _ report: @escaping @Sendable (PlanEvent) -> Void) async throws {
         let answers = try Answers(bytes: raw(FactoryJob.answersFile), source: "the factory's answers")
         let facts = try await MachineFacts.gather(runner: runner, files: files)
-        let request = InstallRequest(
-            answers: answers, facts: facts,
-            spec: try DistroSpec.find(distro: answers.distro.rawValue, suite: answers.release, backports: answers.backports),
-            profile: try ProfileSpec.find(answers.profile.rawValue),
-            payload: InstallRequest.Payload(
-                .stream(root: Self.device(FactoryJob.streamSerial), rest: Self.device(FactoryJob.restSerial)), kernel: job.kernel,
-                openZFS: job.openZFS),
-            identity: job.identity ?? .random(), sealed: job.sealed, version: job.version, executable: "/usr/lib/kldload/kldload")
-        let planner = try InstallPlanner(request)
+        let planner = try Self.planner(answers, facts, job)
         let options = SealOptions(
             keepUser: answers.sshKeys.user.isEmpty ? nil : answers.username, keepAuthorizedKeys: answers.sshKeys.user.map(\.line),
             keepNetwork: true)
@@ -82,7 +75,35 @@ public struct FactoryGuest: Sendable {
             report(PlanEvent(.planFailed, message: problem.message, diagnosis: problem))
         }
         defer { watch.cancel() }
-        try await apply(try planner.plan, approvals: planner.approvals, options, report)
+        try await apply(try Self.plan(planner, job), approvals: planner.approvals, options, report)
+    }
+
+    private static func planner(_ answers: Answers, _ facts: MachineFacts, _ job: FactoryJob) throws -> InstallPlanner {
+        try InstallPlanner(
+            InstallRequest(
+                answers: answers, facts: facts,
+                spec: try DistroSpec.find(distro: answers.distro.rawValue, suite: answers.release, backports: answers.backports),
+                profile: try ProfileSpec.find(answers.profile.rawValue),
+                payload: InstallRequest.Payload(
+                    .stream(root: device(FactoryJob.streamSerial), rest: device(FactoryJob.restSerial)), kernel: job.kernel,
+                    openZFS: job.openZFS),
+                identity: job.identity ?? .random(), sealed: job.work != .install, version: job.version,
+                executable: "/usr/lib/kldload/kldload"))
+    }
+
+    private static func plan(_ planner: InstallPlanner, _ job: FactoryJob) throws -> Plan {
+        switch job.work {
+        case .template: try planner.template
+        case .image: try planner.image
+        default: try planner.plan
+        }
+    }
+
+    /// The steps of a template in full, as a guest would take them: what templates of the same text have in common is all.
+    static func template(_ answers: Answers, _ job: FactoryJob) throws -> String {
+        let facts = MachineFacts(
+            disks: [BlockDevice(path: "/dev/vda", size: answers.diskSize)], stableNames: ["/dev/vda": device(Factory.Disk.first).string])
+        return try plan(planner(answers, facts, job), job).text(contents: true)
     }
 
     /// A payload's packing with the disks of a factory guest.

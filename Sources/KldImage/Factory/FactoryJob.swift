@@ -18,6 +18,8 @@ struct FactoryJob: Sendable, Hashable, Codable {
 
     enum Work: String, Sendable, Hashable, Codable {
         case install
+        /// The first part of a sealed image, and the second, on a copy of the first.
+        case template, image
         /// Make a stream of a payload's archive.
         case pack
         /// Seal the copy of an installed disk.
@@ -27,7 +29,6 @@ struct FactoryJob: Sendable, Hashable, Codable {
     var schema = FactoryJob.schema
     var work = Work.install
     var payload: PayloadSpec?
-    var sealed = false
     var kernel = ""
     var openZFS = ""
     /// What would be random on a machine; an image's, which no clone keeps, follows from what it is made of. `nil`: random.

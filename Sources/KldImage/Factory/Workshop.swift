@@ -5,6 +5,7 @@ package import KldFiles
 import KldInstall
 import KldPackages
 public import KldPlan
+import KldVirt
 public import SystemPackage
 
 /// Everything that builds need besides the answers: cache, payloads, live image, host.
@@ -67,13 +68,38 @@ public struct Workshop: Sendable {
         let folder = try await cache.artifact("stream", inputs: "stream/1\n\(payload.digest)\n\(plan.text(contents: true))\n") { partial in
             report(PlanEvent(.line, message: "packing it as a ZFS stream, once"))
             try await WorkFolder.with("pack", in: cache.root, report: report) { work in
-                // Events of the packing are not this build's own: only what a person should see of them.
-                try await factory.pack(payload, into: partial, work: work) { event in
-                    if event.kind == .output || event.kind == .stepStarted { report(PlanEvent(.output, message: event.message)) }
-                }
+                try await factory.pack(payload, into: partial, work: work, report: Self.quiet(report))
             }
         }
         return Factory.Stream(in: folder)
+    }
+
+    /// A disk image (qcow2) that holds everything but what the answers make of it, from the cache or made now.
+    ///
+    /// - Parameter answers: as the guest gets them. Only their pool, the size of their disk and what lies on the ESP matter here.
+    func template(_ answers: Answers, _ bench: Bench, _ report: @escaping @Sendable (PlanEvent) -> Void) async throws -> FilePath {
+        let name = "disk.qcow2"
+        let plan = try FactoryGuest.template(answers, Factory.job(.template, bench.payload))
+        let stream = try cache.digest(of: "root.zfs", in: bench.stream.root.removingLastComponent()) ?? ""
+        let live = "\(bench.live.info.kernel) \(bench.live.info.openZFS)"
+        let inputs = "template/1\n\(bench.payload.digest)\n\(stream)\n\(live)\n\(answers.diskSize.bytes)\n\(plan)\n"
+        let folder = try await cache.artifact("template", inputs: inputs) { partial in
+            report(PlanEvent(.line, message: "filling a disk with it, once"))
+            try await WorkFolder.with("template", in: cache.root, report: report) { work in
+                let disk = work.appending("disk.raw")
+                try await runner.run(QemuImg.create(disk, format: .raw, size: answers.diskSize))
+                try await bench.factory.template(
+                    answers, payload: bench.payload, stream: bench.stream, onto: disk, folder: work.appending(WorkFolder.guest),
+                    report: Self.quiet(report))
+                try await runner.run(QemuImg.convert(disk, format: .raw, to: partial.appending(name), as: .qcow2(.none)))
+            }
+        }
+        return folder.appending(name)
+    }
+
+    /// Events of a guest that makes an artefact are not the build's own: only what a person should see of them.
+    private static func quiet(_ report: @escaping @Sendable (PlanEvent) -> Void) -> @Sendable (PlanEvent) -> Void {
+        { event in if event.kind == .output || event.kind == .stepStarted { report(PlanEvent(.output, message: event.message)) } }
     }
 
     /// What sealing a copy needs: no payload. Nobody knows which features the copy's pool has, so the newest OpenZFS opens it.
