@@ -41,6 +41,8 @@ public protocol FileSystem: Sendable {
     func readLink(_ path: FilePath) throws -> String
     /// The absolute path without links.
     func resolve(_ path: FilePath) throws -> FilePath
+    /// Makes ranges of bytes of a file or a block device read as zeros, and gives their room back to what lies below.
+    func punchHoles(_ ranges: [Range<Int64>], in path: FilePath) throws
     /// Free bytes for an ordinary user on the file system that holds `path`.
     func freeSpace(_ path: FilePath) throws -> ByteCount
 }

@@ -140,7 +140,11 @@ extension InstallPlanner {
             if request.sealed {
                 // Unmounted before: what is written when a file system closes would go through an intent log again.
                 let logs: [Action] = [.run(MountCommand.unmount(target)), .run(ZFS.inherit(pool.dataset, Self.noLogs.name))]
-                steps.append(Step("finish.trim", "Give back free blocks", logs + Performers.giveBack(pool), weight: 3))
+                let disk = Disk.partition(2, of: disks.root[0].path)
+                steps.append(
+                    Step(
+                        "finish.free", "Close the pool, and give back what it does not use",
+                        logs + Performers.giveBack(pool, mountedAt: target, on: disk), weight: 3))
             } else {
                 steps.append(
                     Step(

@@ -10,6 +10,7 @@ public import SystemPackage
 public enum Performers {
     public static let verifyClean = "disk.verify-clean"
     public static let exportPool = "zfs.export"
+    public static let releaseFreeSpace = "zfs.release-free-space"
     public static let mountCache = "zfs.mount-cache"
     public static let seal = "seal"
     public static let keepLogs = "logs.keep"
@@ -25,6 +26,9 @@ public enum Performers {
             },
             exportPool: { parameters, runner, files in
                 try await export(parameters["pool"] ?? "", mountedAt: parameters["target"] ?? "/target", runner, files)
+            },
+            releaseFreeSpace: { parameters, runner, files in
+                try await releaseFreeSpace(of: parameters["pool"] ?? "", on: FilePath(parameters["device"] ?? ""), runner, files)
             },
             mountCache: { parameters, runner, files in
                 try await writeMountCache(
@@ -104,10 +108,27 @@ public enum Performers {
         }
     }
 
-    /// Gives every block back to the disk that holds nothing: what was deleted is gone then. Freed blocks wait two transaction groups before
-    /// they count as free.
-    public static func giveBack(_ pool: PoolName) -> [Action] {
-        [.run(ZPool.sync(pool)), .run(ZPool.sync(pool)), .run(ZPool.trim(pool, wait: true))]
+    /// Closes a pool of one disk for good, and gives back all that it does not use: what was deleted is gone then.
+    ///
+    /// - Parameter device: its partition, by a name in a folder where all of the pool's devices have one.
+    public static func giveBack(_ pool: PoolName, mountedAt target: FilePath, on device: String) -> [Action] {
+        [
+            .perform(exportPool, ["pool": pool.text, "target": target.string], effect: .changes),
+            .perform(releaseFreeSpace, ["pool": pool.text, "device": device], effect: .changes),
+        ]
+    }
+
+    /// Runs: `zdb -l DEVICE`, `zdb -e -p FOLDER -mmmmmm POOL`, reads; then fallocate(2).
+    /// - Throws: ``Diagnosis`` `zfs.free-space`.
+    private static func releaseFreeSpace(
+        of name: String, on device: FilePath, _ runner: any CommandRunner, _ files: any FileSystem
+    ) async throws {
+        let pool = try PoolName(name)
+        guard let label = DiskLabel.parse(try await runner.run(DiskLabel.command(device.string)).output), label.pool == pool.text else {
+            throw Diagnosis("zfs.no-label", "\(device) is no device of the pool \(pool)", exit: .bug)
+        }
+        let maps = try await runner.run(FreeSpace.command(pool, devices: device.removingLastComponent())).output
+        try files.punchHoles(FreeSpace(maps, label: label).ranges, in: device)
     }
 
     /// Writes the list of a pool's mounts into a target. After sealing, which empties it.

@@ -81,6 +81,10 @@ public struct FaultyFiles: FileSystem {
         try fuse.tick()
         try inner.rename(path, to: other)
     }
+    public func punchHoles(_ ranges: [Range<Int64>], in path: FilePath) throws {
+        try fuse.tick()
+        try inner.punchHoles(ranges, in: path)
+    }
     public func list(_ path: FilePath) throws -> [String] { try inner.list(path) }
     public func status(_ path: FilePath) throws -> FileStatus? { try inner.status(path) }
     public func readLink(_ path: FilePath) throws -> String { try inner.readLink(path) }

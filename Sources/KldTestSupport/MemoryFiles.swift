@@ -43,6 +43,15 @@ public final class MemoryFiles: FileSystem {
             state.directories = state.directories.filter { !inside($0) }
         }
     }
+    /// A device has no content here.
+    public func punchHoles(_ ranges: [Range<Int64>], in path: FilePath) throws {
+        try state.withLock { state in
+            if state.devices.contains(path.string) { return }
+            guard var file = state.files[path.string] else { throw FileError.missing(path) }
+            for range in ranges { for index in range where index < file.bytes.count { file.bytes[Int(index)] = 0 } }
+            state.files[path.string] = file
+        }
+    }
     public func symlink(_ path: FilePath, to target: String) throws { state.withLock { $0.links[path.string] = target } }
     public func rename(_ path: FilePath, to other: FilePath) throws {
         try state.withLock { state in

@@ -11,6 +11,10 @@ public struct DiskLabel: Sendable, Hashable {
     public var hostName: String?
     /// 0 active, 1 exported, 2 destroyed (`pool_state_t`).
     public var state: Int?
+    /// How many top-level vdevs the pool has; the kind of this device's, and how many bytes of it the pool uses.
+    public var vdevs: Int?
+    public var kind: String?
+    public var allocatable: ByteCount?
 
     /// Runs: `zdb -l DEVICE`, reads. It needs no imported pool, no cache file, and no module. Source: zdb(8), OpenZFS 2.4.
     /// Ends with 2 when there is no label.
@@ -31,9 +35,10 @@ public struct DiskLabel: Sendable, Hashable {
     public static func parse(_ output: String) -> DiskLabel? {
         var label = DiskLabel(pool: "")
         for line in output.lines {
-            // Only the top level, indented by four: vdev_tree repeats some of the names deeper.
-            guard line.hasPrefix("    "), !line.dropFirst(4).hasPrefix(" "), let colon = line.firstIndex(of: ":") else { continue }
-            let key = line[..<colon].trimmed
+            // By depth: vdev_tree repeats some of the names deeper.
+            let depth = line.prefix { $0 == " " }.count
+            guard depth == 4 || depth == 8, let colon = line.firstIndex(of: ":") else { continue }
+            let key = line[..<colon].trimmed + (depth == 8 ? " of vdev" : "")
             var value = line[line.index(after: colon)...].trimmed
             if value.count > 1, value.hasPrefix("'"), value.hasSuffix("'") { value = String(value.dropFirst().dropLast()) }
             switch key {
@@ -43,9 +48,11 @@ public struct DiskLabel: Sendable, Hashable {
             case "guid": label.guid = UInt64(value)
             case "hostid": label.hostID = UInt32(value).flatMap { HostID($0) }
             case "hostname": label.hostName = value
+            case "vdev_children": label.vdevs = Int(value)
+            case "type of vdev": label.kind = value
+            case "asize of vdev": label.allocatable = UInt64(value).map { ByteCount($0) }
             default: continue
             }
-            if key == "hostname", !label.pool.isEmpty, label.guid != nil { break }
         }
         return label.pool.isEmpty ? nil : label
     }

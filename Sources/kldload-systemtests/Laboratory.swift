@@ -91,6 +91,8 @@ struct Laboratory: Sendable {
         let report = try await boot(disks, label: label) { machine, host in
             if let passphrase {
                 _ = try await machine.console.expect("Enter passphrase for", within: host.deadline(.seconds(60)))
+                // Behind its prompt the program turns echo off, and forgets what was typed before.
+                try await Task.sleep(for: .seconds(3))
                 try await machine.console.send(passphrase + "\n")
             }
             return try await ImageVerification.answer(machine, on: host)

@@ -43,6 +43,22 @@ struct LocalFilesTests {
         }
     }
 
+    @Test("holes read as zeros and take no room; the rest and the size stay")
+    func holes() async throws {
+        try await Scratch.with { folder in
+            let path = folder.appending("disk")
+            let bytes = [UInt8](repeating: 7, count: 1 << 20)
+            try files.write(bytes, to: path, mode: .file)
+            try files.punchHoles([0..<4096, 8192..<(1 << 20) - 4096], in: path)
+            var expected = bytes
+            for index in [0..<4096, 8192..<(1 << 20) - 4096].joined() { expected[index] = 0 }
+            #expect(try files.read(path) == expected)
+            var information = stat()
+            #expect(stat(path.string, &information) == 0 && information.st_blocks * 512 < 65536)
+            #expect(throws: FileError.self) { try files.punchHoles([0..<4096], in: folder.appending("none")) }
+        }
+    }
+
     @Test("the mode is the one asked for, whatever the umask", arguments: [0o600, 0o644, 0o440, 0o755, 0o640] as [UInt32])
     func mode(_ bits: UInt32) async throws {
         try await Scratch.with { folder in

@@ -12,7 +12,9 @@ import Testing
 
 @Suite("Sealing a copy")
 struct CopySealTests {
-    static let seal = CopySeal(disk: "/dev/disk/by-id/virtio-disk0", pool: "rpool", foreign: true, espSerial: 0x0BAD_CAFE)
+    static let seal = CopySeal(
+        disk: "/dev/disk/by-id/virtio-disk0", pool: "rpool", device: "/dev/disk/by-id/virtio-disk0-part2", foreign: true,
+        espSerial: 0x0BAD_CAFE)
 
     @Test("the plan: identities of the disk first, then the files, then what is built of them, free blocks last")
     func plan() throws {
@@ -73,10 +75,9 @@ struct CopySealTests {
                       zfs.export pool=rpool target=/target
                       zpool import -N -R /target rpool
                       copy.empty-logs pool=rpool
-                  + copy.trim: Give back free blocks
-                      zpool sync rpool
-                      zpool sync rpool
-                      zpool trim -w rpool
+                  + copy.free: Close the pool, and give back what it does not use
+                      zfs.export pool=rpool target=/target
+                      zfs.release-free-space device=/dev/disk/by-id/virtio-disk0-part2 pool=rpool
 
                 """)
     }
@@ -190,14 +191,19 @@ struct CopySealTests {
         func pool(_ state: String, _ config: String) throws -> ImportablePool {
             try #require(ImportablePool.parse("  pool: rpool\n    id: 7\n state: \(state)\nconfig:\n\n\(config)").first)
         }
-        try FactoryGuest.check(try pool("ONLINE", "\trpool       ONLINE\n\t  vda2      ONLINE\n"))
+        #expect(try FactoryGuest.onlyDevice(of: try pool("ONLINE", "\trpool       ONLINE\n\t  vda2      ONLINE\n")) == "vda2")
         let problem = #expect(throws: Diagnosis.self) {
-            try FactoryGuest.check(
-                try pool(
-                    "DEGRADED", "\trpool       DEGRADED\n\t  mirror-0  DEGRADED\n\t    vda2    ONLINE\n\t    sdb2    UNAVAIL\n"))
+            _ = try FactoryGuest.onlyDevice(
+                of:
+                    try pool(
+                        "DEGRADED", "\trpool       DEGRADED\n\t  mirror-0  DEGRADED\n\t    vda2    ONLINE\n\t    sdb2    UNAVAIL\n"))
         }
         #expect(problem?.code == "image.incomplete-pool")
         #expect(problem?.causes.count == 3)
+        let several = #expect(throws: Diagnosis.self) {
+            try FactoryGuest.onlyDevice(of: try pool("ONLINE", "\trpool  ONLINE\n\t  vda2  ONLINE\n\t  vda3  ONLINE\n"))
+        }
+        #expect(several?.code == "image.several-devices")
     }
 }
 

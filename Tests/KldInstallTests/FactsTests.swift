@@ -293,6 +293,7 @@ private struct Characters: FileSystem {
     func remove(_ path: FilePath) throws { try inner.remove(path) }
     func symlink(_ path: FilePath, to target: String) throws { try inner.symlink(path, to: target) }
     func rename(_ path: FilePath, to other: FilePath) throws { try inner.rename(path, to: other) }
+    func punchHoles(_ ranges: [Range<Int64>], in path: FilePath) throws { try inner.punchHoles(ranges, in: path) }
     func list(_ path: FilePath) throws -> [String] { try inner.list(path) }
     func readLink(_ path: FilePath) throws -> String { try inner.readLink(path) }
     func resolve(_ path: FilePath) throws -> FilePath { try inner.resolve(path) }

@@ -219,13 +219,13 @@ extension Invariant {
         }
         if let told = (view.allPaths + [view.request.identity.hostID.description]).first(where: text.contains) { return told }
         guard let seal = view.performs(Performers.seal).first, view.performs(Performers.seal).count == 1 else { return "not sealed once" }
-        guard let trim = view.run("zpool", "trim").first, trim.command.arguments.contains("-w"), seal < trim.item else {
-            return "no trim after it"
-        }
+        guard let free = view.performs(Performers.releaseFreeSpace).first, free == view.items.count - 1,
+            view.performs(Performers.exportPool).last == free - 1, seal < free - 1
+        else { return "not closed and cleared last" }
         // No intent log at any time: what is mounted has none, and nothing is mounted when there may be one again.
         guard view.run("zpool", "create").first?.command.arguments.contains("sync=disabled") == true,
             let inherit = view.run("zfs", "inherit").first, view.run("zfs", "inherit").count == 1,
-            inherit.command.arguments == ["inherit", "sync", view.request.answers.poolName], seal < inherit.item, inherit.item < trim.item,
+            inherit.command.arguments == ["inherit", "sync", view.request.answers.poolName], seal < inherit.item, inherit.item == free - 2,
             let unmount = view.run("umount").last, unmount.item == inherit.item - 1, unmount.command.arguments.last == view.target
         else { return "intent logs" }
         let later = view.items[(seal + 1)...].contains { ($0.path ?? "").hasPrefix(view.target + "/") && $0.path != manifest }
@@ -234,7 +234,7 @@ extension Invariant {
 
     @Sendable private static func unsealed(_ view: PlanView) -> String? {
         guard !view.request.sealed else { return nil }
-        if !view.performs(Performers.seal).isEmpty || !view.run("zpool", "trim").isEmpty { return "sealed" }
+        if !view.performs(Performers.seal).isEmpty || !view.performs(Performers.releaseFreeSpace).isEmpty { return "sealed" }
         if view.run("zpool", "create").first?.command.arguments.contains("sync=disabled") != false { return "no intent logs" }
         for path in [InstallManifest.path, InstallManifest.environmentPath] where view.writes(view.target + path).count != 1 {
             return "no \(path)"

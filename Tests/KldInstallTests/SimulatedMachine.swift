@@ -15,6 +15,16 @@ final class SimulatedMachine: CommandRunner {
     let files: MemoryFiles
     private let state = Mutex(State())
 
+    /// One metaslab of 8 KiB, half of it used.
+    private static let spaceMaps = """
+        \tvdev          0\t  metaslab shift   13
+        \tmetaslabs     1   offset
+        \tmetaslab      0   offset            0   spacemap      6   free        4K
+        smp_alloc = 0x1000
+        \t    [     1]    A  range: 0000000000-0000001000  size: 001000 vdev: 16777216 words: 1
+
+        """
+
     init(_ files: MemoryFiles) { self.files = files }
 
     var now: State { state.withLock { $0 } }
@@ -47,6 +57,12 @@ final class SimulatedMachine: CommandRunner {
             case ("zpool", "export"):
                 if let mount = state.mounts.first(where: { $0.place.hasPrefix("/target") }) { return try fail("\(mount) is held") }
                 state.pool = nil
+            case ("zdb", "-l"):
+                return CommandOutput(
+                    output: "    name: 'rpool'\n    state: 1\n    vdev_children: 1\n        type: 'disk'\n        asize: 8192\n")
+            case ("zdb", "-e"):
+                if state.pool != nil { return try fail("zdb: pool is imported") }
+                return CommandOutput(output: Self.spaceMaps)
             case ("ukify", _):
                 guard let output = words.first(where: { $0.hasPrefix("--output=") }) else { return try fail("no output") }
                 let parts = try words.filter { $0.hasPrefix("--initrd=") }.map { try files.read(FilePath(String($0.dropFirst(9)))) }

@@ -118,6 +118,7 @@ import Testing
         let label = try #require(DiskLabel.parse(Fixtures.label))
         #expect(label.pool == "rpool" && label.state == 0 && label.poolGUID == 1_388_568_317_016_226_249)
         #expect(label.guid == 10_744_621_400_976_721_084 && label.hostName == "vm" && label.hostID == nil)
+        #expect(label.vdevs == 1 && label.kind == "file" && label.allocatable == ByteCount(129_499_136))
     }
 
     @Test func `carry the host id in decimal`() throws {

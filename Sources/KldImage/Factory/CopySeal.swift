@@ -16,6 +16,8 @@ struct CopySeal: Sendable, Hashable {
     /// `/dev/disk/by-id/virtio-disk0`, the copy.
     var disk: String
     var pool: String
+    /// The partition that is its only device.
+    var device: String
     /// Last used under another host id, as every machine's disk is here.
     var foreign: Bool
     /// The serial number of the copy's ESP.
@@ -61,7 +63,9 @@ struct CopySeal: Sendable, Hashable {
                                 ], weight: 10, destroys: [disk]),
                             Step("copy.pool-guid", "A GUID of its own for the pool", [.run(ZPool.reguid(name))]),
                             Step("copy.logs", "Empty the intent logs", emptying(name)),
-                            Step("copy.trim", "Give back free blocks", Performers.giveBack(name), weight: 3),
+                            Step(
+                                "copy.free", "Close the pool, and give back what it does not use",
+                                Performers.giveBack(name, mountedAt: target, on: device), weight: 3),
                         ]),
                 ])
         }

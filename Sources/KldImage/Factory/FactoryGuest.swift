@@ -51,8 +51,6 @@ public struct FactoryGuest: Sendable {
     ) async throws {
         let job = try JSONDecoder().decode(FactoryJob.self, from: Data(raw(FactoryJob.jobFile)))
         try await runner.run(Command(Tool("modprobe", package: "kmod"), ["zfs"], effect: .changes))
-        // By default freed extents below 32 KiB are not trimmed; one of them may hold a whole key.
-        try await ModuleParameter.set("zfs_trim_extent_bytes_min", to: 0, runner, files)
         try await runner.run(Command(Tool("udevadm", package: "udev"), ["settle", "--timeout=60"], effect: .reads))
         switch job.work {
         case .install, .template, .image: try await install(job, report)
@@ -133,21 +131,27 @@ public struct FactoryGuest: Sendable {
                 "image.no-pool", pools.isEmpty ? "there is no ZFS pool on the disk" : "there is more than one pool on the disk",
                 remedies: ["export it as it is: --no-seal"], exit: .inputMissing, causes: pools.map(\.name))
         }
-        try Self.check(pool)
         let copy = CopySeal(
-            disk: "/dev/disk/by-id/virtio-disk0", pool: pool.name, foreign: true, espSerial: .random(in: 1 ... .max))
+            disk: Self.device(Factory.Disk.first).string, pool: pool.name, device: "/dev/disk/by-id/\(try Self.onlyDevice(of: pool))",
+            foreign: true, espSerial: .random(in: 1 ... .max))
         let approval = WipeApproval(forceWipe: true, named: [copy.disk], disk: copy.disk)
         try await apply(try copy.plan, approvals: [approval].compactMap { $0 }, SealOptions(), report, tell: tell)
     }
 
     /// One disk of a mirror opens, but its pool cannot get a GUID of its own, here or at the first boot of a clone.
-    static func check(_ pool: ImportablePool) throws {
+    static func onlyDevice(of pool: ImportablePool) throws -> String {
         let missing = pool.vdevs.filter { $0.state != .online && $0.state != .available }.map { "\($0.name): \($0.state)" }
         guard missing.isEmpty else {
             throw Diagnosis(
                 "image.incomplete-pool", "the disk holds only a part of the pool \(pool.name)",
                 remedies: ["export a disk that is a whole pool", "export it as it is: --no-seal"], exit: .inputMissing, causes: missing)
         }
+        guard pool.vdevs.count == 2, let device = pool.vdevs.last else {
+            throw Diagnosis(
+                "image.several-devices", "the pool \(pool.name) has more than one device on the disk",
+                remedies: ["export it as it is: --no-seal"], exit: .inputMissing, causes: pool.vdevs.dropFirst().map(\.name))
+        }
+        return device.name
     }
 
     private func apply(

@@ -41,9 +41,8 @@ extension SealCatalogue {
             .disk(
                 DiskIdentity(
                     .image,
-                    "set zfs_trim_extent_bytes_min to 0; no intent log may own a block that it has not written: an image is made with "
-                        + "sync=disabled, a copy is exported, imported with -N, and its logs are emptied; zpool sync twice (freed blocks "
-                        + "wait two transaction groups), zpool trim -w"))),
+                    "no intent log may own a block that it has not written: an image is made with sync=disabled, a copy's logs are emptied; "
+                        + "then the pool is exported, and a hole is punched wherever its space maps hold nothing"))),
         SealClass(
             "zfs-encryption", "Encryption keys of datasets", "clones share the master key, and whoever has one passphrase has all",
             .disk(
