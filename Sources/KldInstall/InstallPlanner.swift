@@ -26,7 +26,7 @@ public struct InstallPlanner: Sendable {
     static let scratch: FilePath = "/run/kldload"
 
     /// An image has no intent logs while it is made. A log owns a block for its next record, not written yet, with whatever lay there before;
-    /// no trim touches that block, and no export frees it. Source: zfsprops(7), `sync`, OpenZFS 2.4.
+    /// no export frees that block. Source: zfsprops(7), `sync`, OpenZFS 2.4.
     static let noLogs: (name: String, set: ZFSProperties) = ("sync", ["sync": "disabled"])
 
     /// - Throws: ``Diagnosis`` of the disks, the names, or the topology; `install.pool-imported`, `network.no-interface`.

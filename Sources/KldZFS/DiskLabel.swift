@@ -35,6 +35,8 @@ public struct DiskLabel: Sendable, Hashable {
     public static func parse(_ output: String) -> DiskLabel? {
         var label = DiskLabel(pool: "")
         for line in output.lines {
+            // Labels that differ follow one another; the first counts.
+            if line.hasPrefix("LABEL "), !label.pool.isEmpty { break }
             // By depth: vdev_tree repeats some of the names deeper.
             let depth = line.prefix { $0 == " " }.count
             guard depth == 4 || depth == 8, let colon = line.firstIndex(of: ":") else { continue }

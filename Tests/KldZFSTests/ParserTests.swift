@@ -121,6 +121,11 @@ import Testing
         #expect(label.vdevs == 1 && label.kind == "file" && label.allocatable == ByteCount(129_499_136))
     }
 
+    @Test func `are the first of several that differ`() throws {
+        let older = Fixtures.label.replacing("LABEL 0", with: "LABEL 2").replacing("'rpool'", with: "'old'").replacing("129499136", with: "1")
+        #expect(DiskLabel.parse(Fixtures.label + older) == DiskLabel.parse(Fixtures.label))
+    }
+
     @Test func `carry the host id in decimal`() throws {
         let text = Fixtures.label.replacing("    hostname: 'vm'", with: "    hostid: 8323074\n    hostname: 'vm'")
         #expect(DiskLabel.parse(text)?.hostID?.description == "007f0002")
