@@ -122,7 +122,8 @@ import Testing
     }
 
     @Test func `are the first of several that differ`() throws {
-        let older = Fixtures.label.replacing("LABEL 0", with: "LABEL 2").replacing("'rpool'", with: "'old'").replacing("129499136", with: "1")
+        let older = Fixtures.label.replacing("LABEL 0", with: "LABEL 2").replacing("'rpool'", with: "'old'")
+            .replacing("129499136", with: "1")
         #expect(DiskLabel.parse(Fixtures.label + older) == DiskLabel.parse(Fixtures.label))
     }
 
