@@ -19,7 +19,7 @@ public struct FreeSpace: Sendable, Hashable {
         Command(Tool("zdb", package: "zfsutils-linux"), ["-e", "-p", devices.string, "-mmmmmm", pool.text], effect: .reads)
     }
 
-    /// Reads the space maps of every metaslab, and the log of changes that are not in them yet (OpenZFS 2.4.4):
+    /// Reads the space maps of every metaslab, and the log of changes that are not in them yet (OpenZFS 2.3.9):
     /// ```
     /// 	vdev          0	  metaslab shift   29   ms_unflushed_phys object 73
     /// 	metaslabs    13   offset                spacemap          free
@@ -63,12 +63,8 @@ public struct FreeSpace: Sendable, Hashable {
                 guard let number = words.last.flatMap({ UInt64($0.dropFirst(2), radix: 16) }) else { throw Self.problem(line) }
                 (wanted, sum) = (Int64(bitPattern: number), 0)
             default:
-                guard let at = words.firstIndex(of: "range:"), at > 0, at + 5 < words.count else { continue }
-                let bounds = words[at + 1].split(separator: "-").compactMap { Int64($0, radix: 16) }
-                guard bounds.count == 2, bounds[0] < bounds[1], let shift, wanted != nil, log == nil || Int(words[at + 5]) == 0 else {
-                    throw Self.problem(line)
-                }
-                let range = bounds[0]..<bounds[1]
+                guard let at = words.firstIndex(of: "range:"), at > 0 else { continue }
+                guard let shift, wanted != nil, let range = Self.range(words[at...], inLog: log != nil) else { throw Self.problem(line) }
                 let allocates = words[at - 1] == "A"
                 guard allocates || words[at - 1] == "F" else { throw Self.problem(line) }
                 sum += (allocates ? 1 : -1) * Int64(range.count)
@@ -91,6 +87,17 @@ public struct FreeSpace: Sendable, Hashable {
             position = range.upperBound
         }
         ranges = free
+    }
+
+    /// Reads `range: 014000a000-014000b000 size: 001000 vdev: 000000`. OpenZFS 2.3 ends it with the first byte that is not in it, 2.4 with the last
+    /// one that is.
+    private static func range(_ words: ArraySlice<String>, inLog: Bool) -> Range<Int64>? {
+        let words = Array(words)
+        guard words.count > 3, words[2] == "size:", let size = Int64(words[3], radix: 16), size > 0 else { return nil }
+        let bounds = words[1].split(separator: "-").compactMap { Int64($0, radix: 16) }
+        guard bounds.count == 2, [size, size - 1].contains(bounds[1] - bounds[0]) else { return nil }
+        if inLog { guard words.count > 5, words[4] == "vdev:", Int(words[5]) == 0 else { return nil } }
+        return bounds[0]..<bounds[0] + size
     }
 
     private static func problem(_ why: String) -> Diagnosis {
