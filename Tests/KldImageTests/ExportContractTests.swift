@@ -187,6 +187,18 @@ private let hasQemuImg = ["qemu-img", "sha256sum", "tar"].allSatisfy {
         }
     }
 
+    @Test func formatsAreAddedToAnImageButNotToOneThatIsReplaced() async throws {
+        try await inFolder { folder in
+            let source = try await makeSource(folder)
+            let exporter = ImageExporter(runner: runner, files: files)
+            try await exporter.export(request(source, [.raw], folder.appending("out")))
+            let both = try await exporter.export(request(source, [.qcow2], folder.appending("out")))
+            #expect(both.outputs.map(\.format).sorted { $0.rawValue < $1.rawValue } == [.qcow2, .raw])
+            let one = try await exporter.export(request(source, [.qcow2], folder.appending("out"), overwrite: true))
+            #expect(one.outputs.map(\.format) == [.qcow2])
+        }
+    }
+
     @Test func theSourceIsRecognisedUnderAnotherName() async throws {
         try await inFolder { folder in
             let source = try await makeSource(folder)

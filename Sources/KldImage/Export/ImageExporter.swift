@@ -148,7 +148,8 @@ public struct ImageExporter: Sendable {
             let taken = try plan.outputs.map(\.final).filter { try files.exists($0) }
             if !taken.isEmpty { throw ExportError.exists(taken) }
         }
-        if let old = try earlier(plan), let merged = manifest.adding(old) { manifest = merged }
+        // Replaced as a whole: formats that are not made again are of another image.
+        if !request.overwrite, let old = try earlier(plan), let merged = manifest.adding(old) { manifest = merged }
         let billOfMaterials = try await billOfMaterials(plan, made)
         manifest.sbom = billOfMaterials?.entry
         try files.remove(plan.manifest)
