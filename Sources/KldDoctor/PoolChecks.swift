@@ -46,10 +46,7 @@ extension Check {
     @Sendable private static func poolTopology(_ context: CheckContext) async throws -> CheckOutcome {
         guard let manifest = context.manifest else { return context.withoutManifest }
         guard let pool = try await context.pool() else { return noPool }
-        // OpenZFS 2.3 prints the other columns too, whatever `-o` says.
-        let names = try await context.runner.run(ZPool.devices(pool)).output.lines.compactMap {
-            $0.trimmed.split(separator: "\t").first.map(String.init)
-        }
+        let names = PoolRow.names(try await context.runner.run(ZPool.devices(pool)).output)
         let devices = names.filter { $0.hasPrefix("/") }
         // A sealed image is one disk, whatever it will be called.
         let wanted = manifest.sealed ? 1 : manifest.disks.count + (manifest.specialDisks?.count ?? 0)

@@ -36,6 +36,8 @@ public protocol FileSystem: Sendable {
     func symlink(_ path: FilePath, to target: String) throws
     func rename(_ path: FilePath, to other: FilePath) throws
     func list(_ path: FilePath) throws -> [String]
+    /// The names in a folder that are folders themselves; links to folders are not.
+    func folders(in path: FilePath) throws -> [String]
     /// Without following a link. - Returns: `nil` when nothing is there.
     func status(_ path: FilePath) throws -> FileStatus?
     func readLink(_ path: FilePath) throws -> String
@@ -73,6 +75,10 @@ extension FileError: Diagnosable {
 }
 
 extension FileSystem {
+    public func folders(in path: FilePath) throws -> [String] {
+        try list(path).filter { try status(path.appending($0))?.kind == .directory }
+    }
+
     package func exists(_ path: FilePath) throws -> Bool { try status(path) != nil }
 
     /// - Throws: ``FileError`` when the content is not UTF-8.

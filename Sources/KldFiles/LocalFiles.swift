@@ -94,17 +94,27 @@ public struct LocalFiles: FileSystem {
         try sync(folder: other.removingLastComponent())
     }
 
-    public func list(_ path: FilePath) throws -> [String] {
+    public func list(_ path: FilePath) throws -> [String] { try entries(path).map(\.name).sorted() }
+
+    /// The folder says what its entries are, so they are not looked at one by one; where it does not (`DT_UNKNOWN`), they are. Source: readdir(3).
+    public func folders(in path: FilePath) throws -> [String] {
+        try entries(path).filter { entry in
+            if entry.type == UInt8(DT_UNKNOWN) { return try status(path.appending(entry.name))?.kind == .directory }
+            return entry.type == UInt8(DT_DIR)
+        }.map(\.name).sorted()
+    }
+
+    private func entries(_ path: FilePath) throws -> [(name: String, type: UInt8)] {
         guard let handle = opendir(path.string) else { throw error("list", path) }
         defer { closedir(handle) }
-        var names: [String] = []
+        var entries: [(name: String, type: UInt8)] = []
         while let entry = readdir(handle) {
             let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
                 String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
             }
-            if name != ".", name != ".." { names.append(name) }
+            if name != ".", name != ".." { entries.append((name, entry.pointee.d_type)) }
         }
-        return names.sorted()
+        return entries
     }
 
     public func status(_ path: FilePath) throws -> FileStatus? {

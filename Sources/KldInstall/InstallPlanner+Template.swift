@@ -41,14 +41,11 @@ extension InstallPlanner {
                             hostID,
                             Step(
                                 "image.guids", "GUIDs of its own for the disk and its partitions",
-                                // Before anything uses it: the kernel takes the new table only then.
-                                [
-                                    .run(Disk.randomizeGUIDs(disk)), .run(Disk.settle),
-                                    .waitFor(FilePath(Disk.partition(2, of: disk)), seconds: 30),
-                                ]),
+                                Performers.renewGUIDs(disk, partition: 2)),
                             Step(
                                 "image.pool", "Import the pool \(pool), with a GUID of its own",
-                                [.makeDirectory(target), .run(ZPool.import(reopening)), .run(ZPool.reguid(pool))], release: closing),
+                                [.makeDirectory(target), .run(ZPool.import(reopening)), .run(ZPool.reguid(pool))],
+                                release: Performers.close(pool, mountedAt: target)),
                             Step("image.mounts", "Mount its datasets", [.run(ZFS.mount(tree.root)), .run(ZFS.mountAll())]),
                         ]),
                     Phase("system", "Make it this machine's", tools + system),

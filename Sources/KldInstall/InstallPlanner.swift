@@ -188,7 +188,8 @@ public struct InstallPlanner: Sendable {
                 Step(
                     "zfs.pool.create", "Create the pool \(pool) (\(answers.topology.rawValue))",
                     [.makeDirectory(target), .run(create)],
-                    release: closing, resume: [.makeDirectory(target)] + (try importing).map { .run($0) }, weight: 3,
+                    release: Performers.close(pool, mountedAt: target), resume: [.makeDirectory(target)] + (try importing).map { .run($0) },
+                    weight: 3,
                     destroys: disks.all.map(\.path)),
             ] + (try filling)
         }
@@ -200,13 +201,6 @@ public struct InstallPlanner: Sendable {
             "hostid", "Host id \(request.identity.hostID), before the pool learns it", [write],
             // The system that installs may have a pool, and a host id, of its own.
             release: [facts.hostID.map { .write("/etc/hostid", content: .bytes($0)) } ?? .remove("/etc/hostid")], resume: [write])
-    }
-
-    var closing: [Action] {
-        [
-            .run(MountCommand.unmount(target)),
-            .perform(Performers.exportPool, ["pool": pool.text, "target": target.string], effect: .changes),
-        ]
     }
 
     /// Opens the pool that was made, and mounts nothing.

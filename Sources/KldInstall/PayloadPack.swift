@@ -62,10 +62,7 @@ public struct PayloadPack: Sendable, Hashable {
                                 [.makeDirectory(target), .run(create)]
                                     + (tree.rootCommands() + [ZFS.set(tree.root, ["compression": Self.compression])] + tree.otherCommands)
                                     .map { .run($0) },
-                                release: [
-                                    .run(MountCommand.unmount(target)),
-                                    .perform(Performers.exportPool, ["pool": pool.text, "target": target.string], effect: .changes),
-                                ], weight: 5, destroys: [scratch]),
+                                release: Performers.close(pool, mountedAt: target), weight: 5, destroys: [scratch]),
                             Step("payload.unpack", "Unpack the root file system", [Self.unpack(archive, into: target)], weight: 60),
                         ]),
                     Phase(

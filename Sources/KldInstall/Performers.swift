@@ -108,6 +108,20 @@ public enum Performers {
         }
     }
 
+    /// Unmounts a target and exports its pool, or finds that there is nothing to do.
+    public static func close(_ pool: PoolName, mountedAt target: FilePath) -> [Action] {
+        [.run(MountCommand.unmount(target)), .perform(exportPool, ["pool": pool.text, "target": target.string], effect: .changes)]
+    }
+
+    /// Gives a disk and its partitions GUIDs of their own. Before anything uses it: the kernel takes the new table only then.
+    /// - Parameter partition: waited for.
+    public static func renewGUIDs(_ disk: String, partition: Int) -> [Action] {
+        [
+            .run(Disk.randomizeGUIDs(disk)), .run(Disk.settle),
+            .waitFor(FilePath(Disk.partition(partition, of: disk)), seconds: 30),
+        ]
+    }
+
     /// Closes a pool of one disk for good, and gives back all that it does not use: what was deleted is gone then.
     ///
     /// - Parameter device: its partition, by a name in a folder where all of the pool's devices have one.

@@ -46,8 +46,11 @@ public struct PoolRow: Sendable, Hashable {
     ///
     /// OpenZFS 2.3 prints every column of a vdev, whatever `-o` asks for; the name comes first.
     /// `⇥/dev/disk/by-id/virtio-disk0-part2⇥7514882048⇥837451776⇥6141870080⇥-⇥-⇥1⇥11⇥-⇥ONLINE` (2.3.9).
-    public static func devices(_ output: String) -> [String] {
-        output.lines.compactMap { $0.trimmed.split(separator: "\t").first.map(String.init) }.filter { $0.hasPrefix("/") }
+    public static func devices(_ output: String) -> [String] { names(output).filter { $0.hasPrefix("/") } }
+
+    /// Of the same output, the pool and every vdev: `mirror-0` too.
+    public static func names(_ output: String) -> [String] {
+        output.lines.compactMap { $0.trimmed.split(separator: "\t").first.map(String.init) }
     }
 }
 

@@ -86,13 +86,18 @@ struct Laboratory: Sendable {
         return try await VirtualMachine.with(spec, qemu: host.qemu, folder: place) { try await body($0, host) }
     }
 
+    /// Waits until a machine that boots from an encrypted pool hears its passphrase: behind its prompt the program turns echo off, and forgets
+    /// what was typed before.
+    static func passphrasePrompt(_ machine: VirtualMachine, _ host: FactoryHost) async throws {
+        _ = try await machine.console.expect("Enter passphrase for", within: host.deadline(.seconds(60)))
+        try await Task.sleep(for: host.deadline(.seconds(3)))
+    }
+
     /// Boots disks and asks the system inside; every check must hold.
     func verify(_ disks: [Factory.Disk], label: String = "boot", passphrase: String? = nil) async throws {
         let report = try await boot(disks, label: label) { machine, host in
             if let passphrase {
-                _ = try await machine.console.expect("Enter passphrase for", within: host.deadline(.seconds(60)))
-                // Behind its prompt the program turns echo off, and forgets what was typed before.
-                try await Task.sleep(for: .seconds(3))
+                try await Self.passphrasePrompt(machine, host)
                 try await machine.console.send(passphrase + "\n")
             }
             return try await ImageVerification.answer(machine, on: host)

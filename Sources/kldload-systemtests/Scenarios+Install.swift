@@ -30,8 +30,7 @@ extension Scenario {
             try await lab.install(answers.forTest(), onto: disks)
             let report = try await lab.boot(disks, graphics: true) { machine, host in
                 // It stands on the serial console too; whoever answers first is heard.
-                _ = try await machine.console.expect("Enter passphrase for", within: host.deadline(.seconds(60)))
-                try await Task.sleep(for: host.deadline(.seconds(2)))
+                try await Laboratory.passphrasePrompt(machine, host)
                 // Y and Z have changed places.
                 let places = (answers.passphrase?.reveal() ?? "").map { ["y": "z", "z": "y"][$0] ?? String($0) }
                 try await machine.monitor.press(places + ["ret"])

@@ -43,6 +43,18 @@ struct LocalFilesTests {
         }
     }
 
+    @Test("folders are those in a folder, without files and links, also to folders; a double says the same")
+    func subfolders() async throws {
+        try await Scratch.with { folder in
+            for name in ["b", "a"] { try files.makeDirectory(folder.appending(name), mode: .directory) }
+            try files.write("x", to: folder.appending("file"))
+            try files.symlink(folder.appending("link"), to: folder.appending("a").string)
+            #expect(try files.folders(in: folder) == ["a", "b"])
+            #expect(throws: FileError.self) { try files.folders(in: folder.appending("none")) }
+        }
+        #expect(try MemoryFiles(["/t/a/x": "", "/t/file": ""], links: ["/t/link": "a"]).folders(in: "/t") == ["a"])
+    }
+
     @Test("holes read as zeros and take no room; the rest and the size stay")
     func holes() async throws {
         try await Scratch.with { folder in

@@ -71,11 +71,9 @@ struct CopySeal: Sendable, Hashable {
         }
     }
 
-    /// An intent log owns a block for its next record, not written yet, with whatever lay there before; no trim touches it, and no export
-    /// frees it.
+    /// An intent log owns a block for its next record, not written yet, with whatever lay there before, and no export frees it.
     private func emptying(_ name: PoolName) -> [Action] {
-        [
-            .run(MountCommand.unmount(target)), .perform(Performers.exportPool, ["pool": pool, "target": target.string], effect: .changes),
+        Performers.close(name, mountedAt: target) + [
             .run(ZPool.import(opening(name))), .perform(Self.emptyLogs, ["pool": pool], effect: .changes),
         ]
     }
@@ -94,11 +92,7 @@ struct CopySeal: Sendable, Hashable {
         return [
             Step(
                 "copy.guids", "GUIDs of its own for the disk and its partitions",
-                // Before anything uses it: the kernel takes the new table only then.
-                [
-                    .run(Disk.randomizeGUIDs(disk)), .run(Disk.settle),
-                    .waitFor(FilePath(Disk.partition(1, of: disk)), seconds: 30),
-                ]),
+                Performers.renewGUIDs(disk, partition: 1)),
             Step(
                 "copy.import", "Import the pool \(pool)", [.makeDirectory(target), .run(ZPool.import(request))],
                 release: [

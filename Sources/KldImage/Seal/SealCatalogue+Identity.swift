@@ -175,8 +175,7 @@ extension SealCatalogue {
             [
                 .remove(
                     "var/lib/dkms/mok.key", "var/lib/dkms/mok.priv", "var/lib/shim-signed/mok/MOK.priv", "etc/pki/akmods/private/*",
-                    "root/.mok/*.priv", "root/.mok/*.key", "usr/src/*/certs/signing_key.*",
-                    "usr/src/kernels/*/certs/signing_key.*")
+                    "root/.mok/*.priv", "root/.mok/*.key", "usr/src/**/certs/signing_key.*")
             ]),
         SealClass(
             "secure-boot-keys", "Secure Boot and PCR signing keys", "they sign what the firmware starts and what the TPM unlocks for",

@@ -44,6 +44,7 @@ package struct SealTree: Sendable {
 
     package func status(_ path: FilePath) throws -> FileStatus? { try seen.status(path) { try files.status(path) } }
     package func list(_ path: FilePath) throws -> [String] { try seen.list(path) { try files.list(path) } }
+    private func folders(in path: FilePath) throws -> [String] { try seen.folders(path) { try files.folders(in: path) } }
 
     package func path(_ names: some Sequence<String>) -> FilePath { FilePath("\(root)/\(names.joined(separator: "/"))") }
 
@@ -91,10 +92,7 @@ package struct SealTree: Sendable {
             }
         case .folders:
             try walk(names, rest.dropFirst(), into: &result)
-            for name in try list(here) {
-                let below = names + [name]
-                if try status(path(below))?.kind == .directory { try walk(below, rest, into: &result) }
-            }
+            for name in try folders(in: here) { try walk(names + [name], rest, into: &result) }
         }
     }
 
