@@ -224,9 +224,10 @@ public struct InstallPlanner: Sendable {
             let datasets = Step(
                 "zfs.datasets", "Create the datasets", tree.otherCommands.map { .run($0) }, resume: [.run(ZFS.mountAll())], weight: 3)
             guard case .stream(let stream, _) = request.payload.source else {
+                let commands = tree.rootCommands() + [PayloadPack.compressing(tree.root)]
                 return [
                     Step(
-                        "zfs.root", "Create the boot environment \(tree.root)", tree.rootCommands().map { .run($0) },
+                        "zfs.root", "Create the boot environment \(tree.root)", commands.map { .run($0) },
                         resume: [.run(ZFS.mount(tree.root))]), datasets,
                 ]
             }
@@ -245,12 +246,14 @@ public struct InstallPlanner: Sendable {
     // MARK: payload
 
     var unpack: Step {
-        let (archive, title, weight) =
-            switch request.payload.source {
-            case .archive(let path): (path, "Unpack the root file system", 60)
-            case .stream(_, let rest): (rest, "Unpack what lies outside the boot environment", 3)
-            }
-        return Step("payload.unpack", title, [PayloadPack.unpack(archive, into: target)], weight: weight)
+        switch request.payload.source {
+        case .archive(let path):
+            Step(
+                "payload.unpack", "Unpack the root file system",
+                [PayloadPack.unpack(path, into: target), .run(PayloadPack.compressed(tree.root))], weight: 60)
+        case .stream(_, let rest):
+            Step("payload.unpack", "Unpack what lies outside the boot environment", [PayloadPack.unpack(rest, into: target)], weight: 3)
+        }
     }
 
     var tools: [Step] {

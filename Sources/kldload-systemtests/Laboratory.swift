@@ -59,7 +59,7 @@ struct Laboratory: Sendable {
     ) async throws {
         let bench = try await workshop.prepare(answers, mirror: nil, report: report)
         try await bench.factory.install(
-            answers, payload: bench.payload, stream: bench.stream, onto: disks, version: "systemtest",
+            answers, payload: bench.payload, stream: workshop.stream(bench, report: report), onto: disks, version: "systemtest",
             folder: folder.appending("install"),
             report: { event in
                 report(event)

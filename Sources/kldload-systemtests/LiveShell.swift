@@ -43,6 +43,7 @@ extension Laboratory {
         _ answers: Answers, disks: [MachineDisk], variables: FilePath? = nil, _ body: (LiveShell) async throws -> Result
     ) async throws -> Result {
         let bench = try await workshop.prepare(answers, mirror: nil, report: report)
+        let stream = try await workshop.stream(bench, report: report)
         let place = folder.appending("live")
         try files.makeDirectory(place, mode: 0o700)
         let answersFile = place.appending("answers.env")
@@ -54,8 +55,8 @@ extension Laboratory {
             ),
             disks: [
                 bench.live.disk,
-                MachineDisk(bench.stream.root, serial: "test-stream", readOnly: true),
-                MachineDisk(bench.stream.rest, serial: "test-rest", readOnly: true),
+                MachineDisk(stream.root, serial: "test-stream", readOnly: true),
+                MachineDisk(stream.rest, serial: "test-rest", readOnly: true),
             ] + disks,
             endsOnReboot: true,
             firmwareFiles: [
@@ -84,6 +85,7 @@ extension Laboratory {
     /// machine has powered itself off.
     func autoinstall(_ answers: Answers, disks: [MachineDisk]) async throws {
         let bench = try await workshop.prepare(answers, mirror: nil, report: report)
+        let stream = try await workshop.stream(bench, report: report)
         let place = folder.appending("autoinstall")
         try files.makeDirectory(place, mode: 0o700)
         let answersFile = place.appending(SeedVolume.answersName)
@@ -98,7 +100,7 @@ extension Laboratory {
                     "-as", "mkisofs", "-quiet", "-V", "KLDLOAD", "-iso-level", "3", "-R", "-o", medium.string, "-graft-points",
                     "\(LiveMedium.squashfs)=\(bench.live.squashfs)",
                     "\(payload)/payload.json=\(bench.payload.folder.appending("payload.json"))",
-                    "\(payload)/root.zfs=\(bench.stream.root)", "\(payload)/rest.tar=\(bench.stream.rest)",
+                    "\(payload)/root.zfs=\(stream.root)", "\(payload)/rest.tar=\(stream.rest)",
                 ], effect: .changes))
         let spec = MachineSpec(
             name: name, accelerator: bench.host.accelerator, memory: .gibibytes(2), processors: 2,

@@ -79,7 +79,15 @@ extension Invariant {
             guard tar.count == 1, let words = tar.first?.command.arguments else { return false }
             let archive: FilePath
             switch view.request.payload.source {
-            case .archive(let path): archive = path
+            case .archive(let path):
+                archive = path
+                // Compressed as a stream's content is, and nothing else.
+                let root = "\(view.pool)/ROOT/\(view.request.spec.id)"
+                let set = view.run("zfs", "set").filter { $0.command.arguments == ["set", "compression=zstd-3", root] }
+                let back = view.run("zfs", "inherit").filter { $0.command.arguments == ["inherit", "compression", root] }
+                guard set.count == 1, back.count == 1, let unpack = tar.first?.item, let first = set.first?.item, first < unpack,
+                    let last = back.first?.item, unpack < last
+                else { return false }
             case .stream(let root, let rest):
                 archive = rest
                 let received = view.run("zfs", "receive")

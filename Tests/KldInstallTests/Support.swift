@@ -77,7 +77,9 @@ func request(_ answers: Answers, _ facts: MachineFacts, sealed: Bool = false) th
     return InstallRequest(
         answers: answers, facts: facts, spec: spec, profile: ProfileSpec.all.first { $0.id == answers.profile.rawValue } ?? .core,
         payload: InstallRequest.Payload(
-            .stream(root: "/dev/disk/by-id/virtio-kldload-stream", rest: "/dev/disk/by-id/virtio-kldload-rest"),
+            sealed
+                ? .archive("/dev/disk/by-id/virtio-kldload-payload")
+                : .stream(root: "/dev/disk/by-id/virtio-kldload-stream", rest: "/dev/disk/by-id/virtio-kldload-rest"),
             kernel: "6.12.48+deb13-amd64", openZFS: "2.3.2-2"),
         identity: identity, sealed: sealed, version: "2.0.0-test", executable: "/usr/lib/kldload/kldload")
 }

@@ -59,6 +59,15 @@ struct TemplateTests {
         #expect(try planner("").template.destroys == ["/dev/disk/by-id/virtio-disk0"])
     }
 
+    @Test("what is unpacked is compressed like a stream, and what is written later is not")
+    func compression() throws {
+        let commands = try planner("").template.commands.map(\.description)
+        let set = try #require(commands.firstIndex(of: "zfs set compression=zstd-3 rpool/ROOT/debian"))
+        let unpack = try #require(commands.firstIndex { $0.hasPrefix("tar --extract --file=/dev/disk/by-id/virtio-kldload-payload ") })
+        let back = try #require(commands.firstIndex(of: "zfs inherit compression rpool/ROOT/debian"))
+        #expect(set < unpack && unpack < back)
+    }
+
     @Test("neither part has an intent log, until nothing is mounted any more")
     func logs() throws {
         #expect(try planner("").template.commands.contains { $0.arguments.contains("sync=disabled") })

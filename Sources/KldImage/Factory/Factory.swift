@@ -65,12 +65,13 @@ public struct Factory: Sendable {
 
     /// Fills the disk of a template: ``KldInstall/InstallPlanner/template``. Parameters and errors as those of an installation.
     func template(
-        _ answers: Answers, payload: PayloadBuilder.Payload, stream: Stream, onto disk: FilePath, folder: FilePath,
+        _ answers: Answers, payload: PayloadBuilder.Payload, onto disk: FilePath, folder: FilePath,
         report: @escaping @Sendable (PlanEvent) -> Void
     ) async throws {
         try await run(
             Self.job(.template, payload), answers: answers.environmentText,
-            disks: stream.disks + [Self.machineDisk(Disk(file: disk, serial: Disk.first))], folder: folder, report: report)
+            disks: [Self.archiveDisk(payload), Self.machineDisk(Disk(file: disk, serial: Disk.first))], folder: folder,
+            silence: Self.unpacking, report: report)
     }
 
     /// Makes a sealed image of a copy of a template: ``KldInstall/InstallPlanner/image``. Parameters and errors as those of an installation.
@@ -104,13 +105,12 @@ public struct Factory: Sendable {
         }
         let job = FactoryJob(work: .pack, payload: payload.info.spec, version: "")
         let disks = [
-            MachineDisk(payload.archive, serial: FactoryJob.payloadSerial, readOnly: true),
+            Self.archiveDisk(payload),
             Self.machineDisk(Disk(file: scratch, serial: FactoryJob.scratchSerial)),
             Self.machineDisk(Disk(file: stream.root, serial: FactoryJob.streamSerial)),
             Self.machineDisk(Disk(file: stream.rest, serial: FactoryJob.restSerial)),
         ]
-        // Compressing the whole system is one step, and the longest.
-        try await run(job, answers: "", disks: disks, folder: work.appending(WorkFolder.guest), silence: .seconds(600), report: report)
+        try await run(job, answers: "", disks: disks, folder: work.appending(WorkFolder.guest), silence: Self.unpacking, report: report)
         for file in [stream.root, stream.rest] {
             let disk = try FileDescriptor.open(file, .readWrite, options: [.closeOnExec])
             try disk.closeAfter { try disk.resize(to: try Self.end(of: disk)) }
@@ -140,6 +140,13 @@ public struct Factory: Sendable {
     ) async throws -> InstalledSystem? {
         try await run(
             FactoryJob(work: .seal, version: version), answers: "", disks: [Self.machineDisk(copy)], folder: folder, report: report)
+    }
+
+    /// Compressing a whole system is one step, and the longest.
+    private static let unpacking = Duration.seconds(600)
+
+    private static func archiveDisk(_ payload: PayloadBuilder.Payload) -> MachineDisk {
+        MachineDisk(payload.archive, serial: FactoryJob.payloadSerial, readOnly: true)
     }
 
     private static func machineDisk(_ disk: Disk) -> MachineDisk {

@@ -77,14 +77,17 @@ public struct FactoryGuest: Sendable {
     }
 
     private static func planner(_ answers: Answers, _ facts: MachineFacts, _ job: FactoryJob) throws -> InstallPlanner {
-        try InstallPlanner(
+        // What many machines are made of is worth packing; a template is filled once.
+        let source: InstallRequest.Payload.Source =
+            job.work == .template
+            ? .archive(device(FactoryJob.payloadSerial))
+            : .stream(root: device(FactoryJob.streamSerial), rest: device(FactoryJob.restSerial))
+        return try InstallPlanner(
             InstallRequest(
                 answers: answers, facts: facts,
                 spec: try DistroSpec.find(distro: answers.distro.rawValue, suite: answers.release, backports: answers.backports),
                 profile: try ProfileSpec.find(answers.profile.rawValue),
-                payload: InstallRequest.Payload(
-                    .stream(root: device(FactoryJob.streamSerial), rest: device(FactoryJob.restSerial)), kernel: job.kernel,
-                    openZFS: job.openZFS),
+                payload: InstallRequest.Payload(source, kernel: job.kernel, openZFS: job.openZFS),
                 identity: job.identity ?? .random(), sealed: job.work != .install, version: job.version,
                 executable: "/usr/lib/kldload/kldload"))
     }

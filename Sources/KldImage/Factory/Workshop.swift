@@ -14,7 +14,6 @@ public struct Workshop: Sendable {
         public var host: FactoryHost
         public var factory: Factory
         public var payload: PayloadBuilder.Payload
-        public var stream: Factory.Stream
         public var live: LiveImage
     }
 
@@ -55,20 +54,17 @@ public struct Workshop: Sendable {
         async let made = self.live(builder, live)
         let payload = try await builder.payload(target)
         let image = try await made
-        let factory = Factory(host: host, live: image)
-        let stream = try await stream(payload, factory, report)
-        return Bench(host: host, factory: factory, payload: payload, stream: stream, live: image)
+        return Bench(host: host, factory: Factory(host: host, live: image), payload: payload, live: image)
     }
 
-    /// The payload as a stream, from the cache or made now.
-    private func stream(
-        _ payload: PayloadBuilder.Payload, _ factory: Factory, _ report: @escaping @Sendable (PlanEvent) -> Void
-    ) async throws -> Factory.Stream {
+    /// The payload as machines are installed from it, from the cache or made now.
+    public func stream(_ bench: Bench, report: @escaping @Sendable (PlanEvent) -> Void) async throws -> Factory.Stream {
+        let payload = bench.payload
         let plan = try FactoryGuest.packing(payload.info.spec).plan
         let folder = try await cache.artifact("stream", inputs: "stream/1\n\(payload.digest)\n\(plan.text(contents: true))\n") { partial in
             report(PlanEvent(.line, message: "packing it as a ZFS stream, once"))
             try await WorkFolder.with("pack", in: cache.root, report: report) { work in
-                try await factory.pack(payload, into: partial, work: work, report: Self.quiet(report))
+                try await bench.factory.pack(payload, into: partial, work: work, report: Self.quiet(report))
             }
         }
         return Factory.Stream(in: folder)
@@ -80,16 +76,15 @@ public struct Workshop: Sendable {
     func template(_ answers: Answers, _ bench: Bench, _ report: @escaping @Sendable (PlanEvent) -> Void) async throws -> FilePath {
         let name = "disk.qcow2"
         let plan = try FactoryGuest.template(answers, Factory.job(.template, bench.payload))
-        let stream = try cache.digest(of: "root.zfs", in: bench.stream.root.removingLastComponent()) ?? ""
         let live = "\(bench.live.info.kernel) \(bench.live.info.openZFS)"
-        let inputs = "template/1\n\(bench.payload.digest)\n\(stream)\n\(live)\n\(answers.diskSize.bytes)\n\(plan)\n"
+        let inputs = "template/2\n\(bench.payload.digest)\n\(live)\n\(answers.diskSize.bytes)\n\(plan)\n"
         let folder = try await cache.artifact("template", inputs: inputs) { partial in
             report(PlanEvent(.line, message: "filling a disk with it, once"))
             try await WorkFolder.with("template", in: cache.root, report: report) { work in
                 let disk = work.appending("disk.raw")
                 try await runner.run(QemuImg.create(disk, format: .raw, size: answers.diskSize))
                 try await bench.factory.template(
-                    answers, payload: bench.payload, stream: bench.stream, onto: disk, folder: work.appending(WorkFolder.guest),
+                    answers, payload: bench.payload, onto: disk, folder: work.appending(WorkFolder.guest),
                     report: Self.quiet(report))
                 try await runner.run(QemuImg.convert(disk, format: .raw, to: partial.appending(name), as: .qcow2(.none)))
             }
