@@ -24,7 +24,9 @@ final class BuildProgress: Sendable {
         var part = Part.prepare
         /// Of the part at hand.
         var share = 0.0
-        var position: Double { finished + share * part.weight }
+        /// How far each artefact is that is being built.
+        var building: [String: Double] = [:]
+        var position: Double { finished + share * part.weight + building.reduce(0) { $0 + $1.value * BuildProgress.weight(of: $1.key) } }
     }
 
     private static let artefacts: [String: Double] = [
@@ -50,14 +52,32 @@ final class BuildProgress: Sendable {
     func reach(_ share: Double) { state.withLock { $0.share = min(max(share, 0), 1) } }
 
     func artefact(_ kind: String, begins: Bool) {
-        let weight = Self.artefacts[kind] ?? 30
-        state.withLock { state in if begins { state.whole += weight } else { state.finished += weight } }
+        let weight = Self.weight(of: kind)
+        state.withLock { state in
+            if begins { state.whole += weight } else { state.finished += weight }
+            state.building[kind] = begins ? 0 : nil
+        }
+    }
+
+    private static func weight(of kind: String) -> Double { artefacts[kind] ?? 30 }
+
+    /// An event of what builds an artefact, as an event of this build: its step is what is being done, and its position is the artefact's.
+    static func event(_ event: PlanEvent, building kind: String) -> PlanEvent {
+        PlanEvent(.output, phase: kind, message: event.message, done: event.done, total: event.total)
     }
 
     /// Passes an event on with the whole build's position. A plan that ends inside is one step of the build.
     func report(_ event: PlanEvent) {
         var event = event
-        if event.total > 0 { reach(Double(event.done) / Double(event.total)) }
+        if event.total > 0 {
+            let share = Double(event.done) / Double(event.total)
+            let artefact = state.withLock { state in
+                guard let kind = event.phase, state.building[kind] != nil else { return false }
+                state.building[kind] = share
+                return true
+            }
+            if !artefact { reach(share) }
+        }
         if event.kind == .planStarted || event.kind == .planDone { event.kind = .stepDone }
         // The time since the build began, not since the inner plan did, is for whoever shows it to fill in.
         event.milliseconds = 0

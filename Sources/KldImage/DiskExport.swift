@@ -1,8 +1,8 @@
-public import KldCore
+import KldCore
 import KldExec
 import KldFiles
 public import KldPlan
-public import SystemPackage
+import SystemPackage
 
 /// Exports an existing disk or image: `kexport`. The source is only ever read; what is sealed is a copy.
 public struct DiskExport: Sendable {

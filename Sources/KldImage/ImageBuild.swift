@@ -1,9 +1,9 @@
 import FoundationEssentials
 public import KldAnswers
-public import KldCore
+import KldCore
 import KldDistro
-public import KldExec
-public import KldFiles
+import KldExec
+import KldFiles
 public import KldPlan
 import KldVirt
 public import SystemPackage

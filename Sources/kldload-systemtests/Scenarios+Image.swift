@@ -144,9 +144,8 @@ extension Scenario {
                         [
                             // --foreground: otherwise timeout sends the signal twice, and the second ends the tool at once.
                             "--foreground", "--preserve-status", "--signal=\(signal)", "--kill-after=60", "\(seconds)",
-                            lab.workshop.executable.string, "image", "build", lab.examples.appending("golden-image.env").string, "--set",
-                            "KLDLOAD_PROFILE=core", "--progress", "plain", "--output", out.string,
-                        ], effect: .changes, accepting: signal == "KILL" ? [0, 137] : [0, 130], environment: ["HOME": home]))
+                        ] + coreBuild(lab, into: out), effect: .changes, accepting: signal == "KILL" ? [0, 137] : [0, 130],
+                        environment: ["HOME": home]))
                 if output.status == 0 { continue }
                 lab.log("\(signal) after \(seconds) s: status \(output.status); it said last: \(output.errors.lines.last ?? "nothing")")
                 let running = try await lab.workshop.runner.run(
@@ -161,12 +160,9 @@ extension Scenario {
         },
         Scenario("image.two-builds", "two builds of one image at once: the second waits, then says that the image is there") { lab in
             let out = lab.folder.appending("twice")
+            let words = coreBuild(lab, into: out)
             let command = Command(
-                Tool(lab.workshop.executable.string),
-                [
-                    "image", "build", lab.examples.appending("golden-image.env").string, "--set", "KLDLOAD_PROFILE=core", "--progress",
-                    "plain", "--output", out.string,
-                ], effect: .changes, accepting: [0, 73], environment: ["HOME": home])
+                Tool(words[0]), Array(words.dropFirst()), effect: .changes, accepting: [0, 73], environment: ["HOME": home])
             let runner = lab.workshop.runner
             async let one = runner.run(command)
             async let two = runner.run(command)
@@ -183,15 +179,11 @@ extension Scenario {
         Scenario("image.offline", "with everything cached, an image is built without a network") { lab in
             _ = try await golden(lab)
             // A network namespace without any card: nothing outside can be reached.
-            let kldload = lab.workshop.executable.string
             let output = try await lab.workshop.runner.run(
                 Command(
                     Tool("unshare", package: "util-linux"),
-                    [
-                        "--net", "--map-root-user", "--", kldload, "image", "build", lab.examples.appending("golden-image.env").string,
-                        "--set", "KLDLOAD_PROFILE=core", "--format", "qcow2", "--progress", "plain", "--output",
-                        lab.folder.appending("offline").string,
-                    ], effect: .changes, environment: ["HOME": home]))
+                    ["--net", "--map-root-user", "--"] + coreBuild(lab, into: lab.folder.appending("offline")), effect: .changes,
+                    environment: ["HOME": home]))
             try check(
                 output.errors.contains("the package archive cannot be reached; its lists of"), "it did not notice:\n\(output.errors)")
             lab.log(output.errors.lines.first { $0.contains("cannot be reached") } ?? "")
@@ -260,6 +252,14 @@ extension Scenario {
         guard let output = manifest.outputs.first else { throw CheckFailure("the manifest names no image") }
         lab.log("\(output.file): \(output.size)")
         return folder.appending(output.file)
+    }
+
+    /// The command that a user types for the example's image, as small as it gets.
+    private static func coreBuild(_ lab: Laboratory, into out: FilePath) -> [String] {
+        [
+            lab.workshop.executable.string, "image", "build", lab.examples.appending("golden-image.env").string, "--set",
+            "KLDLOAD_PROFILE=core", "--progress", "plain", "--output", out.string,
+        ]
     }
 
     /// Builds the example image into the folder it returns.

@@ -43,6 +43,19 @@ struct BuildProgressTests {
         #expect(heard.last?.done == 3000)
     }
 
+    @Test("a guest that builds an artefact moves the whole, and not the part at hand")
+    func guests() {
+        let heard = Heard()
+        let progress = BuildProgress([.prepare, .install]) { heard.add($0) }
+        progress.artefact("template", begins: true)
+        let step = PlanEvent(.stepStarted, phase: "payload", step: "payload.unpack", message: "unpacking", done: 1, total: 4)
+        progress.report(BuildProgress.event(step, building: "template"))
+        #expect(heard.last == PlanEvent(.output, phase: "prepare", message: "unpacking", done: 300, total: 1550))
+        progress.artefact("template", begins: false)
+        progress.report(PlanEvent(.line))
+        #expect(heard.last?.done == 1200)
+    }
+
     @Test("a failure inside is said by whoever ends the build, once")
     func failure() {
         let heard = Heard()

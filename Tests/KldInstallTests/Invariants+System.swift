@@ -225,7 +225,8 @@ extension Invariant {
         // No intent log at any time: what is mounted has none, and nothing is mounted when there may be one again.
         guard view.run("zpool", "create").first?.command.arguments.contains("sync=disabled") == true,
             let inherit = view.run("zfs", "inherit").last, inherit.command.arguments == ["inherit", "sync", view.request.answers.poolName],
-            seal < inherit.item, inherit.item == free - 2, let unmount = view.run("umount").last, unmount.item == inherit.item - 1, unmount.command.arguments.last == view.target
+            seal < inherit.item, inherit.item == free - 2, let unmount = view.run("umount").last, unmount.item == inherit.item - 1,
+            unmount.command.arguments.last == view.target
         else { return "intent logs" }
         let later = view.items[(seal + 1)...].contains { ($0.path ?? "").hasPrefix(view.target + "/") && $0.path != manifest }
         return later ? "something is written into the sealed system" : nil

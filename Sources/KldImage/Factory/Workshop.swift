@@ -64,7 +64,7 @@ public struct Workshop: Sendable {
         let folder = try await cache.artifact("stream", inputs: "stream/1\n\(payload.digest)\n\(plan.text(contents: true))\n") { partial in
             report(PlanEvent(.line, message: "packing it as a ZFS stream, once"))
             try await WorkFolder.with("pack", in: cache.root, report: report) { work in
-                try await bench.factory.pack(payload, into: partial, work: work, report: Self.quiet(report))
+                try await bench.factory.pack(payload, into: partial, work: work, report: Self.building("stream", report))
             }
         }
         return Factory.Stream(in: folder)
@@ -85,7 +85,7 @@ public struct Workshop: Sendable {
                 try await runner.run(QemuImg.create(disk, format: .raw, size: answers.diskSize))
                 try await bench.factory.template(
                     answers, payload: bench.payload, onto: disk, folder: work.appending(WorkFolder.guest),
-                    report: Self.quiet(report))
+                    report: Self.building("template", report))
                 try await runner.run(QemuImg.convert(disk, format: .raw, to: partial.appending(name), as: .qcow2(.none)))
             }
         }
@@ -93,8 +93,10 @@ public struct Workshop: Sendable {
     }
 
     /// Events of a guest that makes an artefact are not the build's own: only what a person should see of them.
-    private static func quiet(_ report: @escaping @Sendable (PlanEvent) -> Void) -> @Sendable (PlanEvent) -> Void {
-        { event in if event.kind == .output || event.kind == .stepStarted { report(PlanEvent(.output, message: event.message)) } }
+    private static func building(
+        _ kind: String, _ report: @escaping @Sendable (PlanEvent) -> Void
+    ) -> @Sendable (PlanEvent) -> Void {
+        { event in if event.kind == .output || event.kind == .stepStarted { report(BuildProgress.event(event, building: kind)) } }
     }
 
     /// What sealing a copy needs: no payload. Nobody knows which features the copy's pool has, so the newest OpenZFS opens it.

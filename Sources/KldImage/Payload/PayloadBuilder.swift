@@ -1,5 +1,5 @@
 import FoundationEssentials
-public import KldCore
+import KldCore
 import KldDistro
 public import KldExec
 public import KldFiles
