@@ -64,7 +64,8 @@ extension Scenario {
             let one = try await digest(lab.workshop.cache.root.pushing(path), lab)
             let two = try await digest(cache.pushing(path), lab)
             lab.log("\(path): \(one)")
-            try check(one == two, "\(path) differs")
+            if one != two { try await run("cp", [cache.pushing(path).string, lab.folder.string]) }
+            try check(one == two, "\(path) differs: the other one is in \(lab.folder)")
         }
         guard let name = try lab.files.list(other).first(where: { $0.hasSuffix(".raw") }) else { throw CheckFailure("no raw image") }
         try await sameContent(folder.appending(raw.file), other.appending(name), lab)

@@ -2,15 +2,18 @@ import KldBoot
 import KldCore
 import KldDistro
 import KldExec
+import KldPackages
 import SystemPackage
 
 /// The program that builds the initramfs of a tree: its settings, its command, its list of content.
 struct InitramfsBuilder: Sendable {
     var kind: InitramfsKind
-    /// What lies in the tree while packages are installed: their triggers build one that is built again later, so that may be large.
-    var early: [(path: FilePath, text: String)]
-    /// Settings that stay, and the command that builds all of them anew. `nil`: as the packages built it, it stays.
-    var rebuild: (settings: [(path: FilePath, text: String)], command: Command)?
+    /// What lies in the tree while packages are installed.
+    var early: [(path: FilePath, text: String)] = []
+    /// The program by which packages build one. It does nothing while they are installed, for building it takes long. `nil`: they build it.
+    var postponed: String?
+    /// Settings for the one build, its command, and the settings that stay. `nil`: as the packages built it, it stays.
+    var build: (settings: [(path: FilePath, text: String)], command: Command, later: [(path: FilePath, text: String)])?
 
     /// - Throws: ``Diagnosis`` `distro.unsupported`.
     static func of(_ spec: DistroSpec, _ kind: PayloadSpec.Kind) throws -> InitramfsBuilder {
@@ -19,18 +22,33 @@ struct InitramfsBuilder: Sendable {
         case .initramfsTools:
             let settings: FilePath = "/etc/initramfs-tools/conf.d/kldload"
             return InitramfsBuilder(
-                kind: .initramfsTools, early: [(settings, SystemFiles.initramfsTools(level: 1))],
-                rebuild: (
+                kind: .initramfsTools, postponed: "/usr/sbin/update-initramfs",
+                build: (
                     [(settings, SystemFiles.initramfsTools(level: 19))],
                     // mkinitramfs(8) then clamps all times, and compresses the same way on any number of processors.
                     Command(
-                        Tool("update-initramfs", package: "initramfs-tools"), ["-u", "-k", "all"], effect: .changes,
-                        environment: ["SOURCE_DATE_EPOCH": String(PayloadBuilder.defaultEpoch)])
+                        Tool("update-initramfs", package: "initramfs-tools"), ["-c", "-k", "all"], effect: .changes,
+                        environment: ["SOURCE_DATE_EPOCH": String(PayloadBuilder.defaultEpoch)]),
+                    // A machine's own shall not take a minute.
+                    [(settings, SystemFiles.initramfsTools(level: nil))]
                 ))
         case .dracut where kind == .live:
-            return InitramfsBuilder(kind: .dracut, early: [("/etc/dracut.conf.d/kldload.conf", SystemFiles.liveDracut)], rebuild: nil)
+            return InitramfsBuilder(kind: .dracut, early: [("/etc/dracut.conf.d/kldload.conf", SystemFiles.liveDracut)])
         case let other: throw spec.unsupported("an initramfs by \(other.rawValue)")
         }
+    }
+
+    /// Around the installation of the packages. Source: dpkg-divert(1), dpkg 1.21 and 1.22.
+    var postponing: [Mmdebstrap.Hook] {
+        guard let postponed else { return [] }
+        return [
+            .run("dpkg-divert", ["--quiet", "--local", "--rename", "--add", postponed]),
+            .run("ln", ["--symbolic", "/bin/true", postponed]),
+        ]
+    }
+    var resuming: [Mmdebstrap.Hook] {
+        guard let postponed else { return [] }
+        return [.run("rm", [postponed]), .run("dpkg-divert", ["--quiet", "--local", "--rename", "--remove", postponed])]
     }
 
     /// What is in it, by path: see ``names(_:)``. Runs, reads: `lsinitramfs FILE` or `lsinitrd FILE`.

@@ -250,8 +250,9 @@ public struct PayloadBuilder: Sendable {
             .run("mkdir", ["-p", place]), .upload(executable, to: "\(place)/kldload"),
             .upload(staged.request, to: "\(place)/payload-spec.json"), .run("chmod", ["755", "\(place)/kldload"]),
         ]
-        customize += [PayloadManifest.mirrors, PayloadManifest.inputs].map { .upload(folder.appending($0), to: "\(place)/\($0)") }
+        customize += try InitramfsBuilder.of(spec, payload.kind).resuming
         customize += [
+            .upload(folder.appending(PayloadManifest.inputs), to: "\(place)/\(PayloadManifest.inputs)"),
             .run("\(place)/kldload", ["payload-configure", "\(place)/payload-spec.json"]),
             // The tool comes with the installer, at the installer's version; it is not part of the payload.
             .run("rm", ["\(place)/kldload", "\(place)/payload-spec.json"]), .pack(place, to: staged.taken),
@@ -260,7 +261,8 @@ public struct PayloadBuilder: Sendable {
         let (excluded, included) = Self.paths(payload)
         return Mmdebstrap(
             suite: spec.suite, sources: try spec.sources(mirror: payload.buildMirror), packages: try payload.packages,
-            essentialHooks: [.unpack(staged.early)], customizeHooks: customize, excludedPaths: excluded, includedPaths: included,
+            essentialHooks: [.unpack(staged.early)] + (try InitramfsBuilder.of(spec, payload.kind).postponing), customizeHooks: customize,
+            excludedPaths: excluded, includedPaths: included,
             output: folder.appending("rootfs.tar"))
     }
 
@@ -359,7 +361,8 @@ public struct PayloadBuilder: Sendable {
             let dkms = staged.appending("dkms.tar")
             let loadable = staged.appending("loadable.tar")
             let job = Mmdebstrap(
-                suite: spec.suite, sources: sources, packages: packages, essentialHooks: [.unpack(Staged(folder: staged).early)],
+                suite: spec.suite, sources: sources, packages: packages,
+                essentialHooks: [.unpack(Staged(folder: staged).early)] + (try InitramfsBuilder.of(spec, .target).postponing),
                 customizeHooks: [.pack("/var/lib/dkms", to: dkms), .pack("/usr/lib/modules", to: loadable)],
                 excludedPaths: ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*/LC_MESSAGES/*.mo"], output: "/dev/null")
             do { try await runner.run(job.command(root: root, epoch: Self.defaultEpoch)) } catch { throw MmdebstrapError.explain(error) }

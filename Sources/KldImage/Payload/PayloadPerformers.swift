@@ -156,10 +156,8 @@ extension PayloadRecipe {
         let info = PayloadInfo(spec: payload, kernel: kernel, openZFS: version, packageCount: packages.lines.count)
         try files.write(Array(encoder.encode(info)), to: FilePath(PayloadInfo.path), mode: .file)
         let inputs = try await runner.run(SHA256Sum.command(place.appending(PayloadManifest.inputs))).output.prefix(64)
-        let mirrors = try JSONDecoder().decode(
-            [ImageDescription.Mirror].self, from: Data(files.read(place.appending(PayloadManifest.mirrors))))
         try files.write(
-            PayloadManifest.billOfMaterials(info, packages: packages, mirrors: mirrors, inputs: String(inputs)),
+            PayloadManifest.billOfMaterials(info, packages: packages, inputs: String(inputs)),
             to: place.appending(PayloadManifest.sbom))
     }
 

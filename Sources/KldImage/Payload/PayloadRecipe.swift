@@ -139,7 +139,7 @@ public enum PayloadRecipe {
     private static func boot(_ payload: PayloadSpec, _ builder: InitramfsBuilder) -> [Step] {
         // OpenZFS' packages make a host id at random; every machine gets its own when it is installed.
         var actions: [Action] = [.remove("/etc/hostid"), .remove("/etc/zfs/zpool.cache")]
-        for (path, text) in builder.rebuild?.settings ?? [] { actions.append(.write(path, content: .text(text))) }
+        for (path, text) in builder.build?.settings ?? [] { actions.append(.write(path, content: .text(text))) }
         if builder.kind == .initramfsTools {
             actions += [
                 // It goes into the initramfs, and without this it would be the name of the machine that builds.
@@ -148,7 +148,10 @@ public enum PayloadRecipe {
             ]
         }
         actions.append(.perform(Performer.modules, [:], effect: .changes))
-        if let rebuild = builder.rebuild { actions.append(.run(rebuild.command)) }
+        if let build = builder.build {
+            actions.append(.run(build.command))
+            for (path, text) in build.later { actions.append(.write(path, content: .text(text))) }
+        }
         var check = InitramfsCheck.of(payload.kind).parameters
         check["initramfs"] = builder.kind.rawValue
         let title =

@@ -84,8 +84,10 @@ enum SystemFiles {
         """
 
     /// initramfs.conf(5), initramfs-tools 0.142 to 0.148: for any machine, waits for no swap partition, keeps its content private.
-    static func initramfsTools(level: Int) -> String {
-        "# Written by kldload.\nMODULES=most\nRESUME=none\nCOMPRESS=zstd\nCOMPRESSLEVEL=\(level)\nUMASK=0077\n"
+    /// - Parameter level: of zstd; `nil`: the program's own.
+    static func initramfsTools(level: Int?) -> String {
+        let level = level.map { "COMPRESSLEVEL=\($0)\n" } ?? ""
+        return "# Written by kldload.\nMODULES=most\nRESUME=none\nCOMPRESS=zstd\n\(level)UMASK=0077\n"
     }
 
     /// dracut.conf(5), dracut 106. Without other storage stacks: a live system assembles nothing it was not asked to. Without times of the
