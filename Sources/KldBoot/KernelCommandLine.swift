@@ -36,4 +36,13 @@ extension KernelCommandLine {
     public init(running text: String) {
         words = text.split(separator: " ").map(String.init).filter { !$0.hasPrefix("BOOT_IMAGE=") && !$0.hasPrefix("initrd=") }
     }
+
+    /// With or without the word that imports the root pool whoever used it last: for a boot image that carries no host id, whose initramfs
+    /// makes another one up at every boot. Source: zfs-initramfs `scripts/zfs`, OpenZFS 2.1 to 2.4.
+    public func forcingImport(_ force: Bool) -> KernelCommandLine {
+        let word = "zfs_force=1"
+        var copy = self
+        copy.words = words.filter { $0 != word } + (force ? [word] : [])
+        return copy
+    }
 }

@@ -47,8 +47,6 @@ extension Check {
             guard let label = DiskLabel.parse(try await context.runner.run(DiskLabel.command(device)).output) else {
                 return mismatch("the label of \(device)", "there is none")
             }
-            // A clone imported its pool before it had a host id: the label gets it at the next import, and none never asks for -f.
-            if label.hostID == nil, context.manifest?.sealed ?? true { continue }
             if label.hostID != own { return mismatch("the label of \(device)", label.hostID?.description ?? "none") }
         }
         return .ok("\(own), on \(devices.count) devices")

@@ -7,7 +7,8 @@ public import KldPlan
 package import KldVirt
 public import SystemPackage
 
-/// Boots an image under UEFI from a throw-away overlay and asks the system inside what it thinks of itself.
+/// Boots an image under UEFI from a throw-away overlay, and once more as what its first boot has made of it, and asks the system inside
+/// what it thinks of itself.
 public struct ImageVerification: Sendable {
     private let workshop: Workshop
     private let report: @Sendable (PlanEvent) -> Void
@@ -42,7 +43,11 @@ public struct ImageVerification: Sendable {
             disks: [MachineDisk(overlay, format: .qcow2, serial: "disk0")], networks: [MachineNetwork()], channels: [Self.channel])
         report(PlanEvent(.line, message: "booting \(image.lastComponent?.string ?? image.string)"))
         return try await VirtualMachine.with(spec, qemu: host.qemu, folder: folder) { machine in
-            try await Self.answer(machine, on: host)
+            let first = try await Self.answer(machine, on: host)
+            guard first.summary.fail == 0 else { return first }
+            report(PlanEvent(.line, message: "its first boot is well; cutting the power, and booting it again"))
+            try await machine.monitor.reset()
+            return try await Self.answer(machine, on: host)
         }
     }
 

@@ -49,6 +49,9 @@ public struct FirstBoot: Sendable, Hashable {
     public var sealed: Bool
     /// As `/etc/hostid` says it now.
     public var hostID: HostID?
+    /// What the initramfs made up for a boot image that carries none. The pool was imported with it, and its labels carry no other before the
+    /// next import, so the machine keeps it: an import by another id would need force.
+    public var runningHostID: HostID?
     /// For when there is none yet.
     public var newHostID: HostID
     public var pool: String
@@ -67,13 +70,15 @@ public struct FirstBoot: Sendable, Hashable {
     public var extras: Extras
 
     public init(
-        sealed: Bool, hostID: HostID?, newHostID: HostID, pool: String, disks: [RunningRoot.Disk], esps: [String], kernel: String,
+        sealed: Bool, hostID: HostID?, runningHostID: HostID?, newHostID: HostID, pool: String, disks: [RunningRoot.Disk], esps: [String],
+        kernel: String,
         commandLine: String,
         stub: FilePath = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub", images: [String], builder: ImageBuilder?,
         extras: Extras = Extras()
     ) {
         self.sealed = sealed
         self.hostID = hostID
+        self.runningHostID = runningHostID
         self.newHostID = newHostID
         self.pool = pool
         self.disks = disks
@@ -89,8 +94,8 @@ public struct FirstBoot: Sendable, Hashable {
     public var plan: Plan {
         get throws {
             var steps: [Step] = []
-            let id = hostID ?? newHostID
-            if hostID == nil {
+            let id = runningHostID ?? hostID ?? newHostID
+            if hostID != id {
                 steps.append(
                     Step("firstboot.host-id", "Host id \(id)", [.write("/etc/hostid", content: .bytes(id.fileContent))]))
             }
@@ -194,9 +199,11 @@ public struct FirstBoot: Sendable, Hashable {
         let scratch: FilePath = "/run/kldload/firstboot"
         let uki = scratch.appending("boot.efi")
         let supplement = scratch.appending("hostid.cpio")
+        let running = KernelCommandLine(running: commandLine)
         let image = UnifiedKernelImage(
             linux: FilePath("/boot/vmlinuz-\(kernel)"), initrds: [FilePath("/boot/initrd.img-\(kernel)"), supplement],
-            commandLine: KernelCommandLine(running: commandLine), release: kernel, osRelease: "/usr/lib/os-release", stub: stub, output: uki
+            commandLine: runningHostID == nil ? running : running.forcingImport(false), release: kernel, osRelease: "/usr/lib/os-release",
+            stub: stub, output: uki
         )
         let build: Action =
             switch builder {

@@ -4,9 +4,12 @@ import KldBoot
 import KldCore
 public import KldExec
 public import KldFiles
-import SystemPackage
+public import SystemPackage
 
 extension FirstBoot {
+    /// Where the initramfs leaves the host id that it made up: it made none where this is missing.
+    public static let runningHostIDFile: FilePath = "/run/kldload/hostid"
+
     /// Reads the running machine.
     ///
     /// Runs: `lsblk`, `zpool list -H -P -v -o name`, `uname -r`; reads. Mounts the first ESP for a moment (writable, for it may be mounted already) to list its images.
@@ -25,8 +28,9 @@ extension FirstBoot {
             images = ((try? files.list(mount.appending("EFI/Linux"))) ?? []).filter { $0.hasSuffix("-\(kernel).efi") }
             try await runner.run(MountCommand.unmount(mount))
         }
+        func hostID(_ path: FilePath) -> HostID? { (try? files.read(path)).flatMap { HostID(fileContent: $0) } }
         return FirstBoot(
-            sealed: try files.exists(sealedMarker), hostID: (try? files.read("/etc/hostid")).flatMap { HostID(fileContent: $0) },
+            sealed: try files.exists(sealedMarker), hostID: hostID("/etc/hostid"), runningHostID: hostID(runningHostIDFile),
             newHostID: .random(), pool: root.pool, disks: root.disks, esps: root.esps.map(\.path), kernel: kernel,
             commandLine: try files.readText("/proc/cmdline").trimmed, images: images,
             builder: try files.exists("/usr/bin/ukify") || files.exists("/usr/lib/systemd/ukify")

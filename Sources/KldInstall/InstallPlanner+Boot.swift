@@ -12,6 +12,7 @@ import SystemPackage
 extension InstallPlanner {
     var commandLine: KernelCommandLine {
         KernelCommandLine(root: tree.root.text, initramfs: request.spec.initramfs, consoles: answers.consoles)
+            .forcingImport(request.sealed)
     }
 
     private func esp(_ index: Int) -> FilePath { FilePath("\(Self.scratch.string)/esp\(index)") }

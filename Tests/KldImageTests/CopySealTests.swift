@@ -280,7 +280,7 @@ struct ESPRemakeTests {
         #expect(
             commands.contains {
                 $0.hasPrefix("ukify build --linux=/target/boot/vmlinuz-\(Self.kernel) --initrd=/target/boot/initrd.img-\(Self.kernel) ")
-                    && $0.contains("'--cmdline=root=ZFS=rpool/ROOT/debian rw'")
+                    && $0.contains("'--cmdline=root=ZFS=rpool/ROOT/debian rw zfs_force=1'")
             })
     }
 

@@ -11,7 +11,7 @@ struct InitramfsCheckTests {
     static let target =
         ["zfs", "spl", "nvme", "ahci", "sd_mod", "virtio_blk", "virtio_scsi", "xhci-pci", "usb-storage"].map {
             "usr/lib/modules/6.12.48/kernel/\($0).ko.xz"
-        } + ["usr/sbin/zpool", "usr/sbin/zfs", "usr/sbin/mount.zfs", "etc/default/zfs"]
+        } + ["usr/sbin/zpool", "usr/sbin/zfs", "usr/sbin/mount.zfs", "scripts/local-top/kldload-hostid", "etc/default/zfs"]
 
     let check = InitramfsCheck.of(.target)
 

@@ -19,13 +19,15 @@ struct FirstBootTests {
         espSerial: 0x0BAD_CAFE, mountTable: mountTable, nvmeHost: "0f0e0d0c-0b0a-4908-8706-050403020100", iscsi: true, certificate: true)
 
     static func clone(
-        hostID: HostID? = nil, sealed: Bool = true, esps: [String] = ["/dev/vda1"], build: Bool = true,
+        hostID: HostID? = nil, runningHostID: HostID? = identity.hostID, sealed: Bool = true, esps: [String] = ["/dev/vda1"],
+        build: Bool = true,
         extras: FirstBoot.Extras = FirstBoot.Extras()
     ) -> FirstBoot {
         FirstBoot(
-            sealed: sealed, hostID: hostID, newHostID: identity.hostID, pool: "rpool",
+            sealed: sealed, hostID: hostID, runningHostID: runningHostID, newHostID: HostID(0x7777_7777) ?? identity.hostID, pool: "rpool",
             disks: [RunningRoot.Disk(disk: "/dev/vda", partition: "/dev/vda2", number: 2, vdev: "/dev/disk/by-id/virtio-disk0-part2")],
-            esps: esps, kernel: kernel, commandLine: "initrd=\\x BOOT_IMAGE=/y root=ZFS=rpool/ROOT/debian boot=zfs rw console=tty0",
+            esps: esps, kernel: kernel,
+            commandLine: "initrd=\\x BOOT_IMAGE=/y root=ZFS=rpool/ROOT/debian boot=zfs rw console=tty0 zfs_force=1",
             images: [image],
             builder: build ? .ukify : nil, extras: extras)
     }
@@ -139,11 +141,14 @@ struct FirstBootTests {
                 """)
     }
 
-    @Test("a host id that is there stays: an interrupted first boot goes on with the one it made")
+    @Test("a host id that the boot image carries stays, and so does how it imports the pool")
     func sameHostID() throws {
         let id = try #require(HostID(0xABCD_EF01))
-        let plan = try Self.clone(hostID: id).plan
+        let plan = try Self.clone(hostID: id, runningHostID: nil).plan
         #expect(plan[step: "firstboot.host-id"] == nil)
+        // As it is: with the word when nothing made a host id up, without it when this first boot has built the image before.
+        #expect(plan.commandLines.contains { $0.contains("console=tty0 zfs_force=1'") })
+        #expect(try Self.clone().plan.commandLines.allSatisfy { !$0.contains("zfs_force") })
         guard case .write(_, .bytes(let bytes), _)? = plan[step: "firstboot.image"]?.actions.first else {
             Issue.record("no supplement")
             return
@@ -250,9 +255,18 @@ struct FirstBootTests {
             // Another number at each boot, as gather() makes it.
             extras: FirstBoot.Extras(espSerial: id, mountTable: try files.readText("/etc/fstab")))
         facts.sealed = try files.exists(FirstBoot.sealedMarker)
-        facts.newHostID = try #require(HostID(id))
+        // The old image carries no host id: each boot of it makes another one up.
+        let image = files.texts["/run/kldload/firstboot/esp0/EFI/Linux/\(Self.image)"]
+        facts.runningHostID = image == "old" ? HostID(id) : nil
         try? await PlanRunner(runner: FaultyRunner(machine, fuse), files: FaultyFiles(files, fuse)).apply(facts.plan)
         return (try files.exists(FirstBoot.doneMarker), fuse.count, machine)
+    }
+
+    @Test("the id that the pool was imported with wins over the one that an interrupted first boot wrote")
+    func runningHostID() throws {
+        let plan = try Self.clone(hostID: HostID(0xABCD_EF01)).plan
+        #expect(plan[step: "firstboot.host-id"]?.actions == [.write("/etc/hostid", content: .bytes(identity.hostID.fileContent))])
+        #expect(try Self.supplement(plan) == Self.supplement(Self.clone().plan))
     }
 
     @Test("a power cut at any instant leaves a machine whose next boot finishes, with one host id everywhere")
@@ -270,9 +284,9 @@ struct FirstBootTests {
                 #expect(second.done, "cut \(position)")
             }
             let id = try #require(HostID(fileContent: try files.read("/etc/hostid")))
-            #expect(id == HostID(position == 0 ? 8 : 7), "cut \(position)")
+            #expect(id == HostID(image == "old" ? 8 : 7), "cut \(position)")
             // What the image carries is what the machine says.
-            let expected = try #require(Self.supplement(Self.clone(hostID: id).plan))
+            let expected = try #require(Self.supplement(Self.clone(hostID: id, runningHostID: nil).plan))
             let built = try files.read(FilePath("/run/kldload/firstboot/esp0/EFI/Linux/\(Self.image)"))
             #expect(built == Array("initrd".utf8) + expected, "cut \(position)")
             // The mount table names the number that the ESP got last.

@@ -139,7 +139,7 @@ struct ESPRemake: Sendable {
             let build = UnifiedKernelImage(
                 linux: target.appending("boot/vmlinuz-\(image.release)"),
                 initrds: [target.appending("boot/initrd.img-\(image.release)")],
-                commandLine: KernelCommandLine(running: image.commandLine), release: image.release,
+                commandLine: KernelCommandLine(running: image.commandLine).forcingImport(true), release: image.release,
                 osRelease: target.appending("usr/lib/os-release"), stub: Self.stub, output: fresh)
             try await runner.run(build.build)
             let new = place(image.path).string

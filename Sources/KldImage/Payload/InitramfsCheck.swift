@@ -4,7 +4,7 @@ import KldCore
 struct InitramfsCheck: Sendable, Hashable {
     /// Names of modules without `.ko`; one that is built into the kernel counts.
     var modules: [String]
-    /// Names of programs.
+    /// Names of programs, and of the scripts of initramfs-tools.
     var programs: [String]
     /// Paths that must not be in it.
     var forbidden: [String]
@@ -20,7 +20,8 @@ struct InitramfsCheck: Sendable, Hashable {
         switch kind {
         case .target:
             InitramfsCheck(
-                modules: ["zfs", "spl"] + storage, programs: ["zpool", "zfs", "mount.zfs"], forbidden: identities, minimum: .mebibytes(8),
+                modules: ["zfs", "spl"] + storage, programs: ["zpool", "zfs", "mount.zfs", "kldload-hostid"], forbidden: identities,
+                minimum: .mebibytes(8),
                 maximum: .mebibytes(256))
         // It mounts a squashfs; pools are the installer's business.
         case .live:
@@ -65,7 +66,7 @@ struct InitramfsCheck: Sendable, Hashable {
         let files = Set(names.map { $0.split(separator: "/").last.map(String.init) ?? "" })
         let loadable = Set((Array(files) + builtin).compactMap(KernelModule.name))
         let executables = Set(
-            names.filter { $0.contains("bin/") }.map { $0.split(separator: "/").last.map(String.init) ?? "" })
+            names.filter { $0.contains("bin/") || $0.hasPrefix("scripts/") }.map { $0.split(separator: "/").last.map(String.init) ?? "" })
         var problems: [String] = []
         if size < minimum { problems.append("is \(size), less than \(minimum)") }
         if size > maximum { problems.append("is \(size), more than \(maximum)") }

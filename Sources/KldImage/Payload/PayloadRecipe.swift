@@ -145,6 +145,8 @@ public enum PayloadRecipe {
                 // It goes into the initramfs, and without this it would be the name of the machine that builds.
                 .write("/etc/hostname", content: .text("localhost\n")),
                 .write("/etc/zfs/initramfs-tools-load-key.d/kldload", content: .text(SystemFiles.passphrasePrompt)),
+                .write(
+                    "/usr/share/initramfs-tools/scripts/local-top/kldload-hostid", content: .text(SystemFiles.makeHostID), mode: 0o755),
             ]
         }
         actions.append(.perform(Performer.modules, [:], effect: .changes))

@@ -83,6 +83,19 @@ enum SystemFiles {
 
         """
 
+    /// Runs before the root pool is imported. The host id travels in the boot image; that of a sealed image has none, and a pool keeps what it
+    /// was imported with. Source: initramfs-tools(7), `scripts/local-top`.
+    static let makeHostID = """
+        #!/bin/sh
+        # Written by kldload: a machine without a host id gets one before its pool is imported.
+        [ "$1" = prereqs ] && exit 0
+        [ -s /etc/hostid ] && exit 0
+        mkdir -p /run/kldload
+        dd if=/dev/urandom of=/etc/hostid bs=4 count=1 2>/dev/null
+        cp /etc/hostid \(FirstBoot.runningHostIDFile)
+
+        """
+
     /// initramfs.conf(5), initramfs-tools 0.142 to 0.148: for any machine, waits for no swap partition, keeps its content private.
     /// - Parameter level: of zstd; `nil`: the program's own.
     static func initramfsTools(level: Int?) -> String {
