@@ -1,6 +1,6 @@
-public import KldCore
+import KldCore
 public import KldExec
-public import SystemPackage
+import SystemPackage
 
 /// Where a distribution keeps the programs that the firmware starts, below its root.
 public struct EFIPrograms: Sendable, Hashable, Codable {

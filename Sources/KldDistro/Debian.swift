@@ -1,4 +1,4 @@
-public import KldCore
+import KldCore
 import KldBoot
 import KldPackages
 

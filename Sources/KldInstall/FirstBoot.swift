@@ -1,8 +1,8 @@
 import KldBlock
-public import KldBoot
+import KldBoot
 public import KldCore
 import KldExec
-public import KldFiles
+import KldFiles
 public import KldPlan
 import KldZFS
 public import SystemPackage

@@ -1,5 +1,5 @@
 import KldBlock
-public import KldCore
+import KldCore
 public import KldExec
 public import KldFiles
 public import SystemPackage

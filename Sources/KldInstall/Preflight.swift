@@ -3,7 +3,7 @@ public import KldExec
 public import KldFiles
 public import KldPlan
 import KldZFS
-public import SystemPackage
+import SystemPackage
 
 /// What must be true of the machine that installs, before anything of it is touched.
 public enum Preflight {

@@ -72,7 +72,9 @@ public struct Mmdebstrap: Sendable, Hashable {
     /// - Parameters:
     ///   - root: whether the user is root; else the tree is built in a user namespace (needs `/etc/subuid`, package `uidmap`).
     ///   - epoch: seconds since 1970 for every time stamp (SOURCE_DATE_EPOCH).
-    public func command(root: Bool, epoch: Int) -> Command {
+    ///   - mountedRoot: whether `/` is a mount point. That of a plain chroot is none, so mounts below it cannot be made private: those of a
+    ///     build that is killed may stay. Source: mount_namespaces(7), util-linux 2.38.
+    public func command(root: Bool, epoch: Int, mountedRoot: Bool = true) -> Command {
         var words = [
             "--mode=\(root ? "root" : "unshare")", "--variant=apt", "--format=tar", "--include=\(packages.joined(separator: ","))",
             "--aptopt=APT::Install-Recommends \"false\"", "--aptopt=Acquire::Languages \"none\"", "--aptopt=Acquire::Retries \"3\"",
@@ -89,7 +91,10 @@ public struct Mmdebstrap: Sendable, Hashable {
         // As an ordinary user mmdebstrap makes such namespaces itself.
         return Command(
             Tool("unshare", package: "util-linux"),
-            ["--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc", "--", Self.tool.name] + words,
+            [
+                "--mount", "--propagation=\(mountedRoot ? "private" : "unchanged")", "--pid", "--fork", "--kill-child", "--mount-proc",
+                "--", Self.tool.name,
+            ] + words,
             effect: .changes, environment: environment)
     }
 }

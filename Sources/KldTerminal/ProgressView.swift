@@ -1,4 +1,4 @@
-public import KldCore
+import KldCore
 public import KldPlan
 
 /// Shows plan events to a person: on a terminal one line that is rewritten, elsewhere a line a step.

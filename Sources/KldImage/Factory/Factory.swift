@@ -1,11 +1,11 @@
 import FoundationEssentials
 public import KldAnswers
-public import KldCore
-public import KldExec
-public import KldFiles
+import KldCore
+import KldExec
+import KldFiles
 import KldInstall
 public import KldPlan
-package import KldVirt
+import KldVirt
 public import SystemPackage
 
 /// Installs onto disk images inside a guest that runs the live environment: no root, no KVM and no ZFS on the host.

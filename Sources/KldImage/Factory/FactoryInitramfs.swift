@@ -1,8 +1,8 @@
 import KldBoot
-public import KldCore
-public import KldExec
-public import KldFiles
-public import SystemPackage
+import KldCore
+import KldExec
+import KldFiles
+import SystemPackage
 
 /// The initramfs of the factory's guest: it knows this one machine, so it needs neither udev nor systemd to find the live image.
 ///

@@ -1,5 +1,5 @@
 import FoundationEssentials
-package import KldCore
+import KldCore
 import KldInstall
 
 /// What the host asks of the live environment in a factory guest. It travels in QEMU's firmware configuration, never on a command line.

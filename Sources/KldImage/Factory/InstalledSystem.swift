@@ -1,5 +1,5 @@
 import FoundationEssentials
-package import KldCore
+import KldCore
 package import KldExec
 package import KldFiles
 package import SystemPackage

@@ -1,6 +1,6 @@
-public import KldCore
+import KldCore
 public import KldExec
-public import KldFiles
+import KldFiles
 package import KldVirt
 public import SystemPackage
 

@@ -1,7 +1,7 @@
 public import KldAnswers
-package import KldCore
+import KldCore
 public import KldExec
-package import KldFiles
+import KldFiles
 import KldInstall
 import KldPackages
 public import KldPlan

@@ -1,4 +1,4 @@
-public import KldCore
+import KldCore
 
 /// The software bill of materials of an image: what `<name>.spdx.json` says.
 public struct SBOM: Sendable, Hashable {

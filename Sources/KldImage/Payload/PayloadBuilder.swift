@@ -272,7 +272,7 @@ public struct PayloadBuilder: Sendable {
         try files.write(try text(payload), to: staged.request)
         try await earlyFiles(spec, payload.kind, in: staged.folder)
         let job = try job(payload, spec, modules: modules, executable: executable, into: folder)
-        do { try await runner.run(job.command(root: root, epoch: Self.defaultEpoch)) } catch { throw MmdebstrapError.explain(error) }
+        try await run(job)
 
         let made = [PayloadManifest.info, PayloadManifest.packages, PayloadManifest.sbom]
         try await extract(made.map { "kldload/\($0)" }, from: staged.taken, into: folder)
@@ -287,6 +287,14 @@ public struct PayloadBuilder: Sendable {
             try files.rename(job.output, to: folder.appending("live.tar"))
         }
         try files.remove(staged.folder)
+    }
+
+    private func run(_ job: Mmdebstrap) async throws {
+        let mounts = (try? files.readText("/proc/self/mounts")) ?? ""
+        let mounted = mounts.isEmpty || mounts.lines.contains { $0.words.dropFirst().first == "/" }
+        do { try await runner.run(job.command(root: root, epoch: Self.defaultEpoch, mountedRoot: mounted)) } catch {
+            throw MmdebstrapError.explain(error)
+        }
     }
 
     /// What dpkg leaves out while a tree is built, and what it keeps of that. Later upgrades bring everything: see ``Mmdebstrap/settings``.
@@ -365,7 +373,7 @@ public struct PayloadBuilder: Sendable {
                 essentialHooks: [.unpack(Staged(folder: staged).early)] + (try InitramfsBuilder.of(spec, .target).postponing),
                 customizeHooks: [.pack("/var/lib/dkms", to: dkms), .pack("/usr/lib/modules", to: loadable)],
                 excludedPaths: ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*/LC_MESSAGES/*.mo"], output: "/dev/null")
-            do { try await runner.run(job.command(root: root, epoch: Self.defaultEpoch)) } catch { throw MmdebstrapError.explain(error) }
+            try await run(job)
             try await pack(dkms: dkms, loadable: loadable, staged: staged, into: partial.appending("modules.tar"))
             try files.remove(staged)
         }

@@ -1,11 +1,11 @@
 import KldBoot
-public import KldCore
-public import KldDistro
+import KldCore
+import KldDistro
 import KldExec
 import KldFiles
 public import KldPlan
 import KldPackages
-public import SystemPackage
+import SystemPackage
 
 /// What is done inside a new tree, after the packages, natively and once, so that an installation need not.
 ///

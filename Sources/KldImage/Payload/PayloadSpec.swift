@@ -1,5 +1,5 @@
 public import KldAnswers
-public import KldCore
+import KldCore
 public import KldDistro
 
 /// What a root file system is built from. Two equal specs, on the same state of the mirror, give the same bytes.
