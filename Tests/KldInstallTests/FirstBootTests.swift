@@ -220,7 +220,7 @@ struct FirstBootTests {
         ])
         let perform = try #require(FirstBoot.performers[name])
         try await perform(parameters, runner, files)
-        #expect(joined.withLock { $0 } == Array("initramfshost id".utf8))
+        #expect(joined.withLock { $0 } == Array("initramfs\0\0\0host id".utf8))
         #expect(
             runner.commands.map(\.description) == [
                 "objcopy --add-section .osrel=/usr/lib/os-release --change-section-vma .osrel=0x2000 "
