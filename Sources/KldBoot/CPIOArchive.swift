@@ -17,7 +17,7 @@ public struct CPIOArchive: Sendable, Hashable {
     public var finished: [UInt8] {
         var copy = self
         copy.entry("TRAILER!!!", mode: 0, content: [])
-        copy.pad(to: 512)
+        copy.bytes.pad(to: 512)
         return copy.bytes
     }
 
@@ -31,10 +31,12 @@ public struct CPIOArchive: Sendable, Hashable {
             bytes += Array((String(repeating: "0", count: 8 - digits.count) + digits).utf8)
         }
         bytes += name
-        pad(to: 4)
+        bytes.pad(to: 4)
         bytes += content
-        pad(to: 4)
+        bytes.pad(to: 4)
     }
+}
 
-    private mutating func pad(to boundary: Int) { bytes += [UInt8](repeating: 0, count: (boundary - bytes.count % boundary) % boundary) }
+extension [UInt8] {
+    mutating func pad(to boundary: Int) { self += [UInt8](repeating: 0, count: (boundary - count % boundary) % boundary) }
 }

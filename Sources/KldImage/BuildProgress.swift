@@ -48,9 +48,6 @@ final class BuildProgress: Sendable {
         }
     }
 
-    /// How far the part at hand is, from 0 to 1.
-    func reach(_ share: Double) { state.withLock { $0.share = min(max(share, 0), 1) } }
-
     func artefact(_ kind: String, begins: Bool) {
         let weight = Self.weight(of: kind)
         state.withLock { state in
@@ -69,19 +66,16 @@ final class BuildProgress: Sendable {
     /// Passes an event on with the whole build's position. A plan that ends inside is one step of the build.
     func report(_ event: PlanEvent) {
         var event = event
-        if event.total > 0 {
-            let share = Double(event.done) / Double(event.total)
-            let artefact = state.withLock { state in
-                guard let kind = event.phase, state.building[kind] != nil else { return false }
-                state.building[kind] = share
-                return true
-            }
-            if !artefact { reach(share) }
-        }
         if event.kind == .planStarted || event.kind == .planDone { event.kind = .stepDone }
         // The time since the build began, not since the inner plan did, is for whoever shows it to fill in.
         event.milliseconds = 0
-        let (position, whole, part) = state.withLock { ($0.position, $0.whole, $0.part) }
+        let reached = event.total > 0 ? min(max(Double(event.done) / Double(event.total), 0), 1) : nil
+        let (position, whole, part) = state.withLock { state in
+            if let reached {
+                if let kind = event.phase, state.building[kind] != nil { state.building[kind] = reached } else { state.share = reached }
+            }
+            return (state.position, state.whole, state.part)
+        }
         event.phase = part.rawValue
         (event.done, event.total) = (Int(position * 10), Int(whole * 10))
         // Who fails outside says so itself, once.

@@ -252,11 +252,8 @@ public struct FirstBoot: Sendable, Hashable {
                 let (line, name, whole) = (scratch.appending("cmdline"), scratch.appending("uname"), scratch.appending("initrd"))
                 try files.write(parameters["cmdline"] ?? "", to: line)
                 try files.write(parameters["release"] ?? "", to: name)
-                // The kernel looks for the next archive at a multiple of four, and skips zeros on its way there.
-                // Source: Linux 6.1, Documentation/driver-api/early-userspace/buffer-format.rst.
-                let initrd = try files.read(path("initrd"))
-                let padding = [UInt8](repeating: 0, count: (4 - initrd.count % 4) % 4)
-                try files.write(initrd + padding + files.read(path("supplement")), to: whole, mode: .secret)
+                try files.write(
+                    InitramfsSupplement.joined(files.read(path("initrd")), files.read(path("supplement"))), to: whole, mode: .secret)
                 let parts = try [path("osrelease"), line, name, path("linux"), whole].map { file in
                     (file: file, length: try files.status(try files.resolve(file))?.size.bytes ?? 0)
                 }

@@ -26,13 +26,13 @@ public struct PayloadBuilder: Sendable {
         public var initrd: FilePath?
     }
 
-    private let cache: ArtifactCache
-    private let runner: any CommandRunner
-    private let files: any FileSystem
+    let cache: ArtifactCache
+    let runner: any CommandRunner
+    let files: any FileSystem
     /// The statically linked tool that configures the tree from inside.
     private let executable: FilePath
     private let root: Bool
-    private let say: @Sendable (String) -> Void
+    let say: @Sendable (String) -> Void
     private let asked = Asked()
 
     /// The archives whose lists this builder has fetched.
@@ -106,13 +106,13 @@ public struct PayloadBuilder: Sendable {
             try await build(payload, spec, modules: modules, into: partial)
             try check(offer.packages, partial)
         }
-        let info = try JSONDecoder().decode(PayloadInfo.self, from: Data(files.read(folder.appending("payload.json"))))
+        let info = try JSONDecoder().decode(PayloadInfo.self, from: Data(files.read(folder.appending(PayloadManifest.info))))
         let archive = payload.kind == .live ? "live.tar" : "rootfs.tar"
         return Payload(
             archive: folder.appending(archive), digest: try cache.digest(of: archive, in: folder) ?? "", info: info,
             mirrors: try JSONDecoder().decode(
-                [ImageDescription.Mirror].self, from: Data(files.read(folder.appending("mirrors.json")))),
-            packages: folder.appending("packages.tsv"), kernel: payload.kind == .live ? folder.appending("vmlinuz") : nil,
+                [ImageDescription.Mirror].self, from: Data(files.read(folder.appending(PayloadManifest.mirrors)))),
+            packages: folder.appending(PayloadManifest.packages), kernel: payload.kind == .live ? folder.appending("vmlinuz") : nil,
             initrd: payload.kind == .live ? folder.appending("initrd") : nil)
     }
 
@@ -227,7 +227,7 @@ public struct PayloadBuilder: Sendable {
     }
 
     /// Where a build keeps what is only on its way.
-    private struct Staged {
+    struct Staged {
         var folder: FilePath
         var request: FilePath { folder.appending("payload-spec.json") }
         var early: FilePath { folder.appending("early.tar") }
@@ -239,6 +239,7 @@ public struct PayloadBuilder: Sendable {
         _ payload: PayloadSpec, _ spec: DistroSpec, modules: FilePath, executable: FilePath, into folder: FilePath
     ) throws -> Mmdebstrap {
         let staged = Staged(folder: folder.appending("staged"))
+        let initramfs = try InitramfsBuilder.of(spec, payload.kind)
         var customize: [Mmdebstrap.Hook] = [.unpack(modules.appending("modules.tar"))]
         if payload.kind == .target {
             // Debian 12's systemd-resolved has made it a link to what runs only in a booted system. The recipe makes that link again.
@@ -250,7 +251,7 @@ public struct PayloadBuilder: Sendable {
             .run("mkdir", ["-p", place]), .upload(executable, to: "\(place)/kldload"),
             .upload(staged.request, to: "\(place)/payload-spec.json"), .run("chmod", ["755", "\(place)/kldload"]),
         ]
-        customize += try InitramfsBuilder.of(spec, payload.kind).resuming
+        customize += initramfs.resuming
         customize += [
             .upload(folder.appending(PayloadManifest.inputs), to: "\(place)/\(PayloadManifest.inputs)"),
             .run("\(place)/kldload", ["payload-configure", "\(place)/payload-spec.json"]),
@@ -261,9 +262,8 @@ public struct PayloadBuilder: Sendable {
         let (excluded, included) = Self.paths(payload)
         return Mmdebstrap(
             suite: spec.suite, sources: try spec.sources(mirror: payload.buildMirror), packages: try payload.packages,
-            essentialHooks: [.unpack(staged.early)] + (try InitramfsBuilder.of(spec, payload.kind).postponing), customizeHooks: customize,
-            excludedPaths: excluded, includedPaths: included,
-            output: folder.appending("rootfs.tar"))
+            essentialHooks: [.unpack(staged.early)] + initramfs.postponing, customizeHooks: customize, excludedPaths: excluded,
+            includedPaths: included, output: folder.appending("rootfs.tar"))
     }
 
     private func build(_ payload: PayloadSpec, _ spec: DistroSpec, modules: FilePath, into folder: FilePath) async throws {
@@ -280,7 +280,7 @@ public struct PayloadBuilder: Sendable {
         // Not compressed: a guest reads it from a virtual disk, and decompressing is what an emulated processor is slowest at.
         case .target: break
         case .live:
-            let info = try JSONDecoder().decode(PayloadInfo.self, from: Data(files.read(folder.appending("payload.json"))))
+            let info = try JSONDecoder().decode(PayloadInfo.self, from: Data(files.read(folder.appending(PayloadManifest.info))))
             try await extract(["boot/vmlinuz-\(info.kernel)", "boot/initrd.img-\(info.kernel)"], from: staged.boot, into: folder)
             try files.rename(folder.appending("vmlinuz-\(info.kernel)"), to: folder.appending("vmlinuz"))
             try files.rename(folder.appending("initrd.img-\(info.kernel)"), to: folder.appending("initrd"))
@@ -289,10 +289,10 @@ public struct PayloadBuilder: Sendable {
         try files.remove(staged.folder)
     }
 
-    private func run(_ job: Mmdebstrap) async throws {
-        let mounts = (try? files.readText("/proc/self/mounts")) ?? ""
-        let mounted = mounts.isEmpty || mounts.lines.contains { $0.words.dropFirst().first == "/" }
-        do { try await runner.run(job.command(root: root, epoch: Self.defaultEpoch, mountedRoot: mounted)) } catch {
+    /// - Throws: what ``MmdebstrapError`` makes of a failure.
+    func run(_ job: Mmdebstrap) async throws {
+        let mounts = try? files.readText("/proc/self/mounts").lines.map { $0.words.dropFirst().first }
+        do { try await runner.run(job.command(root: root, epoch: Self.defaultEpoch, mountedRoot: mounts?.contains("/") ?? true)) } catch {
             throw MmdebstrapError.explain(error)
         }
     }
@@ -335,7 +335,7 @@ public struct PayloadBuilder: Sendable {
     }
 
     /// What must lie in the tree before the packages are installed: pins, and the settings of the initramfs builder. In `early.tar`.
-    private func earlyFiles(_ spec: DistroSpec, _ kind: PayloadSpec.Kind, in staged: FilePath) async throws {
+    func earlyFiles(_ spec: DistroSpec, _ kind: PayloadSpec.Kind, in staged: FilePath) async throws {
         let tree = staged.appending("early")
         try files.makeDirectory(tree, mode: .directory)
         if case .apt(_, let pins, _) = spec.packaging, !pins.isEmpty {
@@ -351,59 +351,6 @@ public struct PayloadBuilder: Sendable {
                     "--create", "--file", Staged(folder: staged).early.string, "--directory", tree.string, "--owner=root:0",
                     "--group=root:0", "--mode=u=rwX,go=rX",
                     "--mtime=@\(Self.defaultEpoch)", "--sort=name", ".",
-                ], effect: .changes))
-    }
-
-    /// OpenZFS' modules for the kernel of a release, built once by the distribution's own DKMS package.
-    private func modules(_ payload: PayloadSpec, _ spec: DistroSpec, versions: [String]) async throws -> FilePath {
-        // Named, or apt would choose among the builders of initramfs by itself.
-        let packages =
-            spec.kernelPackages + spec.headerPackages + spec.moduleSourcePackages + ["initramfs-tools", "kmod", "zstd", "xz-utils"]
-        let sources = try spec.sources(mirror: payload.buildMirror)
-        let inputs = (["modules/3"] + versions + packages).joined(separator: "\n")
-        return try await cache.artifact("modules", inputs: inputs) { partial in
-            say("building OpenZFS' modules for \(spec.title), once")
-            let staged = partial.appending("staged")
-            // Built with the release's own builder of initramfs, whatever the modules are for.
-            try await earlyFiles(spec, .target, in: staged)
-            let dkms = staged.appending("dkms.tar")
-            let loadable = staged.appending("loadable.tar")
-            let job = Mmdebstrap(
-                suite: spec.suite, sources: sources, packages: packages,
-                essentialHooks: [.unpack(Staged(folder: staged).early)] + (try InitramfsBuilder.of(spec, .target).postponing),
-                customizeHooks: [.pack("/var/lib/dkms", to: dkms), .pack("/usr/lib/modules", to: loadable)],
-                excludedPaths: ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*/LC_MESSAGES/*.mo"], output: "/dev/null")
-            try await run(job)
-            try await pack(dkms: dkms, loadable: loadable, staged: staged, into: partial.appending("modules.tar"))
-            try files.remove(staged)
-        }
-    }
-
-    /// DKMS' record of the build and the modules themselves; nothing of its keys.
-    private func pack(dkms: FilePath, loadable: FilePath, staged: FilePath, into tar: FilePath) async throws {
-        let tree = staged.appending("tree")
-        // mmdebstrap packs a folder under its own last name.
-        for (tar, parent, pattern) in [(dkms, "var/lib", "dkms/zfs/*"), (loadable, "usr/lib", "modules/*/updates/dkms/*.ko*")] {
-            try files.makeDirectory(tree.appending(parent), mode: .directory)
-            try await runner.run(
-                Command(
-                    "tar",
-                    [
-                        "--extract", "--file", tar.string, "--directory", tree.appending(parent).string, "--no-same-owner", "--wildcards",
-                        pattern,
-                    ], effect: .changes))
-        }
-        let found = try await runner.run(Command(Tool("find", package: "findutils"), [tree.string, "-name", "zfs.ko*"], effect: .reads))
-            .output
-        guard !found.lines.isEmpty else {
-            throw Diagnosis("payload.no-module", "OpenZFS' module was not built", remedies: ["see DKMS' log in the build's log"])
-        }
-        try await runner.run(
-            Command(
-                "tar",
-                [
-                    "--create", "--file", tar.string, "--directory", tree.string, "--owner=root:0", "--group=root:0", "--sort=name",
-                    "--mtime=@\(Self.defaultEpoch)", "var", "usr",
                 ], effect: .changes))
     }
 }
