@@ -65,13 +65,14 @@ let package = Package(
         library("KldAnswers", mechanisms),
         // L4 operations
         library("KldInstall", mechanisms + outside + ["KldDistro", "KldAnswers"]),
+        library("KldBootEnv", mechanisms + outside + ["KldInstall"]),
         library("KldImage", mechanisms + outside + ["KldDistro", "KldAnswers", "KldInstall", "KldDoctor"]),
         library("KldDoctor", mechanisms + outside + ["KldDistro", "KldAnswers"]),
         // L5 faces
         library(
             "KldCLI",
             mechanisms + outside + [
-                "KldTerminal", "KldDistro", "KldAnswers", "KldInstall", "KldImage", "KldDoctor", "CKldCompat", argumentParser,
+                "KldTerminal", "KldDistro", "KldAnswers", "KldInstall", "KldBootEnv", "KldImage", "KldDoctor", "CKldCompat", argumentParser,
             ]),
         // L6 executables
         .target(name: "CKldCompat"),
@@ -95,6 +96,7 @@ let package = Package(
         tests("KldDistro", ["KldPackages", "KldBoot"]),
         tests("KldAnswers", []),
         tests("KldInstall", ["KldAnswers", "KldDistro", "KldZFS", "KldBlock", "KldBoot", "KldPackages"], recorded: true),
+        tests("KldBootEnv", ["KldZFS", "KldBlock", "KldBoot", "KldInstall"]),
         tests("KldImage", ["KldAnswers", "KldDistro", "KldInstall", "KldVirt", "KldPackages", "KldZFS"], recorded: true),
         tests("KldDoctor", ["KldZFS", "KldDistro"]),
         tests("KldCLI", ["KldAnswers", "KldInstall", "KldImage", argumentParser]),

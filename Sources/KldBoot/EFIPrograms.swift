@@ -37,9 +37,9 @@ public enum ESPLayout {
         ]
     }
 
-    /// loader.conf(5), systemd 257. The newest entry of a sorted list is the default until one is chosen.
+    /// loader.conf(5), systemd 257. The default is the first of kldload's entries in the loader's order that may still be tried.
     public static func loaderConfiguration(timeoutSeconds: Int) -> String {
-        "timeout \(timeoutSeconds)\ndefault kldload-*\neditor no\nconsole-mode keep\n"
+        "timeout \(timeoutSeconds)\ndefault \(BootEntry.pattern)\neditor no\nconsole-mode keep\n"
     }
 
     /// systemd-boot and its tools (`bootctl`, kernel-install) know an ESP of theirs by this file.

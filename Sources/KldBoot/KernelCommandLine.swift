@@ -46,3 +46,30 @@ extension KernelCommandLine {
         return copy
     }
 }
+
+extension KernelCommandLine {
+    private static let roots = ["root=ZFS=", "root=zfs:", "zfs="]
+
+    /// The same for another root dataset, in the words that this one uses.
+    public func rooted(at dataset: String) -> KernelCommandLine {
+        var copy = self
+        copy.words = words.map { word in
+            guard let prefix = Self.roots.first(where: word.hasPrefix) else { return word }
+            return prefix + String(dataset.map { $0 == " " ? "+" : $0 })
+        }
+        return copy
+    }
+
+    /// The dataset that it boots; `nil` where it names none.
+    public var root: String? {
+        words.lazy.compactMap { word in Self.roots.first(where: word.hasPrefix).map { String(word.dropFirst($0.count)) } }.first
+    }
+
+    /// Seconds until a kernel that panicked, or an initramfs that found no root, starts the machine again: what a loader that counts boots
+    /// needs to go back by itself. Source: Linux `Documentation/admin-guide/kernel-parameters.txt`; initramfs-tools(7).
+    public func restartingAfterPanic(seconds: Int) -> KernelCommandLine {
+        var copy = self
+        copy.words = words.filter { !$0.hasPrefix("panic=") } + ["panic=\(seconds)"]
+        return copy
+    }
+}

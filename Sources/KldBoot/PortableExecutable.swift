@@ -1,12 +1,17 @@
 public import KldCore
 
-/// The little that must be known of an EFI program to add sections to it. Source: Microsoft PE/COFF specification, rev. 11, "File Headers".
+/// The little that must be known of an EFI program to add sections to it, and to find them again. Source: Microsoft PE/COFF specification, rev. 11, "File Headers".
 public struct PortableExecutable: Sendable, Hashable {
     /// The first address behind all sections, in the loaded image.
     public var end: UInt64
     /// What the address of a section is a multiple of.
     public var alignment: UInt64
+    /// Where the sections lie in the file, by name.
+    public var sections: [String: Range<UInt64>] = [:]
+    /// The headers of an EFI program lie in its first bytes: as many as these are enough for every one that ukify or objcopy made.
+    static let headers: UInt64 = 8192
 
+    /// - Parameter bytes: the program, or its headers.
     /// - Throws: ``Diagnosis`` `boot.not-an-efi-program`.
     public init(_ bytes: [UInt8]) throws(Diagnosis) {
         func little(_ place: Int, _ count: Int) throws(Diagnosis) -> UInt64 {
@@ -23,6 +28,9 @@ public struct PortableExecutable: Sendable, Hashable {
         for index in 0..<sections {
             let section = table + 40 * index
             end = max(end, try little(section + 12, 4) + little(section + 8, 4))
+            let (start, length) = (try little(section + 20, 4), min(try little(section + 8, 4), try little(section + 16, 4)))
+            let name = String(decoding: bytes[section..<(section + 8)].prefix { $0 != 0 }, as: UTF8.self)
+            self.sections[name] = start..<(start + length)
         }
         guard alignment > 0, end > 0 else { throw Self.unreadable }
     }

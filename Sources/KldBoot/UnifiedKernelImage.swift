@@ -54,7 +54,4 @@ public struct UnifiedKernelImage: Sendable, Hashable {
         }
         return Command(Tool("objcopy", package: "binutils"), words + [stub.string, output.string], effect: .changes)
     }
-
-    /// The file's name below `EFI/Linux`: environment, then kernel, so that entries of one environment sort together.
-    public static func fileName(bootEnvironment: String, release: String) -> String { "kldload-\(bootEnvironment)-\(release).efi" }
 }

@@ -41,6 +41,7 @@ struct Applet: Sendable {
     /// The one table from which dispatch, installation, completions and pages are made.
     static let all: [Applet] = AppletName.allCases.map { name in
         switch name {
+        case .kbe: Applet(name: name.rawValue, command: KbeCommand.self)
         case .kexport: Applet(name: name.rawValue, command: KexportCommand.self)
         }
     }
@@ -53,7 +54,8 @@ struct Root: AsyncParsableCommand {
         commandName: "kldload", abstract: "From a flat file of answers to a machine with ZFS on root.", version: Version.text,
         subcommands: [
             AnswersCommand.self, PlanCommand.self, ImageCommand.self, InstallCommand.self, VerifyCommand.self, FirstBootCommand.self,
-            MountESPCommand.self, KexportCommand.self, FactsCommand.self, AppletsCommand.self, AutoinstallCommand.self,
+            MountESPCommand.self, KbeCommand.self, BootCommand.self, KexportCommand.self, FactsCommand.self, AppletsCommand.self,
+            AutoinstallCommand.self,
             DefaultPasswordCommand.self, PayloadConfigure.self, FactoryGuestCommand.self,
         ])
 }

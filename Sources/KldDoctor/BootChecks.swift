@@ -1,4 +1,5 @@
 import KldBlock
+import KldBoot
 import KldCore
 import KldExec
 import KldFiles
@@ -83,7 +84,7 @@ extension Check {
         let grub = context.manifest?.bootLoader == "grub"
         guard grub || !images.isEmpty else {
             return .fail(
-                expected: "a unified kernel image in EFI/Linux", actual: "there is none on \(place)",
+                expected: "a unified kernel image in \(BootEntry.imageFolder)", actual: "there is none on \(place)",
                 remedy: "stage the boot files again: kbe activate the running environment")
         }
         return .ok("\(place): BOOTX64.EFI and \(images.compactMap { $0.lastComponent?.string }.joined(separator: ", "))")

@@ -1,4 +1,5 @@
 import KldBlock
+import KldBoot
 import KldCore
 import KldExec
 import KldFiles
@@ -15,11 +16,11 @@ enum ESP {
     }
 
     static func unifiedImages(_ context: CheckContext, _ root: FilePath) throws -> [FilePath] {
-        let folder = root.appending("EFI/Linux")
-        return try context.names(in: folder.string).filter { $0.lowercased().hasSuffix(".efi") }.map { folder.appending($0) }
+        let folder = root.appending(BootEntry.imageFolder)
+        return try context.names(in: folder.string).filter { $0.hasPrefix("kldload-") && $0.hasSuffix(".efi") }.map { folder.appending($0) }
     }
 
-    /// A file that must be the same on every ESP, by a name without the boot counter (`name+3-1.efi`), which belongs to one of them.
+    /// What must be the same on every ESP, by its name; an entry's without the boot counter, which belongs to one of them.
     static func files(_ context: CheckContext, _ root: FilePath) throws -> [String: FilePath] {
         var files: [String: FilePath] = [:]
         func add(_ folder: FilePath, _ prefix: String) throws {
@@ -33,16 +34,17 @@ enum ESP {
             }
         }
         try add(root.appending("EFI"), "EFI/")
+        try add(root.appending(BootEntry.folder), "\(BootEntry.folder)/")
         return files
     }
 
-    /// `kldload-debian-7.2+2-1.efi` is `kldload-debian-7.2.efi`. Source: Automatic Boot Assessment, systemd 257.
+    /// `kldload-debian-7.2.1+2-1.conf` is `kldload-debian-7.2.1.conf`. Source: Automatic Boot Assessment, systemd 257.
     static func withoutCounter(_ name: String) -> String {
-        guard name.hasSuffix(".efi"), let plus = name.lastIndex(of: "+") else { return name }
-        let counter = name[name.index(after: plus)...].dropLast(4)
+        guard name.hasSuffix(".conf"), let plus = name.lastIndex(of: "+") else { return name }
+        let counter = name[name.index(after: plus)...].dropLast(5)
         let parts = counter.split(separator: "-", omittingEmptySubsequences: false)
         let digits = parts.allSatisfy { !$0.isEmpty && $0.allSatisfy { ("0"..."9").contains($0) } }
-        return digits && parts.count <= 2 ? "\(name[..<plus]).efi" : name
+        return digits && parts.count <= 2 ? "\(name[..<plus]).conf" : name
     }
 
     /// Runs: `sha256sum FILES`, reads. - Returns: digests in the order of the paths.

@@ -28,6 +28,8 @@ public struct FileStatus: Sendable, Hashable {
 public protocol FileSystem: Sendable {
     /// - Throws: ``FileError``.
     func read(_ path: FilePath) throws -> [UInt8]
+    /// Some bytes of a file; fewer where it ends before.
+    func read(_ path: FilePath, _ range: Range<UInt64>) throws -> [UInt8]
     /// Writes a whole file or nothing: temporary name, fsync, rename, fsync of the folder. Makes missing folders (0755).
     func write(_ bytes: [UInt8], to path: FilePath, mode: ModeBits) throws
     func makeDirectory(_ path: FilePath, mode: ModeBits) throws
@@ -75,6 +77,12 @@ extension FileError: Diagnosable {
 }
 
 extension FileSystem {
+    public func read(_ path: FilePath, _ range: Range<UInt64>) throws -> [UInt8] {
+        let whole = try read(path)
+        let inside = range.clamped(to: 0..<UInt64(whole.count))
+        return Array(whole[Int(inside.lowerBound)..<Int(inside.upperBound)])
+    }
+
     public func folders(in path: FilePath) throws -> [String] {
         try list(path).filter { try status(path.appending($0))?.kind == .directory }
     }

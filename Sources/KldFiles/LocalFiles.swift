@@ -20,6 +20,25 @@ public struct LocalFiles: FileSystem {
         }
     }
 
+    public func read(_ path: FilePath, _ range: Range<UInt64>) throws -> [UInt8] {
+        try wrap("read", path) {
+            let file = try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
+            defer { try? file.close() }
+            var content = [UInt8](repeating: 0, count: range.count)
+            var filled = 0
+            while filled < content.count {
+                let count = try content.withUnsafeMutableBytes { buffer in
+                    try file.read(
+                        fromAbsoluteOffset: Int64(range.lowerBound) + Int64(filled),
+                        into: UnsafeMutableRawBufferPointer(rebasing: buffer[filled...]))
+                }
+                if count == 0 { break }
+                filled += count
+            }
+            return Array(content[..<filled])
+        }
+    }
+
     public func write(_ bytes: [UInt8], to path: FilePath, mode: ModeBits) throws {
         let folder = path.removingLastComponent()
         try makeDirectory(folder, mode: .directory)

@@ -1,4 +1,4 @@
-import KldCore
+public import KldCore
 import KldExec
 import KldFiles
 public import KldPlan

@@ -1,6 +1,6 @@
 import FoundationEssentials
 public import KldAnswers
-import KldCore
+public import KldCore
 import KldDistro
 import KldExec
 import KldFiles

@@ -1,5 +1,5 @@
 import KldBlock
-import KldBoot
+public import KldBoot
 public import KldCore
 import KldExec
 import KldFiles
@@ -208,36 +208,29 @@ public struct FirstBoot: Sendable, Hashable {
         let build: Action =
             switch builder {
             case .ukify: .run(image.build)
-            case .objcopy:
-                .perform(
-                    Self.assemble,
-                    [
-                        "linux": image.linux.string, "initrd": image.initrds[0].string, "supplement": supplement.string,
-                        "cmdline": image.commandLine.description, "release": kernel, "osrelease": image.osRelease.string,
-                        "stub": stub.string,
-                        "scratch": scratch.string, "output": uki.string,
-                    ], effect: .changes)
+            case .objcopy: Self.assembling(image, scratch: scratch)
             }
         var actions: [Action] = [.write(supplement, content: .bytes(InitramfsSupplement.hostID(id))), build]
         for (index, device) in esps.enumerated() {
             let mount = scratch.appending("esp\(index)")
             actions += [.makeDirectory(mount), .run(MountCommand.mount(device, at: mount, type: "vfat"))]
-            for name in images {
-                let entry = mount.appending("EFI/Linux/\(name)")
-                let fresh = mount.appending("EFI/Linux/.\(name).new")
-                actions += [
-                    .run(Command(Tool("cp", package: "coreutils"), [uki.string, fresh.string], effect: .changes)),
-                    .run(Command(Tool("sync", package: "coreutils"), ["--file-system", mount.string], effect: .changes)),
-                    .run(Command(Tool("cmp", package: "diffutils"), [uki.string, fresh.string], effect: .reads)),
-                    .run(Command(Tool("mv", package: "coreutils"), ["--force", fresh.string, entry.string], effect: .changes)),
-                    .run(Command(Tool("sync", package: "coreutils"), ["--file-system", mount.string], effect: .changes)),
-                ]
-            }
+            for name in images { actions += ESPFile.place(uki, as: "\(BootEntry.imageFolder)/\(name)", on: mount) }
             actions.append(.run(MountCommand.unmount(mount)))
         }
         return Step(
             "firstboot.image", "Put the host id into the boot image", actions,
             release: esps.indices.map { .run(MountCommand.unmount(scratch.appending("esp\($0)"))) } + [.remove(uki)], weight: 5)
+    }
+
+    /// Builds an image of kernel, one initramfs and one supplement where there is no ukify. It is looked up in ``performers``.
+    public static func assembling(_ image: UnifiedKernelImage, scratch: FilePath) -> Action {
+        .perform(
+            assemble,
+            [
+                "linux": image.linux.string, "initrd": image.initrds[0].string, "supplement": image.initrds[1].string,
+                "cmdline": image.commandLine.description, "release": image.release, "osrelease": image.osRelease.string,
+                "stub": image.stub.string, "scratch": scratch.string, "output": image.output.string,
+            ], effect: .changes)
     }
 
     static let assemble = "boot.assemble"

@@ -25,7 +25,8 @@ extension FirstBoot {
             let mount: FilePath = "/run/kldload/firstboot/look"
             try files.makeDirectory(mount, mode: 0o700)
             try await runner.run(MountCommand.mount(first.path, at: mount, type: "vfat"))
-            images = ((try? files.list(mount.appending("EFI/Linux"))) ?? []).filter { $0.hasSuffix("-\(kernel).efi") }
+            images = ((try? files.list(mount.appending(BootEntry.imageFolder))) ?? [])
+                .filter { $0.hasPrefix("kldload-") && $0.contains("-\(kernel).") && $0.hasSuffix(".efi") }
             try await runner.run(MountCommand.unmount(mount))
         }
         func hostID(_ path: FilePath) -> HostID? { (try? files.read(path)).flatMap { HostID(fileContent: $0) } }

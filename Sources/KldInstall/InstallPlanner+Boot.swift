@@ -12,8 +12,11 @@ import SystemPackage
 extension InstallPlanner {
     var commandLine: KernelCommandLine {
         KernelCommandLine(root: tree.root.text, initramfs: request.spec.initramfs, consoles: answers.consoles)
-            .forcingImport(request.sealed)
+            .forcingImport(request.sealed).restartingAfterPanic(seconds: BootEntry.panicSeconds)
     }
+
+    /// The first of the machine: there is nothing to go back to yet, so it is not on trial.
+    var bootEntry: BootEntry { BootEntry(dataset: tree.root.text, release: request.payload.kernel, order: 100) }
 
     private func esp(_ index: Int) -> FilePath { FilePath("\(Self.scratch.string)/esp\(index)") }
 
@@ -27,7 +30,6 @@ extension InstallPlanner {
         let image = UnifiedKernelImage(
             linux: inTarget("/boot/vmlinuz-\(release)"), initrds: initrds, commandLine: commandLine, release: release,
             osRelease: inTarget("/usr/lib/os-release"), stub: FilePath("/\(request.spec.efi.stub)"), output: uki)
-        let name = UnifiedKernelImage.fileName(bootEnvironment: request.spec.id, release: release)
         let building: [Action] = [
             .write(hostID, content: .bytes(InitramfsSupplement.hostID(request.identity.hostID))), .run(image.build),
         ]
@@ -52,7 +54,7 @@ extension InstallPlanner {
             steps.append(
                 Step(
                     "boot.esp.\(disk.device.name)", "Stage boot loader and kernel on \(disk.path)",
-                    staging(Disk.partition(1, of: disk.path), at: esp(index), kernelImage: uki.string, name),
+                    staging(Disk.partition(1, of: disk.path), at: esp(index), kernelImage: uki),
                     release: [.run(MountCommand.unmount(esp(index)))], weight: 3))
         }
         // The newest entry becomes the first: so the first disk's comes last.
@@ -77,13 +79,12 @@ extension InstallPlanner {
     }
 
     /// Fills one ESP: the vendor's shim, the boot loader, the kernel image.
-    private func staging(_ partition: String, at mount: FilePath, kernelImage: String, _ name: String) -> [Action] {
+    private func staging(_ partition: String, at mount: FilePath, kernelImage: FilePath) -> [Action] {
         func place(_ path: String) -> FilePath { FilePath("\(mount.string)/\(path)") }
         func copy(_ source: String, _ target: String) -> Action {
             .run(Command(Tool("cp", package: "coreutils"), [source, target], effect: .changes))
         }
-        let entry = "\(mount.string)/EFI/Linux/\(name)"
-        let folders = ["EFI/BOOT", "EFI/\(ESPLayout.vendor)", "EFI/Linux", "loader/entries"]
+        let folders = ["EFI/BOOT", "EFI/\(ESPLayout.vendor)", BootEntry.folder]
         let start: [Action] = [.makeDirectory(mount), .run(MountCommand.mount(partition, at: mount, type: "vfat"))]
         let files: [Action] = [
             .write(place("loader/loader.conf"), content: .text(ESPLayout.loaderConfiguration(timeoutSeconds: answers.zbmTimeout))),
@@ -94,11 +95,9 @@ extension InstallPlanner {
         let programs = ESPLayout.copies(request.spec.efi).map {
             copy("\(target.string)/\($0.source)", "\(mount.string)/\($0.target)")
         }
-        return start + folders.map { .makeDirectory(place($0)) } + files + programs + [
-            copy(kernelImage, entry),
-            .run(Command(Tool("cmp", package: "diffutils"), [kernelImage, entry], effect: .reads)),
-            .run(Command(Tool("sync", package: "coreutils"), ["--file-system", mount.string], effect: .changes)),
-        ]
+        return start + folders.map { .makeDirectory(place($0)) } + files + programs
+            + ESPFile.place(kernelImage, as: bootEntry.imagePath, on: mount)
+            + [.write(place(bootEntry.path), content: .text(bootEntry.text)), ESPFile.sync(mount)]
     }
 
     var finish: [Step] {

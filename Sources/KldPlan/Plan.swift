@@ -105,7 +105,7 @@ public struct Plan: Sendable, Hashable {
     public var weight: Int { steps.reduce(0) { $0 + $1.weight } }
 }
 
-/// The right to wipe one disk. There is no way to make one for "all disks".
+/// The right to wipe one disk, or to destroy one dataset. There is no way to make one for "all disks".
 public struct WipeApproval: Sendable, Hashable {
     public let disk: String
     /// Holds only for a plan that reads the disk before it destroys anything, and stops unless it is empty: see ``verification(of:)``.
@@ -130,6 +130,13 @@ public struct WipeApproval: Sendable, Hashable {
         guard automatic, empty, !disk.isEmpty else { return nil }
         self.disk = disk
         onlyIfEmpty = true
+    }
+
+    /// A dataset that bears kldload's own mark, and that a person named: in the command, or where it was asked for.
+    public init?(owned: Bool, dataset: String) {
+        guard owned, !dataset.isEmpty else { return nil }
+        disk = dataset
+        onlyIfEmpty = false
     }
 
     /// The name of what reads a disk, and fails unless it is empty: no signature, no table, nothing on top, no imported pool.

@@ -293,7 +293,7 @@ extension Scenario {
         for image in /target/boot/initrd.img-*; do cat tree/initramfs >> "$image"; done
         mkdir -p esp; mount -t vfat /dev/disk/by-id/virtio-disk0-part1 esp
         cp -r tree/esp/. esp
-        for image in esp/EFI/Linux/*.efi; do cat tree/boot-image >> "$image"; done
+        for image in esp/EFI/kldload/kldload-*.efi; do cat tree/boot-image >> "$image"; done
         cp tree/esp-deleted esp/deleted; sync; rm esp/deleted; umount esp
         # Many, for the pool may use some of the blocks again before it is exported; and nothing that trims them meanwhile.
         zpool set autotrim=off rpool

@@ -52,14 +52,6 @@ struct UnifiedKernelImageTests {
         #expect(image.build.effect == .changes)
         #expect(image.build.tool.package == "systemd-ukify")
     }
-
-    @Test("are named by environment, then kernel, and found by the loader's default")
-    func names() {
-        let name = UnifiedKernelImage.fileName(bootEnvironment: "debian", release: "6.12.9-amd64")
-        #expect(name == "kldload-debian-6.12.9-amd64.efi")
-        let pattern = ESPLayout.loaderConfiguration(timeoutSeconds: 5).lines.first { $0.hasPrefix("default ") }?.words[1] ?? ""
-        #expect(pattern.hasSuffix("*") && name.hasPrefix(pattern.dropLast()))
-    }
 }
 
 @Suite("What lies on an ESP")

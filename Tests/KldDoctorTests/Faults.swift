@@ -12,7 +12,7 @@ extension Fault {
         "lsblk --json --bytes --tree --output PATH,NAME,SIZE,TYPE,RO,RM,SERIAL,MODEL,WWN,TRAN,FSTYPE,LABEL,PARTLABEL,PTTYPE,MOUNTPOINTS,LOG-SEC"
     private static let show =
         "systemctl show --no-pager --property Id,Names,Type,LoadState,ActiveState,SubState,UnitFileState ssh.service systemd-networkd.service"
-    private static let uki = "/boot/efi/EFI/Linux/kldload-debian-7.2.12-amd64+2-1.efi"
+    private static let uki = "/boot/efi/EFI/kldload/kldload-debian-7.2.12-amd64.1.efi"
 
     static let all: [Fault] = storage + boot + access + software + rest
 
@@ -99,7 +99,7 @@ extension Fault {
         Fault("boot.esp", "no kernel image") { $0.bytes[uki] = nil },
         Fault("boot.esp.copies", "files differ") {
             $0.change(
-                "sha256sum /run/kldload/verify-esp/EFI/BOOT/BOOTX64.EFI /run/kldload/verify-esp/EFI/Linux/kldload-debian-7.2.12-amd64.efi",
+                "sha256sum /run/kldload/verify-esp/EFI/BOOT/BOOTX64.EFI /run/kldload/verify-esp/EFI/kldload/kldload-debian-7.2.12-amd64.1.efi /run/kldload/verify-esp/loader/entries/kldload-debian-7.2.12-amd64.1.conf",
                 "bbb ", "ccc ")
         },
         Fault("boot.esp.copies", "a disk is gone") { $0.links["/dev/disk/by-id/virtio-B-part1"] = nil },

@@ -308,16 +308,18 @@ extension HealthyMachine {
             "",
         "umount /run/kldload/verify-esp":
             "",
-        "sha256sum /boot/efi/EFI/BOOT/BOOTX64.EFI /boot/efi/EFI/Linux/kldload-debian-7.2.12-amd64+2-1.efi":
+        "sha256sum /boot/efi/EFI/BOOT/BOOTX64.EFI /boot/efi/EFI/kldload/kldload-debian-7.2.12-amd64.1.efi /boot/efi/loader/entries/kldload-debian-7.2.12-amd64.1+2-1.conf":
             """
         aaa  /boot/efi/EFI/BOOT/BOOTX64.EFI
-        bbb  /boot/efi/EFI/Linux/kldload-debian-7.2.12-amd64+2-1.efi
+        bbb  /boot/efi/EFI/kldload/kldload-debian-7.2.12-amd64.1.efi
+        ddd  /boot/efi/loader/entries/kldload-debian-7.2.12-amd64.1+2-1.conf
 
         """,
-        "sha256sum /run/kldload/verify-esp/EFI/BOOT/BOOTX64.EFI /run/kldload/verify-esp/EFI/Linux/kldload-debian-7.2.12-amd64.efi":
+        "sha256sum /run/kldload/verify-esp/EFI/BOOT/BOOTX64.EFI /run/kldload/verify-esp/EFI/kldload/kldload-debian-7.2.12-amd64.1.efi /run/kldload/verify-esp/loader/entries/kldload-debian-7.2.12-amd64.1.conf":
             """
         aaa  /run/kldload/verify-esp/EFI/BOOT/BOOTX64.EFI
-        bbb  /run/kldload/verify-esp/EFI/Linux/kldload-debian-7.2.12-amd64.efi
+        bbb  /run/kldload/verify-esp/EFI/kldload/kldload-debian-7.2.12-amd64.1.efi
+        ddd  /run/kldload/verify-esp/loader/entries/kldload-debian-7.2.12-amd64.1.conf
 
         """,
         "visudo --check":
@@ -466,8 +468,10 @@ extension HealthyMachine {
         "/sys/module/spl/parameters/spl_hostid": "0\n",
         "/boot/efi/EFI/BOOT/BOOTX64.EFI": "shim",
         "/run/kldload/verify-esp/EFI/BOOT/BOOTX64.EFI": "shim",
-        "/boot/efi/EFI/Linux/kldload-debian-7.2.12-amd64+2-1.efi": "UKI",
-        "/run/kldload/verify-esp/EFI/Linux/kldload-debian-7.2.12-amd64.efi": "UKI",
+        "/boot/efi/EFI/kldload/kldload-debian-7.2.12-amd64.1.efi": "UKI",
+        "/boot/efi/loader/entries/kldload-debian-7.2.12-amd64.1+2-1.conf": "title debian\n",
+        "/run/kldload/verify-esp/EFI/kldload/kldload-debian-7.2.12-amd64.1.efi": "UKI",
+        "/run/kldload/verify-esp/loader/entries/kldload-debian-7.2.12-amd64.1.conf": "title debian\n",
         "/etc/passwd": "root:x:0:0:root:/root:/bin/bash\nadmin:x:1000:1000::/home/admin:/bin/bash\n",
         "/etc/group": "root:x:0:\nsudo:x:27:admin\nadmin:x:1000:\n",
         "/etc/shadow": "root:*:20600:0:99999:7:::\nadmin:$y$j9T$abc$def:0:0:99999:7:::\n",

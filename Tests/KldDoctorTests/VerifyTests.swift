@@ -29,7 +29,8 @@ struct Fault: Sendable, CustomTestStringConvertible {
     static func healthy() -> HealthyMachine {
         var machine = HealthyMachine()
         for path in [
-            "/boot/efi/EFI/Linux/kldload-debian-7.2.12-amd64+2-1.efi", "/run/kldload/verify-esp/EFI/Linux/kldload-debian-7.2.12-amd64.efi",
+            "/boot/efi/EFI/kldload/kldload-debian-7.2.12-amd64.1.efi",
+            "/run/kldload/verify-esp/EFI/kldload/kldload-debian-7.2.12-amd64.1.efi",
         ] {
             machine.files[path] = nil
             machine.bytes[path] = HostIDArchive.image(hostID: [0x02, 0x00, 0x7f, 0x00])
@@ -114,7 +115,8 @@ struct Fault: Sendable, CustomTestStringConvertible {
     @Test func `unmounts the ESP it mounted, also when something goes wrong`() async throws {
         var machine = Self.healthy()
         machine.commands[
-            "sha256sum /run/kldload/verify-esp/EFI/BOOT/BOOTX64.EFI /run/kldload/verify-esp/EFI/Linux/kldload-debian-7.2.12-amd64.efi"] =
+            "sha256sum /run/kldload/verify-esp/EFI/BOOT/BOOTX64.EFI /run/kldload/verify-esp/EFI/kldload/kldload-debian-7.2.12-amd64.1.efi /run/kldload/verify-esp/loader/entries/kldload-debian-7.2.12-amd64.1.conf"
+        ] =
             CommandOutput(status: 1, errors: "Input/output error\n")
         let context = try machine.context()
         let report = try await Doctor.run(context, only: ["boot.esp.copies"])
@@ -185,7 +187,7 @@ struct Fault: Sendable, CustomTestStringConvertible {
 
     @Test func `accepts an initramfs that carries the host id itself`() async throws {
         var machine = Self.healthy()
-        machine.bytes["/boot/efi/EFI/Linux/kldload-debian-7.2.12-amd64+2-1.efi"] = nil
+        machine.bytes["/boot/efi/EFI/kldload/kldload-debian-7.2.12-amd64.1.efi"] = nil
         machine.change("lsinitramfs /boot/initrd.img-7.2.12-amd64", "scripts/zfs\n", "scripts/zfs\netc/hostid\n")
         #expect(try await machine.result("boot.hostid")?.status == .ok)
     }

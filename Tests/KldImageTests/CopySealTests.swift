@@ -212,7 +212,7 @@ struct ESPRemakeTests {
     static let mount = "/run/kldload/esp"
     static let partition = "/dev/disk/by-id/virtio-disk0-part1"
     static let kernel = "6.12.48+deb13-amd64"
-    static let image = "EFI/Linux/kldload-debian-\(kernel).efi"
+    static let image = "EFI/kldload/kldload-debian-\(kernel).1.efi"
 
     /// An ESP and a target; `mkfs.vfat` takes away what lies on the ESP.
     static func files(_ more: [String: String] = [:]) -> MemoryFiles {

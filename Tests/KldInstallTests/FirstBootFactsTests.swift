@@ -31,8 +31,8 @@ struct FirstBootFactsTests {
     ) async throws -> (FirstBoot, ScriptedRunner) {
         var texts = [
             "/proc/self/mounts": "proc /proc proc rw 0 0\n" + root, "/proc/cmdline": "root=ZFS=rpool/ROOT/debian boot=zfs rw\n",
-            "/run/kldload/firstboot/look/EFI/Linux/kldload-debian-6.12.0.efi": "",
-            "/run/kldload/firstboot/look/EFI/Linux/kldload-debian-6.11.0.efi": "",
+            "/run/kldload/firstboot/look/EFI/kldload/kldload-debian-6.12.0.1.efi": "",
+            "/run/kldload/firstboot/look/EFI/kldload/kldload-debian-6.11.0.1.efi": "",
             "/usr/bin/ukify": "", FirstBoot.sealedMarker.string: "",
         ]
         for path in without { texts[path] = nil }
@@ -62,15 +62,15 @@ struct FirstBootFactsTests {
     @Test("images are those of the running kernel, and the ESP is unmounted again")
     func images() async throws {
         let (boot, runner) = try await gather()
-        #expect(boot.images == ["kldload-debian-6.12.0.efi"])
+        #expect(boot.images == ["kldload-debian-6.12.0.1.efi"])
         #expect(boot.kernel == "6.12.0")
         #expect(runner.commands.suffix(2).map(\.tool.name) == ["mount", "umount"])
     }
 
     @Test("an ESP without our folder has no images")
     func noImages() async throws {
-        let folder = "/run/kldload/firstboot/look/EFI/Linux"
-        let boot = try await gather(without: ["\(folder)/kldload-debian-6.12.0.efi", "\(folder)/kldload-debian-6.11.0.efi"]).0
+        let folder = "/run/kldload/firstboot/look/EFI/kldload"
+        let boot = try await gather(without: ["\(folder)/kldload-debian-6.12.0.1.efi", "\(folder)/kldload-debian-6.11.0.1.efi"]).0
         #expect(boot.images.isEmpty)
     }
 

@@ -12,7 +12,7 @@ import Testing
 @Suite("The first boot")
 struct FirstBootTests {
     static let kernel = "6.12.48+deb13-amd64"
-    static let image = "kldload-debian-\(kernel).efi"
+    static let image = "kldload-debian-\(kernel).1.efi"
 
     static let mountTable = "# kldload\nUUID=1234-ABCD /boot/efi vfat umask=0077,nofail 0 2\n"
     static let extras = FirstBoot.Extras(
@@ -126,10 +126,10 @@ struct FirstBootTests {
                 --output=/run/kldload/firstboot/boot.efi
                       mkdir \(esp) (755)
                       mount -t vfat /dev/vda1 \(esp)
-                      cp /run/kldload/firstboot/boot.efi \(esp)/EFI/Linux/.\(Self.image).new
+                      cp /run/kldload/firstboot/boot.efi \(esp)/EFI/kldload/.\(Self.image).new
                       sync --file-system \(esp)
-                      cmp /run/kldload/firstboot/boot.efi \(esp)/EFI/Linux/.\(Self.image).new
-                      mv --force \(esp)/EFI/Linux/.\(Self.image).new \(esp)/EFI/Linux/\(Self.image)
+                      cmp /run/kldload/firstboot/boot.efi \(esp)/EFI/kldload/.\(Self.image).new
+                      mv --force \(esp)/EFI/kldload/.\(Self.image).new \(esp)/EFI/kldload/\(Self.image)
                       sync --file-system \(esp)
                       umount --recursive \(esp)
                       release: umount --recursive \(esp)
@@ -240,7 +240,7 @@ struct FirstBootTests {
     private func sealedFiles() -> MemoryFiles {
         MemoryFiles([
             FirstBoot.sealedMarker.string: "", "/boot/initrd.img-\(Self.kernel)": "initrd", "/boot/vmlinuz-\(Self.kernel)": "linux",
-            "/run/kldload/firstboot/esp0/EFI/Linux/\(Self.image)": "old", "/etc/fstab": Self.mountTable,
+            "/run/kldload/firstboot/esp0/EFI/kldload/\(Self.image)": "old", "/etc/fstab": Self.mountTable,
         ])
     }
 
@@ -256,7 +256,7 @@ struct FirstBootTests {
             extras: FirstBoot.Extras(espSerial: id, mountTable: try files.readText("/etc/fstab")))
         facts.sealed = try files.exists(FirstBoot.sealedMarker)
         // The old image carries no host id: each boot of it makes another one up.
-        let image = files.texts["/run/kldload/firstboot/esp0/EFI/Linux/\(Self.image)"]
+        let image = files.texts["/run/kldload/firstboot/esp0/EFI/kldload/\(Self.image)"]
         facts.runningHostID = image == "old" ? HostID(id) : nil
         try? await PlanRunner(runner: FaultyRunner(machine, fuse), files: FaultyFiles(files, fuse)).apply(facts.plan)
         return (try files.exists(FirstBoot.doneMarker), fuse.count, machine)
@@ -277,7 +277,7 @@ struct FirstBootTests {
         for position in 0..<things {
             let files = sealedFiles()
             let first = try await boot(files, cut: position, id: 7)
-            let image = files.texts["/run/kldload/firstboot/esp0/EFI/Linux/\(Self.image)"] ?? ""
+            let image = files.texts["/run/kldload/firstboot/esp0/EFI/kldload/\(Self.image)"] ?? ""
             #expect(image == "old" || image.hasPrefix("initrd"), "the old image or the new one, at \(position)")
             if !first.done {
                 let second = try await boot(files, cut: nil, id: 8)
@@ -287,7 +287,7 @@ struct FirstBootTests {
             #expect(id == HostID(image == "old" ? 8 : 7), "cut \(position)")
             // What the image carries is what the machine says.
             let expected = try #require(Self.supplement(Self.clone(hostID: id, runningHostID: nil).plan))
-            let built = try files.read(FilePath("/run/kldload/firstboot/esp0/EFI/Linux/\(Self.image)"))
+            let built = try files.read(FilePath("/run/kldload/firstboot/esp0/EFI/kldload/\(Self.image)"))
             #expect(built == Array("initrd".utf8) + expected, "cut \(position)")
             // The mount table names the number that the ESP got last.
             let serial: UInt32 = first.done ? 7 : 8

@@ -80,7 +80,7 @@ extension Invariant {
         Invariant("each ESP is mounted once, staged, checked, synced and unmounted; special disks are not touched", offender: staging),
         Invariant("the same kernel image lies on every ESP under the same name") { view in
             let names = Set(
-                view.run("cp").compactMap(\.command.arguments.last).filter { $0.contains("/EFI/Linux/") }.map {
+                view.run("mv").compactMap(\.command.arguments.last).filter { $0.contains("/EFI/kldload/") }.map {
                     $0.split(separator: "/").last
                 })
             return names.count == 1
@@ -187,11 +187,21 @@ extension Invariant {
             for target in ESPLayout.copies(view.request.spec.efi).map(\.target) where !copied.contains("\(mount.target)/\(target)") {
                 return target
             }
-            guard let entry = copied.first(where: { $0.contains("/EFI/Linux/") }), entry.hasPrefix(mount.target + "/") else {
-                return "no image"
-            }
-            let tail = words.suffix(2).map { "\($0.0) \($0.1.joined(separator: " "))" }
-            guard tail == ["cmp /run/kldload/boot.efi \(entry)", "sync --file-system \(mount.target)"] else { return "\(tail)" }
+            let names = own.compactMap { view.items[$0].path }.filter { $0.hasSuffix(".conf") && $0.contains("/\(BootEntry.folder)/") }
+            guard names.count == 1, let text = view.written(names[0]), let name = names[0].split(separator: "/").last,
+                let entry = BootEntry(fileName: String(name), text: text)
+            else { return "no entry" }
+            let image = "\(mount.target)/\(entry.imagePath)"
+            let fresh = "\(mount.target)/\(BootEntry.imageFolder)/.\(entry.id).efi.new"
+            let sync = "sync --file-system \(mount.target)"
+            let tail = words.suffix(6).map { "\($0.0) \($0.1.joined(separator: " "))" }
+            guard
+                tail == [
+                    "cp /run/kldload/boot.efi \(fresh)", sync, "cmp /run/kldload/boot.efi \(fresh)", "mv --force \(fresh) \(image)", sync,
+                    sync,
+                ], own.last.map({ view.items[$0].commands.map(\.tool.name) }) == ["sync"], entry.counter == nil,
+                entry.dataset == "\(view.pool)/ROOT/\(view.request.spec.id)"
+            else { return "\(tail)" }
             let written = own.compactMap { view.items[$0].path }
             for file in ["loader/loader.conf", "loader/entries.srel", "EFI/kldload/BOOTX64.CSV"]
             where !written.contains("\(mount.target)/\(file)") {

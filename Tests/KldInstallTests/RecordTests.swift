@@ -6,6 +6,7 @@ import KldExec
 import KldFiles
 import KldInstall
 import KldPlan
+import KldTestSupport
 import SystemPackage
 import Testing
 

@@ -84,22 +84,6 @@ func request(_ answers: Answers, _ facts: MachineFacts, sealed: Bool = false) th
         identity: identity, sealed: sealed, version: "2.0.0-test", executable: "/usr/lib/kldload/kldload")
 }
 
-extension Plan {
-    /// Everything that is run, in order, both ends of each pipe.
-    var commands: [Command] {
-        steps.flatMap(\.actions).flatMap { action -> [Command] in
-            switch action {
-            case .run(let command): [command]
-            case .pipeline(let commands): commands
-            default: []
-            }
-        }
-    }
-    var commandLines: [String] { commands.map(\.description) }
-
-    subscript(step id: String) -> Step? { steps.first { $0.id == id } }
-}
-
 /// The code of what a body throws; `nil` when it throws nothing.
 func code(_ body: () throws -> Void) -> String? {
     do {

@@ -87,7 +87,7 @@ struct ESPRemake: Sendable {
             let path = folder.isEmpty ? name : "\(folder)/\(name)"
             if try files.status(place(path))?.kind == .directory {
                 try await read(path, into: &content)
-            } else if folder == "EFI/Linux", name.lowercased().hasSuffix(".efi") {
+            } else if Self.isBootImage(name, in: folder) {
                 content.images.append(try await inspect(path))
             } else if ["initrd", "initramfs"].contains(where: name.lowercased().hasPrefix) {
                 throw unreadable(path, "an initramfs that is not part of a unified kernel image: it may hold the source's host id")
@@ -95,6 +95,12 @@ struct ESPRemake: Sendable {
                 content.kept[path] = try files.read(place(path))
             }
         }
+    }
+
+    /// kldload's own lie beside the loader; whatever else the loader finds by itself is one too.
+    private static func isBootImage(_ name: String, in folder: String) -> Bool {
+        guard name.lowercased().hasSuffix(".efi") else { return false }
+        return folder == "EFI/Linux" || folder == BootEntry.imageFolder && name.hasPrefix("kldload-")
     }
 
     /// Runs: `ukify inspect FILE --json=short --section=.cmdline:text --section=.uname:text`. Source: ukify(1), systemd 257.
@@ -133,9 +139,9 @@ struct ESPRemake: Sendable {
 
     private func write(_ content: Content) async throws {
         for (path, bytes) in content.kept.sorted(by: { $0.key < $1.key }) { try files.write(bytes, to: place(path), mode: .file) }
-        if !content.images.isEmpty { try files.makeDirectory(place("EFI/Linux"), mode: .directory) }
         let fresh: FilePath = "/run/kldload/boot.efi"
         for image in content.images {
+            try files.makeDirectory(place(image.path).removingLastComponent(), mode: .directory)
             let build = UnifiedKernelImage(
                 linux: target.appending("boot/vmlinuz-\(image.release)"),
                 initrds: [target.appending("boot/initrd.img-\(image.release)")],

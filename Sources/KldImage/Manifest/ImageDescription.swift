@@ -1,4 +1,4 @@
-import KldCore
+public import KldCore
 
 /// What is in an image, as far as its build knows. Flat in the JSON of ``ImageManifest``.
 public struct ImageDescription: Sendable, Hashable, Codable {

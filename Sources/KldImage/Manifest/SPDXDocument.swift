@@ -1,3 +1,4 @@
+package import KldCore
 /// The part of an SPDX 2.3 document that kldload writes.
 ///
 /// Source: SPDX specification 2.3, chapters 6 (document creation), 7 (packages), 11 (relationships); its JSON schema

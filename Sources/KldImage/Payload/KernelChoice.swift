@@ -1,3 +1,4 @@
+import KldBoot
 import KldCore
 import KldDistro
 
@@ -25,7 +26,7 @@ struct KernelChoice: Sendable, Hashable {
             else { return nil }
             return release
         }
-        guard let best = releases.max(by: PayloadRecipe.versionOrder) else {
+        guard let best = releases.max(by: KernelRelease.precedes) else {
             throw Diagnosis(
                 "payload.no-kernel", "the archive has no kernel that its OpenZFS supports: that reaches to Linux \(supported)",
                 remedies: ["install without backports: remove KLDLOAD_DEBIAN_BACKPORTS=1", "wait until OpenZFS' package follows"],

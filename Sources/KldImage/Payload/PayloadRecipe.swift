@@ -106,11 +106,11 @@ public enum PayloadRecipe {
                 ]),
             Step(
                 "payload.units", "kldload's own services",
-                (SystemFiles.units + SystemFiles.dormantUnits).map {
+                (SystemFiles.units + SystemFiles.bootUnits + SystemFiles.bootHelpers + SystemFiles.dormantUnits).map {
                     .write(FilePath("/usr/lib/systemd/system/\($0.name)"), content: .text($0.text))
                 } + [
                     enable(
-                        SystemFiles.units.map(\.name)
+                        (SystemFiles.units + SystemFiles.bootUnits).map(\.name)
                             + [spec.units[.network], spec.units[.resolver], spec.units[.timeSync], spec.units[.ssh]].compactMap { $0 }
                             + ["zfs-import-cache.service", "zfs-mount.service", "zfs.target", spec.units[.zed] ?? "zfs-zed.service"]),
                     // The initramfs imports the root pool. Pools made here are in the cache file; a scan would import foreign ones too.
@@ -119,6 +119,12 @@ public enum PayloadRecipe {
                     command("systemctl", ["disable", "systemd-networkd-wait-online.service"]),
                 ]),
         ]
+        steps.append(
+            Step(
+                "payload.boot", "What boots follows the kernel; a hang ends",
+                SystemFiles.refreshHooks.map { .write(FilePath($0), content: .text(SystemFiles.refreshHook), mode: .script) } + [
+                    .write("/etc/systemd/system.conf.d/50-kldload-watchdog.conf", content: .text(SystemFiles.watchdog))
+                ]))
         if let driver = spec.containerStorage, profile.packages(for: spec).contains("podman") {
             steps.append(
                 Step(

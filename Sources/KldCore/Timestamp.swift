@@ -72,3 +72,8 @@ public struct Timestamp: Sendable, Hashable, Comparable, Codable, CustomStringCo
         try container.encode(description)
     }
 }
+
+extension Timestamp {
+    /// Digits only, `20261121023300`: for names, which sort by it.
+    public var digits: String { String(description.filter(\.isNumber)) }
+}

@@ -1,0 +1,58 @@
+import KldCore
+public import KldFiles
+public import SystemPackage
+
+extension UnifiedKernelImage {
+    /// Whether the image at `file` was built from exactly these: kernel, initramfs with its supplements, command line and stub. Read piece by
+    /// piece, so that it takes no memory to speak of. What cannot be read is no match.
+    ///
+    /// - Parameter supplement: what follows the first initramfs, at a multiple of four.
+    public func matches(_ file: FilePath, supplement: [UInt8], _ files: any FileSystem) -> Bool {
+        do {
+            let image = try PortableExecutable(files.read(file, 0..<PortableExecutable.headers))
+            let own = try PortableExecutable(files.read(stub, 0..<PortableExecutable.headers))
+            guard let kernel = image.sections[".linux"], let initramfs = image.sections[".initrd"], let words = image.sections[".cmdline"],
+                let text = own.sections[".text"], let code = image.sections[".text"], text.count == code.count, let initrd = initrds.first
+            else { return false }
+            let line = String(decoding: try files.read(file, words).prefix { $0 != 0 }, as: UTF8.self).trimmed
+            guard line == commandLine.description, try files.same(stub, text, file, at: code.lowerBound) else { return false }
+            let kernelSize = try files.size(linux)
+            let initrdSize = try files.size(initrd)
+            let start = initramfs.lowerBound + (initrdSize + 3) / 4 * 4
+            let end = start + UInt64(supplement.count)
+            // A section may be longer than its content, by zeros.
+            guard kernelSize <= kernel.count, end <= initramfs.upperBound,
+                try files.zeros(file, (kernel.lowerBound + kernelSize)..<kernel.upperBound),
+                try files.zeros(file, end..<initramfs.upperBound), try files.read(file, start..<end) == supplement
+            else { return false }
+            return try files.same(linux, 0..<kernelSize, file, at: kernel.lowerBound)
+                && files.same(initrd, 0..<initrdSize, file, at: initramfs.lowerBound)
+        } catch { return false }
+    }
+
+    /// The command line of an image that lies on an ESP. - Throws: ``FileError``; ``Diagnosis`` `boot.not-an-efi-program`.
+    public static func commandLine(of file: FilePath, _ files: any FileSystem) throws -> KernelCommandLine? {
+        guard let place = try PortableExecutable(files.read(file, 0..<PortableExecutable.headers)).sections[".cmdline"] else { return nil }
+        return KernelCommandLine(running: String(decoding: try files.read(file, place).prefix { $0 != 0 }, as: UTF8.self).trimmed)
+    }
+}
+
+extension FileSystem {
+    private var piece: UInt64 { 1 << 20 }
+
+    fileprivate func size(_ path: FilePath) throws -> UInt64 {
+        guard let status = try status(resolve(path)) else { throw FileError.missing(path) }
+        return status.size.bytes
+    }
+
+    fileprivate func same(_ a: FilePath, _ range: Range<UInt64>, _ b: FilePath, at start: UInt64) throws -> Bool {
+        for offset in stride(from: 0, to: UInt64(range.count), by: UInt64.Stride(piece)) {
+            let length = min(piece, UInt64(range.count) - offset)
+            let left = try read(a, (range.lowerBound + offset)..<(range.lowerBound + offset + length))
+            guard UInt64(left.count) == length, try left == read(b, (start + offset)..<(start + offset + length)) else { return false }
+        }
+        return true
+    }
+
+    fileprivate func zeros(_ path: FilePath, _ range: Range<UInt64>) throws -> Bool { try read(path, range).allSatisfy { $0 == 0 } }
+}

@@ -1,0 +1,72 @@
+public import KldCore
+public import KldZFS
+
+/// A dataset that a machine can boot: a child of `POOL/ROOT`, with everything that goes back when one goes back.
+public struct BootEnvironment: Sendable, Hashable {
+    public struct Snapshot: Sendable, Hashable {
+        public var name: SnapshotName
+        public var used: ByteCount
+        public var created: Timestamp
+
+        public init(name: SnapshotName, used: ByteCount, created: Timestamp) {
+            self.name = name
+            self.used = used
+            self.created = created
+        }
+    }
+
+    public var dataset: DatasetName
+    public var used: ByteCount
+    public var referenced: ByteCount
+    public var created: Timestamp
+    /// The snapshot that it was cloned from.
+    public var origin: SnapshotName?
+    /// Of this dataset, oldest first.
+    public var snapshots: [Snapshot]
+    /// Datasets below it, with the mount points that are set on them.
+    public var children: [DatasetName: String]
+    /// It bears kldload's own mark, set on itself.
+    public var owned: Bool
+    /// Where it is mounted now.
+    public var mountpoint: String?
+
+    public init(
+        dataset: DatasetName, used: ByteCount = ByteCount(0), referenced: ByteCount = ByteCount(0),
+        created: Timestamp = Timestamp(seconds: 0),
+        origin: SnapshotName? = nil, snapshots: [Snapshot] = [], children: [DatasetName: String] = [:], owned: Bool = true,
+        mountpoint: String? = nil
+    ) {
+        self.dataset = dataset
+        self.used = used
+        self.referenced = referenced
+        self.created = created
+        self.origin = origin
+        self.snapshots = snapshots
+        self.children = children
+        self.owned = owned
+        self.mountpoint = mountpoint
+    }
+
+    public var name: String { dataset.leaf }
+
+    /// The longest name: it stands in file names on FAT, beside the kernel's.
+    static let longestName = 64
+
+    /// A name that can be a dataset, a file on FAT and a line of a menu at once.
+    ///
+    /// - Parameter taken: names that exist; one that differs from them in case only is refused, for FAT does not tell the two apart.
+    /// - Throws: ``Diagnosis`` `be.name`, `be.exists`.
+    public static func check(name: String, taken: [String] = []) throws(Diagnosis) {
+        let first = name.first.map { $0.isASCII && ($0.isLetter || $0.isNumber) } ?? false
+        let plain = name.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0)) }
+        guard first, plain, name.count <= longestName, !name.hasSuffix(".") else {
+            throw Diagnosis(
+                "be.name", "'\(name)' cannot be the name of a boot environment",
+                remedies: ["use letters, digits and . _ - only, at most \(longestName), beginning with a letter or a digit"], exit: .usage)
+        }
+        guard let same = taken.first(where: { $0.lowercased() == name.lowercased() }) else { return }
+        throw Diagnosis(
+            "be.exists", same == name ? "there is a boot environment \(name) already" : "\(name) differs from \(same) in case only",
+            remedies: ["choose another name", "see what there is: kbe list"], exit: .cannotCreate)
+    }
+}

@@ -1,0 +1,236 @@
+import KldBoot
+public import KldCore
+import KldExec
+import KldFiles
+public import KldPlan
+import KldZFS
+public import SystemPackage
+
+/// The verbs of `kbe`, each as a plan. Semantics and words are those of FreeBSD's `bectl`. Source: bectl(8), FreeBSD 14.2.
+public struct BootEnvironments: Sendable, Hashable {
+    public var system: BootSystem
+    public init(_ system: BootSystem) { self.system = system }
+
+    private var names: [String] { system.environments.map(\.name) }
+
+    static func plan(_ title: String, _ steps: [Step]) -> Plan { Plan(title, [Phase("be", "Boot environments", steps)]) }
+
+    // MARK: create
+
+    /// A snapshot and its clone, with every dataset below.
+    ///
+    /// - Parameters:
+    ///   - source: an environment, or a snapshot of one as `NAME@LABEL`; `nil`: the running one.
+    ///   - now: goes into the snapshot's name, so that names never collide.
+    /// - Throws: ``Diagnosis`` `be.name`, `be.exists`, `be.unknown`, `be.no-snapshot`.
+    ///
+    /// Runs: `zfs snapshot -r SOURCE@kbe-NAME-TIME`, `zfs clone -o canmount=noauto …` for each dataset; changes.
+    public func create(_ name: String, from source: String? = nil, now: Timestamp) throws -> Plan {
+        try Self.plan("create boot environment \(name)", creation(name, from: source, now: now))
+    }
+
+    func creation(_ name: String, from source: String?, now: Timestamp) throws -> [Step] {
+        try BootEnvironment.check(name: name, taken: names)
+        let (origin, label) = try self.origin(source)
+        let fresh = try SnapshotName(origin.dataset, "kbe-\(name)-\(now.digits)")
+        let from = label ?? fresh.label
+        let top = try system.top.appending(name)
+        var clones = [
+            ZFS.clone(
+                try SnapshotName(origin.dataset, from), to: top,
+                properties: ["canmount": "noauto", "mountpoint": "/", KldProperty.owner: KldProperty.ownerValue])
+        ]
+        for (child, mountpoint) in origin.children.sorted(by: { $0.key < $1.key }) {
+            let path = String(child.text.dropFirst(origin.dataset.text.count + 1))
+            var properties: ZFSProperties = ["canmount": "noauto", KldProperty.owner: KldProperty.ownerValue]
+            if mountpoint.hasPrefix("/") || mountpoint == "legacy" { properties["mountpoint"] = mountpoint }
+            clones.append(ZFS.clone(try SnapshotName(child, from), to: try top.appending(path), properties: properties))
+        }
+        var steps: [Step] = []
+        if label == nil {
+            steps.append(
+                Step("be.snapshot", "Snapshot of \(origin.name)", [.run(ZFS.snapshot(fresh, recursive: !origin.children.isEmpty))]))
+        }
+        steps.append(Step("be.clone", "Clone it as \(top)", clones.map { .run($0) }))
+        return steps
+    }
+
+    private func origin(_ source: String?) throws -> (BootEnvironment, label: String?) {
+        guard let source else { return (try system.environment(system.running.leaf), nil) }
+        let parts = source.split(separator: "@", omittingEmptySubsequences: false).map(String.init)
+        let environment = try system.environment(parts[0])
+        guard parts.count > 1 else { return (environment, nil) }
+        guard parts.count == 2, environment.snapshots.contains(where: { $0.name.label == parts[1] }) else {
+            throw Diagnosis(
+                "be.no-snapshot", "there is no snapshot \(source)",
+                remedies: environment.snapshots.isEmpty
+                    ? ["\(environment.name) has none"] : ["one of: " + environment.snapshots.map(\.name.label).joined(separator: ", ")],
+                exit: .inputMissing)
+        }
+        return (environment, parts[1])
+    }
+
+    // MARK: activate
+
+    /// What boots next: always, on trial, or once.
+    ///
+    /// - Throws: as ``BootStaging/steps()``.
+    public func activate(_ target: BootTarget, once: Bool = false) throws -> Plan {
+        let steps = try BootStaging(system, target, once ? .once : .always).steps()
+        return Self.plan("activate boot environment \(target.environment.leaf)", steps)
+    }
+
+    /// A new environment of a snapshot, to be booted: the running one stays as it is, and can be gone back to.
+    ///
+    /// - Parameter snapshot: `NAME@LABEL`, or `LABEL` of the running environment.
+    /// - Returns: the plan that makes the environment, and its name; activating it is a second plan, made when its kernels can be seen.
+    /// - Throws: as ``create(_:from:now:)``.
+    public func rollback(_ snapshot: String, name: String? = nil, now: Timestamp) throws -> (plan: Plan, name: String) {
+        let source = snapshot.contains("@") ? snapshot : "\(system.running.leaf)@\(snapshot)"
+        let label = String(source.split(separator: "@").last ?? "")
+        let name = name ?? Self.free("\(label.prefix(40))-back", names)
+        return (Self.plan("roll back to \(source)", try creation(name, from: source, now: now)), name)
+    }
+
+    /// The wish itself, or with the first number that nobody has.
+    static func free(_ wish: String, _ taken: [String]) -> String {
+        let plain = String(wish.map { $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0)) ? $0 : "-" })
+        let lower = Set(taken.map { $0.lowercased() })
+        if !lower.contains(plain.lowercased()) { return plain }
+        return (2...).lazy.map { "\(plain)-\($0)" }.first { !lower.contains($0.lowercased()) } ?? plain
+    }
+
+    // MARK: destroy
+
+    /// Takes an environment away: first what boots it, then its datasets, then the snapshot that it was made of, if kldload made that.
+    ///
+    /// Environments that were cloned from it are promoted before: they keep what they need.
+    /// - Throws: ``Diagnosis`` `be.unknown`, `be.running`, `be.active`, `be.mounted`, `be.foreign`.
+    ///
+    /// Runs: `zfs promote CLONE`, changes; `zfs destroy -r DATASET`, `zfs destroy -r ORIGIN`, destroys.
+    public func destroy(_ name: String) throws -> Plan {
+        let environment = try system.environment(name)
+        try refuse(environment, "destroyed")
+        guard environment.owned else {
+            throw Diagnosis(
+                "be.foreign", "\(environment.dataset) does not bear kldload's mark: it was made by somebody else",
+                remedies: [
+                    "zfs destroy it yourself, if it is not needed",
+                    "or hand it over: zfs set \(KldProperty.owner)=\(KldProperty.ownerValue) \(environment.dataset)",
+                ])
+        }
+        var steps = unstaging(environment)
+        let dependents = system.environments.filter { $0.origin?.dataset == environment.dataset }
+        // The clone of the newest snapshot takes that and every older one along; what was cloned from those hangs on it then.
+        func age(_ clone: BootEnvironment) -> Int { environment.snapshots.firstIndex { $0.name == clone.origin } ?? -1 }
+        if let heir = dependents.max(by: { (age($0), $0.name) < (age($1), $1.name) }) {
+            let children = heir.children.keys.sorted()
+            steps.append(
+                Step(
+                    "be.promote", "\(heir.name) keeps what it was cloned from",
+                    ([heir.dataset] + children).map { .run(ZFS.promote($0)) }))
+        }
+        steps.append(
+            Step(
+                "be.destroy", "Destroy \(environment.dataset)", [.run(ZFS.destroy(environment.dataset, recursive: true))],
+                destroys: [environment.dataset.text]))
+        // An heir has taken over the origin as well.
+        if dependents.isEmpty, let origin = environment.origin, origin.label.hasPrefix("kbe-"),
+            !system.environments.contains(where: { $0.dataset != environment.dataset && $0.origin == origin })
+        {
+            // With those below it, of a deep environment. Not where something else was cloned from it meanwhile: ZFS refuses, and it stays.
+            var destroy = ZFS.destroy(origin, recursive: true)
+            destroy.acceptedExitStatuses = [0, 1]
+            steps.append(Step("be.origin", "Destroy the snapshot it was made of", [.run(destroy)], destroys: [origin.description]))
+        }
+        return Self.plan("destroy boot environment \(environment.name)", steps)
+    }
+
+    private func refuse(_ environment: BootEnvironment, _ what: String) throws(Diagnosis) {
+        if environment.dataset == system.running {
+            throw Diagnosis(
+                "be.running", "\(environment.name) is running, and cannot be \(what)", remedies: ["kbe activate another one, and reboot"],
+                exit: .failed)
+        }
+        if system.next?.dataset == environment.dataset.text || system.bootfs == environment.dataset.text {
+            throw Diagnosis(
+                "be.active", "\(environment.name) is what boots next, and cannot be \(what)", remedies: ["kbe activate another one before"],
+                exit: .failed)
+        }
+        if let place = environment.mountpoint {
+            throw Diagnosis(
+                "be.mounted", "\(environment.name) is mounted at \(place)", remedies: ["kbe unmount \(environment.name)"], exit: .failed)
+        }
+    }
+
+    private func unstaging(_ environment: BootEnvironment) -> [Step] {
+        let gone = system.entries.filter { $0.dataset == environment.dataset.text }
+        return system.esps.compactMap { $0.removing(gone, "be.unstage.\($0.name)", "Take \(environment.name) off \($0.device)") }
+    }
+
+    /// Environments that were made long ago and that nothing needs, oldest first.
+    ///
+    /// - Parameter age: in seconds.
+    /// - Returns: names for ``destroy(_:)``, one after another. Running, chosen, mounted and foreign ones are never among them.
+    public func prunable(olderThan age: Int64, now: Timestamp) -> [String] {
+        system.environments
+            .filter { $0.created.seconds <= now.seconds - age && $0.owned && (try? refuse($0, "destroyed")) != nil }
+            .sorted { $0.created < $1.created }.map(\.name)
+    }
+
+    // MARK: rename, mount, unmount
+
+    /// Another name, for the dataset and for what boots it.
+    ///
+    /// - Throws: ``Diagnosis`` as ``destroy(_:)``, `be.name`, `be.exists`.
+    ///
+    /// Runs: `zfs rename OLD NEW`, changes. Its entries go before: an image says which dataset it boots. Activating it makes new ones.
+    public func rename(_ name: String, to other: String) throws -> Plan {
+        let environment = try system.environment(name)
+        try refuse(environment, "renamed")
+        try BootEnvironment.check(name: other, taken: names.filter { $0 != environment.name })
+        let dataset = try system.top.appending(other)
+        return Self.plan(
+            "rename boot environment \(environment.name)",
+            unstaging(environment) + [
+                Step("be.rename", "Rename it to \(dataset)", [.run(ZFS.rename(environment.dataset, to: dataset))])
+            ])
+    }
+
+    /// - Parameter place: `nil`: `/run/kldload/be/NAME`.
+    /// - Throws: ``Diagnosis`` `be.unknown`, `be.mounted`.
+    ///
+    /// Runs: `mount -t zfs -o zfsutil DATASET PLACE`, and of every dataset below it that has a mount point, changes.
+    public func mount(_ name: String, at place: FilePath? = nil) throws -> (plan: Plan, place: FilePath) {
+        let environment = try system.environment(name)
+        if let mounted = environment.mountpoint {
+            throw Diagnosis(
+                "be.mounted", "\(environment.name) is mounted at \(mounted)", remedies: ["kbe unmount \(environment.name)"], exit: .failed)
+        }
+        let place = place ?? FilePath("/run/kldload/be").appending(environment.name)
+        var actions: [Action] = [.makeDirectory(place, mode: 0o700), .run(Self.mounting(environment.dataset, at: place))]
+        for (child, mountpoint) in environment.children.sorted(by: { $0.value < $1.value }) where mountpoint.hasPrefix("/") {
+            actions.append(.run(Self.mounting(child, at: FilePath(place.string + mountpoint))))
+        }
+        return (Self.plan("mount boot environment \(environment.name)", [Step("be.mount", "Mount it at \(place)", actions)]), place)
+    }
+
+    static func mounting(_ dataset: DatasetName, at place: FilePath) -> Command {
+        Command(Tool("mount", package: "mount"), ["-t", "zfs", "-o", "zfsutil", dataset.text, place.string], effect: .changes)
+    }
+
+    /// - Throws: ``Diagnosis`` `be.unknown`, `be.running`, `be.not-mounted`.
+    ///
+    /// Runs: `umount --recursive PLACE`, changes.
+    public func unmount(_ name: String) throws -> Plan {
+        let environment = try system.environment(name)
+        guard environment.dataset != system.running else {
+            throw Diagnosis("be.running", "\(environment.name) is running, and cannot be unmounted", remedies: ["nothing is to do"])
+        }
+        guard let place = environment.mountpoint else {
+            throw Diagnosis("be.not-mounted", "\(environment.name) is not mounted", remedies: ["kbe list says what is"])
+        }
+        let command = Command(Tool("umount", package: "mount"), ["--recursive", place], effect: .changes)
+        return Self.plan("unmount boot environment \(environment.name)", [Step("be.unmount", "Unmount \(place)", [.run(command)])])
+    }
+}

@@ -1,0 +1,63 @@
+import KldBoot
+public import KldCore
+import KldZFS
+
+/// `kbe list`: every environment with what a person asks about it.
+public struct BootList: Sendable, Hashable, Codable {
+    public struct Snapshot: Sendable, Hashable, Codable {
+        public var label: String
+        public var used: ByteCount
+        public var created: String
+    }
+
+    public struct Row: Sendable, Hashable, Codable {
+        public var name: String
+        public var dataset: String
+        public var used: ByteCount
+        public var referenced: ByteCount
+        /// `2026-11-21T02:33:00Z`.
+        public var created: String
+        public var origin: String?
+        public var mountpoint: String?
+        public var runsNow: Bool
+        public var bootsNext: Bool
+        /// The next boot only.
+        public var bootsOnce: Bool
+        /// Releases that it has an entry for, the one that boots first.
+        public var kernels: [String]
+        /// `good`, `on trial, 2 of 3 boots left`, `failed: …`, `not bootable: never activated`.
+        public var state: String
+        public var snapshots: [Snapshot]
+    }
+
+    public var rows: [Row]
+
+    /// - Parameter reason: what was written down of a failed entry, by its id.
+    public init(_ system: BootSystem, reason: (String) -> String?) {
+        let entries = system.entries
+        let next = system.next
+        rows = system.environments.map { environment in
+            let own = entries.filter { $0.dataset == environment.dataset.text }
+            let boots = next?.dataset == environment.dataset.text
+            // A boot that is counted ends, for the one after, with what comes next in the order.
+            return Row(
+                name: environment.name, dataset: environment.dataset.text, used: environment.used, referenced: environment.referenced,
+                created: environment.created.description, origin: environment.origin?.description, mountpoint: environment.mountpoint,
+                runsNow: environment.dataset == system.running, bootsNext: boots && next?.once != true,
+                bootsOnce: boots && next?.once == true,
+                kernels: own.map(\.release).reduce(into: []) { if !$0.contains($1) { $0.append($1) } },
+                state: Self.state(own.first, reason),
+                snapshots: environment.snapshots.map {
+                    Snapshot(label: $0.name.label, used: $0.used, created: $0.created.description)
+                })
+        }
+    }
+
+    static func state(_ entry: BootEntry?, _ reason: (String) -> String?) -> String {
+        guard let entry else { return "never activated" }
+        if entry.once { return entry.isExhausted ? "was booted once" : "boots once" }
+        guard let counter = entry.counter else { return "good" }
+        if counter.left > 0 { return "on trial, \(counter.left) of \(counter.left + counter.done) boots left" }
+        return "failed: " + (reason(entry.id) ?? BootTrial.silence)
+    }
+}

@@ -1,0 +1,23 @@
+import KldBlock
+import KldCore
+import KldExec
+import KldFiles
+import KldInstall
+public import KldPlan
+import SystemPackage
+
+/// What plans for boot environments perform by name.
+public enum BootPerformers {
+    static let mountESP = "boot.mount-esp"
+
+    public static var table: [String: Performer] {
+        var table = FirstBoot.performers
+        // Steps of one plan share the mount; each of them can be the first.
+        table[mountESP] = { parameters, runner, files in
+            let (device, place) = (parameters["device"] ?? "", FilePath(parameters["at"] ?? ""))
+            let mounted = try files.readText("/proc/self/mounts").lines.contains { $0.words.dropFirst().first == place.string }
+            if !mounted { try await runner.run(MountCommand.mount(device, at: place, type: "vfat", options: ["umask=0077"])) }
+        }
+        return table
+    }
+}

@@ -1,0 +1,202 @@
+import KldBlock
+import KldBoot
+public import KldCore
+import KldExec
+import KldFiles
+import KldInstall
+public import KldPlan
+import KldZFS
+import SystemPackage
+
+/// Puts an environment's image and entry onto every ESP: images first, everywhere; then the entries, which are what the loader obeys.
+///
+/// A power cut at any place leaves a machine that boots: before its entry is written an environment is not chosen on that ESP, and the
+/// entries that were there before stay. Two ESPs that a cut left unequal are made equal by the next refresh.
+public struct BootStaging: Sendable, Hashable {
+    public enum Choice: Sendable, Hashable {
+        /// Booted from now on; on trial unless it is what runs, unchanged.
+        case always
+        /// Booted at the next boot only.
+        case once
+        /// Not chosen: what is booted stays, but what has changed is built.
+        case unchanged
+    }
+
+    static let scratch: FilePath = "/run/kldload/boot"
+    static let supplement = scratch.appending("hostid.cpio")
+    /// Free room that an ESP keeps: for the loader's own files, and directories that grow.
+    static let margin = ByteCount.mebibytes(4)
+    /// Activations are this far apart, so that a new kernel of an environment that is not chosen fits in between.
+    static let orderStep = 100
+
+    public var system: BootSystem
+    public var target: BootTarget
+    public var choice: Choice
+
+    public init(_ system: BootSystem, _ target: BootTarget, _ choice: Choice) {
+        self.system = system
+        self.target = target
+        self.choice = choice
+    }
+
+    /// The kernel that is booted. - Throws: ``Diagnosis`` `boot.no-kernel`.
+    func kernel() throws(Diagnosis) -> BootTarget.Kernel {
+        guard let kernel = target.kernels.first else {
+            throw Diagnosis(
+                "boot.no-kernel", "\(target.environment.leaf) has no kernel that could be booted",
+                remedies: ["a kernel needs /boot/vmlinuz-R, /boot/initrd.img-R and /usr/lib/modules/R: kbe mount it, and look"])
+        }
+        return kernel
+    }
+
+    /// The entry as it will stand on every ESP.
+    func entry() throws(Diagnosis) -> BootEntry {
+        let kernel = try kernel()
+        let all = system.entries
+        let own = all.filter { $0.dataset == target.environment.text && $0.release == kernel.release }
+        let matching = Set(kernel.matching.values.flatMap { $0 })
+        let same = own.filter { matching.contains($0.id) }.max { $0.generation < $1.generation }
+        let newest = own.map(\.generation).max() ?? 0
+        let top = all.map(\.order).max() ?? 0
+        var entry = BootEntry(
+            dataset: target.environment.text, release: kernel.release, generation: same?.generation ?? newest + 1, order: 0)
+        switch choice {
+        case .always:
+            let proven = same.map { $0.counter == nil && !$0.once } ?? false
+            // Nothing changes for what is chosen already, and is well.
+            entry.order = proven && same?.order == top && top > 0 ? top : Self.above(top)
+            entry.counter = proven && target.environment == system.running ? nil : BootEntry.Counter(left: BootEntry.tries)
+        case .once:
+            entry.order = Self.above(top)
+            entry.counter = BootEntry.Counter(left: 1)
+            entry.once = true
+        case .unchanged:
+            if let same { return same }
+            let before = all.filter { $0.dataset == target.environment.text }.map(\.order).max() ?? 0
+            let next = all.map(\.order).filter { $0 > before }.min()
+            entry.order = next.map { min(before + 1, $0 - 1) } ?? before + 1
+            entry.counter = BootEntry.Counter(left: BootEntry.tries)
+        }
+        return entry
+    }
+
+    private static func above(_ order: Int) -> Int { (order / orderStep + 1) * orderStep }
+
+    /// ESPs that lack the image.
+    private func lacking(_ entry: BootEntry, _ kernel: BootTarget.Kernel) -> [BootSystem.ESP] {
+        system.esps.filter { !(kernel.matching[$0.device] ?? []).contains(entry.id) }
+    }
+
+    /// - Throws: ``Diagnosis`` `boot.no-kernel`, `boot.no-esp`, `boot.esp-full`, `boot.no-builder`, `boot.no-host-id`.
+    public func steps() throws(Diagnosis) -> [Step] {
+        let kernel = try kernel()
+        let entry = try entry()
+        guard !system.esps.isEmpty else {
+            throw Diagnosis(
+                "boot.no-esp", "no disk of pool \(system.pool) has an ESP", remedies: ["kldload verify --only boot says what is missing"],
+                exit: .inputMissing)
+        }
+        let lacking = lacking(entry, kernel)
+        try checkRoom(lacking, kernel)
+        var steps: [Step] = []
+        let image = Self.scratch.appending("\(entry.id).efi")
+        if !lacking.isEmpty { steps.append(try build(kernel, image)) }
+        for esp in lacking { steps.append(place(image, entry, on: esp)) }
+        for esp in system.esps { if let step = commit(entry, on: esp) { steps.append(step) } }
+        if choice == .always, system.bootfs != target.environment.text {
+            steps.append(
+                Step(
+                    "boot.bootfs", "The pool's bootfs is \(target.environment)",
+                    [.run(ZPool.set(system.pool, "bootfs", target.environment.text))]))
+        }
+        return steps
+    }
+
+    private func checkRoom(_ lacking: [BootSystem.ESP], _ kernel: BootTarget.Kernel) throws(Diagnosis) {
+        for esp in lacking where esp.free < kernel.size + Self.margin {
+            throw Diagnosis(
+                "boot.esp-full",
+                "the ESP \(esp.device) has \(esp.free) free, and the boot image of \(target.environment.leaf) needs \(kernel.size + Self.margin)",
+                remedies: ["destroy environments that are not needed any more: kbe list, kbe destroy NAME"], exit: .cannotCreate,
+                causes: esp.images.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" })
+        }
+    }
+
+    private func build(_ kernel: BootTarget.Kernel, _ output: FilePath) throws(Diagnosis) -> Step {
+        guard let hostID = system.hostID else {
+            throw Diagnosis(
+                "boot.no-host-id", "/etc/hostid is missing or malformed: what boots could not import the pool without force",
+                remedies: ["kldload verify --only zfs.hostid says what the pool knows"])
+        }
+        let image = target.image(kernel.release, system, supplement: Self.supplement, output: output)
+        let build: Action
+        switch system.builder {
+        case .ukify?: build = .run(image.build)
+        case .objcopy?: build = FirstBoot.assembling(image, scratch: Self.scratch)
+        case nil:
+            throw Diagnosis(
+                "boot.no-builder", "there is nothing here that builds boot images",
+                remedies: ["apt-get install systemd-ukify (Debian 13), binutils (Debian 12)"], exit: .unavailable)
+        }
+        return Step(
+            "boot.image", "Build the boot image of \(target.environment.leaf), Linux \(kernel.release)",
+            [
+                .makeDirectory(Self.scratch, mode: 0o700), .write(Self.supplement, content: .bytes(InitramfsSupplement.hostID(hostID))),
+                build,
+            ],
+            release: [.remove(output), .remove(Self.supplement)], weight: 5)
+    }
+
+    private func place(_ image: FilePath, _ entry: BootEntry, on esp: BootSystem.ESP) -> Step {
+        let mount = esp.workplace
+        return Step(
+            "boot.stage.\(esp.name)", "Stage it on \(esp.device)",
+            esp.mounting + [.makeDirectory(FilePath("\(mount.string)/\(BootEntry.imageFolder)"))]
+                + ESPFile.place(image, as: entry.imagePath, on: mount), release: esp.unmounting, weight: 3)
+    }
+
+    /// `nil` where the entry stands already, and nothing else of its id does.
+    private func commit(_ entry: BootEntry, on esp: BootSystem.ESP) -> Step? {
+        if esp.entries.filter({ $0.id == entry.id }) == [entry] { return nil }
+        return esp.writing(entry, "boot.entry.\(esp.name)", "Enter \(entry.fileName) on \(esp.device)")
+    }
+}
+
+extension BootSystem.ESP {
+    /// `vda1`: for the ids of steps.
+    var name: String { device.split(separator: "/").last.map(String.init) ?? device }
+    /// Where a plan sees it.
+    var workplace: FilePath { mount ?? BootStaging.scratch.appending("esp-\(name)") }
+    var mounting: [Action] {
+        guard mount == nil else { return [] }
+        // It may be mounted by an earlier step already: then there is nothing to do.
+        return [
+            .makeDirectory(workplace, mode: 0o700),
+            .perform(BootPerformers.mountESP, ["device": device, "at": workplace.string], effect: .changes),
+        ]
+    }
+    var unmounting: [Action] { mount == nil ? [.run(MountCommand.unmount(workplace))] : [] }
+
+    /// The entry under its name; then, and only then, other names of the same entry go.
+    func writing(_ entry: BootEntry, _ id: String, _ title: String) -> Step {
+        let others = entries.filter { $0.id == entry.id && $0.fileName != entry.fileName }
+        let file = FilePath("\(workplace.string)/\(entry.path)")
+        return Step(
+            id, title,
+            mounting + [.write(file, content: .text(entry.text)), ESPFile.sync(workplace)]
+                + (others.isEmpty
+                    ? [] : others.map { .remove(FilePath("\(workplace.string)/\($0.path)")) } + [ESPFile.sync(workplace)]),
+            release: unmounting)
+    }
+
+    /// Takes entries away, then images that nothing boots any more.
+    func removing(_ gone: [BootEntry], _ id: String, _ title: String) -> Step? {
+        let entries = entries.filter { entry in gone.contains { $0.id == entry.id } }
+        let images = gone.map(\.imagePath).filter { self.images[$0] != nil }
+        guard !entries.isEmpty || !images.isEmpty else { return nil }
+        func removal(_ paths: [String]) -> [Action] {
+            paths.isEmpty ? [] : paths.map { .remove(FilePath("\(workplace.string)/\($0)")) } + [ESPFile.sync(workplace)]
+        }
+        return Step(id, title, mounting + removal(entries.map(\.path)) + removal(images), release: unmounting)
+    }
+}

@@ -1,0 +1,195 @@
+import KldBlock
+import KldBoot
+import KldCore
+public import KldExec
+public import KldFiles
+import KldInstall
+import KldZFS
+import SystemPackage
+
+extension BootSystem {
+    /// Reads the running machine, with a fixed number of commands, however many environments and snapshots there are.
+    ///
+    /// Runs: `lsblk`, `zpool list`, `zfs list -t filesystem,snapshot -r POOL/ROOT`, `uname -r`; reads. ESPs that are not mounted are mounted
+    /// read-only for a moment.
+    /// - Throws: ``Diagnosis`` `be.no-zfs-root`.
+    public static func gather(runner: any CommandRunner, files: any FileSystem) async throws -> BootSystem {
+        guard let root = try await RunningRoot.gather(runner: runner, files: files),
+            let mounted = try mounts(files).first(where: { $0.place == "/" && $0.type == "zfs" }),
+            let dataset = try? DatasetName(mounted.source), let top = dataset.parent
+        else {
+            throw Diagnosis(
+                "be.no-zfs-root", "the root file system is not a dataset of ZFS", remedies: ["boot environments are for installed machines"]
+            )
+        }
+        let pool = try PoolName(root.pool)
+        let output = try await runner.run(ZFS.list(top, columns: columns, types: ["filesystem", "snapshot"])).output
+        let release = try await runner.run(Command(Tool("uname", package: "coreutils"), ["-r"], effect: .reads)).output.trimmed
+        var esps: [ESP] = []
+        for (index, device) in root.esps.enumerated() {
+            esps.append(try await esp(device, index, runner: runner, files: files))
+        }
+        return BootSystem(
+            pool: pool, running: dataset, release: release, hostID: (try? files.read("/etc/hostid")).flatMap { HostID(fileContent: $0) },
+            commandLine: KernelCommandLine(running: try files.readText("/proc/cmdline").trimmed),
+            bootfs: try PoolRow.parse(await runner.run(ZPool.list(pool)).output).first?.bootfs,
+            environments: try environments(DatasetTable.parse(output, columns: columns), top: top, mounts: mounts(files)), esps: esps,
+            builder: try files.exists("/usr/bin/ukify") || files.exists("/usr/lib/systemd/ukify")
+                ? .ukify : files.exists("/usr/bin/objcopy") ? .objcopy : nil, selected: selected(files))
+    }
+
+    /// `LoaderEntrySelected`: UTF-16, the name of an entry's file without its counter, in lower case.
+    /// Source: The Boot Loader Interface, uapi-group.org, systemd 257.
+    private static func selected(_ files: any FileSystem) -> String? {
+        EFIVariable.value("LoaderEntrySelected-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f", files).map { bytes in
+            let text = String(decoding: bytes.filter { $0 != 0 }, as: UTF8.self).lowercased()
+            return text.hasSuffix(".conf") ? String(text.dropLast(5)) : text
+        }
+    }
+
+    static let columns = ["name", "type", "used", "referenced", "creation", "origin", "mountpoint", KldProperty.owner]
+
+    struct Mount {
+        var source: String
+        var place: String
+        var type: String
+    }
+
+    /// Of proc(5): a space is `\040`.
+    static func mounts(_ files: any FileSystem) throws -> [Mount] {
+        try files.readText("/proc/self/mounts").lines.map(\.words).filter { $0.count > 2 }.map { words in
+            Mount(source: words[0].replacing("\\040", with: " "), place: words[1].replacing("\\040", with: " "), type: words[2])
+        }
+    }
+
+    static func environments(_ rows: [DatasetEntry], top: DatasetName, mounts: [Mount]) throws -> [BootEnvironment] {
+        func created(_ row: DatasetEntry) -> Timestamp { Timestamp(seconds: Int64(row.bytes("creation")?.bytes ?? 0)) }
+        var found: [String: BootEnvironment] = [:]
+        let depth = top.text.split(separator: "/").count + 1
+        for row in rows where row.type == "filesystem" && row.name.hasPrefix(top.text + "/") {
+            let dataset = try DatasetName(row.name)
+            let parts = row.name.split(separator: "/")
+            if parts.count == depth {
+                found[row.name] = BootEnvironment(
+                    dataset: dataset, used: row.bytes("used") ?? ByteCount(0), referenced: row.bytes("referenced") ?? ByteCount(0),
+                    created: created(row), origin: try row["origin"].map { try SnapshotName($0) },
+                    // The parent bears the same mark, so that it is inherited tells nothing: what lies below ROOT was made to be booted.
+                    owned: row[KldProperty.owner] == KldProperty.ownerValue,
+                    mountpoint: mounts.first { $0.source == row.name && $0.type == "zfs" }?.place)
+            } else {
+                found[parts.prefix(depth).joined(separator: "/")]?.children[dataset] = row["mountpoint"] ?? "none"
+            }
+        }
+        for row in rows where row.type == "snapshot" {
+            let name = try SnapshotName(row.name)
+            found[name.dataset.text]?.snapshots.append(
+                BootEnvironment.Snapshot(name: name, used: row.bytes("used") ?? ByteCount(0), created: created(row)))
+        }
+        return found.values.map { environment in
+            var environment = environment
+            environment.snapshots.sort { ($0.created, $0.name.label) < ($1.created, $1.name.label) }
+            return environment
+        }.sorted { $0.dataset < $1.dataset }
+    }
+
+    private static func esp(_ device: BlockDevice, _ index: Int, runner: any CommandRunner, files: any FileSystem) async throws -> ESP {
+        try await looking(at: device.path, device.mountpoints.first.map { FilePath($0) }, index, runner: runner, files: files) { place in
+            var esp = ESP(
+                device: device.path, mount: device.mountpoints.first.map { FilePath($0) }, free: try files.freeSpace(place))
+            for name in try names(place.appending(BootEntry.folder), files) {
+                let text = String(decoding: try files.read(place.appending(BootEntry.folder).appending(name)), as: UTF8.self)
+                if let entry = BootEntry(fileName: name, text: text) { esp.entries.append(entry) }
+            }
+            for name in try names(place.appending(BootEntry.imageFolder), files) where name.hasPrefix("kldload-") && name.hasSuffix(".efi") {
+                let path = "\(BootEntry.imageFolder)/\(name)"
+                esp.images[path] = try files.status(place.appending(path))?.size ?? ByteCount(0)
+            }
+            return esp
+        }
+    }
+
+    /// An ESP is root's alone: who may not read it must not be told that it is empty.
+    private static func names(_ folder: FilePath, _ files: any FileSystem) throws -> [String] {
+        do { return try files.list(folder) } catch FileError.missing { return [] }
+    }
+
+    /// Shows an ESP where it is mounted, or mounts it read-only for as long as `body` runs.
+    static func looking<Result>(
+        at device: String, _ mounted: FilePath?, _ index: Int, runner: any CommandRunner, files: any FileSystem,
+        _ body: (FilePath) async throws -> Result
+    ) async throws -> Result {
+        if let mounted { return try await body(mounted) }
+        let place = FilePath("/run/kldload/boot-look/esp\(index)")
+        try files.makeDirectory(place, mode: 0o700)
+        try await runner.run(MountCommand.mount(device, at: place, type: "vfat", options: ["ro", "umask=0077"]))
+        do {
+            let result = try await body(place)
+            try await runner.run(MountCommand.unmount(place))
+            return result
+        } catch {
+            _ = try? await runner.run(MountCommand.unmount(place))
+            throw error
+        }
+    }
+}
+
+extension BootTarget {
+    /// Mounts an environment's root read-only for as long as `body` works, unless it is mounted already, and reads what it could boot.
+    ///
+    /// Runs: `mount -t zfs -o ro,zfsutil DATASET PLACE`, `umount`; ESPs as ``BootSystem/gather(runner:files:)`` does.
+    public static func with<Result>(
+        _ environment: BootEnvironment, _ system: BootSystem, runner: any CommandRunner, files: any FileSystem,
+        _ body: (BootTarget) async throws -> Result
+    ) async throws -> Result {
+        if let place = environment.mountpoint {
+            return try await body(gather(environment, FilePath(place), system, runner: runner, files: files))
+        }
+        let place: FilePath = "/run/kldload/boot-look/root"
+        try files.makeDirectory(place, mode: 0o700)
+        try await runner.run(MountCommand.mount(environment.dataset.text, at: place, type: "zfs", options: ["ro", "zfsutil"]))
+        do {
+            let result = try await body(gather(environment, place, system, runner: runner, files: files))
+            try await runner.run(MountCommand.unmount(place))
+            return result
+        } catch {
+            _ = try? await runner.run(MountCommand.unmount(place))
+            throw error
+        }
+    }
+
+    static func gather(
+        _ environment: BootEnvironment, _ root: FilePath, _ system: BootSystem, runner: any CommandRunner, files: any FileSystem
+    ) async throws -> BootTarget {
+        var target = BootTarget(environment: environment.dataset, root: root, kernels: try kernels(in: root, files))
+        let supplement = system.hostID.map { InitramfsSupplement.hostID($0) } ?? []
+        for (index, esp) in system.esps.enumerated() {
+            let entries = esp.entries.filter { $0.dataset == environment.dataset.text }
+            guard !entries.isEmpty else { continue }
+            try await BootSystem.looking(at: esp.device, esp.mount, index, runner: runner, files: files) { place in
+                for kernel in target.kernels.indices {
+                    let release = target.kernels[kernel].release
+                    let image = target.image(release, system, supplement: "", output: "")
+                    for entry in entries where entry.release == release {
+                        guard image.matches(place.appending(entry.imagePath), supplement: supplement, files) else { continue }
+                        target.kernels[kernel].matching[esp.device, default: []].insert(entry.id)
+                    }
+                }
+            }
+        }
+        return target
+    }
+
+    /// Kernels that have everything, the newest first.
+    static func kernels(in root: FilePath, _ files: any FileSystem) throws -> [Kernel] {
+        func place(_ path: String) -> FilePath { root == "/" ? FilePath("/" + path) : root.appending(path) }
+        func size(_ path: FilePath) throws -> ByteCount? { try files.exists(path) ? try files.status(files.resolve(path))?.size : nil }
+        let prefix = "vmlinuz-"
+        let releases = ((try? files.list(place("boot"))) ?? []).filter { $0.hasPrefix(prefix) }.map { String($0.dropFirst(prefix.count)) }
+        return try releases.compactMap { release in
+            guard let kernel = try size(place("boot/\(prefix)\(release)")), let initrd = try size(place("boot/initrd.img-\(release)")),
+                kernel.bytes > 0, initrd.bytes > 0, try files.exists(place("usr/lib/modules/\(release)"))
+            else { return nil }
+            return Kernel(release: release, size: kernel + initrd)
+        }.sorted { KernelRelease.precedes($1.release, $0.release) }
+    }
+}

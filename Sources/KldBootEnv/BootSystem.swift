@@ -1,0 +1,138 @@
+public import KldBoot
+public import KldCore
+public import KldZFS
+public import SystemPackage
+
+/// What is known of a machine's boot environments, its ESPs, and what they will boot: facts, from which every verb plans.
+public struct BootSystem: Sendable, Hashable {
+    /// One ESP of the root pool's disks.
+    public struct ESP: Sendable, Hashable {
+        public var device: String
+        /// Where it is mounted; `nil`: the plan mounts it for as long as it works.
+        public var mount: FilePath?
+        public var free: ByteCount
+        public var entries: [BootEntry]
+        /// kldload's images by their names below the ESP's root, with or without an entry.
+        public var images: [String: ByteCount]
+
+        public init(device: String, mount: FilePath? = nil, free: ByteCount, entries: [BootEntry] = [], images: [String: ByteCount] = [:]) {
+            self.device = device
+            self.mount = mount
+            self.free = free
+            self.entries = entries
+            self.images = images
+        }
+    }
+
+    public enum ImageBuilder: String, Sendable, Hashable { case ukify, objcopy }
+
+    public var pool: PoolName
+    /// The dataset that is mounted at `/`.
+    public var running: DatasetName
+    public var release: String
+    public var hostID: HostID?
+    public var commandLine: KernelCommandLine
+    public var bootfs: String?
+    public var environments: [BootEnvironment]
+    public var esps: [ESP]
+    public var builder: ImageBuilder?
+    /// What the loader says it started: an entry's id; `nil` where the firmware keeps no variables.
+    public var selected: String?
+
+    public init(
+        pool: PoolName, running: DatasetName, release: String, hostID: HostID?, commandLine: KernelCommandLine, bootfs: String? = nil,
+        environments: [BootEnvironment], esps: [ESP], builder: ImageBuilder? = .ukify,
+        selected: String? = nil
+    ) {
+        self.pool = pool
+        self.running = running
+        self.release = release
+        self.hostID = hostID
+        self.commandLine = commandLine
+        self.bootfs = bootfs
+        self.environments = environments
+        self.esps = esps
+        self.builder = builder
+        self.selected = selected
+    }
+
+    /// What holds the environments: `rpool/ROOT`.
+    public var top: DatasetName { running.parent ?? pool.dataset }
+
+    /// Every entry, once: of the copies on several ESPs the one that was tried most often.
+    public var entries: [BootEntry] {
+        var known: [String: BootEntry] = [:]
+        for entry in esps.flatMap(\.entries) {
+            guard let other = known[entry.id] else {
+                known[entry.id] = entry
+                continue
+            }
+            // A copy that has proved itself was blessed; the others follow at the next refresh.
+            let newer = entry.order != other.order ? entry.order > other.order : Self.left(entry) < Self.left(other)
+            if newer { known[entry.id] = entry }
+        }
+        return known.values.sorted(by: BootEntry.precedes)
+    }
+
+    private static func left(_ entry: BootEntry) -> Int { entry.counter?.left ?? -1 }
+
+    /// What the loader starts at the next boot.
+    public var next: BootEntry? { entries.first { !$0.isExhausted } }
+
+    /// The entry that this machine was started from: the one that the loader names, else the first that fits the root and the kernel.
+    public var current: BootEntry? {
+        let fitting = entries.filter { $0.dataset == running.text && $0.release == release }
+        return fitting.first { $0.id.lowercased() == selected } ?? fitting.first
+    }
+
+    /// - Throws: ``Diagnosis`` `be.unknown`.
+    public func environment(_ name: String) throws(Diagnosis) -> BootEnvironment {
+        if let found = environments.first(where: { $0.name == name || $0.dataset.text == name }) { return found }
+        let nearest = environments.map(\.name).min { editDistance($0, name) < editDistance($1, name) }
+        throw Diagnosis(
+            "be.unknown", "there is no boot environment \(name)",
+            remedies: (nearest.map { editDistance($0, name) <= 3 ? ["did you mean \($0)?"] : [] } ?? []) + ["see what there is: kbe list"],
+            exit: .inputMissing)
+    }
+}
+
+/// The tree of one environment, seen while the facts were read, and the images that would boot it.
+public struct BootTarget: Sendable, Hashable {
+    /// A kernel with everything that it needs: `/boot/vmlinuz-R`, `/boot/initrd.img-R`, `/usr/lib/modules/R`.
+    public struct Kernel: Sendable, Hashable {
+        public var release: String
+        /// Of kernel and initramfs together, in bytes: what its image takes on an ESP, roughly.
+        public var size: ByteCount
+        /// The devices of ESPs → ids of entries whose image was built from exactly these files.
+        public var matching: [String: Set<String>]
+
+        public init(release: String, size: ByteCount, matching: [String: Set<String>] = [:]) {
+            self.release = release
+            self.size = size
+            self.matching = matching
+        }
+    }
+
+    public var environment: DatasetName
+    /// Where its root is visible; it is mounted there, read-only, while a plan works.
+    public var root: FilePath
+    /// The best one first.
+    public var kernels: [Kernel]
+
+    public init(environment: DatasetName, root: FilePath, kernels: [Kernel]) {
+        self.environment = environment
+        self.root = root
+        self.kernels = kernels
+    }
+
+    func inside(_ path: String) -> FilePath { root == "/" ? FilePath(path) : FilePath(root.string + path) }
+
+    /// The image of a kernel of this environment, for one machine.
+    public func image(_ release: String, _ system: BootSystem, supplement: FilePath, output: FilePath) -> UnifiedKernelImage {
+        UnifiedKernelImage(
+            linux: inside("/boot/vmlinuz-\(release)"), initrds: [inside("/boot/initrd.img-\(release)"), supplement],
+            commandLine: system.commandLine.rooted(at: environment.text).forcingImport(false)
+                .restartingAfterPanic(seconds: BootEntry.panicSeconds),
+            release: release, osRelease: inside("/usr/lib/os-release"), stub: "/usr/lib/systemd/boot/efi/linuxx64.efi.stub", output: output)
+    }
+}

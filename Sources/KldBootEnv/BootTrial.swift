@@ -1,0 +1,120 @@
+public import KldBoot
+import KldCore
+import KldExec
+import KldFiles
+public import KldPlan
+import KldZFS
+public import SystemPackage
+
+/// What becomes of an environment on trial: it proves itself, or the machine goes back.
+///
+/// The loader takes one try from an entry's name before it starts it. A boot that reaches `boot-complete.target` gives the entry its plain
+/// name back; one that does not ends with the machine started again, until no try is left and the loader takes the next entry.
+public struct BootTrial: Sendable, Hashable {
+    /// Reasons of boots that failed, of every environment: they lie on a dataset that all of them share.
+    public static let reasons: FilePath = "/var/lib/kldload/boot/failed"
+    /// Shown at login. Source: pam_motd(8), Linux-PAM 1.5.
+    public static let notice: FilePath = "/run/motd.d/50-kldload-boot"
+    /// This boot was noted as good.
+    public static let goodMarker: FilePath = "/run/kldload/boot-good"
+    /// Nobody wrote a reason: the environment never came as far as kldload.
+    static let silence =
+        "it never reached its health check: look at the console during the boot, or kbe mount it and look at its kernel and /etc"
+
+    public var system: BootSystem
+    public init(_ system: BootSystem) { self.system = system }
+
+    /// The running entry, if it still has to prove itself.
+    public var pending: BootEntry? { system.current.flatMap { $0.counter == nil || $0.once ? nil : $0 } }
+
+    /// An environment that was left because it did not boot.
+    public struct Failure: Sendable, Hashable, Codable {
+        public var environment: String
+        public var release: String
+        public var tries: Int
+        public var reason: String
+    }
+
+    /// - Parameter reason: what was written down of an entry, by its id.
+    public func failures(_ reason: (String) -> String?) -> [Failure] {
+        system.entries.filter { $0.isExhausted && !$0.once }.map { entry in
+            Failure(
+                environment: entry.environment, release: entry.release, tries: entry.counter?.done ?? 0,
+                reason: reason(entry.id) ?? Self.silence)
+        }
+    }
+
+    /// What is shown at login; empty where nothing failed.
+    public static func notice(_ failures: [Failure], running: String) -> String {
+        failures.map {
+            "kldload: the boot environment \($0.environment) (Linux \($0.release)) failed to boot \($0.tries) times, and \(running) was started instead.\n"
+                + "         \($0.reason)\n"
+        }.joined()
+    }
+
+    /// Where the reason of an entry's failure is kept.
+    public static func file(_ id: String) -> FilePath { reasons.appending(id) }
+
+    /// A boot that went well: the entry gets its plain name on every ESP, ESPs become equal, what nothing needs any more goes.
+    public var proven: Plan {
+        var steps: [Step] = []
+        var after = system
+        if let entry = pending {
+            var good = entry
+            good.counter = nil
+            for (index, esp) in system.esps.enumerated() where esp.entries.contains(where: { $0.id == entry.id }) {
+                steps.append(
+                    esp.writing(good, "boot.good.\(esp.name)", "\(entry.environment) has proved itself: \(good.fileName) on \(esp.device)"))
+                after.esps[index].entries = esp.entries.filter { $0.id != entry.id } + [good]
+            }
+            steps.append(Step("boot.reason", "Forget why it failed before", [.remove(Self.file(entry.id))]))
+        }
+        steps += BootTrial(after).healing
+        // What is chosen for the next boot is not this one's to take back; what failed for good is.
+        if after.next?.dataset == system.running.text, system.bootfs != system.running.text {
+            steps.append(
+                Step("boot.bootfs", "The pool's bootfs is \(system.running)", [.run(ZPool.set(system.pool, "bootfs", system.running.text))])
+            )
+        }
+        return Plan("boot of \(system.running.leaf)", [Phase("boot", "Boot", steps)])
+    }
+
+    /// Only what makes the ESPs equal, for a boot that is not judged now.
+    public var equal: Plan { Plan("ESPs", [Phase("boot", "Boot", healing)]) }
+
+    /// Makes every ESP hold what one of them holds, and no build that a newer one has replaced.
+    var healing: [Step] {
+        let entries = system.entries
+        let superseded = entries.filter { old in
+            old.id != system.current?.id
+                && entries.contains {
+                    $0.dataset == old.dataset && $0.release == old.release && $0.generation > old.generation && $0.counter == nil
+                }
+        }
+        var steps: [Step] = []
+        for esp in system.esps {
+            if let step = esp.removing(superseded, "boot.tidy.\(esp.name)", "Take builds that were replaced off \(esp.device)") {
+                steps.append(step)
+            }
+        }
+        for entry in entries where !superseded.contains(entry) {
+            guard let source = system.esps.first(where: { $0.images[entry.imagePath] != nil }) else { continue }
+            for esp in system.esps {
+                if esp.images[entry.imagePath] == nil {
+                    let from = FilePath("\(source.workplace.string)/\(entry.imagePath)")
+                    steps.append(
+                        Step(
+                            "boot.copy.\(esp.name).\(entry.id)", "Copy the boot image of \(entry.environment) to \(esp.device)",
+                            source.mounting + esp.mounting
+                                + [.makeDirectory(FilePath("\(esp.workplace.string)/\(BootEntry.imageFolder)"))]
+                                + ESPFile.place(from, as: entry.imagePath, on: esp.workplace),
+                            release: esp.unmounting + source.unmounting, weight: 3))
+                }
+                if !esp.entries.contains(where: { $0.id == entry.id && $0.order == entry.order }) {
+                    steps.append(esp.writing(entry, "boot.entry.\(esp.name).\(entry.id)", "Enter \(entry.fileName) on \(esp.device)"))
+                }
+            }
+        }
+        return steps
+    }
+}

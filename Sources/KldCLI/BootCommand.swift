@@ -1,0 +1,149 @@
+import ArgumentParser
+import KldBoot
+import KldBootEnv
+import KldCore
+import KldExec
+import KldFiles
+import KldPlan
+import KldZFS
+import SystemPackage
+
+/// What boots, and whether it did well. Units call most of it.
+struct BootCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "boot", abstract: "What this machine boots: refresh it, and judge a boot.",
+        subcommands: [Refresh.self, Check.self, Good.self, GiveUp.self])
+
+    struct Refresh: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Build and stage what the running environment boots, where it has changed; make all ESPs equal.",
+            aliases: ["update"])
+        @Flag(help: "Print the plan and change nothing.") var dryRun = false
+        @Flag(help: "Do nothing, without an error, in a chroot or where the root is not ZFS: for hooks of packages.") var hook = false
+
+        func run() async throws {
+            let session = BootSession(dryRun: dryRun)
+            if hook, try await !session.isRunningMachine() { return }
+            try await session.locked {
+                let system = try await session.system()
+                try await session.apply(
+                    try await session.target(system.environment(system.running.leaf), system) { target in
+                        let staged = try BootStaging(system, target, .unchanged).steps()
+                        return Plan("refresh what boots", [Phase("boot", "Boot", staged)])
+                    })
+                let after = dryRun ? system : try await session.system()
+                try await session.apply(BootTrial(after).equal)
+            }
+        }
+    }
+
+    struct Check: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Judge this boot; one on trial that is not good ends with a restart.",
+            discussion: "Exit status: 0 good, 2 not. Files in \(BootCheck.hooks) that can be executed are asked too.")
+        @Option(help: ArgumentHelp("How long services may take to come up.", valueName: "seconds")) var within = 90
+
+        func run() async throws {
+            let session = BootSession(dryRun: false)
+            let problems = try await BootCheck.run(runner: session.runner, files: session.files, limit: .seconds(within))
+            if problems.isEmpty { return }
+            for problem in problems { Output.errorLine("kldload: \(problem)") }
+            try await session.leave(because: problems.joined(separator: "; "))
+            throw ExitCode(ExitStatus.problemsFound.rawValue)
+        }
+    }
+
+    struct Good: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Note that this boot is good; report what failed before it.")
+        @Flag(help: "Print the plan and change nothing.") var dryRun = false
+
+        func run() async throws {
+            let session = BootSession(dryRun: dryRun)
+            try await session.locked {
+                let system = try await session.system()
+                try await session.apply(BootTrial(system).proven)
+                try session.report(BootTrial(system))
+                if !dryRun { try session.files.write("good\n", to: BootTrial.goodMarker) }
+            }
+        }
+    }
+
+    struct GiveUp: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Leave an environment on trial that does not get on: note the reason and restart.", shouldDisplay: false)
+        @Option var reason: String
+        @Flag(help: "Nothing is wrong once the boot was noted as good.") var unlessGood = false
+
+        func run() async throws { try await BootSession(dryRun: false).leave(because: reason, unlessGood: unlessGood) }
+    }
+}
+
+/// What verbs of boot environments have in common: facts, one at a time, plans applied or shown.
+struct BootSession: Sendable {
+    let runner: any CommandRunner = SubprocessRunner()
+    let files = LocalFiles()
+    var dryRun: Bool
+
+    /// A system that was booted from ZFS, and not a tree that somebody is in with chroot(8): of that, mounts look just the same.
+    ///
+    /// Runs: `systemd-detect-virt --chroot`, reads; it ends with 0 in a chroot.
+    func isRunningMachine() async throws -> Bool {
+        let zfs = try files.readText("/proc/self/mounts").lines.map(\.words).contains { $0.count > 2 && $0[1] == "/" && $0[2] == "zfs" }
+        guard zfs, try files.exists("/run/systemd/system") else { return false }
+        let chroot = Command(Tool("systemd-detect-virt", package: "systemd"), ["--chroot"], effect: .reads, accepting: [0, 1])
+        return try await runner.run(chroot).status != 0
+    }
+
+    /// Two at once would each plan with what the other one changes: the second waits.
+    func locked(_ body: () async throws -> Void) async throws {
+        guard Host.isRoot else {
+            throw Diagnosis(
+                "boot.not-root", "boot environments are changed by root", remedies: ["sudo, or look only: kbe list"], exit: .needsRoot)
+        }
+        let lock = try await FileLock.acquire("/run/kldload/boot.lock") { Output.errorLine("waiting for another kbe") }
+        defer { withExtendedLifetime(lock) {} }
+        try await body()
+    }
+
+    func system() async throws -> BootSystem { try await BootSystem.gather(runner: runner, files: files) }
+
+    func target<Result>(_ environment: BootEnvironment, _ system: BootSystem, _ body: (BootTarget) async throws -> Result) async throws
+        -> Result
+    {
+        try await BootTarget.with(environment, system, runner: runner, files: files, body)
+    }
+
+    /// Shows a plan, or does it; what it does, on standard error.
+    func apply(_ plan: Plan, approvals: [WipeApproval] = []) async throws {
+        if plan.steps.isEmpty { return }
+        if dryRun {
+            Output.line(plan.text())
+            return
+        }
+        try await PlanRunner(runner: runner, files: files, performers: BootPerformers.table) { event in
+            if event.kind == .stepStarted || event.kind == .stepFailed { Output.errorLine("kldload: \(event.message)") }
+        }.apply(plan, approvals: approvals)
+    }
+
+    /// Restarts the machine if what runs is on trial: the loader counts. Nothing happens to an environment that has proved itself.
+    func leave(because reason: String, unlessGood: Bool = false) async throws {
+        guard let entry = BootTrial(try await system()).pending else { return }
+        // An environment that was to be booted once stays countable after its boot was good.
+        if unlessGood, try files.exists(BootTrial.goodMarker) { return }
+        try files.write(reason + "\n", to: BootTrial.file(entry.id))
+        Output.errorLine("kldload: \(entry.environment) is on trial and did not boot well: restarting")
+        try await runner.run(Command(Tool("systemctl", package: "systemd"), ["--no-block", "reboot"], effect: .changes))
+    }
+
+    func report(_ trial: BootTrial) throws {
+        let failures = trial.failures { id in try? files.readText(BootTrial.file(id)).trimmed }
+        let notice = BootTrial.notice(failures, running: trial.system.running.leaf)
+        if dryRun { return }
+        if notice.isEmpty {
+            try files.remove(BootTrial.notice)
+        } else {
+            Output.error(notice)
+            try files.write(notice, to: BootTrial.notice)
+        }
+    }
+}

@@ -1,0 +1,233 @@
+import ArgumentParser
+import Glibc
+import KldBoot
+import KldBootEnv
+import KldCore
+import KldExec
+import KldFiles
+import KldInstall
+import KldPlan
+import KldTerminal
+import KldZFS
+import SystemPackage
+
+/// Boot environments, with the words of FreeBSD's bectl and those of the seeds.
+struct KbeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "kbe", abstract: "Boot environments: make one, boot it, go back.",
+        discussion: """
+            A boot environment is a clone of the root file system, with its kernel and its package database. A newly activated one is on trial:
+            if it does not boot well within \(BootEntry.tries) boots, the machine goes back to the one before by itself.
+            """,
+        subcommands: [
+            List.self, Create.self, Activate.self, Current.self, Rollback.self, Rename.self, Mount.self, Unmount.self, Destroy.self,
+            Prune.self,
+        ], defaultSubcommand: List.self)
+
+    struct Change: ParsableArguments {
+        @Flag(help: "Print the plan and change nothing.") var dryRun = false
+        @Flag(name: [.short, .long], help: "Ask nothing.") var yes = false
+    }
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "List boot environments. N: runs now, R: boots next, T: boots next, once.")
+        @Option(help: "table or json.") var format = TableFormat.table
+        @Flag(name: [.short, .customLong("quiet")], help: "Names only.") var quiet = false
+        @Flag(name: [.short, .customLong("snapshots")], help: "Their snapshots too.") var snapshots = false
+
+        func run() async throws {
+            let system = try await BootSession(dryRun: false).system()
+            let list = BootList(system) { id in try? LocalFiles().readText(BootTrial.file(id)).trimmed }
+            if quiet {
+                for row in list.rows { Output.line(row.name) }
+            } else if format == .json {
+                try Output.json(list)
+            } else {
+                Output.line(Self.table(list, snapshots: snapshots))
+            }
+        }
+
+        static func table(_ list: BootList, snapshots: Bool) -> String {
+            var table = TextTable([
+                ("NAME", .left), ("ACTIVE", .left), ("SPACE", .right), ("CREATED", .left), ("KERNEL", .left), ("STATE", .left),
+            ])
+            for row in list.rows {
+                let flags = (row.runsNow ? "N" : "") + (row.bootsNext ? "R" : "") + (row.bootsOnce ? "T" : "")
+                table.add([
+                    row.name, flags.isEmpty ? "-" : flags, row.used.description, row.created, row.kernels.joined(separator: ","), row.state,
+                ])
+                for snapshot in snapshots ? row.snapshots : [] {
+                    table.add(["  @\(snapshot.label)", "-", snapshot.used.description, snapshot.created])
+                }
+            }
+            return table.text
+        }
+    }
+
+    struct Create: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Clone the running environment, another one, or a snapshot.")
+        @Argument(help: "The new environment's name.") var name: String
+        @Option(name: [.customShort("e"), .customLong("from")], help: ArgumentHelp("What to clone.", valueName: "name[@snapshot]"))
+        var from: String?
+        @OptionGroup var change: Change
+
+        func run() async throws {
+            let session = BootSession(dryRun: change.dryRun)
+            try await session.locked {
+                try await session.apply(BootEnvironments(try await session.system()).create(name, from: from, now: .current))
+            }
+        }
+    }
+
+    struct Activate: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Boot this environment from now on, or once.", aliases: ["set-default"])
+        @Argument(help: "The environment's name.") var name: String
+        @Flag(name: [.customShort("t"), .long], help: "At the next boot only; the one after boots what boots now.") var once = false
+        @OptionGroup var change: Change
+
+        func run() async throws {
+            let session = BootSession(dryRun: change.dryRun)
+            try await session.locked { try await Self.activate(name, once: once, session) }
+        }
+
+        static func activate(_ name: String, once: Bool, _ session: BootSession) async throws {
+            let system = try await session.system()
+            try await session.target(system.environment(name), system) { target in
+                let plan = try BootEnvironments(system).activate(target, once: once)
+                if plan.steps.isEmpty { Output.errorLine("\(name) is what boots already") }
+                try await session.apply(plan)
+            }
+        }
+    }
+
+    struct Current: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Print the name of the running environment.")
+        func run() async throws { Output.line(try await BootSession(dryRun: false).system().running.leaf) }
+    }
+
+    struct Rollback: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Make an environment of a snapshot and boot it next; the running one is kept.",
+            discussion: "Nothing is rolled back in place: kbe activate brings the environment back that runs now.")
+        @Argument(help: "NAME@SNAPSHOT, or a snapshot of the running environment.") var snapshot: String
+        @Option(help: "The new environment's name.") var name: String?
+        @OptionGroup var change: Change
+
+        func run() async throws {
+            let session = BootSession(dryRun: change.dryRun)
+            try await session.locked {
+                let (plan, fresh) = try BootEnvironments(try await session.system()).rollback(snapshot, name: name, now: .current)
+                try await session.apply(plan)
+                if change.dryRun { return }
+                try await Activate.activate(fresh, once: false, session)
+                Output.line(fresh)
+            }
+        }
+    }
+
+    struct Rename: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Give an environment another name; not the running or chosen one.")
+        @Argument var name: String
+        @Argument var other: String
+        @OptionGroup var change: Change
+
+        func run() async throws {
+            let session = BootSession(dryRun: change.dryRun)
+            try await session.locked { try await session.apply(BootEnvironments(try await session.system()).rename(name, to: other)) }
+        }
+    }
+
+    struct Mount: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Mount an environment, and print where.")
+        @Argument var name: String
+        @Argument(help: "Default: a folder below /run/kldload/be.") var place: String?
+        @OptionGroup var change: Change
+
+        func run() async throws {
+            let session = BootSession(dryRun: change.dryRun)
+            try await session.locked {
+                let (plan, place) = try BootEnvironments(try await session.system()).mount(name, at: place.map { Host.absolute($0) })
+                try await session.apply(plan)
+                if !change.dryRun { Output.line(place.string) }
+            }
+        }
+    }
+
+    struct Unmount: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Unmount an environment.", aliases: ["umount"])
+        @Argument var name: String
+        @OptionGroup var change: Change
+
+        func run() async throws {
+            let session = BootSession(dryRun: change.dryRun)
+            try await session.locked { try await session.apply(BootEnvironments(try await session.system()).unmount(name)) }
+        }
+    }
+
+    struct Destroy: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Destroy an environment; never the running or the chosen one.", aliases: ["delete"])
+        @Argument var name: String
+        @OptionGroup var change: Change
+
+        func run() async throws {
+            let session = BootSession(dryRun: change.dryRun)
+            try await session.locked { try await Self.destroy(name, session, yes: change.yes) }
+        }
+
+        static func destroy(_ name: String, _ session: BootSession, yes: Bool) async throws {
+            let plan = try BootEnvironments(try await session.system()).destroy(name)
+            if !yes, !session.dryRun {
+                guard isatty(STDIN_FILENO) == 1 else {
+                    throw Diagnosis("be.unasked", "destroying \(name) needs a yes", remedies: ["kbe destroy \(name) --yes"], exit: .usage)
+                }
+                Output.error("\(name) and its snapshots will be lost. Type its name to go on: ")
+                guard try await WipePrompt.line(from: .standardInput) == name else {
+                    throw Diagnosis(
+                        "be.refused", "\(name) was not approved; nothing was changed", remedies: ["type the name exactly as shown"])
+                }
+            }
+            // The plan was made for this name only, and refuses what does not bear kldload's mark.
+            try await session.apply(plan, approvals: plan.destroys.compactMap { WipeApproval(owned: true, dataset: $0) })
+        }
+    }
+
+    struct Prune: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Destroy environments that are old and that nothing needs.",
+            discussion: "Running, chosen and mounted environments stay, and those that kldload did not make.")
+        @Option(help: ArgumentHelp("Days, hours or weeks: 30d, 12h, 6w.", valueName: "age")) var olderThan: String
+        @OptionGroup var change: Change
+
+        func run() async throws {
+            let session = BootSession(dryRun: change.dryRun)
+            guard let seconds = Age.seconds(olderThan) else {
+                throw Diagnosis("be.age", "'\(olderThan)' is no age", remedies: ["a number with h, d or w: 30d"], exit: .usage)
+            }
+            try await session.locked {
+                let names = BootEnvironments(try await session.system()).prunable(olderThan: seconds, now: .current)
+                if names.isEmpty { Output.errorLine("there is nothing to prune") }
+                for name in names {
+                    if change.dryRun { Output.line(name) } else { try await Destroy.destroy(name, session, yes: change.yes) }
+                }
+            }
+        }
+    }
+}
+
+enum Age {
+    /// `30d` and the like, in seconds; `nil` for anything else.
+    static func seconds(_ text: String) -> Int64? {
+        let units: [Character: Int64] = ["h": 3600, "d": 86_400, "w": 604_800]
+        guard let unit = text.last.flatMap({ units[$0] }), let count = Int64(text.dropLast()), (0...100_000).contains(count) else {
+            return nil
+        }
+        return count * unit
+    }
+}
+
+extension Timestamp {
+    static var current: Timestamp { Timestamp(seconds: Int64(time(nil))) }
+}

@@ -1,0 +1,110 @@
+import KldAnswers
+import KldCore
+import KldImage
+import KldVirt
+import SystemPackage
+
+extension Scenario {
+    /// Boot environments on one machine that is never switched off: every restart is the firmware's and the loader's own.
+    static let boots: [Scenario] = [
+        Scenario("boot.environments", "an environment is made, changed and booted; bad ones are left by themselves, and say why") { lab in
+            try await withMachine(lab) { guest in
+                try await guest.run("kbe create next && place=$(kbe mount next) && echo next > $place/etc/marker && kbe unmount next")
+                let activation = try await guest.run("time kbe activate next")
+                lab.log("activating it: \(activation.lines.first { $0.hasPrefix("real") } ?? "?")")
+                try await guest.restart()
+                try check(try await guest.run("kbe current; cat /etc/marker").lines == ["next", "next"], "another environment was booted")
+                try await guest.until("kbe list", says: "good")
+                try check(try await guest.run("zpool get -H -o value bootfs rpool").trimmed == "rpool/ROOT/next", "bootfs stayed")
+
+                // It starts, and is no use.
+                try await guest.run(
+                    """
+                    kbe create useless && place=$(kbe mount useless) && mkdir -p $place/etc/kldload/boot-check.d
+                    printf '#!/bin/sh\\necho no disk for the database\\nexit 1\\n' > $place/etc/kldload/boot-check.d/10-database
+                    chmod 755 $place/etc/kldload/boot-check.d/10-database && kbe unmount useless && kbe activate useless
+                    """)
+                try await guest.restart(expecting: "useless (Linux", boots: 4)
+                var list = try await guest.run("kbe current; kbe list; cat /run/motd.d/50-kldload-boot")
+                lab.log(list)
+                try check(list.hasPrefix("next"), "it went elsewhere")
+                try check(list.contains("failed: /etc/kldload/boot-check.d/10-database ended with 1: no disk for the database"), list)
+
+                // Its root is not there any more: no program of it ever runs.
+                try await guest.run("kbe create gone && kbe activate gone && zfs destroy -r rpool/ROOT/gone")
+                try await guest.restart(expecting: "gone (Linux", boots: 4)
+                list = try await guest.run("kbe current; zpool get -H -o value bootfs rpool; kbe destroy useless --yes; kbe list")
+                lab.log(list)
+                try check(list.lines.prefix(2) == ["next", "rpool/ROOT/next"] && !list.contains("useless "), list)
+            }
+        },
+        Scenario("boot.once", "an environment is booted once, and the boot after is as before") { lab in
+            try await withMachine(lab) { guest in
+                try await guest.run("kbe create probe && kbe activate --once probe")
+                try await guest.restart()
+                try check(try await guest.run("kbe current").trimmed == "probe", "it was not booted")
+                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                try await guest.restart()
+                let said = try await guest.run("kbe current; zpool get -H -o value bootfs rpool; kbe list")
+                lab.log(said)
+                try check(said.lines.prefix(2) == ["debian", "rpool/ROOT/debian"] && !said.contains("failed"), said)
+            }
+        },
+    ]
+
+    private static func withMachine(_ lab: Laboratory, disks count: Int = 1, _ body: (Guest) async throws -> Void) async throws {
+        let disks = try await lab.disks(count)
+        let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"])
+        try await lab.install(answers.forTest(), onto: disks)
+        try await lab.boot(disks) { machine, host in
+            let guest = Guest(lab: lab, machine: machine, host: host)
+            try await guest.logIn()
+            try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+            try await body(guest)
+        }
+    }
+}
+
+/// Root on the serial console of an installed machine, through its restarts.
+struct Guest: Sendable {
+    let lab: Laboratory
+    let machine: VirtualMachine
+    let host: FactoryHost
+
+    /// Waits for the login prompt first.
+    func logIn() async throws {
+        _ = try await machine.console.expect("login:", within: host.deadline(.seconds(240)))
+        try await lab.logIn(machine, host, [("login:", "admin"), ("assword:", "Correct-Horse-7")])
+        try await machine.console.send("sudo -i\n")
+        _ = try await machine.console.expect("# ", within: host.deadline(.seconds(30)))
+        try await machine.console.send(
+            "stty -echo; export PS1= PS2= TERM=dumb; kbe() { /usr/lib/kldload/kldload kbe \"$@\"; }; dmesg -n 1\n")
+        try await run("true")
+    }
+
+    /// Runs lines of shell, and returns what they printed. - Throws: ``CheckFailure`` when they end with another status than 0.
+    @discardableResult
+    func run(_ script: String) async throws -> String {
+        try await LiveShell(machine: machine, host: host).run(script, within: .seconds(120))
+    }
+
+    /// Asks once in a while, until the answer holds a text.
+    func until(_ script: String, says text: String) async throws {
+        for _ in 0..<60 {
+            if try await LiveShell(machine: machine, host: host).run(script, accepting: Set(0...4)).lines.contains(where: {
+                $0.contains(text)
+            }) {
+                return
+            }
+            try await Task.sleep(for: .seconds(2))
+        }
+        throw CheckFailure("'\(script)' did not say '\(text)'")
+    }
+
+    /// Restarts, and logs in again. - Parameter text: said on the console by the boot that is waited for, after so many boots.
+    func restart(expecting text: String? = nil, boots: Int = 1) async throws {
+        try await machine.console.send("systemctl reboot\n")
+        if let text { _ = try await machine.console.expect(text, within: host.deadline(.seconds(120 * boots))) }
+        try await logIn()
+    }
+}

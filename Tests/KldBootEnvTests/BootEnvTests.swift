@@ -1,0 +1,215 @@
+import KldBoot
+import KldCore
+import KldExec
+import KldFiles
+import KldPlan
+import KldTestSupport
+import KldZFS
+import SystemPackage
+import Testing
+
+@testable import KldBootEnv
+
+/// A machine with two environments: `debian` runs, `test` was cloned from it.
+enum Fixture {
+    static let release = "6.12.48+deb13-amd64"
+    static let now = Timestamp(seconds: 1_700_000_000)
+
+    static func dataset(_ name: String) throws -> DatasetName { try DatasetName("rpool/ROOT/\(name)") }
+    static func snapshot(_ name: String) throws -> SnapshotName { try SnapshotName("rpool/ROOT/\(name)") }
+
+    static func entry(_ name: String, order: Int, left: Int? = nil, done: Int = 0, generation: Int = 1, once: Bool = false) -> BootEntry {
+        BootEntry(
+            dataset: "rpool/ROOT/\(name)", release: release, generation: generation, order: order,
+            counter: left.map { BootEntry.Counter(left: $0, done: done) }, once: once)
+    }
+
+    static func esp(_ entries: [BootEntry], _ device: String = "/dev/vda1", mounted: Bool = true) -> BootSystem.ESP {
+        BootSystem.ESP(
+            device: device, mount: mounted ? "/boot/efi" : nil, free: .mebibytes(800), entries: entries,
+            images: Dictionary(entries.map { ($0.imagePath, ByteCount.mebibytes(70)) }, uniquingKeysWith: { $1 }))
+    }
+
+    static func system(
+        _ esps: [BootSystem.ESP] = [esp([entry("debian", order: 100)])], running: String = "debian", bootfs: String = "debian"
+    ) throws -> BootSystem {
+        BootSystem(
+            pool: try PoolName("rpool"), running: try dataset(running), release: release, hostID: HostID(0x0123_4567),
+            commandLine: KernelCommandLine(running: "root=ZFS=rpool/ROOT/\(running) boot=zfs rw console=tty0 panic=15"),
+            bootfs: "rpool/ROOT/\(bootfs)",
+            environments: [
+                BootEnvironment(
+                    dataset: try dataset("debian"), created: Timestamp(seconds: 1_600_000_000),
+                    snapshots: [
+                        .init(name: try snapshot("debian@install"), used: ByteCount(0), created: Timestamp(seconds: 1_600_000_100)),
+                        .init(name: try snapshot("debian@kbe-test-1"), used: ByteCount(0), created: Timestamp(seconds: 1_600_000_200)),
+                    ], mountpoint: running == "debian" ? "/" : nil),
+                BootEnvironment(
+                    dataset: try dataset("test"), created: Timestamp(seconds: 1_600_000_200), origin: try snapshot("debian@kbe-test-1"),
+                    mountpoint: running == "test" ? "/" : nil),
+            ], esps: esps)
+    }
+
+    static func target(_ name: String, root: FilePath = "/run/kldload/boot-look/root", matching: [String: Set<String>] = [:]) throws
+        -> BootTarget
+    {
+        BootTarget(
+            environment: try dataset(name), root: name == "debian" ? "/" : root,
+            kernels: [.init(release: release, size: .mebibytes(70), matching: matching)])
+    }
+}
+
+@Suite("Boot environments")
+struct BootEnvironmentTests {
+    let machine: BootEnvironments
+
+    init() throws { machine = BootEnvironments(try Fixture.system()) }
+
+    @Test("create is a snapshot and a clone of it that never mounts by itself")
+    func create() throws {
+        #expect(
+            try machine.create("next", now: Fixture.now).commandLines == [
+                "zfs snapshot rpool/ROOT/debian@kbe-next-20231114221320",
+                "zfs clone -o canmount=noauto -o mountpoint=/ -o com.kldload:owner=kldload rpool/ROOT/debian@kbe-next-20231114221320 rpool/ROOT/next",
+            ])
+    }
+
+    @Test("of a snapshot no other snapshot is made")
+    func createFrom() throws {
+        #expect(
+            try machine.create("old", from: "debian@install", now: Fixture.now).commandLines == [
+                "zfs clone -o canmount=noauto -o mountpoint=/ -o com.kldload:owner=kldload rpool/ROOT/debian@install rpool/ROOT/old"
+            ])
+        #expect(throws: Diagnosis.self) { try machine.create("old", from: "debian@instal", now: Fixture.now) }
+        #expect(throws: Diagnosis.self) { try machine.create("old", from: "debain", now: Fixture.now) }
+    }
+
+    @Test("a deep environment is cloned as a whole, with its mount points")
+    func deep() throws {
+        var system = machine.system
+        system.environments[0].children = [try Fixture.dataset("debian/usr"): "none", try Fixture.dataset("debian/usr/src"): "/usr/src"]
+        #expect(
+            try BootEnvironments(system).create("next", now: Fixture.now).commandLines == [
+                "zfs snapshot -r rpool/ROOT/debian@kbe-next-20231114221320",
+                "zfs clone -o canmount=noauto -o mountpoint=/ -o com.kldload:owner=kldload rpool/ROOT/debian@kbe-next-20231114221320 rpool/ROOT/next",
+                "zfs clone -o canmount=noauto -o com.kldload:owner=kldload rpool/ROOT/debian/usr@kbe-next-20231114221320 rpool/ROOT/next/usr",
+                "zfs clone -o canmount=noauto -o com.kldload:owner=kldload -o mountpoint=/usr/src rpool/ROOT/debian/usr/src@kbe-next-20231114221320 rpool/ROOT/next/usr/src",
+            ])
+    }
+
+    @Test(
+        "a name is a dataset, a file on FAT and a line of a menu at once",
+        arguments: ["", "a b", "a:b", "ä", "-a", "a+1", "a/b", "..", "a.", "Debian", "debian", String(repeating: "a", count: 65)])
+    func badName(name: String) { #expect(throws: Diagnosis.self) { try machine.create(name, now: Fixture.now) } }
+
+    @Test("what runs, what boots next, what is mounted and what is not ours is never destroyed")
+    func refusals() throws {
+        func code(_ system: BootSystem, _ name: String) -> String? {
+            do {
+                _ = try BootEnvironments(system).destroy(name)
+                return nil
+            } catch { return Diagnosis(of: error).code }
+        }
+        var system = machine.system
+        #expect(code(system, "debian") == "be.running")
+        #expect(code(system, "other") == "be.unknown")
+        #expect(code(system, "test") == nil)
+        system.environments[1].mountpoint = "/mnt"
+        #expect(code(system, "test") == "be.mounted")
+        system.environments[1].mountpoint = nil
+        system.environments[1].owned = false
+        #expect(code(system, "test") == "be.foreign")
+        let chosen = try Fixture.system([Fixture.esp([Fixture.entry("debian", order: 100), Fixture.entry("test", order: 200, left: 3)])])
+        #expect(code(chosen, "test") == "be.active")
+        #expect(code(try Fixture.system(bootfs: "test"), "test") == "be.active")
+    }
+
+    @Test("destroying takes away what boots it, the dataset, and the snapshot that was made for it; each needs its approval")
+    func destroy() throws {
+        let entries = [Fixture.entry("debian", order: 200), Fixture.entry("test", order: 100)]
+        let plan = try BootEnvironments(Fixture.system([Fixture.esp(entries)])).destroy("test")
+        #expect(plan.steps.map(\.id) == ["be.unstage.vda1", "be.destroy", "be.origin"])
+        #expect(plan.commandLines.suffix(2) == ["zfs destroy -r rpool/ROOT/test", "zfs destroy -r rpool/ROOT/debian@kbe-test-1"])
+        #expect(plan.destroys == ["rpool/ROOT/test", "rpool/ROOT/debian@kbe-test-1"])
+        #expect(throws: Diagnosis.self) { try PlanRunner.check(plan, approvals: []) }
+        // A snapshot that a person made stays.
+        var system = machine.system
+        system.environments[1].origin = try Fixture.snapshot("debian@install")
+        #expect(try BootEnvironments(system).destroy("test").destroys == ["rpool/ROOT/test"])
+    }
+
+    @Test("what was cloned from it keeps what it needs: the newest clone takes the snapshots along")
+    func promote() throws {
+        var system = try Fixture.system([Fixture.esp([Fixture.entry("third", order: 200)])], running: "test", bootfs: "test")
+        system.running = try Fixture.dataset("third")
+        system.bootfs = "rpool/ROOT/third"
+        system.environments[1].mountpoint = nil
+        system.environments.append(
+            BootEnvironment(dataset: try Fixture.dataset("third"), origin: try Fixture.snapshot("debian@install"), mountpoint: "/"))
+        let plan = try BootEnvironments(system).destroy("debian")
+        #expect(plan.commandLines == ["zfs promote rpool/ROOT/test", "zfs destroy -r rpool/ROOT/debian"])
+    }
+
+    @Test("pruning takes old ones that nothing needs")
+    func prune() throws {
+        #expect(machine.prunable(olderThan: 86_400, now: Fixture.now) == ["test"])
+        #expect(machine.prunable(olderThan: 200_000_000, now: Fixture.now) == [])
+    }
+
+    @Test("rolling back makes a new environment of the snapshot, and keeps the old one")
+    func rollback() throws {
+        let (plan, name) = try machine.rollback("install", now: Fixture.now)
+        #expect(name == "install-back")
+        #expect(plan.commandLines.count == 1 && plan.commandLines[0].hasSuffix("rpool/ROOT/debian@install rpool/ROOT/install-back"))
+        #expect(BootEnvironments.free("install-back", ["debian", "Install-Back", "install-back-2"]) == "install-back-3")
+        #expect(BootEnvironments.free("auto:2026 x", []) == "auto-2026-x")
+    }
+
+    @Test("a rename takes away what boots the old name before")
+    func rename() throws {
+        let entries = [Fixture.entry("debian", order: 200), Fixture.entry("test", order: 100)]
+        let plan = try BootEnvironments(Fixture.system([Fixture.esp(entries)])).rename("test", to: "Test2")
+        #expect(plan.steps.map(\.id) == ["be.unstage.vda1", "be.rename"])
+        #expect(plan.commandLines.last == "zfs rename rpool/ROOT/test rpool/ROOT/Test2")
+        // In case only: the same file on FAT, but it is its own.
+        #expect(throws: Never.self) { try machine.rename("test", to: "TEST") }
+        #expect(throws: Diagnosis.self) { try machine.rename("test", to: "DEBIAN") }
+        #expect(throws: Diagnosis.self) { try machine.rename("debian", to: "x") }
+    }
+
+    @Test("the list says what runs, what boots, and how trials stand")
+    func list() throws {
+        let system = try Fixture.system([
+            Fixture.esp([Fixture.entry("debian", order: 100), Fixture.entry("test", order: 200, left: 2, done: 1)])
+        ])
+        let rows = BootList(system) { _ in nil }.rows
+        #expect(rows.map(\.state) == ["good", "on trial, 2 of 3 boots left"])
+        #expect(rows.map(\.runsNow) == [true, false] && rows.map(\.bootsNext) == [false, true])
+        let failed = try Fixture.system([
+            Fixture.esp([Fixture.entry("debian", order: 100), Fixture.entry("test", order: 200, left: 0, done: 3)])
+        ])
+        let row = BootList(failed) { $0.hasPrefix("kldload-test-") ? "ssh.service is failed" : nil }.rows[1]
+        #expect(row.state == "failed: ssh.service is failed" && !row.bootsNext)
+    }
+
+    @Test("facts of a machine are read from one list")
+    func facts() throws {
+        let text = """
+            rpool/ROOT\tfilesystem\t100\t96\t1600000000\t-\tnone\tkldload
+            rpool/ROOT/debian\tfilesystem\t2000\t1500\t1600000000\t-\t/\tkldload
+            rpool/ROOT/debian/usr/src\tfilesystem\t50\t50\t1600000000\t-\t/usr/src\tkldload
+            rpool/ROOT/debian@b\tsnapshot\t7\t1400\t1600000300\t-\t-\tkldload
+            rpool/ROOT/debian@a\tsnapshot\t5\t1400\t1600000200\t-\t-\tkldload
+            rpool/ROOT/other\tfilesystem\t9\t1500\t1600000400\trpool/ROOT/debian@b\t/\t-
+
+            """
+        let rows = try DatasetTable.parse(text, columns: BootSystem.columns)
+        let found = try BootSystem.environments(
+            rows, top: try DatasetName("rpool/ROOT"), mounts: [.init(source: "rpool/ROOT/debian", place: "/", type: "zfs")])
+        #expect(found.map(\.name) == ["debian", "other"])
+        #expect(found[0].snapshots.map(\.name.label) == ["a", "b"])
+        #expect(found[0].children == [try DatasetName("rpool/ROOT/debian/usr/src"): "/usr/src"])
+        #expect(found[0].mountpoint == "/" && found[0].owned)
+        #expect(try found[1].origin == Fixture.snapshot("debian@b") && !found[1].owned)
+    }
+}

@@ -1,0 +1,149 @@
+import KldCore
+import KldExec
+import KldFiles
+import KldTestSupport
+import SystemPackage
+import Testing
+
+@testable import KldBoot
+
+private let entry = BootEntry(dataset: "rpool/ROOT/debian", release: "6.12.48+deb13-amd64", order: 100)
+
+@Suite("Entries of the boot menu")
+struct BootEntryTests {
+    @Test("are named by environment, kernel and build, and found by the loader's default")
+    func names() {
+        #expect(entry.path == "loader/entries/kldload-debian-6.12.48+deb13-amd64.1.conf")
+        #expect(entry.imagePath == "EFI/kldload/kldload-debian-6.12.48+deb13-amd64.1.efi")
+        let pattern = ESPLayout.loaderConfiguration(timeoutSeconds: 5).lines.first { $0.hasPrefix("default ") }?.words[1] ?? ""
+        #expect(pattern.hasSuffix("*") && entry.fileName.hasPrefix(pattern.dropLast()))
+    }
+
+    @Test("what is written is read again, with any counter", arguments: [nil, (3, 0), (2, 1), (0, 3)] as [(Int, Int)?])
+    func roundTrip(counter: (Int, Int)?) throws {
+        var counted = entry
+        counted.counter = counter.map { BootEntry.Counter(left: $0.0, done: $0.1) }
+        counted.once = counter != nil
+        #expect(BootEntry(fileName: counted.fileName, text: counted.text) == counted)
+        #expect(counted.isExhausted == (counter?.0 == 0))
+    }
+
+    @Test("the loader's own renaming of a counted entry is understood: +3, +2-1, +1-2, +0-3")
+    func counting() {
+        for (suffix, left, done) in [("+3", 3, 0), ("+2-1", 2, 1), ("+1-2", 1, 2), ("+0-3", 0, 3)] {
+            let read = BootEntry(fileName: "\(entry.id)\(suffix).conf", text: entry.text)
+            #expect(read?.counter == BootEntry.Counter(left: left, done: done))
+            #expect(read?.fileName == "\(entry.id)\(suffix).conf")
+        }
+    }
+
+    @Test("a release that ends like a counter is none")
+    func release() throws {
+        let entry = BootEntry(dataset: "rpool/ROOT/a", release: "6.12+3-2", order: 1)
+        let read = try #require(BootEntry(fileName: entry.fileName, text: entry.text))
+        #expect(read.counter == nil && read == entry)
+    }
+
+    @Test(
+        "others' entries are none of ours",
+        arguments: [
+            ("arch.conf", "title Arch\nefi /EFI/Linux/arch.efi\n"), ("kldload-x.conf", "title x\n"),
+            ("kldload-other.conf", entry.text), (entry.fileName.replacing(".conf", with: ".conf.new"), entry.text),
+            (entry.fileName.replacing(".conf", with: "+x.conf"), entry.text),
+        ])
+    func foreign(name: String, text: String) { #expect(BootEntry(fileName: name, text: text) == nil) }
+
+    @Test("the loader's order: what failed comes last, then the highest order")
+    func order() {
+        var failed = BootEntry(dataset: "rpool/ROOT/new", release: "7", order: 300, counter: .init(left: 0, done: 3))
+        let (older, newer) = (entry, BootEntry(dataset: "rpool/ROOT/b", release: "6", order: 200))
+        #expect([failed, older, newer].sorted(by: BootEntry.precedes) == [newer, older, failed])
+        failed.counter?.left = 1
+        #expect([failed, older, newer].sorted(by: BootEntry.precedes).first == failed)
+    }
+}
+
+@Suite("Boot images are compared with what they were built of")
+struct ImageMatchTests {
+    static let line = "root=ZFS=rpool/ROOT/debian boot=zfs rw panic=15"
+
+    /// An EFI program with these sections, each longer than its content by some zeros.
+    static func program(_ sections: [(String, [UInt8])], slack: Int = 0) -> [UInt8] {
+        func little(_ value: Int) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }
+        var bytes = [UInt8](repeating: 0, count: 0x40)
+        bytes.replaceSubrange(0..<2, with: [0x4d, 0x5a])
+        bytes.replaceSubrange(0x3c..<0x40, with: little(0x40))
+        bytes += [0x50, 0x45, 0, 0, 0x64, 0x86] + little(sections.count)[..<2] + little(0) + little(0) + little(0) + [240, 0, 0, 0]
+        var optional = [UInt8](repeating: 0, count: 240)
+        optional.replaceSubrange(32..<36, with: little(0x1000))
+        bytes += optional
+        var place = 0x2000
+        for (index, (name, content)) in sections.enumerated() {
+            // Code is as long as in the stub.
+            let size = content.count + (name == ".text" ? 0 : slack)
+            let padded: [UInt8] = Array(name.utf8) + [UInt8](repeating: 0, count: 8 - name.utf8.count)
+            bytes += padded + little(size) + little(0x10000 * (index + 1)) + little(size) + little(place) + [UInt8](repeating: 0, count: 16)
+            place += size
+        }
+        bytes += [UInt8](repeating: 0, count: 0x2000 - bytes.count)
+        for (name, content) in sections { bytes += content + [UInt8](repeating: 0, count: name == ".text" ? 0 : slack) }
+        return bytes
+    }
+
+    static let kernel = Array("kernel of some length".utf8)
+    static let initrd = Array("initramfs".utf8)
+    static let supplement = InitramfsSupplement.hostID(.placeholder)
+
+    static func files(
+        line: String = line, kernel: [UInt8] = kernel, initrd: [UInt8] = initrd, supplement: [UInt8] = supplement, code: String = "stub",
+        slack: Int = 0
+    ) throws -> MemoryFiles {
+        let files = MemoryFiles()
+        try files.write(Self.kernel, to: "/boot/vmlinuz-6", mode: .file)
+        try files.write(Self.initrd, to: "/boot/initrd.img-6", mode: .file)
+        try files.write(program([(".text", Array("stub".utf8))]), to: "/stub", mode: .file)
+        let image = program(
+            [
+                (".text", Array(code.utf8)), (".cmdline", Array(line.utf8)), (".linux", kernel),
+                (".initrd", InitramfsSupplement.joined(initrd, supplement)),
+            ], slack: slack)
+        try files.write(image, to: "/esp/image.efi", mode: .file)
+        return files
+    }
+
+    static let image = UnifiedKernelImage(
+        linux: "/boot/vmlinuz-6", initrds: ["/boot/initrd.img-6", "/x"], commandLine: KernelCommandLine(running: line), release: "6",
+        osRelease: "/os-release", stub: "/stub", output: "/out")
+
+    static func matches(_ files: MemoryFiles) -> Bool { image.matches("/esp/image.efi", supplement: supplement, files) }
+
+    @Test("an image of the same parts matches, however its sections are padded", arguments: [0, 1, 509])
+    func same(slack: Int) throws {
+        #expect(Self.matches(try Self.files(slack: slack)))
+        #expect(try UnifiedKernelImage.commandLine(of: "/esp/image.efi", Self.files(slack: slack))?.root == "rpool/ROOT/debian")
+    }
+
+    @Test("one that differs in any part does not")
+    func different() throws {
+        #expect(!Self.matches(try Self.files(line: Self.line + " quiet")))
+        #expect(!Self.matches(try Self.files(kernel: Self.kernel + [1])))
+        #expect(!Self.matches(try Self.files(kernel: Array(Self.kernel.dropLast()))))
+        #expect(!Self.matches(try Self.files(initrd: Array("initramfz".utf8))))
+        #expect(!Self.matches(try Self.files(initrd: Array("initramf".utf8))))
+        #expect(!Self.matches(try Self.files(supplement: [])))
+        #expect(!Self.matches(try Self.files(supplement: InitramfsSupplement.hostID(#require(HostID(7))))))
+        #expect(!Self.matches(try Self.files(code: "STUB")))
+    }
+
+    @Test("what is no image, or is cut off, does not")
+    func broken() throws {
+        let files = try Self.files()
+        let whole = try files.read("/esp/image.efi")
+        for length in [0, 0x30, 0x2000, whole.count - 1] {
+            try files.write(Array(whole.prefix(length)), to: "/esp/image.efi", mode: .file)
+            #expect(!Self.matches(files), "\(length)")
+        }
+        try files.remove("/esp/image.efi")
+        #expect(!Self.matches(files))
+    }
+}
