@@ -1,12 +1,17 @@
-# make image   builds, makes and boots a Debian 13 golden image; make test   what CI runs; make test-all   every scenario.
+# make image   builds, makes and boots a Debian 13 golden image; make iso   the live ISO; make test   what CI runs; make test-all   every
+# scenario.
 BINARY := .build-static/release/kldload
 OUT ?= out
 
-.PHONY: image test test-all unit lint binary prepare glibc clean
+.PHONY: image iso test test-all unit lint binary prepare glibc clean
 
 image: binary
 	$(BINARY) image build Examples/golden-image.env --format qcow2 --overwrite -o $(OUT)
 	$(BINARY) image verify $(OUT)/kldload-debian-server.qcow2
+
+iso: binary
+	@tools/prepare xorriso isomd5sum
+	$(BINARY) iso build --overwrite -o $(OUT)/kldload.iso
 
 prepare:
 	@tools/prepare
@@ -30,9 +35,9 @@ test: lint unit glibc
 	swift build --product kldload-systemtests
 	.build/debug/kldload-systemtests --tier ci --executable $(BINARY)
 
-# virt-v2v reads the OVA independently; openssh-server answers the uploads; xorriso makes the medium that installs by itself.
+# virt-v2v reads the OVA independently; openssh-server answers the uploads; xorriso and isomd5sum make the ISO.
 test-all: lint unit glibc
-	@tools/prepare virt-v2v openssh-server xorriso
+	@tools/prepare virt-v2v openssh-server xorriso isomd5sum
 	swift build --product kldload-systemtests
 	.build/debug/kldload-systemtests --tier all --keep-on-failure --executable $(BINARY)
 

@@ -8,6 +8,12 @@ public struct PortableExecutable: Sendable, Hashable {
     public var alignment: UInt64
     /// Where the sections lie in the file, by name.
     public var sections: [String: Range<UInt64>] = [:]
+    private struct Room: Sendable, Hashable {
+        /// Where the section's header lies, and how many bytes the file has for its content.
+        var header: Int
+        var bytes: UInt64
+    }
+    private var rooms: [String: Room] = [:]
     /// The headers of an EFI program lie in its first bytes: as many as these are enough for every one that ukify or objcopy made.
     static let headers: UInt64 = 8192
 
@@ -31,6 +37,7 @@ public struct PortableExecutable: Sendable, Hashable {
             let (start, length) = (try little(section + 20, 4), min(try little(section + 8, 4), try little(section + 16, 4)))
             let name = String(decoding: bytes[section..<(section + 8)].prefix { $0 != 0 }, as: UTF8.self)
             self.sections[name] = start..<(start + length)
+            rooms[name] = Room(header: section, bytes: try little(section + 16, 4))
         }
         guard alignment > 0, end > 0 else { throw Self.unreadable }
     }
@@ -39,6 +46,25 @@ public struct PortableExecutable: Sendable, Hashable {
         Diagnosis(
             "boot.not-an-efi-program", "the boot stub is not an EFI program", remedies: ["install the package systemd-boot-efi again"],
             exit: .inputMissing)
+    }
+
+    /// Whether a section's content could be replaced where it lies.
+    public func fits(_ count: Int, in section: String) -> Bool { rooms[section].map { UInt64(count) <= $0.bytes } ?? false }
+
+    /// The program with other content in one section, zeros behind it.
+    ///
+    /// - Parameter bytes: the whole program, of which this is the description.
+    /// - Throws: ``Diagnosis`` `boot.not-an-efi-program` when there is no such section, or not enough room in it.
+    public func replacing(_ section: String, with content: [UInt8], in bytes: [UInt8]) throws(Diagnosis) -> [UInt8] {
+        guard let room = rooms[section], let place = sections[section], fits(content.count, in: section),
+            place.lowerBound + room.bytes <= bytes.count
+        else { throw Self.unreadable }
+        var result = bytes
+        let start = Int(place.lowerBound)
+        result.replaceSubrange(
+            start..<(start + Int(room.bytes)), with: content + [UInt8](repeating: 0, count: Int(room.bytes) - content.count))
+        for index in 0..<4 { result[room.header + 8 + index] = UInt8(truncatingIfNeeded: content.count >> (8 * index)) }
+        return result
     }
 
     func aligned(_ address: UInt64) -> UInt64 { (address + alignment - 1) / alignment * alignment }

@@ -1,21 +1,33 @@
-import KldCore
+public import KldCore
 public import KldFiles
 public import SystemPackage
 
 extension UnifiedKernelImage {
+    /// What an image on an ESP has to do with what would be built now.
+    public enum Match: Sendable, Hashable {
+        case none
+        /// Of the same parts, but with another command line, in whose place this one fits.
+        case otherCommandLine
+        case exact
+    }
+
     /// Whether the image at `file` was built from exactly these: kernel, initramfs with its supplements, command line and stub. Read piece by
     /// piece, so that it takes no memory to speak of. What cannot be read is no match.
     ///
     /// - Parameter supplement: what follows the first initramfs, at a multiple of four.
-    public func matches(_ file: FilePath, supplement: [UInt8], _ files: any FileSystem) -> Bool {
+    public func compare(_ file: FilePath, supplement: [UInt8], _ files: any FileSystem) -> Match {
         do {
             let image = try PortableExecutable(files.read(file, 0..<PortableExecutable.headers))
             let own = try PortableExecutable(files.read(stub, 0..<PortableExecutable.headers))
             guard let kernel = image.sections[".linux"], let initramfs = image.sections[".initrd"], let words = image.sections[".cmdline"],
                 let text = own.sections[".text"], let code = image.sections[".text"], text.count == code.count, let initrd = initrds.first
-            else { return false }
+            else { return .none }
             let line = String(decoding: try files.read(file, words).prefix { $0 != 0 }, as: UTF8.self).trimmed
-            guard line == commandLine.description, try files.same(stub, text, file, at: code.lowerBound) else { return false }
+            let wanted = commandLine.description
+            guard line == wanted || image.fits(wanted.utf8.count, in: ".cmdline"), try files.same(stub, text, file, at: code.lowerBound)
+            else {
+                return .none
+            }
             let kernelSize = try files.size(linux)
             let initrdSize = try files.size(initrd)
             let start = initramfs.lowerBound + (initrdSize + 3) / 4 * 4
@@ -24,10 +36,20 @@ extension UnifiedKernelImage {
             guard kernelSize <= kernel.count, end <= initramfs.upperBound,
                 try files.zeros(file, (kernel.lowerBound + kernelSize)..<kernel.upperBound),
                 try files.zeros(file, end..<initramfs.upperBound), try files.read(file, start..<end) == supplement
-            else { return false }
-            return try files.same(linux, 0..<kernelSize, file, at: kernel.lowerBound)
+            else { return .none }
+            let same =
+                try files.same(linux, 0..<kernelSize, file, at: kernel.lowerBound)
                 && files.same(initrd, 0..<initrdSize, file, at: initramfs.lowerBound)
-        } catch { return false }
+            return same ? (line == wanted ? .exact : .otherCommandLine) : .none
+        } catch { return .none }
+    }
+
+    /// An image with another command line: the same kernel for another environment, without building it again. A signature on it is void.
+    ///
+    /// - Throws: ``Diagnosis`` `boot.not-an-efi-program`.
+    public static func rewritten(_ image: [UInt8], commandLine: KernelCommandLine) throws(Diagnosis) -> [UInt8] {
+        let headers = try PortableExecutable(image)
+        return try headers.replacing(".cmdline", with: Array(commandLine.description.utf8), in: image)
     }
 
     /// The command line of an image that lies on an ESP. - Throws: ``FileError``; ``Diagnosis`` `boot.not-an-efi-program`.

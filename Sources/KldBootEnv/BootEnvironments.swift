@@ -11,7 +11,10 @@ public struct BootEnvironments: Sendable, Hashable {
     public var system: BootSystem
     public init(_ system: BootSystem) { self.system = system }
 
-    private var names: [String] { system.environments.map(\.name) }
+    var names: [String] { system.environments.map(\.name) }
+
+    /// Of every environment: mounted by the initramfs alone, and destroyed by nobody who does not know it.
+    static let properties: ZFSProperties = ["canmount": "noauto", "mountpoint": "/", KldProperty.owner: KldProperty.ownerValue]
 
     static func plan(_ title: String, _ steps: [Step]) -> Plan { Plan(title, [Phase("be", "Boot environments", steps)]) }
 
@@ -38,7 +41,7 @@ public struct BootEnvironments: Sendable, Hashable {
         var clones = [
             ZFS.clone(
                 try SnapshotName(origin.dataset, from), to: top,
-                properties: ["canmount": "noauto", "mountpoint": "/", KldProperty.owner: KldProperty.ownerValue])
+                properties: Self.properties)
         ]
         for (child, mountpoint) in origin.children.sorted(by: { $0.key < $1.key }) {
             let path = String(child.text.dropFirst(origin.dataset.text.count + 1))
@@ -55,7 +58,7 @@ public struct BootEnvironments: Sendable, Hashable {
         return steps
     }
 
-    private func origin(_ source: String?) throws -> (BootEnvironment, label: String?) {
+    func origin(_ source: String?) throws -> (BootEnvironment, label: String?) {
         guard let source else { return (try system.environment(system.running.leaf), nil) }
         let parts = source.split(separator: "@", omittingEmptySubsequences: false).map(String.init)
         let environment = try system.environment(parts[0])

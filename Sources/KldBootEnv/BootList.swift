@@ -55,7 +55,8 @@ public struct BootList: Sendable, Hashable, Codable {
 
     static func state(_ entry: BootEntry?, _ reason: (String) -> String?) -> String {
         guard let entry else { return "never activated" }
-        if entry.once { return entry.isExhausted ? "was booted once" : "boots once" }
+        if entry.once, !entry.isExhausted { return "boots once" }
+        if entry.once { return "was booted once" + (reason(entry.id).map { ", and was no good: \($0)" } ?? "") }
         guard let counter = entry.counter else { return "good" }
         if counter.left > 0 { return "on trial, \(counter.left) of \(counter.left + counter.done) boots left" }
         return "failed: " + (reason(entry.id) ?? BootTrial.silence)

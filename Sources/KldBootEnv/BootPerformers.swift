@@ -1,4 +1,5 @@
 import KldBlock
+import KldBoot
 import KldCore
 import KldExec
 import KldFiles
@@ -8,6 +9,7 @@ import SystemPackage
 
 /// What plans for boot environments perform by name.
 public enum BootPerformers {
+    static let rewrite = "boot.rewrite"
     static let mountESP = "boot.mount-esp"
 
     public static var table: [String: Performer] {
@@ -17,6 +19,11 @@ public enum BootPerformers {
             let (device, place) = (parameters["device"] ?? "", FilePath(parameters["at"] ?? ""))
             let mounted = try files.readText("/proc/self/mounts").lines.contains { $0.words.dropFirst().first == place.string }
             if !mounted { try await runner.run(MountCommand.mount(device, at: place, type: "vfat", options: ["umask=0077"])) }
+        }
+        table[rewrite] = { parameters, _, files in
+            let image = try files.read(FilePath(parameters["from"] ?? ""))
+            let line = KernelCommandLine(running: parameters["cmdline"] ?? "")
+            try files.write(UnifiedKernelImage.rewritten(image, commandLine: line), to: FilePath(parameters["to"] ?? ""), mode: .secret)
         }
         return table
     }

@@ -129,6 +129,17 @@ public struct BootStaging: Sendable, Hashable {
                 remedies: ["kldload verify --only zfs.hostid says what the pool knows"])
         }
         let image = target.image(kernel.release, system, supplement: Self.supplement, output: output)
+        if let donor = kernel.donor, let esp = system.esps.first(where: { $0.device == donor.device }) {
+            return Step(
+                "boot.image", "Make the boot image of \(target.environment.leaf) from one of the same kernel, Linux \(kernel.release)",
+                [.makeDirectory(Self.scratch, mode: 0o700)] + esp.mounting + [
+                    .perform(
+                        BootPerformers.rewrite,
+                        [
+                            "from": "\(esp.workplace.string)/\(donor.path)", "to": output.string, "cmdline": image.commandLine.description,
+                        ], effect: .changes)
+                ], release: [.remove(output)] + esp.unmounting, weight: 2)
+        }
         let build: Action
         switch system.builder {
         case .ukify?: build = .run(image.build)

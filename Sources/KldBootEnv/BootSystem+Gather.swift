@@ -100,7 +100,8 @@ extension BootSystem {
                 let text = String(decoding: try files.read(place.appending(BootEntry.folder).appending(name)), as: UTF8.self)
                 if let entry = BootEntry(fileName: name, text: text) { esp.entries.append(entry) }
             }
-            for name in try names(place.appending(BootEntry.imageFolder), files) where name.hasPrefix("kldload-") && name.hasSuffix(".efi") {
+            for name in try names(place.appending(BootEntry.imageFolder), files) where name.hasPrefix("kldload-") && name.hasSuffix(".efi")
+            {
                 let path = "\(BootEntry.imageFolder)/\(name)"
                 esp.images[path] = try files.status(place.appending(path))?.size ?? ByteCount(0)
             }
@@ -144,7 +145,8 @@ extension BootTarget {
         if let place = environment.mountpoint {
             return try await body(gather(environment, FilePath(place), system, runner: runner, files: files))
         }
-        let place: FilePath = "/run/kldload/boot-look/root"
+        // Two may be looked at together.
+        let place = FilePath("/run/kldload/boot-look/\(environment.name)")
         try files.makeDirectory(place, mode: 0o700)
         try await runner.run(MountCommand.mount(environment.dataset.text, at: place, type: "zfs", options: ["ro", "zfsutil"]))
         do {
@@ -163,15 +165,21 @@ extension BootTarget {
         var target = BootTarget(environment: environment.dataset, root: root, kernels: try kernels(in: root, files))
         let supplement = system.hostID.map { InitramfsSupplement.hostID($0) } ?? []
         for (index, esp) in system.esps.enumerated() {
-            let entries = esp.entries.filter { $0.dataset == environment.dataset.text }
-            guard !entries.isEmpty else { continue }
+            guard !esp.entries.isEmpty else { continue }
             try await BootSystem.looking(at: esp.device, esp.mount, index, runner: runner, files: files) { place in
                 for kernel in target.kernels.indices {
                     let release = target.kernels[kernel].release
                     let image = target.image(release, system, supplement: "", output: "")
-                    for entry in entries where entry.release == release {
-                        guard image.matches(place.appending(entry.imagePath), supplement: supplement, files) else { continue }
-                        target.kernels[kernel].matching[esp.device, default: []].insert(entry.id)
+                    // Its own first: where one of them fits, nobody else's has to be read.
+                    let own = esp.entries.filter { $0.dataset == environment.dataset.text && $0.release == release }
+                    let others = esp.entries.filter { $0.dataset != environment.dataset.text && $0.release == release }
+                    for entry in own + others {
+                        if !own.contains(entry), !target.kernels[kernel].matching.isEmpty || target.kernels[kernel].donor != nil { break }
+                        switch image.compare(place.appending(entry.imagePath), supplement: supplement, files) {
+                        case .exact: target.kernels[kernel].matching[esp.device, default: []].insert(entry.id)
+                        case .otherCommandLine: target.kernels[kernel].donor = .init(device: esp.device, path: entry.imagePath)
+                        case .none: continue
+                        }
                     }
                 }
             }

@@ -105,11 +105,25 @@ public struct BootTarget: Sendable, Hashable {
         public var size: ByteCount
         /// The devices of ESPs → ids of entries whose image was built from exactly these files.
         public var matching: [String: Set<String>]
+        /// An image, on the ESP of a device, of the same kernel and initramfs: only its command line boots another environment.
+        public var donor: Donor?
 
-        public init(release: String, size: ByteCount, matching: [String: Set<String>] = [:]) {
+        public struct Donor: Sendable, Hashable {
+            public var device: String
+            /// Below the ESP's root.
+            public var path: String
+
+            public init(device: String, path: String) {
+                self.device = device
+                self.path = path
+            }
+        }
+
+        public init(release: String, size: ByteCount, matching: [String: Set<String>] = [:], donor: Donor? = nil) {
             self.release = release
             self.size = size
             self.matching = matching
+            self.donor = donor
         }
     }
 

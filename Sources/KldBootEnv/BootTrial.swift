@@ -24,8 +24,11 @@ public struct BootTrial: Sendable, Hashable {
     public var system: BootSystem
     public init(_ system: BootSystem) { self.system = system }
 
-    /// The running entry, if it still has to prove itself.
-    public var pending: BootEntry? { system.current.flatMap { $0.counter == nil || $0.once ? nil : $0 } }
+    /// The running entry, if the loader counts its boots: one that does not get on is left for the one before.
+    public var counted: BootEntry? { system.current.flatMap { $0.counter == nil ? nil : $0 } }
+
+    /// The running entry, if it still has to prove itself. One that was to be booted once has nothing to prove.
+    public var pending: BootEntry? { counted.flatMap { $0.once ? nil : $0 } }
 
     /// An environment that was left because it did not boot.
     public struct Failure: Sendable, Hashable, Codable {
@@ -82,22 +85,25 @@ public struct BootTrial: Sendable, Hashable {
     /// Only what makes the ESPs equal, for a boot that is not judged now.
     public var equal: Plan { Plan("ESPs", [Phase("boot", "Boot", healing)]) }
 
-    /// Makes every ESP hold what one of them holds, and no build that a newer one has replaced.
+    /// Makes every ESP hold what one of them holds, and nothing whose environment is gone or that a newer build has replaced.
     var healing: [Step] {
         let entries = system.entries
-        let superseded = entries.filter { old in
-            old.id != system.current?.id
-                && entries.contains {
-                    $0.dataset == old.dataset && $0.release == old.release && $0.generation > old.generation && $0.counter == nil
-                }
+        let known = Set(system.environments.map(\.dataset.text))
+        let useless = entries.filter { old in
+            guard old.id != system.current?.id else { return false }
+            // Its dataset was destroyed by hand.
+            if old.dataset.hasPrefix(system.top.text + "/"), !known.contains(old.dataset) { return true }
+            return entries.contains {
+                $0.dataset == old.dataset && $0.release == old.release && $0.generation > old.generation && $0.counter == nil
+            }
         }
         var steps: [Step] = []
         for esp in system.esps {
-            if let step = esp.removing(superseded, "boot.tidy.\(esp.name)", "Take builds that were replaced off \(esp.device)") {
+            if let step = esp.removing(useless, "boot.tidy.\(esp.name)", "Take what boots nothing any more off \(esp.device)") {
                 steps.append(step)
             }
         }
-        for entry in entries where !superseded.contains(entry) {
+        for entry in entries where !useless.contains(entry) {
             guard let source = system.esps.first(where: { $0.images[entry.imagePath] != nil }) else { continue }
             for esp in system.esps {
                 if esp.images[entry.imagePath] == nil {

@@ -24,6 +24,7 @@ struct AutoinstallCommand: AsyncParsableCommand {
                 "autoinstall.not-root", "installing needs root", remedies: ["it is started by kldload-autoinstall.service"],
                 exit: .needsRoot)
         }
+        Output.mirrorToConsoles(files)
         // One attempt a boot: whoever looks at a failed one must not see it begin again.
         try files.write("", to: Self.began)
         guard let seed = try await wait(runner, files) else {

@@ -127,8 +127,8 @@ struct BootSession: Sendable {
 
     /// Restarts the machine if what runs is on trial: the loader counts. Nothing happens to an environment that has proved itself.
     func leave(because reason: String, unlessGood: Bool = false) async throws {
-        guard let entry = BootTrial(try await system()).pending else { return }
-        // An environment that was to be booted once stays countable after its boot was good.
+        guard let entry = BootTrial(try await system()).counted else { return }
+        // An environment that was to be booted once is counted for as long as it runs.
         if unlessGood, try files.exists(BootTrial.goodMarker) { return }
         try files.write(reason + "\n", to: BootTrial.file(entry.id))
         Output.errorLine("kldload: \(entry.environment) is on trial and did not boot well: restarting")

@@ -31,6 +31,9 @@ enum Host {
 
     static var cacheRoot: FilePath { ArtifactCache.defaultRoot(environment: environment(["HOME", "XDG_CACHE_HOME"])) }
 
+    /// For a look at it; builds make their own, which tells what it waits for.
+    static var cache: ArtifactCache { ArtifactCache(root: cacheRoot, runner: SubprocessRunner()) }
+
     static func workshop(_ reporter: Reporter) -> Workshop {
         let report = reporter.report
         let runner = SubprocessRunner { _, line in report(PlanEvent(.output, message: line)) }

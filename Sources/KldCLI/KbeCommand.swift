@@ -21,7 +21,7 @@ struct KbeCommand: AsyncParsableCommand {
             """,
         subcommands: [
             List.self, Create.self, Activate.self, Current.self, Rollback.self, Rename.self, Mount.self, Unmount.self, Destroy.self,
-            Prune.self,
+            Prune.self, Diff.self, Export.self, Import.self,
         ], defaultSubcommand: List.self)
 
     struct Change: ParsableArguments {
@@ -194,6 +194,68 @@ struct KbeCommand: AsyncParsableCommand {
         }
     }
 
+    struct Diff: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Show what two environments differ in: packages, kernels, files of /etc.",
+            discussion: "Exit status: 0, whether they differ or not.")
+        @Argument(help: "The older one.") var name: String
+        @Argument(help: "The newer one; default: the running one.") var other: String?
+        @Option(help: "table or json.") var format = TableFormat.table
+
+        func run() async throws {
+            let session = BootSession(dryRun: false)
+            try await session.locked {
+                let system = try await session.system()
+                let (old, new) = (try system.environment(name), try system.environment(other ?? system.running.leaf))
+                let difference = try await session.target(old, system) { old in
+                    try await session.target(new, system) { try await BootDifference.between(old, $0, runner: session.runner) }
+                }
+                if format == .json { try Output.json(difference) } else { Output.line(Self.text(difference)) }
+            }
+        }
+
+        static func text(_ difference: BootDifference) -> String {
+            if difference.isEmpty { return "no difference in packages, kernels and /etc" }
+            var table = TextTable([("NAME", .left), ("OLD", .left), ("NEW", .left)])
+            for change in difference.packages + difference.kernels.map({ .init(name: "Linux", old: $0.old, new: $0.new) }) {
+                table.add([change.name, change.old ?? "-", change.new ?? "-"])
+            }
+            return ([table.text] + difference.files).joined(separator: "\n")
+        }
+    }
+
+    struct Export: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Write an environment as a stream, to a file or to standard output.")
+        @Argument(help: "NAME, or NAME@SNAPSHOT.") var name: String
+        @Option(name: .shortAndLong, help: "The file; default: standard output.") var output: String?
+        @OptionGroup var change: Change
+
+        func run() async throws {
+            guard output != nil || isatty(STDOUT_FILENO) == 0 || change.dryRun else {
+                throw Diagnosis("be.terminal", "a stream is nothing for a terminal", remedies: ["name a file: --output FILE"], exit: .usage)
+            }
+            let session = BootSession(dryRun: change.dryRun)
+            let file = output.map { Host.absolute($0) } ?? "/dev/stdout"
+            try await session.locked {
+                try await session.apply(BootEnvironments(try await session.system()).export(name, to: file, now: .current))
+            }
+        }
+    }
+
+    struct Import: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Make an environment of a stream, from a file or from standard input.")
+        @Argument var name: String
+        @Option(name: .shortAndLong, help: "The file; default: standard input.") var input: String?
+        @OptionGroup var change: Change
+
+        func run() async throws {
+            let session = BootSession(dryRun: change.dryRun)
+            let file = input.map { Host.absolute($0) } ?? "/dev/stdin"
+            try await session.locked { try await session.apply(BootEnvironments(try await session.system()).importing(name, from: file)) }
+        }
+    }
+
     struct Prune: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Destroy environments that are old and that nothing needs.",
@@ -204,7 +266,7 @@ struct KbeCommand: AsyncParsableCommand {
         func run() async throws {
             let session = BootSession(dryRun: change.dryRun)
             guard let seconds = Age.seconds(olderThan) else {
-                throw Diagnosis("be.age", "'\(olderThan)' is no age", remedies: ["a number with h, d or w: 30d"], exit: .usage)
+                throw Age.unreadable(olderThan)
             }
             try await session.locked {
                 let names = BootEnvironments(try await session.system()).prunable(olderThan: seconds, now: .current)
@@ -218,6 +280,10 @@ struct KbeCommand: AsyncParsableCommand {
 }
 
 enum Age {
+    static func unreadable(_ text: String) -> Diagnosis {
+        Diagnosis("age.unreadable", "'\(text)' is no age", remedies: ["a number with h, d or w: 30d"], exit: .usage)
+    }
+
     /// `30d` and the like, in seconds; `nil` for anything else.
     static func seconds(_ text: String) -> Int64? {
         let units: [Character: Int64] = ["h": 3600, "d": 86_400, "w": 604_800]

@@ -53,7 +53,9 @@ struct Root: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "kldload", abstract: "From a flat file of answers to a machine with ZFS on root.", version: Version.text,
         subcommands: [
-            AnswersCommand.self, PlanCommand.self, ImageCommand.self, InstallCommand.self, VerifyCommand.self, FirstBootCommand.self,
+            AnswersCommand.self, PlanCommand.self, ImageCommand.self, ISOCommand.self, CacheCommand.self, InstallCommand.self,
+            VerifyCommand.self,
+            FirstBootCommand.self,
             MountESPCommand.self, KbeCommand.self, BootCommand.self, KexportCommand.self, FactsCommand.self, AppletsCommand.self,
             AutoinstallCommand.self,
             DefaultPasswordCommand.self, PayloadConfigure.self, FactoryGuestCommand.self,

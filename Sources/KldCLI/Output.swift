@@ -1,4 +1,7 @@
 import FoundationEssentials
+import Glibc
+import KldCore
+import KldFiles
 import SystemPackage
 
 /// Results go to standard output, everything else to standard error.
@@ -11,5 +14,24 @@ enum Output {
         line(String(decoding: try encoder.encode(value), as: UTF8.self))
     }
     static func errorLine(_ text: String) { error(text + "\n") }
-    static func error(_ text: String) { _ = try? FileDescriptor.standardError.writeAll(text.utf8) }
+    static func error(_ text: String) {
+        _ = try? FileDescriptor.standardError.writeAll(text.utf8)
+        mirrors.withLock { for mirror in $0 { _ = try? mirror.writeAll(text.utf8) } }
+    }
+
+    private static let mirrors = Locked<[FileDescriptor]>([])
+
+    /// Says everything on each of the kernel's consoles too: screen and serial line, where `/dev/console` is only the last of them.
+    ///
+    /// Source: Linux `Documentation/ABI/testing/sysfs-tty`, `/sys/class/tty/console/active`.
+    static func mirrorToConsoles(_ files: any FileSystem) {
+        let names = ((try? files.readText("/sys/class/tty/console/active")) ?? "").words
+        let opened = names.compactMap { name in
+            // tty0 is whichever terminal is shown.
+            try? FileDescriptor.open(
+                FilePath("/dev/\(name == "tty0" ? "tty1" : name)"), .writeOnly,
+                options: [.closeOnExec, FileDescriptor.OpenOptions(rawValue: O_NOCTTY)])
+        }
+        mirrors.withLock { $0 = opened }
+    }
 }

@@ -73,12 +73,14 @@ extension DistroSpec {
         "linux-image-amd64", "zfsutils-linux", "dracut", "dracut-live", "kmod", "login", "busybox-static", "systemd-sysv", "udev", "dbus",
         "systemd-resolved",
         "openssh-server", "iproute2", "iputils-ping", "less", "nano", "vim-tiny", "ca-certificates", "procps",
-        "systemd-ukify", "systemd-boot-efi", "systemd-boot-efi-amd64-signed", "shim-signed", "mokutil", "sbsigntool", "efibootmgr",
+        "systemd-ukify", "systemd-boot-efi", "systemd-boot-efi-amd64-signed", "shim-signed", "grub-efi-amd64-signed", "mokutil",
+        "sbsigntool",
+        "efibootmgr",
         "gdisk", "parted", "dosfstools", "mtools", "util-linux-extra", "fdisk", "zstd", "lz4", "xz-utils", "cpio", "keyutils",
         "e2fsprogs", "xfsprogs", "btrfs-progs", "ntfs-3g", "exfatprogs", "mdadm", "lvm2", "cryptsetup-bin", "testdisk", "gddrescue",
         "fsarchiver", "smartmontools", "nvme-cli", "hdparm", "pciutils", "usbutils", "dmidecode", "lshw", "ethtool", "tcpdump", "tmux",
         "rsync", "curl", "jq", "attr", "acl", "qemu-utils", "kbd", "console-setup", "locales", "debian-archive-keyring", "mmdebstrap",
-        "arch-install-scripts",
+        "arch-install-scripts", "isomd5sum",
     ]
 
     /// Compressed sizes, Debian 13: microcode 12.8 MB; miscellaneous 4.2; Realtek 2.8; QLogic 2.1; Broadcom 1.7 and 0.2; NetXen 1.3; Cavium 0.7;

@@ -67,9 +67,20 @@ struct Laboratory: Sendable {
             })
     }
 
+    /// The live ISO with these profiles on board.
+    func iso(profiles: [String]) async throws -> FilePath {
+        let file = folder.appending("kldload.iso")
+        let made = try await ISOBuild(workshop: workshop, report: report).run(
+            ISOBuild.Request(
+                payloads: try profiles.map { try ISOBuild.payload(distro: "debian", profile: $0) }, output: file, overwrite: false,
+                version: "systemtest"))
+        log("kldload.iso: \(made.size)")
+        return file
+    }
+
     /// Boots disks under UEFI without Secure Boot, and hands over the running machine.
     func boot<Result: Sendable>(
-        _ disks: [Factory.Disk], label: String = "boot", network: MachineNetwork = MachineNetwork(), more: [MachineDisk] = [],
+        _ disks: [Factory.Disk], label: String = "boot", network: MachineNetwork? = MachineNetwork(), more: [MachineDisk] = [],
         variables: FilePath? = nil, graphics: Bool = false, _ body: (VirtualMachine, FactoryHost) async throws -> Result
     ) async throws -> Result {
         let host = try await FactoryHost.find(runner: workshop.runner, files: files, cache: workshop.cache.root)
@@ -81,7 +92,7 @@ struct Laboratory: Sendable {
             boot: .uefi(
                 code: firmware.code,
                 variables: try variables ?? firmware.copyVariables(to: place.appending("vars.fd"), files: files)),
-            disks: disks.map { MachineDisk($0.file, serial: $0.serial) } + more, networks: [network],
+            disks: disks.map { MachineDisk($0.file, serial: $0.serial) } + more, networks: network.map { [$0] } ?? [],
             channels: [ImageVerification.channel], graphics: graphics)
         return try await VirtualMachine.with(spec, qemu: host.qemu, folder: place) { try await body($0, host) }
     }

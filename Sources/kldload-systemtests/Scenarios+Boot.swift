@@ -1,6 +1,7 @@
 import KldAnswers
 import KldCore
 import KldImage
+import KldFiles
 import KldVirt
 import SystemPackage
 
@@ -35,7 +36,10 @@ extension Scenario {
                 try await guest.restart(expecting: "gone (Linux", boots: 4)
                 list = try await guest.run("kbe current; zpool get -H -o value bootfs rpool; kbe destroy useless --yes; kbe list")
                 lab.log(list)
-                try check(list.lines.prefix(2) == ["next", "rpool/ROOT/next"] && !list.contains("useless "), list)
+                try check(
+                    list.lines.prefix(2) == ["next", "rpool/ROOT/next"]
+                        && !list.lines.contains { $0.hasPrefix("useless") || $0.hasPrefix("gone") }, list)
+                try check(try await guest.run("ls /boot/efi/loader/entries").lines.allSatisfy { !$0.contains("gone") }, "its entry stayed")
             }
         },
         Scenario("boot.once", "an environment is booted once, and the boot after is as before") { lab in
@@ -50,6 +54,27 @@ extension Scenario {
                 try check(said.lines.prefix(2) == ["debian", "rpool/ROOT/debian"] && !said.contains("failed"), said)
             }
         },
+    ]
+
+    /// The live ISO, as a person writes it to a stick.
+    static let isos: [Scenario] = [
+        Scenario("iso.install", "the ISO starts by itself, installs as a seed volume says, without a network, and powers off") { lab in
+            let iso = try await lab.iso(profiles: ["core"])
+            let disks = try await lab.disks(1)
+            let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core"]).forTest()
+            let file = lab.folder.appending(SeedVolume.answersName)
+            try lab.files.write(answers.environmentText, to: file, mode: .secret)
+            let seed = try await lab.volume("KLDLOADSEED", [file], at: lab.folder.appending("seed.img"))
+            let media = [
+                MachineDisk(iso, serial: "medium", readOnly: true), MachineDisk(seed, serial: "seed", readOnly: true),
+            ]
+            try await lab.boot(disks, label: "iso", network: nil, more: media) { machine, host in
+                _ = try await machine.console.expect("kldload: installing as answers.env", within: host.deadline(.seconds(180)))
+                lab.log("the seed volume was found")
+                try await machine.waitForPowerOff(within: host.deadline(.seconds(240)))
+            }
+            try await lab.verify(disks)
+        }
     ]
 
     private static func withMachine(_ lab: Laboratory, disks count: Int = 1, _ body: (Guest) async throws -> Void) async throws {

@@ -212,4 +212,50 @@ struct BootEnvironmentTests {
         #expect(found[0].mountpoint == "/" && found[0].owned)
         #expect(try found[1].origin == Fixture.snapshot("debian@b") && !found[1].owned)
     }
+
+    @Test("a stream leaves and arrives without being booted; what one stream cannot hold is refused")
+    func streams() throws {
+        #expect(
+            try machine.export("test", to: "/tmp/test.zfs", now: Fixture.now).commandLines == [
+                "zfs snapshot rpool/ROOT/test@kbe-export-20231114221320",
+                "zfs send -L -c rpool/ROOT/test@kbe-export-20231114221320 > /tmp/test.zfs",
+            ])
+        #expect(
+            try machine.export("debian@install", to: "/dev/stdout", now: Fixture.now).commandLines == [
+                "zfs send -L -c rpool/ROOT/debian@install > /dev/stdout"
+            ])
+        #expect(
+            try machine.importing("back", from: "/dev/stdin").commandLines == [
+                "zfs receive -u -o canmount=noauto -o mountpoint=/ -o com.kldload:owner=kldload rpool/ROOT/back < /dev/stdin"
+            ])
+        #expect(throws: Diagnosis.self) { try machine.importing("test", from: "/dev/stdin") }
+        var deep = machine.system
+        deep.environments[1].children = [try Fixture.dataset("test/usr"): "/usr"]
+        #expect(throws: Diagnosis.self) { try BootEnvironments(deep).export("test", to: "/tmp/x", now: Fixture.now) }
+    }
+
+    @Test("a difference is told by packages that are installed, kernels, and files of /etc")
+    func difference() async throws {
+        let (old, new) = (try Fixture.target("debian"), try Fixture.target("test", root: "/mnt"))
+        let runner = ScriptedRunner([
+            { command in
+                switch (command.tool.name, command.arguments[0]) {
+                case ("diff", _): CommandOutput(status: 1, output: "Files /etc/motd and /mnt/etc/motd differ\n")
+                case ("dpkg-query", "--admindir=/var/lib/dpkg"): CommandOutput(output: "ii \tzfs\t2.3.2\nrc \told\t1\nii \tcurl\t8.1\n")
+                case ("dpkg-query", "--admindir=/mnt/var/lib/dpkg"): CommandOutput(output: "hi \tzfs\t2.3.9\nii \tjq\t1.7\n")
+                default: nil
+                }
+            }
+        ])
+        var newer = new
+        newer.kernels.insert(.init(release: "6.12.60", size: .mebibytes(70)), at: 0)
+        let difference = try await BootDifference.between(old, newer, runner: runner)
+        #expect(
+            difference.packages == [
+                .init(name: "curl", old: "8.1", new: nil), .init(name: "jq", old: nil, new: "1.7"),
+                .init(name: "zfs", old: "2.3.2", new: "2.3.9"),
+            ])
+        #expect(difference.kernels == [.init(name: "6.12.60", old: nil, new: "6.12.60")])
+        #expect(difference.files == ["Files /etc/motd and /mnt/etc/motd differ"])
+    }
 }

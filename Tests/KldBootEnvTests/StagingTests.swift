@@ -70,6 +70,19 @@ struct BootStagingTests {
         return try Fixture.target(name, matching: Dictionary(uniqueKeysWithValues: devices.map { ($0, [id]) }))
     }
 
+    @Test("an image of the same kernel is rewritten instead of built again")
+    func donor() throws {
+        var target = try Fixture.target("test")
+        target.kernels[0].donor = .init(device: "/dev/vda1", path: Fixture.entry("debian", order: 0).imagePath)
+        let step = try #require(BootStaging(Fixture.system(), target, .always).steps().first)
+        #expect(
+            step.actions.map(\.text) == [
+                "mkdir /run/kldload/boot (700)",
+                "boot.rewrite cmdline=root=ZFS=rpool/ROOT/test boot=zfs rw console=tty0 panic=15 "
+                    + "from=/boot/efi/EFI/kldload/kldload-debian-\(Fixture.release).1.efi to=/run/kldload/boot/\(Self.id).efi",
+            ])
+    }
+
     @Test("an environment that boots already and has not changed needs nothing")
     func nothing() throws {
         let system = try Fixture.system()
@@ -172,6 +185,8 @@ struct BootTrialTests {
         let entries = [Fixture.entry("debian", order: 100), Fixture.entry("test", order: 200, left: 0, done: 1, once: true)]
         let trial = BootTrial(try Fixture.system([Fixture.esp(entries)], running: "test"))
         #expect(trial.pending == nil && trial.proven.steps.isEmpty)
+        // It is left all the same if it does not get on.
+        #expect(trial.counted?.environment == "test")
         #expect(trial.failures { _ in nil }.isEmpty)
     }
 
@@ -202,6 +217,19 @@ struct BootTrialTests {
         // Not before the newer one has proved itself.
         let unproven = try Fixture.system([Fixture.esp([old, Fixture.entry("debian", order: 101, left: 3, generation: 2)])])
         #expect(BootTrial(unproven).equal.steps.isEmpty)
+    }
+
+    @Test("what boots a dataset that is gone goes too; another pool's is left alone")
+    func orphans() throws {
+        var foreign = Fixture.entry("debian", order: 50)
+        foreign.dataset = "tank/ROOT/other"
+        let system = try Fixture.system([
+            Fixture.esp([Fixture.entry("debian", order: 100), Fixture.entry("gone", order: 200, left: 0, done: 3), foreign])
+        ])
+        let steps = BootTrial(system).equal.steps
+        #expect(steps.map(\.id) == ["boot.tidy.vda1"])
+        #expect(steps.flatMap(\.actions).map(\.text).filter { $0.hasPrefix("remove") }.count == 2)
+        #expect(steps.flatMap(\.actions).allSatisfy { !$0.text.contains("other") })
     }
 
     @Test("the loader's word counts for which of two builds was started")

@@ -115,7 +115,7 @@ struct ImageMatchTests {
         linux: "/boot/vmlinuz-6", initrds: ["/boot/initrd.img-6", "/x"], commandLine: KernelCommandLine(running: line), release: "6",
         osRelease: "/os-release", stub: "/stub", output: "/out")
 
-    static func matches(_ files: MemoryFiles) -> Bool { image.matches("/esp/image.efi", supplement: supplement, files) }
+    static func matches(_ files: MemoryFiles) -> Bool { image.compare("/esp/image.efi", supplement: supplement, files) == .exact }
 
     @Test("an image of the same parts matches, however its sections are padded", arguments: [0, 1, 509])
     func same(slack: Int) throws {
@@ -133,6 +133,29 @@ struct ImageMatchTests {
         #expect(!Self.matches(try Self.files(supplement: [])))
         #expect(!Self.matches(try Self.files(supplement: InitramfsSupplement.hostID(#require(HostID(7))))))
         #expect(!Self.matches(try Self.files(code: "STUB")))
+    }
+
+    @Test("one of the same kernel is rewritten for another root, where there is room, and boots nothing else then")
+    func rewritten() throws {
+        let other = Self.image.commandLine.rooted(at: "rpool/ROOT/another-one")
+        var wanted = Self.image
+        wanted.commandLine = other
+        let roomy = try Self.files(slack: 512)
+        #expect(wanted.compare("/esp/image.efi", supplement: Self.supplement, roomy) == .otherCommandLine)
+        #expect(wanted.compare("/esp/image.efi", supplement: Self.supplement, try Self.files()) == .none)
+        let whole = try roomy.read("/esp/image.efi")
+        try roomy.write(UnifiedKernelImage.rewritten(whole, commandLine: other), to: "/esp/image.efi", mode: .file)
+        #expect(wanted.compare("/esp/image.efi", supplement: Self.supplement, roomy) == .exact)
+        #expect(try roomy.read("/esp/image.efi").count == whole.count)
+        #expect(try UnifiedKernelImage.commandLine(of: "/esp/image.efi", roomy) == other)
+        // Back to a shorter one: nothing of the longer one stays.
+        try roomy.write(
+            UnifiedKernelImage.rewritten(roomy.read("/esp/image.efi"), commandLine: Self.image.commandLine), to: "/esp/image.efi",
+            mode: .file)
+        #expect(Self.image.compare("/esp/image.efi", supplement: Self.supplement, roomy) == .exact)
+        #expect(throws: Diagnosis.self) { try UnifiedKernelImage.rewritten(Self.program([(".text", [1])]), commandLine: other) }
+        let tight = try Self.files().read("/esp/image.efi")
+        #expect(throws: Diagnosis.self) { try UnifiedKernelImage.rewritten(tight, commandLine: other) }
     }
 
     @Test("what is no image, or is cut off, does not")

@@ -102,11 +102,17 @@ public struct Workshop: Sendable {
     /// What sealing a copy needs: no payload. Nobody knows which features the copy's pool has, so the newest OpenZFS opens it.
     func sealer(report: @escaping @Sendable (PlanEvent) -> Void) async throws -> Factory {
         let host = try await host(report)
-        let archive = HostArchive.find(files: LocalFiles()) ?? Self.defaultMirror
+        return Factory(host: host, live: try await liveMedium(mirror: nil, report: report).image)
+    }
+
+    /// The live environment as a medium carries it: the newest kernel and OpenZFS that there are, for the newest machines.
+    func liveMedium(mirror: String?, report: @escaping @Sendable (PlanEvent) -> Void) async throws -> (image: LiveImage, archive: FilePath)
+    {
+        let archive = mirror ?? HostArchive.find(files: LocalFiles()) ?? Self.defaultMirror
         let builder = builder(report)
         let settled = try await builder.settle(.live(backports: true, buildMirror: archive, installedMirror: Self.defaultMirror))
-        let image = try await live(builder, settled)
-        return Factory(host: host, live: image)
+        let payload = try await builder.payload(settled)
+        return (try await LiveImage.make(from: payload, executable: executable, cache: cache, runner: runner), payload.archive)
     }
 
     private static var defaultMirror: String { AnswerKey.named("KLDLOAD_DEBIAN_MIRROR")?.defaultValue ?? "" }

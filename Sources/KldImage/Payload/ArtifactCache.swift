@@ -7,8 +7,8 @@ public import SystemPackage
 /// Built things by what went into them: `<root>/<kind>/<key>/…`, each whole or absent, safe for two builders at once.
 public struct ArtifactCache: Sendable {
     public let root: FilePath
-    private let runner: any CommandRunner
-    private let files: any FileSystem
+    let runner: any CommandRunner
+    let files: any FileSystem
     /// Told once when another builder makes the same thing.
     private let waiting: @Sendable (String) -> Void
     /// Told the kind when something is built, `true` when it begins and `false` when it is whole.
@@ -38,6 +38,8 @@ public struct ArtifactCache: Sendable {
         return FilePath(environment["HOME"] ?? "/root").appending(".cache/kldload")
     }
 
+    func lock(_ kind: String, _ key: String) -> FilePath { root.appending("locks").appending("\(kind)-\(key)") }
+
     /// Sixteen hexadecimal digits of the inputs' SHA-256.
     public func key(_ inputs: String) async throws -> String {
         let output = try await runner.run(Command(Tool("sha256sum", package: "coreutils"), [], effect: .reads, input: .text(inputs)))
@@ -52,7 +54,7 @@ public struct ArtifactCache: Sendable {
         let key = try await key(inputs)
         let folder = root.appending(kind).appending(key)
         if try await isWhole(folder) { return folder }
-        let lock = try await FileLock.acquire(root.appending("locks/\(kind)-\(key)")) { waiting("\(kind) \(key)") }
+        let lock = try await FileLock.acquire(lock(kind, key)) { waiting("\(kind) \(key)") }
         defer { withExtendedLifetime(lock) {} }
         if try await isWhole(folder) { return folder }
         if try files.exists(folder) {
@@ -106,8 +108,9 @@ public struct ArtifactCache: Sendable {
         ).output
         let record = root.appending("verified").appending(
             "\(folder.removingLastComponent().lastComponent?.string ?? "")-\(folder.lastComponent?.string ?? "")")
-        if let known = try? files.readText(record), known == stamps { return true }
-        let whole = try await hasItsContent(folder)
+        let known = try? files.readText(record)
+        let whole = if known == stamps { true } else { try await hasItsContent(folder) }
+        // Written at each use: its time is that of the last one, by which the cache is pruned.
         if whole { try? files.write(stamps, to: record) }
         return whole
     }

@@ -284,6 +284,9 @@ enum SystemFiles {
             [Unit]
             Description=kldload: a boot on trial has ten minutes
             Documentation=man:kbe(8)
+            DefaultDependencies=no
+            Conflicts=shutdown.target
+            Before=shutdown.target
 
             [Timer]
             OnBootSec=10min
@@ -320,6 +323,8 @@ enum SystemFiles {
             [Unit]
             Description=kldload: leave an environment on trial that is not good after ten minutes
             DefaultDependencies=no
+            Conflicts=shutdown.target
+            Before=shutdown.target
 
             [Service]
             Type=oneshot
@@ -418,8 +423,8 @@ enum SystemFiles {
         RemainAfterExit=yes
         ExecStart=/usr/lib/kldload/kldload autoinstall
         StandardInput=null
-        StandardOutput=journal+console
-        StandardError=journal+console
+        StandardOutput=journal
+        StandardError=journal
         TimeoutStartSec=infinity
 
         [Install]

@@ -1,0 +1,72 @@
+public import KldExec
+import KldCore
+import KldFiles
+public import SystemPackage
+
+/// What two environments differ in: packages, kernels, and files of `/etc`.
+public struct BootDifference: Sendable, Hashable, Codable {
+    public struct Change: Sendable, Hashable, Codable {
+        public var name: String
+        /// `nil`: it is not there.
+        public var old: String?
+        public var new: String?
+
+        public init(name: String, old: String?, new: String?) {
+            self.name = name
+            self.old = old
+            self.new = new
+        }
+    }
+
+    public var packages: [Change]
+    public var kernels: [Change]
+    /// As diff(1) says it: `Files … differ`, `Only in …`.
+    public var files: [String]
+
+    public var isEmpty: Bool { packages.isEmpty && kernels.isEmpty && files.isEmpty }
+
+    /// Reads two trees. Runs: `dpkg-query --admindir=… --show`, `diff --brief --recursive --no-dereference`; reads.
+    public static func between(_ old: BootTarget, _ new: BootTarget, runner: any CommandRunner) async throws -> BootDifference {
+        let output = try await runner.run(
+            Command(
+                Tool("diff", package: "diffutils"),
+                ["--brief", "--recursive", "--no-dereference", old.inside("/etc").string, new.inside("/etc").string], effect: .reads,
+                accepting: [0, 1, 2])
+        ).output
+        func releases(_ target: BootTarget) -> [String: String] {
+            Dictionary(target.kernels.map { ($0.release, $0.release) }, uniquingKeysWith: { $1 })
+        }
+        return BootDifference(
+            packages: changes(try await packages(old, runner), try await packages(new, runner)),
+            kernels: changes(releases(old), releases(new)), files: output.lines)
+    }
+
+    static func changes(_ old: [String: String], _ new: [String: String]) -> [Change] {
+        Set(old.keys).union(new.keys).filter { old[$0] != new[$0] }.sorted().map { Change(name: $0, old: old[$0], new: new[$0]) }
+    }
+
+    /// Source: dpkg-query(1), dpkg 1.21 to 1.22: `--showformat`, `--admindir`. `ii` is installed; a removed package's settings are no package.
+    private static func packages(_ target: BootTarget, _ runner: any CommandRunner) async throws -> [String: String] {
+        let output = try await runner.run(
+            Command(
+                Tool("dpkg-query", package: "dpkg"),
+                [
+                    "--admindir=\(target.inside("/var/lib/dpkg"))", "--show",
+                    "--showformat=${db:Status-Abbrev}\\t${binary:Package}\\t${Version}\\n",
+                ], effect: .reads)
+        ).output
+        return parse(output)
+    }
+
+    /// ```
+    /// ii ⇥openssh-server⇥1:10.0p1-7
+    /// ```
+    static func parse(_ output: String) -> [String: String] {
+        var packages: [String: String] = [:]
+        for line in output.lines {
+            let fields = line.split(separator: "\t").map(\.trimmed)
+            if fields.count == 3, fields[0].hasSuffix("i") { packages[fields[1]] = fields[2] }
+        }
+        return packages
+    }
+}

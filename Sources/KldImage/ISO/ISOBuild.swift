@@ -1,0 +1,164 @@
+import FoundationEssentials
+public import KldAnswers
+public import KldCore
+import KldExec
+import KldFiles
+public import KldPlan
+public import SystemPackage
+
+/// Builds the live ISO: for USB sticks and optical drives, under UEFI, with what it installs on board.
+public struct ISOBuild: Sendable {
+    public struct Request: Sendable {
+        /// One for each payload that the medium carries; only distribution, release and profile of them count.
+        public var payloads: [Answers]
+        public var output: FilePath
+        public var overwrite: Bool
+        /// Where packages are fetched from during the build; `nil`: what this machine's apt uses.
+        public var mirror: String?
+        public var version: String
+
+        public init(payloads: [Answers], output: FilePath, overwrite: Bool, mirror: String? = nil, version: String) {
+            self.payloads = payloads
+            self.output = output
+            self.overwrite = overwrite
+            self.mirror = mirror
+            self.version = version
+        }
+    }
+
+    private let workshop: Workshop
+    private let report: @Sendable (PlanEvent) -> Void
+    private let files = LocalFiles()
+
+    public init(workshop: Workshop, report: @escaping @Sendable (PlanEvent) -> Void) {
+        self.workshop = workshop
+        self.report = report
+    }
+
+    /// The answers that stand for a payload. - Throws: ``Diagnosis`` of answers.
+    public static func payload(distro: String, profile: String) throws -> Answers {
+        try Answers("KLDLOAD_DISTRO=\(distro)\nKLDLOAD_DISK=auto\nKLDLOAD_HOSTNAME=kldload\nKLDLOAD_PROFILE=\(profile)\n")
+    }
+
+    /// - Returns: size and SHA-256 of the ISO, which lies at its name only when it is whole; `.sha256` lies beside it.
+    /// - Throws: ``Diagnosis`` `iso.exists`, `iso.program-missing`; what building payloads throws.
+    public func run(_ request: Request) async throws -> (size: ByteCount, digest: String) {
+        if try files.exists(request.output), !request.overwrite {
+            throw Diagnosis(
+                "iso.exists", "\(request.output) exists already", remedies: ["choose another name", "replace it: --overwrite"],
+                exit: .cannotCreate)
+        }
+        let live = try await workshop.liveMedium(mirror: request.mirror, report: report)
+        var items = [
+            (ISOContents.kernel, live.image.kernel), (ISOContents.initrd, live.image.initrd), (LiveMedium.squashfs, live.image.squashfs),
+        ]
+        for answers in request.payloads {
+            let bench = try await workshop.prepare(answers, mirror: request.mirror, report: report)
+            let stream = try await workshop.stream(bench, report: report)
+            let folder = LiveMedium.payload(answers)
+            items += [
+                ("\(folder)/payload.json", bench.payload.folder.appending("payload.json")),
+                ("\(folder)/sbom.spdx.json", bench.payload.folder.appending("sbom.spdx.json")),
+                ("\(folder)/root.zfs", stream.root), ("\(folder)/rest.tar", stream.rest),
+            ]
+        }
+        let size = try items.reduce(UInt64(0)) { try $0 + (files.status(files.resolve($1.1))?.size.bytes ?? 0) }
+        try requireRoom(ByteCount(size) + .mebibytes(64), at: request.output)
+        return try await WorkFolder.with("iso", in: workshop.cache.root, report: report) { work in
+            try await write(request, live.archive, items, in: work)
+        }
+    }
+
+    private func requireRoom(_ needed: ByteCount, at output: FilePath) throws {
+        let folder = output.removingLastComponent()
+        try files.makeDirectory(folder, mode: .directory)
+        let free = try files.freeSpace(folder)
+        guard free < needed else { return }
+        throw Diagnosis(
+            "iso.no-space", "the ISO needs \(needed); \(folder) has \(free)",
+            remedies: ["free some space", "write it elsewhere: --output FILE"],
+            exit: .cannotCreate)
+    }
+
+    private func write(
+        _ request: Request, _ archive: FilePath, _ contents: [(String, FilePath)], in work: FilePath
+    ) async throws -> (size: ByteCount, digest: String) {
+        report(PlanEvent(.line, message: "writing \(request.output)"))
+        let esp = work.appending("esp.img")
+        try await makeESP(esp, from: archive, in: work)
+        var items = contents
+        for (path, text) in [
+            (ISOContents.menu, ISOContents.grub()), (ISOContents.marker, "kldload \(request.version)\n"),
+            ("VERSION", request.version + "\n"),
+        ] {
+            let file = work.appending("text").appending(path.replacing("/", with: "-"))
+            try files.write(text, to: file)
+            items.append((path, file))
+        }
+        let partial = FilePath("\(request.output.string).part")
+        do {
+            try await workshop.runner.run(Self.xorriso(items, esp: esp, to: partial))
+            // For the menu's check of the medium, `rd.live.check`. Source: implantisomd5(1), isomd5sum 1.2.
+            try await workshop.runner.run(
+                Command(Tool("implantisomd5", package: "isomd5sum"), ["--force", partial.string], effect: .changes))
+            let digest =
+                try await workshop.runner.run(
+                    Command(Tool("sha256sum", package: "coreutils"), [partial.string], effect: .reads)
+                ).output.words.first ?? ""
+            let size = try files.status(partial)?.size ?? ByteCount(0)
+            try files.rename(partial, to: request.output)
+            let name = request.output.lastComponent?.string ?? ""
+            try files.write("\(digest)  \(name)\n", to: FilePath("\(request.output.string).sha256"))
+            return (size, digest)
+        } catch {
+            try? files.remove(partial)
+            throw error
+        }
+    }
+
+    private static let epoch = ["SOURCE_DATE_EPOCH": String(PayloadBuilder.defaultEpoch)]
+
+    /// A small FAT with shim and GRUB, the same at every build.
+    ///
+    /// Runs: `tar --extract`, `truncate`, `mkfs.vfat --invariant -i ID`, `mmd`, `mcopy`; changes.
+    private func makeESP(_ image: FilePath, from archive: FilePath, in work: FilePath) async throws {
+        let tree = work.appending("programs")
+        try files.makeDirectory(tree, mode: .directory)
+        let runner = workshop.runner
+        try await runner.run(
+            Command(
+                "tar", ["--extract", "--file", archive.string, "--directory", tree.string] + ISOContents.programs.map { "./\($0.source)" },
+                effect: .changes))
+        for (source, _) in ISOContents.programs where try !files.exists(tree.appending(source)) {
+            throw Diagnosis(
+                "iso.program-missing", "the live environment has no \(source)", remedies: ["report this as a defect of kldload"], exit: .bug
+            )
+        }
+        let mtools = { (name: String, words: [String]) in
+            Command(Tool(name, package: "mtools"), ["-i", image.string] + words, effect: .changes, environment: Self.epoch)
+        }
+        try await runner.run(Command(Tool("truncate", package: "coreutils"), ["--size=8M", image.string], effect: .changes))
+        try await runner.run(
+            Command(
+                Tool("mkfs.vfat", package: "dosfstools"), ["--invariant", "-i", "4b4c444c", "-n", "KLDBOOT", image.string],
+                effect: .changes,
+                environment: Self.epoch))
+        try await runner.run(mtools("mmd", ["::EFI", "::EFI/BOOT"]))
+        for (source, target) in ISOContents.programs {
+            try await runner.run(mtools("mcopy", ["-m", tree.appending(source).string, "::\(target)"]))
+        }
+    }
+
+    /// Runs: `xorriso -as mkisofs …`: ISO 9660 with Rock Ridge, an El Torito image for UEFI that is a GPT partition too, so that a stick
+    /// starts as a disc does. Source: xorrisofs(1), xorriso 1.5.6.
+    static func xorriso(_ items: [(String, FilePath)], esp: FilePath, to output: FilePath) -> Command {
+        Command(
+            "xorriso",
+            [
+                "-as", "mkisofs", "-quiet", "-V", ISOContents.volume, "-iso-level", "3", "-R", "-o", output.string, "-append_partition",
+                "2",
+                "0xef", esp.string, "-appended_part_as_gpt", "-e", "--interval:appended_partition_2:all::", "-no-emul-boot",
+                "-partition_offset", "16", "-graft-points",
+            ] + items.map { "\($0.0)=\($0.1)" }, effect: .changes, environment: epoch)
+    }
+}

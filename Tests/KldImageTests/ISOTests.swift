@@ -1,0 +1,55 @@
+import KldCore
+import KldExec
+import SystemPackage
+import Testing
+
+@testable import KldImage
+
+@Suite("The live ISO")
+struct ISOTests {
+    @Test("its menu starts the live environment, and offers what helps where that does not work")
+    func menu() {
+        let menu = ISOContents.grub()
+        #expect(
+            menu.hasPrefix(
+                """
+                # Written by kldload.
+                set timeout=5
+                set default=0
+
+                menuentry 'kldload: live environment and installer' {
+                    linux /live/vmlinuz root=live:LABEL=KLDLOAD rd.live.image rd.live.overlay.overlayfs=1 rootdelay=30 rd.retry=120 \
+                console=ttyS0,115200 console=tty0 quiet loglevel=4
+                    initrd /live/initrd
+                }
+
+                menuentry 'Safe graphics' {
+
+                """))
+        for words in ["nomodeset", "modprobe.blacklist=uas", "rd.shell", "rd.live.check", "fwsetup"] { #expect(menu.contains(words)) }
+        #expect(menu.filter { $0 == "{" }.count == menu.filter { $0 == "}" }.count)
+    }
+
+    @Test("a stick starts as a disc does: the El Torito image is a GPT partition")
+    func xorriso() {
+        let command = ISOBuild.xorriso([("live/vmlinuz", "/cache/vmlinuz")], esp: "/w/esp.img", to: "/out/k.iso.part")
+        #expect(
+            command.description
+                == "xorriso -as mkisofs -quiet -V KLDLOAD -iso-level 3 -R -o /out/k.iso.part -append_partition 2 0xef /w/esp.img "
+                + "-appended_part_as_gpt -e --interval:appended_partition_2:all:: -no-emul-boot -partition_offset 16 -graft-points "
+                + "live/vmlinuz=/cache/vmlinuz")
+        #expect(command.environment["SOURCE_DATE_EPOCH"] != nil)
+    }
+
+    @Test("shim comes first, and nothing between firmware and kernel is ours")
+    func programs() {
+        #expect(ISOContents.programs.map(\.target) == ["EFI/BOOT/BOOTX64.EFI", "EFI/BOOT/mmx64.efi", "EFI/BOOT/grubx64.efi"])
+        #expect(ISOContents.programs.allSatisfy { $0.source.hasSuffix(".signed") })
+    }
+
+    @Test("each payload on board is asked for by answers of its own", arguments: ["core", "server"])
+    func payloads(profile: String) throws {
+        #expect(LiveMedium.payload(try ISOBuild.payload(distro: "debian", profile: profile)) == "kldload/payloads/debian-trixie-\(profile)")
+        #expect(throws: (any Error).self) { try ISOBuild.payload(distro: "debain", profile: profile) }
+    }
+}
