@@ -103,6 +103,7 @@ public struct BootStaging: Sendable, Hashable {
         if !lacking.isEmpty { steps.append(try build(kernel, image)) }
         for esp in lacking { steps.append(place(image, entry, on: esp)) }
         for esp in system.esps { if let step = commit(entry, on: esp) { steps.append(step) } }
+        if choice == .unchanged { steps += outdated }
         if choice == .always, system.bootfs != target.environment.text {
             steps.append(
                 Step(
@@ -110,6 +111,15 @@ public struct BootStaging: Sendable, Hashable {
                     [.run(ZPool.set(system.pool, "bootfs", target.environment.text))]))
         }
         return steps
+    }
+
+    /// Kernels that were removed from the environment are no choice any more: their modules are gone.
+    private var outdated: [Step] {
+        let gone = system.entries.filter { entry in
+            entry.dataset == target.environment.text && entry.id != system.current?.id
+                && !target.kernels.contains { $0.release == entry.release }
+        }
+        return system.esps.compactMap { $0.removing(gone, "boot.outdated.\($0.name)", "Take removed kernels off \($0.device)") }
     }
 
     private func checkRoom(_ lacking: [BootSystem.ESP], _ kernel: BootTarget.Kernel) throws(Diagnosis) {

@@ -81,7 +81,8 @@ public struct BootSystem: Sendable, Hashable {
 
     /// The entry that this machine was started from: the one that the loader names, else the first that fits the root and the kernel.
     public var current: BootEntry? {
-        let fitting = entries.filter { $0.dataset == running.text && $0.release == release }
+        // The loader counts before it starts an entry: one that it never touched is not what runs, but was staged since.
+        let fitting = entries.filter { $0.dataset == running.text && $0.release == release && $0.counter?.done != 0 }
         return fitting.first { $0.id.lowercased() == selected } ?? fitting.first
     }
 

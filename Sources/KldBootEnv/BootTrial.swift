@@ -93,8 +93,10 @@ public struct BootTrial: Sendable, Hashable {
             guard old.id != system.current?.id else { return false }
             // Its dataset was destroyed by hand.
             if old.dataset.hasPrefix(system.top.text + "/"), !known.contains(old.dataset) { return true }
+            // A newer build has proved itself, or this one never did.
             return entries.contains {
-                $0.dataset == old.dataset && $0.release == old.release && $0.generation > old.generation && $0.counter == nil
+                $0.dataset == old.dataset && $0.release == old.release && $0.generation > old.generation
+                    && ($0.counter == nil || old.counter != nil)
             }
         }
         var steps: [Step] = []

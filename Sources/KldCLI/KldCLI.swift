@@ -53,7 +53,8 @@ struct Root: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "kldload", abstract: "From a flat file of answers to a machine with ZFS on root.", version: Version.text,
         subcommands: [
-            AnswersCommand.self, PlanCommand.self, ImageCommand.self, ISOCommand.self, CacheCommand.self, InstallCommand.self,
+            AnswersCommand.self, PlanCommand.self, ImageCommand.self, ISOCommand.self, CacheCommand.self, SeedCommand.self,
+            InstallCommand.self,
             VerifyCommand.self,
             FirstBootCommand.self,
             MountESPCommand.self, KbeCommand.self, BootCommand.self, KexportCommand.self, FactsCommand.self, AppletsCommand.self,

@@ -1,6 +1,7 @@
 import KldAnswers
 import KldCore
 import KldImage
+import KldPlan
 import KldFiles
 import KldVirt
 import SystemPackage
@@ -64,7 +65,8 @@ extension Scenario {
             let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core"]).forTest()
             let file = lab.folder.appending(SeedVolume.answersName)
             try lab.files.write(answers.environmentText, to: file, mode: .secret)
-            let seed = try await lab.volume("KLDLOADSEED", [file], at: lab.folder.appending("seed.img"))
+            let seed = lab.folder.appending("seed.img")
+            try await PlanRunner(runner: lab.workshop.runner, files: lab.files).apply(SeedVolume.creating(seed, answers: file))
             let media = [
                 MachineDisk(iso, serial: "medium", readOnly: true), MachineDisk(seed, serial: "seed", readOnly: true),
             ]

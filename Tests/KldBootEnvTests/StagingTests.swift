@@ -137,6 +137,19 @@ struct BootStagingTests {
         #expect(steps.map(\.id) == ["boot.image", "boot.stage.vdb1", "boot.entry.vdb1"])
     }
 
+    @Test("a kernel that was removed goes from the ESPs, unless it runs")
+    func removed() throws {
+        var old = Fixture.entry("debian", order: 50)
+        old.release = "6.12.1"
+        let system = try Fixture.system([Fixture.esp([Fixture.entry("debian", order: 100), old])])
+        #expect(try BootStaging(system, Self.matching("debian"), .unchanged).steps().map(\.id) == ["boot.outdated.vda1"])
+        var running = system
+        running.release = "6.12.1"
+        #expect(try BootStaging(running, Self.matching("debian"), .unchanged).steps().isEmpty)
+        // Another environment's kernels are its own affair.
+        #expect(try BootStaging(system, Self.matching("debian"), .always).steps().isEmpty)
+    }
+
     @Test("what cannot be staged is refused before anything is touched, with a remedy")
     func refusals() throws {
         func code(_ change: (inout BootSystem, inout BootTarget) -> Void) throws -> String? {
@@ -214,6 +227,15 @@ struct BootTrialTests {
         let system = try Fixture.system([Fixture.esp([old, new]), Fixture.esp([], "/dev/vdb1", mounted: false)])
         #expect(
             BootTrial(system).equal.steps.map(\.id) == ["boot.tidy.vda1", "boot.copy.vdb1.\(new.id)", "boot.entry.vdb1.\(new.id)"])
+        // Builds that were never booted do not pile up.
+        let piled = try Fixture.system([
+            Fixture.esp([
+                old, Fixture.entry("debian", order: 101, left: 3, generation: 2),
+                Fixture.entry("debian", order: 102, left: 3, generation: 3),
+            ])
+        ])
+        let gone = BootTrial(piled).equal.steps.flatMap(\.actions).map(\.text).filter { $0.hasPrefix("remove") }
+        #expect(gone.count == 2 && gone.allSatisfy { $0.contains(".2") })
         // Not before the newer one has proved itself.
         let unproven = try Fixture.system([Fixture.esp([old, Fixture.entry("debian", order: 101, left: 3, generation: 2)])])
         #expect(BootTrial(unproven).equal.steps.isEmpty)
@@ -235,7 +257,7 @@ struct BootTrialTests {
     @Test("the loader's word counts for which of two builds was started")
     func selected() throws {
         var system = try Fixture.system([
-            Fixture.esp([Fixture.entry("debian", order: 100), Fixture.entry("debian", order: 101, left: 3, generation: 2)])
+            Fixture.esp([Fixture.entry("debian", order: 100), Fixture.entry("debian", order: 101, left: 2, done: 1, generation: 2)])
         ])
         #expect(BootTrial(system).pending?.generation == 2)
         system.selected = Fixture.entry("debian", order: 100).id.lowercased()

@@ -1,0 +1,79 @@
+import ArgumentParser
+import Glibc
+import KldAnswers
+import KldBlock
+import KldCore
+import KldExec
+import KldFiles
+import KldImage
+import KldInstall
+import KldPlan
+import SystemPackage
+
+struct SeedCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "seed", abstract: "Make the volume from which the live ISO installs by itself.", subcommands: [Create.self])
+
+    struct Create: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Write answers onto a seed volume: an image file, or a stick.",
+            discussion: "The answers are checked first. A stick is overwritten only when its name is typed, or with --force-wipe beside it."
+        )
+        @Option(help: "The answers file.") var answers: String
+        @OptionGroup var options: AnswersOptions
+        @Option(name: .shortAndLong, help: "The image file to write.") var output: String?
+        @Option(help: "The stick or partition to write.") var device: String?
+        @Flag(help: "Overwrite the named device without asking.") var forceWipe = false
+        @Flag(help: "Replace an image file of that name.") var overwrite = false
+        @Flag(help: "Print the plan and change nothing.") var dryRun = false
+
+        func validate() throws {
+            guard (output == nil) != (device == nil) else { throw ValidationError("name one of --output FILE and --device DEVICE") }
+        }
+
+        func run() async throws {
+            let answers = try options.load(answers)
+            let (runner, files) = (SubprocessRunner(), LocalFiles())
+            if !answers.allDisks.isEmpty, !answers.forceWipe {
+                Output.errorLine(
+                    "note: a disk that is named is not overwritten without KLDLOAD_FORCE_WIPE=1, and nobody will be there to be asked\n"
+                        + "  remedy: add it, or let an empty disk be chosen: KLDLOAD_DISK=auto")
+            }
+            // A link is approved as what it leads to.
+            let device = device.map { name in (try? files.resolve(FilePath(name)).string) ?? name }
+            let staged = FilePath("/tmp").appending("kldload-seed-\(UInt32.random(in: 0 ... .max))").appending(SeedVolume.answersName)
+            let plan = try await plan(staged, device, runner, files)
+            if dryRun {
+                Output.line(plan.text())
+                return
+            }
+            defer { try? files.remove(staged.removingLastComponent()) }
+            try files.makeDirectory(staged.removingLastComponent(), mode: 0o700)
+            try files.write(answers.environmentText, to: staged, mode: .secret)
+            let given = device.flatMap { WipeApproval(forceWipe: forceWipe, named: [$0], disk: $0) }.map { [$0] } ?? []
+            let approvals = try await WipePrompt.approvals(
+                for: plan, given: given, terminal: isatty(STDIN_FILENO) == 1, machine: false, show: { Output.errorLine($0) },
+                ask: { question in
+                    Output.error(question)
+                    return try await WipePrompt.line(from: .standardInput)
+                })
+            try await PlanRunner(runner: runner, files: files).apply(plan, approvals: approvals)
+            Output.line(output.map { Host.absolute($0).string } ?? device ?? "")
+        }
+
+        private func plan(_ answers: FilePath, _ device: String?, _ runner: any CommandRunner, _ files: any FileSystem) async throws -> Plan
+        {
+            if let device {
+                let devices = try ListBlockDevices.parse(await runner.run(ListBlockDevices.command).output)
+                return try SeedVolume.creating(on: device, answers: answers, devices: devices)
+            }
+            let file = Host.absolute(output ?? "")
+            guard try overwrite || !files.exists(file) else {
+                throw Diagnosis(
+                    "seed.exists", "\(file) exists already", remedies: ["choose another name", "replace it: --overwrite"],
+                    exit: .cannotCreate)
+            }
+            return SeedVolume.creating(file, answers: answers)
+        }
+    }
+}

@@ -1,0 +1,88 @@
+import KldBlock
+import KldCore
+import KldExec
+import KldFiles
+import KldPlan
+import KldTestSupport
+import SystemPackage
+import Testing
+
+@testable import KldImage
+
+@Suite("Making seed volumes")
+struct SeedCreateTests {
+    static func stick(filesystem: String? = "vfat", mounted: [String] = []) -> [BlockDevice] {
+        [
+            BlockDevice(
+                path: "/dev/sdb", size: .gibibytes(8),
+                children: [BlockDevice(path: "/dev/sdb1", size: .gibibytes(8), type: "part", filesystem: filesystem, mountpoints: mounted)])
+        ]
+    }
+
+    @Test("an image file is whole or absent, and only its owner reads it")
+    func image() {
+        let plan = SeedVolume.creating("/out/seed.img", answers: "/tmp/x/answers.env")
+        #expect(
+            plan.text() == """
+                plan: make a seed volume
+                seed: Seed volume
+                  + seed.create: Write /out/seed.img
+                      write /out/seed.img.part (600, 0 bytes)
+                      truncate --size=4194304 /out/seed.img.part
+                      mkfs.vfat -n KLDLOADSEED /out/seed.img.part
+                      mcopy -i /out/seed.img.part /tmp/x/answers.env ::answers.env
+                      mv --force /out/seed.img.part /out/seed.img
+                      undo: remove /out/seed.img.part
+
+                """)
+        #expect(SeedVolume.labels.contains(SeedVolume.fatLabel) && SeedVolume.fatLabel.count <= 11)
+    }
+
+    @Test("a stick is overwritten only with an approval that names it")
+    func stick() throws {
+        let plan = try SeedVolume.creating(on: "/dev/sdb", answers: "/tmp/a", devices: Self.stick())
+        #expect(plan.destroys == ["/dev/sdb"])
+        #expect(throws: Diagnosis.self) { try PlanRunner.check(plan, approvals: []) }
+        let other = try #require(WipeApproval(typed: "/dev/sdc", disk: "/dev/sdc"))
+        #expect(throws: Diagnosis.self) { try PlanRunner.check(plan, approvals: [other]) }
+        let own = try #require(WipeApproval(typed: "/dev/sdb", disk: "/dev/sdb"))
+        #expect(throws: Never.self) { try PlanRunner.check(plan, approvals: [own]) }
+    }
+
+    @Test("what is mounted, part of a pool, or not there is refused")
+    func refused() {
+        func code(_ device: String, _ devices: [BlockDevice]) -> String? {
+            do {
+                _ = try SeedVolume.creating(on: device, answers: "/tmp/a", devices: devices)
+                return nil
+            } catch { return error.code }
+        }
+        #expect(code("/dev/sdb1", Self.stick()) == nil)
+        #expect(code("/dev/sdz", Self.stick()) == "seed.no-device")
+        for device in ["/dev/sdb", "/dev/sdb1"] {
+            #expect(code(device, Self.stick(mounted: ["/media/x"])) == "seed.in-use")
+            #expect(code(device, Self.stick(filesystem: "zfs_member")) == "seed.in-use")
+        }
+        var locked = Self.stick()
+        locked[0].readOnly = true
+        #expect(code("/dev/sdb", locked) == "seed.in-use")
+    }
+
+    @Test(
+        "the volume that is made holds the answers",
+        .enabled(
+            if: ["mkfs.vfat", "mcopy"].allSatisfy { name in
+                ["/usr/sbin/", "/usr/bin/", "/sbin/"].contains { (try? LocalFiles().exists(FilePath($0 + name))) ?? false }
+            }, "needs dosfstools and mtools"))
+    func real() async throws {
+        try await Scratch.with { folder in
+            let (files, runner) = (LocalFiles(), SubprocessRunner())
+            let (answers, image) = (folder.appending("answers.env"), folder.appending("seed.img"))
+            try files.write("KLDLOAD_DISTRO=debian\n", to: answers)
+            try await PlanRunner(runner: runner, files: files).apply(SeedVolume.creating(image, answers: answers))
+            let read = Command(Tool("mcopy", package: "mtools"), ["-i", image.string, "::answers.env", "-"], effect: .reads)
+            #expect(try await runner.run(read).output == "KLDLOAD_DISTRO=debian\n")
+            #expect(try files.status(image)?.mode == 0o600)
+        }
+    }
+}
