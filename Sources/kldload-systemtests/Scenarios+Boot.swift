@@ -45,7 +45,8 @@ extension Scenario {
         },
         Scenario("boot.once", "an environment is booted once, and the boot after is as before") { lab in
             try await withMachine(lab) { guest in
-                try await guest.run("kbe create probe && kbe activate --once probe")
+                let made = try await guest.run("time { kbe create probe && kbe activate --once probe; }")
+                lab.log("created and activated in \(made.lines.first { $0.hasPrefix("real") } ?? "?")")
                 try await guest.restart()
                 try check(try await guest.run("kbe current").trimmed == "probe", "it was not booted")
                 try await guest.until("systemctl is-active kldload-boot-good", says: "active")
