@@ -1,0 +1,93 @@
+import KldBlock
+import KldBoot
+import KldCore
+import KldExec
+import KldFiles
+import KldPlan
+import KldTestSupport
+import KldZFS
+import SystemPackage
+import Testing
+
+@testable import KldBootEnv
+
+@Suite("Facts of boot environments")
+struct GatherTests {
+    static let listing = """
+        {"blockdevices":[
+          {"path":"/dev/vda","name":"vda","size":8589934592,"type":"disk","children":[
+            {"path":"/dev/vda1","name":"vda1","size":1073741824,"type":"part","fstype":"vfat","label":"EFI","mountpoints":["/boot/efi"]},
+            {"path":"/dev/vda2","name":"vda2","size":7000000000,"type":"part","fstype":"zfs_member","mountpoints":[null]}]},
+          {"path":"/dev/vdb","name":"vdb","size":8589934592,"type":"disk","children":[
+            {"path":"/dev/vdb1","name":"vdb1","size":1073741824,"type":"part","fstype":"vfat","label":"EFI","mountpoints":[null]},
+            {"path":"/dev/vdb2","name":"vdb2","size":7000000000,"type":"part","fstype":"zfs_member","mountpoints":[null]}]}
+        ]}
+        """
+    static let look = "/run/kldload/boot-look/esp1"
+
+    func gather(environments: Int = 1, more: [String: String] = [:]) async throws -> (BootSystem, ScriptedRunner) {
+        let entry = Fixture.entry("debian", order: 100)
+        var datasets = "rpool/ROOT\tfilesystem\t1\t1\t1\t-\tnone\tkldload\nrpool/ROOT/debian\tfilesystem\t9\t9\t5\t-\t/\tkldload\n"
+        for number in 1..<max(environments, 1) {
+            datasets +=
+                "rpool/ROOT/be\(number)\tfilesystem\t9\t9\t5\t-\t/\tkldload\nrpool/ROOT/be\(number)@a\tsnapshot\t1\t9\t6\t-\t-\tkldload\n"
+        }
+        let runner = ScriptedRunner([
+            ListBlockDevices.command.description: Self.listing,
+            "zpool list -H -P -v -o name rpool": "rpool\n\tmirror-0\t7G\n\t/dev/vda2\t7G\n\t/dev/vdb2\t7G\n",
+            ZFS.list(try DatasetName("rpool/ROOT"), columns: BootSystem.columns, types: ["filesystem", "snapshot"]).description: datasets,
+            "uname -r": Fixture.release + "\n",
+            ZPool.list(try PoolName("rpool")).description: "rpool\t1\t9\t1\t8\tONLINE\toff\t-\trpool/ROOT/debian\n",
+            "mount -t vfat -o ro,umask=0077 /dev/vdb1 \(Self.look)": "", "umount --recursive \(Self.look)": "",
+        ])
+        var texts = [
+            "/proc/self/mounts": "rpool/ROOT/debian / zfs rw 0 0\n/dev/vda1 /boot/efi vfat rw 0 0\n",
+            "/proc/cmdline": "root=ZFS=rpool/ROOT/debian boot=zfs rw\n", "/usr/bin/ukify": "",
+            "/boot/efi/\(entry.path)": entry.text, "/boot/efi/\(entry.imagePath)": "image",
+            "/boot/efi/loader/entries/arch.conf": "title Arch\n",
+            "/boot/efi/EFI/kldload/shimx64.efi": "", "\(Self.look)/\(entry.path)": entry.text,
+        ]
+        texts.merge(more) { $1 }
+        let files = MemoryFiles(texts)
+        try files.write(HostID.placeholder.fileContent, to: "/etc/hostid", mode: .file)
+        return (try await BootSystem.gather(runner: runner, files: files), runner)
+    }
+
+    @Test("every ESP is looked at, where it is mounted or for a moment; others' entries and files are not ours")
+    func esps() async throws {
+        let (system, runner) = try await gather()
+        #expect(system.running.text == "rpool/ROOT/debian" && system.bootfs == "rpool/ROOT/debian" && system.hostID == .placeholder)
+        #expect(system.esps.map(\.device) == ["/dev/vda1", "/dev/vdb1"] && system.esps.map(\.mount) == ["/boot/efi", nil])
+        #expect(system.esps.map { $0.entries.count } == [1, 1])
+        #expect(system.esps[0].images.count == 1 && system.esps[1].images.isEmpty)
+        #expect(runner.commands.filter { $0.effect != .reads }.map(\.tool.name) == ["mount", "umount"])
+        // What the second disk lacks is seen.
+        #expect(BootTrial(system).equal.steps.map(\.id) == ["boot.copy.vdb1.\(Fixture.entry("debian", order: 100).id)"])
+    }
+
+    @Test("two hundred environments cost as many commands as one")
+    func commands() async throws {
+        let (few, many) = (try await gather(), try await gather(environments: 200))
+        #expect(many.0.environments.count == 200)
+        #expect(many.1.commands.count == few.1.commands.count)
+        #expect(many.1.commands.filter { ["zfs", "zpool"].contains($0.tool.name) }.count == 3)
+    }
+
+    @Test("the loader's word is UTF-16 and in lower case")
+    func selected() async throws {
+        let name = "/sys/firmware/efi/efivars/LoaderEntrySelected-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
+        let text = "kldload-debian-6.1.1.conf".flatMap { [String($0), "\0"] }.joined()
+        #expect(try await gather(more: [name: "\u{6}\0\0\0" + text + "\0\0"]).0.selected == "kldload-debian-6.1.1")
+    }
+
+    @Test("kernels without an initramfs or modules are passed over; the newest comes first")
+    func kernels() throws {
+        let files = MemoryFiles([
+            "/be/boot/vmlinuz-6.12.9": "k", "/be/boot/initrd.img-6.12.9": "i", "/be/usr/lib/modules/6.12.9/x": "",
+            "/be/boot/vmlinuz-6.12.48": "k", "/be/boot/initrd.img-6.12.48": "i", "/be/usr/lib/modules/6.12.48/x": "",
+            "/be/boot/vmlinuz-7.1": "k", "/be/usr/lib/modules/7.1/x": "", "/be/boot/vmlinuz-7.2": "k", "/be/boot/initrd.img-7.2": "i",
+            "/be/boot/vmlinuz-7.3": "k", "/be/boot/initrd.img-7.3": "", "/be/usr/lib/modules/7.3/x": "",
+        ])
+        #expect(try BootTarget.kernels(in: "/be", files).map(\.release) == ["6.12.48", "6.12.9"])
+    }
+}
