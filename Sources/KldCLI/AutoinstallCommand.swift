@@ -35,7 +35,7 @@ struct AutoinstallCommand: AsyncParsableCommand {
         do {
             try files.write(try await seed.answers(runner: runner, files: files), to: Self.answers, mode: .secret)
             let answers = try Answers.load(Self.answers, files: files, overrides: [])
-            try await InstallCommand.parse(["--answers", Self.answers.string, "--progress", "plain"]).run()
+            try await InstallCommand.parse(["--answers", Self.answers.string, "--progress", "plain", "--unattended"]).run()
             try files.remove(Self.answers)
             switch answers.afterInstall {
             case .powerOff: try await runner.run(Command(Tool("systemctl", package: "systemd"), ["poweroff"], effect: .changes))

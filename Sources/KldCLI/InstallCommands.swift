@@ -107,6 +107,8 @@ struct InstallCommand: AsyncParsableCommand {
     @Option(help: "How --dry-run prints: table or json.") var format = TableFormat.table
     @Option(help: ArgumentHelp("Go on with this step: an earlier run since power-on did those before it.", valueName: "step")) var from:
         String?
+    /// Nobody is told what to do next: the caller does it.
+    @Flag(help: .hidden) var unattended = false
     @OptionGroup var progress: ProgressOptions
 
     func run() async throws {
@@ -174,7 +176,7 @@ struct InstallCommand: AsyncParsableCommand {
         // Everything is exported and the log is on the new machine.
         if let command = answers.afterInstallCommand {
             try await runner.run(command)
-        } else if progress.progress != .json {
+        } else if progress.progress != .json, !unattended {
             Output.errorLine("the machine can be restarted: systemctl reboot")
         }
     }

@@ -78,20 +78,21 @@ struct Laboratory: Sendable {
         return file
     }
 
-    /// Boots disks under UEFI without Secure Boot, and hands over the running machine.
+    /// Boots disks under UEFI, with Secure Boot enforcing or without, and hands over the running machine.
     func boot<Result: Sendable>(
         _ disks: [Factory.Disk], label: String = "boot", network: MachineNetwork? = MachineNetwork(), more: [MachineDisk] = [],
-        variables: FilePath? = nil, graphics: Bool = false, _ body: (VirtualMachine, FactoryHost) async throws -> Result
+        variables: FilePath? = nil, graphics: Bool = false, secure: Bool = false,
+        _ body: (VirtualMachine, FactoryHost) async throws -> Result
     ) async throws -> Result {
         let host = try await FactoryHost.find(runner: workshop.runner, files: files, cache: workshop.cache.root)
         let place = folder.appending(label)
         try files.makeDirectory(place, mode: 0o700)
-        let firmware = try Firmware.find(.uefi, files: files)
+        let firmware = try Firmware.find(secure ? .secureBoot : .uefi, files: files)
+        let variables = try variables ?? firmware.copyVariables(to: place.appending("vars.fd"), files: files)
         let spec = MachineSpec(
             name: name, accelerator: host.accelerator, memory: .gibibytes(2), processors: 2,
-            boot: .uefi(
-                code: firmware.code,
-                variables: try variables ?? firmware.copyVariables(to: place.appending("vars.fd"), files: files)),
+            boot: secure
+                ? .secureBoot(code: firmware.code, variables: variables) : .uefi(code: firmware.code, variables: variables),
             disks: disks.map { MachineDisk($0.file, serial: $0.serial) } + more, networks: network.map { [$0] } ?? [],
             channels: [ImageVerification.channel], graphics: graphics)
         return try await VirtualMachine.with(spec, qemu: host.qemu, folder: place) { try await body($0, host) }

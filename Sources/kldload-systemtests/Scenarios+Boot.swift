@@ -77,7 +77,21 @@ extension Scenario {
                 try await machine.waitForPowerOff(within: host.deadline(.seconds(240)))
             }
             try await lab.verify(disks)
-        }
+        },
+        Scenario("iso.secure-boot", "the ISO starts with Secure Boot enforcing, and its kernel refuses a module that nobody has signed") {
+            lab in
+            let iso = try await lab.iso(profiles: [])
+            let medium = MachineDisk(iso, serial: "medium", readOnly: true)
+            try await lab.boot([], label: "iso", more: [medium], secure: true) { machine, host in
+                _ = try await machine.console.expect("root@kldload", within: host.deadline(.seconds(180)))
+                let shell = LiveShell(machine: machine, host: host)
+                try await shell.run("stty -echo; export PS1= PS2= TERM=dumb; dmesg -n 1")
+                let said = try await shell.run("mokutil --sb-state; cat /sys/kernel/security/lockdown; modprobe zfs 2>&1 || true")
+                lab.log(said.lines.joined(separator: "; "))
+                try check(said.contains("SecureBoot enabled") && said.contains("[integrity]"), said)
+                try check(said.contains("Key was rejected by service"), said)
+            }
+        },
     ]
 
     private static func withMachine(_ lab: Laboratory, disks count: Int = 1, _ body: (Guest) async throws -> Void) async throws {
