@@ -1,3 +1,4 @@
+import KldBoot
 import KldCore
 import KldExec
 import KldFiles
@@ -59,16 +60,22 @@ extension Check {
         let images = try ESP.mounted(context).flatMap { try ESP.unifiedImages(context, $0) }
         guard !images.isEmpty else { return try await initramfsHostID(context, own) }
         for image in images {
-            let found = InitramfsFile.last("etc/hostid", in: try context.files.read(image))
+            let found = InitramfsFile.last("etc/hostid", in: Self.initramfs(of: try context.files.read(image)))
             guard let found, HostID(fileContent: found) == own else {
                 return .fail(
                     expected: "\(own) in \(image)",
                     actual: found.map { bytes in HostID(fileContent: bytes)?.description ?? "malformed" }
-                        ?? "no uncompressed etc/hostid in it",
+                        ?? "no uncompressed etc/hostid in it where the kernel would look",
                     remedy: "rebuild the unified kernel image and stage it: kbe activate the running environment")
             }
         }
         return .ok("\(own), in \(images.count) unified kernel images")
+    }
+
+    /// What the kernel unpacks of a boot image; all of what is no program.
+    private static func initramfs(of image: [UInt8]) -> [UInt8] {
+        guard let place = (try? PortableExecutable(image))?.sections[".initrd"], place.upperBound <= image.count else { return image }
+        return Array(image[Int(place.lowerBound)..<Int(place.upperBound)])
     }
 
     /// Without a unified kernel image the distribution's initramfs must carry the file itself.
@@ -86,7 +93,7 @@ extension Check {
 /// Looks for a file of an uncompressed cpio archive inside a larger file, such as a unified kernel image.
 ///
 /// Source: Linux `Documentation/driver-api/early-userspace/buffer-format.rst` 6.12, format `newc`: 110 bytes of header, the name with a
-/// zero byte, padding to four, the content. kldload appends the host id as such an archive after the distribution's initramfs, and the
+/// zero byte, padding to four, the content; each header at a multiple of four. kldload appends the host id as such an archive after the distribution's initramfs, and the
 /// kernel lets the last one win.
 enum InitramfsFile {
     static func last(_ name: String, in bytes: [UInt8]) -> [UInt8]? {
@@ -101,7 +108,8 @@ enum InitramfsFile {
                 if bytes[index] == pattern[0], matches(bytes, at: index, pattern), matches(bytes, at: index - header, Array("070701".utf8))
                 {
                     let start = index - header
-                    let size = number(bytes, at: start + 54)
+                    // Elsewhere the kernel does not begin to read an archive.
+                    let size = start % 4 == 0 ? number(bytes, at: start + 54) : nil
                     let content = start + (header + pattern.count + 3) / 4 * 4
                     if let size, size <= 4096, content + size <= bytes.count { found = Array(bytes[content..<(content + size)]) }
                 }

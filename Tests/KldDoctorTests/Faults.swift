@@ -82,6 +82,9 @@ extension Fault {
         Fault("boot.kernel", "modules of another kernel") { $0.directories = ["/usr/lib/modules/6.12.0-amd64"] },
         Fault("boot.hostid", "not in the image") { $0.bytes[uki] = Array("MZ etc/hostid\0 no archive".utf8) },
         Fault("boot.hostid", "another one in the image") { $0.bytes[uki] = HostIDArchive.image(hostID: [9, 9, 9, 9]) },
+        Fault("boot.hostid", "where the kernel does not look") {
+            $0.bytes[uki] = HostIDArchive.image(hostID: [0x02, 0x00, 0x7f, 0x00], shift: 1)
+        },
         Fault("boot.hostid", "no file") { $0.bytes["/etc/hostid"] = nil },
         Fault("boot.hostid", "neither image nor host id in the initramfs") { $0.bytes[uki] = nil },
         Fault("boot.hostid", "nothing to look into", .skip) {

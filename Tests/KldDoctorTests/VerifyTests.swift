@@ -203,7 +203,8 @@ struct Fault: Sendable, CustomTestStringConvertible {
 
 /// An EFI program with a cpio archive in it, as far as the check looks.
 enum HostIDArchive {
-    static func image(hostID: [UInt8]) -> [UInt8] {
+    /// - Parameter shift: by how much it misses a multiple of four, where the kernel begins to read.
+    static func image(hostID: [UInt8], shift: Int = 0) -> [UInt8] {
         func hex(_ value: Int) -> String {
             let digits = String(value, radix: 16, uppercase: true)
             return String(repeating: "0", count: 8 - digits.count) + digits
@@ -215,6 +216,6 @@ enum HostIDArchive {
         entry += [UInt8](repeating: 0, count: (4 - entry.count % 4) % 4)
         entry += hostID
         // A mention of the name alone is no entry.
-        return Array("MZ…/etc/hostid\0 ".utf8) + [UInt8](repeating: 0xa5, count: 301) + entry + [UInt8](repeating: 0, count: 64)
+        return Array("MZ…/etc/hostid\0 ".utf8) + [UInt8](repeating: 0xa5, count: 302 + shift) + entry + [UInt8](repeating: 0, count: 64)
     }
 }
