@@ -25,7 +25,7 @@ public struct BootEnvironment: Sendable, Hashable {
     public var snapshots: [Snapshot]
     /// Datasets below it, with the mount points that are set on them.
     public var children: [DatasetName: String]
-    /// It bears kldload's own mark, set on itself.
+    /// It bears kldload's own mark, set on itself. Known where it was asked for.
     public var owned: Bool
     /// Where it is mounted now.
     public var mountpoint: String?

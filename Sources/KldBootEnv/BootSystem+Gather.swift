@@ -10,10 +10,11 @@ import SystemPackage
 extension BootSystem {
     /// Reads the running machine, with a fixed number of commands, however many environments and snapshots there are.
     ///
-    /// Runs: `lsblk`, `zpool list`, `zfs list -t filesystem,snapshot -r POOL/ROOT`, `uname -r`; reads. ESPs that are not mounted are mounted
-    /// read-only for a moment.
+    /// Runs: `lsblk`, `zpool list`, `zfs list -t filesystem,snapshot -r POOL/ROOT`, `uname -r`; with `owners`, `zfs get -r` of the mark; reads.
+    /// ESPs that are not mounted are mounted read-only for a moment.
+    /// - Parameter owners: whether ``BootEnvironment/owned`` is wanted; without it nothing is kldload's own, and nothing can be destroyed.
     /// - Throws: ``Diagnosis`` `be.no-zfs-root`.
-    public static func gather(runner: any CommandRunner, files: any FileSystem) async throws -> BootSystem {
+    public static func gather(owners: Bool = false, runner: any CommandRunner, files: any FileSystem) async throws -> BootSystem {
         guard let root = try await RunningRoot.gather(runner: runner, files: files),
             let mounted = try mounts(files).first(where: { $0.place == "/" && $0.type == "zfs" }),
             let dataset = try? DatasetName(mounted.source), let top = dataset.parent
@@ -25,6 +26,7 @@ extension BootSystem {
         let pool = try PoolName(root.pool)
         let output = try await runner.run(ZFS.list(top, columns: columns, types: ["filesystem", "snapshot"])).output
         let release = try await runner.run(Command(Tool("uname", package: "coreutils"), ["-r"], effect: .reads)).output.trimmed
+        let owned = owners ? try await marked(below: top, runner) : []
         var esps: [ESP] = []
         for (index, device) in root.esps.enumerated() {
             esps.append(try await esp(device, index, runner: runner, files: files))
@@ -33,7 +35,8 @@ extension BootSystem {
             pool: pool, running: dataset, release: release, hostID: (try? files.read("/etc/hostid")).flatMap { HostID(fileContent: $0) },
             commandLine: KernelCommandLine(running: try files.readText("/proc/cmdline").trimmed),
             bootfs: try PoolRow.parse(await runner.run(ZPool.list(pool)).output).first?.bootfs,
-            environments: try environments(DatasetTable.parse(output, columns: columns), top: top, mounts: mounts(files)), esps: esps,
+            environments: try environments(DatasetTable.parse(output, columns: columns), top: top, mounts: mounts(files), owned: owned),
+            esps: esps,
             builder: try files.exists("/usr/bin/ukify") || files.exists("/usr/lib/systemd/ukify")
                 ? .ukify : files.exists("/usr/bin/objcopy") ? .objcopy : nil, selected: selected(files))
     }
@@ -47,7 +50,13 @@ extension BootSystem {
         }
     }
 
-    static let columns = ["name", "type", "used", "referenced", "creation", "origin", "mountpoint", KldProperty.owner]
+    static let columns = ["name", "type", "used", "referenced", "creation", "origin", "mountpoint"]
+
+    /// Datasets that bear the mark themselves: the one that holds them bears it too, so everybody's inherit it.
+    private static func marked(below top: DatasetName, _ runner: any CommandRunner) async throws -> Set<String> {
+        let output = try await runner.run(ZFS.get(top.text, [KldProperty.owner], recursive: true)).output
+        return Set(try PropertyRow.parse(output).filter(\.marksOwnership).map(\.name))
+    }
 
     struct Mount {
         var source: String
@@ -62,7 +71,7 @@ extension BootSystem {
         }
     }
 
-    static func environments(_ rows: [DatasetEntry], top: DatasetName, mounts: [Mount]) throws -> [BootEnvironment] {
+    static func environments(_ rows: [DatasetEntry], top: DatasetName, mounts: [Mount], owned: Set<String>) throws -> [BootEnvironment] {
         func created(_ row: DatasetEntry) -> Timestamp { Timestamp(seconds: Int64(row.bytes("creation")?.bytes ?? 0)) }
         var found: [String: BootEnvironment] = [:]
         let depth = top.text.split(separator: "/").count + 1
@@ -73,8 +82,7 @@ extension BootSystem {
                 found[row.name] = BootEnvironment(
                     dataset: dataset, used: row.bytes("used") ?? ByteCount(0), referenced: row.bytes("referenced") ?? ByteCount(0),
                     created: created(row), origin: try row["origin"].map { try SnapshotName($0) },
-                    // The parent bears the same mark, so that it is inherited tells nothing: what lies below ROOT was made to be booted.
-                    owned: row[KldProperty.owner] == KldProperty.ownerValue,
+                    owned: owned.contains(row.name),
                     mountpoint: mounts.first { $0.source == row.name && $0.type == "zfs" }?.place)
             } else {
                 found[parts.prefix(depth).joined(separator: "/")]?.children[dataset] = row["mountpoint"] ?? "none"

@@ -105,7 +105,10 @@ struct BootSession: Sendable {
         try await body()
     }
 
-    func system() async throws -> BootSystem { try await BootSystem.gather(runner: runner, files: files) }
+    /// - Parameter owners: for verbs that destroy.
+    func system(owners: Bool = false) async throws -> BootSystem {
+        try await BootSystem.gather(owners: owners, runner: runner, files: files)
+    }
 
     func target<Result>(_ environment: BootEnvironment, _ system: BootSystem, _ body: (BootTarget) async throws -> Result) async throws
         -> Result

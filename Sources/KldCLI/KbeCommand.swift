@@ -178,7 +178,7 @@ struct KbeCommand: AsyncParsableCommand {
         }
 
         static func destroy(_ name: String, _ session: BootSession, yes: Bool) async throws {
-            let plan = try BootEnvironments(try await session.system()).destroy(name)
+            let plan = try BootEnvironments(try await session.system(owners: true)).destroy(name)
             if !yes, !session.dryRun {
                 guard isatty(STDIN_FILENO) == 1 else {
                     throw Diagnosis("be.unasked", "destroying \(name) needs a yes", remedies: ["kbe destroy \(name) --yes"], exit: .usage)
@@ -269,7 +269,7 @@ struct KbeCommand: AsyncParsableCommand {
                 throw Age.unreadable(olderThan)
             }
             try await session.locked {
-                let names = BootEnvironments(try await session.system()).prunable(olderThan: seconds, now: .current)
+                let names = BootEnvironments(try await session.system(owners: true)).prunable(olderThan: seconds, now: .current)
                 if names.isEmpty { Output.errorLine("there is nothing to prune") }
                 for name in names {
                     if change.dryRun { Output.line(name) } else { try await Destroy.destroy(name, session, yes: change.yes) }

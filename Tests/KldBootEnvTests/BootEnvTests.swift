@@ -195,17 +195,18 @@ struct BootEnvironmentTests {
     @Test("facts of a machine are read from one list")
     func facts() throws {
         let text = """
-            rpool/ROOT\tfilesystem\t100\t96\t1600000000\t-\tnone\tkldload
-            rpool/ROOT/debian\tfilesystem\t2000\t1500\t1600000000\t-\t/\tkldload
-            rpool/ROOT/debian/usr/src\tfilesystem\t50\t50\t1600000000\t-\t/usr/src\tkldload
-            rpool/ROOT/debian@b\tsnapshot\t7\t1400\t1600000300\t-\t-\tkldload
-            rpool/ROOT/debian@a\tsnapshot\t5\t1400\t1600000200\t-\t-\tkldload
-            rpool/ROOT/other\tfilesystem\t9\t1500\t1600000400\trpool/ROOT/debian@b\t/\t-
+            rpool/ROOT\tfilesystem\t100\t96\t1600000000\t-\tnone
+            rpool/ROOT/debian\tfilesystem\t2000\t1500\t1600000000\t-\t/
+            rpool/ROOT/debian/usr/src\tfilesystem\t50\t50\t1600000000\t-\t/usr/src
+            rpool/ROOT/debian@b\tsnapshot\t7\t1400\t1600000300\t-\t-
+            rpool/ROOT/debian@a\tsnapshot\t5\t1400\t1600000200\t-\t-
+            rpool/ROOT/other\tfilesystem\t9\t1500\t1600000400\trpool/ROOT/debian@b\t/
 
             """
         let rows = try DatasetTable.parse(text, columns: BootSystem.columns)
         let found = try BootSystem.environments(
-            rows, top: try DatasetName("rpool/ROOT"), mounts: [.init(source: "rpool/ROOT/debian", place: "/", type: "zfs")])
+            rows, top: try DatasetName("rpool/ROOT"), mounts: [.init(source: "rpool/ROOT/debian", place: "/", type: "zfs")],
+            owned: ["rpool/ROOT/debian"])
         #expect(found.map(\.name) == ["debian", "other"])
         #expect(found[0].snapshots.map(\.name.label) == ["a", "b"])
         #expect(found[0].children == [try DatasetName("rpool/ROOT/debian/usr/src"): "/usr/src"])

@@ -25,17 +25,20 @@ struct GatherTests {
         """
     static let look = "/run/kldload/boot-look/esp1"
 
-    func gather(environments: Int = 1, more: [String: String] = [:]) async throws -> (BootSystem, ScriptedRunner) {
+    func gather(environments: Int = 1, owners: Bool = false, more: [String: String] = [:]) async throws -> (BootSystem, ScriptedRunner) {
         let entry = Fixture.entry("debian", order: 100)
-        var datasets = "rpool/ROOT\tfilesystem\t1\t1\t1\t-\tnone\tkldload\nrpool/ROOT/debian\tfilesystem\t9\t9\t5\t-\t/\tkldload\n"
+        var datasets = "rpool/ROOT\tfilesystem\t1\t1\t1\t-\tnone\nrpool/ROOT/debian\tfilesystem\t9\t9\t5\t-\t/\n"
         for number in 1..<max(environments, 1) {
             datasets +=
-                "rpool/ROOT/be\(number)\tfilesystem\t9\t9\t5\t-\t/\tkldload\nrpool/ROOT/be\(number)@a\tsnapshot\t1\t9\t6\t-\t-\tkldload\n"
+                "rpool/ROOT/be\(number)\tfilesystem\t9\t9\t5\t-\t/\nrpool/ROOT/be\(number)@a\tsnapshot\t1\t9\t6\t-\t-\n"
         }
         let runner = ScriptedRunner([
             ListBlockDevices.command.description: Self.listing,
             "zpool list -H -P -v -o name rpool": "rpool\n\tmirror-0\t7G\n\t/dev/vda2\t7G\n\t/dev/vdb2\t7G\n",
             ZFS.list(try DatasetName("rpool/ROOT"), columns: BootSystem.columns, types: ["filesystem", "snapshot"]).description: datasets,
+            ZFS.get("rpool/ROOT", [KldProperty.owner], recursive: true).description:
+                "rpool/ROOT\tcom.kldload:owner\tkldload\tlocal\nrpool/ROOT/debian\tcom.kldload:owner\tkldload\tlocal\n"
+                + "rpool/ROOT/be1\tcom.kldload:owner\tkldload\tinherited from rpool/ROOT\n",
             "uname -r": Fixture.release + "\n",
             ZPool.list(try PoolName("rpool")).description: "rpool\t1\t9\t1\t8\tONLINE\toff\t-\trpool/ROOT/debian\n",
             "mount -t vfat -o ro,umask=0077 /dev/vdb1 \(Self.look)": "", "umount --recursive \(Self.look)": "",
@@ -50,7 +53,7 @@ struct GatherTests {
         texts.merge(more) { $1 }
         let files = MemoryFiles(texts)
         try files.write(HostID.placeholder.fileContent, to: "/etc/hostid", mode: .file)
-        return (try await BootSystem.gather(runner: runner, files: files), runner)
+        return (try await BootSystem.gather(owners: owners, runner: runner, files: files), runner)
     }
 
     @Test("every ESP is looked at, where it is mounted or for a moment; others' entries and files are not ours")
@@ -71,6 +74,16 @@ struct GatherTests {
         #expect(many.0.environments.count == 200)
         #expect(many.1.commands.count == few.1.commands.count)
         #expect(many.1.commands.filter { ["zfs", "zpool"].contains($0.tool.name) }.count == 3)
+    }
+
+    @Test("an environment that only inherits the mark is not kldload's own, and is not destroyed or pruned")
+    func owners() async throws {
+        let system = try await gather(environments: 3, owners: true).0
+        #expect(system.environments.filter(\.owned).map(\.name) == ["debian"])
+        #expect { try BootEnvironments(system).destroy("be1") } throws: { Diagnosis(of: $0).code == "be.foreign" }
+        #expect(BootEnvironments(system).prunable(olderThan: 0, now: Fixture.now).isEmpty)
+        // Who did not ask destroys nothing.
+        #expect(try await gather(environments: 3).0.environments.allSatisfy { !$0.owned })
     }
 
     @Test("the loader's word is UTF-16 and in lower case")
