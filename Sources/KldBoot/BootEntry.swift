@@ -24,6 +24,8 @@ public struct BootEntry: Sendable, Hashable {
     public static let pattern = "kldload-*"
     /// How often a new environment is tried before the loader goes back.
     public static let tries = 3
+    /// Activations are this far apart, so that a new kernel of an environment that is not chosen fits in between.
+    public static let orderStep = 100
     /// How long a panic stays on the screen.
     public static let panicSeconds = 15
 
@@ -64,6 +66,8 @@ public struct BootEntry: Sendable, Hashable {
     /// Below the ESP's root.
     public var path: String { "\(Self.folder)/\(fileName)" }
     public var imagePath: String { "\(Self.imageFolder)/\(id).efi" }
+    /// Whether a file of ``imageFolder`` is a boot image: shim and the loader lie there too.
+    public static func isImage(_ name: String) -> Bool { name.hasPrefix("kldload-") && name.hasSuffix(".efi") }
     /// It may not be tried any more.
     public var isExhausted: Bool { counter?.left == 0 }
 

@@ -8,7 +8,7 @@ public struct KernelCommandLine: Sendable, Hashable, CustomStringConvertible {
     ///   - dataset: `rpool/ROOT/debian`; blanks are `+` for initramfs-tools (zfs-initramfs README, 2.3).
     ///   - consoles: the last one is `/dev/console`.
     public init(root dataset: String, initramfs: InitramfsKind, consoles: [String], quiet: Bool = false) {
-        let escaped = String(dataset.map { $0 == " " ? "+" : $0 })
+        let escaped = Self.escaped(dataset)
         words =
             switch initramfs {
             case .initramfsTools: ["root=ZFS=\(escaped)", "boot=zfs"]
@@ -48,6 +48,9 @@ extension KernelCommandLine {
 }
 
 extension KernelCommandLine {
+    /// A blank would end the word.
+    private static func escaped(_ dataset: String) -> String { String(dataset.map { $0 == " " ? "+" : $0 }) }
+
     private static let roots = ["root=ZFS=", "root=zfs:", "zfs="]
 
     /// The same for another root dataset, in the words that this one uses.
@@ -55,7 +58,7 @@ extension KernelCommandLine {
         var copy = self
         copy.words = words.map { word in
             guard let prefix = Self.roots.first(where: word.hasPrefix) else { return word }
-            return prefix + String(dataset.map { $0 == " " ? "+" : $0 })
+            return prefix + Self.escaped(dataset)
         }
         return copy
     }

@@ -1,7 +1,7 @@
 public import KldExec
 import KldCore
 import KldFiles
-public import SystemPackage
+import SystemPackage
 
 /// What two environments differ in: packages, kernels, and files of `/etc`.
 public struct BootDifference: Sendable, Hashable, Codable {

@@ -1,3 +1,4 @@
+import KldBlock
 import KldBoot
 public import KldCore
 import KldExec
@@ -39,9 +40,7 @@ public struct BootEnvironments: Sendable, Hashable {
         let from = label ?? fresh.label
         let top = try system.top.appending(name)
         var clones = [
-            ZFS.clone(
-                try SnapshotName(origin.dataset, from), to: top,
-                properties: Self.properties)
+            ZFS.clone(try SnapshotName(origin.dataset, from), to: top, properties: Self.properties)
         ]
         for (child, mountpoint) in origin.children.sorted(by: { $0.key < $1.key }) {
             let path = String(child.text.dropFirst(origin.dataset.text.count + 1))
@@ -218,8 +217,8 @@ public struct BootEnvironments: Sendable, Hashable {
         return (Self.plan("mount boot environment \(environment.name)", [Step("be.mount", "Mount it at \(place)", actions)]), place)
     }
 
-    static func mounting(_ dataset: DatasetName, at place: FilePath) -> Command {
-        Command(Tool("mount", package: "mount"), ["-t", "zfs", "-o", "zfsutil", dataset.text, place.string], effect: .changes)
+    private static func mounting(_ dataset: DatasetName, at place: FilePath) -> Command {
+        MountCommand.mount(dataset.text, at: place, type: "zfs", options: ["zfsutil"])
     }
 
     /// - Throws: ``Diagnosis`` `be.unknown`, `be.running`, `be.not-mounted`.
@@ -233,7 +232,9 @@ public struct BootEnvironments: Sendable, Hashable {
         guard let place = environment.mountpoint else {
             throw Diagnosis("be.not-mounted", "\(environment.name) is not mounted", remedies: ["kbe list says what is"])
         }
-        let command = Command(Tool("umount", package: "mount"), ["--recursive", place], effect: .changes)
+        // Somebody may be in it: that is an error here.
+        var command = MountCommand.unmount(FilePath(place))
+        command.acceptedExitStatuses = [0]
         return Self.plan("unmount boot environment \(environment.name)", [Step("be.unmount", "Unmount \(place)", [.run(command)])])
     }
 }

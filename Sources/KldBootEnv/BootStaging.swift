@@ -26,8 +26,6 @@ public struct BootStaging: Sendable, Hashable {
     static let supplement = scratch.appending("hostid.cpio")
     /// Free room that an ESP keeps: for the loader's own files, and directories that grow.
     static let margin = ByteCount.mebibytes(4)
-    /// Activations are this far apart, so that a new kernel of an environment that is not chosen fits in between.
-    static let orderStep = 100
 
     public var system: BootSystem
     public var target: BootTarget
@@ -80,7 +78,7 @@ public struct BootStaging: Sendable, Hashable {
         return entry
     }
 
-    private static func above(_ order: Int) -> Int { (order / orderStep + 1) * orderStep }
+    private static func above(_ order: Int) -> Int { (order / BootEntry.orderStep + 1) * BootEntry.orderStep }
 
     /// ESPs that lack the image.
     private func lacking(_ entry: BootEntry, _ kernel: BootTarget.Kernel) -> [BootSystem.ESP] {
@@ -104,19 +102,14 @@ public struct BootStaging: Sendable, Hashable {
         for esp in lacking { steps.append(place(image, entry, on: esp)) }
         for esp in system.esps { if let step = commit(entry, on: esp) { steps.append(step) } }
         if choice == .unchanged { steps += outdated }
-        if choice == .always, system.bootfs != target.environment.text {
-            steps.append(
-                Step(
-                    "boot.bootfs", "The pool's bootfs is \(target.environment)",
-                    [.run(ZPool.set(system.pool, "bootfs", target.environment.text))]))
-        }
-        return steps
+        return choice == .always ? steps + system.choosing(target.environment) : steps
     }
 
     /// Kernels that were removed from the environment are no choice any more: their modules are gone.
     private var outdated: [Step] {
+        let current = system.current?.id
         let gone = system.entries.filter { entry in
-            entry.dataset == target.environment.text && entry.id != system.current?.id
+            entry.dataset == target.environment.text && entry.id != current
                 && !target.kernels.contains { $0.release == entry.release }
         }
         return system.esps.compactMap { $0.removing(gone, "boot.outdated.\($0.name)", "Take removed kernels off \($0.device)") }
@@ -150,11 +143,7 @@ public struct BootStaging: Sendable, Hashable {
                         ], effect: .changes)
                 ], release: [.remove(output)] + esp.unmounting, weight: 2)
         }
-        let build: Action
-        switch system.builder {
-        case .ukify?: build = .run(image.build)
-        case .objcopy?: build = FirstBoot.assembling(image, scratch: Self.scratch)
-        case nil:
+        guard let builder = system.builder else {
             throw Diagnosis(
                 "boot.no-builder", "there is nothing here that builds boot images",
                 remedies: ["apt-get install systemd-ukify (Debian 13), binutils (Debian 12)"], exit: .unavailable)
@@ -163,7 +152,7 @@ public struct BootStaging: Sendable, Hashable {
             "boot.image", "Build the boot image of \(target.environment.leaf), Linux \(kernel.release)",
             [
                 .makeDirectory(Self.scratch, mode: 0o700), .write(Self.supplement, content: .bytes(InitramfsSupplement.hostID(hostID))),
-                build,
+                builder.build(image, scratch: Self.scratch),
             ],
             release: [.remove(output), .remove(Self.supplement)], weight: 5)
     }
@@ -180,6 +169,14 @@ public struct BootStaging: Sendable, Hashable {
     private func commit(_ entry: BootEntry, on esp: BootSystem.ESP) -> Step? {
         if esp.entries.filter({ $0.id == entry.id }) == [entry] { return nil }
         return esp.writing(entry, "boot.entry.\(esp.name)", "Enter \(entry.fileName) on \(esp.device)")
+    }
+}
+
+extension BootSystem {
+    /// What tools that know nothing of entries take for the root; nothing where it is so already.
+    func choosing(_ environment: DatasetName) -> [Step] {
+        guard bootfs != environment.text else { return [] }
+        return [Step("boot.bootfs", "The pool's bootfs is \(environment)", [.run(ZPool.set(pool, "bootfs", environment.text))])]
     }
 }
 

@@ -37,8 +37,7 @@ extension BootSystem {
             bootfs: try PoolRow.parse(await runner.run(ZPool.list(pool)).output).first?.bootfs,
             environments: try environments(DatasetTable.parse(output, columns: columns), top: top, mounts: mounts(files), owned: owned),
             esps: esps,
-            builder: try files.exists("/usr/bin/ukify") || files.exists("/usr/lib/systemd/ukify")
-                ? .ukify : files.exists("/usr/bin/objcopy") ? .objcopy : nil, selected: selected(files))
+            builder: try BootImageBuilder.find(files), selected: selected(files))
     }
 
     /// `LoaderEntrySelected`: UTF-16, the name of an entry's file without its counter, in lower case.
@@ -108,8 +107,7 @@ extension BootSystem {
                 let text = String(decoding: try files.read(place.appending(BootEntry.folder).appending(name)), as: UTF8.self)
                 if let entry = BootEntry(fileName: name, text: text) { esp.entries.append(entry) }
             }
-            for name in try names(place.appending(BootEntry.imageFolder), files) where name.hasPrefix("kldload-") && name.hasSuffix(".efi")
-            {
+            for name in try names(place.appending(BootEntry.imageFolder), files) where BootEntry.isImage(name) {
                 let path = "\(BootEntry.imageFolder)/\(name)"
                 esp.images[path] = try files.status(place.appending(path))?.size ?? ByteCount(0)
             }
@@ -145,20 +143,20 @@ extension BootSystem {
 extension BootTarget {
     /// Mounts an environment's root read-only for as long as `body` works, unless it is mounted already, and reads what it could boot.
     ///
-    /// Runs: `mount -t zfs -o ro,zfsutil DATASET PLACE`, `umount`; ESPs as ``BootSystem/gather(runner:files:)`` does.
+    /// Runs: `mount -t zfs -o ro,zfsutil DATASET PLACE`, `umount`.
     public static func with<Result>(
-        _ environment: BootEnvironment, _ system: BootSystem, runner: any CommandRunner, files: any FileSystem,
+        _ environment: BootEnvironment, runner: any CommandRunner, files: any FileSystem,
         _ body: (BootTarget) async throws -> Result
     ) async throws -> Result {
         if let place = environment.mountpoint {
-            return try await body(gather(environment, FilePath(place), system, runner: runner, files: files))
+            return try await body(seen(environment, at: FilePath(place), files))
         }
         // Two may be looked at together.
         let place = FilePath("/run/kldload/boot-look/\(environment.name)")
         try files.makeDirectory(place, mode: 0o700)
         try await runner.run(MountCommand.mount(environment.dataset.text, at: place, type: "zfs", options: ["ro", "zfsutil"]))
         do {
-            let result = try await body(gather(environment, place, system, runner: runner, files: files))
+            let result = try await body(seen(environment, at: place, files))
             try await runner.run(MountCommand.unmount(place))
             return result
         } catch {
@@ -167,28 +165,33 @@ extension BootTarget {
         }
     }
 
-    static func gather(
-        _ environment: BootEnvironment, _ root: FilePath, _ system: BootSystem, runner: any CommandRunner, files: any FileSystem
-    ) async throws -> BootTarget {
-        var target = BootTarget(environment: environment.dataset, root: root, kernels: try kernels(in: root, files))
+    private static func seen(_ environment: BootEnvironment, at root: FilePath, _ files: any FileSystem) throws -> BootTarget {
+        BootTarget(environment: environment.dataset, root: root, kernels: try kernels(in: root, files))
+    }
+
+    /// The same with what it has to do with the images on the ESPs: only of the kernel that is booted, for each of them is read whole.
+    ///
+    /// Runs: ESPs that are not mounted are mounted read-only for a moment.
+    public func compared(_ system: BootSystem, runner: any CommandRunner, files: any FileSystem) async throws -> BootTarget {
+        guard let kernel = kernels.first else { return self }
+        var target = self
         let supplement = system.hostID.map { InitramfsSupplement.hostID($0) } ?? []
-        for (index, esp) in system.esps.enumerated() {
-            guard !esp.entries.isEmpty else { continue }
+        let image = image(kernel.release, system, supplement: "", output: "")
+        for (index, esp) in system.esps.enumerated() where !esp.entries.isEmpty {
             try await BootSystem.looking(at: esp.device, esp.mount, index, runner: runner, files: files) { place in
-                for kernel in target.kernels.indices {
-                    let release = target.kernels[kernel].release
-                    let image = target.image(release, system, supplement: "", output: "")
-                    // Its own first: where one of them fits, nobody else's has to be read.
-                    let own = esp.entries.filter { $0.dataset == environment.dataset.text && $0.release == release }
-                    let others = esp.entries.filter { $0.dataset != environment.dataset.text && $0.release == release }
-                    for entry in own + others {
-                        if !own.contains(entry), !target.kernels[kernel].matching.isEmpty || target.kernels[kernel].donor != nil { break }
-                        switch image.compare(place.appending(entry.imagePath), supplement: supplement, files) {
-                        case .exact: target.kernels[kernel].matching[esp.device, default: []].insert(entry.id)
-                        case .otherCommandLine: target.kernels[kernel].donor = .init(device: esp.device, path: entry.imagePath)
-                        case .none: continue
-                        }
+                let entries = esp.entries.filter { $0.release == kernel.release }
+                let own = entries.filter { $0.dataset == environment.text }
+                func compare(_ entry: BootEntry) {
+                    switch image.compare(place.appending(entry.imagePath), supplement: supplement, files) {
+                    case .exact: target.kernels[0].matching[esp.device, default: []].insert(entry.id)
+                    case .otherCommandLine: target.kernels[0].donor = .init(device: esp.device, path: entry.imagePath)
+                    case .none: break
                     }
+                }
+                own.forEach(compare)
+                // Where one of its own fits, nobody else's has to be read; else the first of the same kernel will do.
+                for entry in entries where !own.contains(entry) && target.kernels[0].matching.isEmpty && target.kernels[0].donor == nil {
+                    compare(entry)
                 }
             }
         }

@@ -1,5 +1,6 @@
 public import KldBoot
 public import KldCore
+public import KldInstall
 public import KldZFS
 public import SystemPackage
 
@@ -24,8 +25,6 @@ public struct BootSystem: Sendable, Hashable {
         }
     }
 
-    public enum ImageBuilder: String, Sendable, Hashable { case ukify, objcopy }
-
     public var pool: PoolName
     /// The dataset that is mounted at `/`.
     public var running: DatasetName
@@ -35,13 +34,13 @@ public struct BootSystem: Sendable, Hashable {
     public var bootfs: String?
     public var environments: [BootEnvironment]
     public var esps: [ESP]
-    public var builder: ImageBuilder?
+    public var builder: BootImageBuilder?
     /// What the loader says it started: an entry's id; `nil` where the firmware keeps no variables.
     public var selected: String?
 
     public init(
         pool: PoolName, running: DatasetName, release: String, hostID: HostID?, commandLine: KernelCommandLine, bootfs: String? = nil,
-        environments: [BootEnvironment], esps: [ESP], builder: ImageBuilder? = .ukify,
+        environments: [BootEnvironment], esps: [ESP], builder: BootImageBuilder? = .ukify,
         selected: String? = nil
     ) {
         self.pool = pool

@@ -74,11 +74,7 @@ public struct BootTrial: Sendable, Hashable {
         }
         steps += BootTrial(after).healing
         // What is chosen for the next boot is not this one's to take back; what failed for good is.
-        if after.next?.dataset == system.running.text, system.bootfs != system.running.text {
-            steps.append(
-                Step("boot.bootfs", "The pool's bootfs is \(system.running)", [.run(ZPool.set(system.pool, "bootfs", system.running.text))])
-            )
-        }
+        if after.next?.dataset == system.running.text { steps += system.choosing(system.running) }
         return Plan("boot of \(system.running.leaf)", [Phase("boot", "Boot", steps)])
     }
 
@@ -89,8 +85,9 @@ public struct BootTrial: Sendable, Hashable {
     var healing: [Step] {
         let entries = system.entries
         let known = Set(system.environments.map(\.dataset.text))
+        let current = system.current?.id
         let useless = entries.filter { old in
-            guard old.id != system.current?.id else { return false }
+            guard old.id != current else { return false }
             // Its dataset was destroyed by hand.
             if old.dataset.hasPrefix(system.top.text + "/"), !known.contains(old.dataset) { return true }
             // A newer build has proved itself, or this one never did.

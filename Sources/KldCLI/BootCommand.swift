@@ -26,11 +26,10 @@ struct BootCommand: AsyncParsableCommand {
             if hook, try await !session.isRunningMachine() { return }
             try await session.locked {
                 let system = try await session.system()
-                try await session.apply(
-                    try await session.target(system.environment(system.running.leaf), system) { target in
-                        let staged = try BootStaging(system, target, .unchanged).steps()
-                        return Plan("refresh what boots", [Phase("boot", "Boot", staged)])
-                    })
+                try await session.staging(system.running.leaf, system) { target in
+                    let staged = try BootStaging(system, target, .unchanged).steps()
+                    try await session.apply(Plan("refresh what boots", [Phase("boot", "Boot", staged)]))
+                }
                 let after = dryRun ? system : try await session.system()
                 try await session.apply(BootTrial(after).equal)
             }
@@ -110,10 +109,13 @@ struct BootSession: Sendable {
         try await BootSystem.gather(owners: owners, runner: runner, files: files)
     }
 
-    func target<Result>(_ environment: BootEnvironment, _ system: BootSystem, _ body: (BootTarget) async throws -> Result) async throws
-        -> Result
-    {
-        try await BootTarget.with(environment, system, runner: runner, files: files, body)
+    func target<Result>(_ environment: BootEnvironment, _ body: (BootTarget) async throws -> Result) async throws -> Result {
+        try await BootTarget.with(environment, runner: runner, files: files, body)
+    }
+
+    /// What a plan needs that stages an environment, for as long as `body` works.
+    func staging<Result>(_ name: String, _ system: BootSystem, _ body: (BootTarget) async throws -> Result) async throws -> Result {
+        try await target(system.environment(name)) { try await body($0.compared(system, runner: runner, files: files)) }
     }
 
     /// Shows a plan, or does it; what it does, on standard error.

@@ -27,7 +27,7 @@ struct ISOCommand: AsyncParsableCommand {
                 payloads: try names.map { try ISOBuild.payload(distro: distro, profile: $0) }, output: Host.absolute(output),
                 overwrite: overwrite, mirror: mirror, version: Version.number)
             let made = try await ISOBuild(workshop: Host.workshop(reporter), report: reporter.report).run(request)
-            Output.line("\(request.output) (\(made.size)), sha256 \(made.digest)")
+            Output.line("\(request.output) (\(made.size)), sha256 \(made.digest.hex)")
         }
     }
 }

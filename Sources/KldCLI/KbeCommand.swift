@@ -94,7 +94,7 @@ struct KbeCommand: AsyncParsableCommand {
 
         static func activate(_ name: String, once: Bool, _ session: BootSession) async throws {
             let system = try await session.system()
-            try await session.target(system.environment(name), system) { target in
+            try await session.staging(name, system) { target in
                 let plan = try BootEnvironments(system).activate(target, once: once)
                 if plan.steps.isEmpty { Output.errorLine("\(name) is what boots already") }
                 try await session.apply(plan)
@@ -207,8 +207,8 @@ struct KbeCommand: AsyncParsableCommand {
             try await session.locked {
                 let system = try await session.system()
                 let (old, new) = (try system.environment(name), try system.environment(other ?? system.running.leaf))
-                let difference = try await session.target(old, system) { old in
-                    try await session.target(new, system) { try await BootDifference.between(old, $0, runner: session.runner) }
+                let difference = try await session.target(old) { old in
+                    try await session.target(new) { try await BootDifference.between(old, $0, runner: session.runner) }
                 }
                 if format == .json { try Output.json(difference) } else { Output.line(Self.text(difference)) }
             }

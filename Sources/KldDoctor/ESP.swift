@@ -17,7 +17,7 @@ enum ESP {
 
     static func unifiedImages(_ context: CheckContext, _ root: FilePath) throws -> [FilePath] {
         let folder = root.appending(BootEntry.imageFolder)
-        return try context.names(in: folder.string).filter { $0.hasPrefix("kldload-") && $0.hasSuffix(".efi") }.map { folder.appending($0) }
+        return try context.names(in: folder.string).filter(BootEntry.isImage).map { folder.appending($0) }
     }
 
     /// What must be the same on every ESP, by its name; an entry's without the boot counter, which belongs to one of them.

@@ -93,7 +93,8 @@ extension Check {
 /// Looks for a file of an uncompressed cpio archive inside a larger file, such as a unified kernel image.
 ///
 /// Source: Linux `Documentation/driver-api/early-userspace/buffer-format.rst` 6.12, format `newc`: 110 bytes of header, the name with a
-/// zero byte, padding to four, the content; each header at a multiple of four. kldload appends the host id as such an archive after the distribution's initramfs, and the
+/// zero byte, padding to four, the content; each header at a multiple of four. kldload appends the host id as such an archive after the
+/// distribution's initramfs, and the
 /// kernel lets the last one win.
 enum InitramfsFile {
     static func last(_ name: String, in bytes: [UInt8]) -> [UInt8]? {

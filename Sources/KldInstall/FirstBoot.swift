@@ -1,5 +1,5 @@
 import KldBlock
-public import KldBoot
+import KldBoot
 public import KldCore
 import KldExec
 import KldFiles
@@ -64,16 +64,14 @@ public struct FirstBoot: Sendable, Hashable {
     public var stub: FilePath
     /// UKIs found on the first ESP for the running kernel.
     public var images: [String]
-    /// What builds boot images here.
-    public enum ImageBuilder: String, Sendable, Hashable { case ukify, objcopy }
-    public var builder: ImageBuilder?
+    public var builder: BootImageBuilder?
     public var extras: Extras
 
     public init(
         sealed: Bool, hostID: HostID?, runningHostID: HostID?, newHostID: HostID, pool: String, disks: [RunningRoot.Disk], esps: [String],
         kernel: String,
         commandLine: String,
-        stub: FilePath = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub", images: [String], builder: ImageBuilder?,
+        stub: FilePath = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub", images: [String], builder: BootImageBuilder?,
         extras: Extras = Extras()
     ) {
         self.sealed = sealed
@@ -195,7 +193,7 @@ public struct FirstBoot: Sendable, Hashable {
     }
 
     /// The host id goes into the unified kernel image: new file, checked, renamed over the old one, on each ESP.
-    private func rebuild(_ id: HostID, _ builder: ImageBuilder) -> Step {
+    private func rebuild(_ id: HostID, _ builder: BootImageBuilder) -> Step {
         let scratch: FilePath = "/run/kldload/firstboot"
         let uki = scratch.appending("boot.efi")
         let supplement = scratch.appending("hostid.cpio")
@@ -205,12 +203,9 @@ public struct FirstBoot: Sendable, Hashable {
             commandLine: runningHostID == nil ? running : running.forcingImport(false), release: kernel, osRelease: "/usr/lib/os-release",
             stub: stub, output: uki
         )
-        let build: Action =
-            switch builder {
-            case .ukify: .run(image.build)
-            case .objcopy: Self.assembling(image, scratch: scratch)
-            }
-        var actions: [Action] = [.write(supplement, content: .bytes(InitramfsSupplement.hostID(id))), build]
+        var actions: [Action] = [
+            .write(supplement, content: .bytes(InitramfsSupplement.hostID(id))), builder.build(image, scratch: scratch),
+        ]
         for (index, device) in esps.enumerated() {
             let mount = scratch.appending("esp\(index)")
             actions += [.makeDirectory(mount), .run(MountCommand.mount(device, at: mount, type: "vfat"))]
@@ -220,17 +215,6 @@ public struct FirstBoot: Sendable, Hashable {
         return Step(
             "firstboot.image", "Put the host id into the boot image", actions,
             release: esps.indices.map { .run(MountCommand.unmount(scratch.appending("esp\($0)"))) } + [.remove(uki)], weight: 5)
-    }
-
-    /// Builds an image of kernel, one initramfs and one supplement where there is no ukify. It is looked up in ``performers``.
-    public static func assembling(_ image: UnifiedKernelImage, scratch: FilePath) -> Action {
-        .perform(
-            assemble,
-            [
-                "linux": image.linux.string, "initrd": image.initrds[0].string, "supplement": image.initrds[1].string,
-                "cmdline": image.commandLine.description, "release": image.release, "osrelease": image.osRelease.string,
-                "stub": image.stub.string, "scratch": scratch.string, "output": image.output.string,
-            ], effect: .changes)
     }
 
     static let assemble = "boot.assemble"

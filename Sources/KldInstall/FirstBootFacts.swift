@@ -26,7 +26,7 @@ extension FirstBoot {
             try files.makeDirectory(mount, mode: 0o700)
             try await runner.run(MountCommand.mount(first.path, at: mount, type: "vfat"))
             images = ((try? files.list(mount.appending(BootEntry.imageFolder))) ?? [])
-                .filter { $0.hasPrefix("kldload-") && $0.contains("-\(kernel).") && $0.hasSuffix(".efi") }
+                .filter { BootEntry.isImage($0) && $0.contains("-\(kernel).") }
             try await runner.run(MountCommand.unmount(mount))
         }
         func hostID(_ path: FilePath) -> HostID? { (try? files.read(path)).flatMap { HostID(fileContent: $0) } }
@@ -34,8 +34,7 @@ extension FirstBoot {
             sealed: try files.exists(sealedMarker), hostID: hostID("/etc/hostid"), runningHostID: hostID(runningHostIDFile),
             newHostID: .random(), pool: root.pool, disks: root.disks, esps: root.esps.map(\.path), kernel: kernel,
             commandLine: try files.readText("/proc/cmdline").trimmed, images: images,
-            builder: try files.exists("/usr/bin/ukify") || files.exists("/usr/lib/systemd/ukify")
-                ? .ukify : files.exists("/usr/bin/objcopy") ? .objcopy : nil,
+            builder: try BootImageBuilder.find(files),
             extras: try extras(files))
     }
 

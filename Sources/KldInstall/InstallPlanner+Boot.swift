@@ -16,7 +16,7 @@ extension InstallPlanner {
     }
 
     /// The first of the machine: there is nothing to go back to yet, so it is not on trial.
-    var bootEntry: BootEntry { BootEntry(dataset: tree.root.text, release: request.payload.kernel, order: 100) }
+    var bootEntry: BootEntry { BootEntry(dataset: tree.root.text, release: request.payload.kernel, order: BootEntry.orderStep) }
 
     private func esp(_ index: Int) -> FilePath { FilePath("\(Self.scratch.string)/esp\(index)") }
 

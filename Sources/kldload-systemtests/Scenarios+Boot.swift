@@ -94,8 +94,8 @@ extension Scenario {
         },
     ]
 
-    private static func withMachine(_ lab: Laboratory, disks count: Int = 1, _ body: (Guest) async throws -> Void) async throws {
-        let disks = try await lab.disks(count)
+    private static func withMachine(_ lab: Laboratory, _ body: (Guest) async throws -> Void) async throws {
+        let disks = try await lab.disks(1)
         let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"])
         try await lab.install(answers.forTest(), onto: disks)
         try await lab.boot(disks) { machine, host in

@@ -103,4 +103,42 @@ struct GatherTests {
         ])
         #expect(try BootTarget.kernels(in: "/be", files).map(\.release) == ["6.12.48", "6.12.9"])
     }
+
+    /// A machine whose only ESP holds an image of `debian`, built of the files that both environments have.
+    private func machine(initrd: String = "initramfs") throws -> (BootSystem, MemoryFiles) {
+        let entry = Fixture.entry("debian", order: 100)
+        let files = MemoryFiles(
+            ["", "/be"].reduce(into: [:]) { texts, root in
+                texts["\(root)/boot/vmlinuz-\(Fixture.release)"] = "kernel"
+                texts["\(root)/boot/initrd.img-\(Fixture.release)"] = root.isEmpty ? "initramfs" : initrd
+                texts["\(root)/usr/lib/modules/\(Fixture.release)/x"] = ""
+            })
+        let system = try Fixture.system([Fixture.esp([entry])])
+        let id = try #require(system.hostID)
+        let (code, line) = (Array("stub".utf8), Array("root=ZFS=rpool/ROOT/debian boot=zfs rw console=tty0 panic=15".utf8))
+        try files.write(EFIProgram.bytes([(".text", code)]), to: "/usr/lib/systemd/boot/efi/linuxx64.efi.stub", mode: .file)
+        let initramfs = InitramfsSupplement.joined(Array("initramfs".utf8), InitramfsSupplement.hostID(id))
+        let sections = [(".text", code), (".cmdline", line), (".linux", Array("kernel".utf8)), (".initrd", initramfs)]
+        try files.write(EFIProgram.bytes(sections, slack: 64), to: FilePath("/boot/efi/\(entry.imagePath)"), mode: .file)
+        return (system, files)
+    }
+
+    @Test("an environment's own image is known by its parts; another one's of the same kernel can be rewritten; a changed one is built")
+    func compared() async throws {
+        func kernel(_ name: String, _ machine: (BootSystem, MemoryFiles), root: String) async throws -> BootTarget.Kernel {
+            var environment = try machine.0.environment(name)
+            environment.mountpoint = root
+            let runner = ScriptedRunner([:])
+            return try await BootTarget.with(environment, runner: runner, files: machine.1) { target in
+                try #require(await target.compared(machine.0, runner: runner, files: machine.1).kernels.first)
+            }
+        }
+        let entry = Fixture.entry("debian", order: 100)
+        let own = try await kernel("debian", machine(), root: "/")
+        #expect(own.matching == ["/dev/vda1": [entry.id]] && own.donor == nil)
+        let clone = try await kernel("test", machine(), root: "/be")
+        #expect(clone.matching.isEmpty && clone.donor == .init(device: "/dev/vda1", path: entry.imagePath))
+        let changed = try await kernel("test", machine(initrd: "another"), root: "/be")
+        #expect(changed.matching.isEmpty && changed.donor == nil)
+    }
 }

@@ -67,29 +67,6 @@ struct BootEntryTests {
 struct ImageMatchTests {
     static let line = "root=ZFS=rpool/ROOT/debian boot=zfs rw panic=15"
 
-    /// An EFI program with these sections, each longer than its content by some zeros.
-    static func program(_ sections: [(String, [UInt8])], slack: Int = 0) -> [UInt8] {
-        func little(_ value: Int) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }
-        var bytes = [UInt8](repeating: 0, count: 0x40)
-        bytes.replaceSubrange(0..<2, with: [0x4d, 0x5a])
-        bytes.replaceSubrange(0x3c..<0x40, with: little(0x40))
-        bytes += [0x50, 0x45, 0, 0, 0x64, 0x86] + little(sections.count)[..<2] + little(0) + little(0) + little(0) + [240, 0, 0, 0]
-        var optional = [UInt8](repeating: 0, count: 240)
-        optional.replaceSubrange(32..<36, with: little(0x1000))
-        bytes += optional
-        var place = 0x2000
-        for (index, (name, content)) in sections.enumerated() {
-            // Code is as long as in the stub.
-            let size = content.count + (name == ".text" ? 0 : slack)
-            let padded: [UInt8] = Array(name.utf8) + [UInt8](repeating: 0, count: 8 - name.utf8.count)
-            bytes += padded + little(size) + little(0x10000 * (index + 1)) + little(size) + little(place) + [UInt8](repeating: 0, count: 16)
-            place += size
-        }
-        bytes += [UInt8](repeating: 0, count: 0x2000 - bytes.count)
-        for (name, content) in sections { bytes += content + [UInt8](repeating: 0, count: name == ".text" ? 0 : slack) }
-        return bytes
-    }
-
     static let kernel = Array("kernel of some length".utf8)
     static let initrd = Array("initramfs".utf8)
     static let supplement = InitramfsSupplement.hostID(.placeholder)
@@ -101,8 +78,8 @@ struct ImageMatchTests {
         let files = MemoryFiles()
         try files.write(Self.kernel, to: "/boot/vmlinuz-6", mode: .file)
         try files.write(Self.initrd, to: "/boot/initrd.img-6", mode: .file)
-        try files.write(program([(".text", Array("stub".utf8))]), to: "/stub", mode: .file)
-        let image = program(
+        try files.write(EFIProgram.bytes([(".text", Array("stub".utf8))]), to: "/stub", mode: .file)
+        let image = EFIProgram.bytes(
             [
                 (".text", Array(code.utf8)), (".cmdline", Array(line.utf8)), (".linux", kernel),
                 (".initrd", InitramfsSupplement.joined(initrd, supplement)),
@@ -153,7 +130,7 @@ struct ImageMatchTests {
             UnifiedKernelImage.rewritten(roomy.read("/esp/image.efi"), commandLine: Self.image.commandLine), to: "/esp/image.efi",
             mode: .file)
         #expect(Self.image.compare("/esp/image.efi", supplement: Self.supplement, roomy) == .exact)
-        #expect(throws: Diagnosis.self) { try UnifiedKernelImage.rewritten(Self.program([(".text", [1])]), commandLine: other) }
+        #expect(throws: Diagnosis.self) { try UnifiedKernelImage.rewritten(EFIProgram.bytes([(".text", [1])]), commandLine: other) }
         let tight = try Self.files().read("/esp/image.efi")
         #expect(throws: Diagnosis.self) { try UnifiedKernelImage.rewritten(tight, commandLine: other) }
     }

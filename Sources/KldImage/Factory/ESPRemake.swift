@@ -99,8 +99,7 @@ struct ESPRemake: Sendable {
 
     /// kldload's own lie beside the loader; whatever else the loader finds by itself is one too.
     private static func isBootImage(_ name: String, in folder: String) -> Bool {
-        guard name.lowercased().hasSuffix(".efi") else { return false }
-        return folder == "EFI/Linux" || folder == BootEntry.imageFolder && name.hasPrefix("kldload-")
+        folder == "EFI/Linux" && name.lowercased().hasSuffix(".efi") || folder == BootEntry.imageFolder && BootEntry.isImage(name)
     }
 
     /// Runs: `ukify inspect FILE --json=short --section=.cmdline:text --section=.uname:text`. Source: ukify(1), systemd 257.

@@ -42,7 +42,7 @@ public struct ISOBuild: Sendable {
 
     /// - Returns: size and SHA-256 of the ISO, which lies at its name only when it is whole; `.sha256` lies beside it.
     /// - Throws: ``Diagnosis`` `iso.exists`, `iso.program-missing`; what building payloads throws.
-    public func run(_ request: Request) async throws -> (size: ByteCount, digest: String) {
+    public func run(_ request: Request) async throws -> (size: ByteCount, digest: FileDigest) {
         if try files.exists(request.output), !request.overwrite {
             throw Diagnosis(
                 "iso.exists", "\(request.output) exists already", remedies: ["choose another name", "replace it: --overwrite"],
@@ -82,7 +82,7 @@ public struct ISOBuild: Sendable {
 
     private func write(
         _ request: Request, _ archive: FilePath, _ contents: [(String, FilePath)], in work: FilePath
-    ) async throws -> (size: ByteCount, digest: String) {
+    ) async throws -> (size: ByteCount, digest: FileDigest) {
         report(PlanEvent(.line, message: "writing \(request.output)"))
         let esp = work.appending("esp.img")
         try await makeESP(esp, from: archive, in: work)
@@ -101,14 +101,11 @@ public struct ISOBuild: Sendable {
             // For the menu's check of the medium, `rd.live.check`. Source: implantisomd5(1), isomd5sum 1.2.
             try await workshop.runner.run(
                 Command(Tool("implantisomd5", package: "isomd5sum"), ["--force", partial.string], effect: .changes))
-            let digest =
-                try await workshop.runner.run(
-                    Command(Tool("sha256sum", package: "coreutils"), [partial.string], effect: .reads)
-                ).output.words.first ?? ""
+            let digest = try SHA256Sum.parse(await workshop.runner.run(SHA256Sum.command(partial)).output)
             let size = try files.status(partial)?.size ?? ByteCount(0)
             try files.rename(partial, to: request.output)
             let name = request.output.lastComponent?.string ?? ""
-            try files.write("\(digest)  \(name)\n", to: FilePath("\(request.output.string).sha256"))
+            try files.write(SHA256Sum.checkFile([(name, digest)]), to: FilePath("\(request.output.string).sha256"))
             return (size, digest)
         } catch {
             try? files.remove(partial)

@@ -1,0 +1,143 @@
+extension SystemFiles {
+    /// A boot is judged, and one on trial that does not do well ends with a restart: the loader counts, and goes back.
+    /// Source: systemd-boot(7), Automatic Boot Assessment; systemd.special(7), `boot-complete.target`; systemd 252 to 257.
+    static let bootUnits: [(name: String, text: String)] = [
+        (
+            "kldload-boot-check.service",
+            """
+            [Unit]
+            Description=kldload: is this boot good?
+            Documentation=man:kbe(8)
+            After=kldload-firstboot.service network.target
+            Before=boot-complete.target
+
+            [Service]
+            Type=oneshot
+            RemainAfterExit=yes
+            ExecStart=/usr/lib/kldload/kldload boot check
+            StandardError=journal+console
+
+            [Install]
+            RequiredBy=boot-complete.target
+
+            """
+        ),
+        (
+            "kldload-boot-good.service",
+            """
+            [Unit]
+            Description=kldload: this boot is good
+            Documentation=man:kbe(8)
+            Requires=boot-complete.target
+            After=boot-complete.target systemd-bless-boot.service
+
+            [Service]
+            Type=oneshot
+            RemainAfterExit=yes
+            ExecStart=/usr/lib/kldload/kldload boot good
+            StandardError=journal+console
+
+            [Install]
+            WantedBy=multi-user.target
+
+            """
+        ),
+        (
+            "kldload-boot-deadline.timer",
+            """
+            [Unit]
+            Description=kldload: a boot on trial has ten minutes
+            Documentation=man:kbe(8)
+            DefaultDependencies=no
+            Conflicts=shutdown.target
+            Before=shutdown.target
+
+            [Timer]
+            OnBootSec=10min
+            AccuracySec=10s
+
+            [Install]
+            WantedBy=sysinit.target
+
+            """
+        ),
+        (
+            "kldload-boot-refresh.path",
+            """
+            [Unit]
+            Description=kldload: watch for what boots
+            Documentation=man:kbe(8)
+
+            [Path]
+            PathChanged=/boot
+            PathChanged=/usr/lib/systemd/boot/efi
+
+            [Install]
+            WantedBy=multi-user.target
+
+            """
+        ),
+    ]
+
+    /// Started by the ones above.
+    static let bootHelpers: [(name: String, text: String)] = [
+        (
+            "kldload-boot-deadline.service",
+            """
+            [Unit]
+            Description=kldload: leave an environment on trial that is not good after ten minutes
+            DefaultDependencies=no
+            Conflicts=shutdown.target
+            Before=shutdown.target
+
+            [Service]
+            Type=oneshot
+            ExecStart=/usr/lib/kldload/kldload boot give-up --reason "it was not good ten minutes after it started" --unless-good
+
+            """
+        ),
+        (
+            "kldload-boot-refresh.service",
+            """
+            [Unit]
+            Description=kldload: stage what boots
+            Documentation=man:kbe(8)
+            After=kldload-boot-good.service
+
+            [Service]
+            Type=oneshot
+            ExecStart=/usr/lib/kldload/kldload boot refresh --hook
+
+            """
+        ),
+        (
+            // A person at the console of an environment that has proved itself still gets the shell.
+            "emergency.service.d/50-kldload.conf",
+            """
+            [Service]
+            ExecStartPre=-/usr/lib/kldload/kldload boot give-up --reason "it stopped in emergency mode"
+
+            """
+        ),
+    ]
+
+    /// Before the package manager ends, for whoever restarts the machine right away. Called with a release, or with nothing.
+    /// Source: kernel-postinst hooks of Debian, `run-parts /etc/kernel/postinst.d`; initramfs-tools(7), `/etc/initramfs/post-update.d`.
+    static let refreshHook = """
+        #!/bin/sh
+        # Written by kldload: what boots follows the kernel and its initramfs.
+        [ -x /usr/lib/kldload/kldload ] || exit 0
+        exec /usr/lib/kldload/kldload boot refresh --hook >&2
+
+        """
+
+    static let refreshHooks = ["/etc/initramfs/post-update.d/zz-kldload", "/etc/kernel/postrm.d/zz-kldload"]
+
+    /// A kernel that hangs is started again by the hardware, where there is a watchdog. systemd-system.conf(5), systemd 252.
+    static let watchdog = """
+        [Manager]
+        RuntimeWatchdogSec=60s
+        RebootWatchdogSec=10min
+
+        """
+}
