@@ -54,6 +54,9 @@ extension Scenario {
                 let said = try await guest.run("kbe current; zpool get -H -o value bootfs rpool; kbe list")
                 lab.log(said)
                 try check(said.lines.prefix(2) == ["debian", "rpool/ROOT/debian"] && !said.contains("failed"), said)
+                let left = try await guest.run(
+                    "kbe destroy probe --yes 2>/dev/null; kbe list --quiet; zfs list -H -o name -t snapshot -r rpool/ROOT")
+                try check(left.lines == ["debian", "rpool/ROOT@install", "rpool/ROOT/debian@install"], left)
             }
         },
     ]
