@@ -115,18 +115,18 @@ extension AnswerKey {
             "CONSOLE", .boot, .consoles, default: "tty0 ttyS0", since: "2.0",
             "Consoles of the kernel, separated by spaces; the last one gets the boot messages of services."),
         AnswerKey(
-            "ENABLE_SECURE_BOOT", .boot, .bool, default: "1", since: "1.1.0", effect: .laterEvenByDefault("the signing of kernel images"),
-            "`1` prepares the boot chain for Secure Boot."),
+            "ENABLE_SECURE_BOOT", .boot, .bool, default: "1", since: "1.1.0",
+            "`1`: the machine makes a key and signs its kernel modules and boot images with it, so that it starts with Secure Boot on."),
         AnswerKey(
-            "MOK_PASSWORD", .boot, .secretText(256), secret: true, since: "1.1.0", effect: .later("the signing of kernel images"),
+            "MOK_PASSWORD", .boot, .secretText(256), secret: true, since: "1.1.0",
             "The password that the firmware's key manager asks once. "
                 + "Changed in 2.0: one is made and shown when absent; it was the same everywhere."
         ),
         AnswerKey(
-            "MOK_KEY_FILE", .boot, .path, since: "1.1.0", effect: .later("the signing of kernel images"),
-            "A module-signing key of your own, with the next key."),
+            "MOK_KEY_FILE", .boot, .path, since: "1.1.0",
+            "A signing key of your own, in PEM, without a passphrase, with the next key; an image holds none."),
         AnswerKey(
-            "MOK_CERT_FILE", .boot, .path, since: "1.1.0", effect: .later("the signing of kernel images"), "The certificate of that key."),
+            "MOK_CERT_FILE", .boot, .path, since: "1.1.0", "The certificate of that key, in PEM."),
         AnswerKey(
             "KEEP_NETBOOT", .boot, .bool, default: "0", since: "1.1.0", effect: .later("booting over the network"),
             "`1` keeps the live kernel and image on the installed system, to boot others over the network."),

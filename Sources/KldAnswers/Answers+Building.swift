@@ -47,6 +47,10 @@ extension Answers {
         bootloaderID = draft.text("BOOTLOADER_ID")
         zbmTimeout = draft.number("ZBM_TIMEOUT")
         secureBoot = draft.flag("ENABLE_SECURE_BOOT")
+        mokPassword = draft.optional("MOK_PASSWORD").map { Secret($0) }
+        mokFiles = draft.optional("MOK_KEY_FILE").flatMap { key in
+            draft.optional("MOK_CERT_FILE").map { MOKFiles(key: FilePath(key), certificate: FilePath($0)) }
+        }
         consoles = draft.text("CONSOLE").words
 
         export = Answers.export(draft)

@@ -59,6 +59,10 @@ public struct Answers: Sendable, Hashable {
     /// Seconds that the boot menu waits.
     public let zbmTimeout: Int
     public let secureBoot: Bool
+    /// What the firmware's key manager will ask for; `nil`: one is made.
+    public let mokPassword: Secret?
+    /// A key of one's own to sign with, and its certificate.
+    public let mokFiles: MOKFiles?
     /// Devices for `console=` on the kernel's command line; the last one becomes /dev/console.
     public let consoles: [String]
 

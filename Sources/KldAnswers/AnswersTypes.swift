@@ -100,6 +100,11 @@ extension Answers {
         public let dns: [IPAddress]
     }
 
+    public struct MOKFiles: Sendable, Hashable {
+        public let key: FilePath
+        public let certificate: FilePath
+    }
+
     public struct WiFi: Sendable, Hashable {
         public let ssid: String
         /// `nil`: an open network.

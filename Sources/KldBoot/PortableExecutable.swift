@@ -14,6 +14,10 @@ public struct PortableExecutable: Sendable, Hashable {
         var bytes: UInt64
     }
     private var rooms: [String: Room] = [:]
+    /// Where the signatures lie in the file, behind everything else; empty where there are none.
+    public var signatures: Range<UInt64> = 0..<0
+    /// Where the headers name that place. Source: PE/COFF, "Optional Header Data Directories": the fifth, "Certificate Table".
+    private var directory = 0
     /// The headers of an EFI program lie in its first bytes: as many as these are enough for every one that ukify or objcopy made.
     static let headers: UInt64 = 8192
 
@@ -30,6 +34,12 @@ public struct PortableExecutable: Sendable, Hashable {
         let optional = header + 24
         alignment = try little(optional + 32, 4)
         let table = optional + Int(try little(header + 20, 2))
+        let wide = try little(optional, 2) == 0x20b
+        directory = optional + (wide ? 112 : 96) + 32
+        if try little(directory - 36, 4) > 4 {
+            let start = try little(directory, 4)
+            signatures = start..<(start + (try little(directory + 4, 4)))
+        }
         end = 0
         for index in 0..<sections {
             let section = table + 40 * index
@@ -64,6 +74,14 @@ public struct PortableExecutable: Sendable, Hashable {
         result.replaceSubrange(
             start..<(start + Int(room.bytes)), with: content + [UInt8](repeating: 0, count: Int(room.bytes) - content.count))
         for index in 0..<4 { result[room.header + 8 + index] = UInt8(truncatingIfNeeded: content.count >> (8 * index)) }
+        return result
+    }
+
+    /// The program as it was before it was signed. - Parameter bytes: the whole program, of which this is the description.
+    public func unsigned(_ bytes: [UInt8]) -> [UInt8] {
+        guard !signatures.isEmpty else { return bytes }
+        var result = Array(bytes.prefix(Int(signatures.lowerBound)))
+        result.replaceSubrange(directory..<(directory + 8), with: [UInt8](repeating: 0, count: 8))
         return result
     }
 

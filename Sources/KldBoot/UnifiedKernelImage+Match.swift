@@ -7,6 +7,7 @@ extension UnifiedKernelImage {
     public enum Match: Sendable, Hashable {
         case none
         /// Of the same parts, but with another command line, in whose place this one fits.
+        /// Or without the signature that it needs.
         case otherCommandLine
         case exact
     }
@@ -14,8 +15,10 @@ extension UnifiedKernelImage {
     /// Whether the image at `file` was built from exactly these: kernel, initramfs with its supplements, command line and stub. Read piece by
     /// piece, so that it takes no memory to speak of. What cannot be read is no match.
     ///
-    /// - Parameter supplement: what follows the first initramfs, at a multiple of four.
-    public func compare(_ file: FilePath, supplement: [UInt8], _ files: any FileSystem) -> Match {
+    /// - Parameters:
+    ///   - supplement: what follows the first initramfs, at a multiple of four.
+    ///   - signer: who must have signed it; `nil`: anybody or nobody.
+    public func compare(_ file: FilePath, supplement: [UInt8], signer: CertificateIdentity? = nil, _ files: any FileSystem) -> Match {
         do {
             let image = try PortableExecutable(files.read(file, 0..<PortableExecutable.headers))
             let own = try PortableExecutable(files.read(stub, 0..<PortableExecutable.headers))
@@ -40,16 +43,31 @@ extension UnifiedKernelImage {
             let same =
                 try files.same(linux, 0..<kernelSize, file, at: kernel.lowerBound)
                 && files.same(initrd, 0..<initrdSize, file, at: initramfs.lowerBound)
-            return same ? (line == wanted ? .exact : .otherCommandLine) : .none
+            let signed = try signer.map { try Self.isSigned(file, image, by: $0, files) } ?? true
+            return same ? (line == wanted && signed ? .exact : .otherCommandLine) : .none
         } catch { return .none }
     }
 
-    /// An image with another command line: the same kernel for another environment, without building it again. A signature on it is void.
+    private static func isSigned(
+        _ file: FilePath, _ program: PortableExecutable, by signer: CertificateIdentity, _ files: any FileSystem
+    ) throws -> Bool {
+        // One signature has some two thousand bytes.
+        guard !program.signatures.isEmpty, program.signatures.count < 1 << 16 else { return false }
+        return signer.signed(try files.read(file, program.signatures))
+    }
+
+    /// Whether a program on an ESP bears a signature that names this signer. Whether it fits is what firmware finds out.
+    /// - Throws: ``FileError``; ``Diagnosis`` `boot.not-an-efi-program`.
+    public static func isSigned(_ file: FilePath, by signer: CertificateIdentity, _ files: any FileSystem) throws -> Bool {
+        try isSigned(file, PortableExecutable(files.read(file, 0..<PortableExecutable.headers)), by: signer, files)
+    }
+
+    /// An image with another command line: the same kernel for another environment, without building it again. It is not signed any more.
     ///
     /// - Throws: ``Diagnosis`` `boot.not-an-efi-program`.
     public static func rewritten(_ image: [UInt8], commandLine: KernelCommandLine) throws(Diagnosis) -> [UInt8] {
         let headers = try PortableExecutable(image)
-        return try headers.replacing(".cmdline", with: Array(commandLine.description.utf8), in: image)
+        return try headers.replacing(".cmdline", with: Array(commandLine.description.utf8), in: headers.unsigned(image))
     }
 
     /// The command line of an image that lies on an ESP. - Throws: ``FileError``; ``Diagnosis`` `boot.not-an-efi-program`.

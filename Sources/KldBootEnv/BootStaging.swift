@@ -85,7 +85,7 @@ public struct BootStaging: Sendable, Hashable {
         system.esps.filter { !(kernel.matching[$0.device] ?? []).contains(entry.id) }
     }
 
-    /// - Throws: ``Diagnosis`` `boot.no-kernel`, `boot.no-esp`, `boot.esp-full`, `boot.no-builder`, `boot.no-host-id`.
+    /// - Throws: ``Diagnosis`` `boot.no-kernel`, `boot.no-esp`, `boot.esp-full`, `boot.no-builder`, `boot.no-host-id`, `boot.module-unsigned`, `trust.no-key`.
     public func steps() throws(Diagnosis) -> [Step] {
         let kernel = try kernel()
         let entry = try entry()
@@ -96,6 +96,7 @@ public struct BootStaging: Sendable, Hashable {
         }
         let lacking = lacking(entry, kernel)
         try checkRoom(lacking, kernel)
+        try checkSignatures(kernel)
         var steps: [Step] = []
         let image = Self.scratch.appending("\(entry.id).efi")
         if !lacking.isEmpty { steps.append(try build(kernel, image)) }
@@ -125,6 +126,30 @@ public struct BootStaging: Sendable, Hashable {
         }
     }
 
+    private func checkSignatures(_ kernel: BootTarget.Kernel) throws(Diagnosis) {
+        guard !kernel.unsigned.isEmpty else { return }
+        throw Diagnosis(
+            "boot.module-unsigned",
+            "Secure Boot is on, and OpenZFS of Linux \(kernel.release) in \(target.environment.leaf) is not signed by this machine's key: it would not start",
+            remedies: [
+                "in the running environment: kldload-secure-boot enable signs what is there",
+                "look at DKMS' log for why it did not sign: /var/lib/dkms/zfs/*/build/make.log",
+            ], exit: .unavailable, causes: kernel.unsigned)
+    }
+
+    /// Signs an image that was just made. - Throws: ``Diagnosis`` `trust.no-key`.
+    private func signing(_ image: FilePath) throws(Diagnosis) -> [Action] {
+        switch system.signing {
+        case .off: return []
+        case .by: return MachineOwnerKey().signing(image)
+        case .keyless:
+            throw Diagnosis(
+                "trust.no-key", "this machine signs what it boots, and its key is gone",
+                remedies: ["kldload-secure-boot enable makes another one", "or stop signing: kldload-secure-boot disable"],
+                exit: .unavailable)
+        }
+    }
+
     private func build(_ kernel: BootTarget.Kernel, _ output: FilePath) throws(Diagnosis) -> Step {
         guard let hostID = system.hostID else {
             throw Diagnosis(
@@ -133,7 +158,7 @@ public struct BootStaging: Sendable, Hashable {
         }
         let image = target.image(kernel.release, system, supplement: Self.supplement, output: output)
         if let donor = kernel.donor, let esp = system.esps.first(where: { $0.device == donor.device }) {
-            return Step(
+            return try Step(
                 "boot.image", "Make the boot image of \(target.environment.leaf) from one of the same kernel, Linux \(kernel.release)",
                 [.makeDirectory(Self.scratch, mode: 0o700)] + esp.mounting + [
                     .perform(
@@ -141,19 +166,19 @@ public struct BootStaging: Sendable, Hashable {
                         [
                             "from": "\(esp.workplace.string)/\(donor.path)", "to": output.string, "cmdline": image.commandLine.description,
                         ], effect: .changes)
-                ], release: [.remove(output)] + esp.unmounting, weight: 2)
+                ] + signing(output), release: [.remove(output)] + esp.unmounting, weight: 2)
         }
         guard let builder = system.builder else {
             throw Diagnosis(
                 "boot.no-builder", "there is nothing here that builds boot images",
                 remedies: ["apt-get install systemd-ukify (Debian 13), binutils (Debian 12)"], exit: .unavailable)
         }
-        return Step(
+        return try Step(
             "boot.image", "Build the boot image of \(target.environment.leaf), Linux \(kernel.release)",
             [
                 .makeDirectory(Self.scratch, mode: 0o700), .write(Self.supplement, content: .bytes(InitramfsSupplement.hostID(hostID))),
                 builder.build(image, scratch: Self.scratch),
-            ],
+            ] + signing(output),
             release: [.remove(output), .remove(Self.supplement)], weight: 5)
     }
 

@@ -37,7 +37,14 @@ extension BootSystem {
             bootfs: try PoolRow.parse(await runner.run(ZPool.list(pool)).output).first?.bootfs,
             environments: try environments(DatasetTable.parse(output, columns: columns), top: top, mounts: mounts(files), owned: owned),
             esps: esps,
-            builder: try BootImageBuilder.find(files), selected: selected(files))
+            builder: try BootImageBuilder.find(files), signing: try signing(files),
+            secureBoot: EFIVariable.value("SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c", files) == [1], selected: selected(files))
+    }
+
+    private static func signing(_ files: any FileSystem) throws -> Signing {
+        let key = MachineOwnerKey()
+        guard try key.isWanted(files) else { return .off }
+        return try key.exists(files) ? .by(key.identity(files)) : .keyless
     }
 
     /// `LoaderEntrySelected`: UTF-16, the name of an entry's file without its counter, in lower case.
@@ -182,7 +189,8 @@ extension BootTarget {
                 let entries = esp.entries.filter { $0.release == kernel.release }
                 let own = entries.filter { $0.dataset == environment.text }
                 func compare(_ entry: BootEntry) {
-                    switch image.compare(place.appending(entry.imagePath), supplement: supplement, files) {
+                    let file = place.appending(entry.imagePath)
+                    switch image.compare(file, supplement: supplement, signer: system.signing.signer, files) {
                     case .exact: target.kernels[0].matching[esp.device, default: []].insert(entry.id)
                     case .otherCommandLine: target.kernels[0].donor = .init(device: esp.device, path: entry.imagePath)
                     case .none: break
@@ -193,6 +201,13 @@ extension BootTarget {
                 for entry in entries where !own.contains(entry) && target.kernels[0].matching.isEmpty && target.kernels[0].donor == nil {
                     compare(entry)
                 }
+            }
+        }
+        // Decompressing them takes long: only where an unsigned one would not start.
+        if system.secureBoot, let signer = system.signing.signer {
+            for module in ModuleSigning.modules(in: root, kernel.release, files) {
+                let signature = try await ModuleSigning.signature(of: module, runner: runner, files: files)
+                if !(signature.map(signer.signed) ?? false) { target.kernels[0].unsigned.append(module.lastComponent?.string ?? "") }
             }
         }
         return target

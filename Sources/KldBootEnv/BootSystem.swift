@@ -25,6 +25,18 @@ public struct BootSystem: Sendable, Hashable {
         }
     }
 
+    /// Whether what boots is signed, and by whom.
+    public enum Signing: Sendable, Hashable {
+        case off
+        /// It should be, and the key is not there.
+        case keyless
+        case by(CertificateIdentity)
+
+        var signer: CertificateIdentity? {
+            if case .by(let identity) = self { identity } else { nil }
+        }
+    }
+
     public var pool: PoolName
     /// The dataset that is mounted at `/`.
     public var running: DatasetName
@@ -35,13 +47,16 @@ public struct BootSystem: Sendable, Hashable {
     public var environments: [BootEnvironment]
     public var esps: [ESP]
     public var builder: BootImageBuilder?
+    public var signing: Signing
+    /// Whether the firmware starts only what is signed.
+    public var secureBoot: Bool
     /// What the loader says it started: an entry's id; `nil` where the firmware keeps no variables.
     public var selected: String?
 
     public init(
         pool: PoolName, running: DatasetName, release: String, hostID: HostID?, commandLine: KernelCommandLine, bootfs: String? = nil,
-        environments: [BootEnvironment], esps: [ESP], builder: BootImageBuilder? = .ukify,
-        selected: String? = nil
+        environments: [BootEnvironment], esps: [ESP], builder: BootImageBuilder? = .ukify, signing: Signing = .off,
+        secureBoot: Bool = false, selected: String? = nil
     ) {
         self.pool = pool
         self.running = running
@@ -52,6 +67,8 @@ public struct BootSystem: Sendable, Hashable {
         self.environments = environments
         self.esps = esps
         self.builder = builder
+        self.signing = signing
+        self.secureBoot = secureBoot
         self.selected = selected
     }
 
@@ -107,6 +124,8 @@ public struct BootTarget: Sendable, Hashable {
         public var matching: [String: Set<String>]
         /// An image, on the ESP of a device, of the same kernel and initramfs: only its command line boots another environment.
         public var donor: Donor?
+        /// Modules of OpenZFS that lack the machine's signature; looked for where the firmware enforces it.
+        public var unsigned: [String]
 
         public struct Donor: Sendable, Hashable {
             public var device: String
@@ -119,11 +138,14 @@ public struct BootTarget: Sendable, Hashable {
             }
         }
 
-        public init(release: String, size: ByteCount, matching: [String: Set<String>] = [:], donor: Donor? = nil) {
+        public init(
+            release: String, size: ByteCount, matching: [String: Set<String>] = [:], donor: Donor? = nil, unsigned: [String] = []
+        ) {
             self.release = release
             self.size = size
             self.matching = matching
             self.donor = donor
+            self.unsigned = unsigned
         }
     }
 

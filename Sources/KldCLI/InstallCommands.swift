@@ -148,7 +148,9 @@ struct InstallCommand: AsyncParsableCommand {
         }
         let planner = try await planner(state.identity)
         let plan = try planner.plan
-        try Preflight.check(plan, planner.facts, path: Host.environment(["PATH"])["PATH"] ?? "", files: files) { Output.errorLine($0) }
+        try Preflight.check(plan, planner.facts, signed: answers.secureBoot, path: Host.environment(["PATH"])["PATH"] ?? "", files: files) {
+            Output.errorLine($0)
+        }
         if let from { try InstallState.check(plan, from: from, files: files) }
         let log: FilePath = "/var/log/kldload/install.jsonl"
         let approvals = try await WipePrompt.approvals(
@@ -173,6 +175,11 @@ struct InstallCommand: AsyncParsableCommand {
         }
         try await PlanRunner(runner: runner, files: files, performers: performers, journal: journal, report: reporter.report)
             .apply(plan, approvals: approvals, from: from)
+        // Not through the log: it is a password.
+        if try planner.requestsEnrolment, progress.progress != .json {
+            let made = answers.mokPassword == nil ? try files.readText(KeyEnrolment.passwordFile).trimmed : nil
+            Output.error(KeyEnrolment.instruction(made))
+        }
         // Everything is exported and the log is on the new machine.
         if let command = answers.afterInstallCommand {
             try await runner.run(command)

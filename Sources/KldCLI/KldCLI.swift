@@ -43,6 +43,7 @@ struct Applet: Sendable {
         switch name {
         case .kbe: Applet(name: name.rawValue, command: KbeCommand.self)
         case .kexport: Applet(name: name.rawValue, command: KexportCommand.self)
+        case .secureBoot: Applet(name: name.rawValue, command: SecureBootCommand.self)
         }
     }
 
@@ -57,7 +58,8 @@ struct Root: AsyncParsableCommand {
             InstallCommand.self,
             VerifyCommand.self,
             FirstBootCommand.self,
-            MountESPCommand.self, KbeCommand.self, BootCommand.self, KexportCommand.self, FactsCommand.self, AppletsCommand.self,
+            MountESPCommand.self, KbeCommand.self, BootCommand.self, SecureBootCommand.self, KexportCommand.self, FactsCommand.self,
+            AppletsCommand.self,
             AutoinstallCommand.self,
             DefaultPasswordCommand.self, PayloadConfigure.self, FactoryGuestCommand.self,
         ])

@@ -23,7 +23,7 @@ extension DistroSpec {
     public static var debian12: DistroSpec {
         var spec = debian(suite: "bookworm", title: "Debian 12 (bookworm)", compatibility: "openzfs-2.1-linux")
         // bookworm has neither a signed systemd-boot nor ukify.
-        spec.bootPackages = ["shim-signed", "systemd-boot-efi", "efibootmgr", "mokutil", "binutils"]
+        spec.bootPackages = ["shim-signed", "systemd-boot-efi", "efibootmgr", "mokutil", "sbsigntool", "binutils"]
         spec.efi.systemdBoot = "usr/lib/systemd/boot/efi/systemd-bootx64.efi"
         spec.containerStorage = "zfs"
         spec.quirks.append(
@@ -109,6 +109,7 @@ extension DistroSpec {
             zfsPackages: ["zfsutils-linux", "zfs-initramfs", "zfs-zed"],
             bootPackages: [
                 "shim-signed", "systemd-boot-efi", "systemd-boot-efi-amd64-signed", "systemd-ukify", "efibootmgr", "mokutil",
+                "sbsigntool",
             ],
             basePackages: [
                 "systemd-sysv", "udev", "dbus", "kmod", "systemd-resolved", "systemd-timesyncd", "openssh-server", "sudo",

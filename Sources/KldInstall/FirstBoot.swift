@@ -27,15 +27,19 @@ public struct FirstBoot: Sendable, Hashable {
         public var iscsi: Bool
         /// There is `make-ssl-cert`, and no certificate of its making.
         public var certificate: Bool
+        /// The machine signs what it boots.
+        public var signs: Bool
 
         public init(
-            espSerial: UInt32? = nil, mountTable: String = "", nvmeHost: String? = nil, iscsi: Bool = false, certificate: Bool = false
+            espSerial: UInt32? = nil, mountTable: String = "", nvmeHost: String? = nil, iscsi: Bool = false, certificate: Bool = false,
+            signs: Bool = false
         ) {
             self.espSerial = espSerial
             self.mountTable = mountTable
             self.nvmeHost = nvmeHost
             self.iscsi = iscsi
             self.certificate = certificate
+            self.signs = signs
         }
     }
 
@@ -44,6 +48,7 @@ public struct FirstBoot: Sendable, Hashable {
         "host-id": "firstboot.host-id", "ssh-host-keys": "firstboot.ssh-keys", "pool-guid": "firstboot.pool-guid",
         "gpt-guids": "firstboot.gpt-guids", "fat-serial": "firstboot.esp-serial", "nvme-host": "firstboot.nvme-host",
         "iscsi-initiator": "firstboot.iscsi-initiator", "snakeoil-certificate": "firstboot.certificate",
+        "module-signing-key": "firstboot.signing-key",
     ]
 
     public var sealed: Bool
@@ -139,8 +144,21 @@ public struct FirstBoot: Sendable, Hashable {
                     ]))
         }
         if let serial = extras.espSerial, !esps.isEmpty { steps.append(espSerial(serial)) }
+        if let key { steps += sign(with: key, id) }
         if let builder, !images.isEmpty { steps.append(rebuild(id, builder)) }
         return steps
+    }
+
+    private var key: MachineOwnerKey? { extras.signs ? MachineOwnerKey() : nil }
+
+    private func sign(with key: MachineOwnerKey, _ id: HostID) -> [Step] {
+        [
+            Step("firstboot.signing-key", "A key of its own, to sign with", key.creating(name: "kldload clone \(id)"), weight: 2),
+            Step(
+                "firstboot.sign-modules", "Sign OpenZFS' modules of \(kernel)",
+                [ModuleSigning.signing(root: "/", release: kernel, with: key, initramfs: FilePath("/boot/initrd.img-\(kernel)"))], weight: 5
+            ),
+        ]
     }
 
     /// One serial number for every ESP, and another one in the line of a mount table that somebody wrote by hand. First the file systems, then
@@ -206,9 +224,11 @@ public struct FirstBoot: Sendable, Hashable {
         var actions: [Action] = [
             .write(supplement, content: .bytes(InitramfsSupplement.hostID(id))), builder.build(image, scratch: scratch),
         ]
+        actions += key?.signing(uki) ?? []
         for (index, device) in esps.enumerated() {
             let mount = scratch.appending("esp\(index)")
             actions += [.makeDirectory(mount), .run(MountCommand.mount(device, at: mount, type: "vfat"))]
+            if let key { actions += KeyEnrolment.offering(key.certificate, on: mount) }
             for name in images { actions += ESPFile.place(uki, as: "\(BootEntry.imageFolder)/\(name)", on: mount) }
             actions.append(.run(MountCommand.unmount(mount)))
         }
@@ -222,7 +242,7 @@ public struct FirstBoot: Sendable, Hashable {
 
     /// What plans of a first boot perform by name.
     public static var performers: [String: Performer] {
-        [
+        let own: [String: Performer] = [
             assemble: { parameters, runner, files in
                 func path(_ key: String) -> FilePath { FilePath(parameters[key] ?? "") }
                 let scratch = path("scratch")
@@ -244,5 +264,6 @@ public struct FirstBoot: Sendable, Hashable {
                 try files.write("InitiatorName=\(name)\n", to: "/etc/iscsi/initiatorname.iscsi", mode: .secret)
             },
         ]
+        return own.merging(ModuleSigning.performers) { $1 }
     }
 }

@@ -48,6 +48,7 @@ extension FirstBoot {
             mountTable: (try? files.readText("/etc/fstab")) ?? "",
             nvmeHost: try installed("nvme") && missing("/etc/nvme/hostnqn", "/etc/nvme/hostid") ? UUID().uuidString.lowercased() : nil,
             iscsi: try installed("iscsi-iname") && missing("/etc/iscsi/initiatorname.iscsi"),
-            certificate: try installed("make-ssl-cert") && missing("/etc/ssl/private/ssl-cert-snakeoil.key"))
+            certificate: try installed("make-ssl-cert") && missing("/etc/ssl/private/ssl-cert-snakeoil.key"),
+            signs: try MachineOwnerKey().isWanted(files))
     }
 }

@@ -30,11 +30,11 @@ extension InstallPlanner {
         let image = UnifiedKernelImage(
             linux: inTarget("/boot/vmlinuz-\(release)"), initrds: initrds, commandLine: commandLine, release: release,
             osRelease: inTarget("/usr/lib/os-release"), stub: FilePath("/\(request.spec.efi.stub)"), output: uki)
-        let building: [Action] = [
-            .write(hostID, content: .bytes(InitramfsSupplement.hostID(request.identity.hostID))), .run(image.build),
-        ]
+        let building: [Action] =
+            [.write(hostID, content: .bytes(InitramfsSupplement.hostID(request.identity.hostID))), .run(image.build)]
+            + (key?.signing(uki) ?? [])
         var steps =
-            keymap + [
+            keymap + trust + [
                 Step(
                     "boot.uki", "Build the unified kernel image of \(release)", building,
                     release: [.remove(uki), .remove(hostID)], resume: building, weight: 8),
@@ -64,7 +64,7 @@ extension InstallPlanner {
             entry.acceptedExitStatuses = Set(0...255)
             steps.append(Step("boot.entry.\(disk.device.name)", "Firmware entry \(answers.bootloaderID)", [.run(entry)]))
         }
-        return steps
+        return steps + enrolment
     }
 
     /// The payload's initramfs was built for everybody, with a US keyboard. Whoever types a passphrase at boot has his own.
@@ -95,7 +95,7 @@ extension InstallPlanner {
         let programs = ESPLayout.copies(request.spec.efi).map {
             copy("\(target.string)/\($0.source)", "\(mount.string)/\($0.target)")
         }
-        return start + folders.map { .makeDirectory(place($0)) } + files + programs
+        return start + folders.map { .makeDirectory(place($0)) } + files + programs + trusting(mount)
             + ESPFile.place(kernelImage, as: bootEntry.imagePath, on: mount)
             + [.write(place(bootEntry.path), content: .text(bootEntry.text)), ESPFile.sync(mount)]
     }

@@ -9,7 +9,7 @@ import SystemPackage
 
 extension InstallPlanner {
     var system: [Step] {
-        [mounts, names, region, users, ssh, network, firstBoot]
+        [mounts, names, region, users, ssh, network, firstBoot] + signing
     }
 
     private var mounts: Step {

@@ -1,4 +1,5 @@
 import KldBlock
+import KldBoot
 import KldCore
 import KldExec
 import KldFiles
@@ -19,7 +20,7 @@ public enum Performers {
     ///   - logs: files to copy into the target's `/var/log/kldload`.
     ///   - seal: seals the tree below a folder.
     public static func table(logs: [FilePath], seal: @escaping Performer) -> [String: Performer] {
-        [
+        let own: [String: Performer] = [
             verifyClean: { parameters, runner, _ in try await verify(parameters["disk"] ?? "", runner) },
             WipeApproval.verifier: { parameters, runner, files in
                 try await verifyEmpty(parameters["disk"] ?? "", runner, files)
@@ -42,6 +43,7 @@ public enum Performers {
             },
             self.seal: seal,
         ]
+        return own.merging(ModuleSigning.performers) { $1 }.merging(KeyEnrolment.performers) { $1 }
     }
 
     /// What libblkid finds on a disk. Runs: `wipefs --no-act --noheadings --output TYPE DISK`, reads.

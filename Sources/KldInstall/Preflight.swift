@@ -15,7 +15,7 @@ public enum Preflight {
                 "install.no-zfs", "this system cannot load OpenZFS, so it cannot install",
                 remedies: [
                     "start the machine from kldload's live medium", "or install OpenZFS for the running kernel: apt-get install zfs-dkms",
-                    "with Secure Boot on, the module's key must be enrolled: mokutil --list-enrolled",
+                    "with Secure Boot on, the medium's key must be enrolled: kldload-secure-boot reenroll",
                 ], exit: .unavailable, causes: error.failure?.errors.lines ?? [error.diagnosis.message])
         }
     }
@@ -23,11 +23,12 @@ public enum Preflight {
     /// Looks for every tool that the plan runs on this system, and at the firmware.
     ///
     /// - Parameters:
+    ///   - signed: whether the new system is.
     ///   - path: folders, separated by colons, as `PATH` has them.
     ///   - note: told what does not stop the installation and should be known.
     /// - Throws: ``Diagnosis`` `install.tools-missing`, `install.secure-boot`.
     public static func check(
-        _ plan: Plan, _ facts: MachineFacts, path: String, files: any FileSystem, note: (String) -> Void
+        _ plan: Plan, _ facts: MachineFacts, signed: Bool, path: String, files: any FileSystem, note: (String) -> Void
     ) throws {
         let folders = Set(path.split(separator: ":").map(String.init) + ["/usr/sbin", "/usr/bin", "/sbin", "/bin"])
         let missing = try Set(plan.commands.map(\.tool)).filter { tool in
@@ -39,10 +40,11 @@ public enum Preflight {
                 "the installation needs programs that are not here: \(missing.map(\.name).joined(separator: ", "))",
                 remedies: ["apt-get install \(Set(missing.map(\.package)).sorted().joined(separator: " "))"], exit: .unavailable)
         }
-        if facts.secureBoot {
+        if facts.secureBoot, !signed {
             throw Diagnosis(
-                "install.secure-boot", "Secure Boot is on, and boot images of this version are not signed: the new system would not start",
-                remedies: ["turn Secure Boot off in the firmware's setup, then install again"], exit: .unavailable)
+                "install.secure-boot", "Secure Boot is on, and the answers ask for a system that is not signed: it would not start",
+                remedies: ["take KLDLOAD_ENABLE_SECURE_BOOT=0 out of the answers", "or turn Secure Boot off in the firmware's setup"],
+                exit: .unavailable)
         }
         if !facts.firmwareEntries {
             note(

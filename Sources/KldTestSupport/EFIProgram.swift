@@ -8,7 +8,9 @@ public enum EFIProgram {
         bytes.replaceSubrange(0x3c..<0x40, with: little(0x40))
         bytes += [0x50, 0x45, 0, 0, 0x64, 0x86] + little(sections.count)[..<2] + little(0) + little(0) + little(0) + [240, 0, 0, 0]
         var optional = [UInt8](repeating: 0, count: 240)
+        optional.replaceSubrange(0..<2, with: [0x0b, 0x02])
         optional.replaceSubrange(32..<36, with: little(0x1000))
+        optional.replaceSubrange(108..<112, with: little(16))
         bytes += optional
         var place = 0x2000
         for (index, (name, content)) in sections.enumerated() {

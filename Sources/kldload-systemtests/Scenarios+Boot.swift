@@ -86,9 +86,7 @@ extension Scenario {
             let iso = try await lab.iso(profiles: [])
             let medium = MachineDisk(iso, serial: "medium", readOnly: true)
             try await lab.boot([], label: "iso", more: [medium], secure: true) { machine, host in
-                _ = try await machine.console.expect("root@kldload", within: host.deadline(.seconds(180)))
-                let shell = LiveShell(machine: machine, host: host)
-                try await shell.run("stty -echo; export PS1= PS2= TERM=dumb; dmesg -n 1")
+                let shell = try await lab.liveShell(machine, host)
                 let said = try await shell.run("mokutil --sb-state; cat /sys/kernel/security/lockdown; modprobe zfs 2>&1 || true")
                 lab.log(said.lines.joined(separator: "; "))
                 try check(said.contains("SecureBoot enabled") && said.contains("[integrity]"), said)

@@ -33,7 +33,7 @@ import Testing
     }
 
     @Test func `every applet is a subcommand of the same name`() {
-        let names = Root.configuration.subcommands.map { $0._commandName }
+        let names = Root.configuration.subcommands.flatMap { [$0._commandName] + $0.configuration.aliases }
         for applet in Applet.all {
             #expect(names.contains(applet.name))
             #expect(Applet.named(applet.name) != nil)

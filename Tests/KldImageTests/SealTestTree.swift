@@ -55,7 +55,7 @@ struct SealTestTree {
         "usr/lib/systemd/system/kldload-firstboot.service": "[Unit]\n",
         "var/lib/dpkg/status": "Package: zfsutils-linux\n",
         "var/lib/systemd/catalog/database": "catalog\n",
-        "var/lib/dkms/mok.pub": "certificate\n",
+        "var/lib/dkms/dkms_dbversion": "3.0.0\n",
         "var/lib/cloud/scripts/per-boot/greet": "#!/bin/sh\n",
         "var/lib/kldload/platform-holds.list": "zfs-dkms\n",
         "efi/EFI/BOOT/BOOTX64.EFI": "MZ",

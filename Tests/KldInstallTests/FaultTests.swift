@@ -52,7 +52,8 @@ struct FaultTests {
         let devices = (0..<4).flatMap { ["/dev/disk/by-id/virtio-disk\($0)-part1", "/dev/disk/by-id/virtio-disk\($0)-part2"] }
         let efi = "/target/usr/lib/shim"
         var programs = [
-            "/target/boot/initrd.img-\(kernel)": "initrd", "/target/usr/lib/systemd/boot/efi/systemd-bootx64.efi.signed": "loader",
+            "/target/boot/initrd.img-\(kernel)": "initrd", "/target/usr/lib/modules/\(kernel)/updates/dkms/zfs.ko": "module",
+            "/target/usr/lib/systemd/boot/efi/systemd-bootx64.efi.signed": "loader",
         ]
         for name in ["shimx64", "mmx64", "fbx64"] { programs["\(efi)/\(name).efi.signed"] = name }
         let files = MemoryFiles(programs, devices: devices)

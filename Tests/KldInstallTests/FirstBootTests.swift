@@ -16,7 +16,8 @@ struct FirstBootTests {
 
     static let mountTable = "# kldload\nUUID=1234-ABCD /boot/efi vfat umask=0077,nofail 0 2\n"
     static let extras = FirstBoot.Extras(
-        espSerial: 0x0BAD_CAFE, mountTable: mountTable, nvmeHost: "0f0e0d0c-0b0a-4908-8706-050403020100", iscsi: true, certificate: true)
+        espSerial: 0x0BAD_CAFE, mountTable: mountTable, nvmeHost: "0f0e0d0c-0b0a-4908-8706-050403020100", iscsi: true, certificate: true,
+        signs: true)
 
     static func clone(
         hostID: HostID? = nil, runningHostID: HostID? = identity.hostID, sealed: Bool = true, esps: [String] = ["/dev/vda1"],

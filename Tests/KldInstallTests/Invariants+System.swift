@@ -104,6 +104,7 @@ extension Invariant {
             let consoles = line.words.filter { $0.hasPrefix("console=") }.map { String($0.dropFirst(8).split(separator: ",")[0]) }
             return consoles == view.request.answers.consoles
         },
+        Invariant("what boots is signed, by a key that is made here, before it is staged; an image holds no key", offender: signing),
         Invariant("nothing but the kernel image's parts is left in /run/kldload to be removed") { view in
             let made = Set(
                 view.items.compactMap(\.path).filter { $0 == "/run/kldload/boot.efi" || $0.hasSuffix(".cpio") } + ["/run/kldload/boot.efi"])
@@ -176,6 +177,40 @@ extension Invariant {
         return nil
     }
 
+    @Sendable private static func signing(_ view: PlanView) -> String? {
+        let answers = view.request.answers
+        let configured = view.written("\(view.target)/\(MachineOwnerKey.configuration)") != nil
+        guard configured == answers.secureBoot else { return "DKMS' configuration" }
+        let signatures = view.run("sbsign").filter { $0.command.arguments.last == "/run/kldload/boot.efi" }
+        let modules = view.items.indices.filter { if case .perform("modules.sign", _, _) = view.items[$0].action { true } else { false } }
+        guard answers.secureBoot, !view.request.sealed else {
+            return signatures.isEmpty && modules.isEmpty && view.run("openssl").isEmpty ? nil : "a key"
+        }
+        let keys = view.run("openssl").filter { $0.command.arguments.contains("\(view.target)/var/lib/dkms/mok.key") }
+        guard let image = view.kernelImage, let key = keys.first, let signature = signatures.first, signatures.count == 1,
+            modules.count == 1
+        else { return "\(keys.count) keys, \(modules.count) of modules, \(signatures.count) of images" }
+        let machine = MachineOwnerKey(root: FilePath(view.target))
+        let own = machine.creating(name: "") + machine.signing("/run/kldload/boot.efi")
+        let offers = view.mounts.filter { $0.target.hasPrefix("/run/kldload/esp") }.flatMap {
+            KeyEnrolment.offering(machine.certificate, on: FilePath($0.target))
+        }
+        for action in own + offers {
+            let found = view.items.contains { item in
+                switch (action, item.action) {
+                case (.write(let path, _, _), .write(let other, _, _)): path == other
+                case (.makeDirectory, _): true
+                default: action == item.action
+                }
+            }
+            guard found else { return "lacks \(action.text)" }
+        }
+        let copies = view.run("cp").filter { $0.command.arguments.first == "/run/kldload/boot.efi" }
+        guard copies.count == view.rootPaths.count else { return "\(copies.count) copies" }
+        return key.item < modules[0] && modules[0] < image.item && image.item < signature.item
+            && copies.allSatisfy { signature.item < $0.item } ? nil : "their order"
+    }
+
     @Sendable private static func staging(_ view: PlanView) -> String? {
         let mounted = view.mounts.filter { $0.source.hasPrefix("/dev/disk/") || $0.source.hasPrefix("/dev/") && $0.source != "/dev" }
         guard mounted.map(\.source) == view.rootPaths.map({ Disk.partition(1, of: $0) }) else { return "\(mounted.map(\.source))" }
@@ -187,7 +222,9 @@ extension Invariant {
             for target in ESPLayout.copies(view.request.spec.efi).map(\.target) where !copied.contains("\(mount.target)/\(target)") {
                 return target
             }
-            let names = own.compactMap { view.items[$0].path }.filter { $0.hasSuffix(".conf") && $0.contains("/\(BootEntry.folder)/") }
+            let names = own.compactMap { view.items[$0].path }.filter {
+                $0.hasSuffix(".conf") && $0.contains("/\(BootEntry.folder)/") && !$0.hasSuffix(KeyEnrolment.menuEntry.path)
+            }
             guard names.count == 1, let text = view.written(names[0]), let name = names[0].split(separator: "/").last,
                 let entry = BootEntry(fileName: String(name), text: text)
             else { return "no entry" }

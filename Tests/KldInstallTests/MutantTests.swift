@@ -113,7 +113,7 @@ struct MutantTests {
         let free: Set<Set<String>> = [
             ["system.region", "system.users"], ["system.users", "system.ssh"], ["system.ssh", "system.network"],
             ["system.network", "system.machine-id"], ["system.names", "system.region"], ["boot.uki", "boot.fstab"],
-            ["boot.fstab", "boot.esp.sda"],
+            ["boot.fstab", "boot.esp.sda"], ["system.machine-id", "trust.configuration"],
             ["payload.unpack", "payload.tool"], ["payload.tool", "payload.snapshots"], ["finish.manifest", "finish.mounts"],
         ]
         for phase in plan.phases.indices {

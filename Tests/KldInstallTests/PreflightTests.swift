@@ -23,10 +23,10 @@ struct PreflightTests {
                 ])
         ])
 
-    func check(_ facts: MachineFacts, tools: [String] = ["/usr/sbin/zpool", "/opt/x/mkfs.vfat"]) throws -> [String] {
+    func check(_ facts: MachineFacts, signed: Bool = true, tools: [String] = ["/usr/sbin/zpool", "/opt/x/mkfs.vfat"]) throws -> [String] {
         var notes: [String] = []
         let files = MemoryFiles(Dictionary(uniqueKeysWithValues: tools.map { ($0, "") }))
-        try Preflight.check(plan, facts, path: "/opt/x:/usr/sbin", files: files) { notes.append($0) }
+        try Preflight.check(plan, facts, signed: signed, path: "/opt/x:/usr/sbin", files: files) { notes.append($0) }
         return notes
     }
 
@@ -44,7 +44,8 @@ struct PreflightTests {
     func secureBoot() {
         var facts = MachineFacts(disks: [], firmwareEntries: true)
         facts.secureBoot = true
-        let problem = #expect(throws: Diagnosis.self) { try check(facts) }
+        #expect(throws: Never.self) { try check(facts) }
+        let problem = #expect(throws: Diagnosis.self) { try check(facts, signed: false) }
         #expect(problem?.code == "install.secure-boot" && problem?.exit == .unavailable)
     }
 

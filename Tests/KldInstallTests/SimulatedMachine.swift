@@ -67,6 +67,10 @@ final class SimulatedMachine: CommandRunner {
                 guard let output = words.first(where: { $0.hasPrefix("--output=") }) else { return try fail("no output") }
                 let parts = try words.filter { $0.hasPrefix("--initrd=") }.map { try files.read(FilePath(String($0.dropFirst(9)))) }
                 try files.write(parts.flatMap { $0 }, to: FilePath(String(output.dropFirst(9))), mode: .file)
+            case ("openssl", _):
+                for (word, file) in zip(words, words.dropFirst()) where word == "-out" || word == "-keyout" {
+                    try files.write(Array("made by \(words[0])\n".utf8), to: FilePath(file), mode: .file)
+                }
             case ("cp", _) where last.hasPrefix("/run/"): try files.write(files.read(FilePath(words[0])), to: FilePath(last), mode: .file)
             case ("mv", _): try files.rename(FilePath(words[1]), to: FilePath(last))
             case ("cmp", _): if try files.read(FilePath(words[0])) != files.read(FilePath(last)) { return try fail("differ") }

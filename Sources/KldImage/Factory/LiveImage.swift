@@ -48,7 +48,7 @@ public struct LiveImage: Sendable, Hashable {
         }
         let digest = try await runner.run(Command(Tool("sha256sum", package: "coreutils"), [executable.string], effect: .reads)).output
             .prefix(64)
-        let folder = try await cache.artifact("live-image", inputs: "live-image/3\n\(payload.digest)\n\(digest)\n") { partial in
+        let folder = try await cache.artifact("live-image", inputs: "live-image/4\n\(payload.digest)\n\(digest)\n") { partial in
             let tree = partial.appending("live.tar")
             try await runner.run(Command(Tool("cp", package: "coreutils"), [payload.archive.string, tree.string], effect: .changes))
             try await runner.run(
@@ -65,6 +65,8 @@ public struct LiveImage: Sendable, Hashable {
                     [
                         "-", partial.appending("live.squashfs").string, "-tar", "-noappend", "-quiet", "-no-progress", "-comp", "zstd",
                         "-Xcompression-level", "3", "-b", "256K", "-mkfs-time", "\(PayloadBuilder.defaultEpoch)",
+                        // The tar names no root: it would be that of whoever builds, open to everybody.
+                        "-root-mode", "0755", "-root-uid", "0", "-root-gid", "0", "-root-time", "\(PayloadBuilder.defaultEpoch)",
                     ], effect: .changes, input: .file(tree)))
             try LocalFiles().remove(tree)
             try await FactoryInitramfs.make(

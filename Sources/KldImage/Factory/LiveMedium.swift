@@ -7,6 +7,12 @@ public enum LiveMedium {
     public static let mountPoint: FilePath = "/run/initramfs/live"
     public static let squashfs = "LiveOS/squashfs.img"
 
+    /// Who has signed OpenZFS' modules in the live environment, in DER: below its root, and below the root of the medium's ESP, where a
+    /// person finds it who enrols a key from a disk.
+    public static let certificate = "usr/lib/kldload/medium.der"
+    public static let certificateOnESP = "KLDLOAD.DER"
+    static let signer = "kldload live medium"
+
     /// The folder of the payload that these answers ask for, below the medium's top: `kldload/payloads/debian-trixie-core`.
     public static func payload(_ answers: Answers) -> String {
         "kldload/payloads/\(answers.distro.rawValue)-\(answers.release)-\(answers.profile.rawValue)"

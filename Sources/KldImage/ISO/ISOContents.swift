@@ -17,6 +17,7 @@ enum ISOContents {
         (source: "usr/lib/shim/shimx64.efi.signed", target: "EFI/BOOT/BOOTX64.EFI"),
         (source: "usr/lib/shim/mmx64.efi.signed", target: "EFI/BOOT/mmx64.efi"),
         (source: "usr/lib/grub/x86_64-efi-signed/gcdx64.efi.signed", target: "EFI/BOOT/grubx64.efi"),
+        (source: LiveMedium.certificate, target: LiveMedium.certificateOnESP),
     ]
 
     /// Media that are slow to appear are waited for. Source: dracut.cmdline(7), dracut 106.
@@ -52,6 +53,10 @@ enum ISOContents {
             menuentry 'Check this medium' {
                 linux /\(kernel) \(root) \(consoles) rd.live.check loglevel=4
                 initrd /\(initrd)
+            }
+
+            menuentry 'Secure Boot: enrol the key of this medium from a disk (\(LiveMedium.certificateOnESP))' {
+                chainloader $cmdpath/mmx64.efi
             }
 
             menuentry 'Firmware settings' {

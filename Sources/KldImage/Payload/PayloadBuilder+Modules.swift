@@ -1,8 +1,10 @@
+import KldBoot
 import KldCore
 import KldDistro
 import KldExec
 import KldFiles
 import KldPackages
+import KldPlan
 import SystemPackage
 
 extension PayloadBuilder {
@@ -31,6 +33,34 @@ extension PayloadBuilder {
         }
     }
 
+    /// The same modules, signed with a key that nobody has: it is made here and destroyed at once. Whoever trusts its certificate, which lies
+    /// beside them, trusts these modules and nothing else.
+    ///
+    /// Signatures are an input of a build as packages are: another cache has others.
+    func signed(_ modules: FilePath) async throws -> FilePath {
+        let inputs = "signed-modules/1\n\(modules.lastComponent?.string ?? "")\n"
+        return try await cache.artifact("modules", inputs: inputs) { partial in
+            let tree = partial.appending("tree")
+            try files.makeDirectory(tree, mode: .directory)
+            try await runner.run(
+                Command(
+                    "tar", ["--extract", "--file", modules.appending("modules.tar").string, "--directory", tree.string], effect: .changes))
+            let key = MachineOwnerKey(root: partial.appending("key"))
+            let certificate = tree.appending(LiveMedium.certificate)
+            var actions = [.makeDirectory(key.home)] + key.creating(name: LiveMedium.signer, scratch: partial)
+            for release in try files.folders(in: tree.appending("usr/lib/modules")) {
+                actions.append(ModuleSigning.signing(root: tree, release: release, with: key))
+            }
+            let copy = Command(Tool("cp", package: "coreutils"), [key.certificate.string, certificate.string], effect: .changes)
+            actions += [.makeDirectory(certificate.removingLastComponent()), .run(copy)]
+            let step = Step("modules.sign", "Sign the modules", actions, release: [.remove(key.root)])
+            try await PlanRunner(runner: runner, files: files, performers: ModuleSigning.performers)
+                .apply(Plan("sign modules", [Phase("modules", "Modules", [step])]))
+            try await pack(tree, into: partial.appending("modules.tar"))
+            try files.remove(tree)
+        }
+    }
+
     /// DKMS' record of the build and the modules themselves; nothing of its keys.
     private func pack(dkms: FilePath, loadable: FilePath, staged: FilePath, into tar: FilePath) async throws {
         let tree = staged.appending("tree")
@@ -50,6 +80,10 @@ extension PayloadBuilder {
         guard !found.lines.isEmpty else {
             throw Diagnosis("payload.no-module", "OpenZFS' module was not built", remedies: ["see DKMS' log in the build's log"])
         }
+        try await pack(tree, into: tar)
+    }
+
+    private func pack(_ tree: FilePath, into tar: FilePath) async throws {
         try await runner.run(
             Command(
                 "tar",

@@ -79,7 +79,9 @@ public struct PayloadBuilder: Sendable {
     func settle(_ wanted: PayloadSpec, refreshing: Bool = false) async throws -> Settled {
         let (payload, offer, mirrors) = try await offer(wanted, refreshing: refreshing)
         let mmdebstrap = try await runner.run(Mmdebstrap.version).output.trimmed
-        let modules = try await modules(payload, payload.spec, versions: offer.moduleVersions + [mmdebstrap])
+        let built = try await modules(payload, payload.spec, versions: offer.moduleVersions + [mmdebstrap])
+        // A machine signs with a key of its own. A medium has none.
+        let modules = payload.kind == .live ? try await signed(built) : built
         return Settled(wanted: wanted, payload: payload, offer: offer, mirrors: mirrors, modules: modules, mmdebstrap: mmdebstrap)
     }
 

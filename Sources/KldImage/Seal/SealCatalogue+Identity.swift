@@ -174,9 +174,10 @@ extension SealCatalogue {
             "whoever has it loads any code into the kernel of every machine that trusts it",
             [
                 .remove(
-                    "var/lib/dkms/mok.key", "var/lib/dkms/mok.priv", "var/lib/shim-signed/mok/MOK.priv", "etc/pki/akmods/private/*",
+                    "var/lib/dkms/mok.key", "var/lib/dkms/mok.pub", "var/lib/dkms/mok.pem", "var/lib/kldload/secure-boot/wanted",
+                    "var/lib/dkms/mok.priv", "var/lib/shim-signed/mok/MOK.priv", "etc/pki/akmods/private/*",
                     "root/.mok/*.priv", "root/.mok/*.key", "usr/src/**/certs/signing_key.*")
-            ]),
+            ], renewal: "module-signing-key"),
         SealClass(
             "secure-boot-keys", "Secure Boot and PCR signing keys", "they sign what the firmware starts and what the TPM unlocks for",
             [

@@ -1,0 +1,105 @@
+public import KldCore
+import KldExec
+import KldFiles
+public import KldPlan
+public import SystemPackage
+
+/// How a certificate gets into the firmware's list of trusted keys (MokList): a request that shim's key manager shows at the next start, and
+/// that a person at the console confirms with a password which is good for this once.
+public enum KeyEnrolment {
+    private static let request = "mok.request"
+    /// The password of the request that is waiting; root's alone, and gone with the next start.
+    public static let passwordFile: FilePath = "/run/kldload/mok-password"
+    /// Shown before the login prompt of consoles, which is where a person stands who can answer the key manager.
+    static let issue: FilePath = "/run/issue.d/50-kldload-mok.issue"
+    /// While this lies there the request is made again at every start: it is lost when nobody answers.
+    public static let wanted: FilePath = "/var/lib/kldload/secure-boot/wanted"
+    /// Where a person finds it who enrols it from a disk, without any password.
+    public static let certificateOnESP = "EFI/kldload/mok.der"
+    /// Starts the key manager from the boot menu. Its name keeps it from being a default: see ``ESPLayout/loaderConfiguration(timeoutSeconds:)``.
+    public static let menuEntry = (
+        path: "loader/entries/secure-boot-key.conf",
+        text: "title Secure Boot: enrol this machine's key (\(certificateOnESP))\nsort-key zz-kldload\nefi /EFI/BOOT/mmx64.efi\n"
+    )
+
+    /// Makes a request for a certificate in DER, in place of one that waits.
+    ///
+    /// Runs: `openssl passwd -6 -stdin`, reads; `mokutil --import CERTIFICATE --hash-file FILE`, changes. Source: mokutil(1), 0.6.
+    /// - Parameter password: `nil`: one is made.
+    public static func requesting(_ certificate: FilePath, password: Secret? = nil) -> [Action] {
+        (password.map { [.write(passwordFile, content: .secret($0), mode: .secret)] } ?? [.remove(passwordFile)]) + [
+            .perform(request, ["certificate": certificate.string], effect: .changes)
+        ]
+    }
+
+    /// Lays what that person needs onto an ESP.
+    ///
+    /// Runs: `cp CERTIFICATE …`; changes. Its folders must be there, and what follows must sync.
+    public static func offering(_ certificate: FilePath, on mount: FilePath) -> [Action] {
+        func place(_ path: String) -> FilePath { FilePath("\(mount.string)/\(path)") }
+        return [
+            .run(Command(Tool("cp", package: "coreutils"), [certificate.string, place(certificateOnESP).string], effect: .changes)),
+            .write(place(menuEntry.path), content: .text(menuEntry.text)),
+        ]
+    }
+
+    /// Letters that lie at the same place on the keyboards of most countries: the key manager knows only the American one.
+    private static let letters = Array("bcdefghijklnoprstuvx")
+
+    public static var performers: [String: Performer] {
+        [
+            request: { parameters, runner, files in
+                let certificate = FilePath(parameters["certificate"] ?? "")
+                let given = try files.exists(passwordFile)
+                let password =
+                    given ? try files.readText(passwordFile).trimmed : String((0..<10).map { _ in letters.randomElement() ?? "k" })
+                let hash = FilePath("\(passwordFile.string).hash")
+                defer { try? files.remove(hash) }
+                let crypt = try await runner.run(
+                    Command(
+                        MachineOwnerKey.openssl, ["passwd", "-6", "-stdin"], effect: .reads, input: .secret(Secret(password + "\n"))))
+                try files.write(crypt.output.trimmed, to: hash, mode: .secret)
+                do {
+                    try await runner.run(
+                        Command("mokutil", ["--import", certificate.string, "--hash-file", hash.string], effect: .changes))
+                } catch let error as CommandError {
+                    throw Diagnosis(
+                        "trust.request", "the firmware takes no request to enrol a key",
+                        remedies: [
+                            "at the boot menu, start 'Secure Boot: enrol this machine's key', and choose \(certificateOnESP)",
+                            "or turn Secure Boot off in the firmware's setup",
+                        ], exit: .unavailable, causes: error.failure?.errors.lines ?? [error.diagnosis.message])
+                }
+                guard !given else { return }
+                try files.write(password + "\n", to: passwordFile, mode: .secret)
+                try files.write(instruction(password), to: issue, mode: .secret)
+            }
+        ]
+    }
+
+    /// What a person must do. - Parameter password: `nil` where he chose it.
+    public static func instruction(_ password: String?) -> String {
+        """
+        Secure Boot: at the next start a blue screen asks for ten seconds whether to manage keys.
+        Press a key, choose Enroll MOK, Continue, Yes, and type the password: \(password ?? "the one in the answers, KLDLOAD_MOK_PASSWORD")
+
+        """
+    }
+
+    /// Where a certificate stands with the firmware.
+    public enum State: Sendable, Hashable {
+        case enrolled, requested, unknown
+    }
+
+    /// - Parameters:
+    ///   - certificate: in DER.
+    ///   - variable: the value of a firmware variable of shim's, by name; `nil` where there is none.
+    public static func state(of certificate: [UInt8], _ variable: (String) -> [UInt8]?) -> State {
+        func holds(_ name: String) -> Bool { variable("\(name)-\(shim)")?.firstRange(of: certificate) != nil }
+        // The list is too long for one variable at times: the others are numbered. Source: shim `mok.c`, 16.1.
+        if (["MokListRT"] + (1...9).map { "MokListRT\($0)" }).contains(where: holds) { return .enrolled }
+        return holds("MokNew") ? .requested : .unknown
+    }
+
+    public static let shim = "605dab50-e046-4300-abb6-3dd810dd8b23"
+}

@@ -1,0 +1,114 @@
+import KldCore
+import KldExec
+public import KldFiles
+public import KldPlan
+public import SystemPackage
+
+/// The key by which one machine signs its kernel modules and its boot images: made on it, and never part of an image.
+///
+/// The certificate signs itself, and may do nothing but sign code. It is an authority too (`CA:TRUE`, `keyCertSign`), for kernels that keep
+/// their machine keyring to authorities (`INTEGRITY_CA_MACHINE_KEYRING`) refuse modules of others. DKMS finds key and certificate where its
+/// own would lie. Source: dkms(8), `mok_signing_key`, 3.2; Linux `security/integrity/Kconfig`, 6.12.
+public struct MachineOwnerKey: Sendable, Hashable {
+    /// Signing is switched on where this lies: DKMS reads it, and so does kldload.
+    public static let configuration = "etc/dkms/framework.conf.d/kldload.conf"
+    private static let folder = "var/lib/dkms"
+    static let openssl = Tool("openssl")
+
+    /// Of the system that the key belongs to.
+    public var root: FilePath
+    public var key: FilePath { root.appending("\(Self.folder)/mok.key") }
+    /// In DER, as firmware and kernel want it.
+    public var certificate: FilePath { root.appending("\(Self.folder)/mok.pub") }
+    /// The same in PEM, as sbsign(1) wants it.
+    public var pem: FilePath { root.appending("\(Self.folder)/mok.pem") }
+
+    public init(root: FilePath = "/") { self.root = root }
+
+    /// Whether this system signs what it boots. - Throws: ``FileError``.
+    public func isWanted(_ files: any FileSystem) throws -> Bool { try files.exists(root.appending(Self.configuration)) }
+
+    /// Whether key and certificates are there; one that DKMS made for itself is none of ours. - Throws: ``FileError``.
+    public func exists(_ files: any FileSystem) throws -> Bool { try [key, pem, certificate].allSatisfy { try files.exists($0) } }
+
+    /// Switches DKMS' signing, and ours, on. - Parameter root: of the system.
+    public static func configuring(root: FilePath) -> Action {
+        .write(
+            root.appending(configuration),
+            content: .text("# Written by kldload.\nmok_signing_key=/\(folder)/mok.key\nmok_certificate=/\(folder)/mok.pub\n"))
+    }
+
+    /// Where key and certificates lie; DKMS' package makes it.
+    public var home: FilePath { root.appending(Self.folder) }
+
+    /// Makes key and certificate, RSA of 2048 bits (shim knows no other kind), for ten years.
+    ///
+    /// Runs: `openssl req -new -x509 -newkey rsa:2048 -noenc …`, `openssl x509 -outform DER …`; changes.
+    /// - Parameters:
+    ///   - name: of the certificate, as firmware shows it: up to 64 characters.
+    ///   - scratch: a folder for the request, which is removed.
+    public func creating(name: String, scratch: FilePath = "/run/kldload") -> [Action] {
+        let request = scratch.appending("mok.cnf")
+        return [
+            .write(request, content: .text(Self.request(name))),
+            .run(
+                Command(
+                    Self.openssl,
+                    [
+                        "req", "-new", "-x509", "-newkey", "rsa:2048", "-nodes", "-sha256", "-days", "3650", "-config", request.string,
+                        "-keyout", key.string, "-out", pem.string,
+                    ], effect: .changes)), .remove(request), derived,
+        ]
+    }
+
+    /// Takes somebody's own key, in PEM, with its certificate. - Throws in the plan: openssl says what is wrong with a file.
+    ///
+    /// Runs: `openssl pkey -in KEY -out …`, `openssl x509 …`; changes.
+    public func adopting(key: FilePath, certificate: FilePath) -> [Action] {
+        [
+            .run(Command(Self.openssl, ["pkey", "-in", key.string, "-out", self.key.string], effect: .changes)),
+            .run(Command(Tool("chmod", package: "coreutils"), ["600", self.key.string], effect: .changes)),
+            .run(Command(Self.openssl, ["x509", "-in", certificate.string, "-out", pem.string], effect: .changes)), derived,
+        ]
+    }
+
+    private var derived: Action {
+        .run(Command(Self.openssl, ["x509", "-in", pem.string, "-outform", "DER", "-out", certificate.string], effect: .changes))
+    }
+
+    /// Source: openssl-req(1), x509v3_config(5), OpenSSL 3.0 and 3.5.
+    static func request(_ name: String) -> String {
+        """
+        [req]
+        prompt = no
+        distinguished_name = name
+        x509_extensions = extensions
+        string_mask = utf8only
+        [name]
+        CN = \(name)
+        [extensions]
+        basicConstraints = critical,CA:TRUE
+        keyUsage = critical,digitalSignature,keyCertSign
+        extendedKeyUsage = codeSigning
+        subjectKeyIdentifier = hash
+        authorityKeyIdentifier = keyid
+
+        """
+    }
+
+    /// Signs an EFI program in place, and verifies that.
+    ///
+    /// Runs: `sbsign --key KEY --cert PEM --output FILE FILE`, changes; `sbverify --cert PEM FILE`, reads. Source: sbsign(1), sbsigntool 0.9.4.
+    public func signing(_ program: FilePath) -> [Action] {
+        [
+            .run(
+                Command(
+                    Tool("sbsign", package: "sbsigntool"),
+                    ["--key", key.string, "--cert", pem.string, "--output", program.string, program.string], effect: .changes)),
+            .run(Command(Tool("sbverify", package: "sbsigntool"), ["--cert", pem.string, program.string], effect: .reads)),
+        ]
+    }
+
+    /// - Throws: ``Diagnosis`` `trust.certificate-malformed`; ``FileError``.
+    public func identity(_ files: any FileSystem) throws -> CertificateIdentity { try CertificateIdentity(files.read(certificate)) }
+}

@@ -1,0 +1,194 @@
+import KldCore
+public import KldExec
+public import KldFiles
+public import KldPlan
+public import SystemPackage
+
+/// Signs the modules that DKMS has built, and puts them into the initramfs.
+public enum ModuleSigning {
+    private static let sign = "modules.sign"
+
+    /// Signs modules below a root, where a kernel looks for them and where DKMS keeps its copies; lays signed ones behind the initramfs that
+    /// was built before, where the kernel takes the last file of a name.
+    ///
+    /// Runs, for each module: `xz`, `zstd` or `gzip`, `openssl cms -sign`, and for a new initramfs nothing; changes.
+    /// - Throws in the plan: ``Diagnosis`` `trust.no-modules`.
+    /// - Parameter initramfs: `nil`: none is touched.
+    public static func signing(root: FilePath, release: String, with key: MachineOwnerKey, initramfs: FilePath? = nil) -> Action {
+        var parameters = ["root": root.string, "release": release, "key": key.key.string, "certificate": key.pem.string]
+        if let initramfs { parameters["initramfs"] = initramfs.string }
+        return .perform(sign, parameters, effect: .changes)
+    }
+
+    public static var performers: [String: Performer] {
+        [
+            sign: { parameters, runner, files in
+                func path(_ key: String) -> FilePath { FilePath(parameters[key] ?? "") }
+                let signer = Signer(key: path("key"), certificate: path("certificate"), runner: runner, files: files)
+                let (root, release) = (path("root"), parameters["release"] ?? "")
+                let loadable = modules(in: root, release, files)
+                guard !loadable.isEmpty else {
+                    throw Diagnosis(
+                        "trust.no-modules", "there is no module of DKMS for Linux \(release) below \(root)",
+                        remedies: ["dkms status says what was built; dkms autoinstall -k \(release) builds it"])
+                }
+                var archive = CPIOArchive()
+                for module in loadable {
+                    let signed = try await signer.sign(module)
+                    archive.add(file: below(root, module), content: signed)
+                    for copy in copies(of: module, in: root, release, files) { try files.write(signed, to: copy, mode: .file) }
+                }
+                guard let initramfs = parameters["initramfs"].map({ FilePath($0) }) else { return }
+                let (whole, supplement) = (try files.read(initramfs), archive.finished)
+                guard !whole.suffix(supplement.count).elementsEqual(supplement) else { return }
+                let mode = try files.status(initramfs)?.mode ?? .secret
+                try files.write(InitramfsSupplement.joined(whole, supplement), to: initramfs, mode: mode)
+            }
+        ]
+    }
+
+    /// The signature of a module; `nil` where there is none. Runs what decompresses it, reads.
+    /// - Parameter scratch: a folder; that of the module may be read-only.
+    public static func signature(
+        of module: FilePath, scratch: FilePath = "/run/kldload", runner: any CommandRunner, files: any FileSystem
+    ) async throws -> [UInt8]? {
+        let plain = scratch.appending("\(module.lastComponent?.string ?? "").plain")
+        return try await Compression(module).reading(module, scratch: plain, runner: runner, files: files) {
+            ModuleSignature.split($0).signature
+        }
+    }
+
+    /// Below `usr/lib/modules/R/updates`, where DKMS installs on Debian.
+    public static func modules(in root: FilePath, _ release: String, _ files: any FileSystem) -> [FilePath] {
+        named(in: root.appending("usr/lib/modules/\(release)/updates/dkms"), files)
+    }
+
+    private static func named(in folder: FilePath, _ files: any FileSystem) -> [FilePath] {
+        ((try? files.list(folder)) ?? []).filter { $0.contains(".ko") && !$0.hasPrefix(".") }.sorted().map { folder.appending($0) }
+    }
+
+    private static func below(_ root: FilePath, _ path: FilePath) -> String {
+        String(path.string.dropFirst(root.string == "/" ? 1 : root.string.count + 1))
+    }
+
+    /// `var/lib/dkms/NAME/VERSION/R/ARCHITECTURE/module/FILE`: DKMS installs it again when a package asks it to.
+    private static func copies(of module: FilePath, in root: FilePath, _ release: String, _ files: any FileSystem) -> [FilePath] {
+        var folders = [root.appending("var/lib/dkms")]
+        for level in 0..<4 {
+            folders = folders.flatMap { folder in
+                ((try? files.folders(in: folder)) ?? []).filter { level != 2 || $0 == release }.map { folder.appending($0) }
+            }
+        }
+        return folders.map { $0.appending("module").appending(module.lastComponent?.string ?? "") }.filter {
+            (try? files.exists($0)) == true
+        }
+    }
+
+    /// How a module is packed, by its name.
+    enum Compression {
+        case none, xz, zstd, gzip
+
+        init(_ module: FilePath) {
+            self =
+                switch module.extension {
+                case "xz": .xz
+                case "zst": .zstd
+                case "gz": .gzip
+                default: .none
+                }
+        }
+
+        private var tool: Tool {
+            switch self {
+            case .none, .xz: Tool("xz", package: "xz-utils")
+            case .zstd: "zstd"
+            case .gzip: "gzip"
+            }
+        }
+
+        /// What the kernel itself unpacks has no other checksum and a small window. Source: dkms(8) 3.2, Linux `lib/xz`.
+        private var packing: [String] {
+            switch self {
+            case .none: []
+            case .xz: ["--check=crc32", "--lzma2=preset=1,dict=1MiB"]
+            case .zstd: ["-q", "-9"]
+            case .gzip: ["-9", "--no-name"]
+            }
+        }
+
+        func reading<Result>(
+            _ module: FilePath, scratch plain: FilePath, runner: any CommandRunner, files: any FileSystem,
+            _ body: ([UInt8]) throws -> Result
+        ) async throws -> Result {
+            guard self != .none else { return try body(files.read(module)) }
+            do {
+                try await runner.run(
+                    Command(tool, ["--decompress", "--stdout", module.string], effect: .reads, outputFile: plain))
+                let result = try body(files.read(plain))
+                try files.remove(plain)
+                return result
+            } catch {
+                try? files.remove(plain)
+                throw error
+            }
+        }
+
+        func packed(_ module: FilePath, runner: any CommandRunner, files: any FileSystem) async throws -> [UInt8] {
+            guard self != .none else { return try files.read(module) }
+            let file = FilePath("\(module.string).packed")
+            do {
+                try await runner.run(Command(tool, ["--stdout"] + packing + [module.string], effect: .reads, outputFile: file))
+                let result = try files.read(file)
+                try files.remove(file)
+                return result
+            } catch {
+                try? files.remove(file)
+                throw error
+            }
+        }
+    }
+
+    private struct Signer {
+        var key: FilePath
+        var certificate: FilePath
+        var runner: any CommandRunner
+        var files: any FileSystem
+
+        /// - Returns: the module as it now lies in its place.
+        ///
+        /// Runs: `openssl cms -sign -binary -noattr -nocerts -outform DER -md sha256 …`: what the kernel's own `sign-file` does, which lies only
+        /// where its headers are. Source: openssl-cms(1), OpenSSL 3.0 and 3.5.
+        func sign(_ module: FilePath) async throws -> [UInt8] {
+            let compression = Compression(module)
+            let work = module.removingLastComponent().appending(".\(module.lastComponent?.string ?? "").plain")
+            let plain = try await compression.reading(module, scratch: work, runner: runner, files: files) {
+                ModuleSignature.split($0).module
+            }
+            let signature = FilePath("\(work.string).p7s")
+            do {
+                let packed = try await signed(plain, work, signature, compression)
+                try files.write(packed, to: module, mode: .file)
+                for left in [work, signature] { try files.remove(left) }
+                return packed
+            } catch {
+                for left in [work, signature] { try? files.remove(left) }
+                throw error
+            }
+        }
+
+        private func signed(
+            _ plain: [UInt8], _ work: FilePath, _ signature: FilePath, _ compression: Compression
+        ) async throws -> [UInt8] {
+            try files.write(plain, to: work, mode: .file)
+            try await runner.run(
+                Command(
+                    MachineOwnerKey.openssl,
+                    [
+                        "cms", "-sign", "-binary", "-noattr", "-nocerts", "-nosmimecap", "-md", "sha256", "-outform", "DER", "-signer",
+                        certificate.string, "-inkey", key.string, "-in", work.string, "-out", signature.string,
+                    ], effect: .changes))
+            try files.write(ModuleSignature.append(files.read(signature), to: plain), to: work, mode: .file)
+            return try await compression.packed(work, runner: runner, files: files)
+        }
+    }
+}

@@ -1,0 +1,175 @@
+import KldBoot
+public import KldCore
+public import KldExec
+public import KldFiles
+import KldInstall
+public import KldPlan
+import SystemPackage
+
+/// What the firmware demands, what this machine signs, and whether the two fit together.
+public struct SecureBoot: Sendable, Hashable, Codable {
+    /// What the firmware says of itself. Source: UEFI 2.10, 32.3: `SecureBoot`, `SetupMode`; shim 16.1, `MokSBStateRT`.
+    public enum Firmware: String, Sendable, Hashable, Codable {
+        case enforcing, off
+        /// It holds no key of its owner yet, and trusts everything.
+        case setup
+        /// Secure Boot is on, and shim was told not to check.
+        case unchecked = "validation-disabled"
+        case none = "no-uefi"
+    }
+
+    public enum Enrolment: String, Sendable, Hashable, Codable { case enrolled, requested, absent }
+
+    /// Something that the firmware or the kernel checks, and whether this machine's key has signed it.
+    public struct Signed: Sendable, Hashable, Codable {
+        public var name: String
+        public var signed: Bool
+    }
+
+    public var firmware: Firmware
+    /// `nil`: nothing is signed here.
+    public var certificate: String?
+    public var keyIsThere: Bool
+    public var enrolment: Enrolment
+    public var modules: [Signed]
+    public var images: [Signed]
+    /// The request for the certificate is made again at every start.
+    public var repeats: Bool
+
+    /// Reads the machine that runs.
+    ///
+    /// Runs: what decompresses modules; ESPs that are not mounted are mounted read-only for a moment.
+    public static func gather(_ system: BootSystem, runner: any CommandRunner, files: any FileSystem) async throws -> SecureBoot {
+        let key = MachineOwnerKey()
+        let wanted = try key.isWanted(files)
+        let signer = try key.exists(files) ? try key.identity(files) : nil
+        var found = SecureBoot(
+            firmware: firmware(files), certificate: wanted ? key.certificate.string : nil, keyIsThere: signer != nil,
+            enrolment: try signer == nil ? .absent : enrolment(of: key.certificate, files), modules: [], images: [],
+            repeats: try files.exists(KeyEnrolment.wanted))
+        for release in ((try? files.folders(in: "/usr/lib/modules")) ?? []).sorted() {
+            for module in ModuleSigning.modules(in: "/", release, files) {
+                let signature = try await ModuleSigning.signature(of: module, runner: runner, files: files)
+                let signed = signer.flatMap { signer in signature.map { signer.signed($0) } } ?? false
+                found.modules.append(Signed(name: "\(release)/\(module.lastComponent?.string ?? "")", signed: signed))
+            }
+        }
+        for (index, esp) in system.esps.enumerated() {
+            try await BootSystem.looking(at: esp.device, esp.mount, index, runner: runner, files: files) { place in
+                for image in esp.images.keys.sorted() {
+                    let signed = try signer.map { try UnifiedKernelImage.isSigned(place.appending(image), by: $0, files) } ?? false
+                    found.images.append(Signed(name: "\(esp.device): \(image)", signed: signed))
+                }
+            }
+        }
+        return found
+    }
+
+    static func firmware(_ files: any FileSystem) -> Firmware {
+        func global(_ name: String) -> [UInt8]? { EFIVariable.value("\(name)-8be4df61-93ca-11d2-aa0d-00e098032b8c", files) }
+        guard let secure = global("SecureBoot") else { return .none }
+        if global("SetupMode") == [1] { return .setup }
+        guard secure == [1] else { return .off }
+        return EFIVariable.value("MokSBStateRT-\(KeyEnrolment.shim)", files)?.first == 1 ? .unchecked : .enforcing
+    }
+
+    static func enrolment(of certificate: FilePath, _ files: any FileSystem) throws -> Enrolment {
+        switch KeyEnrolment.state(of: try files.read(certificate), { EFIVariable.value($0, files) }) {
+        case .enrolled: .enrolled
+        case .requested: .requested
+        case .unknown: .absent
+        }
+    }
+
+    /// What the firmware will say at the next start, in words. - Returns: whether the machine starts.
+    public var verdict: (starts: Bool, text: String) {
+        let unsigned = (modules + images).filter { !$0.signed }.map(\.name)
+        switch firmware {
+        case .none: return (true, "this machine was not started by UEFI: nothing checks signatures")
+        case .setup, .off, .unchecked:
+            let state = firmware == .setup ? "in setup mode" : firmware == .off ? "off" : "on, but shim does not check"
+            guard certificate != nil else { return (true, "Secure Boot is \(state): it starts; nothing is signed here") }
+            if enrolment != .enrolled {
+                return (true, "Secure Boot is \(state): it starts; enrol the key before it is turned on: kldload-secure-boot enable")
+            }
+            return unsigned.isEmpty
+                ? (true, "Secure Boot is \(state): it starts, and would with Secure Boot on")
+                : (
+                    true,
+                    "Secure Boot is \(state): it starts; with Secure Boot on these would be refused: \(unsigned.joined(separator: ", "))"
+                )
+        case .enforcing:
+            guard certificate != nil, keyIsThere else {
+                return (false, "Secure Boot is on, and this machine has no key: nothing that is built from now on would start")
+            }
+            if enrolment != .enrolled {
+                return (false, "Secure Boot is on, and does not know this machine's key: see kldload-secure-boot reenroll")
+            }
+            return unsigned.isEmpty
+                ? (true, "Secure Boot is on: everything is signed by a key that the firmware knows")
+                : (false, "Secure Boot is on, and would refuse \(unsigned.joined(separator: ", "))")
+        }
+    }
+
+    // MARK: plans
+
+    /// Makes a key where there is none, signs OpenZFS of every kernel here, and asks the firmware to trust the key.
+    ///
+    /// - Parameter name: of the certificate.
+    public func enabling(_ system: BootSystem, name: String) -> Plan {
+        let key = MachineOwnerKey()
+        var steps = [
+            Step("trust.configuration", "Kernel modules are signed when they are built", [MachineOwnerKey.configuring(root: "/")])
+        ]
+        if !keyIsThere { steps.append(Step("trust.key", "A key of its own, to sign with", key.creating(name: name))) }
+        let releases = Set(modules.filter { !$0.signed || !keyIsThere }.compactMap { $0.name.split(separator: "/").first.map(String.init) })
+        for release in releases.sorted() {
+            steps.append(
+                Step(
+                    "trust.modules.\(release)", "Sign OpenZFS' modules of \(release)",
+                    [ModuleSigning.signing(root: "/", release: release, with: key, initramfs: FilePath("/boot/initrd.img-\(release)"))],
+                    weight: 5))
+        }
+        for esp in system.esps {
+            steps.append(
+                Step(
+                    "trust.esp.\(esp.name)", "Offer the key on \(esp.device)",
+                    esp.mounting + KeyEnrolment.offering(key.certificate, on: esp.workplace) + [ESPFile.sync(esp.workplace)],
+                    release: esp.unmounting))
+        }
+        return Plan("sign what boots", [Phase("trust", "Trust", steps + (enrolment == .enrolled ? [] : asking))])
+    }
+
+    /// Asks the firmware again, with another password, and at every start until somebody answers.
+    public var asking: [Step] {
+        guard firmware != .none else { return [] }
+        return [
+            Step(
+                "trust.enrol", "Ask the firmware to trust the key",
+                KeyEnrolment.requesting(MachineOwnerKey().certificate) + [.write(KeyEnrolment.wanted, content: .text(""))])
+        ]
+    }
+
+    /// Signs no more; the key stays until somebody removes it, and trusted until the firmware is told otherwise.
+    ///
+    /// - Throws: ``Diagnosis`` `trust.enforcing`.
+    public func disabling() throws(Diagnosis) -> Plan {
+        guard firmware != .enforcing else {
+            throw Diagnosis(
+                "trust.enforcing", "Secure Boot is on: what this machine builds without signing it would not start",
+                remedies: ["turn Secure Boot off in the firmware's setup first"], exit: .badAnswers)
+        }
+        var actions: [Action] = [.remove(FilePath("/" + MachineOwnerKey.configuration)), .remove(KeyEnrolment.wanted)]
+        if enrolment == .requested { actions.append(.run(Command("mokutil", ["--revoke-import"], effect: .changes))) }
+        return Plan("sign no more", [Phase("trust", "Trust", [Step("trust.disable", "Sign nothing any more", actions)])])
+    }
+
+    /// At every start: a request that nobody answered is made again; one that was is remembered no longer.
+    public func repeating() -> Plan {
+        guard repeats else { return Plan("nobody waits for a key to be enrolled", []) }
+        let steps =
+            enrolment == .enrolled || !keyIsThere
+            ? [Step("trust.done", "The firmware trusts the key", [.remove(KeyEnrolment.wanted)])] : asking
+        return Plan("enrol the key", [Phase("trust", "Trust", steps)])
+    }
+}

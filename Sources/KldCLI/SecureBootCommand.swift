@@ -1,0 +1,161 @@
+import ArgumentParser
+import KldBoot
+import KldBootEnv
+import KldCore
+import KldExec
+import KldFiles
+import KldImage
+import KldPlan
+import KldTerminal
+import KldZFS
+import SystemPackage
+
+/// `kldload secure-boot`, `kldload-secure-boot`.
+struct SecureBootCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "secure-boot", abstract: "Sign what this machine boots, and have the firmware trust its key.",
+        subcommands: [Status.self, Enable.self, Disable.self, Reenroll.self, Repeat.self], defaultSubcommand: Status.self,
+        aliases: [AppletName.secureBoot.rawValue])
+
+    struct Status: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Say what is signed, what the firmware demands, and what it will say at the next start.",
+            discussion: "Exit status: 0 the machine starts, 2 it does not.")
+        @Option(help: "table or json.") var format = TableFormat.table
+
+        func run() async throws {
+            let session = SecureBootSession(dryRun: false)
+            let found = try await session.facts()
+            if format == .json { try Output.json(found) } else { Output.line(SecureBootText.render(found)) }
+            if !found.verdict.starts { throw ExitCode(ExitStatus.problemsFound.rawValue) }
+        }
+    }
+
+    struct Enable: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Make a key where there is none, sign what boots, and ask the firmware to trust the key.")
+        @Flag(help: "Print the plan and change nothing.") var dryRun = false
+
+        func run() async throws {
+            let session = SecureBootSession(dryRun: dryRun)
+            try await session.boot.locked {
+                let facts = try await session.facts()
+                let name = "kldload \((try? session.files.readText("/etc/hostname"))?.trimmed.prefix(40) ?? "") \(session.hostID)"
+                try await session.boot.apply(facts.enabling(session.boot.system(), name: name))
+                if dryRun { return }
+                // Its initramfs has changed, and so what boots is built again.
+                let system = try await session.boot.system()
+                try await session.boot.staging(system.running.leaf, system) { target in
+                    let staged = try BootStaging(system, target, .unchanged).steps()
+                    try await session.boot.apply(Plan("refresh what boots", [Phase("boot", "Boot", staged)]))
+                }
+                try session.tell()
+            }
+        }
+    }
+
+    struct Disable: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Sign nothing any more; refused while Secure Boot is on.")
+        @Flag(help: "Print the plan and change nothing.") var dryRun = false
+
+        func run() async throws {
+            let session = SecureBootSession(dryRun: dryRun)
+            try await session.boot.locked {
+                try await session.boot.apply(session.facts().disabling())
+                if !dryRun {
+                    Output.line(
+                        "a key that the firmware trusts stays trusted: mokutil --delete \(MachineOwnerKey().certificate) asks to remove it")
+                }
+            }
+        }
+    }
+
+    struct Reenroll: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Ask the firmware again to trust the key, with a new password; on the live medium, the medium's key.")
+        @Flag(help: "Print the plan and change nothing.") var dryRun = false
+
+        func run() async throws {
+            let session = SecureBootSession(dryRun: dryRun)
+            try await session.boot.locked {
+                let medium = FilePath("/" + LiveMedium.certificate)
+                if try session.files.exists(medium) {
+                    let step = Step("trust.enrol", "Ask the firmware to trust this medium", KeyEnrolment.requesting(medium))
+                    try await session.boot.apply(Plan("enrol the medium's key", [Phase("trust", "Trust", [step])]))
+                } else {
+                    let facts = try await session.facts()
+                    guard facts.keyIsThere else {
+                        throw Diagnosis(
+                            "trust.nothing-to-enrol", "this machine has no key yet", remedies: ["kldload-secure-boot enable"],
+                            exit: .inputMissing)
+                    }
+                    guard facts.enrolment != .enrolled else {
+                        Output.line("the firmware trusts this machine's key already")
+                        return
+                    }
+                    try await session.boot.apply(Plan("enrol the key", [Phase("trust", "Trust", facts.asking)]))
+                }
+                if !dryRun { try session.tell() }
+            }
+        }
+    }
+
+    /// Called at each start by a unit.
+    struct Repeat: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Make a request again that nobody has answered.", shouldDisplay: false)
+
+        func run() async throws {
+            let session = SecureBootSession(dryRun: false)
+            try await session.boot.apply(session.facts().repeating())
+        }
+    }
+}
+
+private struct SecureBootSession {
+    let boot: BootSession
+    var files: LocalFiles { boot.files }
+    var hostID: String { (try? files.read("/etc/hostid")).flatMap { HostID(fileContent: $0) }?.description ?? "" }
+
+    init(dryRun: Bool) { boot = BootSession(dryRun: dryRun) }
+
+    func facts() async throws -> SecureBoot {
+        try await SecureBoot.gather(boot.system(), runner: boot.runner, files: files)
+    }
+
+    /// What to do at the next start; nothing where no request was made.
+    func tell() throws {
+        guard try files.exists(KeyEnrolment.passwordFile) else { return }
+        Output.error(KeyEnrolment.instruction(try files.readText(KeyEnrolment.passwordFile).trimmed))
+    }
+}
+
+enum SecureBootText {
+    static func render(_ found: SecureBoot) -> String {
+        let firmware =
+            switch found.firmware {
+            case .enforcing: "on"
+            case .off: "off"
+            case .setup: "in setup mode: the firmware trusts everything"
+            case .unchecked: "on, but shim was told not to check"
+            case .none: "this machine was not started by UEFI"
+            }
+        let enrolment =
+            switch found.enrolment {
+            case .enrolled: "trusted by the firmware"
+            case .requested: "a request waits for the next start\(found.repeats ? "; it is repeated until it is answered" : "")"
+            case .absent: "unknown to the firmware"
+            }
+        var table = TextTable([("part", .left), ("state", .left)])
+        let rows =
+            [
+                ["Secure Boot", firmware],
+                ["key", found.certificate.map { found.keyIsThere ? $0 : "\($0) is missing" } ?? "nothing is signed here"],
+            ]
+            + (found.certificate == nil ? [] : [["enrolment", enrolment]])
+            + found.modules.map { [$0.name, $0.signed ? "signed" : "not signed by this machine"] }
+            + found.images.map { [$0.name, $0.signed ? "signed" : "not signed by this machine"] }
+        rows.forEach { table.add($0) }
+        return table.text + "\n\n" + found.verdict.text
+    }
+}

@@ -1,0 +1,103 @@
+import KldAnswers
+import KldCore
+import KldFiles
+import KldImage
+import KldVirt
+import SystemPackage
+
+extension Scenario {
+    /// Firmware that enforces Secure Boot, and keeps its variables from one start to the next.
+    static let secureBoots: [Scenario] = [
+        Scenario(
+            "secure-boot.install",
+            "with Secure Boot enforcing: the medium's key is enrolled at the console, a machine is installed, its own key is enrolled, and its boot environments start"
+        ) { lab in
+            let iso = try await lab.iso(profiles: ["core"])
+            let disks = try await lab.disks(1)
+            let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"]).forTest()
+            let file = lab.folder.appending(SeedVolume.answersName)
+            try lab.files.write(answers.environmentText, to: file, mode: .secret)
+            // No seed volume: a person installs.
+            let stick = try await lab.volume("STICK", [file], at: lab.folder.appending("stick.img"))
+            let variables = try Firmware.find(.secureBoot, files: lab.files).copyVariables(
+                to: lab.folder.appending("vars.fd"), files: lab.files)
+
+            let media = [
+                MachineDisk(iso, serial: "medium", readOnly: true), MachineDisk(stick, serial: "stick", readOnly: true),
+            ]
+            let password = try await lab.boot(
+                disks, label: "medium", network: nil, more: media, variables: variables, secure: true
+            ) { machine, host in
+                var shell = try await lab.liveShell(machine, host)
+                var said = try await shell.run("modprobe zfs 2>&1 || true; kldload-secure-boot reenroll 2>&1", within: .seconds(60))
+                lab.log(said)
+                try check(said.contains("Key was rejected by service"), said)
+                try await machine.console.send("systemctl reboot\n")
+                try await lab.enrol(shownPassword(said), machine, host)
+
+                shell = try await lab.liveShell(machine, host)
+                said = try await shell.run("cat /sys/kernel/security/lockdown; modprobe zfs && zfs version")
+                lab.log(said.lines.joined(separator: "; "))
+                try check(said.contains("[integrity]") && said.contains("zfs-kmod"), said)
+                said = try await shell.run(
+                    "mkdir /run/stick && mount /dev/disk/by-id/virtio-stick /run/stick && kldload install --answers /run/stick/answers.env --progress plain 2>&1",
+                    within: .seconds(300))
+                lab.log(said.lines.suffix(4).joined(separator: "; "))
+                try await machine.console.send("systemctl poweroff\n")
+                try await machine.waitForPowerOff(within: host.deadline(.seconds(60)))
+                return try shownPassword(said)
+            }
+
+            try await lab.boot(disks, label: "machine", variables: variables, secure: true) { machine, host in
+                try await lab.enrol(password, machine, host)
+                let guest = Guest(lab: lab, machine: machine, host: host)
+                try await guest.logIn()
+                var said = try await guest.run(
+                    "cat /sys/kernel/security/lockdown; mokutil --sb-state; findmnt -n -o FSTYPE /; /usr/lib/kldload/kldload secure-boot status"
+                )
+                lab.log(said)
+                try check(
+                    said.contains("[integrity]") && said.contains("SecureBoot enabled") && said.contains("everything is signed by a key"),
+                    said)
+                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                // The same image for another environment, signed again.
+                try await guest.run("kbe create next && kbe activate next")
+                try await guest.restart()
+                said = try await guest.run("kbe current; cat /sys/kernel/security/lockdown")
+                try check(said.hasPrefix("next") && said.contains("[integrity]"), said)
+            }
+        }
+    ]
+
+    /// What a tool said to type at the next start.
+    private static func shownPassword(_ said: String) throws -> String {
+        guard let line = said.lines.first(where: { $0.contains("type the password: ") }), let word = line.words.last else {
+            throw CheckFailure("no password was shown: \(said)")
+        }
+        return word
+    }
+}
+
+extension Laboratory {
+    /// Root's shell of the live environment, when it is up.
+    func liveShell(_ machine: VirtualMachine, _ host: FactoryHost) async throws -> LiveShell {
+        _ = try await machine.console.expect("root@kldload", within: host.deadline(.seconds(240)))
+        let shell = LiveShell(machine: machine, host: host)
+        try await shell.run("stty -echo; export PS1= PS2= TERM=dumb; dmesg -n 1")
+        return shell
+    }
+
+    /// Answers shim's key manager as a person does, screen by screen. Source: MokManager, shim 16.1.
+    func enrol(_ password: String, _ machine: VirtualMachine, _ host: FactoryHost) async throws {
+        let down = "\u{1b}[B"
+        for (screen, keys) in [
+            ("to perform MOK management", "\r"), ("Enroll MOK", down + "\r"), ("View key 0", down + "\r"), ("Enroll the key", down + "\r"),
+            ("Password:", password + "\r"), ("Reboot", "\r"),
+        ] {
+            _ = try await machine.console.expect(screen, within: host.deadline(.seconds(180)))
+            try await Task.sleep(for: .seconds(2))
+            try await machine.console.send(keys)
+        }
+        log("the key manager took the password")
+    }
+}

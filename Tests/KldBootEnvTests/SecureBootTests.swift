@@ -1,0 +1,122 @@
+import KldBoot
+import KldCore
+import KldExec
+import KldFiles
+import KldPlan
+import KldTestSupport
+import SystemPackage
+import Testing
+
+@testable import KldBootEnv
+
+@Suite("Secure Boot: what is signed, and what the firmware will say")
+struct SecureBootTests {
+    static func machine(
+        _ firmware: SecureBoot.Firmware, _ enrolment: SecureBoot.Enrolment = .enrolled, signed: Bool = true, key: Bool = true,
+        configured: Bool = true, repeats: Bool = false
+    ) -> SecureBoot {
+        SecureBoot(
+            firmware: firmware, certificate: configured ? "/var/lib/dkms/mok.pub" : nil, keyIsThere: key, enrolment: enrolment,
+            modules: [.init(name: "\(Fixture.release)/zfs.ko.xz", signed: signed)],
+            images: [.init(name: "/dev/vda1: EFI/kldload/x.efi", signed: true)], repeats: repeats)
+    }
+
+    @Test("only what would start is called so")
+    func verdicts() {
+        for firmware in [SecureBoot.Firmware.off, .setup, .unchecked, .none] {
+            #expect(Self.machine(firmware, .absent, signed: false, key: false, configured: false).verdict.starts, "\(firmware)")
+        }
+        #expect(Self.machine(.enforcing).verdict.starts)
+        for bad in [
+            Self.machine(.enforcing, .absent), Self.machine(.enforcing, .requested), Self.machine(.enforcing, signed: false),
+            Self.machine(.enforcing, key: false), Self.machine(.enforcing, configured: false),
+        ] { #expect(!bad.verdict.starts, "\(bad)") }
+        #expect(Self.machine(.enforcing, signed: false).verdict.text.contains("zfs.ko.xz"))
+        #expect(Self.machine(.off, .absent).verdict.text.contains("enrol the key before it is turned on"))
+    }
+
+    @Test("enabling makes what is missing, and nothing else")
+    func enabling() throws {
+        let system = try Fixture.system()
+        func ids(_ machine: SecureBoot) -> [String] { machine.enabling(system, name: "kldload x").steps.map(\.id) }
+        #expect(
+            ids(Self.machine(.off, .absent, signed: false, key: false, configured: false)) == [
+                "trust.configuration", "trust.key", "trust.modules.\(Fixture.release)", "trust.esp.vda1", "trust.enrol",
+            ])
+        #expect(ids(Self.machine(.off, .absent)) == ["trust.configuration", "trust.esp.vda1", "trust.enrol"])
+        #expect(ids(Self.machine(.enforcing)) == ["trust.configuration", "trust.esp.vda1"])
+        #expect(!ids(Self.machine(.none, .absent)).contains("trust.enrol"))
+    }
+
+    @Test("it is not switched off while the firmware enforces")
+    func disabling() throws {
+        #expect(throws: Diagnosis.self) { try Self.machine(.enforcing).disabling() }
+        let actions = try Self.machine(.off, .requested).disabling().steps.flatMap(\.actions).map(\.text)
+        #expect(
+            actions == [
+                "remove /etc/dkms/framework.conf.d/kldload.conf", "remove /var/lib/kldload/secure-boot/wanted", "mokutil --revoke-import",
+            ])
+    }
+
+    @Test("a request is made again until the firmware trusts the key")
+    func repeating() {
+        #expect(Self.machine(.off, .absent).repeating().steps.isEmpty)
+        #expect(Self.machine(.off, .absent, repeats: true).repeating().steps.map(\.id) == ["trust.enrol"])
+        #expect(Self.machine(.enforcing, repeats: true).repeating().steps.map(\.id) == ["trust.done"])
+    }
+
+    @Test("the firmware is asked as it tells it")
+    func firmware() throws {
+        func ask(_ values: [String: [UInt8]]) throws -> SecureBoot.Firmware {
+            let files = MemoryFiles()
+            for (name, value) in values {
+                let vendor = name.hasPrefix("Mok") ? "605dab50-e046-4300-abb6-3dd810dd8b23" : "8be4df61-93ca-11d2-aa0d-00e098032b8c"
+                try files.write([7, 0, 0, 0] + value, to: FilePath("/sys/firmware/efi/efivars/\(name)-\(vendor)"), mode: .file)
+            }
+            return SecureBoot.firmware(files)
+        }
+        #expect(try ask([:]) == .none)
+        #expect(try ask(["SecureBoot": [0], "SetupMode": [0]]) == .off)
+        #expect(try ask(["SecureBoot": [0], "SetupMode": [1]]) == .setup)
+        #expect(try ask(["SecureBoot": [1], "SetupMode": [0]]) == .enforcing)
+        #expect(try ask(["SecureBoot": [1], "SetupMode": [0], "MokSBStateRT": [1]]) == .unchecked)
+    }
+}
+
+extension BootStagingTests {
+    private static var signed: BootSystem {
+        get throws {
+            var system = try Fixture.system([Fixture.esp([Fixture.entry("debian", order: 100)])])
+            let certificate: [UInt8] = [0x30, 0x0d, 0x30, 0x0b, 0x02, 0x01, 0x05, 0x30, 0x02, 0x05, 0x00, 0x30, 0x02, 0x31, 0x00]
+            system.signing = .by(try CertificateIdentity(certificate))
+            return system
+        }
+    }
+
+    @Test("an image is signed, and the signature verified, before it goes to an ESP")
+    func signing() throws {
+        let steps = try BootEnvironments(Self.signed).activate(Fixture.target("test")).steps
+        let image = try #require(steps.first { $0.id == "boot.image" })
+        #expect(
+            image.actions.suffix(2).map(\.text) == [
+                "sbsign --key /var/lib/dkms/mok.key --cert /var/lib/dkms/mok.pem --output /run/kldload/boot/\(Self.id).efi /run/kldload/boot/\(Self.id).efi",
+                "sbverify --cert /var/lib/dkms/mok.pem /run/kldload/boot/\(Self.id).efi",
+            ])
+        var target = try Fixture.target("test")
+        target.kernels[0].donor = .init(device: "/dev/vda1", path: "EFI/kldload/other.efi")
+        let rewritten = try #require(try BootEnvironments(Self.signed).activate(target).steps.first { $0.id == "boot.image" })
+        #expect(rewritten.actions.suffix(2).map(\.text) == image.actions.suffix(2).map(\.text))
+    }
+
+    @Test("nothing unsigned is staged where the key is gone, or where the firmware would refuse the kernel's module")
+    func unsignedRefused() throws {
+        var system = try Self.signed
+        system.signing = .keyless
+        var problem = try #require(throws: Diagnosis.self) { _ = try BootEnvironments(system).activate(Fixture.target("test")) }
+        #expect(problem.code == "trust.no-key")
+        var target = try Fixture.target("test")
+        target.kernels[0].unsigned = ["zfs.ko.xz"]
+        problem = try #require(throws: Diagnosis.self) { _ = try BootEnvironments(Self.signed).activate(target) }
+        #expect(problem.code == "boot.module-unsigned")
+    }
+}

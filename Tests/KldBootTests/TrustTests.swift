@@ -1,0 +1,281 @@
+import KldCore
+import KldExec
+import KldFiles
+import KldPlan
+import KldTestSupport
+import SystemPackage
+import Testing
+
+@testable import KldBoot
+
+/// With the real openssl and xz: a signature that only looks like one is refused by a kernel, not by a double.
+@Suite("A machine's own key, and what it signs")
+struct TrustTests {
+    static let release = "6.12.48+deb13-amd64"
+    static let content = [UInt8]("\u{7f}ELF a module\n".utf8) + (0..<4000).map { UInt8(truncatingIfNeeded: $0) }
+    let files = LocalFiles()
+    let runner = SubprocessRunner()
+
+    private func apply(_ actions: [Action]) async throws {
+        try await PlanRunner(runner: runner, files: files, performers: ModuleSigning.performers)
+            .apply(Plan("t", [Phase("t", "T", [Step("t", "T", actions)])]))
+    }
+
+    /// A tree as DKMS leaves it: one module compressed, one not, with DKMS' own copies; and an initramfs.
+    private func tree(_ root: FilePath) async throws -> (plain: FilePath, packed: FilePath, copy: FilePath, initramfs: FilePath) {
+        let folder = root.appending("usr/lib/modules/\(Self.release)/updates/dkms")
+        let kept = root.appending("var/lib/dkms/zfs/2.3.9/\(Self.release)/x86_64/module")
+        for place in [folder, kept] { try files.makeDirectory(place, mode: .directory) }
+        try files.write(Self.content, to: folder.appending("spl.ko"), mode: .file)
+        try files.write(Self.content, to: folder.appending("zfs.ko"), mode: .file)
+        try await runner.run(
+            Command(Tool("xz", package: "xz-utils"), ["--check=crc32", folder.appending("zfs.ko").string], effect: .changes))
+        try files.write(files.read(folder.appending("zfs.ko.xz")), to: kept.appending("zfs.ko.xz"), mode: .file)
+        let initramfs = root.appending("boot/initrd.img-\(Self.release)")
+        try files.makeDirectory(initramfs.removingLastComponent(), mode: .directory)
+        try files.write([1, 2, 3, 4, 5], to: initramfs, mode: 0o600)
+        return (folder.appending("spl.ko"), folder.appending("zfs.ko.xz"), kept.appending("zfs.ko.xz"), initramfs)
+    }
+
+    @Test("key and certificate are made with the profile that every kernel takes, and the key is the owner's alone")
+    func key() async throws {
+        try await Scratch.with { folder in
+            let key = MachineOwnerKey(root: folder)
+            try await apply([.makeDirectory(key.home)] + key.creating(name: "kldload test 01234567", scratch: folder))
+            #expect(try key.exists(files))
+            #expect(try files.status(key.key)?.mode == 0o600)
+            #expect(try files.list(folder.appending("var/lib/dkms")).sorted() == ["mok.key", "mok.pem", "mok.pub"])
+            let text = try await runner.run(
+                Command("openssl", ["x509", "-in", key.certificate.string, "-noout", "-text"], effect: .reads)
+            ).output
+            for part in [
+                "CN = kldload test 01234567", "CA:TRUE", "Digital Signature, Certificate Sign", "Code Signing", "Public-Key: (2048 bit)",
+            ] { #expect(text.replacing("CN=", with: "CN = ").contains(part), "\(part)\n\(text)") }
+        }
+    }
+
+    @Test("somebody's own key is taken over, and a file that is none ends the plan")
+    func adopted() async throws {
+        try await Scratch.with { folder in
+            let given = MachineOwnerKey(root: folder.appending("given"))
+            try await apply([.makeDirectory(given.home)] + given.creating(name: "mine", scratch: folder))
+            let key = MachineOwnerKey(root: folder.appending("machine"))
+            try await apply([.makeDirectory(key.home)] + key.adopting(key: given.key, certificate: given.pem))
+            #expect(try key.identity(files) == given.identity(files))
+            #expect(try files.status(key.key)?.mode == 0o600)
+            await #expect(throws: Diagnosis.self) { try await apply(key.adopting(key: given.certificate, certificate: given.pem)) }
+        }
+    }
+
+    @Test("modules are signed as the kernel reads it, DKMS' copies and the initramfs follow, and twice is as once")
+    func modules() async throws {
+        try await Scratch.with { folder in
+            let root = folder.appending("root")
+            let (plain, packed, copy, initramfs) = try await tree(root)
+            let key = MachineOwnerKey(root: root)
+            let sign = ModuleSigning.signing(root: root, release: Self.release, with: key, initramfs: initramfs)
+            try await apply([.makeDirectory(key.home)] + key.creating(name: "one", scratch: folder) + [sign])
+
+            let signed = ModuleSignature.split(try files.read(plain))
+            #expect(signed.module == Self.content)
+            let signature = try #require(signed.signature)
+            #expect(try key.identity(files).signed(signature))
+            // Independently of what has signed it.
+            let (message, file) = (folder.appending("message"), folder.appending("signature"))
+            try files.write(Self.content, to: message, mode: .file)
+            try files.write(signature, to: file, mode: .file)
+            try await runner.run(
+                Command(
+                    "openssl",
+                    [
+                        "cms", "-verify", "-binary", "-noverify", "-inform", "DER", "-in", file.string, "-content", message.string,
+                        "-certfile", key.pem.string, "-out", "/dev/null",
+                    ], effect: .reads))
+
+            let whole = try #require(try await ModuleSigning.signature(of: packed, scratch: folder, runner: runner, files: files))
+            #expect(try key.identity(files).signed(whole))
+            #expect(try files.read(copy) == files.read(packed))
+            let archive = try files.read(initramfs)
+            #expect(archive.prefix(8) == [1, 2, 3, 4, 5, 0, 0, 0])
+            #expect(archive.firstRange(of: Array("usr/lib/modules/\(Self.release)/updates/dkms/zfs.ko.xz\0".utf8)) != nil)
+            #expect(archive.firstRange(of: try files.read(packed)) != nil)
+            #expect(try files.status(initramfs)?.mode == 0o600)
+
+            try await apply([sign])
+            #expect(try files.read(initramfs) == archive)
+            #expect(try files.list(plain.removingLastComponent()).sorted() == ["spl.ko", "zfs.ko.xz"])
+
+            // Another key takes the place of the first one's signature.
+            let other = MachineOwnerKey(root: folder.appending("other"))
+            try await apply(
+                [.makeDirectory(other.home)] + other.creating(name: "one", scratch: folder) + [
+                    ModuleSigning.signing(root: root, release: Self.release, with: other)
+                ])
+            let again = ModuleSignature.split(try files.read(plain))
+            #expect(again.module == Self.content)
+            #expect(try other.identity(files).signed(again.signature ?? []))
+            #expect(try !key.identity(files).signed(again.signature ?? []), "the same name, another serial number")
+        }
+    }
+
+    @Test("a kernel without modules is an error that says what to do")
+    func none() async throws {
+        try await Scratch.with { folder in
+            let key = MachineOwnerKey(root: folder)
+            let problem = await #expect(throws: Diagnosis.self) {
+                try await apply(
+                    [.makeDirectory(key.home)] + key.creating(name: "x", scratch: folder) + [
+                        ModuleSigning.signing(root: folder, release: "1", with: key)
+                    ])
+            }
+            #expect(problem?.code == "trust.no-modules")
+        }
+    }
+
+    @Test("what is no certificate is refused", arguments: [[], [0x30], [0x30, 0x82, 0xff, 0xff], Array("-----BEGIN".utf8)])
+    func malformed(bytes: [UInt8]) { #expect(throws: Diagnosis.self) { try CertificateIdentity(bytes) } }
+
+    @Test("what is cut off, or of another kind, is no signature")
+    func trailer() {
+        let signed = ModuleSignature.append([9, 9, 9], to: Self.content)
+        #expect(ModuleSignature.split(signed).signature == [9, 9, 9])
+        #expect(ModuleSignature.split(Array(signed.dropLast())).signature == nil)
+        #expect(ModuleSignature.split(Array(signed.suffix(42))).signature == nil)
+        var other = signed
+        other[other.count - 28 - 10] = 1
+        #expect(ModuleSignature.split(other).signature == nil)
+        #expect(ModuleSignature.split(other).module == Self.content)
+    }
+}
+
+@Suite("A certificate is enrolled")
+struct KeyEnrolmentTests {
+    private func request(_ files: MemoryFiles, password: Secret? = nil, _ import: CommandOutput = CommandOutput()) async throws -> [Command]
+    {
+        let runner = ScriptedRunner([
+            { command in
+                switch command.tool.name {
+                case "openssl": CommandOutput(output: "$6$salt$hash\n")
+                case "mokutil": `import`
+                default: nil
+                }
+            }
+        ])
+        try await PlanRunner(runner: runner, files: files, performers: KeyEnrolment.performers)
+            .apply(
+                Plan("t", [Phase("t", "T", [Step("t", "T", KeyEnrolment.requesting("/var/lib/dkms/mok.pub", password: password))])]))
+        return runner.commands
+    }
+
+    @Test("a password is made, no command line shows it, and only consoles and root see it")
+    func made() async throws {
+        let files = MemoryFiles()
+        let commands = try await request(files)
+        #expect(
+            commands.map(\.description) == [
+                "openssl passwd -6 -stdin < <redacted>",
+                "mokutil --import /var/lib/dkms/mok.pub --hash-file /run/kldload/mok-password.hash",
+            ])
+        let password = (files.texts["/run/kldload/mok-password"] ?? "").trimmed
+        #expect(password.count == 10 && password.allSatisfy { "bcdefghijklnoprstuvx".contains($0) })
+        #expect(commands[0].input == .secret(Secret(password + "\n")))
+        #expect(files.texts["/run/issue.d/50-kldload-mok.issue"]?.contains("type the password: \(password)") == true)
+        for path in ["/run/kldload/mok-password", "/run/issue.d/50-kldload-mok.issue"] {
+            #expect(files.mode(of: path) == .secret, "\(path)")
+        }
+        #expect(files.texts["/run/kldload/mok-password.hash"] == nil)
+        // The next request has another one.
+        _ = try await request(files)
+        #expect((files.texts["/run/kldload/mok-password"] ?? "").trimmed != password)
+    }
+
+    @Test("one that was given is used, and not shown")
+    func given() async throws {
+        let files = MemoryFiles()
+        let commands = try await request(files, password: Secret("sesame"))
+        #expect(commands[0].input == .secret(Secret("sesame\n")))
+        #expect(files.texts["/run/issue.d/50-kldload-mok.issue"] == nil)
+    }
+
+    @Test("firmware that takes no request is told with the way that needs none")
+    func refused() async throws {
+        let files = MemoryFiles()
+        let problem = await #expect(throws: Diagnosis.self) {
+            _ = try await request(files, CommandOutput(status: 255, errors: "EFI variables are not supported on this system\n"))
+        }
+        #expect(problem?.code == "trust.request")
+        #expect(problem?.remedies.first?.contains("EFI/kldload/mok.der") == true)
+        #expect(files.texts["/run/kldload/mok-password.hash"] == nil)
+    }
+
+    @Test("shim's lists say where a certificate stands")
+    func state() {
+        let certificate: [UInt8] = [1, 2, 3, 4]
+        func ask(_ lists: [String: [UInt8]]) -> KeyEnrolment.State {
+            KeyEnrolment.state(of: certificate) { lists[$0.replacing("-605dab50-e046-4300-abb6-3dd810dd8b23", with: "")] }
+        }
+        #expect(ask([:]) == .unknown)
+        #expect(ask(["MokListRT": [9, 1, 2, 3, 4, 9]]) == .enrolled)
+        #expect(ask(["MokListRT": [9], "MokListRT1": [1, 2, 3, 4]]) == .enrolled)
+        #expect(ask(["MokListRT": [1, 2, 3], "MokNew": [1, 2, 3, 4]]) == .requested)
+    }
+}
+
+@Suite("Signed boot images")
+struct SignedImageTests {
+    /// A program with a signature behind it, as the headers say.
+    private func signed(_ program: [UInt8], _ signature: [UInt8]) -> [UInt8] {
+        var bytes = program
+        func put(_ value: Int, _ place: Int) {
+            for index in 0..<4 { bytes[place + index] = UInt8(truncatingIfNeeded: value >> (8 * index)) }
+        }
+        // Behind the DOS header, the signature of PE, and 24 bytes of headers: the optional header.
+        put(program.count, 0x58 + 144)
+        put(signature.count, 0x58 + 148)
+        return bytes + signature
+    }
+
+    @Test("a signature is found, and taken off again")
+    func round() throws {
+        let program = EFIProgram.bytes([(".text", [1, 2, 3]), (".cmdline", Array("root=ZFS=a".utf8))], slack: 8)
+        #expect(try PortableExecutable(program).signatures.isEmpty)
+        #expect(try PortableExecutable(program).unsigned(program) == program)
+        let whole = signed(program, [7, 7, 7, 7])
+        let headers = try PortableExecutable(whole)
+        #expect(headers.signatures == UInt64(program.count)..<UInt64(program.count + 4))
+        #expect(headers.unsigned(whole) == program)
+        let line = KernelCommandLine(running: "root=ZFS=b")
+        #expect(try UnifiedKernelImage.rewritten(whole, commandLine: line).suffix(4) != [7, 7, 7, 7])
+    }
+
+    @Test("an image of the right content and another signer is built again from what is there")
+    func match() async throws {
+        try await Scratch.with { folder in
+            let files = LocalFiles()
+            let key = MachineOwnerKey(root: folder)
+            try await PlanRunner(runner: SubprocessRunner(), files: files).apply(
+                Plan("t", [Phase("t", "T", [Step("t", "T", [.makeDirectory(key.home)] + key.creating(name: "x", scratch: folder))])]))
+            let signer = try key.identity(files)
+            let line = "root=ZFS=rpool/ROOT/a"
+            let stub = EFIProgram.bytes([(".text", [1, 2, 3])])
+            let program = EFIProgram.bytes(
+                [(".text", [1, 2, 3]), (".cmdline", Array(line.utf8)), (".linux", [4, 5]), (".initrd", [6, 0, 0, 0])], slack: 8)
+            for (name, bytes) in [
+                ("stub", stub), ("linux", [4, 5]), ("initrd", [6]), ("none", program),
+                ("mine", signed(program, signer.issuer + signer.serial)),
+                ("other", signed(program, signer.issuer + [2, 1, 1])),
+            ] { try files.write(bytes, to: folder.appending(name), mode: .file) }
+            let image = UnifiedKernelImage(
+                linux: folder.appending("linux"), initrds: [folder.appending("initrd")], commandLine: KernelCommandLine(running: line),
+                release: "1", osRelease: "/o", stub: folder.appending("stub"), output: "/x")
+            func compare(_ name: String, _ signer: CertificateIdentity?) -> UnifiedKernelImage.Match {
+                image.compare(folder.appending(name), supplement: [], signer: signer, files)
+            }
+            #expect(compare("none", nil) == .exact)
+            #expect(compare("mine", nil) == .exact)
+            #expect(compare("mine", signer) == .exact)
+            #expect(compare("none", signer) == .otherCommandLine)
+            #expect(compare("other", signer) == .otherCommandLine)
+        }
+    }
+}
