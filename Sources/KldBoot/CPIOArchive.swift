@@ -21,15 +21,17 @@ public struct CPIOArchive: Sendable, Hashable {
         return copy.bytes
     }
 
+    static func digits(_ value: UInt32) -> [UInt8] {
+        let digits = String(value, radix: 16, uppercase: true)
+        return Array((String(repeating: "0", count: 8 - digits.count) + digits).utf8)
+    }
+
     private mutating func entry(_ path: String, mode: UInt32, content: [UInt8]) {
         inode += 1
         let name = Array(path.utf8) + [0]
         let fields: [UInt32] = [inode, mode, 0, 0, 1, 0, UInt32(content.count), 0, 0, 0, 0, UInt32(name.count), 0]
         bytes += Array("070701".utf8)
-        for field in fields {
-            let digits = String(field, radix: 16, uppercase: true)
-            bytes += Array((String(repeating: "0", count: 8 - digits.count) + digits).utf8)
-        }
+        for field in fields { bytes += Self.digits(field) }
         bytes += name
         bytes.pad(to: 4)
         bytes += content

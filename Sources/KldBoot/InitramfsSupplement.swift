@@ -10,6 +10,46 @@ public enum InitramfsSupplement {
         return archive.finished
     }
 
+    /// An initramfs with other content for some of its files, where they lie in an archive that is not compressed, as compressed modules do
+    /// (initramfs-tools since 0.142). What is compressed behind it stays as it is.
+    ///
+    /// - Parameter files: by path, without a slash in front. - Returns: `nil` unless each of them is there.
+    public static func replacing(_ files: [String: [UInt8]], in initramfs: [UInt8]) -> [UInt8]? {
+        func number(_ place: Int) -> Int? {
+            guard place + 8 <= initramfs.count else { return nil }
+            return Int(String(decoding: initramfs[place..<(place + 8)], as: UTF8.self), radix: 16)
+        }
+        func aligned(_ place: Int) -> Int { (place + 3) / 4 * 4 }
+        var result: [UInt8] = []
+        result.reserveCapacity(initramfs.count)
+        var missing = Set(files.keys)
+        var place = 0
+        while place < initramfs.count {
+            // Zeros lie between two archives.
+            guard initramfs[place] != 0 else {
+                result.append(0)
+                place += 1
+                continue
+            }
+            guard initramfs[place...].starts(with: Array("070701".utf8)), let size = number(place + 54), let length = number(place + 94),
+                length > 0, aligned(aligned(place + 110 + length) + size) <= initramfs.count
+            else { break }
+            let content = aligned(place + 110 + length)
+            let end = aligned(content + size)
+            let path = String(decoding: initramfs[(place + 110)..<(place + 110 + length - 1)], as: UTF8.self)
+            if let file = files[path] {
+                result +=
+                    initramfs[place..<(place + 54)] + CPIOArchive.digits(UInt32(file.count)) + initramfs[(place + 62)..<content] + file
+                result.pad(to: 4)
+                missing.remove(path)
+            } else {
+                result += initramfs[place..<end]
+            }
+            place = end
+        }
+        return missing.isEmpty ? result + initramfs[place...] : nil
+    }
+
     /// A supplement behind an initramfs, where nobody else joins the two: the kernel looks for the next archive at a multiple of four, and
     /// skips zeros on its way there. Source: Linux `Documentation/driver-api/early-userspace/buffer-format.rst` (6.12).
     public static func joined(_ initramfs: [UInt8], _ supplement: [UInt8]) -> [UInt8] {

@@ -7,11 +7,14 @@ public import SystemPackage
 /// Signs the modules that DKMS has built, and puts them into the initramfs.
 public enum ModuleSigning {
     private static let sign = "modules.sign"
+    /// Tells kldload's own hooks of packages, with 0, that who called will stage what boots.
+    public static let hookVariable = "KLDLOAD_REFRESH"
 
-    /// Signs modules below a root, where a kernel looks for them and where DKMS keeps its copies; lays signed ones behind the initramfs that
-    /// was built before, where the kernel takes the last file of a name.
+    /// Signs modules below a root, where a kernel looks for them and where DKMS keeps its copies; puts signed ones into the initramfs that was
+    /// built before.
     ///
-    /// Runs, for each module: `xz`, `zstd` or `gzip`, `openssl cms -sign`, and for a new initramfs nothing; changes.
+    /// Runs, for each module: `xz`, `zstd` or `gzip`, `openssl cms -sign`; `update-initramfs -u -k RELEASE` where the modules in it are compressed
+    /// with the rest (Debian 12), which takes a minute; changes.
     /// - Throws in the plan: ``Diagnosis`` `trust.no-modules`.
     /// - Parameter initramfs: `nil`: none is touched.
     public static func signing(root: FilePath, release: String, with key: MachineOwnerKey, initramfs: FilePath? = nil) -> Action {
@@ -32,17 +35,21 @@ public enum ModuleSigning {
                         "trust.no-modules", "there is no module of DKMS for Linux \(release) below \(root)",
                         remedies: ["dkms status says what was built; dkms autoinstall -k \(release) builds it"])
                 }
-                var archive = CPIOArchive()
+                var contents: [String: [UInt8]] = [:]
                 for module in loadable {
                     let signed = try await signer.sign(module)
-                    archive.add(file: below(root, module), content: signed)
+                    contents[below(root, module)] = signed
                     for copy in copies(of: module, in: root, release, files) { try files.write(signed, to: copy, mode: .file) }
                 }
                 guard let initramfs = parameters["initramfs"].map({ FilePath($0) }) else { return }
-                let (whole, supplement) = (try files.read(initramfs), archive.finished)
-                guard !whole.suffix(supplement.count).elementsEqual(supplement) else { return }
-                let mode = try files.status(initramfs)?.mode ?? .secret
-                try files.write(InitramfsSupplement.joined(whole, supplement), to: initramfs, mode: mode)
+                if let whole = InitramfsSupplement.replacing(contents, in: try files.read(initramfs)) {
+                    try files.write(whole, to: initramfs, mode: try files.status(initramfs)?.mode ?? .secret)
+                } else {
+                    let update = Command(
+                        Tool("update-initramfs", package: "initramfs-tools"), ["-u", "-k", release], effect: .changes,
+                        environment: [hookVariable: "0"])
+                    try await runner.run(root == "/" ? update : update.inside(root))
+                }
             }
         ]
     }

@@ -23,6 +23,8 @@ struct BootCommand: AsyncParsableCommand {
 
         func run() async throws {
             let session = BootSession(dryRun: dryRun)
+            // Who calls a package's program while it holds the lock stages by itself.
+            if hook, Host.environment([ModuleSigning.hookVariable])[ModuleSigning.hookVariable] == "0" { return }
             if hook, try await !session.isRunningMachine() { return }
             try await session.locked {
                 let system = try await session.system()

@@ -14,6 +14,7 @@ extension Check {
 
     static let espChecks: [Check] = [
         Check("boot.esp", "the ESP holds what the firmware starts", .critical, esp),
+        Check("boot.signatures", "what boots is signed by this machine's key", .high, signatures),
         Check("boot.esp.copies", "every disk of the root pool can boot the machine", .critical, espCopies),
     ]
 
@@ -88,6 +89,27 @@ extension Check {
                 remedy: "stage the boot files again: kbe activate the running environment")
         }
         return .ok("\(place): BOOTX64.EFI and \(images.compactMap { $0.lastComponent?.string }.joined(separator: ", "))")
+    }
+
+    /// Whether the firmware knows the key is another question: `kldload-secure-boot status`.
+    @Sendable private static func signatures(_ context: CheckContext) async throws -> CheckOutcome {
+        let key = MachineOwnerKey()
+        guard try key.isWanted(context.files) else { return .skip("this machine signs nothing; kldload-secure-boot enable") }
+        guard try key.exists(context.files) else {
+            return .fail(
+                expected: "\(key.key), \(key.pem) and \(key.certificate)", actual: "they are not all there",
+                remedy: "kldload-secure-boot enable")
+        }
+        let signer = try key.identity(context.files)
+        let images = try ESP.mounted(context).flatMap { try ESP.unifiedImages(context, $0) }
+        let unsigned = try images.filter { try !UnifiedKernelImage.isSigned($0, by: signer, context.files) }
+        guard unsigned.isEmpty, !images.isEmpty else {
+            return .fail(
+                expected: "the signature of \(key.certificate) on each boot image",
+                actual: images.isEmpty ? "there are no boot images" : unsigned.map(\.string).joined(separator: ", "),
+                remedy: "kldload boot refresh, or kbe activate the environment")
+        }
+        return .ok("\(images.count) boot images")
     }
 
     @Sendable private static func espCopies(_ context: CheckContext) async throws -> CheckOutcome {

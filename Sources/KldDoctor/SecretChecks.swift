@@ -69,13 +69,13 @@ extension Check {
 
     /// DKMS signs with `/var/lib/dkms/mok.key`. On an installed machine it is that machine's own; an image must have had none.
     ///
-    /// Runs on a clone: `find KEY… ! -newer DONE`, reads: keys that were there when its first boot was over.
+    /// Runs on a clone: `find KEY… ! -newer FILE`, reads: keys older than what the seal itself has written. Its first boot makes others.
     @Sendable private static func signingKey(_ context: CheckContext) async throws -> CheckOutcome {
         let keys = ["/var/lib/dkms/mok.key", "/var/lib/shim-signed/mok/MOK.priv"]
         let found = try keys.filter { try context.exists($0) }
         if context.manifest?.sealed == true, !found.isEmpty {
             let old = try await context.read(
-                Tool("find", package: "findutils"), found + ["!", "-newer", "/var/lib/kldload/firstboot/done"]
+                Tool("find", package: "findutils"), found + ["!", "-newer", "/etc/cloud/cloud.cfg.d/98-kldload-zfs.cfg"]
             ).output.lines
             guard old.isEmpty else {
                 return .fail(

@@ -1,5 +1,15 @@
 /// Programs as far as kldload reads them.
 public enum EFIProgram {
+    /// A program with a signature behind it, as its headers say.
+    public static func signed(_ program: [UInt8], _ signature: [UInt8]) -> [UInt8] {
+        var bytes = program
+        // Behind the DOS header, the signature of PE, and 24 bytes of headers: the optional header, and its fifth directory.
+        for (place, value) in [(0x58 + 144, program.count), (0x58 + 148, signature.count)] {
+            for index in 0..<4 { bytes[place + index] = UInt8(truncatingIfNeeded: value >> (8 * index)) }
+        }
+        return bytes + signature
+    }
+
     /// An EFI program with these sections, each longer than its content by some zeros.
     public static func bytes(_ sections: [(String, [UInt8])], slack: Int = 0) -> [UInt8] {
         func little(_ value: Int) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }

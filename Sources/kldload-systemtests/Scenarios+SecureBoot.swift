@@ -61,10 +61,22 @@ extension Scenario {
                     said)
                 try await guest.until("systemctl is-active kldload-boot-good", says: "active")
                 // The same image for another environment, signed again.
-                try await guest.run("kbe create next && kbe activate next")
+                said = try await guest.run("kbe create next && kbe activate next && /usr/lib/kldload/kldload doctor boot")
+                lab.log(said)
+                try check(said.contains("the next boot is next, Linux") && said.contains(": it starts"), said)
                 try await guest.restart()
                 said = try await guest.run("kbe current; cat /sys/kernel/security/lockdown")
                 try check(said.hasPrefix("next") && said.contains("[integrity]"), said)
+
+                // Some bytes of its kernel or initramfs are others: nothing of it is started.
+                try await guest.run(
+                    "head -c 64 /dev/zero | dd of=$(ls /boot/efi/EFI/kldload/kldload-next-*.efi) bs=1 seek=30000000 conv=notrunc status=none && sync"
+                )
+                try await machine.console.send("systemctl reboot\n")
+                let texts = ["ecurity violation", "ecurity Violation", "ccess denied", "login:"]
+                let end = try await machine.console.expect(anyOf: texts, within: host.deadline(.seconds(120)))
+                lab.log("tampered: \(texts[end.index])")
+                try check(end.index < 3, "a boot image that was tampered with was started")
             }
         }
     ]

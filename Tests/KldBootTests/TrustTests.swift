@@ -13,6 +13,7 @@ import Testing
 struct TrustTests {
     static let release = "6.12.48+deb13-amd64"
     static let content = [UInt8]("\u{7f}ELF a module\n".utf8) + (0..<4000).map { UInt8(truncatingIfNeeded: $0) }
+    static let compressed: [UInt8] = [0x28, 0xb5, 0x2f, 0xfd, 1, 2, 3]
     let files = LocalFiles()
     let runner = SubprocessRunner()
 
@@ -33,7 +34,13 @@ struct TrustTests {
         try files.write(files.read(folder.appending("zfs.ko.xz")), to: kept.appending("zfs.ko.xz"), mode: .file)
         let initramfs = root.appending("boot/initrd.img-\(Self.release)")
         try files.makeDirectory(initramfs.removingLastComponent(), mode: .directory)
-        try files.write([1, 2, 3, 4, 5], to: initramfs, mode: 0o600)
+        var archive = CPIOArchive()
+        archive.add(file: "before", content: [7])
+        for name in ["spl.ko", "zfs.ko.xz"] {
+            archive.add(file: "usr/lib/modules/\(Self.release)/updates/dkms/\(name)", content: [1, 2, 3, 4, 5])
+        }
+        archive.add(file: "after", content: [8, 8])
+        try files.write(archive.finished + Self.compressed, to: initramfs, mode: 0o600)
         return (folder.appending("spl.ko"), folder.appending("zfs.ko.xz"), kept.appending("zfs.ko.xz"), initramfs)
     }
 
@@ -96,9 +103,16 @@ struct TrustTests {
             #expect(try key.identity(files).signed(whole))
             #expect(try files.read(copy) == files.read(packed))
             let archive = try files.read(initramfs)
-            #expect(archive.prefix(8) == [1, 2, 3, 4, 5, 0, 0, 0])
-            #expect(archive.firstRange(of: Array("usr/lib/modules/\(Self.release)/updates/dkms/zfs.ko.xz\0".utf8)) != nil)
-            #expect(archive.firstRange(of: try files.read(packed)) != nil)
+            var expected = CPIOArchive()
+            expected.add(file: "before", content: [7])
+            for module in [plain, packed] {
+                let name = "usr/lib/modules/\(Self.release)/updates/dkms/\(module.lastComponent?.string ?? "")"
+                expected.add(file: name, content: try files.read(module))
+            }
+            expected.add(file: "after", content: [8, 8])
+            // The padding behind an archive stays as long as it was.
+            func essence(_ bytes: [UInt8]) -> [UInt8] { Array(bytes.suffix(7)) + bytes.dropLast(7).reversed().drop { $0 == 0 } }
+            #expect(essence(archive) == essence(expected.finished + Self.compressed))
             #expect(try files.status(initramfs)?.mode == 0o600)
 
             try await apply([sign])
@@ -223,24 +237,12 @@ struct KeyEnrolmentTests {
 
 @Suite("Signed boot images")
 struct SignedImageTests {
-    /// A program with a signature behind it, as the headers say.
-    private func signed(_ program: [UInt8], _ signature: [UInt8]) -> [UInt8] {
-        var bytes = program
-        func put(_ value: Int, _ place: Int) {
-            for index in 0..<4 { bytes[place + index] = UInt8(truncatingIfNeeded: value >> (8 * index)) }
-        }
-        // Behind the DOS header, the signature of PE, and 24 bytes of headers: the optional header.
-        put(program.count, 0x58 + 144)
-        put(signature.count, 0x58 + 148)
-        return bytes + signature
-    }
-
     @Test("a signature is found, and taken off again")
     func round() throws {
         let program = EFIProgram.bytes([(".text", [1, 2, 3]), (".cmdline", Array("root=ZFS=a".utf8))], slack: 8)
         #expect(try PortableExecutable(program).signatures.isEmpty)
         #expect(try PortableExecutable(program).unsigned(program) == program)
-        let whole = signed(program, [7, 7, 7, 7])
+        let whole = EFIProgram.signed(program, [7, 7, 7, 7])
         let headers = try PortableExecutable(whole)
         #expect(headers.signatures == UInt64(program.count)..<UInt64(program.count + 4))
         #expect(headers.unsigned(whole) == program)
@@ -262,8 +264,8 @@ struct SignedImageTests {
                 [(".text", [1, 2, 3]), (".cmdline", Array(line.utf8)), (".linux", [4, 5]), (".initrd", [6, 0, 0, 0])], slack: 8)
             for (name, bytes) in [
                 ("stub", stub), ("linux", [4, 5]), ("initrd", [6]), ("none", program),
-                ("mine", signed(program, signer.issuer + signer.serial)),
-                ("other", signed(program, signer.issuer + [2, 1, 1])),
+                ("mine", EFIProgram.signed(program, signer.issuer + signer.serial)),
+                ("other", EFIProgram.signed(program, signer.issuer + [2, 1, 1])),
             ] { try files.write(bytes, to: folder.appending(name), mode: .file) }
             let image = UnifiedKernelImage(
                 linux: folder.appending("linux"), initrds: [folder.appending("initrd")], commandLine: KernelCommandLine(running: line),

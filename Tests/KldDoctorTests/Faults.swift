@@ -91,6 +91,12 @@ extension Fault {
             $0.bytes[uki] = nil
             $0.files["/boot/initrd.img-7.2.12-amd64"] = nil
         },
+        Fault("boot.signatures", "no signature") { $0.bytes[uki] = HostIDArchive.image(hostID: [0x02, 0x00, 0x7f, 0x00]) },
+        Fault("boot.signatures", "somebody else's") {
+            $0.bytes[uki] = HostIDArchive.image(hostID: [0x02, 0x00, 0x7f, 0x00], signature: [0x30, 0x02, 0x31, 0x00, 0x02, 0x01, 0x06])
+        },
+        Fault("boot.signatures", "the key is gone") { $0.files["/var/lib/dkms/mok.key"] = nil },
+        Fault("boot.signatures", "nothing is signed here", .skip) { $0.files["/etc/dkms/framework.conf.d/kldload.conf"] = nil },
         Fault("boot.esp", "not mounted") { machine in
             machine.files = machine.files.filter { !$0.key.hasPrefix("/boot/efi") }
             machine.bytes = machine.bytes.filter { !$0.key.hasPrefix("/boot/efi") }
@@ -187,7 +193,7 @@ extension Fault {
         Fault("secrets.permissions", "WireGuard readable") { $0.files["/etc/wireguard/wg0.conf"] = "[Interface]\n" },
         Fault("secrets.signing-key", "in an image") { machine in
             machine.manifest = machine.manifest?.forClones
-            machine.commands["find /var/lib/dkms/mok.key '!' -newer /var/lib/kldload/firstboot/done"] =
+            machine.commands["find /var/lib/dkms/mok.key '!' -newer /etc/cloud/cloud.cfg.d/98-kldload-zfs.cfg"] =
                 CommandOutput(output: "/var/lib/dkms/mok.key\n")
         },
         Fault("secrets.machine-id", "empty") { $0.files["/etc/machine-id"] = "\n" },

@@ -17,7 +17,9 @@ struct HealthyMachine {
         "/etc/localtime": "/usr/share/zoneinfo/Europe/Berlin", "/dev/disk/by-id/virtio-A-part1": "/dev/vda1",
         "/dev/disk/by-id/virtio-B-part1": "/dev/vdb1",
     ]
-    var bytes: [String: [UInt8]] = ["/etc/hostid": [0x02, 0x00, 0x7f, 0x00]]
+    var bytes: [String: [UInt8]] = [
+        "/etc/hostid": [0x02, 0x00, 0x7f, 0x00], "/var/lib/dkms/mok.pub": Signing.certificate,
+    ]
     var directories: Set<String> = [
         "/.zfs/snapshot/install", "/home/.zfs/snapshot/install", "/home/admin", "/usr/lib/modules/7.2.12-amd64",
     ]

@@ -33,7 +33,7 @@ struct Fault: Sendable, CustomTestStringConvertible {
             "/run/kldload/verify-esp/EFI/kldload/kldload-debian-7.2.12-amd64.1.efi",
         ] {
             machine.files[path] = nil
-            machine.bytes[path] = HostIDArchive.image(hostID: [0x02, 0x00, 0x7f, 0x00])
+            machine.bytes[path] = HostIDArchive.image(hostID: [0x02, 0x00, 0x7f, 0x00], signature: Signing.signature)
         }
         return machine
     }
@@ -74,7 +74,7 @@ struct Fault: Sendable, CustomTestStringConvertible {
         machine.manifest = machine.manifest?.forClones
         machine.set("zpool list -vHPp -o name rpool", "rpool\n\t/dev/disk/by-id/virtio-A-part2\n")
         machine.manifest?.topology = "single"
-        machine.commands["find /var/lib/dkms/mok.key '!' -newer /var/lib/kldload/firstboot/done"] = CommandOutput(output: "")
+        machine.commands["find /var/lib/dkms/mok.key '!' -newer /etc/cloud/cloud.cfg.d/98-kldload-zfs.cfg"] = CommandOutput(output: "")
         machine.files["/proc/sys/kernel/hostname"] = "clone\n"
         let report = try await Doctor.run(machine.context())
         let notWell = report.results.filter { $0.status != .ok }.map { "\($0.name) \($0.status): \($0.actual)" }.sorted()
@@ -204,7 +204,7 @@ struct Fault: Sendable, CustomTestStringConvertible {
 /// An EFI program with a cpio archive in it, as far as the check looks.
 enum HostIDArchive {
     /// - Parameter shift: by how much it misses a multiple of four, where the kernel begins to read.
-    static func image(hostID: [UInt8], shift: Int = 0) -> [UInt8] {
+    static func image(hostID: [UInt8], shift: Int = 0, signature: [UInt8] = []) -> [UInt8] {
         func hex(_ value: Int) -> String {
             let digits = String(value, radix: 16, uppercase: true)
             return String(repeating: "0", count: 8 - digits.count) + digits
@@ -216,6 +216,14 @@ enum HostIDArchive {
         entry += [UInt8](repeating: 0, count: (4 - entry.count % 4) % 4)
         entry += hostID
         // A mention of the name alone is no entry.
-        return Array("MZ…/etc/hostid\0 ".utf8) + [UInt8](repeating: 0xa5, count: 302 + shift) + entry + [UInt8](repeating: 0, count: 64)
+        let initramfs = [UInt8](repeating: 0xa5, count: 304 + shift) + entry + [UInt8](repeating: 0, count: 64)
+        let program = EFIProgram.bytes([(".osrel", Array("…/etc/hostid\0 ".utf8)), (".initrd", initramfs)])
+        return signature.isEmpty ? program : EFIProgram.signed(program, signature)
     }
+}
+
+/// A certificate, as far as signatures name it, and one that does.
+enum Signing {
+    static let certificate: [UInt8] = [0x30, 0x0d, 0x30, 0x0b, 0x02, 0x01, 0x05, 0x30, 0x02, 0x05, 0x00, 0x30, 0x02, 0x31, 0x00]
+    static let signature: [UInt8] = [0x30, 0x02, 0x31, 0x00, 0x02, 0x01, 0x05]
 }

@@ -1,0 +1,129 @@
+import KldBoot
+import KldCore
+public import KldExec
+public import KldFiles
+import KldZFS
+import SystemPackage
+
+/// What the next boot will do, and why, from what lies on the disks now.
+public struct BootPrediction: Sendable, Hashable, Codable {
+    public enum Status: String, Sendable, Hashable, Codable { case ok, warn, fail }
+
+    public struct Finding: Sendable, Hashable, Codable {
+        public var name: String
+        public var status: Status
+        public var text: String
+        public var remedy: String?
+    }
+
+    /// The environment, the kernel, and the entry that the loader takes; `nil`: it finds none.
+    public var environment: String?
+    public var release: String?
+    public var entry: String?
+    public var findings: [Finding]
+    /// Whether it starts: nothing failed.
+    public var starts: Bool { !findings.contains { $0.status == .fail } }
+
+    /// What is known of the entry that boots next, beyond the system itself.
+    struct Facts: Sendable, Hashable {
+        /// Kernels of its environment with what each needs; `nil`: there is no such environment.
+        var target: BootTarget?
+        /// Whether the environment has OpenZFS' module for the entry's kernel.
+        var module: Bool
+        /// Devices of ESPs → whether the image there bears this machine's signature; without one: there is no image.
+        var signed: [String: Bool]
+        var firmware: SecureBoot.Firmware
+        var enrolment: SecureBoot.Enrolment
+    }
+
+    /// Reads the machine that runs. Runs: what ``BootTarget/compared(_:runner:files:)`` runs.
+    public static func gather(_ system: BootSystem, runner: any CommandRunner, files: any FileSystem) async throws -> BootPrediction {
+        let firmware = SecureBoot.firmware(files)
+        let certificate = MachineOwnerKey().certificate
+        var facts = Facts(
+            module: false, signed: [:], firmware: firmware,
+            enrolment: system.signing.signer == nil ? .absent : try SecureBoot.enrolment(of: certificate, files))
+        guard let next = system.next else { return BootPrediction(system, facts) }
+        for (index, esp) in system.esps.enumerated() where esp.images[next.imagePath] != nil {
+            facts.signed[esp.device] = try await BootSystem.looking(at: esp.device, esp.mount, index, runner: runner, files: files) {
+                place in
+                try system.signing.signer.map { try UnifiedKernelImage.isSigned(place.appending(next.imagePath), by: $0, files) } ?? false
+            }
+        }
+        guard let environment = system.environments.first(where: { $0.dataset.text == next.dataset }) else {
+            return BootPrediction(system, facts)
+        }
+        try await BootTarget.with(environment, runner: runner, files: files) { target in
+            facts.module = !ModuleSigning.modules(in: target.root, next.release, files).isEmpty
+            facts.target = try await target.compared(system, runner: runner, files: files)
+        }
+        return BootPrediction(system, facts)
+    }
+
+    init(_ system: BootSystem, _ facts: Facts) {
+        findings = []
+        guard let next = system.next else {
+            add(.fail, "entry", "no ESP has an entry that may still be tried", "kbe activate \(system.running.leaf)")
+            return
+        }
+        (environment, release, entry) = (next.environment, next.release, next.id)
+        let tries = next.counter.map { ", on trial: \($0.left) of its tries are left" } ?? ""
+        add(.ok, "entry", "\(next.fileName)\(next.once ? ", once" : tries)")
+        check(the: next, facts)
+        check(on: system.esps, next, system, facts)
+        if system.hostID == nil {
+            add(.fail, "host id", "/etc/hostid is missing: the pool is not imported without force", "kldload verify --only zfs.hostid")
+        }
+        check(signaturesOf: next, facts)
+    }
+
+    private mutating func add(_ status: Status, _ name: String, _ text: String, _ remedy: String? = nil) {
+        findings.append(Finding(name: name, status: status, text: text, remedy: remedy))
+    }
+
+    private mutating func check(the next: BootEntry, _ facts: Facts) {
+        guard let target = facts.target else {
+            add(.fail, "environment", "\(next.dataset) does not exist: the initramfs finds no root", "kbe activate another one: kbe list")
+            return
+        }
+        add(.ok, "environment", "\(next.dataset) is there")
+        guard target.kernels.contains(where: { $0.release == next.release }), facts.module else {
+            add(
+                .fail, "kernel", "\(next.environment) has not all that Linux \(next.release) needs: kernel, initramfs, modules, OpenZFS",
+                "dkms status in it (kbe mount \(next.environment)), then kldload boot refresh")
+            return
+        }
+        add(.ok, "kernel", "Linux \(next.release) with OpenZFS")
+        if let kernel = target.kernels.first, kernel.release != next.release {
+            add(.warn, "newer kernel", "\(next.environment) has Linux \(kernel.release), which is not staged", "kldload boot refresh")
+        } else if let kernel = target.kernels.first, !kernel.matching.values.contains(where: { $0.contains(next.id) }) {
+            add(.warn, "image", "what is staged was not built from what \(next.environment) holds now", "kldload boot refresh")
+        }
+    }
+
+    private mutating func check(on esps: [BootSystem.ESP], _ next: BootEntry, _ system: BootSystem, _ facts: Facts) {
+        let lacking = esps.filter { esp in esp.images[next.imagePath] == nil || !esp.entries.contains { $0.id == next.id } }.map(\.device)
+        if lacking.count == esps.count {
+            add(.fail, "ESP", "no ESP has both the entry and its image", "kbe activate \(system.running.leaf)")
+        } else if !lacking.isEmpty {
+            add(.warn, "ESP", "\(lacking.joined(separator: ", ")) would boot something else", "kldload boot refresh")
+        } else {
+            add(.ok, "ESP", "the same on \(esps.map(\.device).joined(separator: ", "))")
+        }
+    }
+
+    private mutating func check(signaturesOf next: BootEntry, _ facts: Facts) {
+        guard facts.firmware == .enforcing else {
+            add(.ok, "signatures", "the firmware checks none")
+            return
+        }
+        let unsigned = facts.signed.filter { !$0.value }.keys.sorted() + (facts.target?.kernels.first?.unsigned ?? [])
+        if facts.enrolment != .enrolled {
+            add(.fail, "signatures", "the firmware does not know this machine's key", "kldload-secure-boot reenroll")
+        } else if !unsigned.isEmpty {
+            add(.fail, "signatures", "not signed: \(unsigned.joined(separator: ", "))", "kldload-secure-boot enable")
+        } else {
+            add(.ok, "signatures", "signed by a key that the firmware knows")
+        }
+    }
+}

@@ -1,0 +1,71 @@
+import KldBoot
+import KldCore
+import KldTestSupport
+import KldZFS
+import Testing
+
+@testable import KldBootEnv
+
+@Suite("What the next boot will do")
+struct BootPredictionTests {
+    static let next = Fixture.entry("debian", order: 100)
+
+    /// A machine on which all is well; tests break one thing at a time.
+    static func predict(
+        _ entries: [BootEntry] = [next], firmware: SecureBoot.Firmware = .off, enrolment: SecureBoot.Enrolment = .enrolled,
+        _ change: (inout BootSystem, inout BootPrediction.Facts) throws -> Void = { _, _ in }
+    ) throws -> BootPrediction {
+        var system = try Fixture.system([Fixture.esp(entries), Fixture.esp(entries, "/dev/vdb1", mounted: false)])
+        let matching: [String: Set<String>] = ["/dev/vda1": Set(entries.map(\.id)), "/dev/vdb1": Set(entries.map(\.id))]
+        var facts = BootPrediction.Facts(
+            target: try Fixture.target("debian", matching: matching), module: true, signed: ["/dev/vda1": true, "/dev/vdb1": true],
+            firmware: firmware, enrolment: enrolment)
+        try change(&system, &facts)
+        return BootPrediction(system, facts)
+    }
+
+    @Test("a machine on which all is well starts, and every finding is content")
+    func well() throws {
+        for firmware in [SecureBoot.Firmware.off, .enforcing, .none] {
+            let prediction = try Self.predict(firmware: firmware)
+            #expect(prediction.starts && prediction.findings.allSatisfy { $0.status == .ok && $0.remedy == nil }, "\(prediction)")
+            #expect(prediction.environment == "debian" && prediction.entry == Self.next.id)
+        }
+    }
+
+    @Test("what would not start is called so, with a remedy")
+    func broken() throws {
+        let predictions = [
+            try Self.predict([]), try Self.predict([Fixture.entry("debian", order: 100, left: 0, done: 3)]),
+            try Self.predict { $1.target = nil }, try Self.predict { $1.target?.kernels = [] }, try Self.predict { $1.module = false },
+            try Self.predict { system, _ in for index in system.esps.indices { system.esps[index].images = [:] } },
+            try Self.predict { system, _ in system.hostID = nil }, try Self.predict(firmware: .enforcing, enrolment: .absent),
+            try Self.predict(firmware: .enforcing) { $1.signed["/dev/vdb1"] = false },
+            try Self.predict(firmware: .enforcing) { $1.target?.kernels[0].unsigned = ["zfs.ko.xz"] },
+        ]
+        for (index, prediction) in predictions.enumerated() {
+            #expect(!prediction.starts, "\(index): \(prediction)")
+            #expect(prediction.findings.allSatisfy { ($0.status == .ok) == ($0.remedy == nil) })
+        }
+    }
+
+    @Test("what starts, and is not as it should be, is a warning")
+    func warnings() throws {
+        for (name, prediction) in [
+            ("image", try Self.predict { $1.target?.kernels[0].matching = [:] }),
+            ("newer kernel", try Self.predict { $1.target?.kernels.insert(.init(release: "7.0.0-amd64", size: .mebibytes(1)), at: 0) }),
+            ("ESP", try Self.predict { system, _ in system.esps[1].entries = [] }),
+        ] {
+            #expect(prediction.starts)
+            #expect(prediction.findings.filter { $0.status == .warn }.map(\.name) == [name])
+        }
+    }
+
+    @Test("the entry is the loader's choice: the highest that may still be tried")
+    func choice() throws {
+        let test = Fixture.entry("test", order: 200, left: 0, done: 3)
+        #expect(try Self.predict([Self.next, test]).environment == "debian")
+        let trial = try Self.predict([Self.next, Fixture.entry("test", order: 200, left: 2, done: 1)])
+        #expect(trial.environment == "test" && trial.findings.first?.text.contains("2 of its tries are left") == true)
+    }
+}
