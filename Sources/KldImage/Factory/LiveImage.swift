@@ -37,18 +37,36 @@ public struct LiveImage: Sendable, Hashable {
         .direct(kernel: kernel, initrd: factoryInitrd, commandLine: "console=ttyS0 panic=-1 quiet loglevel=4 \(Self.guestParameters)")
     }
 
+    /// The tar names no root directory: it would be that of whoever builds, at the time of the build, and open to everybody. Its owner can be
+    /// said in no other way (mksquashfs(1) 4.5.1 leaves `-root-uid` out for a tar), so an ordinary user is root of a namespace for it.
+    ///
+    /// Runs: `[unshare --user --map-root-user] mksquashfs - FILE -tar …`, changes.
+    static func squash(_ tar: FilePath, to file: FilePath, root: Bool) -> Command {
+        var command = Command(
+            Tool("mksquashfs", package: "squashfs-tools"),
+            [
+                "-", file.string, "-tar", "-noappend", "-quiet", "-no-progress", "-comp", "zstd", "-Xcompression-level", "3", "-b", "256K",
+                "-root-mode", "0755",
+            ], effect: .changes, input: .file(tar), environment: ["SOURCE_DATE_EPOCH": String(PayloadBuilder.defaultEpoch)])
+        guard !root else { return command }
+        command.arguments = ["--user", "--map-root-user", command.tool.name] + command.arguments
+        command.tool = Tool("unshare", package: "util-linux")
+        return command
+    }
+
     /// Puts the tool into the live payload and makes a squashfs of it; kept by content like everything else.
     ///
     /// Runs: `tar --append …` on a copy of the payload, `mksquashfs - FILE -tar`.
+    /// - Parameter root: whether this process is root.
     public static func make(
-        from payload: PayloadBuilder.Payload, executable: FilePath, cache: ArtifactCache, runner: any CommandRunner
+        from payload: PayloadBuilder.Payload, executable: FilePath, cache: ArtifactCache, runner: any CommandRunner, root: Bool
     ) async throws -> LiveImage {
         guard let kernel = payload.kernel, let initrd = payload.initrd else {
             throw Diagnosis("live.no-kernel", "the live payload has no kernel", exit: .bug)
         }
         let digest = try await runner.run(Command(Tool("sha256sum", package: "coreutils"), [executable.string], effect: .reads)).output
             .prefix(64)
-        let folder = try await cache.artifact("live-image", inputs: "live-image/4\n\(payload.digest)\n\(digest)\n") { partial in
+        let folder = try await cache.artifact("live-image", inputs: "live-image/5\n\(payload.digest)\n\(digest)\n") { partial in
             let tree = partial.appending("live.tar")
             try await runner.run(Command(Tool("cp", package: "coreutils"), [payload.archive.string, tree.string], effect: .changes))
             try await runner.run(
@@ -59,15 +77,7 @@ public struct LiveImage: Sendable, Hashable {
                         "--mtime=@\(PayloadBuilder.defaultEpoch)", "--dereference", "--absolute-names",
                         "--transform=s,.*,usr/lib/kldload/kldload,", executable.string,
                     ], effect: .changes))
-            try await runner.run(
-                Command(
-                    Tool("mksquashfs", package: "squashfs-tools"),
-                    [
-                        "-", partial.appending("live.squashfs").string, "-tar", "-noappend", "-quiet", "-no-progress", "-comp", "zstd",
-                        "-Xcompression-level", "3", "-b", "256K", "-mkfs-time", "\(PayloadBuilder.defaultEpoch)",
-                        // The tar names no root: it would be that of whoever builds, open to everybody.
-                        "-root-mode", "0755", "-root-uid", "0", "-root-gid", "0", "-root-time", "\(PayloadBuilder.defaultEpoch)",
-                    ], effect: .changes, input: .file(tree)))
+            try await runner.run(squash(tree, to: partial.appending("live.squashfs"), root: root))
             try LocalFiles().remove(tree)
             try await FactoryInitramfs.make(
                 from: payload, to: partial.appending("factory.cpio"), folder: partial.appending("factory"), files: LocalFiles(),

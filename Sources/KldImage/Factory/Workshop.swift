@@ -112,7 +112,7 @@ public struct Workshop: Sendable {
         let builder = builder(report)
         let settled = try await builder.settle(.live(backports: true, buildMirror: archive, installedMirror: Self.defaultMirror))
         let payload = try await builder.payload(settled)
-        return (try await LiveImage.make(from: payload, executable: executable, cache: cache, runner: runner), payload.archive)
+        return (try await LiveImage.make(from: payload, executable: executable, cache: cache, runner: runner, root: root), payload.archive)
     }
 
     private static var defaultMirror: String { AnswerKey.named("KLDLOAD_DEBIAN_MIRROR")?.defaultValue ?? "" }
@@ -128,6 +128,6 @@ public struct Workshop: Sendable {
     }
 
     private func live(_ builder: PayloadBuilder, _ settled: PayloadBuilder.Settled) async throws -> LiveImage {
-        try await LiveImage.make(from: builder.payload(settled), executable: executable, cache: cache, runner: runner)
+        try await LiveImage.make(from: builder.payload(settled), executable: executable, cache: cache, runner: runner, root: root)
     }
 }
