@@ -8,19 +8,16 @@ public struct CertificateIdentity: Sendable, Hashable {
     /// - Parameter certificate: in DER.
     /// - Throws: ``Diagnosis`` `trust.certificate-malformed`.
     public init(_ certificate: [UInt8]) throws(Diagnosis) {
-        guard let whole = Self.element(certificate[...]), let body = Self.element(whole.content), var rest = Self.element(body.content)
-        else {
-            throw Self.malformed
-        }
+        guard let whole = Self.element(certificate[...]), let body = Self.element(whole.content) else { throw Self.malformed }
         var fields: [ArraySlice<UInt8>] = []
-        var remaining = body.content
-        while fields.count < 4, let field = Self.element(remaining) {
+        var rest = body.content
+        while fields.count < 4, let field = Self.element(rest) {
             // The version stands in front, where there is one.
             if field.tag != 0xa0 { fields.append(field.whole) }
-            remaining = remaining[field.whole.endIndex...]
-            rest = field
+            rest = rest[field.whole.endIndex...]
         }
-        guard fields.count >= 3, rest.tag == 0x30, fields[0].first == 0x02, fields[2].first == 0x30 else { throw Self.malformed }
+        // Serial number, algorithm, issuer, validity.
+        guard fields.count >= 3, fields[0].first == 0x02, fields.dropFirst().allSatisfy({ $0.first == 0x30 }) else { throw Self.malformed }
         serial = Array(fields[0])
         issuer = Array(fields[2])
     }

@@ -1,6 +1,6 @@
 public import KldCore
 import KldExec
-import KldFiles
+public import KldFiles
 public import KldPlan
 public import SystemPackage
 
@@ -87,19 +87,15 @@ public enum KeyEnrolment {
     }
 
     /// Where a certificate stands with the firmware.
-    public enum State: Sendable, Hashable {
-        case enrolled, requested, unknown
+    public enum State: String, Sendable, Hashable, Codable {
+        case enrolled, requested, absent
     }
 
-    /// - Parameters:
-    ///   - certificate: in DER.
-    ///   - variable: the value of a firmware variable of shim's, by name; `nil` where there is none.
-    public static func state(of certificate: [UInt8], _ variable: (String) -> [UInt8]?) -> State {
-        func holds(_ name: String) -> Bool { variable("\(name)-\(shim)")?.firstRange(of: certificate) != nil }
+    /// - Parameter certificate: in DER.
+    public static func state(of certificate: [UInt8], _ files: any FileSystem) -> State {
+        func holds(_ name: String) -> Bool { EFIVariable.value(name, of: .shim, files)?.firstRange(of: certificate) != nil }
         // The list is too long for one variable at times: the others are numbered. Source: shim `mok.c`, 16.1.
         if (["MokListRT"] + (1...9).map { "MokListRT\($0)" }).contains(where: holds) { return .enrolled }
-        return holds("MokNew") ? .requested : .unknown
+        return holds("MokNew") ? .requested : .absent
     }
-
-    public static let shim = "605dab50-e046-4300-abb6-3dd810dd8b23"
 }

@@ -67,11 +67,8 @@ public enum ModuleSigning {
 
     /// Below `usr/lib/modules/R/updates`, where DKMS installs on Debian.
     public static func modules(in root: FilePath, _ release: String, _ files: any FileSystem) -> [FilePath] {
-        named(in: root.appending("usr/lib/modules/\(release)/updates/dkms"), files)
-    }
-
-    private static func named(in folder: FilePath, _ files: any FileSystem) -> [FilePath] {
-        ((try? files.list(folder)) ?? []).filter { $0.contains(".ko") && !$0.hasPrefix(".") }.sorted().map { folder.appending($0) }
+        let folder = root.appending("usr/lib/modules/\(release)/updates/dkms")
+        return ((try? files.list(folder)) ?? []).filter { $0.contains(".ko") && !$0.hasPrefix(".") }.sorted().map { folder.appending($0) }
     }
 
     private static func below(_ root: FilePath, _ path: FilePath) -> String {
@@ -88,6 +85,20 @@ public enum ModuleSigning {
         }
         return folders.map { $0.appending("module").appending(module.lastComponent?.string ?? "") }.filter {
             (try? files.exists($0)) == true
+        }
+    }
+
+    /// What `body` returns, with these files gone whatever happens. One that cannot be removed is an error, where there was none before.
+    private static func removing<Result>(
+        _ scratch: [FilePath], _ files: any FileSystem, _ body: () async throws -> Result
+    ) async throws -> Result {
+        do {
+            let result = try await body()
+            for file in scratch { try files.remove(file) }
+            return result
+        } catch {
+            for file in scratch { try? files.remove(file) }
+            throw error
         }
     }
 
@@ -128,29 +139,19 @@ public enum ModuleSigning {
             _ body: ([UInt8]) throws -> Result
         ) async throws -> Result {
             guard self != .none else { return try body(files.read(module)) }
-            do {
+            return try await ModuleSigning.removing([plain], files) {
                 try await runner.run(
                     Command(tool, ["--decompress", "--stdout", module.string], effect: .reads, outputFile: plain))
-                let result = try body(files.read(plain))
-                try files.remove(plain)
-                return result
-            } catch {
-                try? files.remove(plain)
-                throw error
+                return try body(files.read(plain))
             }
         }
 
         func packed(_ module: FilePath, runner: any CommandRunner, files: any FileSystem) async throws -> [UInt8] {
             guard self != .none else { return try files.read(module) }
             let file = FilePath("\(module.string).packed")
-            do {
+            return try await ModuleSigning.removing([file], files) {
                 try await runner.run(Command(tool, ["--stdout"] + packing + [module.string], effect: .reads, outputFile: file))
-                let result = try files.read(file)
-                try files.remove(file)
-                return result
-            } catch {
-                try? files.remove(file)
-                throw error
+                return try files.read(file)
             }
         }
     }
@@ -172,30 +173,20 @@ public enum ModuleSigning {
                 ModuleSignature.split($0).module
             }
             let signature = FilePath("\(work.string).p7s")
-            do {
-                let packed = try await signed(plain, work, signature, compression)
+            return try await ModuleSigning.removing([work, signature], files) {
+                try files.write(plain, to: work, mode: .file)
+                try await runner.run(
+                    Command(
+                        MachineOwnerKey.openssl,
+                        [
+                            "cms", "-sign", "-binary", "-noattr", "-nocerts", "-nosmimecap", "-md", "sha256", "-outform", "DER", "-signer",
+                            certificate.string, "-inkey", key.string, "-in", work.string, "-out", signature.string,
+                        ], effect: .changes))
+                try files.write(ModuleSignature.append(files.read(signature), to: plain), to: work, mode: .file)
+                let packed = try await compression.packed(work, runner: runner, files: files)
                 try files.write(packed, to: module, mode: .file)
-                for left in [work, signature] { try files.remove(left) }
                 return packed
-            } catch {
-                for left in [work, signature] { try? files.remove(left) }
-                throw error
             }
-        }
-
-        private func signed(
-            _ plain: [UInt8], _ work: FilePath, _ signature: FilePath, _ compression: Compression
-        ) async throws -> [UInt8] {
-            try files.write(plain, to: work, mode: .file)
-            try await runner.run(
-                Command(
-                    MachineOwnerKey.openssl,
-                    [
-                        "cms", "-sign", "-binary", "-noattr", "-nocerts", "-nosmimecap", "-md", "sha256", "-outform", "DER", "-signer",
-                        certificate.string, "-inkey", key.string, "-in", work.string, "-out", signature.string,
-                    ], effect: .changes))
-            try files.write(ModuleSignature.append(files.read(signature), to: plain), to: work, mode: .file)
-            return try await compression.packed(work, runner: runner, files: files)
         }
     }
 }

@@ -33,22 +33,18 @@ public struct BootPrediction: Sendable, Hashable, Codable {
         /// Devices of ESPs → whether the image there bears this machine's signature; without one: there is no image.
         var signed: [String: Bool]
         var firmware: SecureBoot.Firmware
-        var enrolment: SecureBoot.Enrolment
+        var enrolment: KeyEnrolment.State
     }
 
     /// Reads the machine that runs. Runs: what ``BootTarget/compared(_:runner:files:)`` runs.
     public static func gather(_ system: BootSystem, runner: any CommandRunner, files: any FileSystem) async throws -> BootPrediction {
-        let firmware = SecureBoot.firmware(files)
-        let certificate = MachineOwnerKey().certificate
+        let signer = system.signing.signer
         var facts = Facts(
-            module: false, signed: [:], firmware: firmware,
-            enrolment: system.signing.signer == nil ? .absent : try SecureBoot.enrolment(of: certificate, files))
+            module: false, signed: [:], firmware: SecureBoot.firmware(files),
+            enrolment: try signer == nil ? .absent : KeyEnrolment.state(of: files.read(MachineOwnerKey().certificate), files))
         guard let next = system.next else { return BootPrediction(system, facts) }
-        for (index, esp) in system.esps.enumerated() where esp.images[next.imagePath] != nil {
-            facts.signed[esp.device] = try await BootSystem.looking(at: esp.device, esp.mount, index, runner: runner, files: files) {
-                place in
-                try system.signing.signer.map { try UnifiedKernelImage.isSigned(place.appending(next.imagePath), by: $0, files) } ?? false
-            }
+        for found in try await system.signatures(by: signer, runner: runner, files: files, { $0 == next.imagePath }) {
+            facts.signed[found.esp.device] = found.signed
         }
         guard let environment = system.environments.first(where: { $0.dataset.text == next.dataset }) else {
             return BootPrediction(system, facts)

@@ -38,7 +38,7 @@ extension BootSystem {
             environments: try environments(DatasetTable.parse(output, columns: columns), top: top, mounts: mounts(files), owned: owned),
             esps: esps,
             builder: try BootImageBuilder.find(files), signing: try signing(files),
-            secureBoot: EFIVariable.value("SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c", files) == [1], selected: selected(files))
+            secureBoot: EFIVariable.isSecureBootOn(files), selected: selected(files))
     }
 
     private static func signing(_ files: any FileSystem) throws -> Signing {
@@ -50,7 +50,7 @@ extension BootSystem {
     /// `LoaderEntrySelected`: UTF-16, the name of an entry's file without its counter, in lower case.
     /// Source: The Boot Loader Interface, uapi-group.org, systemd 257.
     private static func selected(_ files: any FileSystem) -> String? {
-        EFIVariable.value("LoaderEntrySelected-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f", files).map { bytes in
+        EFIVariable.value("LoaderEntrySelected", of: .loader, files).map { bytes in
             let text = String(decoding: bytes.filter { $0 != 0 }, as: UTF8.self).lowercased()
             return text.hasSuffix(".conf") ? String(text.dropLast(5)) : text
         }
@@ -125,6 +125,25 @@ extension BootSystem {
     /// An ESP is root's alone: who may not read it must not be told that it is empty.
     private static func names(_ folder: FilePath, _ files: any FileSystem) throws -> [String] {
         do { return try files.list(folder) } catch FileError.missing { return [] }
+    }
+
+    /// Images of the ESPs that bear a signature which names this signer; none without one. ESPs and images come in their order.
+    ///
+    /// - Parameter wanted: names of images below an ESP's root.
+    func signatures(
+        by signer: CertificateIdentity?, runner: any CommandRunner, files: any FileSystem, _ wanted: (String) -> Bool = { _ in true }
+    ) async throws -> [(esp: ESP, image: String, signed: Bool)] {
+        var found: [(esp: ESP, image: String, signed: Bool)] = []
+        for (index, esp) in esps.enumerated() {
+            let images = esp.images.keys.filter(wanted).sorted()
+            if images.isEmpty { continue }
+            found += try await Self.looking(at: esp.device, esp.mount, index, runner: runner, files: files) { place in
+                try images.map { image in
+                    (esp, image, try signer.map { try UnifiedKernelImage.isSigned(place.appending(image), by: $0, files) } ?? false)
+                }
+            }
+        }
+        return found
     }
 
     /// Shows an ESP where it is mounted, or mounts it read-only for as long as `body` runs.

@@ -1,4 +1,4 @@
-import KldBoot
+public import KldBoot
 public import KldCore
 public import KldExec
 public import KldFiles
@@ -18,8 +18,6 @@ public struct SecureBoot: Sendable, Hashable, Codable {
         case none = "no-uefi"
     }
 
-    public enum Enrolment: String, Sendable, Hashable, Codable { case enrolled, requested, absent }
-
     /// Something that the firmware or the kernel checks, and whether this machine's key has signed it.
     public struct Signed: Sendable, Hashable, Codable {
         public var name: String
@@ -30,7 +28,7 @@ public struct SecureBoot: Sendable, Hashable, Codable {
     /// `nil`: nothing is signed here.
     public var certificate: String?
     public var keyIsThere: Bool
-    public var enrolment: Enrolment
+    public var enrolment: KeyEnrolment.State
     public var modules: [Signed]
     public var images: [Signed]
     /// The request for the certificate is made again at every start.
@@ -45,7 +43,7 @@ public struct SecureBoot: Sendable, Hashable, Codable {
         let signer = try key.exists(files) ? try key.identity(files) : nil
         var found = SecureBoot(
             firmware: firmware(files), certificate: wanted ? key.certificate.string : nil, keyIsThere: signer != nil,
-            enrolment: try signer == nil ? .absent : enrolment(of: key.certificate, files), modules: [], images: [],
+            enrolment: try signer == nil ? .absent : KeyEnrolment.state(of: files.read(key.certificate), files), modules: [], images: [],
             repeats: try files.exists(KeyEnrolment.wanted))
         for release in ((try? files.folders(in: "/usr/lib/modules")) ?? []).sorted() {
             for module in ModuleSigning.modules(in: "/", release, files) {
@@ -54,31 +52,17 @@ public struct SecureBoot: Sendable, Hashable, Codable {
                 found.modules.append(Signed(name: "\(release)/\(module.lastComponent?.string ?? "")", signed: signed))
             }
         }
-        for (index, esp) in system.esps.enumerated() {
-            try await BootSystem.looking(at: esp.device, esp.mount, index, runner: runner, files: files) { place in
-                for image in esp.images.keys.sorted() {
-                    let signed = try signer.map { try UnifiedKernelImage.isSigned(place.appending(image), by: $0, files) } ?? false
-                    found.images.append(Signed(name: "\(esp.device): \(image)", signed: signed))
-                }
-            }
+        found.images = try await system.signatures(by: signer, runner: runner, files: files).map {
+            Signed(name: "\($0.esp.device): \($0.image)", signed: $0.signed)
         }
         return found
     }
 
     static func firmware(_ files: any FileSystem) -> Firmware {
-        func global(_ name: String) -> [UInt8]? { EFIVariable.value("\(name)-8be4df61-93ca-11d2-aa0d-00e098032b8c", files) }
-        guard let secure = global("SecureBoot") else { return .none }
-        if global("SetupMode") == [1] { return .setup }
-        guard secure == [1] else { return .off }
-        return EFIVariable.value("MokSBStateRT-\(KeyEnrolment.shim)", files)?.first == 1 ? .unchecked : .enforcing
-    }
-
-    static func enrolment(of certificate: FilePath, _ files: any FileSystem) throws -> Enrolment {
-        switch KeyEnrolment.state(of: try files.read(certificate), { EFIVariable.value($0, files) }) {
-        case .enrolled: .enrolled
-        case .requested: .requested
-        case .unknown: .absent
-        }
+        guard EFIVariable.value("SecureBoot", files) != nil else { return .none }
+        if EFIVariable.value("SetupMode", files) == [1] { return .setup }
+        guard EFIVariable.isSecureBootOn(files) else { return .off }
+        return EFIVariable.value("MokSBStateRT", of: .shim, files)?.first == 1 ? .unchecked : .enforcing
     }
 
     /// What the firmware will say at the next start, in words. - Returns: whether the machine starts.

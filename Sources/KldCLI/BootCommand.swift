@@ -28,10 +28,7 @@ struct BootCommand: AsyncParsableCommand {
             if hook, try await !session.isRunningMachine() { return }
             try await session.locked {
                 let system = try await session.system()
-                try await session.staging(system.running.leaf, system) { target in
-                    let staged = try BootStaging(system, target, .unchanged).steps()
-                    try await session.apply(Plan("refresh what boots", [Phase("boot", "Boot", staged)]))
-                }
+                try await session.refresh(system)
                 let after = dryRun ? system : try await session.system()
                 try await session.apply(BootTrial(after).equal)
             }
@@ -118,6 +115,14 @@ struct BootSession: Sendable {
     /// What a plan needs that stages an environment, for as long as `body` works.
     func staging<Result>(_ name: String, _ system: BootSystem, _ body: (BootTarget) async throws -> Result) async throws -> Result {
         try await target(system.environment(name)) { try await body($0.compared(system, runner: runner, files: files)) }
+    }
+
+    /// Builds and stages what the running environment boots, where that has changed.
+    func refresh(_ system: BootSystem) async throws {
+        try await staging(system.running.leaf, system) { target in
+            let staged = try BootStaging(system, target, .unchanged).steps()
+            try await apply(Plan("refresh what boots", [Phase("boot", "Boot", staged)]))
+        }
     }
 
     /// Shows a plan, or does it; what it does, on standard error.

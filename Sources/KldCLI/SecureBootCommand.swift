@@ -7,7 +7,6 @@ import KldFiles
 import KldImage
 import KldPlan
 import KldTerminal
-import KldZFS
 import SystemPackage
 
 /// `kldload secure-boot`, `kldload-secure-boot`.
@@ -39,16 +38,13 @@ struct SecureBootCommand: AsyncParsableCommand {
         func run() async throws {
             let session = SecureBootSession(dryRun: dryRun)
             try await session.boot.locked {
-                let facts = try await session.facts()
+                let system = try await session.boot.system()
+                let facts = try await session.facts(system)
                 let name = "kldload \((try? session.files.readText("/etc/hostname"))?.trimmed.prefix(40) ?? "") \(session.hostID)"
-                try await session.boot.apply(facts.enabling(session.boot.system(), name: name))
+                try await session.boot.apply(facts.enabling(system, name: name))
                 if dryRun { return }
                 // Its initramfs has changed, and so what boots is built again.
-                let system = try await session.boot.system()
-                try await session.boot.staging(system.running.leaf, system) { target in
-                    let staged = try BootStaging(system, target, .unchanged).steps()
-                    try await session.boot.apply(Plan("refresh what boots", [Phase("boot", "Boot", staged)]))
-                }
+                try await session.boot.refresh(session.boot.system())
                 try session.tell()
             }
         }
@@ -119,8 +115,10 @@ private struct SecureBootSession {
 
     init(dryRun: Bool) { boot = BootSession(dryRun: dryRun) }
 
-    func facts() async throws -> SecureBoot {
-        try await SecureBoot.gather(boot.system(), runner: boot.runner, files: files)
+    func facts() async throws -> SecureBoot { try await facts(boot.system()) }
+
+    func facts(_ system: BootSystem) async throws -> SecureBoot {
+        try await SecureBoot.gather(system, runner: boot.runner, files: files)
     }
 
     /// What to do at the next start; nothing where no request was made.

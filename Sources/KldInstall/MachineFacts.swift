@@ -1,4 +1,5 @@
 public import KldBlock
+import KldBoot
 public import KldCore
 public import KldExec
 public import KldFiles
@@ -112,7 +113,7 @@ extension MachineFacts {
         facts.interfaces = ((try? files.list("/sys/class/net")) ?? []).filter { $0 != "lo" }
         facts.notDisks = notDisks(asked, devices: devices, files: files)
         facts.hostID = try? files.read("/etc/hostid")
-        facts.secureBoot = EFIVariable.value("SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c", files) == [1]
+        facts.secureBoot = EFIVariable.isSecureBootOn(files)
         return facts
     }
 

@@ -1,4 +1,5 @@
 import KldBlock
+import KldBoot
 import KldCore
 public import KldExec
 public import KldFiles
@@ -17,7 +18,7 @@ public enum MountedESP {
 
     /// The GUID of the partition that systemd-boot or its stub was started from, in UTF-16.
     /// Source: The Boot Loader Interface, uapi-group.org, systemd 257.
-    private static let variable = "LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
+    private static let variable = "LoaderDevicePartUUID"
 
     /// Checks and mounts the ESP that the firmware started; where that is not known or it does not mount, the next one of the root pool's disks.
     ///
@@ -54,7 +55,7 @@ public enum MountedESP {
     }
 
     private static func booted(_ files: any FileSystem) -> String? {
-        guard let bytes = EFIVariable.value(variable, files) else { return nil }
+        guard let bytes = EFIVariable.value(variable, of: .loader, files) else { return nil }
         let guid = String(decoding: bytes.filter { $0 != 0 }, as: UTF8.self).lowercased()
         guard guid.count == 36, guid.allSatisfy({ $0.isHexDigit || $0 == "-" }) else { return nil }
         return try? files.resolve(FilePath("/dev/disk/by-partuuid/\(guid)")).string

@@ -12,7 +12,7 @@ struct BootPredictionTests {
 
     /// A machine on which all is well; tests break one thing at a time.
     static func predict(
-        _ entries: [BootEntry] = [next], firmware: SecureBoot.Firmware = .off, enrolment: SecureBoot.Enrolment = .enrolled,
+        _ entries: [BootEntry] = [next], firmware: SecureBoot.Firmware = .off, enrolment: KeyEnrolment.State = .enrolled,
         _ change: (inout BootSystem, inout BootPrediction.Facts) throws -> Void = { _, _ in }
     ) throws -> BootPrediction {
         var system = try Fixture.system([Fixture.esp(entries), Fixture.esp(entries, "/dev/vdb1", mounted: false)])

@@ -12,7 +12,7 @@ import Testing
 @Suite("Secure Boot: what is signed, and what the firmware will say")
 struct SecureBootTests {
     static func machine(
-        _ firmware: SecureBoot.Firmware, _ enrolment: SecureBoot.Enrolment = .enrolled, signed: Bool = true, key: Bool = true,
+        _ firmware: SecureBoot.Firmware, _ enrolment: KeyEnrolment.State = .enrolled, signed: Bool = true, key: Bool = true,
         configured: Bool = true, repeats: Bool = false
     ) -> SecureBoot {
         SecureBoot(

@@ -106,19 +106,18 @@ public enum PayloadRecipe {
                 ]),
             Step(
                 "payload.units", "kldload's own services",
-                (SystemFiles.units + SystemFiles.bootUnits + [SystemFiles.enrolment] + SystemFiles.bootHelpers + SystemFiles.dormantUnits)
-                    .map {
-                        .write(FilePath("/usr/lib/systemd/system/\($0.name)"), content: .text($0.text))
-                    } + [
-                        enable(
-                            (SystemFiles.units + SystemFiles.bootUnits + [SystemFiles.enrolment]).map(\.name)
-                                + [spec.units[.network], spec.units[.resolver], spec.units[.timeSync], spec.units[.ssh]].compactMap { $0 }
-                                + ["zfs-import-cache.service", "zfs-mount.service", "zfs.target", spec.units[.zed] ?? "zfs-zed.service"]),
-                        // The initramfs imports the root pool. Pools made here are in the cache file; a scan would import foreign ones too.
-                        command("systemctl", ["disable", "zfs-import-scan.service"]),
-                        // It is never satisfied when no cable is plugged in.
-                        command("systemctl", ["disable", "systemd-networkd-wait-online.service"]),
-                    ]),
+                (SystemFiles.units + SystemFiles.bootUnits + SystemFiles.bootHelpers + SystemFiles.dormantUnits).map {
+                    .write(FilePath("/usr/lib/systemd/system/\($0.name)"), content: .text($0.text))
+                } + [
+                    enable(
+                        (SystemFiles.units + SystemFiles.bootUnits).map(\.name)
+                            + [spec.units[.network], spec.units[.resolver], spec.units[.timeSync], spec.units[.ssh]].compactMap { $0 }
+                            + ["zfs-import-cache.service", "zfs-mount.service", "zfs.target", spec.units[.zed] ?? "zfs-zed.service"]),
+                    // The initramfs imports the root pool. Pools made here are in the cache file; a scan would import foreign ones too.
+                    command("systemctl", ["disable", "zfs-import-scan.service"]),
+                    // It is never satisfied when no cable is plugged in.
+                    command("systemctl", ["disable", "systemd-networkd-wait-online.service"]),
+                ]),
         ]
         steps.append(
             Step(

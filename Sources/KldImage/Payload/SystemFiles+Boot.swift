@@ -77,29 +77,28 @@ extension SystemFiles {
 
             """
         ),
+        (
+            // shim forgets a request that nobody answers, so it is made again: see ``KeyEnrolment``.
+            "kldload-mok-enroll.service",
+            """
+            [Unit]
+            Description=kldload: ask the firmware again to trust this machine's key
+            Documentation=man:kldload-secure-boot(8)
+            ConditionPathExists=/var/lib/kldload/secure-boot/wanted
+            After=local-fs.target zfs-mount.service
+            Before=getty-pre.target
+
+            [Service]
+            Type=oneshot
+            RemainAfterExit=yes
+            ExecStart=/usr/lib/kldload/kldload secure-boot repeat
+
+            [Install]
+            WantedBy=multi-user.target
+
+            """
+        ),
     ]
-
-    /// shim forgets a request that nobody answers, so it is made again: see ``KeyEnrolment``.
-    static let enrolment = (
-        name: "kldload-mok-enroll.service",
-        text: """
-        [Unit]
-        Description=kldload: ask the firmware again to trust this machine's key
-        Documentation=man:kldload-secure-boot(8)
-        ConditionPathExists=/var/lib/kldload/secure-boot/wanted
-        After=local-fs.target zfs-mount.service
-        Before=getty-pre.target
-
-        [Service]
-        Type=oneshot
-        RemainAfterExit=yes
-        ExecStart=/usr/lib/kldload/kldload secure-boot repeat
-
-        [Install]
-        WantedBy=multi-user.target
-
-        """
-    )
 
     /// Started by the ones above.
     static let bootHelpers: [(name: String, text: String)] = [

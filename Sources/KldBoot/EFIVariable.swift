@@ -1,0 +1,25 @@
+package import KldFiles
+import SystemPackage
+
+/// Variables of the firmware that this machine runs on.
+package enum EFIVariable {
+    /// Whose variable it is.
+    package enum Vendor: String, Sendable {
+        /// UEFI 2.10, 3.3.
+        case global = "8be4df61-93ca-11d2-aa0d-00e098032b8c"
+        /// The Boot Loader Interface, uapi-group.org, systemd 257.
+        case loader = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
+        /// shim 16.1.
+        case shim = "605dab50-e046-4300-abb6-3dd810dd8b23"
+    }
+
+    /// A variable's value: its file holds four bytes of attributes before it. `nil` where there is none.
+    ///
+    /// Source: UEFI 2.10, 32.4; Linux Documentation/filesystems/efivarfs.rst.
+    package static func value(_ name: String, of vendor: Vendor = .global, _ files: any FileSystem) -> [UInt8]? {
+        (try? files.read(FilePath("/sys/firmware/efi/efivars/\(name)-\(vendor.rawValue)"))).map { Array($0.dropFirst(4)) }
+    }
+
+    /// Whether the firmware starts only what is signed; not on machines without UEFI. Source: UEFI 2.10, 32.3.
+    package static func isSecureBootOn(_ files: any FileSystem) -> Bool { value("SecureBoot", files) == [1] }
+}
