@@ -65,7 +65,7 @@ let package = Package(
         library("KldAnswers", mechanisms),
         // L4 operations
         library("KldInstall", mechanisms + outside + ["KldDistro", "KldAnswers"]),
-        library("KldBootEnv", mechanisms + outside + ["KldInstall"]),
+        library("KldBootEnv", mechanisms + outside + ["KldDistro", "KldAnswers", "KldInstall"]),
         library("KldImage", mechanisms + outside + ["KldDistro", "KldAnswers", "KldInstall", "KldDoctor"]),
         library("KldDoctor", mechanisms + outside + ["KldDistro", "KldAnswers"]),
         // L5 faces

@@ -101,3 +101,15 @@ extension Answers {
         return try ValueCheck(reference: .builtIn).canonical(text, of: key)
     }
 }
+
+extension Answers {
+    /// The value of every key that a text assigns, or its default; not checked against each other. For the answers that an installation wrote
+    /// down, which lack their secrets.
+    public static func values(assignedIn text: String) -> [String: String] {
+        var parser = AnswersTextParser()
+        parser.parse(Array(text.utf8))
+        var values = Dictionary(AnswerKey.all.map { ($0.name, $0.defaultValue ?? "") }, uniquingKeysWith: { $1 })
+        for entry in parser.entries where entry.value != AnswerEntry.unreadable { values[entry.name] = entry.value }
+        return values
+    }
+}

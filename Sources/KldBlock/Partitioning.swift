@@ -35,6 +35,14 @@ public enum Disk {
         return disk.last?.isNumber == true ? "\(disk)p\(number)" : "\(disk)\(number)"
     }
 
+    /// The number of a partition by the kernel's name for it; `nil` for one that lies on another disk: `/dev/sda` has no `/dev/sdaa1`.
+    public static func number(of partition: String, on disk: String) -> Int? {
+        guard partition.hasPrefix(disk), let last = disk.last else { return nil }
+        let rest = partition.dropFirst(disk.count)
+        let digits = last.isNumber ? (rest.first == "p" ? rest.dropFirst() : "") : rest
+        return digits.allSatisfy(\.isNumber) ? Int(digits) : nil
+    }
+
     /// Runs: `wipefs --all --force DEVICE`. Removes every signature that libblkid knows.
     public static func wipeSignatures(_ device: String) -> Command {
         Command(Tool("wipefs", package: "util-linux"), ["--all", "--force", device], effect: .destroys)

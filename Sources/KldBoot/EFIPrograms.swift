@@ -25,6 +25,9 @@ public struct EFIPrograms: Sendable, Hashable, Codable {
 public enum ESPLayout {
     /// The name of kldload's own folder below `EFI`.
     public static let vendor = "kldload"
+    /// The GPT name of the partition (what sgdisk gives one of its type by itself), and the label of the file system.
+    public static let partitionName = "EFI system partition"
+    public static let volumeLabel = "EFI"
     /// What firmware starts when it has no entry, or forgot it (UEFI 2.10, 3.5.1.1).
     public static let removable = "EFI/BOOT/BOOTX64.EFI"
 
@@ -49,9 +52,19 @@ public enum ESPLayout {
 /// Builders for efibootmgr(8), version 18.
 public enum FirmwareEntry {
     static let efibootmgr = Tool("efibootmgr")
+    private static let loader = "\\EFI\\\(ESPLayout.vendor)\\shimx64.efi"
+
+    /// Every entry with its device path, a line each. Runs: `efibootmgr --verbose`, reads.
+    public static let list = Command(efibootmgr, ["--verbose"], effect: .reads, accepting: [0, 1, 2])
+
+    /// Whether an entry starts kldload's loader from a partition, by what ``list`` printed.
+    /// - Parameter partition: its GPT GUID.
+    public static func isListed(_ partition: String, in output: String) -> Bool {
+        output.lowercased().lines.contains { $0.contains("gpt,\(partition.lowercased()),") && $0.contains(loader.lowercased()) }
+    }
 
     /// Runs: `efibootmgr --create --disk DISK --part N --label LABEL --loader PATH`. Accepts failure: some firmware keeps no entries, and the removable path is always there.
-    public static func create(disk: String, partition: Int, label: String, loader: String = "\\EFI\\kldload\\shimx64.efi") -> Command {
+    public static func create(disk: String, partition: Int, label: String) -> Command {
         Command(
             efibootmgr, ["--create", "--quiet", "--disk", disk, "--part", String(partition), "--label", label, "--loader", loader],
             effect: .changes, accepting: [0, 1, 2, 5])

@@ -34,6 +34,8 @@ public struct BootPrediction: Sendable, Hashable, Codable {
         var signed: [String: Bool]
         var firmware: SecureBoot.Firmware
         var enrolment: KeyEnrolment.State
+        /// ESPs whose boot loader is not the system's.
+        var loaders: [LoaderStaging.Difference] = []
     }
 
     /// Reads the machine that runs. Runs: what ``BootTarget/compared(_:runner:files:)`` runs.
@@ -42,6 +44,7 @@ public struct BootPrediction: Sendable, Hashable, Codable {
         var facts = Facts(
             module: false, signed: [:], firmware: SecureBoot.firmware(files),
             enrolment: try signer == nil ? .absent : KeyEnrolment.state(of: files.read(MachineOwnerKey().certificate), files))
+        facts.loaders = try await LoaderStaging.gather(system, runner: runner, files: files)?.differences ?? []
         guard let next = system.next else { return BootPrediction(system, facts) }
         for found in try await system.signatures(by: signer, runner: runner, files: files, { $0 == next.imagePath }) {
             facts.signed[found.esp.device] = found.signed
@@ -67,6 +70,7 @@ public struct BootPrediction: Sendable, Hashable, Codable {
         add(.ok, "entry", "\(next.fileName)\(next.once ? ", once" : tries)")
         check(the: next, facts)
         check(on: system.esps, next, system, facts)
+        check(loaders: facts.loaders, system.esps)
         if system.hostID == nil {
             add(.fail, "host id", "/etc/hostid is missing: the pool is not imported without force", "kldload verify --only zfs.hostid")
         }
@@ -105,6 +109,23 @@ public struct BootPrediction: Sendable, Hashable, Codable {
             add(.warn, "ESP", "\(lacking.joined(separator: ", ")) would boot something else", "kldload boot refresh")
         } else {
             add(.ok, "ESP", "the same on \(esps.map(\.device).joined(separator: ", "))")
+        }
+    }
+
+    private mutating func check(loaders: [LoaderStaging.Difference], _ esps: [BootSystem.ESP]) {
+        for difference in loaders {
+            let (files, device) = (difference.files, difference.esp.device)
+            let alone = esps.count == loaders.count && !loaders.contains { $0.files.starts }
+            if !files.missing.isEmpty {
+                add(
+                    alone ? .fail : .warn, "boot loader", "\(device) lacks \(files.missing.joined(separator: ", "))", "kldload boot refresh"
+                )
+            }
+            if !files.outdated.isEmpty {
+                add(
+                    .warn, "boot loader", "\(device) has another version of \(files.outdated.joined(separator: ", "))",
+                    "kldload boot refresh")
+            }
         }
     }
 

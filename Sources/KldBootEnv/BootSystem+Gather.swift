@@ -1,5 +1,7 @@
+import KldAnswers
 import KldBlock
 import KldBoot
+import KldDistro
 import KldCore
 public import KldExec
 public import KldFiles
@@ -12,33 +14,65 @@ extension BootSystem {
     ///
     /// Runs: `lsblk`, `zpool list`, `zfs list -t filesystem,snapshot -r POOL/ROOT`, `uname -r`; with `owners`, `zfs get -r` of the mark; reads.
     /// ESPs that are not mounted are mounted read-only for a moment.
-    /// - Parameter owners: whether ``BootEnvironment/owned`` is wanted; without it nothing is kldload's own, and nothing can be destroyed.
+    /// - Parameters:
+    ///   - owners: whether ``BootEnvironment/owned`` is wanted; without it nothing is kldload's own, and nothing can be destroyed.
+    ///   - visiting: the root is one that somebody is in with chroot(8): what runs is another kernel, started by other words.
     /// - Throws: ``Diagnosis`` `be.no-zfs-root`.
-    public static func gather(owners: Bool = false, runner: any CommandRunner, files: any FileSystem) async throws -> BootSystem {
+    public static func gather(
+        owners: Bool = false, visiting: Bool = false, runner: any CommandRunner, files: any FileSystem
+    ) async throws -> BootSystem {
         guard let root = try await RunningRoot.gather(runner: runner, files: files),
             let mounted = try mounts(files).first(where: { $0.place == "/" && $0.type == "zfs" }),
             let dataset = try? DatasetName(mounted.source), let top = dataset.parent
         else {
-            throw Diagnosis(
-                "be.no-zfs-root", "the root file system is not a dataset of ZFS", remedies: ["boot environments are for installed machines"]
-            )
+            throw noRoot
         }
         let pool = try PoolName(root.pool)
         let output = try await runner.run(ZFS.list(top, columns: columns, types: ["filesystem", "snapshot"])).output
-        let release = try await runner.run(Command(Tool("uname", package: "coreutils"), ["-r"], effect: .reads)).output.trimmed
+        let kernel = Command(Tool("uname", package: "coreutils"), ["-r"], effect: .reads)
+        let release = visiting ? "" : try await runner.run(kernel).output.trimmed
         let owned = owners ? try await marked(below: top, runner) : []
         var esps: [ESP] = []
         for (index, device) in root.esps.enumerated() {
             esps.append(try await esp(device, index, runner: runner, files: files))
         }
+        let words =
+            visiting
+            ? try await commandLine(of: dataset, on: esps, runner: runner, files: files)
+            : KernelCommandLine(running: try files.readText("/proc/cmdline").trimmed)
         return BootSystem(
             pool: pool, running: dataset, release: release, hostID: (try? files.read("/etc/hostid")).flatMap { HostID(fileContent: $0) },
-            commandLine: KernelCommandLine(running: try files.readText("/proc/cmdline").trimmed),
+            commandLine: words,
             bootfs: try PoolRow.parse(await runner.run(ZPool.list(pool)).output).first?.bootfs,
             environments: try environments(DatasetTable.parse(output, columns: columns), top: top, mounts: mounts(files), owned: owned),
             esps: esps,
             builder: try BootImageBuilder.find(files), signing: try signing(files),
-            secureBoot: EFIVariable.isSecureBootOn(files), selected: selected(files))
+            secureBoot: EFIVariable.isSecureBootOn(files), selected: visiting ? nil : selected(files))
+    }
+
+    /// What an environment is started with, by the newest image that boots it; else by another environment's; else as the installer would say.
+    private static func commandLine(
+        of dataset: DatasetName, on esps: [ESP], runner: any CommandRunner, files: any FileSystem
+    ) async throws -> KernelCommandLine {
+        for own in [true, false] {
+            for (index, esp) in esps.enumerated() {
+                let entries = esp.entries.sorted { $0.order > $1.order }.filter { ($0.dataset == dataset.text) == own }
+                let found = try await looking(at: esp.device, esp.mount, index, runner: runner, files: files) { place in
+                    entries.lazy.compactMap { try? UnifiedKernelImage.commandLine(of: place.appending($0.imagePath), files) }.first
+                }
+                if let found { return found }
+            }
+        }
+        let installed = try Installation.read(files)
+        return KernelCommandLine(
+            root: dataset.text, initramfs: installed?.spec.initramfs ?? .initramfsTools,
+            consoles: Answers.values(assignedIn: installed?.answers ?? "")["KLDLOAD_CONSOLE"]?.words ?? [])
+    }
+
+    static var noRoot: Diagnosis {
+        Diagnosis(
+            "be.no-zfs-root", "the root file system is not a dataset of ZFS",
+            remedies: ["boot environments are for installed machines; on the live medium: krecovery import"])
     }
 
     private static func signing(_ files: any FileSystem) throws -> Signing {

@@ -1,9 +1,11 @@
 import ArgumentParser
+import Glibc
 import KldBoot
 import KldBootEnv
 import KldCore
 import KldExec
 import KldFiles
+import KldInstall
 import KldPlan
 import KldZFS
 import SystemPackage
@@ -12,7 +14,7 @@ import SystemPackage
 struct BootCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "boot", abstract: "What this machine boots: refresh it, and judge a boot.",
-        subcommands: [Refresh.self, Check.self, Good.self, GiveUp.self])
+        subcommands: [Refresh.self, Restore.self, Check.self, Good.self, GiveUp.self])
 
     struct Refresh: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -29,8 +31,50 @@ struct BootCommand: AsyncParsableCommand {
             try await session.locked {
                 let system = try await session.system()
                 try await session.refresh(system)
+                try await session.renewLoaders(system)
                 let after = dryRun ? system : try await session.system()
                 try await session.apply(BootTrial(after).equal)
+            }
+        }
+    }
+
+    struct Restore: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract:
+                "Make the machine start from its disks again: an ESP that is lost, the boot loader, what boots, the firmware's entry.",
+            discussion: "What boots stays what it is, where an ESP still says so; else it is the running environment.")
+        @Argument(help: "A disk of the root pool; default: all of them.") var disk: String?
+        @Option(help: ArgumentHelp("Make an empty ESP of this partition: all on it is lost.", valueName: "partition")) var format:
+            [String] = []
+        @Flag(help: "Print the plan and change nothing.") var dryRun = false
+
+        func run() async throws {
+            let session = BootSession(dryRun: dryRun)
+            try await session.locked {
+                let restore = try await BootRestore.gather(
+                    disk: disk.map { Host.absolute($0) }, runner: session.runner, files: session.files)
+                let plan = try restore.formatting(format, serial: .random(in: 1 ... .max))
+                let named = format.compactMap { WipeApproval(typed: $0, disk: $0) }
+                if dryRun {
+                    try await session.apply(plan)
+                } else {
+                    let approvals = try await WipePrompt.approvals(
+                        for: plan, given: named, terminal: isatty(STDIN_FILENO) == 1, machine: false, show: { Output.errorLine($0) }
+                    ) { question in
+                        Output.error(question)
+                        return try await WipePrompt.line(from: .standardInput)
+                    }
+                    try await session.apply(plan, approvals: approvals)
+                }
+                let system = try await session.system()
+                try await session.renewLoaders(system)
+                // Nobody says any more what boots, so it is what runs.
+                let said = system.next.map { next in system.environments.contains { $0.dataset.text == next.dataset } } ?? false
+                try await session.refresh(system, said ? .unchanged : .always)
+                let after = dryRun ? system : try await session.system()
+                try await session.apply(BootTrial(after).equal)
+                try await session.apply(
+                    try await restore.entering(LoaderStaging.label(session.files), runner: session.runner, files: session.files))
             }
         }
     }
@@ -60,6 +104,7 @@ struct BootCommand: AsyncParsableCommand {
             try await session.locked {
                 let system = try await session.system()
                 try await session.apply(BootTrial(system).proven)
+                try await session.renewLoaders(system)
                 try session.report(BootTrial(system))
                 if !dryRun { try session.files.write("good\n", to: BootTrial.goodMarker) }
             }
@@ -83,13 +128,16 @@ struct BootSession: Sendable {
     var dryRun: Bool
 
     /// A system that was booted from ZFS, and not a tree that somebody is in with chroot(8): of that, mounts look just the same.
-    ///
-    /// Runs: `systemd-detect-virt --chroot`, reads; it ends with 0 in a chroot.
     func isRunningMachine() async throws -> Bool {
         let zfs = try files.readText("/proc/self/mounts").lines.map(\.words).contains { $0.count > 2 && $0[1] == "/" && $0[2] == "zfs" }
         guard zfs, try files.exists("/run/systemd/system") else { return false }
+        return try await !isVisiting()
+    }
+
+    /// Runs: `systemd-detect-virt --chroot`, reads; it ends with 0 in a chroot.
+    private func isVisiting() async throws -> Bool {
         let chroot = Command(Tool("systemd-detect-virt", package: "systemd"), ["--chroot"], effect: .reads, accepting: [0, 1])
-        return try await runner.run(chroot).status != 0
+        return try await runner.run(chroot).status == 0
     }
 
     /// Two at once would each plan with what the other one changes: the second waits.
@@ -105,7 +153,7 @@ struct BootSession: Sendable {
 
     /// - Parameter owners: for verbs that destroy.
     func system(owners: Bool = false) async throws -> BootSystem {
-        try await BootSystem.gather(owners: owners, runner: runner, files: files)
+        try await BootSystem.gather(owners: owners, visiting: isVisiting(), runner: runner, files: files)
     }
 
     func target<Result>(_ environment: BootEnvironment, _ body: (BootTarget) async throws -> Result) async throws -> Result {
@@ -118,11 +166,17 @@ struct BootSession: Sendable {
     }
 
     /// Builds and stages what the running environment boots, where that has changed.
-    func refresh(_ system: BootSystem) async throws {
+    func refresh(_ system: BootSystem, _ choice: BootStaging.Choice = .unchanged) async throws {
         try await staging(system.running.leaf, system) { target in
-            let staged = try BootStaging(system, target, .unchanged).steps()
+            let staged = try BootStaging(system, target, choice).steps()
             try await apply(Plan("refresh what boots", [Phase("boot", "Boot", staged)]))
         }
+    }
+
+    /// Makes shim and the boot loader on every ESP what the running environment has.
+    func renewLoaders(_ system: BootSystem) async throws {
+        guard let steps = try await LoaderStaging.gather(system, runner: runner, files: files)?.steps else { return }
+        try await apply(Plan("renew the boot loader", [Phase("boot", "Boot", steps)]))
     }
 
     /// Shows a plan, or does it; what it does, on standard error.

@@ -2,6 +2,7 @@ import Glibc
 import KldExec
 import KldFiles
 import KldImage
+import KldInstall
 import KldPlan
 import Synchronization
 import SystemPackage
@@ -23,6 +24,21 @@ enum Host {
     static var columns: Int {
         var size = winsize()
         return ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
+    }
+
+    /// Asks for a line on the terminal, which does not show it. - Returns: `nil` at the end of the input.
+    static func secret(_ question: String) async throws -> String? {
+        Output.error(question)
+        var shown = termios()
+        guard tcgetattr(STDIN_FILENO, &shown) == 0 else { return try await WipePrompt.line(from: .standardInput) }
+        var hidden = shown
+        hidden.c_lflag &= ~tcflag_t(ECHO)
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden)
+        defer {
+            tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown)
+            Output.errorLine("")
+        }
+        return try await WipePrompt.line(from: .standardInput)
     }
 
     static var isRoot: Bool { geteuid() == 0 }

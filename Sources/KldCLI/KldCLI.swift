@@ -43,6 +43,7 @@ struct Applet: Sendable {
         switch name {
         case .kbe: Applet(name: name.rawValue, command: KbeCommand.self)
         case .kexport: Applet(name: name.rawValue, command: KexportCommand.self)
+        case .krecovery: Applet(name: name.rawValue, command: RecoveryCommand.self)
         case .secureBoot: Applet(name: name.rawValue, command: SecureBootCommand.self)
         }
     }
@@ -59,6 +60,7 @@ struct Root: AsyncParsableCommand {
             VerifyCommand.self,
             FirstBootCommand.self,
             MountESPCommand.self, KbeCommand.self, BootCommand.self, SecureBootCommand.self, DoctorCommand.self, KexportCommand.self,
+            RecoveryCommand.self,
             FactsCommand.self,
             AppletsCommand.self,
             AutoinstallCommand.self,

@@ -1,7 +1,7 @@
 /// The tools that have a name of their own on PATH, beside `kldload`. One table: dispatch, the live environment, installed machines and pages
 /// are made from it, so that none of them can lack a tool.
 public enum AppletName: String, Sendable, Hashable, CaseIterable {
-    case kbe, kexport
+    case kbe, kexport, krecovery
     case secureBoot = "kldload-secure-boot"
 
     /// Where `kldload` lies in every tree, as a link in `/usr/bin` names it.

@@ -80,24 +80,12 @@ extension InstallPlanner {
 
     /// Fills one ESP: the vendor's shim, the boot loader, the kernel image.
     private func staging(_ partition: String, at mount: FilePath, kernelImage: FilePath) -> [Action] {
-        func place(_ path: String) -> FilePath { FilePath("\(mount.string)/\(path)") }
-        func copy(_ source: String, _ target: String) -> Action {
-            .run(Command(Tool("cp", package: "coreutils"), [source, target], effect: .changes))
-        }
-        let folders = ["EFI/BOOT", "EFI/\(ESPLayout.vendor)", BootEntry.folder]
-        let start: [Action] = [.makeDirectory(mount), .run(MountCommand.mount(partition, at: mount, type: "vfat"))]
-        let files: [Action] = [
-            .write(place("loader/loader.conf"), content: .text(ESPLayout.loaderConfiguration(timeoutSeconds: answers.zbmTimeout))),
-            .write(place(ESPLayout.entriesMarker.path), content: .text(ESPLayout.entriesMarker.content)),
-            .write(
-                place("EFI/\(ESPLayout.vendor)/BOOTX64.CSV"), content: .bytes(ESPLayout.fallbackTable(label: answers.bootloaderID))),
-        ]
-        let programs = ESPLayout.copies(request.spec.efi).map {
-            copy("\(target.string)/\($0.source)", "\(mount.string)/\($0.target)")
-        }
-        return start + folders.map { .makeDirectory(place($0)) } + files + programs + trusting(mount)
-            + ESPFile.place(kernelImage, as: bootEntry.imagePath, on: mount)
-            + [.write(place(bootEntry.path), content: .text(bootEntry.text)), ESPFile.sync(mount)]
+        let loader = ESPLoader(
+            programs: request.spec.efi, configuration: ESPLayout.loaderConfiguration(timeoutSeconds: answers.zbmTimeout),
+            label: answers.bootloaderID, key: key)
+        return [.makeDirectory(mount), .run(MountCommand.mount(partition, at: mount, type: "vfat"))]
+            + loader.filling(from: target, on: mount) + ESPFile.place(kernelImage, as: bootEntry.imagePath, on: mount)
+            + [.write(FilePath("\(mount.string)/\(bootEntry.path)"), content: .text(bootEntry.text)), ESPFile.sync(mount)]
     }
 
     var finish: [Step] {

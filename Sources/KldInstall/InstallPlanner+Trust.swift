@@ -35,19 +35,6 @@ extension InstallPlanner {
         ]
     }
 
-    /// On an ESP: what a person needs who enrols the key at the console, and our signature where the vendor gives none.
-    func trusting(_ mount: FilePath) -> [Action] {
-        guard let key else { return [] }
-        var actions = KeyEnrolment.offering(key.certificate, on: mount)
-        let loader = request.spec.efi.systemdBoot
-        if !loader.hasSuffix(".signed") {
-            for (source, target) in ESPLayout.copies(request.spec.efi) where source == loader {
-                actions += key.signing(FilePath("\(mount.string)/\(target)"))
-            }
-        }
-        return actions
-    }
-
     /// Firmware that enforces asks at the next start; else the machine asks when its owner does: `kldload-secure-boot enable`.
     public var requestsEnrolment: Bool {
         key != nil && facts.firmwareEntries && (facts.secureBoot || answers.mokPassword != nil)

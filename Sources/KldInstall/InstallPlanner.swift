@@ -133,7 +133,7 @@ public struct InstallPlanner: Sendable {
                 special
                 ? [PartitionSpec(1, size: specialSize, type: .zfs, name: "kldload special")]
                 : [
-                    PartitionSpec(1, size: Self.espSize, type: .efiSystem, name: "EFI system partition"),
+                    PartitionSpec(1, size: Self.espSize, type: .efiSystem, name: ESPLayout.partitionName),
                     PartitionSpec(2, size: rootSize, type: .zfs, name: "kldload \(pool)"),
                 ]
             var actions: [Action] = [.run(Disk.partition(disk.path, parts)), .run(Disk.settle)]
@@ -147,7 +147,8 @@ public struct InstallPlanner: Sendable {
                 ]
             }
             if !special {
-                actions.append(.run(Disk.makeFAT(Disk.partition(1, of: disk.path), label: "EFI", serial: request.identity.espSerial)))
+                actions.append(
+                    .run(Disk.makeFAT(Disk.partition(1, of: disk.path), label: ESPLayout.volumeLabel, serial: request.identity.espSerial)))
             }
             return Step("disk.partition.\(disk.device.name)", "Partition \(disk.path)", actions, destroys: [disk.path])
         }

@@ -1,4 +1,5 @@
 public import KldBlock
+import KldBoot
 import KldCore
 public import KldExec
 public import KldFiles
@@ -25,6 +26,8 @@ public struct RunningRoot: Sendable, Hashable {
     public var disks: [Disk]
     /// FAT partitions labelled `EFI` on those disks: another system's are not ours.
     public var esps: [BlockDevice]
+    /// Partitions of those disks that are named as an ESP, and hold no such file system.
+    public var lostESPs: [BlockDevice]
 
     /// Reads the running machine.
     ///
@@ -39,13 +42,14 @@ public struct RunningRoot: Sendable, Hashable {
         let disks: [Disk] = vdevs.compactMap { vdev in
             guard let resolved = try? files.resolve(FilePath(vdev)).string,
                 let disk = devices.first(where: { $0.children.contains { $0.path == resolved } }),
-                let number = Int(resolved.reversed().prefix { $0.isNumber }.reversed().map(String.init).joined())
+                let number = KldBlock.Disk.number(of: resolved, on: disk.path)
             else { return nil }
             return Disk(disk: disk.path, partition: resolved, number: number, vdev: vdev)
         }
+        let partitions = devices.filter { device in disks.contains { $0.disk == device.path } }.flatMap(\.children)
+        func isESP(_ partition: BlockDevice) -> Bool { partition.filesystem == "vfat" && partition.label == ESPLayout.volumeLabel }
         return RunningRoot(
-            pool: pool, disks: disks,
-            esps: devices.filter { device in disks.contains { $0.disk == device.path } }
-                .flatMap(\.children).filter { $0.filesystem == "vfat" && $0.label == "EFI" })
+            pool: pool, disks: disks, esps: partitions.filter(isESP),
+            lostESPs: partitions.filter { $0.partitionLabel == ESPLayout.partitionName && !isESP($0) })
     }
 }

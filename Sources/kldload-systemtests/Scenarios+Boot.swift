@@ -59,6 +59,66 @@ extension Scenario {
                 try check(left.lines == ["debian", "rpool/ROOT@install", "rpool/ROOT/debian@install"], left)
             }
         },
+        Scenario(
+            "boot.refresh",
+            "what boots follows a new initramfs; a full ESP, a damaged boot loader, killed verbs and two verbs at once leave a machine that starts"
+        ) { lab in
+            try await withMachine(lab) { guest in
+                let tool = "/usr/lib/kldload/kldload"
+                // Somebody else's.
+                try await guest.run(
+                    "cd /boot/efi && mkdir -p EFI/other && echo theirs | tee EFI/other/x.efi loader/entries/other.conf && sync && cd /")
+                let before = try await guest.run("ls /boot/efi/loader/entries /boot/efi/EFI/kldload")
+
+                // No room: nothing is touched.
+                var said = try await guest.run(
+                    """
+                    kbe create big && free=$(df --output=avail -k /boot/efi | tail -n 1) && fallocate -l $((free - 20480))K /boot/efi/filler
+                    kbe activate big && exit 1; rm /boot/efi/filler; kbe destroy big --yes; ls /boot/efi/loader/entries /boot/efi/EFI/kldload
+                    """)
+                try check(said.contains("error[boot.esp-full]"), said)
+                try check(said.lines.suffix(before.lines.count) == before.lines[...], "something was touched: \(said)")
+
+                said = try await guest.run(
+                    """
+                    truncate -s 1000 /boot/efi/EFI/BOOT/BOOTX64.EFI && rm /boot/efi/EFI/kldload/grubx64.efi && sync
+                    \(tool) doctor boot; \(tool) boot refresh 2>&1; \(tool) doctor boot
+                    cmp /usr/lib/shim/shimx64.efi.signed /boot/efi/EFI/BOOT/BOOTX64.EFI && \(tool) boot refresh --dry-run
+                    """)
+                lab.log(said)
+                try check(said.contains(": it does not start"), "the damage was not seen: \(said)")
+                try check(said.lines.last?.contains("boot.loader") == false, said)
+
+                said = try await guest.run("kbe create one & kbe create two & wait; kbe list --quiet")
+                try check(said.lines.suffix(3).sorted() == ["debian", "one", "two"], said)
+
+                // Killed at any time: what boots next starts, and the next try ends well.
+                said = try await guest.run(
+                    """
+                    for pause in 0.5 1 1.7 2.5 3.5 5 7 9 12 15; do
+                        timeout --signal=KILL $pause \(tool) kbe activate one 2>/dev/null || true
+                        \(tool) doctor boot | head -n 1
+                    done
+                    kbe activate one && kbe activate debian && kbe destroy one --yes && kbe destroy two --yes && \(tool) doctor boot
+                    """, within: .seconds(600))
+                lab.log(said)
+                try check(said.lines.count { $0.contains("the next boot is") && $0.contains(": it starts") } == 11, said)
+                said = try await guest.run("findmnt -n -o TARGET -R /run/kldload || true; ls -A /run/kldload/boot /boot/efi/EFI/kldload")
+                try check(!said.contains(".new") && !said.contains("/run/kldload/boot-look"), "something was left: \(said)")
+
+                // As a package does that changes the initramfs.
+                said = try await guest.run("time update-initramfs -u 2>&1; kbe list; ls /boot/efi/loader/entries", within: .seconds(300))
+                lab.log(said)
+                try check(said.contains(".2+3.conf"), "the new initramfs is not on trial: \(said)")
+                try await guest.restart()
+                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                said = try await guest.run(
+                    "ls /boot/efi/loader/entries; \(tool) doctor boot; cat /boot/efi/EFI/other/x.efi /boot/efi/loader/entries/other.conf")
+                lab.log(said)
+                try check(said.contains(".2.conf") && !said.contains(".1.conf") && said.contains(": it starts"), said)
+                try check(said.lines.suffix(2) == ["theirs", "theirs"], "somebody else's files were touched")
+            }
+        },
     ]
 
     /// The live ISO, as a person writes it to a stick.
@@ -95,6 +155,63 @@ extension Scenario {
         },
     ]
 
+    /// The live medium as somebody uses it whose machine does not start.
+    static let recoveries: [Scenario] = [
+        Scenario(
+            "recovery.disaster",
+            "a machine without power, with its ESP erased and its pool renamed, is brought back from the ISO: its logs, its environments, its boot loader"
+        ) { lab in
+            let iso = try await lab.iso(profiles: [])
+            let disks = try await lab.disks(1)
+            let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"])
+            try await lab.install(answers.forTest(), onto: disks)
+            // Its pool stays open: the power goes.
+            try await lab.boot(disks, label: "machine") { machine, host in
+                let guest = Guest(lab: lab, machine: machine, host: host)
+                try await guest.logIn()
+                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                try await guest.run("kbe create spare && echo spare > $(kbe mount spare)/etc/marker && kbe unmount spare && sync")
+            }
+            let medium = MachineDisk(iso, serial: "medium", readOnly: true)
+            try await lab.boot(disks, label: "iso", more: [medium]) { machine, host in
+                let shell = try await lab.liveShell(machine, host)
+                var said = try await shell.run("krecovery import </dev/null", accepting: [1])
+                try check(said.contains("error[recovery.in-use]"), said)
+                // What people do in the dark.
+                try await shell.run(
+                    "zpool import -f -N rpool tank && zpool export tank && blkdiscard -f -z /dev/disk/by-id/virtio-disk0-part1")
+                said = try await shell.run("krecovery import --as rpool --yes 2>&1; krecovery list-be; krecovery list-snapshots")
+                lab.log(said)
+                try check(said.contains("debian") && said.contains("spare") && said.contains("rpool/ROOT/debian@install"), said)
+                said = try await shell.run("echo 'cat /etc/hostname; findmnt -n -o SOURCE /var/log; ls /boot/efi' | krecovery chroot 2>&1")
+                lab.log(said)
+                try check(said.contains("rpool/var/log"), said)
+                said = try await shell.run("tar tzf $(krecovery export-logs /run/logs 2>/dev/null)")
+                try check(said.contains("var/log/journal/") && said.contains("report/zpool-history.txt"), said)
+                said = try await shell.run("krecovery reinstall-bootloader </dev/null 2>&1", accepting: [1, 65])
+                lab.log(said)
+                try check(said.contains("plan.unapproved"), said)
+                said = try await shell.run(
+                    "krecovery reinstall-bootloader --format /dev/vda1 2>&1 && krecovery activate spare 2>&1 && krecovery list-be && krecovery export",
+                    within: .seconds(300))
+                lab.log(said)
+                try await machine.console.send("systemctl poweroff\n")
+                try await machine.waitForPowerOff(within: host.deadline(.seconds(60)))
+            }
+            try await lab.boot(disks, label: "again") { machine, host in
+                let guest = Guest(lab: lab, machine: machine, host: host)
+                try await guest.logIn()
+                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                var said = try await guest.run("kbe current; cat /etc/marker; zpool status -x")
+                try check(said.lines.prefix(2) == ["spare", "spare"], said)
+                said = try await guest.run("efibootmgr; /usr/lib/kldload/kldload doctor boot; kbe activate debian")
+                lab.log(said)
+                try check(said.contains(": it starts"), said)
+            }
+            try await lab.verify(disks)
+        }
+    ]
+
     private static func withMachine(_ lab: Laboratory, _ body: (Guest) async throws -> Void) async throws {
         let disks = try await lab.disks(1)
         let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"])
@@ -127,8 +244,8 @@ struct Guest: Sendable {
 
     /// Runs lines of shell, and returns what they printed. - Throws: ``CheckFailure`` when they end with another status than 0.
     @discardableResult
-    func run(_ script: String) async throws -> String {
-        try await LiveShell(machine: machine, host: host).run(script, within: .seconds(120))
+    func run(_ script: String, within limit: Duration = .seconds(120)) async throws -> String {
+        try await LiveShell(machine: machine, host: host).run(script, within: limit)
     }
 
     /// Asks once in a while, until the answer holds a text.

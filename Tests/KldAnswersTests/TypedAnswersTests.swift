@@ -190,3 +190,13 @@ import Testing
         #expect(error.diagnosis.causes.count == 3)
     }
 }
+
+@Suite("What an installation wrote down")
+struct WrittenAnswersTests {
+    @Test("values are read without being checked, and what is not there has its default")
+    func values() {
+        let values = Answers.values(assignedIn: "# comment\nKLDLOAD_BOOTLOADER_ID='Our machine'\nKLDLOAD_HOST_ID=01234567\nbroken line\n")
+        #expect(values["KLDLOAD_BOOTLOADER_ID"] == "Our machine" && values["KLDLOAD_ZBM_TIMEOUT"] == "10")
+        #expect(values["KLDLOAD_HOST_ID"] == "01234567")
+    }
+}

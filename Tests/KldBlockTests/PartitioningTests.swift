@@ -22,6 +22,16 @@ struct PartitioningTests {
         ])
     func path(_ disk: String, _ partition: String) { #expect(Disk.partition(2, of: disk) == partition) }
 
+    @Test("a partition is told from one of a disk whose name begins alike")
+    func number() {
+        let numbers = [
+            Disk.number(of: "/dev/sda12", on: "/dev/sda"), Disk.number(of: "/dev/nvme0n1p2", on: "/dev/nvme0n1"),
+            Disk.number(of: "/dev/sdaa1", on: "/dev/sda"), Disk.number(of: "/dev/nvme0n12", on: "/dev/nvme0n1"),
+            Disk.number(of: "/dev/sda", on: "/dev/sda"), Disk.number(of: "/dev/sdb1", on: "/dev/sda"),
+        ]
+        #expect(numbers == [12, 2, nil, nil, nil, nil])
+    }
+
     @Test("the commands are these, with these effects")
     func golden() {
         func check(_ command: Command, _ text: String, _ effect: Effect, accepting: Set<Int32> = [0]) {

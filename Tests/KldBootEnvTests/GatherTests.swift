@@ -25,7 +25,9 @@ struct GatherTests {
         """
     static let look = "/run/kldload/boot-look/esp1"
 
-    func gather(environments: Int = 1, owners: Bool = false, more: [String: String] = [:]) async throws -> (BootSystem, ScriptedRunner) {
+    func gather(
+        environments: Int = 1, owners: Bool = false, visiting: Bool = false, more: [String: String] = [:], program: [UInt8]? = nil
+    ) async throws -> (BootSystem, ScriptedRunner) {
         let entry = Fixture.entry("debian", order: 100)
         var datasets = "rpool/ROOT\tfilesystem\t1\t1\t1\t-\tnone\nrpool/ROOT/debian\tfilesystem\t9\t9\t5\t-\t/\n"
         for number in 1..<max(environments, 1) {
@@ -53,7 +55,26 @@ struct GatherTests {
         texts.merge(more) { $1 }
         let files = MemoryFiles(texts)
         try files.write(HostID.placeholder.fileContent, to: "/etc/hostid", mode: .file)
-        return (try await BootSystem.gather(owners: owners, runner: runner, files: files), runner)
+        if let program { try files.write(program, to: FilePath("/boot/efi/\(entry.imagePath)"), mode: .file) }
+        return (try await BootSystem.gather(owners: owners, visiting: visiting, runner: runner, files: files), runner)
+    }
+
+    @Test("inside a machine that does not run, the words that start it are those of its image, and nothing of the kernel that runs")
+    func visiting() async throws {
+        let line = "root=ZFS=rpool/ROOT/debian boot=zfs rw console=ttyS0 panic=15"
+        let system = try await gather(visiting: true, program: EFIProgram.bytes([(".cmdline", Array(line.utf8))])).0
+        #expect(system.commandLine.description == line && system.release.isEmpty && system.current == nil && system.selected == nil)
+        // No image is left: the installer's words.
+        let manifest = """
+            {"schema":"install-manifest/1","kldloadVersion":"2","distro":"debian","suite":"trixie","profile":"core","hostname":"h","username":"admin","pool":"rpool","bootEnvironment":"debian","topology":"single","disks":[],"encrypted":false,"network":{"method":"dhcp"},"timezone":"UTC","locale":"C.UTF-8","keyboard":"us","sshPolicy":"keys","heldPackages":[],"units":[],"sealed":false,"credentials":"hash","bootLoader":"systemd-boot"}
+            """
+        let bare = try await gather(
+            visiting: true,
+            more: [
+                InstallManifest.path: manifest, InstallManifest.environmentPath: "KLDLOAD_CONSOLE='tty0 ttyS1'\nKLDLOAD_HOST_ID=1\n",
+            ]
+        ).0
+        #expect(bare.commandLine.description == "root=ZFS=rpool/ROOT/debian boot=zfs rw console=tty0 console=ttyS1,115200")
     }
 
     @Test("every ESP is looked at, where it is mounted or for a moment; others' entries and files are not ours")

@@ -71,6 +71,7 @@ extension SystemFiles {
             [Path]
             PathChanged=/boot
             PathChanged=/usr/lib/systemd/boot/efi
+            PathChanged=/usr/lib/shim
 
             [Install]
             WantedBy=multi-user.target

@@ -1,0 +1,183 @@
+public import KldCore
+import KldExec
+public import KldFiles
+public import KldPlan
+public import SystemPackage
+
+/// What lies on an ESP before any environment does: shim, the boot loader, their settings, and what enrols the machine's key.
+public struct ESPLoader: Sendable, Hashable {
+    /// Below the ESP's root; people may change it.
+    public static let configurationPath = "loader/loader.conf"
+    private static let tablePath = "EFI/\(ESPLayout.vendor)/BOOTX64.CSV"
+    private static let folders = ["EFI/BOOT", "EFI/\(ESPLayout.vendor)", BootEntry.folder]
+
+    public var programs: EFIPrograms
+    /// The text of `loader.conf`.
+    public var configuration: String
+    /// The name of the firmware's entry.
+    public var label: String
+    /// Signs a loader that its vendor did not sign, and is offered to whoever enrols it at the console.
+    public var key: MachineOwnerKey?
+
+    public init(programs: EFIPrograms, configuration: String, label: String, key: MachineOwnerKey?) {
+        self.programs = programs
+        self.configuration = configuration
+        self.label = label
+        self.key = key
+    }
+
+    private var texts: [(path: String, content: Action.Content)] {
+        [
+            (Self.configurationPath, .text(configuration)),
+            (ESPLayout.entriesMarker.path, .text(ESPLayout.entriesMarker.content)),
+            (Self.tablePath, .bytes(ESPLayout.fallbackTable(label: label))),
+        ]
+    }
+
+    private func signs(_ source: String) -> Bool { source == programs.systemdBoot && !source.hasSuffix(".signed") }
+
+    private static func place(_ path: String, _ mount: FilePath) -> FilePath { FilePath("\(mount.string)/\(path)") }
+
+    private static func source(_ path: String, _ root: FilePath) -> FilePath {
+        FilePath(root == "/" ? "/\(path)" : "\(root.string)/\(path)")
+    }
+
+    /// Fills an ESP that was just made. What follows must sync.
+    ///
+    /// Runs: `cp` for each program; `sbsign`, `sbverify` where one is not signed; changes.
+    /// - Parameter root: of the system whose programs these are.
+    public func filling(from root: FilePath, on mount: FilePath) -> [Action] {
+        var actions: [Action] = Self.folders.map { .makeDirectory(Self.place($0, mount)) }
+        actions += texts.map { .write(Self.place($0.path, mount), content: $0.content) }
+        let copies = ESPLayout.copies(programs)
+        actions += copies.map {
+            .run(
+                Command(
+                    Tool("cp", package: "coreutils"), [Self.source($0.source, root).string, Self.place($0.target, mount).string],
+                    effect: .changes))
+        }
+        guard let key else { return actions }
+        actions += KeyEnrolment.offering(key.certificate, on: mount)
+        for copy in copies where signs(copy.source) { actions += key.signing(Self.place(copy.target, mount)) }
+        return actions
+    }
+
+    // MARK: An ESP that is in use
+
+    /// How an ESP differs from the system: paths below its root, in the order in which they are renewed.
+    public struct Difference: Sendable, Hashable {
+        /// Not there, or no program at all.
+        public var missing: [String] = []
+        /// Another version.
+        public var outdated: [String] = []
+
+        public init(missing: [String] = [], outdated: [String] = []) {
+            self.missing = missing
+            self.outdated = outdated
+        }
+
+        public var isEmpty: Bool { missing.isEmpty && outdated.isEmpty }
+        public var paths: [String] { missing + outdated }
+        /// Firmware finds its way to the boot loader, by its entry or by the removable path.
+        public var starts: Bool {
+            [
+                ["EFI/\(ESPLayout.vendor)/shimx64.efi", "EFI/\(ESPLayout.vendor)/grubx64.efi"],
+                [ESPLayout.removable, "EFI/BOOT/grubx64.efi"],
+            ]
+            .contains { chain in !chain.contains(where: missing.contains) }
+        }
+    }
+
+    /// Compares an ESP with what the system has.
+    ///
+    /// A program that is newer than the system's own is no difference: firmware may have been told to refuse older ones. What people may
+    /// change is looked for, not compared. Source: `SBAT.md`, shim 16.1.
+    public func difference(from root: FilePath, on mount: FilePath, _ files: any FileSystem) throws -> Difference {
+        func content(_ path: FilePath) throws -> [UInt8]? {
+            do { return try files.read(path) } catch FileError.missing { return nil }
+        }
+        var difference = Difference(missing: try texts.map(\.path).filter { try content(Self.place($0, mount)) == nil })
+        let signer = try key.flatMap { try $0.exists(files) ? try $0.identity(files) : nil }
+        for copy in ESPLayout.copies(programs) {
+            guard let wanted = try content(Self.source(copy.source, root)) else { continue }
+            guard let found = try content(Self.place(copy.target, mount)),
+                let program = try? PortableExecutable(found), program.isWhole(found.count)
+            else {
+                difference.missing.append(copy.target)
+                continue
+            }
+            if try !Self.isCurrent(found, wanted, signer: signs(copy.source) ? signer : nil) { difference.outdated.append(copy.target) }
+        }
+        if let key, signer != nil {
+            let offered = try content(Self.place(KeyEnrolment.certificateOnESP, mount))
+            if try offered != files.read(key.certificate) { difference.missing.append(KeyEnrolment.certificateOnESP) }
+            if try content(Self.place(KeyEnrolment.menuEntry.path, mount)) == nil { difference.missing.append(KeyEnrolment.menuEntry.path) }
+        }
+        return difference
+    }
+
+    /// - Parameter signer: who must have signed what was found.
+    static func isCurrent(_ found: [UInt8], _ wanted: [UInt8], signer: CertificateIdentity?) throws -> Bool {
+        let program = try PortableExecutable(found)
+        if let signer {
+            let plain = program.unsigned(found)
+            guard !program.signatures.isEmpty, signer.signed(Array(found[Int(program.signatures.lowerBound)...])) else { return false }
+            // sbsign fills up to a multiple of eight.
+            if plain.starts(with: wanted), plain.count - wanted.count < 8 { return true }
+        } else if found == wanted {
+            return true
+        }
+        let (theirs, ours) = (try program.generations(found), try PortableExecutable(wanted).generations(wanted))
+        return ours.contains { component, generation in generation < theirs[component] ?? 0 }
+    }
+
+    /// Puts these onto an ESP, one after another, each whole or not at all.
+    ///
+    /// Runs: what ``ESPFile/place(_:as:on:)`` runs; `cp`, `sbsign`, `sbverify` for a program that is signed here; changes.
+    /// - Parameters:
+    ///   - paths: of ``difference(from:on:_:)``.
+    ///   - scratch: a folder of root's, for what is signed.
+    public func renewing(_ paths: [String], from root: FilePath, on mount: FilePath, scratch: FilePath) -> [Action] {
+        var actions: [Action] = Self.folders.map { .makeDirectory(Self.place($0, mount)) }
+        let texts = texts + [(KeyEnrolment.menuEntry.path, .text(KeyEnrolment.menuEntry.text))]
+        for path in paths {
+            if let text = texts.first(where: { $0.path == path }) {
+                actions.append(.write(Self.place(path, mount), content: text.content))
+            } else if path == KeyEnrolment.certificateOnESP, let key {
+                actions += ESPFile.place(key.certificate, as: path, on: mount)
+            } else if let source = ESPLayout.copies(programs).first(where: { $0.target == path })?.source {
+                guard let key, signs(source) else {
+                    actions += ESPFile.place(Self.source(source, root), as: path, on: mount)
+                    continue
+                }
+                let signed = scratch.appending("loader.efi")
+                actions.append(
+                    .run(
+                        Command(
+                            Tool("cp", package: "coreutils"), [Self.source(source, root).string, signed.string], effect: .changes)))
+                actions += key.signing(signed) + ESPFile.place(signed, as: path, on: mount) + [.remove(signed)]
+            }
+        }
+        return actions + [ESPFile.sync(mount)]
+    }
+}
+
+extension PortableExecutable {
+    /// Nothing of it is cut off. - Parameter count: of the file's bytes.
+    func isWhole(_ count: Int) -> Bool {
+        (sections.values.map(\.upperBound) + [signatures.upperBound]).allSatisfy { $0 <= UInt64(count) }
+    }
+
+    /// The generations by which a program can be revoked, by component; empty for one that names none.
+    /// - Parameter bytes: the whole program, of which this is the description. Source: `SBAT.md`, shim 16.1: lines of comma-separated values.
+    func generations(_ bytes: [UInt8]) throws(Diagnosis) -> [String: Int] {
+        guard let place = sections[".sbat"], place.upperBound <= bytes.count else { return [:] }
+        let text = String(decoding: bytes[Int(place.lowerBound)..<Int(place.upperBound)].prefix { $0 != 0 }, as: UTF8.self)
+        var found: [String: Int] = [:]
+        for line in text.lines {
+            let fields = line.split(separator: ",", omittingEmptySubsequences: false)
+            if fields.count > 1, let generation = Int(fields[1]) { found[String(fields[0])] = generation }
+        }
+        return found
+    }
+}

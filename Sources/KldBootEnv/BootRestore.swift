@@ -1,0 +1,101 @@
+public import KldBlock
+import KldBoot
+public import KldCore
+public import KldExec
+public import KldFiles
+import KldInstall
+public import KldPlan
+public import SystemPackage
+
+/// Gives a disk of the root pool back what starts the machine from it: an ESP that was erased, that a new disk never had, or that is damaged;
+/// and the firmware's entry.
+public struct BootRestore: Sendable, Hashable {
+    private var disks: [RunningRoot.Disk]
+    private var partitions: [BlockDevice]
+    /// Partitions that should be ESPs, and hold none.
+    public private(set) var lost: [BlockDevice]
+
+    /// Reads the system whose root is `/`. Runs: what ``RunningRoot/gather(runner:files:)`` runs; reads.
+    /// - Parameter disk: this one alone; `nil`: every disk of the root pool.
+    /// - Throws: ``Diagnosis`` `be.no-zfs-root`, `boot.not-a-pool-disk`, `boot.no-esp-partition`.
+    public static func gather(disk: FilePath? = nil, runner: any CommandRunner, files: any FileSystem) async throws -> BootRestore {
+        guard let root = try await RunningRoot.gather(runner: runner, files: files) else { throw BootSystem.noRoot }
+        var restore = BootRestore(disks: root.disks, partitions: root.esps, lost: root.lostESPs)
+        guard let disk else { return restore }
+        let path = try files.resolve(disk).string
+        guard root.disks.contains(where: { $0.disk == path }) else {
+            throw Diagnosis(
+                "boot.not-a-pool-disk", "\(disk) is no disk of the pool \(root.pool)",
+                remedies: ["one of: " + root.disks.map(\.disk).joined(separator: ", ")], exit: .inputMissing)
+        }
+        func isOn(_ partition: BlockDevice) -> Bool { Disk.number(of: partition.path, on: path) != nil }
+        restore.disks = restore.disks.filter { $0.disk == path }
+        restore.partitions = restore.partitions.filter(isOn)
+        restore.lost = restore.lost.filter(isOn)
+        guard !(restore.partitions + restore.lost).isEmpty else {
+            throw Diagnosis(
+                "boot.no-esp-partition", "\(disk) has no partition for an ESP",
+                remedies: [
+                    "give it the partitions of another disk of the pool: sgdisk --replicate=\(path) OTHER, then sgdisk --randomize-guids \(path)"
+                ], exit: .inputMissing)
+        }
+        return restore
+    }
+
+    /// Makes empty ESPs.
+    ///
+    /// - Parameter named: partitions that a person named; those of ``lost`` are the only others.
+    /// - Throws: ``Diagnosis`` `boot.not-an-esp`, `boot.esp-mounted`.
+    ///
+    /// Runs: `mkfs.vfat -F 32 -n EFI -i SERIAL PARTITION`, destroys; each needs an approval that names it.
+    public func formatting(_ named: [String], serial: UInt32) throws(Diagnosis) -> Plan {
+        var chosen = lost
+        for name in named where !chosen.contains(where: { $0.path == name }) {
+            guard let partition = partitions.first(where: { $0.path == name }) else {
+                throw Diagnosis(
+                    "boot.not-an-esp", "\(name) is no ESP of the root pool's disks",
+                    remedies: ["one of: " + (partitions + lost).map(\.path).joined(separator: ", ")], exit: .inputMissing)
+            }
+            chosen.append(partition)
+        }
+        for partition in chosen {
+            if let place = partition.mountpoints.first {
+                throw Diagnosis("boot.esp-mounted", "\(partition.path) is mounted at \(place)", remedies: ["umount \(place), then again"])
+            }
+        }
+        let steps = chosen.map { partition in
+            Step(
+                "boot.format.\(partition.name)", "Make an empty ESP of \(partition.path)",
+                [
+                    .run(Disk.makeFAT(partition.path, label: ESPLayout.volumeLabel, serial: serial)), .run(Disk.settle),
+                ], destroys: [partition.path])
+        }
+        return Plan("make ESPs", [Phase("boot", "Boot", steps)])
+    }
+
+    /// The firmware's entries for ESPs that have none; nothing where it keeps none.
+    ///
+    /// Runs: `efibootmgr --verbose`, `lsblk --noheadings --output PARTUUID PARTITION`, read; the plan: `efibootmgr --create …`, changes.
+    public func entering(_ label: String, runner: any CommandRunner, files: any FileSystem) async throws -> Plan {
+        var steps: [Step] = []
+        if let names = try? files.list("/sys/firmware/efi/efivars"), !names.isEmpty {
+            let output = try await runner.run(FirmwareEntry.list).output
+            // The newest entry becomes the first.
+            for disk in disks.reversed() {
+                guard let partition = (partitions + lost).first(where: { Disk.number(of: $0.path, on: disk.disk) != nil }),
+                    let number = Disk.number(of: partition.path, on: disk.disk)
+                else { continue }
+                let guid = try await runner.run(
+                    Command(
+                        Tool("lsblk", package: "util-linux"), ["--noheadings", "--output", "PARTUUID", partition.path], effect: .reads)
+                ).output.trimmed
+                if guid.isEmpty || FirmwareEntry.isListed(guid, in: output) { continue }
+                var entry = FirmwareEntry.create(disk: disk.disk, partition: number, label: label)
+                // Firmware refuses in many ways; the disk starts by its removable path too.
+                entry.acceptedExitStatuses = Set(0...255)
+                steps.append(Step("boot.firmware.\(partition.name)", "Firmware entry \(label) for \(disk.disk)", [.run(entry)]))
+            }
+        }
+        return Plan("enter into the firmware", [Phase("boot", "Boot", steps)])
+    }
+}

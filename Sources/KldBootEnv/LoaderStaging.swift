@@ -1,0 +1,82 @@
+import FoundationEssentials
+import KldAnswers
+public import KldBoot
+public import KldCore
+import KldDistro
+public import KldExec
+public import KldFiles
+import KldInstall
+public import KldPlan
+import SystemPackage
+
+/// Keeps shim, the boot loader and their settings on every ESP what the running system has: after an update of their packages, and on a disk
+/// that came later.
+public struct LoaderStaging: Sendable, Hashable {
+    var loader: ESPLoader
+    /// ESPs that differ from the system.
+    public private(set) var differences: [Difference]
+
+    public struct Difference: Sendable, Hashable {
+        public var esp: BootSystem.ESP
+        public var files: ESPLoader.Difference
+    }
+
+    /// Compares every ESP with the running system.
+    ///
+    /// Runs: ESPs that are not mounted are mounted read-only for a moment.
+    /// - Returns: `nil` for a machine that kldload did not install: how it starts is somebody else's.
+    public static func gather(_ system: BootSystem, runner: any CommandRunner, files: any FileSystem) async throws -> LoaderStaging? {
+        guard let installed = try Installation.read(files) else { return nil }
+        let answers = Answers.values(assignedIn: installed.answers)
+        var loader = ESPLoader(
+            programs: installed.spec.efi,
+            configuration: ESPLayout.loaderConfiguration(timeoutSeconds: Int(answers["KLDLOAD_ZBM_TIMEOUT"] ?? "") ?? 0),
+            label: try label(files), key: try MachineOwnerKey().isWanted(files) ? MachineOwnerKey() : nil)
+        var differences: [Difference] = []
+        var changed: String?
+        for (index, esp) in system.esps.enumerated() {
+            let files = try await BootSystem.looking(at: esp.device, esp.mount, index, runner: runner, files: files) { place in
+                changed = changed ?? (try? files.readText(place.appending(ESPLoader.configurationPath)))
+                return try loader.difference(from: "/", on: place, files)
+            }
+            if !files.isEmpty { differences.append(Difference(esp: esp, files: files)) }
+        }
+        // A person's own settings, for an ESP that has none.
+        if let changed { loader.configuration = changed }
+        return LoaderStaging(loader: loader, differences: differences)
+    }
+
+    /// The name of the firmware's entry.
+    public static func label(_ files: any FileSystem) throws -> String {
+        Answers.values(assignedIn: try Installation.read(files)?.answers ?? "")["KLDLOAD_BOOTLOADER_ID"] ?? ""
+    }
+
+    /// Renews what ESPs lack; nothing where they lack nothing.
+    public var steps: [Step] {
+        differences.map { difference in
+            let esp = difference.esp
+            return Step(
+                "boot.loader.\(esp.name)", "Renew what starts the boot loader on \(esp.device)",
+                [.makeDirectory(BootStaging.scratch, mode: 0o700)] + esp.mounting
+                    + loader.renewing(difference.files.paths, from: "/", on: esp.workplace, scratch: BootStaging.scratch),
+                release: esp.unmounting, weight: 2)
+        }
+    }
+}
+
+/// What an installation wrote down about itself.
+struct Installation {
+    var spec: DistroSpec
+    /// The answers without their secrets, as a text.
+    var answers: String
+
+    /// - Returns: `nil` where kldload did not install the running system, or does not know its release.
+    static func read(_ files: any FileSystem) throws -> Installation? {
+        let (manifest, answers) = (FilePath(InstallManifest.path), FilePath(InstallManifest.environmentPath))
+        guard try files.exists(manifest),
+            let written = try? JSONDecoder().decode(InstallManifest.self, from: Data(files.read(manifest))),
+            let spec = try? DistroSpec.find(distro: written.distro, suite: written.suite, backports: false)
+        else { return nil }
+        return Installation(spec: spec, answers: try files.exists(answers) ? files.readText(answers) : "")
+    }
+}

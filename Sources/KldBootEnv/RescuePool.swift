@@ -1,0 +1,215 @@
+import KldBlock
+public import KldCore
+public import KldExec
+public import KldFiles
+import KldInstall
+public import KldPlan
+public import KldZFS
+public import SystemPackage
+
+/// The root pool of a machine that does not start, opened below a folder of the system that helps it.
+///
+/// It is imported under the host id of that machine, never by force: its labels stay as they were, so the machine starts again even when the
+/// help ends with a power cut.
+public struct RescuePool: Sendable, Hashable {
+    public static let target: FilePath = "/recovery"
+    /// This program, where whoever is inside sees it: an environment that does not start may have an old one, or none.
+    public static let tool: FilePath = "/run/kldload/recovery/kldload"
+    private static let hostIDParameter: FilePath = "/sys/module/spl/parameters/spl_hostid"
+
+    public var name: String
+    public var guid: UInt64
+    /// What one of its disks says about the machine that used it last.
+    public var label: DiskLabel
+
+    /// It was not exported: that machine was switched off, or it runs.
+    public var isInUse: Bool { label.state == 0 }
+
+    // MARK: Find
+
+    /// Runs: `modprobe zfs`, changes. - Throws: ``Diagnosis`` `recovery.no-zfs`.
+    public static func load(_ runner: any CommandRunner) async throws {
+        do { try await runner.run(Command(Tool("modprobe", package: "kmod"), ["zfs"], effect: .changes)) } catch let error as CommandError {
+            throw Diagnosis(
+                "recovery.no-zfs", "OpenZFS' module cannot be loaded here",
+                remedies: ["with Secure Boot on, the medium's key must be enrolled: kldload-secure-boot reenroll, and restart"],
+                exit: .unavailable, causes: error.failure?.errors.lines ?? [error.diagnosis.message])
+        }
+    }
+
+    /// The one pool that could be meant, among those that are not imported.
+    ///
+    /// Runs: `lsblk`, `zpool list`, `zdb -l DEVICE` for each device of a pool; reads.
+    /// - Parameter wanted: a name or a GUID; `nil`: there must be one pool only.
+    /// - Throws: ``Diagnosis`` `recovery.no-pool`, `recovery.ambiguous`, `recovery.imported`.
+    public static func find(_ wanted: String?, runner: any CommandRunner, files: any FileSystem) async throws -> RescuePool {
+        let devices = try ListBlockDevices.parse(await runner.run(ListBlockDevices.command).output)
+        var pools: [UInt64: RescuePool] = [:]
+        for device in devices.flatMap(\.tree) where device.filesystem == "zfs_member" {
+            guard let label = DiskLabel.parse(try await runner.run(DiskLabel.command(device.path)).output), let guid = label.poolGUID,
+                label.state != 2
+            else { continue }
+            pools[guid] = pools[guid] ?? RescuePool(name: label.pool, guid: guid, label: label)
+        }
+        let imported = try await runner.run(Command(ZPool.tool, ["list", "-H", "-o", "name,guid"], effect: .reads)).output.lines.map(
+            \.words)
+        let open = Set(imported.compactMap { $0.count == 2 ? UInt64($0[1]) : nil })
+        return try choose(wanted, among: pools.values.sorted { ($0.name, $0.guid) < ($1.name, $1.guid) }, open: open)
+    }
+
+    static func choose(_ wanted: String?, among pools: [RescuePool], open: Set<UInt64>) throws(Diagnosis) -> RescuePool {
+        let meant = pools.filter { wanted == nil || $0.name == wanted || String($0.guid) == wanted }
+        let free = meant.filter { !open.contains($0.guid) }
+        guard let pool = free.first else {
+            if let busy = meant.first {
+                throw Diagnosis(
+                    "recovery.imported", "the pool \(busy.name) is imported already, and not by krecovery",
+                    remedies: ["zpool export \(busy.name), then again"], exit: .failed)
+            }
+            throw Diagnosis(
+                "recovery.no-pool", wanted.map { "no disk here belongs to a pool \($0)" } ?? "no disk here belongs to a pool",
+                remedies: pools.isEmpty
+                    ? ["see which disks there are: lsblk --fs", "a controller that needs a driver: dmesg"]
+                    : ["there is: " + pools.map(\.name).joined(separator: ", ")], exit: .inputMissing)
+        }
+        guard free.count == 1 else {
+            throw Diagnosis(
+                "recovery.ambiguous", "there are several pools", remedies: ["name one by name or number: krecovery import NAME"],
+                exit: .usage, causes: free.map { "\($0.name), \($0.guid), last used by \($0.label.hostName ?? "nobody")" })
+        }
+        return pool
+    }
+
+    // MARK: Open
+
+    /// Runs: where the labels name a host id, `tee /sys/module/spl/parameters/spl_hostid`;
+    /// `zpool import -N -R /recovery GUID [NAME]`; changes.
+    /// - Parameter other: a new name, for good: the machine does not start under a name that it does not know.
+    public func opening(as other: PoolName? = nil) -> Plan {
+        var actions: [Action] = [.makeDirectory(Self.target)]
+        if let id = label.hostID {
+            actions.append(
+                .run(
+                    Command(
+                        Tool("tee", package: "coreutils"), [Self.hostIDParameter.string], effect: .changes, input: .text("0x\(id)\n"))))
+        }
+        var request = PoolImport(.guid(guid))
+        request.altroot = Self.target
+        request.newName = other
+        actions.append(.run(ZPool.import(request)))
+        let title = "Import the pool \(name)" + (other.map { ", as \($0)" } ?? "")
+        return Plan("open the pool \(name)", [Phase("recovery", "Recovery", [Step("recovery.import", title, actions)])])
+    }
+
+    /// The pool that is open below ``target``; `nil`: none is. Runs: `zpool list -H -o name,altroot`, reads.
+    public static func opened(runner: any CommandRunner) async throws -> PoolName? {
+        let lines = try await runner.run(Command(ZPool.tool, ["list", "-H", "-o", "name,altroot"], effect: .reads)).output.lines
+        return try lines.map(\.words).first { $0.count == 2 && $0[1] == target.string }.map { try PoolName($0[0]) }
+    }
+
+    /// Locked datasets of a pool that ask for a passphrase: the roots of encryption alone.
+    ///
+    /// Runs: `zfs get -r keystatus,encryptionroot,keylocation POOL`, reads.
+    public static func locked(_ pool: PoolName, runner: any CommandRunner) async throws -> [DatasetName] {
+        let rows = try PropertyRow.parse(
+            await runner.run(ZFS.get(pool.text, ["keystatus", "encryptionroot", "keylocation"], recursive: true)).output)
+        let byName = Dictionary(grouping: rows, by: \.name)
+        return try byName.filter { name, rows in
+            func value(_ property: String) -> String? { rows.first { $0.property == property }?.value }
+            return value("keystatus") == "unavailable" && value("encryptionroot") == name && value("keylocation") == "prompt"
+        }.keys.sorted().map { try DatasetName($0) }
+    }
+
+    // MARK: Mount
+
+    /// An environment with everything that belongs to it, as the machine itself would see it.
+    public struct Tree: Sendable, Hashable {
+        public var pool: PoolName
+        public var environment: DatasetName
+        /// Datasets below it, which nothing mounts by itself.
+        public var children: [DatasetName]
+        /// The firmware keeps variables.
+        public var hasFirmwareVariables: Bool
+    }
+
+    /// The environment that would boot, or the one that is named.
+    ///
+    /// Runs: `zpool list`, `zfs list -r -t filesystem -o name,canmount,mountpoint POOL`, reads.
+    /// - Throws: ``Diagnosis`` `recovery.no-environment`.
+    public static func tree(
+        _ wanted: String?, of pool: PoolName, runner: any CommandRunner, files: any FileSystem
+    ) async throws -> Tree {
+        let columns = ["name", "canmount", "mountpoint"]
+        let rows = try DatasetTable.parse(
+            await runner.run(ZFS.list(pool.dataset, columns: columns, types: ["filesystem"])).output, columns: columns)
+        let bootfs = try PoolRow.parse(await runner.run(ZPool.list(pool)).output).first?.bootfs
+        // `mountpoint` shows the altroot too.
+        let roots = rows.filter { $0["mountpoint"] == target.string && $0["canmount"] != "off" }.map(\.name)
+        let meant = wanted.map { wanted in roots.first { $0 == wanted || $0.hasSuffix("/\(wanted)") } } ?? roots.first { $0 == bootfs }
+        guard let name = meant ?? (wanted == nil && roots.count == 1 ? roots.first : nil) else {
+            throw Diagnosis(
+                "recovery.no-environment",
+                wanted.map { "the pool \(pool) has no boot environment \($0)" } ?? "the pool \(pool) does not say what it boots",
+                remedies: roots.isEmpty
+                    ? ["the pool holds no root file system: zfs list -r \(pool)"]
+                    : ["name one: krecovery chroot NAME", "there is: " + roots.joined(separator: ", ")], exit: .inputMissing)
+        }
+        return Tree(
+            pool: pool, environment: try DatasetName(name),
+            children: try rows.filter { $0.name.hasPrefix(name + "/") && $0["mountpoint"]?.hasPrefix("/") == true }.map(\.name).sorted().map
+            {
+                try DatasetName($0)
+            },
+            hasFirmwareVariables: ((try? files.list("/sys/firmware/efi/efivars")) ?? []).isEmpty == false)
+    }
+
+    /// What is mounted at ``target``; `nil`: nothing.
+    public static func mounted(_ files: any FileSystem) throws -> String? {
+        try BootSystem.mounts(files).first { $0.place == target.string && $0.type == "zfs" }?.source
+    }
+
+    /// Takes an environment, and all that is mounted in it, away again. Runs: `umount --recursive /recovery`, changes.
+    public static let leaving = Plan(
+        "leave the environment",
+        [Phase("recovery", "Recovery", [Step("recovery.unmount", "Unmount \(target)", [.run(MountCommand.unmount(target))])])])
+
+    /// Unmounts everything, and exports the pool. Runs: `umount --recursive /recovery`, `zpool export POOL`, change.
+    public static func closing(_ pool: PoolName) -> Plan {
+        let step = Step("recovery.export", "Unmount everything, and export the pool \(pool)", Performers.close(pool, mountedAt: target))
+        return Plan("close the pool \(pool)", [Phase("recovery", "Recovery", [step])])
+    }
+}
+
+extension RescuePool.Tree {
+    /// Runs: `zfs mount` for the environment, what lies below it, and everything else of the pool; `mount --bind` of the kernel's file
+    /// systems; `cp` of this program to where it is seen inside; changes.
+    /// - Parameter tool: this program.
+    public func mounting(_ tool: FilePath) -> Plan {
+        let target = RescuePool.target
+        var all = ZFS.mountAll()
+        // What cannot be mounted here (locked, or in the way of something) must not keep a person out.
+        all.acceptedExitStatuses = [0, 1]
+        let datasets: [Action] = ([environment] + children).map { .run(ZFS.mount($0)) } + [.run(all)]
+        var kernel: [Action] = ["/dev", "/dev/pts", "/proc", "/sys", "/run"].map {
+            .run(MountCommand.bind($0, at: FilePath(target.string + $0)))
+        }
+        if hasFirmwareVariables {
+            let place = "/sys/firmware/efi/efivars"
+            kernel.append(.run(MountCommand.bind(place, at: FilePath(target.string + place))))
+        }
+        let program: [Action] = [
+            .makeDirectory(RescuePool.tool.removingLastComponent(), mode: 0o700),
+            .run(Command(Tool("cp", package: "coreutils"), [tool.string, RescuePool.tool.string], effect: .changes)),
+        ]
+        return Plan(
+            "enter \(environment)",
+            [
+                Phase(
+                    "recovery", "Recovery",
+                    [
+                        Step("recovery.mount", "Mount \(environment) at \(target)", datasets, undo: [.run(MountCommand.unmount(target))]),
+                        Step("recovery.kernel", "Give it the kernel's file systems", kernel + program),
+                    ])
+            ])
+    }
+}
