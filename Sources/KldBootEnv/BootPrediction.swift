@@ -68,7 +68,7 @@ public struct BootPrediction: Sendable, Hashable, Codable {
         (environment, release, entry) = (next.environment, next.release, next.id)
         let tries = next.counter.map { ", on trial: \($0.left) of its tries are left" } ?? ""
         add(.ok, "entry", "\(next.fileName)\(next.once ? ", once" : tries)")
-        check(the: next, facts)
+        check(the: next, system, facts)
         check(on: system.esps, next, system, facts)
         check(loaders: facts.loaders, system.esps)
         if system.hostID == nil {
@@ -81,7 +81,7 @@ public struct BootPrediction: Sendable, Hashable, Codable {
         findings.append(Finding(name: name, status: status, text: text, remedy: remedy))
     }
 
-    private mutating func check(the next: BootEntry, _ facts: Facts) {
+    private mutating func check(the next: BootEntry, _ system: BootSystem, _ facts: Facts) {
         guard let target = facts.target else {
             add(.fail, "environment", "\(next.dataset) does not exist: the initramfs finds no root", "kbe activate another one: kbe list")
             return
@@ -94,6 +94,9 @@ public struct BootPrediction: Sendable, Hashable, Codable {
             return
         }
         add(.ok, "kernel", "Linux \(next.release) with OpenZFS")
+        let gate = BootGate(system, target)
+        for problem in gate.problems { add(.fail, "environment", problem.message, problem.remedies.first) }
+        for doubt in gate.doubts { add(.warn, "kernel", doubt.text, doubt.remedy) }
         if let kernel = target.kernels.first, kernel.release != next.release {
             add(.warn, "newer kernel", "\(next.environment) has Linux \(kernel.release), which is not staged", "kldload boot refresh")
         } else if let kernel = target.kernels.first, !kernel.matching.values.contains(where: { $0.contains(next.id) }) {

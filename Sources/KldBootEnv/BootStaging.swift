@@ -85,7 +85,8 @@ public struct BootStaging: Sendable, Hashable {
         system.esps.filter { !(kernel.matching[$0.device] ?? []).contains(entry.id) }
     }
 
-    /// - Throws: ``Diagnosis`` `boot.no-kernel`, `boot.no-esp`, `boot.esp-full`, `boot.no-builder`, `boot.no-host-id`, `boot.module-unsigned`, `trust.no-key`.
+    /// - Throws: ``Diagnosis`` `boot.no-kernel`, `boot.no-esp`, `boot.esp-full`, `boot.no-builder`, `boot.no-host-id`, `boot.module-unsigned`,
+    ///   `trust.no-key`; what ``BootGate`` knows.
     public func steps() throws(Diagnosis) -> [Step] {
         let kernel = try kernel()
         let entry = try entry()
@@ -94,6 +95,7 @@ public struct BootStaging: Sendable, Hashable {
                 "boot.no-esp", "no disk of pool \(system.pool) has an ESP", remedies: ["kldload verify --only boot says what is missing"],
                 exit: .inputMissing)
         }
+        if let problem = BootGate(system, target).problems.first { throw problem }
         let lacking = lacking(entry, kernel)
         try checkRoom(lacking, kernel)
         try checkSignatures(kernel)

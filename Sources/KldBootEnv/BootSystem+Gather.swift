@@ -229,12 +229,15 @@ extension BootTarget {
         BootTarget(environment: environment.dataset, root: root, kernels: try kernels(in: root, files))
     }
 
-    /// The same with what it has to do with the images on the ESPs: only of the kernel that is booted, for each of them is read whole.
+    /// The same with what it has to do with the images on the ESPs: only of the kernel that is booted, for each of them is read whole; and
+    /// with what could keep it from booting.
     ///
-    /// Runs: ESPs that are not mounted are mounted read-only for a moment.
+    /// Runs: `zpool get all POOL`, reads; where no image of its initramfs boots yet, `lsinitramfs INITRD`, reads; ESPs that are not mounted
+    /// are mounted read-only for a moment.
     public func compared(_ system: BootSystem, runner: any CommandRunner, files: any FileSystem) async throws -> BootTarget {
         guard let kernel = kernels.first else { return self }
         var target = self
+        target.facts = try await BootGate.Facts.gather(in: root, pool: system.pool, runner: runner, files: files)
         let supplement = system.hostID.map { InitramfsSupplement.hostID($0) } ?? []
         let image = image(kernel.release, system, supplement: "", output: "")
         for (index, esp) in system.esps.enumerated() where !esp.entries.isEmpty {
@@ -256,6 +259,9 @@ extension BootTarget {
                 }
             }
         }
+        if target.kernels[0].matching.isEmpty, target.kernels[0].donor == nil {
+            target.kernels[0].hasModule = try await Self.hasModule(inside("/boot/initrd.img-\(kernel.release)"), runner)
+        }
         // Decompressing them takes long: only where an unsigned one would not start.
         if system.secureBoot, let signer = system.signing.signer {
             for module in ModuleSigning.modules(in: root, kernel.release, files) {
@@ -264,6 +270,14 @@ extension BootTarget {
             }
         }
         return target
+    }
+
+    /// Runs: `lsinitramfs FILE`, reads. Source: lsinitramfs(8), initramfs-tools 0.142 to 0.148; one path a line.
+    private static func hasModule(_ initramfs: FilePath, _ runner: any CommandRunner) async throws -> Bool? {
+        let command = Command(Tool("lsinitramfs", package: "initramfs-tools-core"), [initramfs.string], effect: .reads)
+        do {
+            return try await runner.run(command).output.lines.contains { $0.split(separator: "/").last?.hasPrefix("zfs.ko") ?? false }
+        } catch CommandError.toolMissing { return nil }
     }
 
     /// Kernels that have everything, the newest first.

@@ -126,6 +126,8 @@ public struct BootTarget: Sendable, Hashable {
         public var donor: Donor?
         /// Modules of OpenZFS that lack the machine's signature; looked for where the firmware enforces it.
         public var unsigned: [String]
+        /// Whether the initramfs holds OpenZFS; `nil`: nobody looked, for an image of it boots already, or the tool for it is missing.
+        public var hasModule: Bool?
 
         public struct Donor: Sendable, Hashable {
             public var device: String
@@ -154,9 +156,11 @@ public struct BootTarget: Sendable, Hashable {
     public var root: FilePath
     /// The best one first.
     public var kernels: [Kernel]
+    public var facts: BootGate.Facts
 
-    public init(environment: DatasetName, root: FilePath, kernels: [Kernel]) {
+    public init(environment: DatasetName, root: FilePath, kernels: [Kernel], facts: BootGate.Facts = BootGate.Facts()) {
         self.environment = environment
+        self.facts = facts
         self.root = root
         self.kernels = kernels
     }

@@ -149,7 +149,8 @@ struct GatherTests {
         func kernel(_ name: String, _ machine: (BootSystem, MemoryFiles), root: String) async throws -> BootTarget.Kernel {
             var environment = try machine.0.environment(name)
             environment.mountpoint = root
-            let runner = ScriptedRunner([:])
+            let listed = "lsinitramfs /be/boot/initrd.img-\(Fixture.release)"
+            let runner = ScriptedRunner([listed: "init\nusr/lib/modules/\(Fixture.release)/updates/dkms/zfs.ko.xz\n"])
             return try await BootTarget.with(environment, runner: runner, files: machine.1) { target in
                 try #require(await target.compared(machine.0, runner: runner, files: machine.1).kernels.first)
             }
@@ -161,5 +162,7 @@ struct GatherTests {
         #expect(clone.matching.isEmpty && clone.donor == .init(device: "/dev/vda1", path: entry.imagePath))
         let changed = try await kernel("test", machine(initrd: "another"), root: "/be")
         #expect(changed.matching.isEmpty && changed.donor == nil)
+        // Only what no image boots yet is looked into.
+        #expect(changed.hasModule == true && own.hasModule == nil && clone.hasModule == nil)
     }
 }

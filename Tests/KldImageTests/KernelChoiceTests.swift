@@ -1,3 +1,4 @@
+import KldBoot
 import KldCore
 import KldDistro
 import Testing
@@ -17,14 +18,15 @@ struct KernelChoiceTests {
 
     @Test("the newest, where OpenZFS supports it", arguments: ["7.2", "7.3", "10.0"])
     func newest(supported: String) throws {
-        let choice = try KernelChoice(naming, standard: "7.2.12-1~bpo13+1", images: images, headers: headers, supported: supported)
+        let choice = try KernelChoice(
+            naming, standard: "7.2.12-1~bpo13+1", images: images, headers: headers, supported: KernelSeries(supported))
         #expect(choice.release == nil)
         #expect(choice.note == nil)
     }
 
     @Test("the newest that OpenZFS supports and a module can be built for, of the same flavour; and it is said")
     func older() throws {
-        let choice = try KernelChoice(naming, standard: "7.3.4-1~bpo13+1", images: images, headers: headers, supported: "7.2")
+        let choice = try KernelChoice(naming, standard: "7.3.4-1~bpo13+1", images: images, headers: headers, supported: KernelSeries("7.2"))
         #expect(choice.release == "7.2.12+deb13-amd64")
         #expect(
             choice.note
@@ -33,16 +35,16 @@ struct KernelChoiceTests {
 
     @Test("series are compared as numbers")
     func numbers() throws {
-        #expect(try KernelChoice(naming, standard: "6.9.7-1", images: [], headers: [], supported: "6.12").release == nil)
+        #expect(try KernelChoice(naming, standard: "6.9.7-1", images: [], headers: [], supported: KernelSeries("6.12")).release == nil)
         #expect(
-            try KernelChoice(naming, standard: "7.10.1-1", images: images, headers: headers, supported: "7.9").release
+            try KernelChoice(naming, standard: "7.10.1-1", images: images, headers: headers, supported: KernelSeries("7.9")).release
                 == "7.2.12+deb13-amd64")
     }
 
     @Test("no kernel at all is an error that names both sides")
     func none() {
         do {
-            _ = try KernelChoice(naming, standard: "7.3.4-1", images: images, headers: headers, supported: "5.10")
+            _ = try KernelChoice(naming, standard: "7.3.4-1", images: images, headers: headers, supported: KernelSeries("5.10"))
             Issue.record("nothing was refused")
         } catch {
             let found = Diagnosis(of: error)
@@ -54,15 +56,16 @@ struct KernelChoiceTests {
     @Test("the highest kernel is read from OpenZFS' own META")
     func meta() {
         #expect(
-            KernelChoice.supported(meta: "Name:          zfs\nVersion:       2.4.4\nLinux-Maximum: 7.2\nLinux-Minimum: 4.18\n") == "7.2")
-        #expect(KernelChoice.supported(meta: "Name: zfs\n") == nil)
+            KernelSeries.supported(meta: "Name:          zfs\nVersion:       2.4.4\nLinux-Maximum: 7.2\nLinux-Minimum: 4.18\n")
+                == KernelSeries("7.2"))
+        #expect(KernelSeries.supported(meta: "Name: zfs\n") == nil)
     }
 
     @Test("Debian 12 names its kernels otherwise")
     func bookworm() throws {
         let choice = try KernelChoice(
             DistroSpec.debian12.kernel, standard: "6.4.1-1", images: ["linux-image-6.1.0-9-amd64", "linux-image-6.1.0-49-amd64"],
-            headers: ["linux-headers-6.1.0-9-amd64", "linux-headers-6.1.0-49-amd64"], supported: "6.2")
+            headers: ["linux-headers-6.1.0-9-amd64", "linux-headers-6.1.0-49-amd64"], supported: KernelSeries("6.2"))
         #expect(choice.release == "6.1.0-49-amd64")
     }
 

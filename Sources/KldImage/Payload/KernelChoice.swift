@@ -13,16 +13,16 @@ struct KernelChoice: Sendable, Hashable {
     ///   - standard: the version of the package that follows the newest kernel: `7.3.4-1~bpo13+1`.
     ///   - images: package names of kernels.
     ///   - headers: package names of kernel headers.
-    ///   - supported: the highest series that OpenZFS supports: `7.2`.
+    ///   - supported: the highest that OpenZFS supports.
     /// - Throws: ``Diagnosis`` `payload.no-kernel`.
-    init(_ naming: DistroSpec.KernelNaming, standard: String, images: [String], headers: [String], supported: String) throws {
-        guard Self.series(standard) > Self.series(supported) else { return }
+    init(_ naming: DistroSpec.KernelNaming, standard: String, images: [String], headers: [String], supported: KernelSeries) throws {
+        guard KernelSeries(standard) > supported else { return }
         let headers = Set(headers)
         let releases = images.compactMap { name -> String? in
             let release = String(name.dropFirst(naming.image.count))
             guard name.hasPrefix(naming.image), release.first?.isNumber == true, release.hasSuffix(naming.flavour),
                 !naming.otherFlavours.contains(where: release.hasSuffix), headers.contains(naming.headers + release),
-                !(Self.series(release) > Self.series(supported))
+                KernelSeries(release) <= supported
             else { return nil }
             return release
         }
@@ -34,22 +34,5 @@ struct KernelChoice: Sendable, Hashable {
         }
         release = best
         note = "the newest kernel, \(standard), is newer than OpenZFS supports (\(supported)): taking \(best)"
-    }
-
-    /// The first two numbers of a version: Linux' series.
-    private struct Series: Comparable {
-        var major: Int
-        var minor: Int
-        static func < (a: Series, b: Series) -> Bool { (a.major, a.minor) < (b.major, b.minor) }
-    }
-
-    private static func series(_ version: String) -> Series {
-        let numbers = version.split(whereSeparator: { !$0.isNumber }).prefix(2).map { Int($0) ?? 0 }
-        return Series(major: numbers.first ?? 0, minor: numbers.count > 1 ? numbers[1] : 0)
-    }
-
-    /// The highest Linux that a source of OpenZFS supports, from its `META`: `Linux-Maximum: 7.2`. Source: OpenZFS 2.1 to 2.4.
-    static func supported(meta: String) -> String? {
-        meta.lines.first { $0.hasPrefix("Linux-Maximum:") }.map { String($0.dropFirst("Linux-Maximum:".count)).trimmed }
     }
 }

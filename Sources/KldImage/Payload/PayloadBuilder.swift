@@ -1,4 +1,5 @@
 import FoundationEssentials
+import KldBoot
 import KldCore
 import KldDistro
 public import KldExec
@@ -212,7 +213,7 @@ public struct PayloadBuilder: Sendable {
         let wellKnown = try await indexes.candidates(spec.kernelPackages + spec.moduleSourcePackages)
         if let source = spec.moduleSourcePackages.first, let version = wellKnown[source],
             let standard = spec.kernelPackages.first.flatMap({ wellKnown[$0] }),
-            let supported = KernelChoice.supported(meta: try await indexes.file("./usr/src/zfs-*/META", of: source, version: version))
+            let supported = KernelSeries.supported(meta: try await indexes.file("./usr/src/zfs-*/META", of: source, version: version))
         {
             let choice = try KernelChoice(
                 spec.kernel, standard: standard, images: try await indexes.names(prefix: spec.kernel.image),

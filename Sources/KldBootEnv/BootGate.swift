@@ -1,0 +1,110 @@
+public import KldBoot
+public import KldCore
+import KldExec
+import KldFiles
+import KldInstall
+import KldZFS
+import SystemPackage
+
+/// What can be known before a boot about an environment that would not start, or not go on: the same for who stages it, and for who asks.
+public struct BootGate: Sendable, Hashable {
+    /// What was found out about an environment beside its kernels.
+    public struct Facts: Sendable, Hashable {
+        /// As its own `/etc/hostid` says; `nil`: it has none, and takes what the initramfs brings.
+        public var hostID: HostID?
+        /// Features that the pool uses, and that its OpenZFS does not know.
+        public var unknownFeatures: [String] = []
+        /// The highest Linux that its OpenZFS supports; `nil`: its source is not there.
+        public var supported: KernelSeries?
+
+        public init(hostID: HostID? = nil, unknownFeatures: [String] = [], supported: KernelSeries? = nil) {
+            self.hostID = hostID
+            self.unknownFeatures = unknownFeatures
+            self.supported = supported
+        }
+    }
+
+    var system: BootSystem
+    var target: BootTarget
+
+    /// What keeps it from starting.
+    var problems: [Diagnosis] {
+        var problems: [Diagnosis] = []
+        let (name, facts) = (target.environment.leaf, target.facts)
+        if !facts.unknownFeatures.isEmpty {
+            problems.append(
+                Diagnosis(
+                    "boot.features",
+                    "the pool \(system.pool) uses features that OpenZFS in \(name) does not know, and would not be imported: \(facts.unknownFeatures.joined(separator: ", "))",
+                    remedies: ["upgrade OpenZFS in it: kbe mount \(name), and chroot there", "choose a newer environment: kbe list"],
+                    exit: .unavailable))
+        }
+        if let own = facts.hostID, let id = system.hostID, own != id {
+            problems.append(
+                Diagnosis(
+                    "boot.host-id", "\(name) has the host id \(own), and the pool knows \(id): it would boot once, and not again",
+                    remedies: ["cp /etc/hostid $(kbe mount \(name))/etc/hostid, then kbe unmount \(name)"], exit: .unavailable))
+        }
+        if let kernel = target.kernels.first, kernel.hasModule == false {
+            problems.append(
+                Diagnosis(
+                    "boot.initramfs", "the initramfs of Linux \(kernel.release) in \(name) does not hold OpenZFS: it finds no root",
+                    remedies: [
+                        "dkms status in it (kbe mount \(name), and chroot there), then update-initramfs -u -k \(kernel.release)"
+                    ], exit: .unavailable))
+        }
+        return problems
+    }
+
+    /// What may go wrong.
+    public var doubts: [(text: String, remedy: String)] {
+        guard let kernel = target.kernels.first, let supported = target.facts.supported, KernelSeries(kernel.release) > supported else {
+            return []
+        }
+        return [
+            (
+                "Linux \(kernel.release) in \(target.environment.leaf) is newer than its OpenZFS supports, which reaches to \(supported)",
+                "hold the kernel back, or upgrade OpenZFS first"
+            )
+        ]
+    }
+
+    public init(_ system: BootSystem, _ target: BootTarget) {
+        self.system = system
+        self.target = target
+    }
+}
+
+extension BootGate.Facts {
+    /// Where OpenZFS says which features each of its releases knows: taken together, those that this one knows.
+    /// Source: `cmd/zpool/compatibility.d`, OpenZFS 2.1 to 2.4.
+    private static let featureLists = "usr/share/zfs/compatibility.d"
+    private static let sources = "usr/src"
+
+    /// Reads a tree. Runs: `zpool get all POOL`, reads.
+    static func gather(
+        in root: FilePath, pool: PoolName, runner: any CommandRunner, files: any FileSystem
+    ) async throws -> BootGate.Facts {
+        func names(_ folder: FilePath) -> [String] { (try? files.list(folder)) ?? [] }
+        func place(_ path: String) -> FilePath { FilePath(root == "/" ? "/\(path)" : "\(root.string)/\(path)") }
+        var facts = BootGate.Facts(hostID: (try? files.read(place("etc/hostid"))).flatMap { HostID(fileContent: $0) })
+        facts.supported = names(place(sources)).filter { $0.hasPrefix("zfs-") }.compactMap { name in
+            (try? files.readText(place("\(sources)/\(name)/META"))).flatMap { KernelSeries.supported(meta: $0) }
+        }.max()
+        let lists = place(featureLists)
+        let known = Set(
+            names(lists).flatMap { name in
+                ((try? files.readText(lists.appending(name))) ?? "").lines.flatMap { line in
+                    line.prefix { $0 != "#" }.split { $0 == "," || $0 == " " || $0 == "\t" }.map(String.init)
+                }
+            })
+        guard !known.isEmpty else { return facts }
+        let prefix = "feature@"
+        let rows = try PropertyRow.parse(await runner.run(ZPool.get(pool, ["all"])).output)
+        let active = rows.filter { $0.property.hasPrefix(prefix) && $0.value == "active" }.map {
+            String($0.property.dropFirst(prefix.count))
+        }
+        facts.unknownFeatures = active.filter { !known.contains($0) }.sorted()
+        return facts
+    }
+}

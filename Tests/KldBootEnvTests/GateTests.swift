@@ -1,0 +1,71 @@
+import KldBoot
+import KldCore
+import KldExec
+import KldTestSupport
+import KldZFS
+import SystemPackage
+import Testing
+
+@testable import KldBootEnv
+
+@Suite("An environment that would not start is not staged")
+struct BootGateTests {
+    private func codes(_ change: (inout BootTarget) -> Void) throws -> [String] {
+        var target = try Fixture.target("test")
+        change(&target)
+        let codes = BootGate(try Fixture.system(), target).problems.map(\.code)
+        // The verb refuses with the first of them.
+        if let first = codes.first {
+            #expect { try BootEnvironments(Fixture.system()).activate(target) } throws: { Diagnosis(of: $0).code == first }
+        }
+        return codes
+    }
+
+    @Test("unknown features of the pool, another host id, and an initramfs without OpenZFS keep it from being chosen")
+    func problems() throws {
+        #expect(try codes { _ in }.isEmpty)
+        #expect(try codes { $0.facts.unknownFeatures = ["longname"] } == ["boot.features"])
+        #expect(try codes { $0.facts.hostID = HostID(0x7654_3210) } == ["boot.host-id"])
+        #expect(try codes { $0.facts.hostID = HostID(0x0123_4567) }.isEmpty)
+        #expect(try codes { $0.kernels[0].hasModule = false } == ["boot.initramfs"])
+        #expect(try codes { $0.kernels[0].hasModule = true }.isEmpty)
+    }
+
+    @Test("doctor boot says the same before")
+    func prediction() throws {
+        let prediction = try BootPredictionTests.predict { $1.target?.facts.unknownFeatures = ["longname"] }
+        #expect(!prediction.starts && prediction.findings.contains { $0.text.contains("longname") && $0.remedy != nil })
+    }
+
+    @Test("a kernel that is newer than OpenZFS supports is a doubt: it is tried, and left if it does not start")
+    func doubts() throws {
+        func doubts(_ supported: KernelSeries?) throws -> Int {
+            var target = try Fixture.target("test")
+            target.facts.supported = supported
+            #expect(BootGate(try Fixture.system(), target).problems.isEmpty)
+            return BootGate(try Fixture.system(), target).doubts.count
+        }
+        #expect(try doubts(KernelSeries("6.11")) == 1 && doubts(KernelSeries("6.12")) == 0 && doubts(nil) == 0)
+        let prediction = try BootPredictionTests.predict { $1.target?.facts.supported = KernelSeries("5.10") }
+        #expect(prediction.starts && prediction.findings.contains { $0.status == .warn })
+    }
+
+    @Test("a tree says which features its OpenZFS knows, and which kernels it supports")
+    func gather() async throws {
+        let pool = try PoolName("rpool")
+        let runner = ScriptedRunner([
+            ZPool.get(pool, ["all"]).description:
+                "rpool\tfeature@async_destroy\tactive\tlocal\nrpool\tfeature@longname\tactive\tlocal\nrpool\tfeature@raidz_expansion\tenabled\tlocal\nrpool\tsize\t1\t-\n"
+        ])
+        let lists = "/be/usr/share/zfs/compatibility.d"
+        let files = MemoryFiles([
+            "\(lists)/openzfs-2.2": "# Features\nasync_destroy # old\nbookmarks, embedded_data\n",
+            "/be/usr/src/zfs-2.2.1/META": "Linux-Maximum: 6.6\n", "/be/usr/src/zfs-2.2.9/META": "Linux-Maximum: 6.17\n",
+        ])
+        let facts = try await BootGate.Facts.gather(in: "/be", pool: pool, runner: runner, files: files)
+        // What is enabled only keeps nobody out.
+        #expect(facts == BootGate.Facts(unknownFeatures: ["longname"], supported: KernelSeries("6.17")))
+        // Without lists nothing is known, and nothing is asked.
+        #expect(try await BootGate.Facts.gather(in: "/other", pool: pool, runner: ScriptedRunner([:]), files: files) == BootGate.Facts())
+    }
+}
