@@ -1,3 +1,4 @@
+import Glibc
 import KldAnswers
 import KldBlock
 import KldBoot
@@ -180,13 +181,31 @@ extension BootSystem {
         return found
     }
 
+    private static let looks: FilePath = "/run/kldload/boot-look"
+
+    /// Where this process looks at something: nobody else unmounts that, and when it was killed others know that nobody looks any more.
+    static func place(of name: String) -> FilePath { looks.appending("\(getpid())").appending(name) }
+
+    /// Takes away what processes left mounted that were killed while they looked. Only for whoever holds the lock.
+    ///
+    /// Runs: `umount --recursive PLACE` for each, changes.
+    public static func sweep(runner: any CommandRunner, files: any FileSystem) async throws {
+        for process in (try? files.folders(in: looks)) ?? [] where try !files.exists(FilePath("/proc/\(process)")) {
+            for mount in try mounts(files).reversed() where mount.place.hasPrefix("\(looks)/\(process)/") {
+                try await runner.run(MountCommand.unmount(FilePath(mount.place)))
+            }
+            // Never crosses a mount point.
+            try files.remove(looks.appending(process))
+        }
+    }
+
     /// Shows an ESP where it is mounted, or mounts it read-only for as long as `body` runs.
     static func looking<Result>(
         at device: String, _ mounted: FilePath?, _ index: Int, runner: any CommandRunner, files: any FileSystem,
         _ body: (FilePath) async throws -> Result
     ) async throws -> Result {
         if let mounted { return try await body(mounted) }
-        let place = FilePath("/run/kldload/boot-look/esp\(index)")
+        let place = place(of: "esp\(index)")
         try files.makeDirectory(place, mode: 0o700)
         try await runner.run(MountCommand.mount(device, at: place, type: "vfat", options: ["ro", "umask=0077"]))
         do {
@@ -212,7 +231,7 @@ extension BootTarget {
             return try await body(seen(environment, at: FilePath(place), files))
         }
         // Two may be looked at together.
-        let place = FilePath("/run/kldload/boot-look/\(environment.name)")
+        let place = BootSystem.place(of: environment.name)
         try files.makeDirectory(place, mode: 0o700)
         try await runner.run(MountCommand.mount(environment.dataset.text, at: place, type: "zfs", options: ["ro", "zfsutil"]))
         do {

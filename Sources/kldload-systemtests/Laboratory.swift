@@ -81,7 +81,7 @@ struct Laboratory: Sendable {
     /// Boots disks under UEFI, with Secure Boot enforcing or without, and hands over the running machine.
     func boot<Result: Sendable>(
         _ disks: [Factory.Disk], label: String = "boot", network: MachineNetwork? = MachineNetwork(), more: [MachineDisk] = [],
-        variables: FilePath? = nil, graphics: Bool = false, secure: Bool = false,
+        variables: FilePath? = nil, graphics: Bool = false, secure: Bool = false, writeLog: FilePath? = nil,
         _ body: (VirtualMachine, FactoryHost) async throws -> Result
     ) async throws -> Result {
         let host = try await FactoryHost.find(runner: workshop.runner, files: files, cache: workshop.cache.root)
@@ -93,7 +93,7 @@ struct Laboratory: Sendable {
             name: name, accelerator: host.accelerator, memory: .gibibytes(2), processors: 2,
             boot: secure
                 ? .secureBoot(code: firmware.code, variables: variables) : .uefi(code: firmware.code, variables: variables),
-            disks: disks.map { MachineDisk($0.file, serial: $0.serial) } + more, networks: network.map { [$0] } ?? [],
+            disks: disks.map { MachineDisk($0.file, serial: $0.serial, writeLog: writeLog) } + more, networks: network.map { [$0] } ?? [],
             channels: [ImageVerification.channel], graphics: graphics)
         return try await VirtualMachine.with(spec, qemu: host.qemu, folder: place) { try await body($0, host) }
     }

@@ -1,0 +1,204 @@
+import KldAnswers
+import KldBlock
+import KldBoot
+import KldCore
+import KldExec
+import KldFiles
+import KldImage
+import KldVirt
+import SystemPackage
+
+extension Scenario {
+    /// The power goes at any instant of what changes the boot menu.
+    static let powerCuts: [Scenario] = [
+        Scenario(
+            "boot.power-cuts",
+            "at each of a thousand instants of create, activate, refresh, rename and destroy the boot menu's first entry is whole; twenty of them are booted"
+        ) { lab in
+            let disk = try await lab.disks(1)[0]
+            let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"])
+            try await lab.install(answers.forTest(), onto: [disk])
+            let cuts = try await PowerCuts(lab, disk)
+            try await lab.boot([disk], label: "machine", writeLog: cuts.log) { machine, host in
+                let guest = Guest(lab: lab, machine: machine, host: host)
+                try await guest.logIn()
+                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                try await guest.run(
+                    """
+                    kbe create one && kbe activate one && kbe create two --from one && kbe activate --once two && kbe activate debian
+                    kbe rename two three && kbe activate three && kbe activate debian && kbe destroy one --yes && kbe destroy three --yes
+                    rm /boot/efi/EFI/BOOT/mmx64.efi && /usr/lib/kldload/kldload boot refresh
+                    """, within: .seconds(600))
+                try await machine.console.send("systemctl poweroff\n")
+                try await machine.waitForPowerOff(within: host.deadline(.seconds(120)))
+            }
+            let log = try WriteLog(cuts.log)
+            let seed = UInt64.random(in: 1 ... .max)
+            lab.log("\(log.entries.count) entries in the log of writes; the seed of chance is \(seed)")
+            var chance = Chance(state: seed)
+            try await cuts.replay(log, instants: 1000, &chance)
+            try await cuts.boot(log, instants: 20, &chance)
+        }
+    ]
+}
+
+/// Repeatable chance (SplitMix64).
+struct Chance: RandomNumberGenerator {
+    var state: UInt64
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var word = state
+        word = (word ^ (word >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        word = (word ^ (word >> 27)) &* 0x94d0_49bb_1331_11eb
+        return word ^ (word >> 31)
+    }
+}
+
+/// One disk before a guest wrote to it, and what the guest wrote.
+private struct PowerCuts {
+    let lab: Laboratory
+    let disk: Factory.Disk
+    let log: FilePath
+    let base: FilePath
+    /// The ESP, on the disk.
+    let esp: Range<UInt64>
+
+    private var files: LocalFiles { lab.files }
+
+    init(_ lab: Laboratory, _ disk: Factory.Disk) async throws {
+        self.lab = lab
+        self.disk = disk
+        (log, base) = (lab.folder.appending("writes.log"), lab.folder.appending("base.raw"))
+        try lab.files.write("", to: log)
+        try await lab.workshop.runner.run(Command("cp", ["--sparse=always", disk.file.string, base.string], effect: .changes))
+        let said = try await lab.workshop.runner.run(
+            Command(Tool("sgdisk", package: "gdisk"), ["--info=1", disk.file.string], effect: .reads)
+        ).output
+        func sector(_ name: String) throws -> UInt64 {
+            guard let line = said.lines.first(where: { $0.hasPrefix(name) }),
+                let number = line.words.dropFirst(2).first.flatMap({ UInt64($0) })
+            else { throw CheckFailure("sgdisk said: \(said)") }
+            return number
+        }
+        esp = try sector("First sector:") * 512..<(sector("Last sector:") + 1) * 512
+    }
+
+    /// Of a file that holds an ESP. Runs: `mcopy`, `mdir`; mtools 4.0.
+    private func list(_ folder: String, _ image: FilePath) async throws -> [String] {
+        let command = Command("mdir", ["-b", "-i", image.string, "::/\(folder)"], effect: .reads, environment: ["MTOOLS_SKIP_CHECK": "1"])
+        return try await lab.workshop.runner.run(command).output.lines.compactMap { $0.split(separator: "/").last.map(String.init) }
+    }
+
+    private func read(_ path: String, _ image: FilePath) async throws -> [UInt8] {
+        let place = lab.folder.appending("read")
+        let command = Command(
+            "mcopy", ["-n", "-o", "-i", image.string, "::/\(path)", place.string], effect: .changes, environment: ["MTOOLS_SKIP_CHECK": "1"]
+        )
+        try await lab.workshop.runner.run(command)
+        return try files.read(place)
+    }
+
+    /// The parts of an image that no verb may change.
+    private func parts(_ image: [UInt8]) throws -> [ArraySlice<UInt8>] {
+        let program = try PortableExecutable(image)
+        return try [".linux", ".initrd"].map { name in
+            guard let place = program.sections[name], place.upperBound <= image.count else { throw CheckFailure("\(name) is cut off") }
+            return image[Int(place.lowerBound)..<Int(place.upperBound)]
+        }
+    }
+
+    /// As the loader sees it: the first entry that may be tried.
+    private func first(_ image: FilePath) async throws -> BootEntry {
+        var entries: [BootEntry] = []
+        for name in try await list(BootEntry.folder, image) where name.hasPrefix("kldload-") && name.hasSuffix(".conf") {
+            let text = String(decoding: try await read("\(BootEntry.folder)/\(name)", image), as: UTF8.self)
+            guard let entry = BootEntry(fileName: name, text: text) else { throw CheckFailure("\(name) is no entry: \(text)") }
+            entries.append(entry)
+        }
+        guard let best = entries.sorted(by: BootEntry.precedes).first(where: { !$0.isExhausted }) else {
+            throw CheckFailure("no entry is left")
+        }
+        return best
+    }
+
+    /// What was on the disk at an instant is everything up to the flush before, and any of what came since: that is what a disk with a cache
+    /// may have kept.
+    func replay(_ log: WriteLog, instants: Int, _ chance: inout Chance) async throws {
+        let image = lab.folder.appending("esp.img")
+        try await lab.workshop.runner.run(
+            Command(
+                "dd",
+                [
+                    "if=\(base)", "of=\(image)", "bs=1M", "iflag=skip_bytes,count_bytes", "skip=\(esp.lowerBound)", "count=\(esp.count)",
+                    "conv=sparse", "status=none",
+                ],
+                effect: .changes))
+        let good = try await parts(read(first(image).imagePath, image)).map { Array($0) }
+        let programs = ["EFI/BOOT/BOOTX64.EFI", "EFI/BOOT/grubx64.efi", "EFI/kldload/shimx64.efi", "EFI/kldload/grubx64.efi"]
+        var wanted: [[UInt8]] = []
+        for program in programs { wanted.append(try await read(program, image)) }
+
+        // Between two flushes of the disk, the writes to the ESP.
+        var rounds: [[WriteLog.Entry]] = [[]]
+        for entry in log.entries {
+            if entry.kind == .flush {
+                if rounds.last?.isEmpty == false { rounds.append([]) }
+            } else if entry.range.overlaps(esp) {
+                rounds[rounds.count - 1].append(entry)
+            }
+        }
+        rounds.removeAll(where: \.isEmpty)
+        let writes = rounds.reduce(0) { $0 + $1.count }
+        lab.log("\(writes) writes to the ESP between \(rounds.count) flushes")
+        var seen: [String: Int] = [:]
+        var done = 0
+        for (index, round) in rounds.enumerated() {
+            // Each round its share of instants, the ends of it among them.
+            let share = max(1, (instants - done) / (rounds.count - index))
+            for turn in 0..<share {
+                let kept = turn == 0 ? [] : round.filter { _ in Bool.random(using: &chance) }
+                try log.apply(kept, to: image, part: esp)
+                do {
+                    let entry = try await first(image)
+                    let bytes = try await read(entry.imagePath, image)
+                    guard try zip(parts(bytes), good).allSatisfy({ $0.elementsEqual($1) }) else {
+                        throw CheckFailure("\(entry.imagePath) is not whole")
+                    }
+                    let line = try UnifiedKernelImage.commandLine(of: lab.folder.appending("read"), files)
+                    guard line?.root == entry.dataset else { throw CheckFailure("\(entry.imagePath) boots \(line?.root ?? "nothing")") }
+                    for (program, content) in zip(programs, wanted) where try await read(program, image) != content {
+                        throw CheckFailure("\(program) is not whole")
+                    }
+                    seen[entry.fileName, default: 0] += 1
+                } catch {
+                    throw CheckFailure(
+                        "after flush \(index), with \(kept.count) of \(round.count) writes kept: \(Diagnosis(of: error).message)")
+                }
+                done += 1
+            }
+            try log.apply(round, to: image, part: esp)
+        }
+        lab.log(
+            "\(done) instants, each with a whole first entry: \(seen.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value) times" }.joined(separator: ", "))"
+        )
+        try check(done >= instants, "only \(done) instants were looked at")
+        try check(seen.count > 4, "the verbs left no trace in the menu")
+    }
+
+    /// The whole disk as it stood at instants of writes to the ESP.
+    func boot(_ log: WriteLog, instants: Int, _ chance: inout Chance) async throws {
+        let places = log.entries.indices.filter { log.entries[$0].kind != .flush && log.entries[$0].range.overlaps(esp) }
+        let chosen = (0..<instants).compactMap { _ in places.randomElement(using: &chance) }.sorted()
+        let size = UInt64(try files.status(base)?.size.bytes ?? 0)
+        var applied = 0
+        for (number, place) in chosen.enumerated() {
+            try log.apply(log.entries[applied..<place], to: base, part: 0..<size)
+            applied = max(applied, place)
+            try await lab.workshop.runner.run(Command("cp", ["--sparse=always", base.string, disk.file.string], effect: .changes))
+            try await lab.boot([disk], label: "cut\(number)") { machine, host in
+                _ = try await machine.console.expect("login:", within: host.deadline(.seconds(300)))
+            }
+            lab.log("cut \(number + 1) of \(chosen.count), before write \(place): it starts")
+        }
+    }
+}
