@@ -120,10 +120,10 @@ public struct ESPLoader: Sendable, Hashable {
     static func isCurrent(_ found: [UInt8], _ wanted: [UInt8], signer: CertificateIdentity?) throws -> Bool {
         let program = try PortableExecutable(found)
         if let signer {
-            let plain = program.unsigned(found)
             guard !program.signatures.isEmpty, signer.signed(Array(found[Int(program.signatures.lowerBound)...])) else { return false }
+            let (theirs, ours) = (program.content(found), try PortableExecutable(wanted).content(wanted))
             // sbsign fills up to a multiple of eight.
-            if plain.starts(with: wanted), plain.count - wanted.count < 8 { return true }
+            if theirs.starts(with: ours), theirs.count - ours.count < 8 { return true }
         } else if found == wanted {
             return true
         }

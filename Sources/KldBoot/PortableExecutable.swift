@@ -18,6 +18,8 @@ public struct PortableExecutable: Sendable, Hashable {
     public var signatures: Range<UInt64> = 0..<0
     /// Where the headers name that place. Source: PE/COFF, "Optional Header Data Directories": the fifth, "Certificate Table".
     private var directory = 0
+    /// Where the headers keep the checksum of the whole file, which signing computes anew.
+    private var checksum = 0
     /// The headers of an EFI program lie in its first bytes: as many as these are enough for every one that ukify or objcopy made.
     static let headers: UInt64 = 8192
 
@@ -35,6 +37,7 @@ public struct PortableExecutable: Sendable, Hashable {
         alignment = try little(optional + 32, 4)
         let table = optional + Int(try little(header + 20, 2))
         let wide = try little(optional, 2) == 0x20b
+        checksum = optional + 64
         directory = optional + (wide ? 112 : 96) + 32
         if try little(directory - 36, 4) > 4 {
             let start = try little(directory, 4)
@@ -82,6 +85,13 @@ public struct PortableExecutable: Sendable, Hashable {
         guard !signatures.isEmpty else { return bytes }
         var result = Array(bytes.prefix(Int(signatures.lowerBound)))
         result.replaceSubrange(directory..<(directory + 8), with: [UInt8](repeating: 0, count: 8))
+        return result
+    }
+
+    /// What signing leaves alone: the program without its signatures and its checksum. - Parameter bytes: the whole program.
+    func content(_ bytes: [UInt8]) -> [UInt8] {
+        var result = unsigned(bytes)
+        result.replaceSubrange(checksum..<(checksum + 4), with: [0, 0, 0, 0])
         return result
     }
 

@@ -1,4 +1,5 @@
 import KldCore
+import KldExec
 import KldFiles
 import KldPlan
 import KldTestSupport
@@ -100,5 +101,24 @@ struct ESPLoaderTests {
             #expect(!FirmwareEntry.isListed("aaaaaaaa-8483-4772-8e79-3d69d8477de4", in: output))
         }
         #expect(!FirmwareEntry.isListed("0fc63daf-8483-4772-8e79-3d69d8477de4", in: new.replacing("kldload", with: "debian")))
+    }
+
+    @Test("a loader that this machine signed is its own package's, by all but signature and checksum")
+    func signed() async throws {
+        try await Scratch.with { folder in
+            let (files, runner) = (LocalFiles(), SubprocessRunner())
+            let key = MachineOwnerKey(root: folder)
+            try await PlanRunner(runner: runner, files: files).apply(
+                Plan("t", [Phase("t", "T", [Step("t", "T", [.makeDirectory(key.home)] + key.creating(name: "t", scratch: folder))])]))
+            let signer = try key.identity(files)
+            let plain = Self.program("loader")
+            var signed = EFIProgram.signed(plain, [1, 2] + signer.issuer + signer.serial)
+            // As sbsign does: the checksum is that of the whole file.
+            signed.replaceSubrange(0x58 + 64..<0x58 + 67, with: [7, 8, 9])
+            #expect(try ESPLoader.isCurrent(signed, plain, signer: signer))
+            #expect(try !ESPLoader.isCurrent(plain, plain, signer: signer))
+            #expect(try !ESPLoader.isCurrent(EFIProgram.signed(plain, [1, 2, 3]), plain, signer: signer))
+            #expect(try !ESPLoader.isCurrent(signed, Self.program("newer"), signer: signer))
+        }
     }
 }
