@@ -1,21 +1,32 @@
 import ArgumentParser
+import FoundationEssentials
 import KldAnswers
 import KldCore
 import KldExec
 import KldFiles
 import KldImage
+import KldInstall
 import SystemPackage
 
-/// Started by the live environment, once per boot. Without a seed volume it does nothing.
+/// Started by the live environment, once per boot. Where nobody says what to install, it does nothing.
 struct AutoinstallCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "autoinstall", abstract: "Install as the answers on a seed volume say, then power off.",
-        discussion:
-            "The volume is labelled \(SeedVolume.labels.joined(separator: ", ")), and holds \(SeedVolume.answersName). KLDLOAD_AFTER_INSTALL=reboot restarts the machine instead.",
+        commandName: "autoinstall",
+        abstract: "Install without a person, as the boot menu, a seed volume or the medium says, then power off.",
+        discussion: """
+            Answers are taken from the first of these: kldload.answers=URL on the kernel's command line; a volume labelled \(SeedVolume.labels.joined(separator: ", ")) that holds \(SeedVolume.answersName); \(UnattendedSeed.bakedIn). Other words kldload.KEY=value there replace single answers. KLDLOAD_AFTER_INSTALL=reboot restarts the machine instead.
+            """,
         shouldDisplay: false)
 
     private static let began: FilePath = "/run/kldload/autoinstall"
     private static let answers: FilePath = "/run/kldload/autoinstall-answers.env"
+
+    /// Where the answers came from.
+    private struct Found {
+        var name: String
+        var bytes: [UInt8]
+        var volume: SeedVolume?
+    }
 
     func run() async throws {
         let (runner, files) = (SubprocessRunner(), LocalFiles())
@@ -27,16 +38,20 @@ struct AutoinstallCommand: AsyncParsableCommand {
         Output.mirrorToConsoles(files)
         // One attempt a boot: whoever looks at a failed one must not see it begin again.
         try files.write("", to: Self.began)
-        guard let seed = try await wait(runner, files) else {
-            Output.errorLine("kldload: no seed volume; install with: kldload install --answers FILE")
+        let said = try UnattendedSeed(commandLine: files.readText("/proc/cmdline"))
+        guard let found = try await find(said, runner, files) else {
+            Output.errorLine("kldload: no seed; install with: kldload install --answers FILE")
             return
         }
-        Output.errorLine("kldload: installing as \(SeedVolume.answersName) on \(seed.device) says")
+        Output.errorLine("kldload: installing as \(SeedVolume.answersName) on \(found.name) says")
         do {
-            try files.write(try await seed.answers(runner: runner, files: files), to: Self.answers, mode: .secret)
-            let answers = try Answers.load(Self.answers, files: files, overrides: [])
-            try await InstallCommand.parse(["--answers", Self.answers.string, "--progress", "plain", "--unattended"]).run()
+            try files.write(found.bytes, to: Self.answers, mode: .secret)
+            let answers = try Answers.load(Self.answers, files: files, overrides: said.overrides)
+            let words =
+                ["--answers", Self.answers.string, "--progress", "plain", "--unattended"] + said.overrides.flatMap { ["--set", $0] }
+            try await InstallCommand.parse(words).run()
             try files.remove(Self.answers)
+            await report(on: found.volume, "installed", answers, runner, files)
             switch answers.afterInstall {
             case .powerOff: try await runner.run(Command(Tool("systemctl", package: "systemd"), ["poweroff"], effect: .changes))
             case .reboot: try await runner.run(Command(Tool("systemctl", package: "systemd"), ["reboot"], effect: .changes))
@@ -44,8 +59,50 @@ struct AutoinstallCommand: AsyncParsableCommand {
             }
         } catch {
             try? files.remove(Self.answers)
-            Output.errorLine("kldload: the installation failed; its log is /var/log/kldload/install.jsonl, and this console is yours")
+            await report(on: found.volume, "failed", nil, runner, files)
+            Output.errorLine("kldload: the installation failed; its log is \(EventLog.install), and this console is yours")
             throw error
+        }
+    }
+
+    private func find(_ said: UnattendedSeed, _ runner: any CommandRunner, _ files: any FileSystem) async throws -> Found? {
+        if said.url != nil {
+            // The network may still be coming up: the machine's own names are known when there is a route.
+            var machine = UnattendedSeed.Machine.read(files)
+            for _ in 0..<60 where machine.mac == nil {
+                try await Task.sleep(for: .seconds(1))
+                machine = .read(files)
+            }
+            guard let (address, bytes) = try await said.fetch(for: machine, runner: runner, files: files) else {
+                Output.errorLine("kldload: no answers for this machine at \(said.addresses(for: machine).joined(separator: ", "))")
+                return nil
+            }
+            return Found(name: address, bytes: bytes)
+        }
+        if let volume = try await wait(runner, files) {
+            return Found(name: volume.device.string, bytes: try await volume.answers(runner: runner, files: files), volume: volume)
+        }
+        guard try files.exists(UnattendedSeed.bakedIn) else { return nil }
+        return Found(name: "this medium", bytes: try files.read(UnattendedSeed.bakedIn))
+    }
+
+    /// What became of it, on the stick that asked for it: log, and what the machine is. Whoever comes for the stick reads it elsewhere.
+    private func report(
+        on volume: SeedVolume?, _ end: String, _ answers: Answers?, _ runner: any CommandRunner, _ files: any FileSystem
+    ) async {
+        guard let volume else { return }
+        do {
+            var contents: [(name: String, bytes: [UInt8])] = [("result.txt", Array("\(end)\n".utf8))]
+            if try files.exists(EventLog.install) { contents.append(("install.jsonl", try files.read(EventLog.install))) }
+            let facts = try await MachineFacts.gather(runner: runner, files: files)
+            contents.append(("facts.json", Array(try JSONEncoder().encode(facts))))
+            if let answers { contents.append(("answers.env", Array(answers.redactedEnvironmentText.utf8))) }
+            let machine = UnattendedSeed.Machine.read(files)
+            let name = answers?.hostname.description ?? machine.serial ?? machine.mac?.replacing(":", with: "-") ?? "machine"
+            let plain = String(name.map { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") ? $0 : "-" })
+            try await volume.report(contents, in: "kldload-\(plain)-\(Timestamp.current.digits)", runner: runner, files: files)
+        } catch {
+            Output.errorLine("kldload: nothing was written to the seed volume: \(Diagnosis(of: error).message)")
         }
     }
 

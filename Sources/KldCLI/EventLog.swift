@@ -5,6 +5,8 @@ import SystemPackage
 
 /// Appends events to a file, one JSON object a line.
 struct EventLog: Sendable {
+    /// Of an installation, where it runs.
+    static let install: FilePath = "/var/log/kldload/install.jsonl"
     private let file: FilePath
 
     init(_ file: FilePath) throws {

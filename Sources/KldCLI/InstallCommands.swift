@@ -152,7 +152,7 @@ struct InstallCommand: AsyncParsableCommand {
             Output.errorLine($0)
         }
         if let from { try InstallState.check(plan, from: from, files: files) }
-        let log: FilePath = "/var/log/kldload/install.jsonl"
+        let log = EventLog.install
         let approvals = try await WipePrompt.approvals(
             for: plan, given: planner.approvals, terminal: isatty(STDIN_FILENO) == 1, machine: progress.progress == .json,
             show: { Output.errorLine($0) },

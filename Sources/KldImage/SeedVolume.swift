@@ -36,6 +36,29 @@ public struct SeedVolume: Sendable, Hashable {
         return found.first.map(SeedVolume.init(device:))
     }
 
+    /// Writes down on the volume what became of an installation, in a folder of its own; nothing else on it is touched.
+    ///
+    /// - Parameters:
+    ///   - folder: its name.
+    ///   - files: contents by name.
+    /// - Throws: what mount says: optical media, and sticks that are locked, take nothing.
+    ///
+    /// Runs: `mount -o nosuid,nodev,noexec DEVICE /run/kldload/seed`, `sync --file-system …`, `umount …`; changes.
+    public func report(
+        _ contents: [(name: String, bytes: [UInt8])], in folder: String, runner: any CommandRunner, files: any FileSystem
+    ) async throws {
+        let place = Self.mountPoint
+        try files.makeDirectory(place, mode: 0o700)
+        try await runner.run(MountCommand.mount(device.string, at: place, options: ["rw", "nosuid", "nodev", "noexec"]))
+        let result = Result { () throws in
+            for (name, bytes) in contents { try files.write(bytes, to: place.appending(folder).appending(name), mode: .file) }
+        }
+        try await runner.run(
+            Command(Tool("sync", package: "coreutils"), ["--file-system", place.string], effect: .changes, accepting: [0, 1]))
+        try await runner.run(MountCommand.unmount(place))
+        try result.get()
+    }
+
     /// The text of its answers file. It is mounted for as long as that takes, and nothing is written to it.
     ///
     /// - Throws: ``Diagnosis`` `autoinstall.no-answers` when it has none; what mount says.

@@ -172,7 +172,8 @@ extension Scenario {
                 try await guest.until("systemctl is-active kldload-boot-good", says: "active")
                 try await guest.run("kbe create spare && echo spare > $(kbe mount spare)/etc/marker && kbe unmount spare && sync")
             }
-            let medium = MachineDisk(iso, serial: "medium", readOnly: true)
+            // As a person chooses it in the firmware's menu.
+            let medium = MachineDisk(iso, serial: "medium", readOnly: true, bootIndex: 0)
             try await lab.boot(disks, label: "iso", more: [medium]) { machine, host in
                 let shell = try await lab.liveShell(machine, host)
                 var said = try await shell.run("krecovery import </dev/null", accepting: [1])

@@ -1,0 +1,194 @@
+import FoundationEssentials
+public import KldAnswers
+public import KldCore
+public import KldExec
+public import KldFiles
+public import SystemPackage
+
+/// What the kernel's command line says about an installation without a person: where the answers are, and what replaces some of them.
+public struct UnattendedSeed: Sendable, Hashable {
+    /// Answers that the medium itself carries; the last place that is asked.
+    public static let bakedIn: FilePath = "/etc/kldload/autoinstall.env"
+    /// Of an answers file, in bytes.
+    private static let largest = 1 << 20
+    private static let attempts = 20
+    /// Where they are fetched to; root's alone.
+    private static let fetched: FilePath = "/run/kldload/seed-fetched"
+
+    /// `http` or `https`. `{mac}`, `{serial}` and `{host}` in it are this machine's; one that ends with `/` is a folder with a file for each
+    /// machine: `MAC.env` (as `52-54-00-12-34-56`), else `SERIAL.env`, else `HOST.env`.
+    public var url: String?
+    /// SHA-256 of the answers, in hexadecimal digits.
+    public var digest: FileDigest?
+    /// `KLDLOAD_…=value`, as ``Answers`` takes them.
+    public var overrides: [String] = []
+
+    /// Names of the seeds that are not an answer's own, and answers that they stand for.
+    private static let names = [
+        "suite": "KLDLOAD_RELEASE", "encrypt": "KLDLOAD_ZFS_ENCRYPT", "topology": "KLDLOAD_ZFS_TOPOLOGY",
+        "keyboard": "KLDLOAD_KEYBOARD_LAYOUT",
+        "secureboot": "KLDLOAD_ENABLE_SECURE_BOOT", "zfs": "KLDLOAD_ENABLE_ZFS", "kvm": "KLDLOAD_ENABLE_KVM", "k8s": "KLDLOAD_ENABLE_K8S",
+        "ai": "KLDLOAD_ENABLE_AI", "buildimages": "KLDLOAD_BUILD_IMAGES", "keepnetboot": "KLDLOAD_KEEP_NETBOOT",
+        "k8sbootstrap": "KLDLOAD_K8S_BOOTSTRAP",
+    ]
+    /// Words of kldload's own that are no answers.
+    private static let own: Set = ["autoinstall", "answers", "seed", "answers-sha256"]
+
+    /// - Parameter commandLine: `/proc/cmdline`. Words of others are left alone.
+    /// - Throws: ``Diagnosis`` `autoinstall.several-seeds`, `autoinstall.bad-url`, `autoinstall.bad-digest`, `autoinstall.unknown-word`,
+    ///   `autoinstall.secret-word`.
+    public init(commandLine: String) throws(Diagnosis) {
+        for word in commandLine.words where word.hasPrefix("kldload.") {
+            let parts = word.dropFirst("kldload.".count).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let (name, value) = (String(parts[0]), parts.count > 1 ? String(parts[1]) : "")
+            switch name {
+            case "answers", "seed":
+                guard url == nil || url == value else {
+                    throw Diagnosis(
+                        "autoinstall.several-seeds", "the command line names more than one place for the answers; nothing was installed",
+                        remedies: ["leave one of kldload.answers= and kldload.seed="], exit: .badAnswers, causes: [url ?? "", value])
+                }
+                try Self.check(value)
+                url = value
+            case "answers-sha256":
+                guard let given = FileDigest(hex: value.lowercased()) else {
+                    throw Diagnosis(
+                        "autoinstall.bad-digest", "kldload.answers-sha256 is no SHA-256: '\(value)'",
+                        remedies: ["sha256sum answers.env prints it: 64 hexadecimal digits"], exit: .badAnswers)
+                }
+                digest = given
+            case _ where Self.own.contains(name): break
+            default: overrides.append("\(try Self.key(name).name)=\(value)")
+            }
+        }
+    }
+
+    private static func check(_ url: String) throws(Diagnosis) {
+        let authority = url.split(separator: "/", omittingEmptySubsequences: true).dropFirst().first ?? ""
+        guard url.hasPrefix("http://") || url.hasPrefix("https://"), !authority.isEmpty, !authority.contains("@") else {
+            throw Diagnosis(
+                "autoinstall.bad-url", "kldload.answers is no address that answers could be fetched from",
+                remedies: [
+                    "kldload.answers=https://HOST/answers/: http or https",
+                    "no user name and no password: whoever can read /proc/cmdline reads them",
+                ], exit: .badAnswers)
+        }
+    }
+
+    private static func key(_ name: String) throws(Diagnosis) -> AnswerKey {
+        let wish = "KLDLOAD_" + name.uppercased().replacing("-", with: "_")
+        guard let key = AnswerKey.named(names[name] ?? wish) else {
+            let known = AnswerKey.all.filter { !$0.isSecret }.map { $0.name.dropFirst("KLDLOAD_".count).lowercased() } + names.keys + own
+            let nearest = known.min { editDistance($0, name) < editDistance($1, name) }
+            throw Diagnosis(
+                "autoinstall.unknown-word", "the command line says kldload.\(name), which is no answer",
+                remedies: [nearest.map { "did you mean kldload.\($0)?" } ?? "kldload answers keys prints them all"], exit: .badAnswers)
+        }
+        guard !key.isSecret else {
+            throw Diagnosis(
+                "autoinstall.secret-word", "kldload.\(name) is a secret, and everybody on the machine can read the command line",
+                remedies: ["put it into the answers file, or a file that \(key.name)_FILE names"], exit: .badAnswers)
+        }
+        return key
+    }
+
+    // MARK: Fetching
+
+    /// How a folder of answers may call this machine.
+    public struct Machine: Sendable, Hashable {
+        /// `52:54:00:12:34:56`, of the interface that reaches the network.
+        public var mac: String?
+        public var serial: String?
+        public var host: String?
+
+        public init(mac: String? = nil, serial: String? = nil, host: String? = nil) {
+            self.mac = mac
+            self.serial = serial
+            self.host = host
+        }
+
+        /// Reads `/proc/net/route`, `/sys/class/net`, `/sys/class/dmi/id/product_serial` and the host's name.
+        public static func read(_ files: any FileSystem) -> Machine {
+            func text(_ path: String) -> String? {
+                guard let text = try? files.readText(FilePath(path)).trimmed, !text.isEmpty else { return nil }
+                return text
+            }
+            let routes = (text("/proc/net/route") ?? "").lines.dropFirst().map(\.words)
+            let interface = routes.first { $0.count > 2 && $0[1] == "00000000" }?[0]
+            return Machine(
+                mac: interface.flatMap { text("/sys/class/net/\($0)/address") }, serial: text("/sys/class/dmi/id/product_serial"),
+                host: text("/proc/sys/kernel/hostname"))
+        }
+
+        /// Only what may stand in an address by itself.
+        fileprivate static func plain(_ name: String?) -> String? {
+            let allowed = name.map { $0.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-._".contains($0)) } } ?? false
+            return allowed ? name : nil
+        }
+    }
+
+    /// The addresses that are tried, in this order.
+    public func addresses(for machine: Machine) -> [String] {
+        guard let url else { return [] }
+        let names = [
+            "mac": Machine.plain(machine.mac?.lowercased().replacing(":", with: "-")), "serial": Machine.plain(machine.serial),
+            "host": Machine.plain(machine.host),
+        ]
+        if url.hasSuffix("/") { return ["mac", "serial", "host"].compactMap { names[$0] ?? nil }.map { "\(url)\($0).env" } }
+        let filled = names.reduce(url) { $0.replacing("{\($1.key)}", with: $1.value ?? "") }
+        return [filled]
+    }
+
+    /// The answers, from the first address that has any.
+    ///
+    /// - Returns: `nil` when no address has any (404): then this machine is not meant.
+    /// - Throws: ``Diagnosis`` `autoinstall.unreachable`, `autoinstall.wrong-digest`.
+    ///
+    /// Runs: `curl --fail … --output FILE --write-out %{http_code} ADDRESS`, changes, again while the network or the server is not up;
+    /// `sha256sum`, reads. Source: curl(1), 7.88 to 8.14; it ends with 22 when the server says no.
+    public func fetch(
+        for machine: Machine, every pause: Duration = .seconds(3), runner: any CommandRunner, files: any FileSystem
+    ) async throws -> (from: String, bytes: [UInt8])? {
+        defer { try? files.remove(Self.fetched) }
+        for address in addresses(for: machine) {
+            guard try await get(address, pause, runner: runner, files: files) else { continue }
+            if let digest {
+                let found = try SHA256Sum.parse(await runner.run(SHA256Sum.command(Self.fetched)).output)
+                guard found == digest else {
+                    throw Diagnosis(
+                        "autoinstall.wrong-digest",
+                        "the answers at \(address) are others than the command line says; nothing was installed",
+                        remedies: ["kldload.answers-sha256=\(found.hex), if they are meant"], exit: .badAnswers)
+                }
+            }
+            return (address, try files.read(Self.fetched))
+        }
+        return nil
+    }
+
+    /// Tries until the network is up and the server answers, or says no. - Returns: whether it has the file.
+    private func get(_ address: String, _ pause: Duration, runner: any CommandRunner, files: any FileSystem) async throws -> Bool {
+        let command = Command(
+            "curl",
+            [
+                "--fail", "--silent", "--show-error", "--location", "--proto", "=http,https", "--connect-timeout", "10", "--max-time", "60",
+                "--max-filesize", String(Self.largest), "--output", Self.fetched.string, "--write-out", "%{http_code}", address,
+            ], effect: .changes, accepting: Set(0...255))
+        for attempt in 1...Self.attempts {
+            try files.write("", to: Self.fetched, mode: .secret)
+            let answer = try await runner.run(command)
+            let code = Int(answer.output.trimmed) ?? 0
+            if answer.status == 0 { return true }
+            if code == 404 { return false }
+            let mayPass = answer.status != 22 || code >= 500
+            guard mayPass, attempt < Self.attempts else {
+                throw Diagnosis(
+                    "autoinstall.unreachable", "the answers cannot be fetched from \(address)",
+                    remedies: ["check the network: networkctl status", "check the server: curl -v \(address)"], exit: .unavailable,
+                    causes: answer.errors.lines)
+            }
+            try await Task.sleep(for: pause)
+        }
+        return false
+    }
+}
