@@ -81,9 +81,25 @@ extension Laboratory {
         }
     }
 
-    /// Boots a medium of the live environment and its payload, as an ISO holds them, beside a seed volume with answers; returns when the
-    /// machine has powered itself off.
-    func autoinstall(_ answers: Answers, disks: [MachineDisk]) async throws {
+    /// Where answers are.
+    enum SeedKind { case volume, address }
+
+    /// Serves a folder on this host's loopback address, which a guest reaches as 10.0.2.2, for as long as `body` runs.
+    func serving<Result>(_ folder: FilePath, _ body: (String) async throws -> Result) async throws -> Result {
+        let port = Int.random(in: 20_000...60_000)
+        let command = Command(
+            "python3", ["-m", "http.server", String(port), "--bind", "127.0.0.1", "--directory", folder.string], effect: .reads)
+        let runner = workshop.runner
+        let server = Task { _ = try await runner.run(command) }
+        defer { server.cancel() }
+        return try await body("http://10.0.2.2:\(port)")
+    }
+
+    /// Boots a medium of the live environment and its payload, as an ISO holds them, beside a seed volume with answers, or with an address of
+    /// theirs on its command line; returns when the machine has powered itself off.
+    /// - Returns: the seed volume.
+    @discardableResult
+    func autoinstall(_ answers: Answers, disks: [MachineDisk], seed kind: SeedKind = .volume) async throws -> FilePath {
         let bench = try await workshop.prepare(answers, mirror: nil, report: report)
         let stream = try await workshop.stream(bench, report: report)
         let place = folder.appending("autoinstall")
@@ -102,14 +118,32 @@ extension Laboratory {
                     "\(payload)/payload.json=\(bench.payload.folder.appending("payload.json"))",
                     "\(payload)/root.zfs=\(stream.root)", "\(payload)/rest.tar=\(stream.rest)",
                 ], effect: .changes))
-        let spec = MachineSpec(
-            name: name, accelerator: bench.host.accelerator, memory: .gibibytes(2), processors: 2,
-            boot: bench.live.boot(from: "LABEL=KLDLOAD", "console=ttyS0 panic=-1 \(LiveImage.guestParameters)"),
-            disks: [MachineDisk(medium, serial: "medium", readOnly: true), MachineDisk(seed, serial: "seed", readOnly: true)] + disks)
-        try await VirtualMachine.with(spec, qemu: bench.host.qemu, folder: place) { machine in
-            _ = try await machine.console.expect("kldload: installing as answers.env", within: bench.host.deadline(.seconds(120)))
-            log("the seed volume was found")
-            try await machine.waitForPowerOff(within: bench.host.deadline(.seconds(180)))
+        let live = MachineDisk(medium, serial: "medium", readOnly: true)
+        func install(_ words: String, _ media: [MachineDisk], from: String) async throws {
+            let spec = MachineSpec(
+                name: name, accelerator: bench.host.accelerator, memory: .gibibytes(2), processors: 2,
+                boot: bench.live.boot(from: "LABEL=KLDLOAD", "console=ttyS0 panic=-1 \(words)\(LiveImage.guestParameters)"),
+                disks: media + disks, networks: [MachineNetwork()])
+            try await VirtualMachine.with(spec, qemu: bench.host.qemu, folder: place) { machine in
+                _ = try await machine.console.expect(
+                    "kldload: installing as answers.env on \(from)", within: bench.host.deadline(.seconds(120)))
+                log("the answers were found")
+                try await machine.waitForPowerOff(within: bench.host.deadline(.seconds(180)))
+            }
         }
+        switch kind {
+        case .volume: try await install("", [live, MachineDisk(seed, serial: "seed")], from: "/dev/")
+        case .address:
+            // As QEMU's own card is called.
+            let answers = place.appending("www/answers")
+            try files.write(files.read(answersFile), to: answers.appending("52-54-00-12-34-56.env"), mode: .file)
+            let digest = try SHA256Sum.parse(await workshop.runner.run(SHA256Sum.command(answersFile)).output).hex
+            try await serving(place.appending("www")) { address in
+                try await install(
+                    "kldload.answers=\(address)/answers/ kldload.answers-sha256=\(digest) kldload.hostname=by-address ", [live],
+                    from: "\(address)/answers/52-54-00-12-34-56.env")
+            }
+        }
+        return seed
     }
 }

@@ -1,5 +1,6 @@
 import KldAnswers
 import KldCore
+import KldExec
 import KldDoctor
 import KldImage
 import KldVirt
@@ -82,10 +83,31 @@ extension Scenario {
         },
         Scenario("install.autoinstall", "the live medium installs by itself as the answers on a seed volume say, and powers off") { lab in
             let disks = try await lab.disks(1)
-            try await lab.autoinstall(
+            let seed = try await lab.autoinstall(
                 lab.answers("three-lines", ["KLDLOAD_PROFILE=core"]).forTest(), disks: disks.map { MachineDisk($0.file, serial: $0.serial) }
             )
+            // Whoever comes for the stick reads on it what became of it.
+            let said = try await lab.workshop.runner.run(
+                Command("mdir", ["-b", "-/", "-i", seed.string, "::/"], effect: .reads, environment: ["MTOOLS_SKIP_CHECK": "1"])
+            ).output
+            try check(
+                ["result.txt", "install.jsonl", "facts.json", "answers.env"].allSatisfy {
+                    said.contains("web-prod-01-2") && said.contains("/\($0)")
+                },
+                said)
             try await lab.verify(disks)
+        },
+        Scenario("install.autoinstall-url", "the live medium fetches its answers from an address that the boot menu names") { lab in
+            let disks = try await lab.disks(1)
+            try await lab.autoinstall(
+                lab.answers("three-lines", ["KLDLOAD_PROFILE=core"]).forTest(),
+                disks: disks.map { MachineDisk($0.file, serial: $0.serial) },
+                seed: .address)
+            let host = try await lab.boot(disks) { machine, host in
+                _ = try await machine.console.expect("by-address login:", within: host.deadline(.seconds(240)))
+                return "by-address"
+            }
+            lab.log("it calls itself \(host), as the boot menu said")
         },
         Scenario("install.debian12", "Debian 12") { lab in try await install("debian12", disks: 1, lab) },
         Scenario("install.debian13", "Debian 13") { lab in try await install("debian13", disks: 1, lab) },
