@@ -13,7 +13,7 @@ public enum BootPerformers {
     static let mountESP = "boot.mount-esp"
 
     public static var table: [String: Performer] {
-        var table = FirstBoot.performers.merging(KeyEnrolment.performers) { $1 }
+        var table = FirstBoot.performers.merging(KeyEnrolment.performers) { $1 }.merging(Performers.closing) { $1 }
         // Steps of one plan share the mount; each of them can be the first.
         table[mountESP] = { parameters, runner, files in
             let (device, place) = (parameters["device"] ?? "", FilePath(parameters["at"] ?? ""))

@@ -40,7 +40,8 @@ struct AutoinstallCommand: AsyncParsableCommand {
         try files.write("", to: Self.began)
         let said = try UnattendedSeed(commandLine: files.readText("/proc/cmdline"))
         guard let found = try await find(said, runner, files) else {
-            Output.errorLine("kldload: no seed; install with: kldload install --answers FILE")
+            Output.errorLine(
+                "kldload: nobody says what to install; here: kldload-install-target --guided; or: kldload install --answers FILE")
             return
         }
         Output.errorLine("kldload: installing as \(SeedVolume.answersName) on \(found.name) says")

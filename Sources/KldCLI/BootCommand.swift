@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import KldBlock
 import KldBoot
 import KldBootEnv
 import KldCore
@@ -58,8 +59,14 @@ struct BootCommand: AsyncParsableCommand {
                 if dryRun {
                     try await session.apply(plan)
                 } else {
+                    let terminal = isatty(STDIN_FILENO) == 1
+                    if let lost = restore.lost.first(where: { !format.contains($0.path) }), !terminal {
+                        throw Diagnosis(
+                            "boot.esp-lost", "\(lost.path) should be an ESP, and holds none",
+                            remedies: ["make one of it: --format \(lost.path)"])
+                    }
                     let approvals = try await WipePrompt.approvals(
-                        for: plan, given: named, terminal: isatty(STDIN_FILENO) == 1, machine: false, show: { Output.errorLine($0) }
+                        for: plan, given: named, terminal: terminal, machine: false, show: { Output.errorLine($0) }
                     ) { question in
                         Output.error(question)
                         return try await WipePrompt.line(from: .standardInput)

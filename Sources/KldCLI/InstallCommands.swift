@@ -68,14 +68,10 @@ struct PlanCommand: AsyncParsableCommand {
                 try await MachineFacts.gather(runner: runner, files: files, asked: answers.allDisks)
             }
         // Host id and serial numbers are made when the plan is applied.
-        let planner = try InstallPlanner(
-            InstallRequest(
-                answers: answers, facts: machine,
-                spec: try DistroSpec.find(distro: answers.distro.rawValue, suite: answers.release, backports: answers.backports),
-                profile: try ProfileSpec.find(answers.profile.rawValue),
-                payload: InstallRequest.Payload(.stream(root: "root.zfs", rest: "rest.tar"), kernel: "KERNEL", openZFS: "OPENZFS"),
-                identity: .placeholder,
-                sealed: false, version: Version.number, executable: Host.executable))
+        let planner = try InstallCommand.planner(
+            answers, InstallRequest.Payload(.stream(root: "root.zfs", rest: "rest.tar"), kernel: "KERNEL", openZFS: "OPENZFS"),
+            .placeholder,
+            machine)
         let plan = try planner.plan
         if format == .json {
             try Output.json(plan.json)
@@ -116,16 +112,9 @@ struct InstallCommand: AsyncParsableCommand {
         let runner = SubprocessRunner()
         let files = LocalFiles()
         let payload = try await payload.find(answers)
-        func planner(_ identity: InstallRequest.Identity) async throws -> InstallPlanner {
-            try InstallPlanner(
-                InstallRequest(
-                    answers: answers, facts: try await MachineFacts.gather(runner: runner, files: files, asked: answers.allDisks),
-                    spec: try DistroSpec.find(distro: answers.distro.rawValue, suite: answers.release, backports: answers.backports),
-                    profile: try ProfileSpec.find(answers.profile.rawValue), payload: payload, identity: identity,
-                    sealed: false, version: Version.number, executable: Host.executable))
-        }
+        func facts() async throws -> MachineFacts { try await MachineFacts.gather(runner: runner, files: files, asked: answers.allDisks) }
         if dryRun {
-            let plan = try await planner(.placeholder).plan
+            let plan = try await Self.planner(answers, payload, .placeholder, facts()).plan
             if format == .json { try Output.json(plan.json) } else { Output.line(plan.text()) }
             return
         }
@@ -146,7 +135,7 @@ struct InstallCommand: AsyncParsableCommand {
         for line in try await InstallRecovery.run(runner: runner, files: files) {
             Output.errorLine("an earlier run was cut off: \(line)")
         }
-        let planner = try await planner(state.identity)
+        let planner = try await Self.planner(answers, payload, state.identity, facts())
         let plan = try planner.plan
         try Preflight.check(plan, planner.facts, signed: answers.secureBoot, path: Host.environment(["PATH"])["PATH"] ?? "", files: files) {
             Output.errorLine($0)
@@ -186,6 +175,19 @@ struct InstallCommand: AsyncParsableCommand {
         } else if progress.progress != .json, !unattended {
             Output.errorLine("the machine can be restarted: systemctl reboot")
         }
+    }
+}
+
+extension InstallCommand {
+    static func planner(
+        _ answers: Answers, _ payload: InstallRequest.Payload, _ identity: InstallRequest.Identity, _ facts: MachineFacts
+    ) throws -> InstallPlanner {
+        try InstallPlanner(
+            InstallRequest(
+                answers: answers, facts: facts,
+                spec: try DistroSpec.find(distro: answers.distro.rawValue, suite: answers.release, backports: answers.backports),
+                profile: try ProfileSpec.find(answers.profile.rawValue), payload: payload, identity: identity,
+                sealed: false, version: Version.number, executable: Host.executable))
     }
 }
 

@@ -44,6 +44,7 @@ struct Applet: Sendable {
         case .kbe: Applet(name: name.rawValue, command: KbeCommand.self)
         case .kexport: Applet(name: name.rawValue, command: KexportCommand.self)
         case .krecovery: Applet(name: name.rawValue, command: RecoveryCommand.self)
+        case .installTarget: Applet(name: name.rawValue, command: GuidedCommand.self)
         case .secureBoot: Applet(name: name.rawValue, command: SecureBootCommand.self)
         }
     }
@@ -56,7 +57,7 @@ struct Root: AsyncParsableCommand {
         commandName: "kldload", abstract: "From a flat file of answers to a machine with ZFS on root.", version: Version.text,
         subcommands: [
             AnswersCommand.self, PlanCommand.self, ImageCommand.self, ISOCommand.self, CacheCommand.self, SeedCommand.self,
-            InstallCommand.self,
+            InstallCommand.self, GuidedCommand.self,
             VerifyCommand.self,
             FirstBootCommand.self,
             MountESPCommand.self, KbeCommand.self, BootCommand.self, SecureBootCommand.self, DoctorCommand.self, KexportCommand.self,

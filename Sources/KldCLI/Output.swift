@@ -6,6 +6,8 @@ import SystemPackage
 
 /// Results go to standard output, everything else to standard error.
 enum Output {
+    /// As it stands, for whoever owns the terminal.
+    static func raw(_ text: String) { _ = try? FileDescriptor.standardOutput.writeAll(text.utf8) }
     static func line(_ text: String) { _ = try? FileDescriptor.standardOutput.writeAll((text + "\n").utf8) }
     /// For people and diffs: sorted, indented, slashes as they are.
     static func json(_ value: some Encodable) throws {

@@ -2,6 +2,7 @@
 /// are made from it, so that none of them can lack a tool.
 public enum AppletName: String, Sendable, Hashable, CaseIterable {
     case kbe, kexport, krecovery
+    case installTarget = "kldload-install-target"
     case secureBoot = "kldload-secure-boot"
 
     /// Where `kldload` lies in every tree, as a link in `/usr/bin` names it.

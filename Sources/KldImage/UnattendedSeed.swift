@@ -25,7 +25,7 @@ public struct UnattendedSeed: Sendable, Hashable {
 
     /// Names of the seeds that are not an answer's own, and answers that they stand for.
     private static let names = [
-        "suite": "KLDLOAD_RELEASE", "encrypt": "KLDLOAD_ZFS_ENCRYPT", "topology": "KLDLOAD_ZFS_TOPOLOGY",
+        "encrypt": "KLDLOAD_ZFS_ENCRYPT", "topology": "KLDLOAD_ZFS_TOPOLOGY",
         "keyboard": "KLDLOAD_KEYBOARD_LAYOUT",
         "secureboot": "KLDLOAD_ENABLE_SECURE_BOOT", "zfs": "KLDLOAD_ENABLE_ZFS", "kvm": "KLDLOAD_ENABLE_KVM", "k8s": "KLDLOAD_ENABLE_K8S",
         "ai": "KLDLOAD_ENABLE_AI", "buildimages": "KLDLOAD_BUILD_IMAGES", "keepnetboot": "KLDLOAD_KEEP_NETBOOT",

@@ -25,9 +25,6 @@ public enum Performers {
             WipeApproval.verifier: { parameters, runner, files in
                 try await verifyEmpty(parameters["disk"] ?? "", runner, files)
             },
-            exportPool: { parameters, runner, files in
-                try await export(parameters["pool"] ?? "", mountedAt: parameters["target"] ?? "/target", runner, files)
-            },
             releaseFreeSpace: { parameters, runner, files in
                 try await releaseFreeSpace(of: parameters["pool"] ?? "", on: FilePath(parameters["device"] ?? ""), runner, files)
             },
@@ -43,8 +40,15 @@ public enum Performers {
             },
             self.seal: seal,
         ]
-        return own.merging(ModuleSigning.performers) { $1 }.merging(KeyEnrolment.performers) { $1 }
+        return own.merging(closing) { $1 }.merging(ModuleSigning.performers) { $1 }.merging(KeyEnrolment.performers) { $1 }
     }
+
+    /// What ``close(_:mountedAt:)`` performs.
+    public static let closing: [String: Performer] = [
+        exportPool: { parameters, runner, files in
+            try await export(parameters["pool"] ?? "", mountedAt: parameters["target"] ?? "/target", runner, files)
+        }
+    ]
 
     /// What libblkid finds on a disk. Runs: `wipefs --no-act --noheadings --output TYPE DISK`, reads.
     private static func signatures(_ disk: String, _ runner: any CommandRunner) async throws -> [String] {

@@ -99,6 +99,17 @@ struct RecoveryTests {
             ])
     }
 
+    @Test("every step of it can be performed")
+    func performers() throws {
+        let pool = try PoolName("rpool")
+        let tree = RescuePool.Tree(pool: pool, environment: try pool.dataset.appending("ROOT"), children: [], hasFirmwareVariables: true)
+        for plan in [try self.pool("rpool", 1).opening(), RescuePool.leaving, RescuePool.closing(pool), tree.mounting("/x")] {
+            for case .perform(let name, _, _) in plan.steps.flatMap({ $0.actions + $0.release + $0.undo }) {
+                #expect(BootPerformers.table[name] != nil, "\(name)")
+            }
+        }
+    }
+
     @Test("a report holds no secret: logs, and what the installation wrote down")
     func report() async throws {
         let runner = ScriptedRunner(["lsblk --fs": "vda\n"])

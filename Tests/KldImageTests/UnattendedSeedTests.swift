@@ -14,11 +14,13 @@ struct UnattendedSeedTests {
         let seed = try UnattendedSeed(
             commandLine:
                 "BOOT_IMAGE=/vmlinuz quiet kldload.answers=http://10.0.1.5/a/ kldload.answers-sha256=\(Self.digest) kldload.autoinstall=1 "
-                + "kldload.hostname=web-1 kldload.topology=mirror kldload.net-ip=192.0.2.4 kldload.keyboard=de rd.live.image")
+                + "kldload.hostname=web-1 kldload.topology=mirror kldload.net-ip=192.0.2.4 kldload.keyboard=de kldload.suite=bookworm rd.live.image"
+        )
         #expect(seed.url == "http://10.0.1.5/a/" && seed.digest?.hex == Self.digest)
         #expect(
             seed.overrides == [
                 "KLDLOAD_HOSTNAME=web-1", "KLDLOAD_ZFS_TOPOLOGY=mirror", "KLDLOAD_NET_IP=192.0.2.4", "KLDLOAD_KEYBOARD_LAYOUT=de",
+                "KLDLOAD_DEBIAN_SUITE=bookworm",
             ])
         #expect(try UnattendedSeed(commandLine: "root=live:LABEL=KLDLOAD quiet").url == nil)
         // Both names of one place are one.

@@ -13,8 +13,12 @@ public enum LiveMedium {
     public static let certificateOnESP = "KLDLOAD.DER"
     static let signer = "kldload live medium"
 
+    private static let folder = "kldload/payloads"
+    /// Where the payloads lie in a running live environment.
+    public static var payloads: FilePath { mountPoint.appending(folder) }
+
     /// The folder of the payload that these answers ask for, below the medium's top: `kldload/payloads/debian-trixie-core`.
     public static func payload(_ answers: Answers) -> String {
-        "kldload/payloads/\(answers.distro.rawValue)-\(answers.release)-\(answers.profile.rawValue)"
+        "\(folder)/\(answers.distro.rawValue)-\(answers.release)-\(answers.profile.rawValue)"
     }
 }

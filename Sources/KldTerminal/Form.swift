@@ -1,0 +1,215 @@
+/// A key that somebody pressed, as terminals send it.
+public enum TerminalKey: Sendable, Hashable {
+    case up, down, left, right, pageUp, pageDown, tab, backTab, enter, escape, backspace, interrupt
+    case character(Character)
+
+    /// Reads one key from the beginning of what a terminal has sent.
+    ///
+    /// Source: ECMA-48, "Control sequences"; xterm's and vt100's keys, which the Linux console and serial consoles send too.
+    /// - Returns: the key, `nil` for one that means nothing here, with the number of bytes it took; `nil` where the bytes end within a key.
+    public static func parse(_ bytes: [UInt8], complete: Bool) -> (key: TerminalKey?, count: Int)? {
+        guard let first = bytes.first else { return nil }
+        switch first {
+        case 0x1b:
+            guard bytes.count > 1 else { return complete ? (.escape, 1) : nil }
+            guard bytes[1] == UInt8(ascii: "[") || bytes[1] == UInt8(ascii: "O") else { return (.escape, 1) }
+            guard let end = bytes.dropFirst(2).firstIndex(where: { (0x40...0x7e).contains($0) }) else {
+                return complete ? (nil, bytes.count) : nil
+            }
+            let keys: [String: TerminalKey] = [
+                "A": .up, "B": .down, "C": .right, "D": .left, "Z": .backTab, "5~": .pageUp, "6~": .pageDown,
+            ]
+            return (keys[String(decoding: bytes[2...end], as: UTF8.self)], end + 1)
+        case 0x03: return (.interrupt, 1)
+        case 0x09: return (.tab, 1)
+        case 0x0a, 0x0d: return (.enter, 1)
+        case 0x08, 0x7f: return (.backspace, 1)
+        case 0..<0x20: return (nil, 1)
+        default:
+            let length = first < 0x80 ? 1 : first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2
+            guard bytes.count >= length else { return complete ? (nil, bytes.count) : nil }
+            return (String(validating: bytes.prefix(length), as: UTF8.self)?.first.map { .character($0) }, length)
+        }
+    }
+}
+
+/// One screen of questions for a terminal of 80 by 24, or larger: keyboard only, in the characters that every console has.
+///
+/// A value: a key changes it, and it says what stands on the screen. Whoever owns the terminal reads and writes.
+public struct Form: Sendable, Hashable {
+    public enum Kind: Sendable, Hashable {
+        case text
+        /// Shown as stars.
+        case secret
+        /// One of these: values, and what a person reads.
+        case choice([Option])
+        /// `1` or nothing.
+        case toggle
+    }
+
+    public struct Option: Sendable, Hashable {
+        public var value: String
+        public var label: String
+        public init(_ value: String, _ label: String) {
+            self.value = value
+            self.label = label
+        }
+    }
+
+    public struct Field: Sendable, Hashable {
+        public var id: String
+        public var label: String
+        public var kind: Kind
+        public var value: String
+        /// Shown while the field is chosen.
+        public var help: String
+
+        public init(_ id: String, _ label: String, _ kind: Kind, value: String = "", help: String = "") {
+            self.id = id
+            self.label = label
+            self.kind = kind
+            self.value = value
+            self.help = help
+        }
+    }
+
+    /// What a key meant for the whole screen.
+    public enum Outcome: Sendable, Hashable { case stays, next, back, quit }
+
+    public var title: String
+    public var fields: [Field]
+    public var focus = 0
+    /// What is wrong: shown above the keys.
+    public private(set) var problem: String?
+    /// A text above the fields that can be scrolled.
+    public var text: [String]
+    private var top = 0
+    private var page = 10
+
+    public init(_ title: String, _ fields: [Field], text: [String] = []) {
+        self.title = title
+        self.fields = fields
+        self.text = text
+    }
+
+    public func value(_ id: String) -> String { fields.first { $0.id == id }?.value ?? "" }
+
+    public mutating func handle(_ key: TerminalKey) -> Outcome {
+        switch key {
+        case .interrupt: return .quit
+        case .escape: return .back
+        case .up, .backTab: move(-1)
+        case .down, .tab: move(1)
+        case .pageUp: scroll(-page)
+        case .pageDown: scroll(page)
+        case .enter:
+            if focus >= fields.count - 1 { return .next }
+            move(1)
+        case .left, .right: turn(key == .right ? 1 : -1)
+        case .backspace: edit { if !$0.isEmpty { $0.removeLast() } }
+        case .character(let character):
+            if case .toggle? = fields.indices.contains(focus) ? fields[focus].kind : nil {
+                if character == " " { turn(1) }
+            } else {
+                edit { $0.append(character) }
+            }
+        }
+        return .stays
+    }
+
+    private mutating func move(_ steps: Int) {
+        if fields.isEmpty { return scroll(steps) }
+        focus = max(0, min(fields.count - 1, focus + steps))
+    }
+
+    private mutating func scroll(_ lines: Int) { top = max(0, min(text.count - page, top + lines)) }
+
+    private mutating func turn(_ step: Int) {
+        guard fields.indices.contains(focus) else { return }
+        switch fields[focus].kind {
+        case .toggle: fields[focus].value = fields[focus].value == "1" ? "" : "1"
+        case .choice(let options):
+            guard !options.isEmpty else { return }
+            let now = options.firstIndex { $0.value == fields[focus].value } ?? 0
+            fields[focus].value = options[(now + step + options.count) % options.count].value
+        case .text, .secret: break
+        }
+        problem = nil
+    }
+
+    private mutating func edit(_ change: (inout String) -> Void) {
+        guard fields.indices.contains(focus) else { return }
+        switch fields[focus].kind {
+        case .text, .secret:
+            if fields[focus].value.count < 512 || fields[focus].value.isEmpty { change(&fields[focus].value) }
+            problem = nil
+        case .choice, .toggle: break
+        }
+    }
+
+    /// Says what is wrong, and goes to the field that it is about.
+    public mutating func complain(_ text: String, at id: String? = nil) {
+        problem = text
+        if let place = fields.firstIndex(where: { $0.id == id }) { focus = place }
+    }
+
+    // MARK: The screen
+
+    /// Lines of the whole screen, each as wide as it.
+    ///
+    /// - Parameter step: `2 of 6`.
+    public mutating func lines(step: String, columns: Int = 80, rows: Int = 24) -> [String] {
+        func fit(_ line: String) -> String {
+            let plain = String(line.map { $0.isNewline || $0 == "\t" ? " " : $0 }.prefix(columns))
+            return plain + String(repeating: " ", count: columns - plain.count)
+        }
+        func wrap(_ text: String, _ indent: Int) -> [String] {
+            var lines = [""]
+            for word in text.split(separator: " ") {
+                if lines[lines.count - 1].count + word.count + 1 > columns - indent - 2 { lines.append("") }
+                lines[lines.count - 1] += (lines[lines.count - 1].isEmpty ? "" : " ") + word
+            }
+            return lines.map { String(repeating: " ", count: indent) + $0 }
+        }
+        let head = [" kldload: \(title)" + String(repeating: " ", count: max(1, columns - 10 - title.count - step.count)) + step, ""]
+        let width = min(fields.filter { $0.kind != .toggle }.map(\.label.count).max() ?? 0, columns / 3)
+        // What stands below the fields: help or problem, and the keys.
+        let help = fields.indices.contains(focus) ? fields[focus].help : ""
+        let note = problem.map { wrap("! \($0)", 2) } ?? (help.isEmpty ? [""] : wrap(help, 2))
+        let keys = " Up/Down: field   Left/Right: choice   Enter: on   Esc: back   Ctrl-C: leave"
+        let foot = [""] + note.prefix(4) + ["", keys]
+        let room = rows - head.count - foot.count
+        let shown = text.isEmpty ? 0 : max(3, room - fields.count - 1)
+        page = max(1, shown - 1)
+        top = max(0, min(text.count - shown, top))
+        var body = Array(text.dropFirst(top).prefix(shown)).map { "  \($0)" }
+        if !text.isEmpty {
+            let rest = text.count - top - shown
+            body.append(rest > 0 ? "  -- \(rest) more lines: Page Down --" : "")
+        }
+        // Of more fields than there is room for, those around the chosen one.
+        let places = max(1, room - body.count)
+        let first = max(0, min(fields.count - places, focus - places / 2))
+        for (index, field) in fields.enumerated().dropFirst(first).prefix(places) {
+            let mark = index == focus ? ">" : " "
+            if field.kind == .toggle {
+                body.append(" \(mark) \(field.value == "1" ? "[x]" : "[ ]") \(field.label)")
+                continue
+            }
+            let name = String(field.label.prefix(width))
+            body.append(" \(mark) \(name)\(String(repeating: " ", count: width - name.count))  \(show(field, columns - width - 6))")
+        }
+        body = Array(body.prefix(room)) + [String](repeating: "", count: max(0, room - body.count))
+        return (head + body + foot).prefix(rows).map(fit)
+    }
+
+    private func show(_ field: Field, _ width: Int) -> String {
+        switch field.kind {
+        case .text: "[\(field.value.suffix(width - 3))_]"
+        case .secret: "[\(String(repeating: "*", count: min(field.value.count, width - 3)))_]"
+        case .toggle: ""
+        case .choice(let options):
+            "< \(String((options.first { $0.value == field.value }?.label ?? field.value).prefix(width - 4))) >"
+        }
+    }
+}

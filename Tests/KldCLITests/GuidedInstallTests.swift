@@ -1,0 +1,132 @@
+import KldAnswers
+import KldBlock
+import KldCore
+import KldInstall
+import KldTerminal
+import SystemPackage
+import Testing
+
+@testable import KldCLI
+
+@Suite("The guided installation")
+struct GuidedInstallTests {
+    static func facts(_ count: Int) -> MachineFacts {
+        let disks = (0..<count).map { index in
+            BlockDevice(path: "/dev/vd\(["a", "b", "c"][index])", size: .gibibytes(20), filesystem: index == 1 ? "ext4" : nil)
+        }
+        let medium = BlockDevice(path: "/dev/sr0", size: .gibibytes(9))
+        return MachineFacts(
+            disks: disks + [medium, BlockDevice(path: "/dev/vdz", size: .gibibytes(1))],
+            stableNames: Dictionary(uniqueKeysWithValues: disks.enumerated().map { ($1.path, "/dev/disk/by-id/virtio-d\($0)") }),
+            liveDisks: ["/dev/sr0"])
+    }
+
+    static func guide(_ count: Int = 1) throws -> GuidedInstall {
+        try GuidedInstall(facts: facts(count), payloads: ["debian-trixie-core", "debian-trixie-server"].compactMap { .init(folder: $0) })
+    }
+
+    @discardableResult
+    private func press(_ guide: inout GuidedInstall, _ keys: [TerminalKey]) -> GuidedInstall.Outcome {
+        keys.reduce(.stays) { guide.handle($1) }
+    }
+
+    private func type(_ text: String) -> [TerminalKey] { text.map { .character($0) } }
+
+    private func problem(_ guide: GuidedInstall) -> String? { guide.forms[guide.screen.rawValue].problem }
+
+    /// Enter, until a screen asks for something or the plan is due.
+    private func through(_ guide: inout GuidedInstall) -> GuidedInstall.Outcome {
+        for _ in 0..<60 {
+            let outcome = guide.handle(.enter)
+            if outcome != .stays || problem(guide) != nil { return outcome }
+        }
+        return .stays
+    }
+
+    @Test("a name is all that a machine with one disk needs; the answers are those of a file of three lines")
+    func shortest() throws {
+        var guide = try Self.guide()
+        press(&guide, [.enter, .enter])
+        #expect(guide.screen == .system)
+        #expect(through(&guide) == .stays && problem(guide) == "the machine needs a name")
+        press(&guide, [.up] + type("web-1"))
+        #expect(through(&guide) == .plans && guide.screen == .plan)
+        let answers = try guide.answers()
+        #expect(answers.hostname.description == "web-1" && answers.profile.rawValue == "core" && answers.release == "trixie")
+        #expect(answers.disk == .path("/dev/disk/by-id/virtio-d0") && answers.credentials == .defaultExpired && !answers.encrypt)
+        // Nothing of it says that anything may be wiped.
+        #expect(!guide.overrides.contains { $0.contains("FORCE_WIPE") })
+    }
+
+    @Test("disks that cannot be meant are not offered; what a disk holds is said")
+    func disks() throws {
+        let guide = try Self.guide(2)
+        let labels = guide.forms[0].fields.filter { $0.kind == .toggle }.map(\.label)
+        #expect(labels == ["/dev/vda 20 GiB empty", "/dev/vdb 20 GiB holds ext4"])
+        #expect(guide.disks.isEmpty)
+        #expect { try GuidedInstall(facts: Self.facts(0), payloads: guide.payloads) } throws: { Diagnosis(of: $0).code == "guided.no-disk" }
+        #expect { try GuidedInstall(facts: Self.facts(1), payloads: []) } throws: { Diagnosis(of: $0).code == "guided.no-payload" }
+    }
+
+    @Test("each screen says what is wrong on it, and lets nobody on before")
+    func problems() throws {
+        var guide = try Self.guide(2)
+        #expect(through(&guide) == .stays && problem(guide) == "no disk is chosen")
+        press(&guide, [.up, .up, .up, .right, .down, .down, .right])
+        #expect(through(&guide) == .stays && problem(guide)?.isEmpty == false, "a mirror of one disk")
+        press(&guide, [.up, .right])
+        press(&guide, [.down, .enter])
+        #expect(guide.screen == .system && guide.disks.count == 2)
+        press(&guide, type("_bad_"))
+        #expect(through(&guide) == .stays && guide.screen == .system && problem(guide) != nil)
+        press(&guide, [.up] + Array(repeating: .backspace, count: 5) + type("ok") + [.enter, .enter])
+        #expect(guide.screen == .account)
+        press(&guide, [.down] + type("one-password") + [.down] + type("another"))
+        #expect(through(&guide) == .stays && problem(guide) == "the two passwords differ")
+        press(&guide, [.escape])
+        #expect(guide.screen == .system)
+    }
+
+    @Test("a fixed address, a passphrase and a key end up in the answers")
+    func everything() throws {
+        var guide = try Self.guide()
+        press(&guide, [.enter, .enter] + type("db-1") + [.enter, .right, .enter])
+        press(&guide, [.enter] + type("Correct-Horse-7") + [.enter] + type("Correct-Horse-7") + [.enter, .enter])
+        press(&guide, [.enter, .enter, .enter, .right, .enter] + type("192.0.2.10") + [.enter] + type("24") + [.enter] + type("192.0.2.1"))
+        press(&guide, [.enter] + type("192.0.2.53") + [.enter] + type("battery staple") + [.enter] + type("battery staple") + [.enter])
+        #expect(press(&guide, [.enter]) == .plans, "\(problem(guide) ?? "")")
+        let answers = try guide.answers()
+        #expect(answers.profile.rawValue == "server" && answers.encrypt && answers.secureBoot)
+        guard case .fixed(let network) = answers.network else {
+            Issue.record("no fixed address")
+            return
+        }
+        #expect(network.address.description == "192.0.2.10/24" && network.gateway.description == "192.0.2.1")
+        // Secrets stay off the screen.
+        #expect(!(0..<6).contains { _ in guide.lines(columns: 80, rows: 24).joined().contains("battery") })
+    }
+
+    @Test("nothing is installed before each disk's name was typed, exactly")
+    func typed() throws {
+        var guide = try Self.guide()
+        press(&guide, [.enter, .enter] + type("web-1"))
+        #expect(through(&guide) == .plans)
+        guide.show((1...50).map { "step \($0)" }, wipes: ["/dev/disk/by-id/virtio-d0"])
+        #expect(guide.handle(.enter) == .stays && problem(guide)?.contains("nothing has been written") == true)
+        press(&guide, type("/dev/disk/by-id/virtio-d"))
+        #expect(guide.handle(.enter) == .stays)
+        press(&guide, type("0"))
+        #expect(guide.lines(columns: 80, rows: 24).contains { $0.contains("step 1") })
+        #expect(guide.handle(.enter) == .installs)
+    }
+
+    @Test("what the machine says against a plan is shown, and can be mended")
+    func refused() throws {
+        var guide = try Self.guide()
+        press(&guide, [.enter, .enter] + type("web-1"))
+        #expect(through(&guide) == .plans)
+        guide.refuse("there is no root file system here")
+        #expect(guide.screen == .network && guide.lines(columns: 80, rows: 24).contains { $0.contains("! there is no root file system") })
+        #expect(guide.handle(.interrupt) == .quits)
+    }
+}

@@ -1,0 +1,82 @@
+import Testing
+
+@testable import KldTerminal
+
+@Suite("Screens with questions")
+struct FormTests {
+    static func form() -> Form {
+        Form(
+            "Test",
+            [
+                Form.Field("name", "Name", .text, help: "Letters."), Form.Field("word", "Password", .secret),
+                Form.Field("kind", "Kind", .choice([.init("a", "first"), .init("b", "second")]), value: "a"),
+                Form.Field("flag", "Flag", .toggle),
+            ])
+    }
+
+    static func press(_ form: inout Form, _ keys: [TerminalKey]) -> Form.Outcome {
+        keys.reduce(.stays) { form.handle($1) }
+    }
+
+    @Test("keys are read as consoles and serial lines send them; half of one waits for the rest")
+    func keys() {
+        func parse(_ text: String, complete: Bool = false) -> (TerminalKey?, Int)? {
+            TerminalKey.parse(Array(text.utf8), complete: complete).map { ($0.key, $0.count) }
+        }
+        let cases: [(String, TerminalKey?, Int)] = [
+            ("a", .character("a"), 1), ("é", .character("é"), 2), ("\r", .enter, 1), ("\n", .enter, 1), ("\u{7f}", .backspace, 1),
+            ("\t", .tab, 1), ("\u{3}", .interrupt, 1), ("\u{1b}[A", .up, 3), ("\u{1b}OB", .down, 3), ("\u{1b}[C", .right, 3),
+            ("\u{1b}[D", .left, 3), ("\u{1b}[Z", .backTab, 3), ("\u{1b}[5~", .pageUp, 4), ("\u{1b}[6~x", .pageDown, 4),
+            ("\u{1b}[15~", nil, 5), ("\u{1}", nil, 1), ("\u{1b}a", .escape, 1),
+        ]
+        for (text, key, count) in cases {
+            let found = parse(text)
+            #expect(found?.0 == key && found?.1 == count, "\(text.debugDescription): \(String(describing: found))")
+        }
+        for text in ["\u{1b}", "\u{1b}[", "\u{1b}[5"] { #expect(parse(text) == nil) }
+        #expect(parse("\u{1b}", complete: true)?.0 == .escape && TerminalKey.parse([0xc3], complete: false) == nil)
+        // Whatever comes, it ends.
+        #expect(TerminalKey.parse([0xff, 0xff, 0xff, 0xff], complete: true) != nil && TerminalKey.parse([], complete: true) == nil)
+    }
+
+    @Test("fields are walked, filled and turned; Enter behind the last one goes on, Esc back")
+    func walking() {
+        var form = Self.form()
+        #expect(Self.press(&form, [.character("w"), .character("e"), .backspace, .character("1"), .enter]) == .stays)
+        #expect(form.value("name") == "w1" && form.focus == 1)
+        _ = Self.press(&form, [.character("s"), .down, .right, .right, .left, .tab, .character(" "), .character("x")])
+        #expect(form.value("word") == "s" && form.value("kind") == "b" && form.value("flag") == "1" && form.focus == 3)
+        #expect(
+            Self.press(&form, [.down, .enter]) == .next && Self.press(&form, [.escape]) == .back && Self.press(&form, [.interrupt]) == .quit
+        )
+        #expect(Self.press(&form, [.up, .up, .up, .up, .up]) == .stays && form.focus == 0)
+    }
+
+    @Test("the screen has 24 lines of 80 columns, whatever is on it; secrets are stars")
+    func screen() {
+        var form = Self.form()
+        form.fields[1].value = "correct horse"
+        form.fields[0].value = String(repeating: "long ", count: 60)
+        form.complain(String(repeating: "something is wrong with it ", count: 9), at: "word")
+        var lines = form.lines(step: "2 of 6")
+        #expect(lines.count == 24 && lines.allSatisfy { $0.count == 80 })
+        #expect(form.focus == 1)
+        #expect(!lines.joined().contains("correct") && lines.joined().contains("*************_"))
+        #expect(lines[0].hasPrefix(" kldload: Test") && lines[0].hasSuffix("2 of 6") && lines[23].contains("Ctrl-C: leave"))
+        form.fields = (0..<60).map { Form.Field("f\($0)", "Field \($0)", .text) }
+        form.focus = 45
+        lines = form.lines(step: "1 of 6")
+        #expect(lines.count == 24 && lines.contains { $0.contains("> Field 45") })
+    }
+
+    @Test("a long text is scrolled, and says how much is left")
+    func scrolling() {
+        var form = Form("Plan", [Form.Field("d", "Type d", .text)], text: (1...100).map { "line \($0)" })
+        #expect(form.lines(step: "").contains { $0.contains("more lines") })
+        for _ in 0..<20 { _ = form.handle(.pageDown) }
+        let lines = form.lines(step: "")
+        #expect(lines.contains { $0.hasPrefix("  line 100") } && !lines.contains { $0.contains("more lines") })
+        for _ in 0..<30 { _ = form.handle(.pageUp) }
+        #expect(form.lines(step: "").contains { $0.hasPrefix("  line 1 ") })
+    }
+}
