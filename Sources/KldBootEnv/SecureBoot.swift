@@ -58,7 +58,7 @@ public struct SecureBoot: Sendable, Hashable, Codable {
         return found
     }
 
-    static func firmware(_ files: any FileSystem) -> Firmware {
+    public static func firmware(_ files: any FileSystem) -> Firmware {
         guard EFIVariable.value("SecureBoot", files) != nil else { return .none }
         if EFIVariable.value("SetupMode", files) == [1] { return .setup }
         guard EFIVariable.isSecureBootOn(files) else { return .off }

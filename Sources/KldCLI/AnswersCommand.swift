@@ -2,9 +2,13 @@ import ArgumentParser
 import FoundationEssentials
 import KldAnswers
 import KldCore
+import KldBlock
 import KldDistro
+import KldExec
 import KldFiles
+import KldInstall
 import KldPlan
+import KldTerminal
 import SystemPackage
 
 /// How every command takes answers.
@@ -85,7 +89,8 @@ struct AnswersReport: Codable, Equatable {
 
 struct AnswersCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "answers", abstract: "Check an answers file, or show every key.", subcommands: [Check.self, Keys.self])
+        commandName: "answers", abstract: "Check an answers file, or show every key.",
+        subcommands: [Check.self, Keys.self, DeviceMatch.self])
 
     struct Check: AsyncParsableCommand {
         enum Form: String, ExpressibleByArgument, CaseIterable { case text, json }
@@ -122,6 +127,54 @@ struct AnswersCommand: AsyncParsableCommand {
             case .markdown: Output.line(AnswersReferenceDocument.markdown)
             case .schema: Output.line(AnswersReferenceDocument.jsonSchema)
             }
+        }
+    }
+
+    struct DeviceMatch: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "device-match", abstract: "Try on this machine what KLDLOAD_DISK would mean.",
+            discussion: "Exit status: 0, or that of the first one that means no disk. Nothing is touched.")
+        @Argument(help: ArgumentHelp("Names of disks, or auto; default: auto, and every disk there is.", valueName: "disk"))
+        var selectors: [String] = []
+        @Option(help: "Try on the machine that this file describes (kldload facts).") var facts: String?
+
+        func run() async throws {
+            let machine: MachineFacts =
+                if let facts { try SavedFacts.read(Host.absolute(facts), LocalFiles()) } else {
+                    try await MachineFacts.gather(runner: SubprocessRunner(), files: LocalFiles())
+                }
+            let asked = selectors.isEmpty ? ["auto"] + machine.disks.map { machine.stableName($0) } : selectors
+            let matches = asked.map { DeviceMatch.Match($0, machine) }
+            Output.line(Self.table(matches))
+            if !selectors.isEmpty, let problem = matches.lazy.compactMap(\.problem).first { throw problem }
+        }
+
+        /// What one selector means.
+        struct Match {
+            var selector: String
+            var disk: DiskSelection.Chosen?
+            var problem: Diagnosis?
+
+            init(_ selector: String, _ facts: MachineFacts) {
+                self.selector = selector
+                do {
+                    let answers = try Answers(
+                        "", overrides: ["KLDLOAD_DISTRO=debian", "KLDLOAD_HOSTNAME=localhost", "KLDLOAD_DISK=\(selector)"])
+                    disk = try DiskSelection(answers, facts).root.first
+                } catch { problem = Diagnosis(of: error) }
+            }
+        }
+
+        static func table(_ matches: [Match]) -> String {
+            var table = TextTable([("KLDLOAD_DISK", .left), ("DISK", .left), ("SIZE", .right), ("STATE", .left)])
+            for match in matches {
+                let device = match.disk?.device
+                let state =
+                    match.problem.map { ([$0.message] + $0.causes.prefix(1)).joined(separator: ": ") }
+                    ?? (device?.isEmpty == true ? "empty" : "is wiped with KLDLOAD_FORCE_WIPE=1, or when its name is typed")
+                table.add([match.selector, device?.path ?? "-", device?.size.description ?? "-", state])
+            }
+            return table.text
         }
     }
 }

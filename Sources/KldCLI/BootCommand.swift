@@ -54,6 +54,8 @@ struct BootCommand: AsyncParsableCommand {
             try await session.locked {
                 let restore = try await BootRestore.gather(
                     disk: disk.map { Host.absolute($0) }, runner: session.runner, files: session.files)
+                // By the kernel's name, whatever link was typed.
+                let format = try format.map { try session.files.resolve(Host.absolute($0)).string }
                 let plan = try restore.formatting(format, serial: .random(in: 1 ... .max))
                 let named = format.compactMap { WipeApproval(typed: $0, disk: $0) }
                 if dryRun {

@@ -21,7 +21,7 @@ struct DoctorCommand: AsyncParsableCommand {
         }
 
         static func text(_ prediction: BootPrediction) -> String {
-            var table = TextTable([("", .left), ("what", .left), ("found", .left)])
+            var table = TextTable([("STATE", .left), ("WHAT", .left), ("FOUND", .left)])
             for finding in prediction.findings {
                 table.add([finding.status.rawValue.uppercased(), finding.name, finding.text])
                 if let remedy = finding.remedy { table.add(["", "", "remedy: \(remedy)"]) }

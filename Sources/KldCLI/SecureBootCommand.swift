@@ -24,6 +24,14 @@ struct SecureBootCommand: AsyncParsableCommand {
 
         func run() async throws {
             let session = SecureBootSession(dryRun: false)
+            let medium = FilePath("/" + LiveMedium.certificate)
+            if try session.files.exists(medium) {
+                let state = KeyEnrolment.state(of: try session.files.read(medium), session.files)
+                let found = SecureBootText.Medium(firmware: SecureBoot.firmware(session.files), enrolment: state)
+                if format == .json { try Output.json(found) } else { Output.line(SecureBootText.render(found)) }
+                if !found.starts { throw ExitCode(ExitStatus.problemsFound.rawValue) }
+                return
+            }
             let found = try await session.facts()
             if format == .json { try Output.json(found) } else { Output.line(SecureBootText.render(found)) }
             if !found.verdict.starts { throw ExitCode(ExitStatus.problemsFound.rawValue) }
@@ -129,28 +137,59 @@ private struct SecureBootSession {
 }
 
 enum SecureBootText {
+    /// The live medium, whose key signs OpenZFS alone.
+    struct Medium: Codable {
+        var firmware: SecureBoot.Firmware
+        var enrolment: KeyEnrolment.State
+        /// OpenZFS can be loaded.
+        var starts: Bool { firmware != .enforcing || enrolment == .enrolled }
+    }
+
+    static func render(_ medium: Medium) -> String {
+        var table = TextTable([("PART", .left), ("STATE", .left)])
+        table.add(["Secure Boot", text(medium.firmware)])
+        table.add(["key of this medium", text(medium.enrolment)])
+        let verdict =
+            medium.starts
+            ? "OpenZFS can be loaded"
+            : "OpenZFS is refused until the firmware trusts this medium: kldload-secure-boot reenroll, and restart"
+        return table.text + "\n\n" + verdict
+    }
+
+    private static func text(_ firmware: SecureBoot.Firmware) -> String {
+        switch firmware {
+        case .enforcing: "on"
+        case .off: "off"
+        case .setup: "in setup mode: the firmware trusts everything"
+        case .unchecked: "on, but shim was told not to check"
+        case .none: "this machine was not started by UEFI"
+        }
+    }
+
+    private static func text(_ state: KeyEnrolment.State) -> String {
+        switch state {
+        case .enrolled: "trusted by the firmware"
+        case .requested: "a request waits for the next start"
+        case .absent: "unknown to the firmware"
+        }
+    }
+
     static func render(_ found: SecureBoot) -> String {
-        let firmware =
-            switch found.firmware {
-            case .enforcing: "on"
-            case .off: "off"
-            case .setup: "in setup mode: the firmware trusts everything"
-            case .unchecked: "on, but shim was told not to check"
-            case .none: "this machine was not started by UEFI"
-            }
-        let enrolment =
-            switch found.enrolment {
-            case .enrolled: "trusted by the firmware"
-            case .requested: "a request waits for the next start\(found.repeats ? "; it is repeated until it is answered" : "")"
-            case .absent: "unknown to the firmware"
-            }
-        var table = TextTable([("part", .left), ("state", .left)])
+        var table = TextTable([("PART", .left), ("STATE", .left)])
         let rows =
             [
-                ["Secure Boot", firmware],
+                ["Secure Boot", text(found.firmware)],
                 ["key", found.certificate.map { found.keyIsThere ? $0 : "\($0) is missing" } ?? "nothing is signed here"],
             ]
-            + (found.certificate == nil ? [] : [["enrolment", enrolment]])
+            + (found.certificate == nil
+                ? []
+                : [
+                    [
+                        "enrolment",
+                        text(found.enrolment)
+                            + (found.enrolment == .requested && found.repeats ? "; it is repeated until it is answered" : ""),
+                    ]
+                ])
             + found.modules.map { [$0.name, $0.signed ? "signed" : "not signed by this machine"] }
             + found.images.map { [$0.name, $0.signed ? "signed" : "not signed by this machine"] }
         rows.forEach { table.add($0) }

@@ -79,6 +79,7 @@ struct Laboratory: Sendable {
     }
 
     /// Boots disks under UEFI, with Secure Boot enforcing or without, and hands over the running machine.
+    /// - Parameter writeLog: records every write and every flush; QEMU drops the guest's flushes otherwise.
     func boot<Result: Sendable>(
         _ disks: [Factory.Disk], label: String = "boot", network: MachineNetwork? = MachineNetwork(), more: [MachineDisk] = [],
         variables: FilePath? = nil, graphics: Bool = false, secure: Bool = false, writeLog: FilePath? = nil,
@@ -93,7 +94,8 @@ struct Laboratory: Sendable {
             name: name, accelerator: host.accelerator, memory: .gibibytes(2), processors: 2,
             boot: secure
                 ? .secureBoot(code: firmware.code, variables: variables) : .uefi(code: firmware.code, variables: variables),
-            disks: disks.map { MachineDisk($0.file, serial: $0.serial, writeLog: writeLog) } + more, networks: network.map { [$0] } ?? [],
+            disks: disks.map { MachineDisk($0.file, serial: $0.serial, cache: writeLog == nil ? .unsafe : .writeback, writeLog: writeLog) }
+                + more, networks: network.map { [$0] } ?? [],
             channels: [ImageVerification.channel], graphics: graphics)
         return try await VirtualMachine.with(spec, qemu: host.qemu, folder: place) { try await body($0, host) }
     }

@@ -121,6 +121,28 @@ extension Scenario {
         },
     ]
 
+    /// Numbers that are promised, printed; nothing is judged by a clock.
+    static let bootNumbers: [Scenario] = [
+        Scenario("boot.numbers", "how long boot environments take, in this machine's guests: create, activate, list with 200 of them") {
+            lab in
+            try await withMachine(lab) { guest in
+                let times = try await guest.run(
+                    """
+                    export TIMEFORMAT='%R s'
+                    echo "kbe create:"; time kbe create one
+                    echo "kbe activate, signed:"; time kbe activate one
+                    echo "kbe activate, again:"; time kbe activate debian
+                    for number in $(seq 200); do zfs clone -o canmount=noauto -o mountpoint=/ rpool/ROOT/debian@install rpool/ROOT/be$number; done
+                    for label in $(seq 10); do zfs snapshot -r rpool/ROOT@s$label; done
+                    echo "kbe list, with $(kbe list --quiet | wc -l) environments and $(zfs list -H -t snapshot -o name -r rpool/ROOT | wc -l) snapshots:"
+                    time kbe list >/dev/null
+                    """, within: .seconds(600))
+                lab.log(times)
+                try check(times.contains("with 202 environments"), times)
+            }
+        }
+    ]
+
     /// The live ISO, as a person writes it to a stick.
     static let isos: [Scenario] = [
         Scenario("iso.install", "the ISO starts by itself, installs as a seed volume says, without a network, and powers off") { lab in

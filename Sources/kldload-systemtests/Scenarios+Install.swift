@@ -131,6 +131,39 @@ extension Scenario {
                     bad.map { "\($0.name): \($0.title): \($0.actual)" }.joined(separator: "\n"))
             }
         },
+        Scenario("install.mirror-replaced", "a new disk of a mirror gets the pool's data and its ESP, and starts the machine alone") {
+            lab in
+            let disks = try await lab.disks(2)
+            try await lab.install(
+                lab.answers("mirror", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"]).forTest(), onto: disks)
+            let new = try await lab.disks(1, prefix: "new")[0]
+            try await lab.boot([disks[0], new], label: "replace") { machine, host in
+                let guest = Guest(lab: lab, machine: machine, host: host)
+                try await guest.logIn()
+                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                let said = try await guest.run(
+                    """
+                    new=/dev/disk/by-id/virtio-new0; old=$(zpool status -P rpool | awk '$2 == "UNAVAIL" && /was/ {print $1}')
+                    sgdisk --replicate=$new /dev/disk/by-id/virtio-disk0 && sgdisk --randomize-guids $new && partprobe $new 2>/dev/null; udevadm settle
+                    zpool replace rpool $old $new-part2 && zpool wait -t replace rpool && zpool status -x
+                    /usr/lib/kldload/kldload boot restore $new </dev/null; echo "status $?"
+                    /usr/lib/kldload/kldload boot restore $new --format $new-part1 2>&1 && /usr/lib/kldload/kldload doctor boot
+                    """, within: .seconds(300))
+                lab.log(said)
+                try check(
+                    said.contains("all pools are healthy") && said.contains("error[boot.esp-lost]") && said.contains("status 1"), said)
+                try check(said.contains("the same on /dev/vda1, /dev/vdb1") && said.contains(": it starts"), said)
+                try await machine.console.send("systemctl poweroff\n")
+                try await machine.waitForPowerOff(within: host.deadline(.seconds(60)))
+            }
+            try await lab.boot([new], label: "alone") { machine, host in
+                let guest = Guest(lab: lab, machine: machine, host: host)
+                try await guest.logIn()
+                let said = try await guest.run("kbe current; zpool list -H -o health rpool; ls /boot/efi/EFI/kldload")
+                lab.log(said)
+                try check(said.lines.prefix(2) == ["debian", "DEGRADED"], said)
+            }
+        },
     ]
 
     private static func install(_ example: String, disks count: Int, _ lab: Laboratory) async throws {

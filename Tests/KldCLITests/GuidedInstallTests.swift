@@ -130,3 +130,18 @@ struct GuidedInstallTests {
         #expect(guide.handle(.interrupt) == .quits)
     }
 }
+
+@Suite("Trying disk selectors")
+struct DeviceMatchTests {
+    @Test("each says which disk it means, or why none")
+    func table() throws {
+        let facts = GuidedInstallTests.facts(2)
+        let matches = ["auto", "/dev/vda", "/dev/disk/by-id/virtio-d1", "/dev/sr0", "/dev/none"].map {
+            AnswersCommand.DeviceMatch.Match($0, facts)
+        }
+        #expect(matches.map { $0.disk?.device.path } == ["/dev/vda", "/dev/vda", "/dev/vdb", nil, nil])
+        #expect(matches.compactMap { $0.problem?.code } == ["disk.live", "disk.missing"])
+        let lines = AnswersCommand.DeviceMatch.table(matches).split(separator: "\n")
+        #expect(lines.count == 6 && lines[1].contains("empty") && lines[3].contains("KLDLOAD_FORCE_WIPE=1"))
+    }
+}
