@@ -17,7 +17,7 @@ public enum BootPerformers {
         // Steps of one plan share the mount; each of them can be the first.
         table[mountESP] = { parameters, runner, files in
             let (device, place) = (parameters["device"] ?? "", FilePath(parameters["at"] ?? ""))
-            let mounted = try files.readText("/proc/self/mounts").lines.contains { $0.words.dropFirst().first == place.string }
+            let mounted = try files.mounts().contains { $0.place == place.string }
             if !mounted { try await runner.run(MountCommand.mount(device, at: place, type: "vfat", options: ["umask=0077"])) }
         }
         table[rewrite] = { parameters, _, files in

@@ -23,7 +23,7 @@ extension BootSystem {
         owners: Bool = false, visiting: Bool = false, runner: any CommandRunner, files: any FileSystem
     ) async throws -> BootSystem {
         guard let root = try await RunningRoot.gather(runner: runner, files: files),
-            let mounted = try mounts(files).first(where: { $0.place == "/" && $0.type == "zfs" }),
+            let mounted = try files.mounts().first(where: \.isZFSRoot),
             let dataset = try? DatasetName(mounted.source), let top = dataset.parent
         else {
             throw noRoot
@@ -45,7 +45,7 @@ extension BootSystem {
             pool: pool, running: dataset, release: release, hostID: (try? files.read("/etc/hostid")).flatMap { HostID(fileContent: $0) },
             commandLine: words,
             bootfs: try PoolRow.parse(await runner.run(ZPool.list(pool)).output).first?.bootfs,
-            environments: try environments(DatasetTable.parse(output, columns: columns), top: top, mounts: mounts(files), owned: owned),
+            environments: try environments(DatasetTable.parse(output, columns: columns), top: top, mounts: files.mounts(), owned: owned),
             esps: esps,
             builder: try BootImageBuilder.find(files), signing: try signing(files),
             secureBoot: EFIVariable.isSecureBootOn(files), selected: visiting ? nil : selected(files))
@@ -99,20 +99,8 @@ extension BootSystem {
         return Set(try PropertyRow.parse(output).filter(\.marksOwnership).map(\.name))
     }
 
-    struct Mount {
-        var source: String
-        var place: String
-        var type: String
-    }
-
-    /// Of proc(5): a space is `\040`.
-    static func mounts(_ files: any FileSystem) throws -> [Mount] {
-        try files.readText("/proc/self/mounts").lines.map(\.words).filter { $0.count > 2 }.map { words in
-            Mount(source: words[0].replacing("\\040", with: " "), place: words[1].replacing("\\040", with: " "), type: words[2])
-        }
-    }
-
-    static func environments(_ rows: [DatasetEntry], top: DatasetName, mounts: [Mount], owned: Set<String>) throws -> [BootEnvironment] {
+    static func environments(_ rows: [DatasetEntry], top: DatasetName, mounts: [MountPoint], owned: Set<String>) throws -> [BootEnvironment]
+    {
         func created(_ row: DatasetEntry) -> Timestamp { Timestamp(seconds: Int64(row.bytes("creation")?.bytes ?? 0)) }
         var found: [String: BootEnvironment] = [:]
         let depth = top.text.split(separator: "/").count + 1
@@ -191,7 +179,7 @@ extension BootSystem {
     /// Runs: `umount --recursive PLACE` for each, changes.
     public static func sweep(runner: any CommandRunner, files: any FileSystem) async throws {
         for process in (try? files.folders(in: looks)) ?? [] where try !files.exists(FilePath("/proc/\(process)")) {
-            for mount in try mounts(files).reversed() where mount.place.hasPrefix("\(looks)/\(process)/") {
+            for mount in try files.mounts().reversed() where mount.place.hasPrefix("\(looks)/\(process)/") {
                 try await runner.run(MountCommand.unmount(FilePath(mount.place)))
             }
             // Never crosses a mount point.

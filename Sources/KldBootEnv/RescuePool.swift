@@ -165,7 +165,7 @@ public struct RescuePool: Sendable, Hashable {
 
     /// What is mounted at ``target``; `nil`: nothing.
     public static func mounted(_ files: any FileSystem) throws -> String? {
-        try BootSystem.mounts(files).first { $0.place == target.string && $0.type == "zfs" }?.source
+        try files.mounts().first { $0.place == target.string && $0.type == "zfs" }?.source
     }
 
     /// Takes an environment, and all that is mounted in it, away again. Runs: `umount --recursive /recovery`, changes.

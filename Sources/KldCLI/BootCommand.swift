@@ -138,8 +138,7 @@ struct BootSession: Sendable {
 
     /// A system that was booted from ZFS, and not a tree that somebody is in with chroot(8): of that, mounts look just the same.
     func isRunningMachine() async throws -> Bool {
-        let zfs = try files.readText("/proc/self/mounts").lines.map(\.words).contains { $0.count > 2 && $0[1] == "/" && $0[2] == "zfs" }
-        guard zfs, try files.exists("/run/systemd/system") else { return false }
+        guard try files.mounts().contains(where: \.isZFSRoot), try files.exists("/run/systemd/system") else { return false }
         return try await !isVisiting()
     }
 

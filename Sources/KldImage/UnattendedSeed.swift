@@ -23,14 +23,6 @@ public struct UnattendedSeed: Sendable, Hashable {
     /// `KLDLOAD_…=value`, as ``Answers`` takes them.
     public var overrides: [String] = []
 
-    /// Names of the seeds that are not an answer's own, and answers that they stand for.
-    private static let names = [
-        "encrypt": "KLDLOAD_ZFS_ENCRYPT", "topology": "KLDLOAD_ZFS_TOPOLOGY",
-        "keyboard": "KLDLOAD_KEYBOARD_LAYOUT",
-        "secureboot": "KLDLOAD_ENABLE_SECURE_BOOT", "zfs": "KLDLOAD_ENABLE_ZFS", "kvm": "KLDLOAD_ENABLE_KVM", "k8s": "KLDLOAD_ENABLE_K8S",
-        "ai": "KLDLOAD_ENABLE_AI", "buildimages": "KLDLOAD_BUILD_IMAGES", "keepnetboot": "KLDLOAD_KEEP_NETBOOT",
-        "k8sbootstrap": "KLDLOAD_K8S_BOOTSTRAP",
-    ]
     /// Words of kldload's own that are no answers.
     private static let own: Set = ["autoinstall", "answers", "seed", "answers-sha256"]
 
@@ -76,9 +68,8 @@ public struct UnattendedSeed: Sendable, Hashable {
     }
 
     private static func key(_ name: String) throws(Diagnosis) -> AnswerKey {
-        let wish = "KLDLOAD_" + name.uppercased().replacing("-", with: "_")
-        guard let key = AnswerKey.named(names[name] ?? wish) else {
-            let known = AnswerKey.all.filter { !$0.isSecret }.map { $0.name.dropFirst("KLDLOAD_".count).lowercased() } + names.keys + own
+        guard let key = answer(name) else {
+            let known = AnswerKey.all.filter { !$0.isSecret }.map { $0.name.dropFirst("KLDLOAD_".count).lowercased() } + own
             let nearest = known.min { editDistance($0, name) < editDistance($1, name) }
             throw Diagnosis(
                 "autoinstall.unknown-word", "the command line says kldload.\(name), which is no answer",
@@ -90,6 +81,17 @@ public struct UnattendedSeed: Sendable, Hashable {
                 remedies: ["put it into the answers file, or a file that \(key.name)_FILE names"], exit: .badAnswers)
         }
         return key
+    }
+
+    /// The answer of a word: by its own name, or by a part of it, as the seeds have them (`encrypt`, `secureboot`, `keyboard`).
+    private static func answer(_ name: String) -> AnswerKey? {
+        func plain(_ name: some StringProtocol) -> String { String(name.lowercased().filter { $0.isLetter || $0.isNumber }) }
+        let wish = plain(name)
+        if let key = AnswerKey.named("KLDLOAD_" + name.uppercased().replacing("-", with: "_")) { return key }
+        return AnswerKey.all.first { key in
+            let stem = plain(key.name.dropFirst("KLDLOAD_".count))
+            return [wish, "enable\(wish)", "zfs\(wish)", "\(wish)layout"].contains(stem)
+        }
     }
 
     // MARK: Fetching

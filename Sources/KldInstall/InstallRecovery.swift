@@ -22,7 +22,7 @@ public enum InstallRecovery {
         target: FilePath = "/target", runner: any CommandRunner, files: any FileSystem
     ) async throws -> [String] {
         var found: [String] = []
-        let mounts = try files.readText("/proc/self/mounts").lines.compactMap { $0.words.dropFirst().first }
+        let mounts = try files.mounts().map(\.place)
         let scratch = "\(InstallPlanner.scratch)/esp"
         // The newest first: they may lie on each other.
         for mount in mounts.reversed() where mount.hasPrefix(scratch) {

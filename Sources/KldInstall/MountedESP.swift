@@ -26,7 +26,7 @@ public enum MountedESP {
     /// - Returns: the device; `nil` when something is mounted there already.
     /// - Throws: ``Diagnosis`` `esp.no-zfs-root`; `esp.none` when the disks of the root pool have none; `esp.not-mounted` when none of them mounts.
     public static func mount(runner: any CommandRunner, files: any FileSystem) async throws -> String? {
-        let mounted = try files.readText("/proc/self/mounts").lines.map(\.words).contains { $0.count > 2 && $0[1] == place.string }
+        let mounted = try files.mounts().contains { $0.place == place.string }
         if mounted { return nil }
         guard let root = try await RunningRoot.gather(runner: runner, files: files) else {
             throw Diagnosis("esp.no-zfs-root", "the root file system is not ZFS", remedies: ["this is for installed machines"])

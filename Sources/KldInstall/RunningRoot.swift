@@ -34,8 +34,8 @@ public struct RunningRoot: Sendable, Hashable {
     /// Runs: `lsblk`, `zpool list -H -P -v -o name POOL`; reads.
     /// - Returns: `nil` when the root file system is not ZFS.
     public static func gather(runner: any CommandRunner, files: any FileSystem) async throws -> RunningRoot? {
-        let root = try files.readText("/proc/self/mounts").lines.map(\.words).first { $0.count > 2 && $0[1] == "/" && $0[2] == "zfs" }
-        guard let pool = root?[0].split(separator: "/").first.map(String.init) else { return nil }
+        let root = try files.mounts().first(where: \.isZFSRoot)
+        guard let pool = root?.source.split(separator: "/").first.map(String.init) else { return nil }
         let devices = try ListBlockDevices.parse(await runner.run(ListBlockDevices.command).output)
         let vdevs = try await runner.run(Command("zpool", ["list", "-H", "-P", "-v", "-o", "name", pool], effect: .reads)).output.lines
             .compactMap { $0.words.first }.filter { $0.hasPrefix("/dev/") }

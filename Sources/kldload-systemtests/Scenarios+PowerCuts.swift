@@ -35,23 +35,11 @@ extension Scenario {
             let log = try WriteLog(cuts.log)
             let seed = UInt64.random(in: 1 ... .max)
             lab.log("\(log.entries.count) entries in the log of writes; the seed of chance is \(seed)")
-            var chance = Chance(state: seed)
+            var chance = SplitMix(state: seed)
             try await cuts.replay(log, instants: 1000, &chance)
             try await cuts.boot(log, instants: 20, &chance)
         }
     ]
-}
-
-/// Repeatable chance (SplitMix64).
-struct Chance: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var word = state
-        word = (word ^ (word >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        word = (word ^ (word >> 27)) &* 0x94d0_49bb_1331_11eb
-        return word ^ (word >> 31)
-    }
 }
 
 /// One disk before a guest wrote to it, and what the guest wrote.
@@ -123,7 +111,7 @@ private struct PowerCuts {
 
     /// What was on the disk at an instant is everything up to the flush before, and any of what came since: that is what a disk with a cache
     /// may have kept.
-    func replay(_ log: WriteLog, instants: Int, _ chance: inout Chance) async throws {
+    func replay(_ log: WriteLog, instants: Int, _ chance: inout SplitMix) async throws {
         let image = lab.folder.appending("esp.img")
         try await lab.workshop.runner.run(
             Command(
@@ -186,7 +174,7 @@ private struct PowerCuts {
     }
 
     /// The whole disk as it stood at instants of writes to the ESP.
-    func boot(_ log: WriteLog, instants: Int, _ chance: inout Chance) async throws {
+    func boot(_ log: WriteLog, instants: Int, _ chance: inout SplitMix) async throws {
         let places = log.entries.indices.filter { log.entries[$0].kind != .flush && log.entries[$0].range.overlaps(esp) }
         let chosen = (0..<instants).compactMap { _ in places.randomElement(using: &chance) }.sorted()
         let size = UInt64(try files.status(base)?.size.bytes ?? 0)

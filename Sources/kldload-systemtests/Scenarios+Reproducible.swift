@@ -88,7 +88,8 @@ extension Scenario {
                     find . -type f -print0 | sort -z | xargs -0 sha256sum && cd /esp && find . -printf 'esp %P %y\\n' | sort && \
                     find . -type f -print0 | sort -z | xargs -0 sha256sum; } > /run/\(disk).list && cd / && umount /esp && \
                     zfs list -H -o name,mountpoint,canmount,compression,recordsize,acltype,xattr,atime -r rpool >> /run/\(disk).list && \
-                    zpool export rpool
+                    umount --recursive /look && for try in 1 2 3 4 5 6 7 8 9; do zpool export rpool && break; sleep 1; done && \
+                    ! zpool list rpool 2>/dev/null
                     """, within: .seconds(400))
             }
             let found = try await shell.run("wc -l < /run/one.list; diff /run/one.list /run/two.list | head -40", within: .seconds(60))

@@ -219,7 +219,7 @@ extension Scenario {
 }
 
 /// Random numbers that a seed in the log brings back.
-private struct SplitMix: RandomNumberGenerator {
+struct SplitMix: RandomNumberGenerator {
     var state: UInt64
     mutating func next() -> UInt64 {
         state &+= 0x9e37_79b9_7f4a_7c15

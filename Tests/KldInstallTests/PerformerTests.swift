@@ -180,8 +180,8 @@ struct PerformerTests {
             #expect(problem.remedies == ["end what uses it, then: zpool export tank"])
             #expect(
                 problem.causes == [
-                    "cannot export 'tank': pool is busy", "still mounted: tank/home /mnt/new/home zfs rw 0 0",
-                    "still mounted: proc /mnt/new/proc proc rw 0 0",
+                    "cannot export 'tank': pool is busy", "still mounted: tank/home at /mnt/new/home",
+                    "still mounted: proc at /mnt/new/proc",
                 ])
         }
     }

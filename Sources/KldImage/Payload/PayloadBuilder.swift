@@ -294,7 +294,7 @@ public struct PayloadBuilder: Sendable {
 
     /// - Throws: what ``MmdebstrapError`` makes of a failure.
     func run(_ job: Mmdebstrap) async throws {
-        let mounts = try? files.readText("/proc/self/mounts").lines.map { $0.words.dropFirst().first }
+        let mounts = try? files.mounts().map(\.place)
         do { try await runner.run(job.command(root: root, epoch: Self.defaultEpoch, mountedRoot: mounts?.contains("/") ?? true)) } catch {
             throw MmdebstrapError.explain(error)
         }
