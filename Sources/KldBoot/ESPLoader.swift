@@ -99,6 +99,8 @@ public struct ESPLoader: Sendable, Hashable {
         var difference = Difference(missing: try texts.map(\.path).filter { try content(Self.place($0, mount)) == nil })
         let signer = try key.flatMap { try $0.exists(files) ? try $0.identity(files) : nil }
         for copy in ESPLayout.copies(programs) {
+            // Without its key this machine cannot sign it, and one that it signed before starts.
+            if key != nil, signer == nil, signs(copy.source) { continue }
             guard let wanted = try content(Self.source(copy.source, root)) else { continue }
             guard let found = try content(Self.place(copy.target, mount)),
                 let program = try? PortableExecutable(found), program.isWhole(found.count)

@@ -145,7 +145,7 @@ struct BootSession: Sendable {
     /// Runs: `systemd-detect-virt --chroot`, reads; it ends with 0 in a chroot.
     private func isVisiting() async throws -> Bool {
         let chroot = Command(Tool("systemd-detect-virt", package: "systemd"), ["--chroot"], effect: .reads, accepting: [0, 1])
-        return try await runner.run(chroot).status == 0
+        do { return try await runner.run(chroot).status == 0 } catch CommandError.toolMissing { return false }
     }
 
     /// Two at once would each plan with what the other one changes: the second waits.

@@ -187,6 +187,14 @@ private struct RecoverySession {
                 opened = pool
                 return
             }
+            guard try wanted != nil || !session.files.mounts().contains(where: \.isZFSRoot) else {
+                throw Diagnosis(
+                    "recovery.running", "this machine runs from a pool of its own: krecovery is for one that does not start",
+                    remedies: [
+                        "kbe list, kbe activate, kbe rollback; kldload boot restore", "another machine's disks: krecovery import NAME",
+                    ],
+                    exit: .usage)
+            }
             let found = try await RescuePool.find(wanted, runner: session.runner, files: session.files)
             if found.isInUse, !yes { try await ask(found) }
             try await session.apply(found.opening(as: other))

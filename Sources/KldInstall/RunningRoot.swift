@@ -26,7 +26,7 @@ public struct RunningRoot: Sendable, Hashable {
     public var disks: [Disk]
     /// FAT partitions labelled `EFI` on those disks: another system's are not ours.
     public var esps: [BlockDevice]
-    /// Partitions of those disks that are named as an ESP, and hold no such file system.
+    /// Partitions of those disks that are named as an ESP, and hold no file system at all: one that does may be another system's.
     public var lostESPs: [BlockDevice]
 
     /// Reads the running machine.
@@ -50,6 +50,6 @@ public struct RunningRoot: Sendable, Hashable {
         func isESP(_ partition: BlockDevice) -> Bool { partition.filesystem == "vfat" && partition.label == ESPLayout.volumeLabel }
         return RunningRoot(
             pool: pool, disks: disks, esps: partitions.filter(isESP),
-            lostESPs: partitions.filter { $0.partitionLabel == ESPLayout.partitionName && !isESP($0) })
+            lostESPs: partitions.filter { $0.partitionLabel == ESPLayout.partitionName && $0.filesystem == nil })
     }
 }

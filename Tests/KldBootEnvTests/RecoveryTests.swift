@@ -132,7 +132,8 @@ struct RecoveryTests {
             {"path":"/dev/sda2","name":"sda2","size":1,"type":"part","fstype":"zfs_member"}]},
           {"path":"/dev/sdb","name":"sdb","size":1,"type":"disk","children":[
             {"path":"/dev/sdb1","name":"sdb1","size":1,"type":"part","fstype":null,"partlabel":"EFI system partition"},
-            {"path":"/dev/sdb2","name":"sdb2","size":1,"type":"part","fstype":"zfs_member"}]},
+            {"path":"/dev/sdb2","name":"sdb2","size":1,"type":"part","fstype":"zfs_member"},
+            {"path":"/dev/sdb3","name":"sdb3","size":1,"type":"part","fstype":"vfat","label":"SYSTEM","partlabel":"EFI system partition"}]},
           {"path":"/dev/sdc","name":"sdc","size":1,"type":"disk","children":[
             {"path":"/dev/sdc1","name":"sdc1","size":1,"type":"part","fstype":null,"partlabel":"EFI system partition"}]},
           {"path":"/dev/sdd","name":"sdd","size":1,"type":"disk","children":[
@@ -171,6 +172,8 @@ struct RecoveryTests {
         let restore = try await restore("/dev/sdb").0
         #expect { try restore.formatting(["/dev/sda1"], serial: 1) } throws: { Diagnosis(of: $0).code == "boot.not-an-esp" }
         let all = try await self.restore().0
+        // Another system's.
+        #expect { try all.formatting(["/dev/sdb3"], serial: 1) } throws: { Diagnosis(of: $0).code == "boot.not-an-esp" }
         #expect { try all.formatting(["/dev/sdc1"], serial: 1) } throws: { Diagnosis(of: $0).code == "boot.not-an-esp" }
         #expect { try all.formatting(["/dev/sda1"], serial: 1) } throws: { Diagnosis(of: $0).code == "boot.esp-mounted" }
     }

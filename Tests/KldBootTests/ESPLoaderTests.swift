@@ -69,6 +69,16 @@ struct ESPLoaderTests {
         #expect(try Self.loader.difference(from: "/", on: "/esp", files).isEmpty)
     }
 
+    @Test("a machine whose key is gone leaves alone what it signed with it")
+    func keyless() throws {
+        var own = Self.loader
+        own.programs.systemdBoot = "usr/boot"
+        own.key = MachineOwnerKey()
+        let files = try Self.machine(own)
+        try files.write(EFIProgram.signed(Self.program("usr/boot"), [1, 2, 3]), to: "/esp/EFI/kldload/grubx64.efi", mode: .file)
+        #expect(try own.difference(from: "/", on: "/esp", files).isEmpty)
+    }
+
     @Test("each file is renewed whole or not at all, and what nobody signed is signed before it gets there")
     func renewing() throws {
         var own = Self.loader
