@@ -38,31 +38,36 @@ struct AutoinstallCommand: AsyncParsableCommand {
         Output.mirrorToConsoles(files)
         // One attempt a boot: whoever looks at a failed one must not see it begin again.
         try files.write("", to: Self.began)
-        let said = try UnattendedSeed(commandLine: files.readText("/proc/cmdline"))
-        guard let found = try await find(said, runner, files) else {
-            Output.errorLine(
-                "kldload: nobody says what to install; here: kldload-install-target --guided; or: kldload install --answers FILE")
-            return
-        }
-        Output.errorLine("kldload: installing as \(SeedVolume.answersName) on \(found.name) says")
+        var volume: SeedVolume?
+        var answers: Answers?
         do {
+            let said = try UnattendedSeed(commandLine: files.readText("/proc/cmdline"))
+            guard let found = try await find(said, runner, files) else {
+                Output.errorLine(
+                    "kldload: nobody says what to install; here: kldload-install-target --guided; or: kldload install --answers FILE")
+                return
+            }
+            volume = found.volume
+            Output.errorLine("kldload: installing as \(SeedVolume.answersName) on \(found.name) says")
             try files.write(found.bytes, to: Self.answers, mode: .secret)
-            let answers = try Answers.load(Self.answers, files: files, overrides: said.overrides)
+            try await said.check(Self.answers, runner: runner)
+            answers = try Answers.load(Self.answers, files: files, overrides: said.overrides)
             let words =
                 ["--answers", Self.answers.string, "--progress", "plain", "--unattended"] + said.overrides.flatMap { ["--set", $0] }
             try await InstallCommand.parse(words).run()
             try files.remove(Self.answers)
-            await report(on: found.volume, "installed", answers, runner, files)
-            switch answers.afterInstall {
-            case .powerOff: try await runner.run(Command(Tool("systemctl", package: "systemd"), ["poweroff"], effect: .changes))
-            case .reboot: try await runner.run(Command(Tool("systemctl", package: "systemd"), ["reboot"], effect: .changes))
-            case .stay: Output.errorLine("kldload: installed; the machine stays up, as KLDLOAD_NO_AUTO_REBOOT=1 says")
-            }
         } catch {
             try? files.remove(Self.answers)
-            await report(on: found.volume, "failed", nil, runner, files)
-            Output.errorLine("kldload: the installation failed; its log is \(EventLog.install), and this console is yours")
+            await report(on: volume, "failed\n\(Diagnosis(of: error).rendered)", answers, runner, files)
+            let log = (try? files.exists(EventLog.install)) == true ? "its log is \(EventLog.install), and " : ""
+            Output.errorLine("kldload: the installation failed; \(log)this console is yours")
             throw error
+        }
+        await report(on: volume, "installed", answers, runner, files)
+        switch answers?.afterInstall {
+        case .powerOff?, nil: try await runner.run(Command(Tool("systemctl", package: "systemd"), ["poweroff"], effect: .changes))
+        case .reboot?: try await runner.run(Command(Tool("systemctl", package: "systemd"), ["reboot"], effect: .changes))
+        case .stay?: Output.errorLine("kldload: installed; the machine stays up, as KLDLOAD_NO_AUTO_REBOOT=1 says")
         }
     }
 
@@ -75,7 +80,7 @@ struct AutoinstallCommand: AsyncParsableCommand {
                 machine = .read(files)
             }
             guard let (address, bytes) = try await said.fetch(for: machine, runner: runner, files: files) else {
-                Output.errorLine("kldload: no answers for this machine at \(said.addresses(for: machine).joined(separator: ", "))")
+                Output.errorLine("kldload: no answers for this machine at \(try said.addresses(for: machine).joined(separator: ", "))")
                 return nil
             }
             return Found(name: address, bytes: bytes)

@@ -38,7 +38,9 @@ struct GuidedCommand: AsyncParsableCommand {
         }
         let (runner, files) = (SubprocessRunner(), LocalFiles())
         let folder = LiveMedium.payloads
-        let payloads = ((try? files.folders(in: folder)) ?? []).sorted().compactMap { GuidedInstall.Payload(folder: $0) }
+        var payloads = ((try? files.folders(in: folder)) ?? []).sorted().compactMap { GuidedInstall.Payload(folder: $0) }
+        // A rehearsal needs no medium.
+        if payloads.isEmpty, facts != nil { payloads = ["debian-trixie-server", "debian-trixie-core"].compactMap { .init(folder: $0) } }
         let saved = try facts.map { try SavedFacts.read(Host.absolute($0), files) }
         func machine(_ answers: Answers?) async throws -> MachineFacts {
             if let saved { return saved }
@@ -61,7 +63,8 @@ struct GuidedCommand: AsyncParsableCommand {
         let screen = try Screen()
         defer { screen.close() }
         while true {
-            screen.draw(guide.lines(columns: screen.columns, rows: screen.rows))
+            // Over a slow line a screen takes seconds: not one for each letter of what was pasted.
+            if !screen.isBusy { screen.draw(guide.lines(columns: screen.columns, rows: screen.rows)) }
             guard let key = try await screen.key() else { return nil }
             switch guide.handle(key) {
             case .stays: continue
@@ -70,7 +73,7 @@ struct GuidedCommand: AsyncParsableCommand {
             case .plans:
                 do {
                     let answers = try guide.answers()
-                    let payload = try await PayloadOptions.parse([]).find(answers)
+                    let payload = facts == nil ? try await PayloadOptions.parse([]).find(answers) : PlanCommand.payload
                     let planner = try await InstallCommand.planner(answers, payload, .placeholder, machine(answers))
                     let plan = try planner.plan
                     guide.show(plan.text().lines, wipes: plan.destroys)
@@ -103,6 +106,12 @@ struct GuidedCommand: AsyncParsableCommand {
             Output.raw("\u{1b}[?25l\u{1b}[2J")
         }
 
+        /// More keys are waiting.
+        var isBusy: Bool {
+            var waiting = pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0)
+            return poll(&waiting, 1, 0) > 0
+        }
+
         func draw(_ lines: [String]) { Output.raw("\u{1b}[H" + lines.joined(separator: "\r\n")) }
 
         func close() {
@@ -120,7 +129,10 @@ struct GuidedCommand: AsyncParsableCommand {
                 var waiting = pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0)
                 guard poll(&waiting, 1, 0) > 0 else {
                     // A key's bytes follow one another at once, even over a slow line; Esc alone is followed by nothing.
-                    if !bytes.isEmpty, silent > 8, let (key, _) = TerminalKey.parse(bytes, complete: true), let key { return key }
+                    if !bytes.isEmpty, silent > 8, let (key, count) = TerminalKey.parse(bytes, complete: true) {
+                        if let key { return key }
+                        bytes.removeFirst(count)
+                    }
                     silent += 1
                     try await Task.sleep(for: .milliseconds(20))
                     continue

@@ -22,9 +22,9 @@ struct GuidedInstall: Sendable {
         var name: String { "\(distro)-\(release)-\(profile)" }
     }
 
-    enum Screen: Int, CaseIterable, Sendable { case disks, system, account, region, network, plan }
+    enum Screen: Int, CaseIterable, Sendable { case disks, system, region, account, network, plan }
 
-    static let titles = ["Disks", "System", "Account", "Region", "Network and security", "What will be done"]
+    static let titles = ["Disks", "System", "Region", "Account", "Network and security", "What will be done"]
 
     let facts: MachineFacts
     let payloads: [Payload]
@@ -51,6 +51,14 @@ struct GuidedInstall: Sendable {
             .init("single", "one disk"), .init("mirror", "mirror: two disks or more, each with everything"),
             .init("raidz1", "raidz1: three disks or more, one may fail"), .init("mirror-stripe", "striped mirrors: four disks or more"),
         ]
+        // On one machine with several cards, one address is for one of them.
+        let interfaces =
+            facts.interfaces.count > 1
+            ? [
+                Form.Field(
+                    "KLDLOAD_NET_IFACE", "Card", .choice(facts.interfaces.map { .init($0, $0) }), value: facts.interfaces[0],
+                    help: "With a fixed address: which card has it.")
+            ] : []
         forms = [
             Form(
                 Self.titles[0],
@@ -74,28 +82,31 @@ struct GuidedInstall: Sendable {
                 Self.titles[2],
                 [
                     Form.Field(
-                        "KLDLOAD_USERNAME", "User", .text, value: keys("KLDLOAD_USERNAME"), help: "May use sudo. root has no password."),
-                    Form.Field("KLDLOAD_PASSWORD", "Password", .secret, help: "Empty: 'admin', which must be changed at the first login."),
-                    Form.Field("repeat-password", "Password again", .secret, help: "The same once more."),
+                        "KLDLOAD_TIMEZONE", "Time zone", .text, value: keys("KLDLOAD_TIMEZONE"),
+                        help: "UTC, Europe/Vienna, America/New_York…"),
+                    Form.Field("KLDLOAD_LOCALE", "Language", .text, value: keys("KLDLOAD_LOCALE"), help: "en_US.UTF-8, de_AT.UTF-8…"),
                     Form.Field(
-                        "KLDLOAD_ADMIN_SSH_KEYS", "SSH key", .text,
-                        help: "A public key, as ssh-keygen writes it: ssh-ed25519 AAAA…; may be empty."),
+                        "KLDLOAD_KEYBOARD_LAYOUT", "Keyboard", .text, value: keys("KLDLOAD_KEYBOARD_LAYOUT"),
+                        help: "us, de, fr…: the machine's. This console keeps a US one, so what you type next is shown unless it is us."),
                 ]),
             Form(
                 Self.titles[3],
                 [
                     Form.Field(
-                        "KLDLOAD_TIMEZONE", "Time zone", .text, value: keys("KLDLOAD_TIMEZONE"),
-                        help: "UTC, Europe/Vienna, America/New_York…"),
-                    Form.Field("KLDLOAD_LOCALE", "Language", .text, value: keys("KLDLOAD_LOCALE"), help: "en_US.UTF-8, de_AT.UTF-8…"),
-                    Form.Field("KLDLOAD_KEYBOARD_LAYOUT", "Keyboard", .text, value: keys("KLDLOAD_KEYBOARD_LAYOUT"), help: "us, de, fr…"),
+                        "KLDLOAD_USERNAME", "User", .text, value: keys("KLDLOAD_USERNAME"), help: "May use sudo. root has no password."),
+                    Form.Field("KLDLOAD_PASSWORD", "Password", .secret, help: "Empty: 'admin', which must be changed at the first login."),
+                    Form.Field("repeat-password", "Password again", .secret, help: "The same once more."),
+                    Form.Field(
+                        "KLDLOAD_SSH_PUBKEY", "SSH key", .text,
+                        help: "A public key, as ssh-keygen writes it: ssh-ed25519 AAAA…; may be empty."),
                 ]),
             Form(
                 Self.titles[4],
                 [
                     Form.Field(
                         "KLDLOAD_NET_METHOD", "Network", .choice([.init("dhcp", "DHCP"), .init("static", "a fixed address")]), value: "dhcp"
-                    ),
+                    )
+                ] + interfaces + [
                     Form.Field("KLDLOAD_NET_IP", "Address", .text, help: "With a fixed address: 192.0.2.10"),
                     Form.Field("KLDLOAD_NET_PREFIX", "Prefix", .text, help: "With a fixed address: 24"),
                     Form.Field("KLDLOAD_NET_GATEWAY", "Gateway", .text, help: "With a fixed address: 192.0.2.1"),
@@ -194,8 +205,18 @@ struct GuidedInstall: Sendable {
                 return .stays
             }
             guard let next = Screen(rawValue: screen.rawValue + 1) else { return .stays }
+            if screen == .region { showSecrets(form(.region).value("KLDLOAD_KEYBOARD_LAYOUT") != "us") }
             screen = next
             return next == .plan ? .plans : .stays
+        }
+    }
+
+    /// This console has a US keyboard, whatever the machine will have: who types a secret for another one must see what it became.
+    private mutating func showSecrets(_ shown: Bool) {
+        for place in [Screen.account, .network] {
+            for index in forms[place.rawValue].fields.indices where forms[place.rawValue].fields[index].isSecret {
+                forms[place.rawValue].fields[index].kind = shown ? .text : .secret
+            }
         }
     }
 

@@ -50,6 +50,9 @@ struct PayloadOptions: ParsableArguments {
 }
 
 struct PlanCommand: AsyncParsableCommand {
+    /// Stands for the one that an installation finds.
+    static let payload = InstallRequest.Payload(.stream(root: "root.zfs", rest: "rest.tar"), kernel: "KERNEL", openZFS: "OPENZFS")
+
     static let configuration = CommandConfiguration(
         commandName: "plan", abstract: "Show what an installation would do to which disk, step by step.")
 
@@ -170,7 +173,7 @@ struct InstallCommand: AsyncParsableCommand {
             Output.error(KeyEnrolment.instruction(made))
         }
         // Everything is exported and the log is on the new machine.
-        if let command = answers.afterInstallCommand {
+        if !unattended, let command = answers.afterInstallCommand {
             try await runner.run(command)
         } else if progress.progress != .json, !unattended {
             Output.errorLine("the machine can be restarted: systemctl reboot")

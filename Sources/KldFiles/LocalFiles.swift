@@ -50,8 +50,11 @@ public struct LocalFiles: FileSystem {
                 try file.closeAfter {
                     try file.writeAll(bytes)
                     guard fchmod(file.rawValue, mode.bits) == 0, fsync(file.rawValue) == 0 else { throw Errno(rawValue: errno) }
+                    guard Glibc.rename(temporary.string, path.string) == 0 else { throw Errno(rawValue: errno) }
+                    // why: on FAT the new name stands for nothing until the file itself is written once more, and the folder's sync alone
+                    // would make just that durable. Source: Linux `fs/fat/namei_vfat.c`, `vfat_rename`, 6.12.
+                    guard fsync(file.rawValue) == 0 else { throw Errno(rawValue: errno) }
                 }
-                guard Glibc.rename(temporary.string, path.string) == 0 else { throw Errno(rawValue: errno) }
             } catch {
                 unlink(temporary.string)
                 throw error

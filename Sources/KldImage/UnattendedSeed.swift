@@ -15,8 +15,8 @@ public struct UnattendedSeed: Sendable, Hashable {
     /// Where they are fetched to; root's alone.
     private static let fetched: FilePath = "/run/kldload/seed-fetched"
 
-    /// `http` or `https`. `{mac}`, `{serial}` and `{host}` in it are this machine's; one that ends with `/` is a folder with a file for each
-    /// machine: `MAC.env` (as `52-54-00-12-34-56`), else `SERIAL.env`, else `HOST.env`.
+    /// `http` or `https`. `{mac}` and `{serial}` in it are this machine's; one that ends with `/` is a folder with a file for each machine:
+    /// `MAC.env` (as `52-54-00-12-34-56`), else `SERIAL.env`. No host names: a live environment has none of its own.
     public var url: String?
     /// SHA-256 of the answers, in hexadecimal digits.
     public var digest: FileDigest?
@@ -30,7 +30,7 @@ public struct UnattendedSeed: Sendable, Hashable {
     /// - Throws: ``Diagnosis`` `autoinstall.several-seeds`, `autoinstall.bad-url`, `autoinstall.bad-digest`, `autoinstall.unknown-word`,
     ///   `autoinstall.secret-word`.
     public init(commandLine: String) throws(Diagnosis) {
-        for word in commandLine.words where word.hasPrefix("kldload.") {
+        for word in Self.split(commandLine) where word.hasPrefix("kldload.") {
             let parts = word.dropFirst("kldload.".count).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             let (name, value) = (String(parts[0]), parts.count > 1 ? String(parts[1]) : "")
             switch name {
@@ -53,6 +53,21 @@ public struct UnattendedSeed: Sendable, Hashable {
             default: overrides.append("\(try Self.key(name).name)=\(value)")
             }
         }
+    }
+
+    /// Words as the kernel takes them: blanks between double quotes are part of one. Source: Linux `lib/cmdline.c`, `next_arg`, 6.12.
+    private static func split(_ line: String) -> [String] {
+        var (words, isQuoted) = ([""], false)
+        for character in line {
+            if character == "\"" {
+                isQuoted.toggle()
+            } else if character.isWhitespace, !isQuoted {
+                words.append("")
+            } else {
+                words[words.count - 1].append(character)
+            }
+        }
+        return words.filter { !$0.isEmpty }
     }
 
     private static func check(_ url: String) throws(Diagnosis) {
@@ -101,25 +116,24 @@ public struct UnattendedSeed: Sendable, Hashable {
         /// `52:54:00:12:34:56`, of the interface that reaches the network.
         public var mac: String?
         public var serial: String?
-        public var host: String?
 
-        public init(mac: String? = nil, serial: String? = nil, host: String? = nil) {
+        public init(mac: String? = nil, serial: String? = nil) {
             self.mac = mac
             self.serial = serial
-            self.host = host
         }
 
-        /// Reads `/proc/net/route`, `/sys/class/net`, `/sys/class/dmi/id/product_serial` and the host's name.
+        /// Reads `/proc/net/route`, `/proc/net/ipv6_route`, `/sys/class/net` and `/sys/class/dmi/id/product_serial`.
         public static func read(_ files: any FileSystem) -> Machine {
             func text(_ path: String) -> String? {
                 guard let text = try? files.readText(FilePath(path)).trimmed, !text.isEmpty else { return nil }
                 return text
             }
             let routes = (text("/proc/net/route") ?? "").lines.dropFirst().map(\.words)
-            let interface = routes.first { $0.count > 2 && $0[1] == "00000000" }?[0]
+            let other = (text("/proc/net/ipv6_route") ?? "").lines.map(\.words).filter { $0.count > 9 && $0[1] == "00" && $0.last != "lo" }
+            let interface =
+                routes.first { $0.count > 2 && $0[1] == "00000000" }?[0] ?? other.first { $0[0].allSatisfy { $0 == "0" } }?.last
             return Machine(
-                mac: interface.flatMap { text("/sys/class/net/\($0)/address") }, serial: text("/sys/class/dmi/id/product_serial"),
-                host: text("/proc/sys/kernel/hostname"))
+                mac: interface.flatMap { text("/sys/class/net/\($0)/address") }, serial: text("/sys/class/dmi/id/product_serial"))
         }
 
         /// Only what may stand in an address by itself.
@@ -129,43 +143,56 @@ public struct UnattendedSeed: Sendable, Hashable {
         }
     }
 
-    /// The addresses that are tried, in this order.
-    public func addresses(for machine: Machine) -> [String] {
+    /// The addresses that are tried, in this order. - Throws: ``Diagnosis`` `autoinstall.unknown-machine`.
+    public func addresses(for machine: Machine) throws(Diagnosis) -> [String] {
         guard let url else { return [] }
         let names = [
-            "mac": Machine.plain(machine.mac?.lowercased().replacing(":", with: "-")), "serial": Machine.plain(machine.serial),
-            "host": Machine.plain(machine.host),
+            ("mac", Machine.plain(machine.mac?.lowercased().replacing(":", with: "-"))), ("serial", Machine.plain(machine.serial)),
         ]
-        if url.hasSuffix("/") { return ["mac", "serial", "host"].compactMap { names[$0] ?? nil }.map { "\(url)\($0).env" } }
-        let filled = names.reduce(url) { $0.replacing("{\($1.key)}", with: $1.value ?? "") }
+        let unknown = Diagnosis(
+            "autoinstall.unknown-machine", "this machine has no name that the address of the answers could hold",
+            remedies: ["is the network up: networkctl status", "name the file itself: kldload.answers=https://HOST/FILE.env"],
+            exit: .unavailable)
+        if url.hasSuffix("/") {
+            let addresses = names.compactMap { $0.1 }.map { "\(url)\($0).env" }
+            if addresses.isEmpty { throw unknown }
+            return addresses
+        }
+        var filled = url
+        for (name, value) in names where url.contains("{\(name)}") {
+            guard let value else { throw unknown }
+            filled = filled.replacing("{\(name)}", with: value)
+        }
         return [filled]
     }
 
     /// The answers, from the first address that has any.
     ///
     /// - Returns: `nil` when no address has any (404): then this machine is not meant.
-    /// - Throws: ``Diagnosis`` `autoinstall.unreachable`, `autoinstall.wrong-digest`.
+    /// - Throws: ``Diagnosis`` `autoinstall.unreachable`, `autoinstall.unknown-machine`.
     ///
-    /// Runs: `curl --fail … --output FILE --write-out %{http_code} ADDRESS`, changes, again while the network or the server is not up;
-    /// `sha256sum`, reads. Source: curl(1), 7.88 to 8.14; it ends with 22 when the server says no.
+    /// Runs: `curl --fail … --output FILE --write-out %{http_code} ADDRESS`, changes, again while the network or the server is not up.
+    /// Source: curl(1), 7.88 to 8.14; it ends with 22 when the server says no.
     public func fetch(
         for machine: Machine, every pause: Duration = .seconds(3), runner: any CommandRunner, files: any FileSystem
     ) async throws -> (from: String, bytes: [UInt8])? {
         defer { try? files.remove(Self.fetched) }
-        for address in addresses(for: machine) {
+        for address in try addresses(for: machine) {
             guard try await get(address, pause, runner: runner, files: files) else { continue }
-            if let digest {
-                let found = try SHA256Sum.parse(await runner.run(SHA256Sum.command(Self.fetched)).output)
-                guard found == digest else {
-                    throw Diagnosis(
-                        "autoinstall.wrong-digest",
-                        "the answers at \(address) are others than the command line says; nothing was installed",
-                        remedies: ["kldload.answers-sha256=\(found.hex), if they are meant"], exit: .badAnswers)
-                }
-            }
             return (address, try files.read(Self.fetched))
         }
         return nil
+    }
+
+    /// Whatever they came from, answers are those that the command line means. - Throws: ``Diagnosis`` `autoinstall.wrong-digest`.
+    public func check(_ answers: FilePath, runner: any CommandRunner) async throws {
+        guard let digest else { return }
+        let found = try SHA256Sum.parse(await runner.run(SHA256Sum.command(answers)).output)
+        guard found == digest else {
+            throw Diagnosis(
+                "autoinstall.wrong-digest", "these answers are others than the command line says; nothing was installed",
+                remedies: ["kldload.answers-sha256=\(found.hex), if they are meant"], exit: .badAnswers)
+        }
     }
 
     /// Tries until the network is up and the server answers, or says no. - Returns: whether it has the file.

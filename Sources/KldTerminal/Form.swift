@@ -13,6 +13,10 @@ public enum TerminalKey: Sendable, Hashable {
         case 0x1b:
             guard bytes.count > 1 else { return complete ? (.escape, 1) : nil }
             guard bytes[1] == UInt8(ascii: "[") || bytes[1] == UInt8(ascii: "O") else { return (.escape, 1) }
+            // F1 to F5 of the Linux console.
+            if bytes.starts(with: [0x1b, UInt8(ascii: "["), UInt8(ascii: "[")]) {
+                return bytes.count > 3 ? (nil, 4) : complete ? (nil, bytes.count) : nil
+            }
             guard let end = bytes.dropFirst(2).firstIndex(where: { (0x40...0x7e).contains($0) }) else {
                 return complete ? (nil, bytes.count) : nil
             }
@@ -27,6 +31,8 @@ public enum TerminalKey: Sendable, Hashable {
         case 0..<0x20: return (nil, 1)
         default:
             let length = first < 0x80 ? 1 : first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2
+            // Of another encoding: dropped at once, so that it swallows no other key.
+            guard first < 0x80 || first >= 0xc2, bytes.prefix(length).dropFirst().allSatisfy({ 0x80...0xbf ~= $0 }) else { return (nil, 1) }
             guard bytes.count >= length else { return complete ? (nil, bytes.count) : nil }
             return (String(validating: bytes.prefix(length), as: UTF8.self)?.first.map { .character($0) }, length)
         }
@@ -63,6 +69,8 @@ public struct Form: Sendable, Hashable {
         public var value: String
         /// Shown while the field is chosen.
         public var help: String
+        /// Asked for as a secret, however it is shown.
+        public let isSecret: Bool
 
         public init(_ id: String, _ label: String, _ kind: Kind, value: String = "", help: String = "") {
             self.id = id
@@ -70,6 +78,7 @@ public struct Form: Sendable, Hashable {
             self.kind = kind
             self.value = value
             self.help = help
+            isSecret = kind == .secret
         }
     }
 
@@ -141,7 +150,9 @@ public struct Form: Sendable, Hashable {
         guard fields.indices.contains(focus) else { return }
         switch fields[focus].kind {
         case .text, .secret:
-            if fields[focus].value.count < 512 || fields[focus].value.isEmpty { change(&fields[focus].value) }
+            change(&fields[focus].value)
+            // A public key of RSA has some hundred characters; what is longer is no answer.
+            fields[focus].value = String(fields[focus].value.prefix(16_384))
             problem = nil
         case .choice, .toggle: break
         }

@@ -13,6 +13,14 @@ package struct WriteLog: Sendable {
         package var range: Range<UInt64>
         /// Where its data lies in the log.
         var data: UInt64
+
+        /// The same write by sectors of 512 bytes: the most that a disk promises to write as one.
+        package var sectors: [Entry] {
+            guard kind != .flush else { return [self] }
+            return stride(from: range.lowerBound, to: range.upperBound, by: 512).map { start in
+                Entry(kind: kind, range: start..<min(start + 512, range.upperBound), data: data + start - range.lowerBound)
+            }
+        }
     }
 
     private static let magic: UInt64 = 0x6a73_6677_7368_72
@@ -40,8 +48,6 @@ package struct WriteLog: Sendable {
                 let range = words[0] * sector..<(words[0] + words[1]) * sector
                 let kind: Entry.Kind = words[2] & 4 != 0 ? .discard : range.isEmpty ? .flush : .write
                 entries.append(Entry(kind: kind, range: range, data: place + sector))
-                // A write that must be on the disk at once is a flush too.
-                if kind == .write, words[2] & 3 != 0 { entries.append(Entry(kind: .flush, range: 0..<0, data: 0)) }
                 place += sector + (kind == .write ? UInt64(range.count) : 0)
             }
             return entries

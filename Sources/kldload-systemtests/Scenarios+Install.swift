@@ -84,17 +84,21 @@ extension Scenario {
         Scenario("install.autoinstall", "the live medium installs by itself as the answers on a seed volume say, and powers off") { lab in
             let disks = try await lab.disks(1)
             let seed = try await lab.autoinstall(
-                lab.answers("three-lines", ["KLDLOAD_PROFILE=core"]).forTest(), disks: disks.map { MachineDisk($0.file, serial: $0.serial) }
+                lab.answers("three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"]).forTest(),
+                disks: disks.map { MachineDisk($0.file, serial: $0.serial) }
             )
             // Whoever comes for the stick reads on it what became of it.
-            let said = try await lab.workshop.runner.run(
-                Command("mdir", ["-b", "-/", "-i", seed.string, "::/"], effect: .reads, environment: ["MTOOLS_SKIP_CHECK": "1"])
-            ).output
-            try check(
-                ["result.txt", "install.jsonl", "facts.json", "answers.env"].allSatisfy {
-                    said.contains("web-prod-01-2") && said.contains("/\($0)")
-                },
-                said)
+            func read(_ name: String) async throws -> String {
+                let command = Command(
+                    "mtype", ["-i", seed.string, "::/kldload-web-prod-01-*/\(name)"], effect: .reads,
+                    environment: ["MTOOLS_SKIP_CHECK": "1"])
+                return try await lab.workshop.runner.run(command).output
+            }
+            let (result, written) = (try await read("result.txt"), try await read("answers.env"))
+            try check(result.contains("installed"), result)
+            try check(written.contains("KLDLOAD_HOSTNAME=web-prod-01") && !written.contains("Correct-Horse-7"), written)
+            let (log, facts) = (try await read("install.jsonl"), try await read("facts.json"))
+            try check(log.contains("plan-done") && facts.contains("disks"), "log or facts are missing")
             try await lab.verify(disks)
         },
         Scenario("install.autoinstall-url", "the live medium fetches its answers from an address that the boot menu names") { lab in

@@ -13,33 +13,48 @@ extension Scenario {
     static let powerCuts: [Scenario] = [
         Scenario(
             "boot.power-cuts",
-            "at each of a thousand instants of create, activate, refresh, rename and destroy the boot menu's first entry is whole; twenty of them are booted"
+            "at each of a thousand instants of create, activate, refresh, rename and destroy the boot menu's first entry is whole"
         ) { lab in
-            let disk = try await lab.disks(1)[0]
-            let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"])
-            try await lab.install(answers.forTest(), onto: [disk])
-            let cuts = try await PowerCuts(lab, disk)
-            try await lab.boot([disk], label: "machine", writeLog: cuts.log) { machine, host in
-                let guest = Guest(lab: lab, machine: machine, host: host)
-                try await guest.logIn()
-                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
-                try await guest.run(
-                    """
-                    kbe create one && kbe activate one && kbe create two --from one && kbe activate --once two && kbe activate debian
-                    kbe rename two three && kbe activate three && kbe activate debian && kbe destroy one --yes && kbe destroy three --yes
-                    rm /boot/efi/EFI/BOOT/mmx64.efi && /usr/lib/kldload/kldload boot refresh
-                    """, within: .seconds(600))
-                try await machine.console.send("systemctl poweroff\n")
-                try await machine.waitForPowerOff(within: host.deadline(.seconds(120)))
-            }
-            let log = try WriteLog(cuts.log)
-            let seed = UInt64.random(in: 1 ... .max)
-            lab.log("\(log.entries.count) entries in the log of writes; the seed of chance is \(seed)")
-            var chance = SplitMix(state: seed)
+            let (cuts, log) = try await recorded(lab)
+            var chance = try seeded(lab)
             try await cuts.replay(log, instants: 1000, &chance)
+        },
+        Scenario("boot.power-cuts-booted", "the power goes at twenty such instants, and the machine starts") { lab in
+            let (cuts, log) = try await recorded(lab)
+            var chance = try seeded(lab)
             try await cuts.boot(log, instants: 20, &chance)
-        }
+        },
     ]
+
+    private static func seeded(_ lab: Laboratory) throws -> SplitMix {
+        let seed = UInt64.random(in: 1 ... .max)
+        lab.log("the seed of chance is \(seed)")
+        return SplitMix(state: seed)
+    }
+
+    /// A machine whose writes are recorded while verbs change its boot menu.
+    private static func recorded(_ lab: Laboratory) async throws -> (PowerCuts, WriteLog) {
+        let disk = try await lab.disks(1)[0]
+        let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"])
+        try await lab.install(answers.forTest(), onto: [disk])
+        let cuts = try await PowerCuts(lab, disk)
+        try await lab.boot([disk], label: "machine", writeLog: cuts.log) { machine, host in
+            let guest = Guest(lab: lab, machine: machine, host: host)
+            try await guest.logIn()
+            try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+            try await guest.run(
+                """
+                kbe create one && kbe activate one && kbe create two --from one && kbe activate --once two && kbe activate debian
+                kbe rename two three && kbe activate three && kbe activate debian && kbe destroy one --yes && kbe destroy three --yes
+                rm /boot/efi/EFI/BOOT/mmx64.efi && /usr/lib/kldload/kldload boot refresh
+                """, within: .seconds(600))
+            try await machine.console.send("systemctl poweroff\n")
+            try await machine.waitForPowerOff(within: host.deadline(.seconds(120)))
+        }
+        let log = try WriteLog(cuts.log)
+        lab.log("\(log.entries.count) entries in the log of writes")
+        return (cuts, log)
+    }
 }
 
 /// One disk before a guest wrote to it, and what the guest wrote.
@@ -77,29 +92,42 @@ private struct PowerCuts {
         return try await lab.workshop.runner.run(command).output.lines.compactMap { $0.split(separator: "/").last.map(String.init) }
     }
 
-    private func read(_ path: String, _ image: FilePath) async throws -> [UInt8] {
-        let place = lab.folder.appending("read")
+    /// Copies a file of an ESP out. Runs: `mcopy`; mtools 4.0.
+    private func copy(_ path: String, _ image: FilePath, as name: String = "read") async throws -> FilePath {
+        let place = lab.folder.appending(name)
         let command = Command(
             "mcopy", ["-n", "-o", "-i", image.string, "::/\(path)", place.string], effect: .changes, environment: ["MTOOLS_SKIP_CHECK": "1"]
         )
         try await lab.workshop.runner.run(command)
-        return try files.read(place)
+        return place
     }
 
-    /// The parts of an image that no verb may change.
-    private func parts(_ image: [UInt8]) throws -> [ArraySlice<UInt8>] {
-        let program = try PortableExecutable(image)
+    /// Where the parts of an image lie that no verb may change.
+    private func parts(_ image: FilePath) throws -> [Range<UInt64>] {
+        let program = try PortableExecutable(files.read(image, 0..<8192))
         return try [".linux", ".initrd"].map { name in
-            guard let place = program.sections[name], place.upperBound <= image.count else { throw CheckFailure("\(name) is cut off") }
-            return image[Int(place.lowerBound)..<Int(place.upperBound)]
+            guard let place = program.sections[name] else { throw CheckFailure("there is no \(name)") }
+            return place
         }
+    }
+
+    /// Runs: `cmp --silent --bytes N --ignore-initial A:B FILE OTHER`, reads.
+    private func isEqual(_ file: FilePath, _ range: Range<UInt64>, _ other: FilePath, _ wanted: Range<UInt64>) async throws -> Bool {
+        let command = Command(
+            Tool("cmp", package: "diffutils"),
+            [
+                "--silent", "--bytes=\(wanted.count)", "--ignore-initial=\(range.lowerBound):\(wanted.lowerBound)", file.string,
+                other.string,
+            ], effect: .reads, accepting: [0, 1])
+        guard range.count == wanted.count else { return false }
+        return try await lab.workshop.runner.run(command).status == 0
     }
 
     /// As the loader sees it: the first entry that may be tried.
     private func first(_ image: FilePath) async throws -> BootEntry {
         var entries: [BootEntry] = []
         for name in try await list(BootEntry.folder, image) where name.hasPrefix("kldload-") && name.hasSuffix(".conf") {
-            let text = String(decoding: try await read("\(BootEntry.folder)/\(name)", image), as: UTF8.self)
+            let text = try files.readText(try await copy("\(BootEntry.folder)/\(name)", image))
             guard let entry = BootEntry(fileName: name, text: text) else { throw CheckFailure("\(name) is no entry: \(text)") }
             entries.append(entry)
         }
@@ -112,19 +140,19 @@ private struct PowerCuts {
     /// What was on the disk at an instant is everything up to the flush before, and any of what came since: that is what a disk with a cache
     /// may have kept.
     func replay(_ log: WriteLog, instants: Int, _ chance: inout SplitMix) async throws {
-        let image = lab.folder.appending("esp.img")
+        let (durable, image) = (lab.folder.appending("durable.img"), lab.folder.appending("esp.img"))
         try await lab.workshop.runner.run(
             Command(
                 "dd",
                 [
-                    "if=\(base)", "of=\(image)", "bs=1M", "iflag=skip_bytes,count_bytes", "skip=\(esp.lowerBound)", "count=\(esp.count)",
+                    "if=\(base)", "of=\(durable)", "bs=1M", "iflag=skip_bytes,count_bytes", "skip=\(esp.lowerBound)", "count=\(esp.count)",
                     "conv=sparse", "status=none",
                 ],
                 effect: .changes))
-        let good = try await parts(read(first(image).imagePath, image)).map { Array($0) }
+        let good = try await copy(first(durable).imagePath, durable, as: "good")
+        let goodParts = try parts(good)
         let programs = ["EFI/BOOT/BOOTX64.EFI", "EFI/BOOT/grubx64.efi", "EFI/kldload/shimx64.efi", "EFI/kldload/grubx64.efi"]
-        var wanted: [[UInt8]] = []
-        for program in programs { wanted.append(try await read(program, image)) }
+        for (index, program) in programs.enumerated() { _ = try await copy(program, durable, as: "program\(index)") }
 
         // Between two flushes of the disk, the writes to the ESP.
         var rounds: [[WriteLog.Entry]] = [[]]
@@ -144,28 +172,37 @@ private struct PowerCuts {
             // Each round its share of instants, the ends of it among them.
             let share = max(1, (instants - done) / (rounds.count - index))
             for turn in 0..<share {
-                let kept = turn == 0 ? [] : round.filter { _ in Bool.random(using: &chance) }
+                // Nothing of it, everything of it, or some of its sectors.
+                let kept: [WriteLog.Entry] =
+                    switch turn {
+                    case 0: []
+                    case 1: round
+                    default: round.flatMap { $0.sectors.filter { _ in Bool.random(using: &chance) } }
+                    }
+                try await lab.workshop.runner.run(Command("cp", ["--sparse=always", durable.string, image.string], effect: .changes))
                 try log.apply(kept, to: image, part: esp)
                 do {
                     let entry = try await first(image)
-                    let bytes = try await read(entry.imagePath, image)
-                    guard try zip(parts(bytes), good).allSatisfy({ $0.elementsEqual($1) }) else {
-                        throw CheckFailure("\(entry.imagePath) is not whole")
+                    let found = try await copy(entry.imagePath, image)
+                    for (range, wanted) in zip(try parts(found), goodParts) {
+                        guard try await isEqual(found, range, good, wanted) else { throw CheckFailure("\(entry.imagePath) is not whole") }
                     }
-                    let line = try UnifiedKernelImage.commandLine(of: lab.folder.appending("read"), files)
+                    let line = try UnifiedKernelImage.commandLine(of: found, files)
                     guard line?.root == entry.dataset else { throw CheckFailure("\(entry.imagePath) boots \(line?.root ?? "nothing")") }
-                    for (program, content) in zip(programs, wanted) where try await read(program, image) != content {
-                        throw CheckFailure("\(program) is not whole")
+                    for (index, program) in programs.enumerated() {
+                        let (now, before) = (try await copy(program, image), lab.folder.appending("program\(index)"))
+                        guard try files.read(now) == files.read(before) else { throw CheckFailure("\(program) is not whole") }
                     }
                     seen[entry.fileName, default: 0] += 1
                 } catch {
                     throw CheckFailure(
-                        "after flush \(index), with \(kept.count) of \(round.count) writes kept: \(Diagnosis(of: error).message)")
+                        "after flush \(index), with \(kept.count) pieces of \(round.count) writes kept: \(Diagnosis(of: error).message)")
                 }
                 done += 1
             }
-            try log.apply(round, to: image, part: esp)
+            try log.apply(round, to: durable, part: esp)
         }
+        try check(try await first(durable).environment == "debian", "what was activated last is not first")
         lab.log(
             "\(done) instants, each with a whole first entry: \(seen.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value) times" }.joined(separator: ", "))"
         )

@@ -80,19 +80,21 @@ struct GuidedInstallTests {
         press(&guide, type("_bad_"))
         #expect(through(&guide) == .stays && guide.screen == .system && problem(guide) != nil)
         press(&guide, [.up] + Array(repeating: .backspace, count: 5) + type("ok") + [.enter, .enter])
+        #expect(guide.screen == .region)
+        press(&guide, [.enter, .enter, .enter])
         #expect(guide.screen == .account)
         press(&guide, [.down] + type("one-password") + [.down] + type("another"))
         #expect(through(&guide) == .stays && problem(guide) == "the two passwords differ")
         press(&guide, [.escape])
-        #expect(guide.screen == .system)
+        #expect(guide.screen == .region)
     }
 
     @Test("a fixed address, a passphrase and a key end up in the answers")
     func everything() throws {
         var guide = try Self.guide()
         press(&guide, [.enter, .enter] + type("db-1") + [.enter, .right, .enter])
-        press(&guide, [.enter] + type("Correct-Horse-7") + [.enter] + type("Correct-Horse-7") + [.enter, .enter])
-        press(&guide, [.enter, .enter, .enter, .right, .enter] + type("192.0.2.10") + [.enter] + type("24") + [.enter] + type("192.0.2.1"))
+        press(&guide, [.enter, .enter, .enter, .enter] + type("Correct-Horse-7") + [.enter] + type("Correct-Horse-7") + [.enter, .enter])
+        press(&guide, [.right, .enter] + type("192.0.2.10") + [.enter] + type("24") + [.enter] + type("192.0.2.1"))
         press(&guide, [.enter] + type("192.0.2.53") + [.enter] + type("battery staple") + [.enter] + type("battery staple") + [.enter])
         #expect(press(&guide, [.enter]) == .plans, "\(problem(guide) ?? "")")
         let answers = try guide.answers()
@@ -104,6 +106,30 @@ struct GuidedInstallTests {
         #expect(network.address.description == "192.0.2.10/24" && network.gateway.description == "192.0.2.1")
         // Secrets stay off the screen.
         #expect(!(0..<6).contains { _ in guide.lines(columns: 80, rows: 24).joined().contains("battery") })
+    }
+
+    @Test("whose keyboard is another one than this console's sees what he types as a secret")
+    func keyboards() throws {
+        for (keyboard, shown) in [("us", false), ("de", true)] {
+            var guide = try Self.guide()
+            press(
+                &guide,
+                [.enter, .enter] + type("a") + [.enter, .enter, .enter, .enter, .backspace, .backspace] + type(keyboard) + [.enter])
+            #expect(guide.screen == .account)
+            press(&guide, [.down] + type("geheim"))
+            #expect(guide.lines(columns: 80, rows: 24).joined().contains("geheim") == shown)
+        }
+    }
+
+    @Test("with several cards, a fixed address is for one of them")
+    func cards() throws {
+        var facts = Self.facts(1)
+        facts.interfaces = ["enp1s0", "enp2s0"]
+        var guide = try GuidedInstall(facts: facts, payloads: Self.guide().payloads)
+        press(
+            &guide, [.enter, .enter] + type("a") + Array(repeating: .enter, count: 9) + [.right, .down, .right, .down] + type("192.0.2.9"))
+        press(&guide, [.down] + type("24") + [.down] + type("192.0.2.1") + [.down] + type("192.0.2.1"))
+        #expect(guide.overrides.contains("KLDLOAD_NET_IFACE=enp2s0") && guide.overrides.contains("KLDLOAD_NET_IP=192.0.2.9"))
     }
 
     @Test("nothing is installed before each disk's name was typed, exactly")

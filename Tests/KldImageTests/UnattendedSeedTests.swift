@@ -14,13 +14,13 @@ struct UnattendedSeedTests {
         let seed = try UnattendedSeed(
             commandLine:
                 "BOOT_IMAGE=/vmlinuz quiet kldload.answers=http://10.0.1.5/a/ kldload.answers-sha256=\(Self.digest) kldload.autoinstall=1 "
-                + "kldload.hostname=web-1 kldload.topology=mirror kldload.net-ip=192.0.2.4 kldload.keyboard=de kldload.suite=bookworm rd.live.image"
+                + "kldload.hostname=web-1 kldload.topology=mirror kldload.net-ip=192.0.2.4 kldload.keyboard=de kldload.suite=bookworm kldload.extra-packages=\"vim tmux\" rd.live.image"
         )
         #expect(seed.url == "http://10.0.1.5/a/" && seed.digest?.hex == Self.digest)
         #expect(
             seed.overrides == [
                 "KLDLOAD_HOSTNAME=web-1", "KLDLOAD_ZFS_TOPOLOGY=mirror", "KLDLOAD_NET_IP=192.0.2.4", "KLDLOAD_KEYBOARD_LAYOUT=de",
-                "KLDLOAD_DEBIAN_SUITE=bookworm",
+                "KLDLOAD_DEBIAN_SUITE=bookworm", "KLDLOAD_EXTRA_PACKAGES=vim tmux",
             ])
         #expect(try UnattendedSeed(commandLine: "root=live:LABEL=KLDLOAD quiet").url == nil)
         // Both names of one place are one.
@@ -45,13 +45,17 @@ struct UnattendedSeedTests {
         }
     }
 
-    @Test("a folder has a file for each machine: by address, serial number or name; nothing odd gets into an address")
+    @Test("a folder has a file for each machine: by address or serial number; nothing odd gets into an address")
     func addresses() throws {
-        let machine = UnattendedSeed.Machine(mac: "52:54:00:AB:CD:EF", serial: "S 1/..", host: "web-1")
+        let machine = UnattendedSeed.Machine(mac: "52:54:00:AB:CD:EF", serial: "S 1/..")
         let folder = try UnattendedSeed(commandLine: "kldload.answers=http://h/answers/")
-        #expect(folder.addresses(for: machine) == ["http://h/answers/52-54-00-ab-cd-ef.env", "http://h/answers/web-1.env"])
-        let named = try UnattendedSeed(commandLine: "kldload.answers=http://h/{host}/{mac}.env")
-        #expect(named.addresses(for: machine) == ["http://h/web-1/52-54-00-ab-cd-ef.env"])
+        #expect(try folder.addresses(for: machine) == ["http://h/answers/52-54-00-ab-cd-ef.env"])
+        let named = try UnattendedSeed(commandLine: "kldload.answers=http://h/a/{mac}.env")
+        #expect(try named.addresses(for: machine) == ["http://h/a/52-54-00-ab-cd-ef.env"])
+        // Not a file that is called like nobody.
+        for seed in [folder, named] {
+            #expect { try seed.addresses(for: .init()) } throws: { Diagnosis(of: $0).code == "autoinstall.unknown-machine" }
+        }
     }
 
     @Test("a machine is known by the interface that has the default route")
@@ -59,9 +63,15 @@ struct UnattendedSeedTests {
         let files = MemoryFiles([
             "/proc/net/route": "Iface\tDestination\tGateway\nenp1s0\t0002000A\t0\nenp2s0\t00000000\t0202000A\n",
             "/sys/class/net/enp2s0/address": "52:54:00:12:34:56\n", "/sys/class/dmi/id/product_serial": "ABC\n",
-            "/proc/sys/kernel/hostname": "kldload\n",
         ])
-        #expect(UnattendedSeed.Machine.read(files) == .init(mac: "52:54:00:12:34:56", serial: "ABC", host: "kldload"))
+        #expect(UnattendedSeed.Machine.read(files) == .init(mac: "52:54:00:12:34:56", serial: "ABC"))
+        let zeros = String(repeating: "0", count: 32)
+        let other = MemoryFiles([
+            "/proc/net/ipv6_route": "\(zeros) 00 \(zeros) 00 \(zeros) ffffffff 00000001 00000000 00200200       lo\n"
+                + "\(zeros) 00 \(zeros) 00 fe800000000000000000000000000002 00000400 00000001 00000000 00000003   enp1s0\n",
+            "/sys/class/net/enp1s0/address": "52:54:00:12:34:57\n",
+        ])
+        #expect(UnattendedSeed.Machine.read(other) == .init(mac: "52:54:00:12:34:57"))
         #expect(UnattendedSeed.Machine.read(MemoryFiles()) == .init())
     }
 
@@ -70,7 +80,6 @@ struct UnattendedSeedTests {
         let counter = Fuse(at: nil)
         let runner = ScriptedRunner([
             { command in
-                if command.tool.name == "sha256sum" { return CommandOutput(output: Self.digest + " *x") }
                 guard command.tool.name == "curl" else { return nil }
                 let (status, code) = answers[min(counter.count, answers.count - 1)]
                 try? counter.tick()
@@ -79,7 +88,7 @@ struct UnattendedSeedTests {
         ])
         let seed = try UnattendedSeed(commandLine: line)
         let found = try await seed.fetch(
-            for: .init(mac: "52:54:00:12:34:56", serial: "S", host: "h"), every: .zero, runner: runner, files: MemoryFiles())
+            for: .init(mac: "52:54:00:12:34:56", serial: "S"), every: .zero, runner: runner, files: MemoryFiles())
         return (found?.from, runner.commands.count { $0.tool.name == "curl" })
     }
 
@@ -87,20 +96,22 @@ struct UnattendedSeedTests {
     func fetching() async throws {
         #expect(try await fetch([(0, "200")]) == ("http://h/a/52-54-00-12-34-56.env", 1))
         #expect(try await fetch([(22, "404"), (0, "200")]) == ("http://h/a/S.env", 2))
-        #expect(try await fetch([(22, "404")]) == (nil, 3))
+        #expect(try await fetch([(22, "404")]) == (nil, 2))
         #expect(try await fetch([(7, "000"), (6, "000"), (22, "503"), (0, "200")]) == ("http://h/a/52-54-00-12-34-56.env", 4))
         for answers in [[(22, "403")], [(7, "000")]] as [[(Int32, String)]] {
             await #expect { _ = try await fetch(answers) } throws: { Diagnosis(of: $0).code == "autoinstall.unreachable" }
         }
     }
 
-    @Test("answers that are others than were meant are not used")
+    @Test("answers that are others than were meant are not used, wherever they came from")
     func digests() async throws {
-        let line = "kldload.answers=http://h/a.env kldload.answers-sha256="
-        #expect(try await fetch([(0, "200")], line: line + Self.digest).0 == "http://h/a.env")
-        await #expect {
-            _ = try await fetch([(0, "200")], line: line + String(repeating: "cd", count: 32))
-        } throws: { Diagnosis(of: $0).code == "autoinstall.wrong-digest" }
+        let runner = ScriptedRunner(["sha256sum --binary --zero -- /run/a.env": Self.digest + " */run/a.env\0"])
+        try await UnattendedSeed(commandLine: "kldload.answers-sha256=\(Self.digest)").check("/run/a.env", runner: runner)
+        try await UnattendedSeed(commandLine: "quiet").check("/run/a.env", runner: ScriptedRunner([:]))
+        let other = try UnattendedSeed(commandLine: "kldload.answers-sha256=" + String(repeating: "cd", count: 32))
+        await #expect { try await other.check("/run/a.env", runner: runner) } throws: {
+            Diagnosis(of: $0).code == "autoinstall.wrong-digest"
+        }
     }
 
     @Test("a seed volume gets a folder with what became of it, and is unmounted whatever happens")

@@ -27,13 +27,15 @@ struct FormTests {
             ("a", .character("a"), 1), ("é", .character("é"), 2), ("\r", .enter, 1), ("\n", .enter, 1), ("\u{7f}", .backspace, 1),
             ("\t", .tab, 1), ("\u{3}", .interrupt, 1), ("\u{1b}[A", .up, 3), ("\u{1b}OB", .down, 3), ("\u{1b}[C", .right, 3),
             ("\u{1b}[D", .left, 3), ("\u{1b}[Z", .backTab, 3), ("\u{1b}[5~", .pageUp, 4), ("\u{1b}[6~x", .pageDown, 4),
-            ("\u{1b}[15~", nil, 5), ("\u{1}", nil, 1), ("\u{1b}a", .escape, 1),
+            ("\u{1b}[15~", nil, 5), ("\u{1b}[[A", nil, 4), ("\u{1}", nil, 1), ("\u{1b}a", .escape, 1),
         ]
         for (text, key, count) in cases {
             let found = parse(text)
             #expect(found?.0 == key && found?.1 == count, "\(text.debugDescription): \(String(describing: found))")
         }
         for text in ["\u{1b}", "\u{1b}[", "\u{1b}[5"] { #expect(parse(text) == nil) }
+        // Latin-1's ä before two letters: they are not lost with it.
+        #expect(TerminalKey.parse([0xe4, 0x61, 0x62], complete: false)?.count == 1)
         #expect(parse("\u{1b}", complete: true)?.0 == .escape && TerminalKey.parse([0xc3], complete: false) == nil)
         // Whatever comes, it ends.
         #expect(TerminalKey.parse([0xff, 0xff, 0xff, 0xff], complete: true) != nil && TerminalKey.parse([], complete: true) == nil)
