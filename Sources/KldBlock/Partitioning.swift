@@ -118,7 +118,10 @@ public enum Disk {
     }
 
     /// Runs: `udevadm settle --timeout=30`.
-    public static let settle = Command(Tool("udevadm", package: "udev"), ["settle", "--timeout=30"], effect: .reads)
+    public static let settle = Command(
+        Tool("udevadm", package: "udev"), ["settle", "--timeout=30"], effect: .reads,
+        // It does nothing in a chroot otherwise. Source: systemd `udevadm-settle.c`, 257.
+        environment: ["SYSTEMD_IGNORE_CHROOT": "1"])
 
     /// Runs: `blockdev --rereadpt DISK`; a busy table is settled by udev instead.
     public static func rereadTable(_ disk: String) -> Command {

@@ -14,6 +14,8 @@ public struct BootGate: Sendable, Hashable {
         public var hostID: HostID?
         /// Features that the pool uses, and that its OpenZFS does not know.
         public var unknownFeatures: [String] = []
+        /// Newer kernels of it that were passed over: their initramfs does not hold OpenZFS.
+        public var unusable: [String] = []
         /// The highest Linux that its OpenZFS supports; `nil`: its source is not there.
         public var supported: KernelSeries?
 
@@ -58,10 +60,16 @@ public struct BootGate: Sendable, Hashable {
 
     /// What may go wrong.
     public var doubts: [(text: String, remedy: String)] {
-        guard let kernel = target.kernels.first, let supported = target.facts.supported, KernelSeries(kernel.release) > supported else {
-            return []
+        let unusable = target.facts.unusable.map { release in
+            (
+                "the initramfs of Linux \(release) in \(target.environment.leaf) does not hold OpenZFS: that kernel is passed over",
+                "dkms status, then update-initramfs -u -k \(release)"
+            )
         }
-        return [
+        guard let kernel = target.kernels.first, let supported = target.facts.supported, KernelSeries(kernel.release) > supported else {
+            return unusable
+        }
+        return unusable + [
             (
                 "Linux \(kernel.release) in \(target.environment.leaf) is newer than its OpenZFS supports, which reaches to \(supported)",
                 "hold the kernel back, or upgrade OpenZFS first"
@@ -81,6 +89,11 @@ extension BootGate.Facts {
     private static let featureLists = "usr/share/zfs/compatibility.d"
     private static let sources = "usr/src"
 
+    /// Lists of OpenZFS on Linux: other systems' name features that this one has never known.
+    private static func isOwn(_ list: String) -> Bool {
+        (list.hasPrefix("openzfs-2") || list.hasPrefix("zol-")) && !list.hasSuffix("-freebsd")
+    }
+
     /// Reads a tree. Runs: `zpool get all POOL`, reads.
     static func gather(
         in root: FilePath, pool: PoolName, runner: any CommandRunner, files: any FileSystem
@@ -93,7 +106,7 @@ extension BootGate.Facts {
         }.max()
         let lists = place(featureLists)
         let known = Set(
-            names(lists).flatMap { name in
+            names(lists).filter(isOwn).flatMap { name in
                 ((try? files.readText(lists.appending(name))) ?? "").lines.flatMap { line in
                     line.prefix { $0 != "#" }.split { $0 == "," || $0 == " " || $0 == "\t" }.map(String.init)
                 }

@@ -12,6 +12,8 @@ public import SystemPackage
 public struct BootRestore: Sendable, Hashable {
     private var disks: [RunningRoot.Disk]
     private var partitions: [BlockDevice]
+    /// Whatever they hold: made anew only when a person names them.
+    private var named: [BlockDevice]
     /// Partitions that should be ESPs, and hold none.
     public private(set) var lost: [BlockDevice]
 
@@ -20,7 +22,7 @@ public struct BootRestore: Sendable, Hashable {
     /// - Throws: ``Diagnosis`` `be.no-zfs-root`, `boot.not-a-pool-disk`, `boot.no-esp-partition`.
     public static func gather(disk: FilePath? = nil, runner: any CommandRunner, files: any FileSystem) async throws -> BootRestore {
         guard let root = try await RunningRoot.gather(runner: runner, files: files) else { throw BootSystem.noRoot }
-        var restore = BootRestore(disks: root.disks, partitions: root.esps, lost: root.lostESPs)
+        var restore = BootRestore(disks: root.disks, partitions: root.esps, named: root.namedESPs, lost: root.lostESPs)
         guard let disk else { return restore }
         let path = try files.resolve(disk).string
         guard root.disks.contains(where: { $0.disk == path }) else {
@@ -32,11 +34,13 @@ public struct BootRestore: Sendable, Hashable {
         restore.disks = restore.disks.filter { $0.disk == path }
         restore.partitions = restore.partitions.filter(isOn)
         restore.lost = restore.lost.filter(isOn)
-        guard !(restore.partitions + restore.lost).isEmpty else {
+        restore.named = restore.named.filter(isOn)
+        guard !(restore.partitions + restore.named).isEmpty else {
             throw Diagnosis(
                 "boot.no-esp-partition", "\(disk) has no partition for an ESP",
                 remedies: [
-                    "give it the partitions of another disk of the pool: sgdisk --replicate=\(path) OTHER, then sgdisk --randomize-guids \(path)"
+                    "make one in its free space: sgdisk --new=0:0:+1G --typecode=0:EF00 \(path)",
+                    "before a new disk joins the pool, it gets the partitions of another one: docs/recovery.md",
                 ], exit: .inputMissing)
         }
         return restore
@@ -51,10 +55,10 @@ public struct BootRestore: Sendable, Hashable {
     public func formatting(_ named: [String], serial: UInt32) throws(Diagnosis) -> Plan {
         var chosen = lost
         for name in named where !chosen.contains(where: { $0.path == name }) {
-            guard let partition = partitions.first(where: { $0.path == name }) else {
+            guard let partition = (partitions + self.named).first(where: { $0.path == name }) else {
                 throw Diagnosis(
                     "boot.not-an-esp", "\(name) is no ESP of the root pool's disks",
-                    remedies: ["one of: " + (partitions + lost).map(\.path).joined(separator: ", ")], exit: .inputMissing)
+                    remedies: ["one of: " + (partitions + self.named).map(\.path).joined(separator: ", ")], exit: .inputMissing)
             }
             chosen.append(partition)
         }
@@ -73,6 +77,22 @@ public struct BootRestore: Sendable, Hashable {
         return Plan("make ESPs", [Phase("boot", "Boot", steps)])
     }
 
+    /// Waits until what was made is seen as an ESP: udev looks at it in its own time.
+    ///
+    /// Runs: what ``RunningRoot/gather(runner:files:)`` runs; reads. - Throws: ``Diagnosis`` `boot.esp-unseen`.
+    public func awaitESPs(
+        _ made: [String], every pause: Duration = .seconds(1), runner: any CommandRunner, files: any FileSystem
+    ) async throws {
+        for _ in 0..<15 {
+            let seen = try await RunningRoot.gather(runner: runner, files: files)?.esps.map(\.path) ?? []
+            if made.allSatisfy(seen.contains) { return }
+            try await Task.sleep(for: pause)
+        }
+        throw Diagnosis(
+            "boot.esp-unseen", "an ESP was made on \(made.joined(separator: ", ")), and the system does not see it",
+            remedies: ["udevadm trigger, then again"], exit: .tryAgain)
+    }
+
     /// The firmware's entries for ESPs that have none; nothing where it keeps none.
     ///
     /// Runs: `efibootmgr --verbose`, `lsblk --noheadings --output PARTUUID PARTITION`, read; the plan: `efibootmgr --create …`, changes.
@@ -82,7 +102,7 @@ public struct BootRestore: Sendable, Hashable {
             let output = try await runner.run(FirmwareEntry.list).output
             // The newest entry becomes the first.
             for disk in disks.reversed() {
-                guard let partition = (partitions + lost).first(where: { Disk.number(of: $0.path, on: disk.disk) != nil }),
+                guard let partition = partitions.first(where: { Disk.number(of: $0.path, on: disk.disk) != nil }),
                     let number = Disk.number(of: partition.path, on: disk.disk)
                 else { continue }
                 let guid = try await runner.run(

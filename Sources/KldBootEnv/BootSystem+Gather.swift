@@ -42,13 +42,19 @@ extension BootSystem {
             ? try await commandLine(of: dataset, on: esps, runner: runner, files: files)
             : KernelCommandLine(running: try files.readText("/proc/cmdline").trimmed)
         return BootSystem(
-            pool: pool, running: dataset, release: release, hostID: (try? files.read("/etc/hostid")).flatMap { HostID(fileContent: $0) },
+            pool: pool, running: dataset, release: release, hostID: hostID(files, visiting: visiting),
             commandLine: words,
             bootfs: try PoolRow.parse(await runner.run(ZPool.list(pool)).output).first?.bootfs,
             environments: try environments(DatasetTable.parse(output, columns: columns), top: top, mounts: files.mounts(), owned: owned),
             esps: esps,
             builder: try BootImageBuilder.find(files), signing: try signing(files),
             secureBoot: EFIVariable.isSecureBootOn(files), selected: visiting ? nil : selected(files))
+    }
+
+    /// As the pool knows the machine: inside one that does not run, by the id under which whoever helps has imported its pool.
+    private static func hostID(_ files: any FileSystem, visiting: Bool) -> HostID? {
+        if visiting, let adopted = RescuePool.adopted(files) { return adopted }
+        return (try? files.read("/etc/hostid")).flatMap { HostID(fileContent: $0) }
     }
 
     /// What an environment is started with, by the newest image that boots it; else by another environment's; else as the installer would say.
@@ -182,8 +188,8 @@ extension BootSystem {
             for mount in try files.mounts().reversed() where mount.place.hasPrefix("\(looks)/\(process)/") {
                 try await runner.run(MountCommand.unmount(FilePath(mount.place)))
             }
-            // Never crosses a mount point.
-            try files.remove(looks.appending(process))
+            // Never crosses a mount point: what is still used there goes another time.
+            try? files.remove(looks.appending(process))
         }
     }
 
@@ -195,7 +201,12 @@ extension BootSystem {
         if let mounted { return try await body(mounted) }
         let place = place(of: "esp\(index)")
         try files.makeDirectory(place, mode: 0o700)
-        try await runner.run(MountCommand.mount(device, at: place, type: "vfat", options: ["ro", "umask=0077"]))
+        do { try await runner.run(MountCommand.mount(device, at: place, type: "vfat", options: ["ro", "umask=0077"])) } catch {
+            throw Diagnosis(
+                "boot.esp-damaged", "the ESP \(device) cannot be mounted",
+                remedies: ["repair it: fsck.fat -a \(device)", "or make it anew: kldload boot restore --format \(device)"],
+                causes: [Diagnosis(of: error).message])
+        }
         do {
             let result = try await body(place)
             try await runner.run(MountCommand.unmount(place))
@@ -268,6 +279,14 @@ extension BootTarget {
         }
         if target.kernels[0].matching.isEmpty, target.kernels[0].donor == nil {
             target.kernels[0].hasModule = try await Self.hasModule(inside("/boot/initrd.img-\(kernel.release)"), runner)
+            // A kernel whose module was not built must not keep an older one from booting, nor ESPs from being healed.
+            if target.kernels[0].hasModule == false, kernels.count > 1 {
+                var rest = self
+                rest.kernels.removeFirst()
+                var result = try await rest.compared(system, runner: runner, files: files)
+                result.facts.unusable.insert(kernel.release, at: 0)
+                return result
+            }
         }
         // Decompressing them takes long: only where an unsigned one would not start.
         if system.secureBoot, let signer = system.signing.signer {

@@ -25,6 +25,19 @@ public struct RescuePool: Sendable, Hashable {
     /// It was not exported: that machine was switched off, or it runs.
     public var isInUse: Bool { label.state == 0 }
 
+    /// The host id under which pools are imported here; `nil`: the system's own. Reads spl's parameter; spl(4), OpenZFS 2.1 to 2.4.
+    public static func adopted(_ files: any FileSystem) -> HostID? {
+        guard let text = try? files.readText(hostIDParameter).trimmed, let value = UInt32(text), value != 0 else { return nil }
+        return HostID(value)
+    }
+
+    private static func adopting(_ id: HostID?) -> Action {
+        .run(
+            Command(
+                Tool("tee", package: "coreutils"), [hostIDParameter.string], effect: .changes,
+                input: .text(id.map { "0x\($0)\n" } ?? "0\n")))
+    }
+
     // MARK: Find
 
     /// Runs: `modprobe zfs`, changes. - Throws: ``Diagnosis`` `recovery.no-zfs`.
@@ -49,7 +62,10 @@ public struct RescuePool: Sendable, Hashable {
             guard let label = DiskLabel.parse(try await runner.run(DiskLabel.command(device.path)).output), let guid = label.poolGUID,
                 label.state != 2
             else { continue }
-            pools[guid] = pools[guid] ?? RescuePool(name: label.pool, guid: guid, label: label)
+            // A half of a mirror that left long ago says what was true then: one that is in use says the more careful thing.
+            if pools[guid].map({ !$0.isInUse && label.state == 0 }) ?? true {
+                pools[guid] = RescuePool(name: label.pool, guid: guid, label: label)
+            }
         }
         let imported = try await runner.run(Command(ZPool.tool, ["list", "-H", "-o", "name,guid"], effect: .reads)).output.lines.map(
             \.words)
@@ -87,18 +103,33 @@ public struct RescuePool: Sendable, Hashable {
     /// - Parameter other: a new name, for good: the machine does not start under a name that it does not know.
     public func opening(as other: PoolName? = nil) -> Plan {
         var actions: [Action] = [.makeDirectory(Self.target)]
-        if let id = label.hostID {
-            actions.append(
-                .run(
-                    Command(
-                        Tool("tee", package: "coreutils"), [Self.hostIDParameter.string], effect: .changes, input: .text("0x\(id)\n"))))
-        }
+        if let id = label.hostID { actions.append(Self.adopting(id)) }
         var request = PoolImport(.guid(guid))
         request.altroot = Self.target
         request.newName = other
         actions.append(.run(ZPool.import(request)))
         let title = "Import the pool \(name)" + (other.map { ", as \($0)" } ?? "")
         return Plan("open the pool \(name)", [Phase("recovery", "Recovery", [Step("recovery.import", title, actions)])])
+    }
+
+    /// The id that the machine itself imports its pool by, where it is another one than that of this import: somebody else has used the pool
+    /// since. A power cut would leave a pool that the machine refuses.
+    public static func foreign(_ files: any FileSystem) -> HostID? {
+        guard let own = (try? files.read(target.appending("etc/hostid"))).flatMap({ HostID(fileContent: $0) }), own != adopted(files)
+        else { return nil }
+        return own
+    }
+
+    /// Closes an open pool and opens it under another host id. Runs: what ``closing(_:)`` runs; `tee …/spl_hostid`, `zpool import -N -R …`;
+    /// changes.
+    public static func reopening(_ pool: PoolName, by id: HostID) -> Plan {
+        var request = PoolImport(pool)
+        request.altroot = target
+        let step = Step(
+            "recovery.import", "Import it again, by the machine's own host id \(id)", [adopting(id), .run(ZPool.import(request))])
+        var plan = closing(pool)
+        plan.phases[0].steps.append(step)
+        return plan
     }
 
     /// The pool that is open below ``target``; `nil`: none is. Runs: `zpool list -H -o name,altroot`, reads.
@@ -156,8 +187,9 @@ public struct RescuePool: Sendable, Hashable {
         }
         return Tree(
             pool: pool, environment: try DatasetName(name),
-            children: try rows.filter { $0.name.hasPrefix(name + "/") && $0["mountpoint"]?.hasPrefix("/") == true }.map(\.name).sorted().map
-            {
+            children: try rows.filter {
+                $0.name.hasPrefix(name + "/") && $0["mountpoint"]?.hasPrefix("/") == true && $0["canmount"] != "off"
+            }.map(\.name).sorted().map {
                 try DatasetName($0)
             },
             hasFirmwareVariables: ((try? files.list("/sys/firmware/efi/efivars")) ?? []).isEmpty == false)
@@ -175,7 +207,10 @@ public struct RescuePool: Sendable, Hashable {
 
     /// Unmounts everything, and exports the pool. Runs: `umount --recursive /recovery`, `zpool export POOL`, change.
     public static func closing(_ pool: PoolName) -> Plan {
-        let step = Step("recovery.export", "Unmount everything, and export the pool \(pool)", Performers.close(pool, mountedAt: target))
+        // What is made here afterwards is not that machine's.
+        let step = Step(
+            "recovery.export", "Unmount everything, and export the pool \(pool)",
+            Performers.close(pool, mountedAt: target) + [adopting(nil)])
         return Plan("close the pool \(pool)", [Phase("recovery", "Recovery", [step])])
     }
 }
@@ -189,7 +224,12 @@ extension RescuePool.Tree {
         var all = ZFS.mountAll()
         // What cannot be mounted here (locked, or in the way of something) must not keep a person out.
         all.acceptedExitStatuses = [0, 1]
-        let datasets: [Action] = ([environment] + children).map { .run(ZFS.mount($0)) } + [.run(all)]
+        let below: [Action] = children.map { child in
+            var command = ZFS.mount(child)
+            command.acceptedExitStatuses = [0, 1]
+            return .run(command)
+        }
+        let datasets: [Action] = [.run(ZFS.mount(environment))] + below + [.run(all)]
         var kernel: [Action] = ["/dev", "/dev/pts", "/proc", "/sys", "/run"].map {
             .run(MountCommand.bind($0, at: FilePath(target.string + $0)))
         }

@@ -31,10 +31,16 @@ struct BootCommand: AsyncParsableCommand {
             if hook, try await !session.isRunningMachine() { return }
             try await session.locked {
                 let system = try await session.system()
-                try await session.refresh(system)
+                // What cannot be staged must not keep the ESPs from being healed.
+                let problem: (any Error)?
+                do {
+                    try await session.refresh(system)
+                    problem = nil
+                } catch { problem = error }
                 try await session.renewLoaders(system)
                 let after = dryRun ? system : try await session.system()
                 try await session.apply(BootTrial(after).equal)
+                if let problem { throw problem }
             }
         }
     }
@@ -74,16 +80,24 @@ struct BootCommand: AsyncParsableCommand {
                         return try await WipePrompt.line(from: .standardInput)
                     }
                     try await session.apply(plan, approvals: approvals)
+                    if !plan.steps.isEmpty { try await restore.awaitESPs(plan.destroys, runner: session.runner, files: session.files) }
+                }
+                if dryRun, !plan.steps.isEmpty {
+                    Output.line("then: shim and the boot loader, what boots, and the firmware's entry")
+                    return
                 }
                 let system = try await session.system()
                 try await session.renewLoaders(system)
-                // Nobody says any more what boots, so it is what runs.
+                // Where no entry says any more what boots, the pool does; else it is what runs.
                 let said = system.next.map { next in system.environments.contains { $0.dataset.text == next.dataset } } ?? false
-                try await session.refresh(system, said ? .unchanged : .always)
+                let meant = system.environments.first { $0.dataset.text == system.bootfs }?.name
+                try await session.refresh(system, of: said ? nil : meant, said ? .unchanged : .always)
                 let after = dryRun ? system : try await session.system()
                 try await session.apply(BootTrial(after).equal)
+                let fresh = try await BootRestore.gather(
+                    disk: disk.map { Host.absolute($0) }, runner: session.runner, files: session.files)
                 try await session.apply(
-                    try await restore.entering(LoaderStaging.label(session.files), runner: session.runner, files: session.files))
+                    try await fresh.entering(LoaderStaging.label(session.files), runner: session.runner, files: session.files))
             }
         }
     }
@@ -113,9 +127,11 @@ struct BootCommand: AsyncParsableCommand {
             try await session.locked {
                 let system = try await session.system()
                 try await session.apply(BootTrial(system).proven)
-                try await session.renewLoaders(system)
                 try session.report(BootTrial(system))
                 if !dryRun { try session.files.write("good\n", to: BootTrial.goodMarker) }
+                // This boot is good whatever becomes of this; and who was booted once leaves the others' boot loader alone.
+                if system.current?.once == true { return }
+                do { try await session.renewLoaders(system) } catch { Output.errorLine(Diagnosis(of: error).rendered) }
             }
         }
     }
@@ -174,9 +190,10 @@ struct BootSession: Sendable {
         try await target(system.environment(name)) { try await body($0.compared(system, runner: runner, files: files)) }
     }
 
-    /// Builds and stages what the running environment boots, where that has changed.
-    func refresh(_ system: BootSystem, _ choice: BootStaging.Choice = .unchanged) async throws {
-        try await staging(system.running.leaf, system) { target in
+    /// Builds and stages what an environment boots, where that has changed. - Parameter name: `nil`: the running one.
+    func refresh(_ system: BootSystem, of name: String? = nil, _ choice: BootStaging.Choice = .unchanged) async throws {
+        try await staging(name ?? system.running.leaf, system) { target in
+            for doubt in BootGate(system, target).doubts { Output.errorLine("kldload: \(doubt.text): \(doubt.remedy)") }
             let staged = try BootStaging(system, target, choice).steps()
             try await apply(Plan("refresh what boots", [Phase("boot", "Boot", staged)]))
         }

@@ -181,10 +181,14 @@ private struct RecoverySession {
         try await session.locked {
             try await RescuePool.load(session.runner)
             if let pool = try await RescuePool.opened(runner: session.runner) {
-                guard wanted == nil || wanted == pool.text, other == nil || other == pool else {
+                let guid = try await session.runner.run(
+                    Command(ZPool.tool, ["get", "-H", "-o", "value", "guid", pool.text], effect: .reads)
+                ).output.trimmed
+                guard wanted == nil || wanted == pool.text || wanted == guid, other == nil || other == pool else {
                     throw Diagnosis("recovery.open", "the pool \(pool) is open", remedies: ["krecovery export closes it"], exit: .usage)
                 }
                 opened = pool
+                for dataset in try await RescuePool.locked(pool, runner: session.runner) { try await unlock(dataset, session) }
                 return
             }
             guard try wanted != nil || !session.files.mounts().contains(where: \.isZFSRoot) else {
@@ -234,14 +238,20 @@ private struct RecoverySession {
         }
     }
 
-    /// Mounts an environment, unless it is mounted already. - Parameter name: `nil`: the one that is mounted, else the one that boots.
+    /// Mounts an environment, unless it is mounted already. - Parameter name: `nil`: the one that boots.
     func enter(_ name: String?) async throws -> RescuePool.Tree {
         let mounted = try RescuePool.mounted(session.files)
-        let wanted = name.map(Self.environment) ?? mounted.map(Self.environment)
-        let tree = try await RescuePool.tree(wanted, of: pool, runner: session.runner, files: session.files)
-        if mounted == tree.environment.text { return tree }
+        let tree = try await RescuePool.tree(name.map(Self.environment), of: pool, runner: session.runner, files: session.files)
+        let isWhole = try ["/proc", "/run"].allSatisfy { place in
+            try session.files.mounts().contains { $0.place == RescuePool.target.string + place }
+        }
+        if try mounted == tree.environment.text && isWhole && session.files.exists(RescuePool.tool) { return tree }
         try await session.locked {
             if mounted != nil { try await session.apply(RescuePool.leaving) }
+            try await session.apply(tree.mounting(Host.executable))
+            guard let id = RescuePool.foreign(session.files) else { return }
+            try await session.apply(RescuePool.reopening(pool, by: id))
+            for dataset in try await RescuePool.locked(pool, runner: session.runner) { try await Self.unlock(dataset, session) }
             try await session.apply(tree.mounting(Host.executable))
         }
         return tree

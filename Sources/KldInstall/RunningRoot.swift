@@ -28,6 +28,8 @@ public struct RunningRoot: Sendable, Hashable {
     public var esps: [BlockDevice]
     /// Partitions of those disks that are named as an ESP, and hold no file system at all: one that does may be another system's.
     public var lostESPs: [BlockDevice]
+    /// All partitions of those disks that are named as an ESP, whatever they hold.
+    public var namedESPs: [BlockDevice]
 
     /// Reads the running machine.
     ///
@@ -50,6 +52,7 @@ public struct RunningRoot: Sendable, Hashable {
         func isESP(_ partition: BlockDevice) -> Bool { partition.filesystem == "vfat" && partition.label == ESPLayout.volumeLabel }
         return RunningRoot(
             pool: pool, disks: disks, esps: partitions.filter(isESP),
-            lostESPs: partitions.filter { $0.partitionLabel == ESPLayout.partitionName && $0.filesystem == nil })
+            lostESPs: partitions.filter { $0.partitionLabel == ESPLayout.partitionName && $0.filesystem == nil },
+            namedESPs: partitions.filter { $0.partitionLabel == ESPLayout.partitionName })
     }
 }

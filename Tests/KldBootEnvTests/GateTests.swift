@@ -60,6 +60,7 @@ struct BootGateTests {
         let lists = "/be/usr/share/zfs/compatibility.d"
         let files = MemoryFiles([
             "\(lists)/openzfs-2.2": "# Features\nasync_destroy # old\nbookmarks, embedded_data\n",
+            "\(lists)/openzfsonosx-2.1.6": "longname\n", "\(lists)/openzfs-2.2-freebsd": "longname\n",
             "/be/usr/src/zfs-2.2.1/META": "Linux-Maximum: 6.6\n", "/be/usr/src/zfs-2.2.9/META": "Linux-Maximum: 6.17\n",
         ])
         let facts = try await BootGate.Facts.gather(in: "/be", pool: pool, runner: runner, files: files)

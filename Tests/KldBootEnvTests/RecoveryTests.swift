@@ -99,6 +99,32 @@ struct RecoveryTests {
             ])
     }
 
+    @Test("a pool that somebody else has used since is opened again by the machine's own host id, and nothing here keeps that id")
+    func foreign() throws {
+        func id(_ parameter: String, own: UInt32 = 0x0123_4567) throws -> HostID? {
+            let files = MemoryFiles(["/sys/module/spl/parameters/spl_hostid": parameter + "\n"])
+            try files.write(#require(HostID(own)).fileContent, to: "/recovery/etc/hostid", mode: .file)
+            return RescuePool.foreign(files)
+        }
+        let same = try id("19088743")
+        #expect(same == nil)
+        for parameter in ["7", "0"] { #expect(try id(parameter)?.description == "01234567") }
+        let plan = RescuePool.reopening(try PoolName("rpool"), by: try #require(HostID(0x0123_4567)))
+        #expect(
+            plan.steps.flatMap(\.actions).map(\.text) == [
+                "umount --recursive /recovery", "zfs.export pool=rpool target=/recovery", "tee /sys/module/spl/parameters/spl_hostid",
+                "tee /sys/module/spl/parameters/spl_hostid", "zpool import -N -R /recovery rpool",
+            ])
+    }
+
+    @Test("an older kernel boots where the newest one's module was not built")
+    func unusable() throws {
+        var target = try Fixture.target("test")
+        target.facts.unusable = ["7.9"]
+        let gate = BootGate(try Fixture.system(), target)
+        #expect(gate.problems.isEmpty && gate.doubts.count == 1)
+    }
+
     @Test("every step of it can be performed")
     func performers() throws {
         let pool = try PoolName("rpool")
@@ -141,11 +167,11 @@ struct RecoveryTests {
         ]}
         """
 
-    private func restore(_ disk: FilePath? = nil) async throws -> (BootRestore, ScriptedRunner) {
+    private func restore(_ disk: FilePath? = nil, listed: String = "aa-bb") async throws -> (BootRestore, ScriptedRunner) {
         let runner = ScriptedRunner([
             ListBlockDevices.command.description: Self.disks,
             "zpool list -H -P -v -o name rpool": "rpool\n\t/dev/sda2\n\t/dev/sdb2\n\t/dev/sdd2\n",
-            "efibootmgr --verbose": "Boot0001* KLDload\tHD(1,GPT,aa-bb,0x800,0x200000)/\\EFI\\kldload\\shimx64.efi\n",
+            "efibootmgr --verbose": "Boot0001* KLDload\tHD(1,GPT,\(listed),0x800,0x200000)/\\EFI\\kldload\\shimx64.efi\n",
             "lsblk --noheadings --output PARTUUID /dev/sda1": "aa-bb\n", "lsblk --noheadings --output PARTUUID /dev/sdb1": "cc-dd\n",
         ])
         let files = MemoryFiles(
@@ -172,21 +198,25 @@ struct RecoveryTests {
         let restore = try await restore("/dev/sdb").0
         #expect { try restore.formatting(["/dev/sda1"], serial: 1) } throws: { Diagnosis(of: $0).code == "boot.not-an-esp" }
         let all = try await self.restore().0
-        // Another system's.
-        #expect { try all.formatting(["/dev/sdb3"], serial: 1) } throws: { Diagnosis(of: $0).code == "boot.not-an-esp" }
+        // Another system's, perhaps: not by itself.
+        #expect(try all.formatting([], serial: 1).destroys == ["/dev/sdb1"])
+        #expect(try all.formatting(["/dev/sdb3"], serial: 1).destroys == ["/dev/sdb1", "/dev/sdb3"])
         #expect { try all.formatting(["/dev/sdc1"], serial: 1) } throws: { Diagnosis(of: $0).code == "boot.not-an-esp" }
         #expect { try all.formatting(["/dev/sda1"], serial: 1) } throws: { Diagnosis(of: $0).code == "boot.esp-mounted" }
     }
 
     @Test("the firmware gets an entry for each ESP that has none, where it keeps any")
     func firmware() async throws {
-        let (restore, runner) = try await restore()
+        let (restore, runner) = try await restore(listed: "other")
         let firmware = MemoryFiles(["/sys/firmware/efi/efivars/x": ""])
         let plan = try await restore.entering("KLDload", runner: runner, files: firmware)
         #expect(
             plan.steps.flatMap(\.actions).map(\.text) == [
-                "efibootmgr --create --quiet --disk /dev/sdb --part 1 --label KLDload --loader '\\EFI\\kldload\\shimx64.efi'"
+                "efibootmgr --create --quiet --disk /dev/sda --part 1 --label KLDload --loader '\\EFI\\kldload\\shimx64.efi'"
             ])
+        // One that is no ESP yet gets none, and one that has an entry no second.
+        let (listed, other) = try await self.restore()
+        #expect(try await listed.entering("KLDload", runner: other, files: firmware).steps.isEmpty)
         #expect(try await restore.entering("KLDload", runner: runner, files: MemoryFiles()).steps.isEmpty)
     }
 }
