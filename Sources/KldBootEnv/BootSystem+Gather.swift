@@ -140,8 +140,9 @@ extension BootSystem {
             var esp = ESP(
                 device: device.path, mount: device.mountpoints.first.map { FilePath($0) }, free: try files.freeSpace(place))
             for name in try names(place.appending(BootEntry.folder), files) {
-                let text = String(decoding: try files.read(place.appending(BootEntry.folder).appending(name)), as: UTF8.self)
-                if let entry = BootEntry(fileName: name, text: text) { esp.entries.append(entry) }
+                // A power cut may leave one that cannot be read: the loader passes it over, and it is written again.
+                guard let bytes = try? files.read(place.appending(BootEntry.folder).appending(name)) else { continue }
+                if let entry = BootEntry(fileName: name, text: String(decoding: bytes, as: UTF8.self)) { esp.entries.append(entry) }
             }
             for name in try names(place.appending(BootEntry.imageFolder), files) where BootEntry.isImage(name) {
                 let path = "\(BootEntry.imageFolder)/\(name)"

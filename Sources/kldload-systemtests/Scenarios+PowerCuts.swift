@@ -127,7 +127,10 @@ private struct PowerCuts {
     private func first(_ image: FilePath) async throws -> BootEntry {
         var entries: [BootEntry] = []
         for name in try await list(BootEntry.folder, image) where name.hasPrefix("kldload-") && name.hasSuffix(".conf") {
-            let text = try files.readText(try await copy("\(BootEntry.folder)/\(name)", image))
+            // FAT replaces a file by freeing the old one first: for an instant it may not be readable, and the loader passes it over.
+            // Source: systemd-boot, `boot.c`, systemd 257.
+            guard let file = try? await copy("\(BootEntry.folder)/\(name)", image) else { continue }
+            let text = try files.readText(file)
             guard let entry = BootEntry(fileName: name, text: text) else { throw CheckFailure("\(name) is no entry: \(text)") }
             entries.append(entry)
         }
