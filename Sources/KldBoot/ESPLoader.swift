@@ -36,29 +36,23 @@ public struct ESPLoader: Sendable, Hashable {
 
     private func signs(_ source: String) -> Bool { source == programs.systemdBoot && !source.hasSuffix(".signed") }
 
-    private static func place(_ path: String, _ mount: FilePath) -> FilePath { FilePath("\(mount.string)/\(path)") }
-
-    private static func source(_ path: String, _ root: FilePath) -> FilePath {
-        FilePath(root == "/" ? "/\(path)" : "\(root.string)/\(path)")
-    }
-
     /// Fills an ESP that was just made. What follows must sync.
     ///
     /// Runs: `cp` for each program; `sbsign`, `sbverify` where one is not signed; changes.
     /// - Parameter root: of the system whose programs these are.
     public func filling(from root: FilePath, on mount: FilePath) -> [Action] {
-        var actions: [Action] = Self.folders.map { .makeDirectory(Self.place($0, mount)) }
-        actions += texts.map { .write(Self.place($0.path, mount), content: $0.content) }
+        var actions: [Action] = Self.folders.map { .makeDirectory(mount.appending($0)) }
+        actions += texts.map { .write(mount.appending($0.path), content: $0.content) }
         let copies = ESPLayout.copies(programs)
         actions += copies.map {
             .run(
                 Command(
-                    Tool("cp", package: "coreutils"), [Self.source($0.source, root).string, Self.place($0.target, mount).string],
+                    Tool("cp", package: "coreutils"), [root.appending($0.source).string, mount.appending($0.target).string],
                     effect: .changes))
         }
         guard let key else { return actions }
         actions += KeyEnrolment.offering(key.certificate, on: mount)
-        for copy in copies where signs(copy.source) { actions += key.signing(Self.place(copy.target, mount)) }
+        for copy in copies where signs(copy.source) { actions += key.signing(mount.appending(copy.target)) }
         return actions
     }
 
@@ -96,13 +90,13 @@ public struct ESPLoader: Sendable, Hashable {
         func content(_ path: FilePath) throws -> [UInt8]? {
             do { return try files.read(path) } catch FileError.missing { return nil }
         }
-        var difference = Difference(missing: try texts.map(\.path).filter { try content(Self.place($0, mount)) == nil })
+        var difference = Difference(missing: try texts.map(\.path).filter { try content(mount.appending($0)) == nil })
         let signer = try key.flatMap { try $0.exists(files) ? try $0.identity(files) : nil }
         for copy in ESPLayout.copies(programs) {
             // Without its key this machine cannot sign it, and one that it signed before starts.
             if key != nil, signer == nil, signs(copy.source) { continue }
-            guard let wanted = try content(Self.source(copy.source, root)) else { continue }
-            guard let found = try content(Self.place(copy.target, mount)),
+            guard let wanted = try content(root.appending(copy.source)) else { continue }
+            guard let found = try content(mount.appending(copy.target)),
                 let program = try? PortableExecutable(found), program.isWhole(found.count)
             else {
                 difference.missing.append(copy.target)
@@ -111,9 +105,9 @@ public struct ESPLoader: Sendable, Hashable {
             if try !Self.isCurrent(found, wanted, signer: signs(copy.source) ? signer : nil) { difference.outdated.append(copy.target) }
         }
         if let key, signer != nil {
-            let offered = try content(Self.place(KeyEnrolment.certificateOnESP, mount))
+            let offered = try content(mount.appending(KeyEnrolment.certificateOnESP))
             if try offered != files.read(key.certificate) { difference.missing.append(KeyEnrolment.certificateOnESP) }
-            if try content(Self.place(KeyEnrolment.menuEntry.path, mount)) == nil { difference.missing.append(KeyEnrolment.menuEntry.path) }
+            if try content(mount.appending(KeyEnrolment.menuEntry.path)) == nil { difference.missing.append(KeyEnrolment.menuEntry.path) }
         }
         return difference
     }
@@ -140,23 +134,23 @@ public struct ESPLoader: Sendable, Hashable {
     ///   - paths: of ``difference(from:on:_:)``.
     ///   - scratch: a folder of root's, for what is signed.
     public func renewing(_ paths: [String], from root: FilePath, on mount: FilePath, scratch: FilePath) -> [Action] {
-        var actions: [Action] = Self.folders.map { .makeDirectory(Self.place($0, mount)) }
+        var actions: [Action] = Self.folders.map { .makeDirectory(mount.appending($0)) }
         let texts = texts + [(KeyEnrolment.menuEntry.path, .text(KeyEnrolment.menuEntry.text))]
         for path in paths {
             if let text = texts.first(where: { $0.path == path }) {
-                actions.append(.write(Self.place(path, mount), content: text.content))
+                actions.append(.write(mount.appending(path), content: text.content))
             } else if path == KeyEnrolment.certificateOnESP, let key {
                 actions += ESPFile.place(key.certificate, as: path, on: mount)
             } else if let source = ESPLayout.copies(programs).first(where: { $0.target == path })?.source {
                 guard let key, signs(source) else {
-                    actions += ESPFile.place(Self.source(source, root), as: path, on: mount)
+                    actions += ESPFile.place(root.appending(source), as: path, on: mount)
                     continue
                 }
                 let signed = scratch.appending("loader.efi")
                 actions.append(
                     .run(
                         Command(
-                            Tool("cp", package: "coreutils"), [Self.source(source, root).string, signed.string], effect: .changes)))
+                            Tool("cp", package: "coreutils"), [root.appending(source).string, signed.string], effect: .changes)))
                 actions += key.signing(signed) + ESPFile.place(signed, as: path, on: mount) + [.remove(signed)]
             }
         }

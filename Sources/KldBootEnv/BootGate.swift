@@ -99,12 +99,11 @@ extension BootGate.Facts {
         in root: FilePath, pool: PoolName, runner: any CommandRunner, files: any FileSystem
     ) async throws -> BootGate.Facts {
         func names(_ folder: FilePath) -> [String] { (try? files.list(folder)) ?? [] }
-        func place(_ path: String) -> FilePath { FilePath(root == "/" ? "/\(path)" : "\(root.string)/\(path)") }
-        var facts = BootGate.Facts(hostID: (try? files.read(place("etc/hostid"))).flatMap { HostID(fileContent: $0) })
-        facts.supported = names(place(sources)).filter { $0.hasPrefix("zfs-") }.compactMap { name in
-            (try? files.readText(place("\(sources)/\(name)/META"))).flatMap { KernelSeries.supported(meta: $0) }
+        var facts = BootGate.Facts(hostID: (try? files.read(root.appending("etc/hostid"))).flatMap { HostID(fileContent: $0) })
+        facts.supported = names(root.appending(sources)).filter { $0.hasPrefix("zfs-") }.compactMap { name in
+            (try? files.readText(root.appending("\(sources)/\(name)/META"))).flatMap { KernelSeries.supported(meta: $0) }
         }.max()
-        let lists = place(featureLists)
+        let lists = root.appending(featureLists)
         let known = Set(
             names(lists).filter(isOwn).flatMap { name in
                 ((try? files.readText(lists.appending(name))) ?? "").lines.flatMap { line in

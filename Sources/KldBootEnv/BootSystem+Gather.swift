@@ -1,5 +1,4 @@
 import Glibc
-import KldAnswers
 import KldBlock
 import KldBoot
 import KldDistro
@@ -73,7 +72,7 @@ extension BootSystem {
         let installed = try Installation.read(files)
         return KernelCommandLine(
             root: dataset.text, initramfs: installed?.spec.initramfs ?? .initramfsTools,
-            consoles: Answers.values(assignedIn: installed?.answers ?? "")["KLDLOAD_CONSOLE"]?.words ?? [])
+            consoles: installed?.answers["KLDLOAD_CONSOLE"]?.words ?? [])
     }
 
     static var noRoot: Diagnosis {
@@ -279,7 +278,9 @@ extension BootTarget {
             }
         }
         if target.kernels[0].matching.isEmpty, target.kernels[0].donor == nil {
-            target.kernels[0].hasModule = try await Self.hasModule(inside("/boot/initrd.img-\(kernel.release)"), runner)
+            target.kernels[0].hasModule = try await InitramfsContent.names(
+                inside("/boot/initrd.img-\(kernel.release)"), runner: runner
+            ).map(InitramfsContent.holdsOpenZFS)
             // A kernel whose module was not built must not keep an older one from booting, nor ESPs from being healed.
             if target.kernels[0].hasModule == false, kernels.count > 1 {
                 var rest = self
@@ -297,14 +298,6 @@ extension BootTarget {
             }
         }
         return target
-    }
-
-    /// Runs: `lsinitramfs FILE`, reads. Source: lsinitramfs(8), initramfs-tools 0.142 to 0.148; one path a line.
-    private static func hasModule(_ initramfs: FilePath, _ runner: any CommandRunner) async throws -> Bool? {
-        let command = Command(Tool("lsinitramfs", package: "initramfs-tools-core"), [initramfs.string], effect: .reads)
-        do {
-            return try await runner.run(command).output.lines.contains { $0.split(separator: "/").last?.hasPrefix("zfs.ko") ?? false }
-        } catch CommandError.toolMissing { return nil }
     }
 
     /// Kernels that have everything, the newest first.

@@ -27,11 +27,10 @@ public struct LoaderStaging: Sendable, Hashable {
     /// - Returns: `nil` for a machine that kldload did not install: how it starts is somebody else's.
     public static func gather(_ system: BootSystem, runner: any CommandRunner, files: any FileSystem) async throws -> LoaderStaging? {
         guard let installed = try Installation.read(files) else { return nil }
-        let answers = Answers.values(assignedIn: installed.answers)
         var loader = ESPLoader(
             programs: installed.spec.efi,
-            configuration: ESPLayout.loaderConfiguration(timeoutSeconds: Int(answers["KLDLOAD_ZBM_TIMEOUT"] ?? "") ?? 0),
-            label: try label(files), key: try MachineOwnerKey().isWanted(files) ? MachineOwnerKey() : nil)
+            configuration: ESPLayout.loaderConfiguration(timeoutSeconds: Int(installed.answers["KLDLOAD_ZBM_TIMEOUT"] ?? "") ?? 0),
+            label: installed.label, key: try MachineOwnerKey().isWanted(files) ? MachineOwnerKey() : nil)
         var differences: [Difference] = []
         var changed: String?
         for (index, esp) in system.esps.enumerated() {
@@ -48,7 +47,7 @@ public struct LoaderStaging: Sendable, Hashable {
 
     /// The name of the firmware's entry.
     public static func label(_ files: any FileSystem) throws -> String {
-        Answers.values(assignedIn: try Installation.read(files)?.answers ?? "")["KLDLOAD_BOOTLOADER_ID"] ?? ""
+        try Installation.read(files)?.label ?? ""
     }
 
     /// Renews what ESPs lack; nothing where they lack nothing.
@@ -67,8 +66,10 @@ public struct LoaderStaging: Sendable, Hashable {
 /// What an installation wrote down about itself.
 struct Installation {
     var spec: DistroSpec
-    /// The answers without their secrets, as a text.
-    var answers: String
+    /// Every answer, given or by default, without secrets.
+    var answers: [String: String]
+    /// The name of the firmware's entry.
+    var label: String { answers["KLDLOAD_BOOTLOADER_ID"] ?? "" }
 
     /// - Returns: `nil` where kldload did not install the running system, or does not know its release.
     static func read(_ files: any FileSystem) throws -> Installation? {
@@ -77,6 +78,6 @@ struct Installation {
             let written = try? JSONDecoder().decode(InstallManifest.self, from: Data(files.read(manifest))),
             let spec = try? DistroSpec.find(distro: written.distro, suite: written.suite, backports: false)
         else { return nil }
-        return Installation(spec: spec, answers: try files.exists(answers) ? files.readText(answers) : "")
+        return Installation(spec: spec, answers: Answers.values(assignedIn: try files.exists(answers) ? files.readText(answers) : ""))
     }
 }

@@ -8,15 +8,12 @@ public import KldZFS
 public import SystemPackage
 
 /// What somebody needs who is to find out, elsewhere, why a machine does not start: one file, without secrets.
-public struct RecoveryReport: Sendable, Hashable {
+public struct RecoveryReport: Sendable {
     /// Of the environment that is mounted; what lies below `/etc/kldload` holds secrets, but for these.
     private static let kept = ["var/log", "var/lib/kldload/boot", "etc/kldload/install-manifest.json", "etc/kldload/install-manifest.env"]
     private static let scratch: FilePath = "/run/kldload/recovery/report"
 
     private var texts: [(name: String, text: String)] = []
-
-    public static func == (a: RecoveryReport, b: RecoveryReport) -> Bool { a.texts.elementsEqual(b.texts, by: ==) }
-    public func hash(into hasher: inout Hasher) { texts.forEach { hasher.combine($0.name) } }
 
     /// Asks disks, pool, firmware and kernel; what cannot be asked says why in its file.
     ///
@@ -58,17 +55,8 @@ public struct RecoveryReport: Sendable, Hashable {
                     accepting: [0, 1])),
             .run(Command(Tool("mv", package: "coreutils"), ["--force", fresh.string, file.string], effect: .changes)),
         ]
-        return Plan(
+        return RescuePool.plan(
             "pack the logs",
-            [
-                Phase(
-                    "recovery", "Recovery",
-                    [
-                        Step(
-                            "recovery.logs", "Pack the logs into \(file)", writing + packing,
-                            release: [.remove(Self.scratch), .remove(fresh)])
-                    ]
-                )
-            ])
+            [Step("recovery.logs", "Pack the logs into \(file)", writing + packing, release: [.remove(Self.scratch), .remove(fresh)])])
     }
 }

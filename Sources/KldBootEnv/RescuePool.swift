@@ -104,12 +104,9 @@ public struct RescuePool: Sendable, Hashable {
     public func opening(as other: PoolName? = nil) -> Plan {
         var actions: [Action] = [.makeDirectory(Self.target)]
         if let id = label.hostID { actions.append(Self.adopting(id)) }
-        var request = PoolImport(.guid(guid))
-        request.altroot = Self.target
-        request.newName = other
-        actions.append(.run(ZPool.import(request)))
+        actions.append(Self.importing(PoolImport(.guid(guid)), as: other))
         let title = "Import the pool \(name)" + (other.map { ", as \($0)" } ?? "")
-        return Plan("open the pool \(name)", [Phase("recovery", "Recovery", [Step("recovery.import", title, actions)])])
+        return Self.plan("open the pool \(name)", [Step("recovery.import", title, actions)])
     }
 
     /// The id that the machine itself imports its pool by, where it is another one than that of this import: somebody else has used the pool
@@ -123,13 +120,9 @@ public struct RescuePool: Sendable, Hashable {
     /// Closes an open pool and opens it under another host id. Runs: what ``closing(_:)`` runs; `tee …/spl_hostid`, `zpool import -N -R …`;
     /// changes.
     public static func reopening(_ pool: PoolName, by id: HostID) -> Plan {
-        var request = PoolImport(pool)
-        request.altroot = target
-        let step = Step(
-            "recovery.import", "Import it again, by the machine's own host id \(id)", [adopting(id), .run(ZPool.import(request))])
-        var plan = closing(pool)
-        plan.phases[0].steps.append(step)
-        return plan
+        let again = Step(
+            "recovery.import", "Import it again, by the machine's own host id \(id)", [adopting(id), importing(PoolImport(pool))])
+        return plan("open the pool \(pool) again", [export(pool), again])
     }
 
     /// The pool that is open below ``target``; `nil`: none is. Runs: `zpool list -H -o name,altroot`, reads.
@@ -201,18 +194,27 @@ public struct RescuePool: Sendable, Hashable {
     }
 
     /// Takes an environment, and all that is mounted in it, away again. Runs: `umount --recursive /recovery`, changes.
-    public static let leaving = Plan(
-        "leave the environment",
-        [Phase("recovery", "Recovery", [Step("recovery.unmount", "Unmount \(target)", [.run(MountCommand.unmount(target))])])])
+    public static let leaving = plan(
+        "leave the environment", [Step("recovery.unmount", "Unmount \(target)", [.run(MountCommand.unmount(target))])])
 
     /// Unmounts everything, and exports the pool. Runs: `umount --recursive /recovery`, `zpool export POOL`, change.
-    public static func closing(_ pool: PoolName) -> Plan {
+    public static func closing(_ pool: PoolName) -> Plan { plan("close the pool \(pool)", [export(pool)]) }
+
+    private static func export(_ pool: PoolName) -> Step {
         // What is made here afterwards is not that machine's.
-        let step = Step(
+        Step(
             "recovery.export", "Unmount everything, and export the pool \(pool)",
             Performers.close(pool, mountedAt: target) + [adopting(nil)])
-        return Plan("close the pool \(pool)", [Phase("recovery", "Recovery", [step])])
     }
+
+    private static func importing(_ pool: PoolImport, as other: PoolName? = nil) -> Action {
+        var request = pool
+        request.altroot = target
+        request.newName = other
+        return .run(ZPool.import(request))
+    }
+
+    static func plan(_ title: String, _ steps: [Step]) -> Plan { Plan(title, [Phase("recovery", "Recovery", steps)]) }
 }
 
 extension RescuePool.Tree {
@@ -241,15 +243,11 @@ extension RescuePool.Tree {
             .makeDirectory(RescuePool.tool.removingLastComponent(), mode: 0o700),
             .run(Command(Tool("cp", package: "coreutils"), [tool.string, RescuePool.tool.string], effect: .changes)),
         ]
-        return Plan(
+        return RescuePool.plan(
             "enter \(environment)",
             [
-                Phase(
-                    "recovery", "Recovery",
-                    [
-                        Step("recovery.mount", "Mount \(environment) at \(target)", datasets, undo: [.run(MountCommand.unmount(target))]),
-                        Step("recovery.kernel", "Give it the kernel's file systems", kernel + program),
-                    ])
+                Step("recovery.mount", "Mount \(environment) at \(target)", datasets, undo: [.run(MountCommand.unmount(target))]),
+                Step("recovery.kernel", "Give it the kernel's file systems", kernel + program),
             ])
     }
 }

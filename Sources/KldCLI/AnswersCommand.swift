@@ -1,8 +1,8 @@
 import ArgumentParser
 import FoundationEssentials
 import KldAnswers
-import KldCore
 import KldBlock
+import KldCore
 import KldDistro
 import KldExec
 import KldFiles
@@ -139,10 +139,7 @@ struct AnswersCommand: AsyncParsableCommand {
         @Option(help: "Try on the machine that this file describes (kldload facts).") var facts: String?
 
         func run() async throws {
-            let machine: MachineFacts =
-                if let facts { try SavedFacts.read(Host.absolute(facts), LocalFiles()) } else {
-                    try await MachineFacts.gather(runner: SubprocessRunner(), files: LocalFiles())
-                }
+            let machine = try await SavedFacts.machine(facts)
             let asked = selectors.isEmpty ? ["auto"] + machine.disks.map { machine.stableName($0) } : selectors
             let matches = asked.map { DeviceMatch.Match($0, machine) }
             Output.line(Self.table(matches))

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Glibc
 import KldBlock
 import KldBoot
 import KldBootEnv
@@ -49,7 +48,7 @@ struct BootCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract:
                 "Make the machine start from its disks again: an ESP that is lost, the boot loader, what boots, the firmware's entry.",
-            discussion: "What boots stays what it is, where an ESP still says so; else it is the running environment.")
+            discussion: "What boots stays what it is, where an ESP still says so, or the pool; else it is the running environment.")
         @Argument(help: "A disk of the root pool; default: all of them.") var disk: String?
         @Option(help: ArgumentHelp("Make an empty ESP of this partition: all on it is lost.", valueName: "partition")) var format:
             [String] = []
@@ -67,19 +66,12 @@ struct BootCommand: AsyncParsableCommand {
                 if dryRun {
                     try await session.apply(plan)
                 } else {
-                    let terminal = isatty(STDIN_FILENO) == 1
-                    if let lost = restore.lost.first(where: { !format.contains($0.path) }), !terminal {
+                    if let lost = restore.lost.first(where: { !format.contains($0.path) }), !Host.isAttended {
                         throw Diagnosis(
                             "boot.esp-lost", "\(lost.path) should be an ESP, and holds none",
                             remedies: ["make one of it: --format \(lost.path)"])
                     }
-                    let approvals = try await WipePrompt.approvals(
-                        for: plan, given: named, terminal: terminal, machine: false, show: { Output.errorLine($0) }
-                    ) { question in
-                        Output.error(question)
-                        return try await WipePrompt.line(from: .standardInput)
-                    }
-                    try await session.apply(plan, approvals: approvals)
+                    try await session.apply(plan, approvals: Host.approvals(for: plan, given: named))
                     if !plan.steps.isEmpty { try await restore.awaitESPs(plan.destroys, runner: session.runner, files: session.files) }
                 }
                 if dryRun, !plan.steps.isEmpty {
@@ -185,15 +177,18 @@ struct BootSession: Sendable {
         try await BootTarget.with(environment, runner: runner, files: files, body)
     }
 
-    /// What a plan needs that stages an environment, for as long as `body` works.
+    /// What a plan needs that stages an environment, for as long as `body` works; what may go wrong with it is said.
     func staging<Result>(_ name: String, _ system: BootSystem, _ body: (BootTarget) async throws -> Result) async throws -> Result {
-        try await target(system.environment(name)) { try await body($0.compared(system, runner: runner, files: files)) }
+        try await target(system.environment(name)) { found in
+            let target = try await found.compared(system, runner: runner, files: files)
+            for doubt in BootGate(system, target).doubts { Output.errorLine("kldload: \(doubt.text): \(doubt.remedy)") }
+            return try await body(target)
+        }
     }
 
     /// Builds and stages what an environment boots, where that has changed. - Parameter name: `nil`: the running one.
     func refresh(_ system: BootSystem, of name: String? = nil, _ choice: BootStaging.Choice = .unchanged) async throws {
         try await staging(name ?? system.running.leaf, system) { target in
-            for doubt in BootGate(system, target).doubts { Output.errorLine("kldload: \(doubt.text): \(doubt.remedy)") }
             let staged = try BootStaging(system, target, choice).steps()
             try await apply(Plan("refresh what boots", [Phase("boot", "Boot", staged)]))
         }

@@ -36,17 +36,12 @@ struct GuidedCommand: AsyncParsableCommand {
             throw Diagnosis(
                 "guided.no-terminal", "the screens need a terminal", remedies: ["kldload install --answers FILE"], exit: .usage)
         }
-        let (runner, files) = (SubprocessRunner(), LocalFiles())
+        let files = LocalFiles()
         let folder = LiveMedium.payloads
         var payloads = ((try? files.folders(in: folder)) ?? []).sorted().compactMap { GuidedInstall.Payload(folder: $0) }
         // A rehearsal needs no medium.
         if payloads.isEmpty, facts != nil { payloads = ["debian-trixie-server", "debian-trixie-core"].compactMap { .init(folder: $0) } }
-        let saved = try facts.map { try SavedFacts.read(Host.absolute($0), files) }
-        func machine(_ answers: Answers?) async throws -> MachineFacts {
-            if let saved { return saved }
-            return try await MachineFacts.gather(runner: runner, files: files, asked: answers?.allDisks ?? [])
-        }
-        guard let answers = try await ask(GuidedInstall(facts: machine(nil), payloads: payloads), machine) else {
+        guard let answers = try await ask(GuidedInstall(facts: SavedFacts.machine(facts), payloads: payloads)) else {
             Output.errorLine("nothing was installed")
             return
         }
@@ -58,7 +53,7 @@ struct GuidedCommand: AsyncParsableCommand {
     }
 
     /// - Returns: `nil` when the person leaves.
-    private func ask(_ start: GuidedInstall, _ machine: (Answers?) async throws -> MachineFacts) async throws -> Answers? {
+    private func ask(_ start: GuidedInstall) async throws -> Answers? {
         var guide = start
         let screen = try Screen()
         defer { screen.close() }
@@ -74,8 +69,8 @@ struct GuidedCommand: AsyncParsableCommand {
                 do {
                     let answers = try guide.answers()
                     let payload = facts == nil ? try await PayloadOptions.parse([]).find(answers) : PlanCommand.payload
-                    let planner = try await InstallCommand.planner(answers, payload, .placeholder, machine(answers))
-                    let plan = try planner.plan
+                    let machine = try await SavedFacts.machine(facts, asked: answers.allDisks)
+                    let plan = try InstallCommand.planner(answers, payload, .placeholder, machine).plan
                     guide.show(plan.text().lines, wipes: plan.destroys)
                 } catch {
                     let problem = Diagnosis(of: error)

@@ -26,6 +26,19 @@ enum Host {
         return ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
     }
 
+    /// Somebody can be asked.
+    static var isAttended: Bool { isatty(STDIN_FILENO) == 1 }
+
+    /// Those that are given, and one for each disk whose name is typed here. - Parameter machine: a program reads what is printed.
+    static func approvals(for plan: Plan, given: [WipeApproval], machine: Bool = false) async throws -> [WipeApproval] {
+        try await WipePrompt.approvals(
+            for: plan, given: given, terminal: isAttended, machine: machine, show: { Output.errorLine($0) },
+            ask: { question in
+                Output.error(question)
+                return try await WipePrompt.line(from: .standardInput)
+            })
+    }
+
     /// Asks for a line on the terminal, which does not show it. - Returns: `nil` at the end of the input.
     static func secret(_ question: String) async throws -> String? {
         Output.error(question)

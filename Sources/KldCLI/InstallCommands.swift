@@ -64,18 +64,10 @@ struct PlanCommand: AsyncParsableCommand {
 
     func run() async throws {
         let answers = try options.load(answers)
-        let runner = SubprocessRunner()
-        let files = LocalFiles()
-        let machine =
-            if let facts { try SavedFacts.read(Host.absolute(facts), files) } else {
-                try await MachineFacts.gather(runner: runner, files: files, asked: answers.allDisks)
-            }
         // Host id and serial numbers are made when the plan is applied.
-        let planner = try InstallCommand.planner(
-            answers, InstallRequest.Payload(.stream(root: "root.zfs", rest: "rest.tar"), kernel: "KERNEL", openZFS: "OPENZFS"),
-            .placeholder,
-            machine)
-        let plan = try planner.plan
+        let plan = try InstallCommand.planner(
+            answers, Self.payload, .placeholder, await SavedFacts.machine(facts, asked: answers.allDisks)
+        ).plan
         if format == .json {
             try Output.json(plan.json)
         } else {
@@ -145,13 +137,7 @@ struct InstallCommand: AsyncParsableCommand {
         }
         if let from { try InstallState.check(plan, from: from, files: files) }
         let log = EventLog.install
-        let approvals = try await WipePrompt.approvals(
-            for: plan, given: planner.approvals, terminal: isatty(STDIN_FILENO) == 1, machine: progress.progress == .json,
-            show: { Output.errorLine($0) },
-            ask: { question in
-                Output.error(question)
-                return try await WipePrompt.line(from: .standardInput)
-            })
+        let approvals = try await Host.approvals(for: plan, given: planner.approvals, machine: progress.progress == .json)
         try PlanRunner.check(plan, approvals: approvals, from: from)
         // In this order: a record of steps without the identity they were done with would let an installation go on as another machine.
         let journal = try PlanJournal(InstallState.journal, keeping: from != nil, files: files)

@@ -97,7 +97,6 @@ struct KbeCommand: AsyncParsableCommand {
             try await session.staging(name, system) { target in
                 let plan = try BootEnvironments(system).activate(target, once: once)
                 if plan.steps.isEmpty { Output.errorLine("\(name) is what boots already") }
-                for doubt in BootGate(system, target).doubts { Output.errorLine("kldload: \(doubt.text): \(doubt.remedy)") }
                 try await session.apply(plan)
             }
         }

@@ -1,6 +1,7 @@
 import FoundationEssentials
 import KldAnswers
 import KldCore
+import KldExec
 import KldFiles
 import KldImage
 import KldInstall
@@ -32,6 +33,14 @@ enum SavedFacts {
                 "plan.facts-unreadable", "\(file) does not hold the facts of a machine",
                 remedies: ["make it on the machine, with this version: kldload facts > FILE"], exit: .inputMissing, causes: [cause])
         }
+    }
+}
+
+extension SavedFacts {
+    /// The machine that a file describes, else this one. - Parameter asked: names of disks that somebody gave.
+    static func machine(_ file: String?, asked: [FilePath] = []) async throws -> MachineFacts {
+        if let file { return try read(Host.absolute(file), LocalFiles()) }
+        return try await MachineFacts.gather(runner: SubprocessRunner(), files: LocalFiles(), asked: asked)
     }
 }
 

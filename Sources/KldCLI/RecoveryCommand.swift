@@ -188,7 +188,7 @@ private struct RecoverySession {
                     throw Diagnosis("recovery.open", "the pool \(pool) is open", remedies: ["krecovery export closes it"], exit: .usage)
                 }
                 opened = pool
-                for dataset in try await RescuePool.locked(pool, runner: session.runner) { try await unlock(dataset, session) }
+                try await unlock(pool, session)
                 return
             }
             guard try wanted != nil || !session.files.mounts().contains(where: \.isZFSRoot) else {
@@ -203,8 +203,7 @@ private struct RecoverySession {
             if found.isInUse, !yes { try await ask(found) }
             try await session.apply(found.opening(as: other))
             opened = try await RescuePool.opened(runner: session.runner)
-            guard let pool = opened else { return }
-            for dataset in try await RescuePool.locked(pool, runner: session.runner) { try await unlock(dataset, session) }
+            if let opened { try await unlock(opened, session) }
         }
         guard let opened else { throw Diagnosis("recovery.not-open", "the pool was not opened", exit: .bug) }
         return RecoverySession(session: session, pool: opened)
@@ -221,6 +220,10 @@ private struct RecoverySession {
             "the pool \(pool.name) was last used by \(user), and was not closed there.\nTwo machines that use it at once destroy it. Type the pool's name if only this one does: "
         )
         guard try await WipePrompt.line(from: .standardInput) == pool.name else { throw refused }
+    }
+
+    private static func unlock(_ pool: PoolName, _ session: BootSession) async throws {
+        for dataset in try await RescuePool.locked(pool, runner: session.runner) { try await unlock(dataset, session) }
     }
 
     private static func unlock(_ dataset: DatasetName, _ session: BootSession) async throws {
@@ -251,7 +254,7 @@ private struct RecoverySession {
             try await session.apply(tree.mounting(Host.executable))
             guard let id = RescuePool.foreign(session.files) else { return }
             try await session.apply(RescuePool.reopening(pool, by: id))
-            for dataset in try await RescuePool.locked(pool, runner: session.runner) { try await Self.unlock(dataset, session) }
+            try await Self.unlock(pool, session)
             try await session.apply(tree.mounting(Host.executable))
         }
         return tree

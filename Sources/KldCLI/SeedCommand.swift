@@ -51,13 +51,7 @@ struct SeedCommand: AsyncParsableCommand {
             try files.makeDirectory(staged.removingLastComponent(), mode: 0o700)
             try files.write(answers.environmentText, to: staged, mode: .secret)
             let given = device.flatMap { WipeApproval(forceWipe: forceWipe, named: [$0], disk: $0) }.map { [$0] } ?? []
-            let approvals = try await WipePrompt.approvals(
-                for: plan, given: given, terminal: isatty(STDIN_FILENO) == 1, machine: false, show: { Output.errorLine($0) },
-                ask: { question in
-                    Output.error(question)
-                    return try await WipePrompt.line(from: .standardInput)
-                })
-            try await PlanRunner(runner: runner, files: files).apply(plan, approvals: approvals)
+            try await PlanRunner(runner: runner, files: files).apply(plan, approvals: Host.approvals(for: plan, given: given))
             Output.line(output.map { Host.absolute($0).string } ?? device ?? "")
         }
 

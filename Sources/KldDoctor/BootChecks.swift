@@ -31,21 +31,13 @@ extension Check {
         return try context.exists(path) ? path : nil
     }
 
-    /// Runs: `lsinitramfs FILE`, reads. Source: lsinitramfs(8), initramfs-tools 0.148; one path a line.
-    /// - Returns: `nil` where the tool is not installed: this initramfs is of another family.
-    static func initramfsNames(_ context: CheckContext, _ path: String) async throws -> [String]? {
-        let tool = Tool("lsinitramfs", package: "initramfs-tools-core")
-        do { return try await context.read(tool, [path]).output.lines } catch CommandError.toolMissing { return nil }
-    }
-
     @Sendable private static func initramfs(_ context: CheckContext) async throws -> CheckOutcome {
         let release = try release(context)
         guard let path = try initramfsPath(context) else { return .skip("there is no /boot/initrd.img-\(release) to look into") }
-        guard let names = try await initramfsNames(context, path) else { return .skip("lsinitramfs is not installed") }
-        let module = names.contains { line in
-            let file = line.split(separator: "/").last ?? ""
-            return file == "zfs.ko" || file.hasPrefix("zfs.ko.")
+        guard let names = try await InitramfsContent.names(FilePath(path), runner: context.runner) else {
+            return .skip("lsinitramfs is not installed")
         }
+        let module = InitramfsContent.holdsOpenZFS(names)
         let tool = names.contains { $0.hasSuffix("/zpool") }
         guard module, tool else {
             return .fail(

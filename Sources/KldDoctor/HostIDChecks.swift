@@ -80,7 +80,8 @@ extension Check {
 
     /// Without a unified kernel image the distribution's initramfs must carry the file itself.
     private static func initramfsHostID(_ context: CheckContext, _ own: HostID) async throws -> CheckOutcome {
-        guard let image = try initramfsPath(context), let names = try await initramfsNames(context, image) else {
+        guard let image = try initramfsPath(context), let names = try await InitramfsContent.names(FilePath(image), runner: context.runner)
+        else {
             return .skip("there is neither a unified kernel image nor an initramfs to look into")
         }
         guard names.contains("etc/hostid") else {
