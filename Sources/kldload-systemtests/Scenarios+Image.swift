@@ -264,12 +264,13 @@ extension Scenario {
 
     /// Builds the example image into the folder it returns.
     static func build(
-        _ lab: Laboratory, profile: String = "core", formats: [ExportFormat] = [.qcow2], _ overrides: [String] = []
+        _ lab: Laboratory, profile: String = "core", formats: [ExportFormat] = [.qcow2], version: String = "systemtest",
+        _ overrides: [String] = []
     ) async throws -> (ImageManifest, FilePath) {
         let folder = lab.folder.appending("out")
         let request = ImageBuild.Request(
             answers: try lab.answers("golden-image", ["KLDLOAD_PROFILE=\(profile)"] + overrides), formats: formats, folder: folder,
-            name: try ExportName(distro: "debian", profile: profile), overwrite: true, version: "systemtest",
+            name: try ExportName(distro: "debian", profile: profile), overwrite: true, version: version,
             created: Timestamp(seconds: 1_767_225_600))
         return (try await ImageBuild(workshop: lab.workshop, report: lab.report).run(request), folder)
     }

@@ -44,8 +44,8 @@ extension Scenario {
             try await guest.until("systemctl is-active kldload-boot-good", says: "active")
             try await guest.run(
                 """
-                kbe create one && kbe activate one && kbe create two --from one && kbe activate --once two && kbe activate debian
-                kbe rename two three && kbe activate three && kbe activate debian && kbe destroy one --yes && kbe destroy three --yes
+                kbe create one && kbe activate one && kbe create two --from one && kbe activate --once two && kbe activate debian &&
+                kbe rename two three && kbe activate three && kbe activate debian && kbe destroy one --yes && kbe destroy three --yes &&
                 rm /boot/efi/EFI/BOOT/mmx64.efi && /usr/lib/kldload/kldload boot refresh
                 """, within: .seconds(600))
             try await machine.console.send("systemctl poweroff\n")

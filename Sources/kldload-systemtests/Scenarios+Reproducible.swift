@@ -26,7 +26,10 @@ extension Scenario {
     static func reproducible(_ lab: Laboratory) async throws {
         let runner = lab.workshop.runner
         func run(_ tool: String, _ words: [String]) async throws { try await runner.run(Command(Tool(tool), words, effect: .changes)) }
-        let (manifest, folder) = try await build(lab, formats: [.raw])
+        // The version stands in the image's manifest.
+        let said = try await runner.run(Command(Tool(lab.workshop.executable.string), ["--version"], effect: .reads)).output
+        guard let version = said.words.dropFirst().first else { throw CheckFailure("--version said: \(said)") }
+        let (manifest, folder) = try await build(lab, formats: [.raw], version: version)
         guard let raw = manifest.outputs.first else { throw CheckFailure("nothing was built") }
 
         // Not below this user's home, which others may not enter.

@@ -22,6 +22,8 @@ struct PayloadBuilderTests {
             var builds = 0
             var simulations = 0
             var moves = 0
+            /// Whether DKMS builds anything.
+            var compiles = true
             var said: [String] = []
         }
         let state: Mutex<State>
@@ -33,14 +35,14 @@ struct PayloadBuilderTests {
         }
     }
 
-    /// Answers for every tool of the builder, which works in a real folder.
+    /// Answers for every tool of the builder, which works in a real folder with real pipes.
     struct Runner: CommandRunner {
         let world: World
         let real = SubprocessRunner()
 
         func run(_ command: Command) async throws -> CommandOutput {
             switch command.tool.name {
-            case "sha256sum", "stat": return try await real.run(command)
+            case "sha256sum", "stat", "mkfifo", "dd": return try await real.run(command)
             case "apt-get" where command.arguments.last == "update":
                 let offered = world.state.withLock {
                     $0.refreshes += 1
@@ -61,6 +63,9 @@ struct PayloadBuilderTests {
                 // The real one writes what its last words and hooks name.
                 let output = command.arguments.first { $0.hasSuffix("/rootfs.tar") }
                 if let output {
+                    let pipe = FilePath(output).removingLastComponent().appending("staged/modules.tar")
+                    #expect(command.arguments.contains("--customize-hook=tar-in '\(pipe)' /"))
+                    #expect(try await real.run(Command("cat", [pipe.string], effect: .reads)).output == "modules")
                     world.state.withLock {
                         $0.builds += 1
                         if $0.moves > 0 {
@@ -78,7 +83,9 @@ struct PayloadBuilderTests {
                 let spec = PayloadRecipeTests.spec()
                 let info = PayloadInfo(spec: spec, kernel: "6.12.48", openZFS: "2.3.2", packageCount: 1)
                 try LocalFiles().write(Array(JSONEncoder().encode(info)), to: folder.appending("payload.json"), mode: .file)
-            case "find": return CommandOutput(output: "zfs.ko\n")
+            case "find": return CommandOutput(output: world.state.withLock { $0.compiles } ? "zfs.ko\n" : "")
+            case "tar" where command.arguments.first == "--create":
+                try LocalFiles().write("modules", to: FilePath(command.arguments[2]))
             case "tar", "apt-cache": break
             default: throw Unscripted(what: command.description)
             }
@@ -133,6 +140,20 @@ struct PayloadBuilderTests {
             }
             let left = try LocalFiles().list(root.appending("target"))
             #expect(left == [])
+        }
+    }
+
+    @Test("modules that cannot be built end the root file system that waits for them", .timeLimit(.minutes(1)))
+    func broken() async throws {
+        try await Scratch.with { root in
+            let world = World()
+            world.state.withLock { $0.compiles = false }
+            let error = await #expect(throws: Diagnosis.self) { _ = try await build(world, in: root) }
+            #expect(error?.code == "payload.no-module" && world.state.withLock { $0.builds } == 0)
+            for kind in ["target", "modules"] {
+                let left = try LocalFiles().list(root.appending(kind))
+                #expect(left == [])
+            }
         }
     }
 

@@ -45,7 +45,16 @@ public struct Workshop: Sendable {
     /// - Parameter mirror: where packages come from; `nil`: the answers' mirror where they name one, else the one that this machine's apt
     ///   uses.
     public func prepare(_ answers: Answers, mirror: String?, report: @escaping @Sendable (PlanEvent) -> Void) async throws -> Bench {
+        async let made = materials(answers, mirror: mirror, report)
+        // Trying what guests may use takes seconds, or fails: then nothing else is worth doing.
         let host = try await host(report)
+        let (payload, live) = try await made
+        return Bench(host: host, factory: Factory(host: host, live: live), payload: payload, live: live)
+    }
+
+    private func materials(
+        _ answers: Answers, mirror: String?, _ report: @escaping @Sendable (PlanEvent) -> Void
+    ) async throws -> (PayloadBuilder.Payload, LiveImage) {
         let named = answers.customMirrorURL ?? (answers.isGiven("KLDLOAD_DEBIAN_MIRROR") ? answers.debianMirror : nil)
         let archive = mirror ?? named ?? HostArchive.find(files: LocalFiles()) ?? answers.debianMirror
         let builder = builder(report)
@@ -53,8 +62,7 @@ public struct Workshop: Sendable {
         let target = try await builder.settle(PayloadSpec(answers, buildMirror: archive))
         async let made = self.live(builder, live)
         let payload = try await builder.payload(target)
-        let image = try await made
-        return Bench(host: host, factory: Factory(host: host, live: image), payload: payload, live: image)
+        return (payload, try await made)
     }
 
     /// The payload as machines are installed from it, from the cache or made now.

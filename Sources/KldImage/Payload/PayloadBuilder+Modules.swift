@@ -5,17 +5,51 @@ import KldExec
 import KldFiles
 import KldPackages
 import KldPlan
+import Synchronization
 import SystemPackage
 
 extension PayloadBuilder {
-    /// OpenZFS' modules for the kernel of a release, built once by the distribution's own DKMS package.
-    func modules(_ payload: PayloadSpec, _ spec: DistroSpec, versions: [String]) async throws -> FilePath {
+    /// OpenZFS' modules for a kernel, known by what they are made from. Whoever needs them first has them built.
+    struct Modules: Sendable {
+        fileprivate var payload: PayloadSpec
+        fileprivate var packages: [String]
+        fileprivate var inputs: String
+        /// Of the modules as they were built.
+        fileprivate var built: String
+        /// Of what lies in the payload: a machine signs with a key of its own, a medium has none, so its modules are signed before.
+        var key: String
+        fileprivate var signing: String?
+    }
+
+    /// The modules of a payload.
+    ///
+    /// - Parameter versions: of everything that they are made with.
+    func modules(_ payload: PayloadSpec, versions: [String]) async throws -> Modules {
+        let spec = try payload.spec
         // Named, or apt would choose among the builders of initramfs by itself.
         let packages =
             spec.kernelPackages + spec.headerPackages + spec.moduleSourcePackages + ["initramfs-tools", "kmod", "zstd", "xz-utils"]
-        let sources = try spec.sources(mirror: payload.buildMirror)
         let inputs = (["modules/3"] + versions + packages).joined(separator: "\n")
-        return try await cache.artifact("modules", inputs: inputs) { partial in
+        let built = try await cache.key(inputs)
+        var modules = Modules(payload: payload, packages: packages, inputs: inputs, built: built, key: built)
+        guard payload.kind == .live else { return modules }
+        let signing = "signed-modules/1\n\(built)\n"
+        (modules.signing, modules.key) = (signing, try await cache.key(signing))
+        return modules
+    }
+
+    /// Their folder, with `modules.tar`: from the cache or built now, once for all payloads of a build.
+    func modules(_ modules: Modules) async throws -> FilePath {
+        let built = try await sharedModules.once(modules.built) { try await build(modules) }
+        guard let signing = modules.signing else { return built }
+        return try await signed(built, inputs: signing)
+    }
+
+    /// Built by the distribution's own DKMS package.
+    private func build(_ modules: Modules) async throws -> FilePath {
+        let spec = try modules.payload.spec
+        let sources = try spec.sources(mirror: modules.payload.buildMirror)
+        return try await cache.artifact("modules", inputs: modules.inputs) { partial in
             say("building OpenZFS' modules for \(spec.title), once")
             let staged = partial.appending("staged")
             // Built with the release's own builder of initramfs, whatever the modules are for.
@@ -23,7 +57,7 @@ extension PayloadBuilder {
             let dkms = staged.appending("dkms.tar")
             let loadable = staged.appending("loadable.tar")
             let job = Mmdebstrap(
-                suite: spec.suite, sources: sources, packages: packages,
+                suite: spec.suite, sources: sources, packages: modules.packages,
                 essentialHooks: [.unpack(Staged(folder: staged).early)] + (try InitramfsBuilder.of(spec, .target).postponing),
                 customizeHooks: [.pack("/var/lib/dkms", to: dkms), .pack("/usr/lib/modules", to: loadable)],
                 excludedPaths: ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*/LC_MESSAGES/*.mo"], output: "/dev/null")
@@ -37,9 +71,8 @@ extension PayloadBuilder {
     /// beside them, trusts these modules and nothing else.
     ///
     /// Signatures are an input of a build as packages are: another cache has others.
-    func signed(_ modules: FilePath) async throws -> FilePath {
-        let inputs = "signed-modules/1\n\(modules.lastComponent?.string ?? "")\n"
-        return try await cache.artifact("modules", inputs: inputs) { partial in
+    private func signed(_ modules: FilePath, inputs: String) async throws -> FilePath {
+        try await cache.artifact("modules", inputs: inputs) { partial in
             let tree = partial.appending("tree")
             try files.makeDirectory(tree, mode: .directory)
             try await runner.run(
@@ -91,5 +124,24 @@ extension PayloadBuilder {
                     "--create", "--file", tar.string, "--directory", tree.string, "--owner=root:0", "--group=root:0", "--sort=name",
                     "--mtime=@\(Self.defaultEpoch)", "var", "usr",
                 ], effect: .changes))
+    }
+}
+
+/// Work that several parts of a build need: done once, for all of them, and cancelled with whoever waits for it.
+final class SharedWork: Sendable {
+    private let tasks = Mutex<[String: Task<FilePath, any Error>]>([:])
+
+    func once(_ name: String, _ work: @escaping @Sendable () async throws -> FilePath) async throws -> FilePath {
+        let task = tasks.withLock { tasks in
+            if let task = tasks[name] { return task }
+            let task = Task(operation: work)
+            tasks[name] = task
+            return task
+        }
+        return try await withTaskCancellationHandler {
+            try await task.value
+        } onCancel: {
+            task.cancel()
+        }
     }
 }

@@ -35,6 +35,7 @@ public struct PayloadBuilder: Sendable {
     private let root: Bool
     let say: @Sendable (String) -> Void
     private let asked = Asked()
+    let sharedModules = SharedWork()
 
     /// The archives whose lists this builder has fetched.
     private final class Asked: Sendable {
@@ -64,25 +65,23 @@ public struct PayloadBuilder: Sendable {
         return String(decoding: try encoder.encode(value), as: UTF8.self)
     }
 
-    /// A payload that is settled: what the archive offers for it, and the modules that it needs, which are built. Two of them may be built at
-    /// once: most of that is one processor's work.
+    /// A payload that is settled: what the archive offers for it, and the modules that it needs. Two of them may be built at once: most of
+    /// that is one processor's work.
     struct Settled: Sendable {
         fileprivate var wanted: PayloadSpec
         fileprivate var payload: PayloadSpec
         fileprivate var offer: Offer
         /// The state of the archive.
         fileprivate var mirrors: [ImageDescription.Mirror]
-        fileprivate var modules: FilePath
+        fileprivate var modules: Modules
         fileprivate var mmdebstrap: String
     }
 
-    /// Asks the archive about a payload, and makes sure that its modules are there.
+    /// Asks the archive about a payload.
     func settle(_ wanted: PayloadSpec, refreshing: Bool = false) async throws -> Settled {
         let (payload, offer, mirrors) = try await offer(wanted, refreshing: refreshing)
         let mmdebstrap = try await runner.run(Mmdebstrap.version).output.trimmed
-        let built = try await modules(payload, payload.spec, versions: offer.moduleVersions + [mmdebstrap])
-        // A machine signs with a key of its own. A medium has none.
-        let modules = payload.kind == .live ? try await signed(built) : built
+        let modules = try await modules(payload, versions: offer.moduleVersions + [mmdebstrap])
         return Settled(wanted: wanted, payload: payload, offer: offer, mirrors: mirrors, modules: modules, mmdebstrap: mmdebstrap)
     }
 
@@ -99,7 +98,7 @@ public struct PayloadBuilder: Sendable {
     private func make(_ settled: Settled) async throws -> Payload {
         let (payload, offer, modules, mmdebstrap) = (settled.payload, settled.offer, settled.modules, settled.mmdebstrap)
         let spec = try payload.spec
-        let inputs = try inputs(payload, offer.packages + [mmdebstrap, modules.lastComponent?.string ?? ""])
+        let inputs = try inputs(payload, offer.packages + [mmdebstrap, modules.key])
         let folder = try await cache.artifact(payload.kind.rawValue, inputs: inputs) { partial in
             say(
                 "building the root file system of \(spec.title), \(payload.kind == .live ? "live environment" : "profile \(payload.profile)")"
@@ -127,7 +126,7 @@ public struct PayloadBuilder: Sendable {
         var symbolic = payload
         symbolic.buildMirror = payload.installedMirror
         let spec = try payload.spec
-        let job = try job(symbolic, spec, modules: "modules", executable: "kldload", into: "folder")
+        let job = try job(symbolic, spec, executable: "kldload", into: "folder")
         let early = try InitramfsBuilder.of(spec, payload.kind).early.map { "\($0.path)\n\($0.text)" }
         return
             (["payload/3", try text(payload)] + versions + [try PayloadRecipe.plan(payload).text(contents: true)] + early
@@ -236,14 +235,16 @@ public struct PayloadBuilder: Sendable {
         var early: FilePath { folder.appending("early.tar") }
         var taken: FilePath { folder.appending("taken.tar") }
         var boot: FilePath { folder.appending("boot.tar") }
+        /// A pipe: packages are installed while the modules are still being built.
+        var modules: FilePath { folder.appending("modules.tar") }
     }
 
     private func job(
-        _ payload: PayloadSpec, _ spec: DistroSpec, modules: FilePath, executable: FilePath, into folder: FilePath
+        _ payload: PayloadSpec, _ spec: DistroSpec, executable: FilePath, into folder: FilePath
     ) throws -> Mmdebstrap {
         let staged = Staged(folder: folder.appending("staged"))
         let initramfs = try InitramfsBuilder.of(spec, payload.kind)
-        var customize: [Mmdebstrap.Hook] = [.unpack(modules.appending("modules.tar"))]
+        var customize: [Mmdebstrap.Hook] = [.unpack(staged.modules)]
         if payload.kind == .target {
             // Debian 12's systemd-resolved has made it a link to what runs only in a booted system. The recipe makes that link again.
             customize += [.run("rm", ["-f", "/etc/resolv.conf"]), .upload("/etc/resolv.conf", to: "/etc/resolv.conf")]
@@ -269,13 +270,23 @@ public struct PayloadBuilder: Sendable {
             includedPaths: included, output: folder.appending("rootfs.tar"))
     }
 
-    private func build(_ payload: PayloadSpec, _ spec: DistroSpec, modules: FilePath, into folder: FilePath) async throws {
+    private func build(_ payload: PayloadSpec, _ spec: DistroSpec, modules: Modules, into folder: FilePath) async throws {
         let staged = Staged(folder: folder.appending("staged"))
         try files.makeDirectory(staged.folder, mode: .directory)
         try files.write(try text(payload), to: staged.request)
         try await earlyFiles(spec, payload.kind, in: staged.folder)
-        let job = try job(payload, spec, modules: modules, executable: executable, into: folder)
-        try await run(job)
+        let job = try job(payload, spec, executable: executable, into: folder)
+        try await runner.run(Command("mkfifo", ["--mode=0600", staged.modules.string], effect: .changes))
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await run(job) }
+            group.addTask {
+                let tar = try await self.modules(modules).appending("modules.tar")
+                // Waits until mmdebstrap opens the pipe's other end. Who fails first ends the other.
+                try await runner.run(
+                    Command("dd", ["if=\(tar)", "of=\(staged.modules)", "bs=1M", "status=none"], effect: .changes))
+            }
+            while try await group.next() != nil {}
+        }
 
         let made = [PayloadManifest.info, PayloadManifest.packages, PayloadManifest.sbom]
         try await extract(made.map { "kldload/\($0)" }, from: staged.taken, into: folder)
