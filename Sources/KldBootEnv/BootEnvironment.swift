@@ -21,7 +21,7 @@ public struct BootEnvironment: Sendable, Hashable {
     public var created: Timestamp
     /// The snapshot that it was cloned from.
     public var origin: SnapshotName?
-    /// Of this dataset, oldest first.
+    /// Of this dataset, oldest first. Known where they were asked for.
     public var snapshots: [Snapshot]
     /// Datasets below it, with the mount points that are set on them.
     public var children: [DatasetName: String]

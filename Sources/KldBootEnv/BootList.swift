@@ -27,13 +27,16 @@ public struct BootList: Sendable, Hashable, Codable {
         public var kernels: [String]
         /// `good`, `on trial, 2 of 3 boots left`, `failed: …`, `not bootable: never activated`.
         public var state: String
-        public var snapshots: [Snapshot]
+        /// `nil`: they were not asked for.
+        public var snapshots: [Snapshot]?
     }
 
     public var rows: [Row]
 
-    /// - Parameter reason: what was written down of a failed entry, by its id.
-    public init(_ system: BootSystem, reason: (String) -> String?) {
+    /// - Parameters:
+    ///   - snapshots: whether the system was read with them.
+    ///   - reason: what was written down of a failed entry, by its id.
+    public init(_ system: BootSystem, snapshots: Bool = false, reason: (String) -> String?) {
         let entries = system.entries
         let next = system.next
         rows = system.environments.map { environment in
@@ -47,9 +50,8 @@ public struct BootList: Sendable, Hashable, Codable {
                 bootsOnce: boots && next?.once == true,
                 kernels: own.map(\.release).reduce(into: []) { if !$0.contains($1) { $0.append($1) } },
                 state: Self.state(own.first, reason),
-                snapshots: environment.snapshots.map {
-                    Snapshot(label: $0.name.label, used: $0.used, created: $0.created.description)
-                })
+                snapshots: snapshots
+                    ? environment.snapshots.map { Snapshot(label: $0.name.label, used: $0.used, created: $0.created.description) } : nil)
         }
     }
 

@@ -10,16 +10,25 @@ import KldZFS
 import SystemPackage
 
 extension BootSystem {
+    /// How much of its environments is read. Two thousand snapshots take ZFS a hundred times as long as two hundred environments.
+    public enum Detail: Int, Sendable, Comparable {
+        case environments
+        /// Also ``BootEnvironment/snapshots``.
+        case snapshots
+        /// Also ``BootEnvironment/owned``; without it nothing is kldload's own, and nothing can be destroyed.
+        case owners
+        public static func < (a: Detail, b: Detail) -> Bool { a.rawValue < b.rawValue }
+    }
+
     /// Reads the running machine, with a fixed number of commands, however many environments and snapshots there are.
     ///
-    /// Runs: `lsblk`, `zpool list`, `zfs list -t filesystem,snapshot -r POOL/ROOT`, `uname -r`; with `owners`, `zfs get -r` of the mark; reads.
-    /// ESPs that are not mounted are mounted read-only for a moment.
+    /// Runs: `lsblk`, `zpool list`, `zfs list -t filesystem[,snapshot] -r POOL/ROOT`, `uname -r`; for the owners `zfs get -r -t filesystem` of
+    /// the mark; reads. ESPs that are not mounted are mounted read-only for a moment.
     /// - Parameters:
-    ///   - owners: whether ``BootEnvironment/owned`` is wanted; without it nothing is kldload's own, and nothing can be destroyed.
     ///   - visiting: the root is one that somebody is in with chroot(8): what runs is another kernel, started by other words.
     /// - Throws: ``Diagnosis`` `be.no-zfs-root`.
     public static func gather(
-        owners: Bool = false, visiting: Bool = false, runner: any CommandRunner, files: any FileSystem
+        _ detail: Detail = .environments, visiting: Bool = false, runner: any CommandRunner, files: any FileSystem
     ) async throws -> BootSystem {
         guard let root = try await RunningRoot.gather(runner: runner, files: files),
             let mounted = try files.mounts().first(where: \.isZFSRoot),
@@ -28,10 +37,10 @@ extension BootSystem {
             throw noRoot
         }
         let pool = try PoolName(root.pool)
-        let output = try await runner.run(ZFS.list(top, columns: columns, types: ["filesystem", "snapshot"])).output
+        let output = try await runner.run(ZFS.list(top, columns: columns, types: types(detail))).output
         let kernel = Command(Tool("uname", package: "coreutils"), ["-r"], effect: .reads)
         let release = visiting ? "" : try await runner.run(kernel).output.trimmed
-        let owned = owners ? try await marked(below: top, runner) : []
+        let owned = detail == .owners ? try await marked(below: top, runner) : []
         var esps: [ESP] = []
         for (index, device) in root.esps.enumerated() {
             esps.append(try await esp(device, index, runner: runner, files: files))
@@ -98,9 +107,11 @@ extension BootSystem {
 
     static let columns = ["name", "type", "used", "referenced", "creation", "origin", "mountpoint"]
 
+    static func types(_ detail: Detail) -> [String] { detail < .snapshots ? ["filesystem"] : ["filesystem", "snapshot"] }
+
     /// Datasets that bear the mark themselves: the one that holds them bears it too, so everybody's inherit it.
     private static func marked(below top: DatasetName, _ runner: any CommandRunner) async throws -> Set<String> {
-        let output = try await runner.run(ZFS.get(top.text, [KldProperty.owner], recursive: true)).output
+        let output = try await runner.run(ZFS.get(top.text, [KldProperty.owner], recursive: true, types: ["filesystem"])).output
         return Set(try PropertyRow.parse(output).filter(\.marksOwnership).map(\.name))
     }
 

@@ -168,9 +168,8 @@ struct BootSession: Sendable {
         try await body()
     }
 
-    /// - Parameter owners: for verbs that destroy.
-    func system(owners: Bool = false) async throws -> BootSystem {
-        try await BootSystem.gather(owners: owners, visiting: isVisiting(), runner: runner, files: files)
+    func system(_ detail: BootSystem.Detail = .environments) async throws -> BootSystem {
+        try await BootSystem.gather(detail, visiting: isVisiting(), runner: runner, files: files)
     }
 
     func target<Result>(_ environment: BootEnvironment, _ body: (BootTarget) async throws -> Result) async throws -> Result {

@@ -37,18 +37,18 @@ struct KbeCommand: AsyncParsableCommand {
         @Flag(name: [.short, .customLong("snapshots")], help: "Their snapshots too.") var snapshots = false
 
         func run() async throws {
-            let system = try await BootSession(dryRun: false).system()
-            let list = BootList(system) { id in try? LocalFiles().readText(BootTrial.file(id)).trimmed }
+            let system = try await BootSession(dryRun: false).system(snapshots ? .snapshots : .environments)
+            let list = BootList(system, snapshots: snapshots) { id in try? LocalFiles().readText(BootTrial.file(id)).trimmed }
             if quiet {
                 for row in list.rows { Output.line(row.name) }
             } else if format == .json {
                 try Output.json(list)
             } else {
-                Output.line(Self.table(list, snapshots: snapshots))
+                Output.line(Self.table(list))
             }
         }
 
-        static func table(_ list: BootList, snapshots: Bool) -> String {
+        static func table(_ list: BootList) -> String {
             var table = TextTable([
                 ("NAME", .left), ("ACTIVE", .left), ("SPACE", .right), ("CREATED", .left), ("KERNEL", .left), ("STATE", .left),
             ])
@@ -57,7 +57,7 @@ struct KbeCommand: AsyncParsableCommand {
                 table.add([
                     row.name, flags.isEmpty ? "-" : flags, row.used.description, row.created, row.kernels.joined(separator: ","), row.state,
                 ])
-                for snapshot in snapshots ? row.snapshots : [] {
+                for snapshot in row.snapshots ?? [] {
                     table.add(["  @\(snapshot.label)", "-", snapshot.used.description, snapshot.created])
                 }
             }
@@ -75,7 +75,8 @@ struct KbeCommand: AsyncParsableCommand {
         func run() async throws {
             let session = BootSession(dryRun: change.dryRun)
             try await session.locked {
-                try await session.apply(BootEnvironments(try await session.system()).create(name, from: from, now: .current))
+                let system = try await session.system(from?.contains("@") == true ? .snapshots : .environments)
+                try await session.apply(BootEnvironments(system).create(name, from: from, now: .current))
             }
         }
     }
@@ -118,7 +119,7 @@ struct KbeCommand: AsyncParsableCommand {
         func run() async throws {
             let session = BootSession(dryRun: change.dryRun)
             try await session.locked {
-                let (plan, fresh) = try BootEnvironments(try await session.system()).rollback(snapshot, name: name, now: .current)
+                let (plan, fresh) = try BootEnvironments(try await session.system(.snapshots)).rollback(snapshot, name: name, now: .current)
                 try await session.apply(plan)
                 if change.dryRun { return }
                 try await Activate.activate(fresh, once: false, session)
@@ -178,7 +179,7 @@ struct KbeCommand: AsyncParsableCommand {
         }
 
         static func destroy(_ name: String, _ session: BootSession, yes: Bool) async throws {
-            let plan = try BootEnvironments(try await session.system(owners: true)).destroy(name)
+            let plan = try BootEnvironments(try await session.system(.owners)).destroy(name)
             if !yes, !session.dryRun {
                 guard isatty(STDIN_FILENO) == 1 else {
                     throw Diagnosis("be.unasked", "destroying \(name) needs a yes", remedies: ["kbe destroy \(name) --yes"], exit: .usage)
@@ -237,7 +238,7 @@ struct KbeCommand: AsyncParsableCommand {
             let session = BootSession(dryRun: change.dryRun)
             let file = output.map { Host.absolute($0) } ?? "/dev/stdout"
             try await session.locked {
-                try await session.apply(BootEnvironments(try await session.system()).export(name, to: file, now: .current))
+                try await session.apply(BootEnvironments(try await session.system(.snapshots)).export(name, to: file, now: .current))
             }
         }
     }
@@ -269,7 +270,7 @@ struct KbeCommand: AsyncParsableCommand {
                 throw Age.unreadable(olderThan)
             }
             try await session.locked {
-                let names = BootEnvironments(try await session.system(owners: true)).prunable(olderThan: seconds, now: .current)
+                let names = BootEnvironments(try await session.system(.owners)).prunable(olderThan: seconds, now: .current)
                 if names.isEmpty { Output.errorLine("there is nothing to prune") }
                 for name in names {
                     if change.dryRun { Output.line(name) } else { try await Destroy.destroy(name, session, yes: change.yes) }

@@ -50,11 +50,12 @@ public enum ZFS {
         Command(tool, ["inherit"] + (recursive ? ["-r"] : []) + [property, name.text], effect: .changes)
     }
 
-    /// Runs: `zfs get [-r] -Hp -o name,property,value,source PROPERTIES NAME`, reads. Parsed by ``PropertyRow/parse(_:)``.
-    public static func get(_ name: String, _ properties: [String], recursive: Bool = false) -> Command {
+    /// Runs: `zfs get [-r] [-t TYPES] -Hp -o name,property,value,source PROPERTIES NAME`, reads. Parsed by ``PropertyRow/parse(_:)``.
+    public static func get(_ name: String, _ properties: [String], recursive: Bool = false, types: [String] = []) -> Command {
         Command(
             tool,
-            ["get"] + (recursive ? ["-r"] : []) + ["-Hp", "-o", "name,property,value,source", properties.joined(separator: ","), name],
+            ["get"] + (recursive ? ["-r"] : []) + (types.isEmpty ? [] : ["-t", types.joined(separator: ",")])
+                + ["-Hp", "-o", "name,property,value,source", properties.joined(separator: ","), name],
             effect: .reads)
     }
 

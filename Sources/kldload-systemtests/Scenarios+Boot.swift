@@ -132,10 +132,13 @@ extension Scenario {
                     echo "kbe create:"; time kbe create one
                     echo "kbe activate, signed:"; time kbe activate one
                     echo "kbe activate, again:"; time kbe activate debian
+                    echo "kbe list:"; time kbe list
                     for number in $(seq 200); do zfs clone -o canmount=noauto -o mountpoint=/ rpool/ROOT/debian@install rpool/ROOT/be$number; done
                     for label in $(seq 10); do zfs snapshot -r rpool/ROOT@s$label; done
                     echo "kbe list, with $(kbe list --quiet | wc -l) environments and $(zfs list -H -t snapshot -o name -r rpool/ROOT | wc -l) snapshots:"
                     time kbe list >/dev/null
+                    echo "the zfs list that it needs:"
+                    time zfs list -Hp -r -t filesystem -o name,type,used,referenced,creation,origin,mountpoint rpool/ROOT >/dev/null
                     """, within: .seconds(600))
                 lab.log(times)
                 try check(times.contains("with 202 environments"), times)

@@ -26,7 +26,8 @@ struct GatherTests {
     static let look = BootSystem.place(of: "esp1").string
 
     func gather(
-        environments: Int = 1, owners: Bool = false, visiting: Bool = false, more: [String: String] = [:], program: [UInt8]? = nil
+        environments: Int = 1, _ detail: BootSystem.Detail = .environments, visiting: Bool = false, more: [String: String] = [:],
+        program: [UInt8]? = nil
     ) async throws -> (BootSystem, ScriptedRunner) {
         let entry = Fixture.entry("debian", order: 100)
         var datasets = "rpool/ROOT\tfilesystem\t1\t1\t1\t-\tnone\nrpool/ROOT/debian\tfilesystem\t9\t9\t5\t-\t/\n"
@@ -37,8 +38,8 @@ struct GatherTests {
         let runner = ScriptedRunner([
             ListBlockDevices.command.description: Self.listing,
             "zpool list -H -P -v -o name rpool": "rpool\n\tmirror-0\t7G\n\t/dev/vda2\t7G\n\t/dev/vdb2\t7G\n",
-            ZFS.list(try DatasetName("rpool/ROOT"), columns: BootSystem.columns, types: ["filesystem", "snapshot"]).description: datasets,
-            ZFS.get("rpool/ROOT", [KldProperty.owner], recursive: true).description:
+            ZFS.list(try DatasetName("rpool/ROOT"), columns: BootSystem.columns, types: BootSystem.types(detail)).description: datasets,
+            ZFS.get("rpool/ROOT", [KldProperty.owner], recursive: true, types: ["filesystem"]).description:
                 "rpool/ROOT\tcom.kldload:owner\tkldload\tlocal\nrpool/ROOT/debian\tcom.kldload:owner\tkldload\tlocal\n"
                 + "rpool/ROOT/be1\tcom.kldload:owner\tkldload\tinherited from rpool/ROOT\n",
             "uname -r": Fixture.release + "\n",
@@ -56,7 +57,7 @@ struct GatherTests {
         let files = MemoryFiles(texts)
         try files.write(HostID.placeholder.fileContent, to: "/etc/hostid", mode: .file)
         if let program { try files.write(program, to: FilePath("/boot/efi/\(entry.imagePath)"), mode: .file) }
-        return (try await BootSystem.gather(owners: owners, visiting: visiting, runner: runner, files: files), runner)
+        return (try await BootSystem.gather(detail, visiting: visiting, runner: runner, files: files), runner)
     }
 
     @Test("inside a machine that does not run, the words that start it are those of its image, and nothing of the kernel that runs")
@@ -95,11 +96,14 @@ struct GatherTests {
         #expect(many.0.environments.count == 200)
         #expect(many.1.commands.count == few.1.commands.count)
         #expect(many.1.commands.filter { ["zfs", "zpool"].contains($0.tool.name) }.count == 3)
+        // Nobody waits for snapshots that nobody sees.
+        #expect(!many.1.commands.contains { $0.description.contains("snapshot") })
+        #expect(try await gather(environments: 3, .snapshots).0.environments.map(\.snapshots.count) == [1, 1, 0])
     }
 
     @Test("an environment that only inherits the mark is not kldload's own, and is not destroyed or pruned")
     func owners() async throws {
-        let system = try await gather(environments: 3, owners: true).0
+        let system = try await gather(environments: 3, .owners).0
         #expect(system.environments.filter(\.owned).map(\.name) == ["debian"])
         #expect { try BootEnvironments(system).destroy("be1") } throws: { Diagnosis(of: $0).code == "be.foreign" }
         #expect(BootEnvironments(system).prunable(olderThan: 0, now: Fixture.now).isEmpty)
