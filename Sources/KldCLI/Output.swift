@@ -18,22 +18,24 @@ enum Output {
     static func errorLine(_ text: String) { error(text + "\n") }
     static func error(_ text: String) {
         _ = try? FileDescriptor.standardError.writeAll(text.utf8)
-        mirrors.withLock { for mirror in $0 { _ = try? mirror.writeAll(text.utf8) } }
+        mirrors.withLock { for mirror in $0 { write(text, to: mirror) } }
     }
 
-    private static let mirrors = Locked<[FileDescriptor]>([])
+    private static let mirrors = Locked<[FilePath]>([])
+
+    /// Opened each time: a login that begins there hangs up whoever had it open. Source: vhangup(2), agetty(8), util-linux 2.41.
+    private static func write(_ text: String, to console: FilePath) {
+        let options: FileDescriptor.OpenOptions = [.closeOnExec, FileDescriptor.OpenOptions(rawValue: O_NOCTTY)]
+        guard let opened = try? FileDescriptor.open(console, .writeOnly, options: options) else { return }
+        _ = try? opened.closeAfter { try opened.writeAll(text.utf8) }
+    }
 
     /// Says everything on each of the kernel's consoles too: screen and serial line, where `/dev/console` is only the last of them.
     ///
     /// Source: Linux `Documentation/ABI/testing/sysfs-tty`, `/sys/class/tty/console/active`.
     static func mirrorToConsoles(_ files: any FileSystem) {
         let names = ((try? files.readText("/sys/class/tty/console/active")) ?? "").words
-        let opened = names.compactMap { name in
-            // tty0 is whichever terminal is shown.
-            try? FileDescriptor.open(
-                FilePath("/dev/\(name == "tty0" ? "tty1" : name)"), .writeOnly,
-                options: [.closeOnExec, FileDescriptor.OpenOptions(rawValue: O_NOCTTY)])
-        }
-        mirrors.withLock { $0 = opened }
+        // tty0 is whichever terminal is shown.
+        mirrors.withLock { $0 = names.map { FilePath("/dev/\($0 == "tty0" ? "tty1" : $0)") } }
     }
 }

@@ -90,7 +90,7 @@ extension Scenario {
         },
         Scenario("image.secrets", "no secret of the answers is in the image that the factory makes, in the disk's bytes or in a file") {
             lab in
-            let marks = ["Canary-Password-7f3a", "Canary-Mok-7f3a", "CanarySalt7f3a", "Canary-Upload-7f3a"]
+            let marks = ["Canary-Password-7f3a", "Canary-Mok-7f3a", "CanarySalt7f3a"]
             let hash = try await lab.workshop.runner.run(
                 Command("openssl", ["passwd", "-6", "-salt", marks[2], "-stdin"], effect: .reads, input: .text("anything\n"))
             ).output.trimmed
@@ -98,7 +98,6 @@ extension Scenario {
                 lab, formats: [.raw],
                 [
                     "KLDLOAD_PASSWORD=\(marks[0])", "KLDLOAD_ROOT_PASSWORD_HASH=\(hash)", "KLDLOAD_MOK_PASSWORD=\(marks[1])",
-                    "KLDLOAD_EXPORT_SCP_PASS=\(marks[3])",
                 ])
             guard let raw = manifest.outputs.first else { throw CheckFailure("nothing was built") }
             let names = try lab.files.list(folder)
