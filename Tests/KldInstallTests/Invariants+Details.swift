@@ -102,7 +102,7 @@ extension Invariant {
 
     @Sendable private static func datasets(_ view: PlanView) -> String? {
         let made = view.datasets.compactMap(\.command.arguments.last).map { $0.dropFirst(view.pool.count + 1) }
-        let expected =
+        let expected: [String] =
             [
                 "ROOT", "ROOT/\(view.request.spec.id)", "home", "home/\(view.request.answers.username)", "root", "srv", "opt", "usr",
                 "usr/local", "var",

@@ -193,13 +193,14 @@ extension Invariant {
             "/etc/systemd/system/wpa_supplicant@.service.d/kldload.conf",
         ]
         guard let wifi = view.request.answers.wifi else {
-            return settings.isEmpty ? others.first { view.written(view.target + $0) != nil } : "settings of no network"
+            if !settings.isEmpty { return "settings of no network" }
+            return others.first(where: { view.written(view.target + $0) != nil })
         }
         guard settings.count == 1, case .secret(let text) = settings[0].content,
             case .write(_, _, let mode) = view.items[settings[0].item].action, mode == .secret
         else { return "its settings" }
         if let passphrase = wifi.passphrase, !text.reveal().contains("\tpsk=\"\(passphrase.reveal())\"\n") { return "its passphrase" }
-        return others.first { view.written(view.target + $0) == nil }
+        return others.first(where: { view.written(view.target + $0) == nil })
     }
 
     @Sendable private static func image(_ view: PlanView) -> String? {

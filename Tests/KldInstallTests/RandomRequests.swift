@@ -82,14 +82,18 @@ struct RandomRequests {
             "KLDLOAD_NET_DNS=192.0.2.2,9.9.9.9",
         ]
         let interface = "KLDLOAD_NET_IFACE=\(pick(["enp1s0", "eno2", "eth0"]))"
-        let wireless = [["KLDLOAD_WIFI_SSID='a net'"], ["KLDLOAD_WIFI_SSID='a net'", "KLDLOAD_WIFI_PSK='\(Self.secrets[3])'"]]
-        return pick([[], [interface], fixed, fixed + [interface], wireless[0], wireless[1] + [interface]])
+        let open = ["KLDLOAD_WIFI_SSID='a net'"]
+        let closed = open + ["KLDLOAD_WIFI_PSK='\(Self.secrets[3])'", interface]
+        let all: [[String]] = [[], [interface], fixed, fixed + [interface], open, closed]
+        return pick(all)
     }
 
     private mutating func trust() -> [String] {
         if chance(25) { return ["KLDLOAD_ENABLE_SECURE_BOOT=0"] }
-        return (chance(20) ? ["KLDLOAD_MOK_PASSWORD='\(Self.secrets[4])'"] : [])
-            + (chance(20) ? ["KLDLOAD_MOK_KEY_FILE=/root/own.key", "KLDLOAD_MOK_CERT_FILE=/root/own.pem"] : [])
+        var lines: [String] = []
+        if chance(20) { lines.append("KLDLOAD_MOK_PASSWORD='\(Self.secrets[4])'") }
+        if chance(20) { lines += ["KLDLOAD_MOK_KEY_FILE=/root/own.key", "KLDLOAD_MOK_CERT_FILE=/root/own.pem"] }
+        return lines
     }
 
     static let hash =
