@@ -107,6 +107,17 @@ public struct Answers: Sendable, Hashable {
         AnswerKey.named(key).map { values[$0.stem] != nil } ?? false
     }
 
+    /// Keys that were given and matter to images only: said in vain where a machine is installed. Not by line: an override has none.
+    public var imageNotes: [AnswersProblem] {
+        AnswerKey.all.filter { key in
+            key.group == .export && (values[key.stem] ?? key.defaultValue) != key.defaultValue
+        }.map { key in
+            AnswersProblem(
+                .noEffect, key: key.name, "the key has no effect on a machine that is installed: it is for kldload image build",
+                remedy: "remove it, or build an image: kldload image build")
+        }
+    }
+
     public static func == (a: Answers, b: Answers) -> Bool { a.values == b.values }
     public func hash(into hasher: inout Hasher) { hasher.combine(values) }
 }

@@ -1,5 +1,4 @@
 import ArgumentParser
-import FoundationEssentials
 import KldAnswers
 import KldBlock
 import KldCore
@@ -7,7 +6,6 @@ import KldDistro
 import KldExec
 import KldFiles
 import KldInstall
-import KldPlan
 import KldTerminal
 import SystemPackage
 
@@ -18,18 +16,10 @@ struct AnswersOptions: ParsableArguments {
 
     /// Answers that this version can install. What they say in vain is told on standard error.
     ///
-    /// - Parameter form: how the command shows its progress: as one event a line where that is JSON.
-    func load(_ path: String, _ form: ProgressOptions.Form = .auto) throws -> Answers {
+    /// - Parameter forMachine: this machine is installed: what they say of images is in vain too.
+    func load(_ path: String, forMachine: Bool = false) throws -> Answers {
         let answers = try read(path)
-        for note in answers.notes {
-            switch form {
-            case .none: break
-            case .json:
-                let event = PlanEvent(.line, message: "note: \(note)")
-                Output.errorLine(String(decoding: try JSONEncoder().encode(event), as: UTF8.self))
-            case .auto, .plain: Output.errorLine("note: \(note)\n  remedy: \(note.remedy)")
-            }
-        }
+        for note in answers.notes + (forMachine ? answers.imageNotes : []) { Reporter.note("note: \(note)", remedy: note.remedy) }
         return answers
     }
 

@@ -140,7 +140,7 @@ struct BootCommand: AsyncParsableCommand {
 
 /// What verbs of boot environments have in common: facts, one at a time, plans applied or shown.
 struct BootSession: Sendable {
-    let runner: any CommandRunner = SubprocessRunner()
+    let runner: any CommandRunner = ZFSExplainingRunner(SubprocessRunner())
     let files = LocalFiles()
     var dryRun: Bool
 

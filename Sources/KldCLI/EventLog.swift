@@ -9,10 +9,19 @@ struct EventLog: Sendable {
     static let install: FilePath = "/var/log/kldload/install.jsonl"
     private let file: FilePath
 
-    init(_ file: FilePath) throws {
+    /// - Parameter resuming: goes on with the log that is there. Otherwise it is kept as `FILE.1`: it may tell why the run before failed.
+    init(_ file: FilePath, resuming: Bool = false) throws {
         self.file = file
-        try LocalFiles().write([], to: file, mode: 0o640)
+        let files = LocalFiles()
+        if try files.exists(file) {
+            if resuming { return }
+            try files.rename(file, to: Self.former(file))
+        }
+        try files.write([], to: file, mode: 0o640)
     }
+
+    /// Where the log of the run before is kept.
+    static func former(_ file: FilePath) -> FilePath { FilePath("\(file.string).1") }
 
     func append(_ event: PlanEvent) {
         guard var line = try? JSONEncoder().encode(event) else { return }

@@ -60,6 +60,9 @@ enum Host {
 
     static var cacheRoot: FilePath { ArtifactCache.defaultRoot(environment: environment(["HOME", "XDG_CACHE_HOME"])) }
 
+    /// The log of one run, which no other run has: several may begin within a second.
+    static func log(_ command: String) -> FilePath { cacheRoot.appending("logs/\(command)-\(time(nil))-\(getpid()).jsonl") }
+
     /// For a look at it; builds make their own, which tells what it waits for.
     static var cache: ArtifactCache { ArtifactCache(root: cacheRoot, runner: SubprocessRunner()) }
 

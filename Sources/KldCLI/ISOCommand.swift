@@ -1,5 +1,4 @@
 import ArgumentParser
-import Glibc
 import KldCore
 import KldImage
 import KldPlan
@@ -9,7 +8,7 @@ struct ISOCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "iso", abstract: "Build the live ISO, which installs by hand or by itself.", subcommands: [Build.self])
 
-    struct Build: AsyncParsableCommand {
+    struct Build: AsyncParsableCommand, ReportingCommand {
         static let configuration = CommandConfiguration(
             abstract: "Build the live ISO with what it installs on board.",
             discussion: "Write it to a stick as it is: dd if=kldload.iso of=/dev/sdX bs=4M. What it holds is installed without a network.")
@@ -19,14 +18,17 @@ struct ISOCommand: AsyncParsableCommand {
         @Flag(help: "Replace a file of that name.") var overwrite = false
         @Option(help: "The package archive to build from; default: the one this machine's apt uses.") var mirror: String?
         @OptionGroup var progress: ProgressOptions
+        var form: ProgressOptions.Form { progress.progress }
 
         func run() async throws {
-            let reporter = try Reporter(progress, log: Host.cacheRoot.appending("logs/iso-build-\(time(nil)).jsonl"))
+            let reporter = try Reporter(progress, log: Host.log("iso-build"))
             let names = profile.split(separator: ",").map(String.init)
             let request = ISOBuild.Request(
                 payloads: try names.map { try ISOBuild.payload(distro: distro, profile: $0) }, output: Host.absolute(output),
                 overwrite: overwrite, mirror: mirror, version: Version.number)
-            let made = try await ISOBuild(workshop: Host.workshop(reporter), report: reporter.report).run(request)
+            let made = try await PlanEvent.telling("\(request.output)", to: reporter.report) {
+                try await ISOBuild(workshop: Host.workshop(reporter), report: reporter.report).run(request)
+            }
             Output.line("\(request.output) (\(made.size)), sha256 \(made.digest.hex)")
         }
     }

@@ -13,7 +13,7 @@ struct ImageCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "image", abstract: "Build and verify disk images.", subcommands: [Build.self, Verify.self])
 
-    struct Build: AsyncParsableCommand {
+    struct Build: AsyncParsableCommand, ReportingCommand {
         static let configuration = CommandConfiguration(abstract: "Build sealed images from an answers file.")
         @Argument(help: "The answers file.") var file: String
         @OptionGroup var options: AnswersOptions
@@ -23,9 +23,10 @@ struct ImageCommand: AsyncParsableCommand {
         @Flag(help: "Replace images of the same name.") var overwrite = false
         @Option(help: "The package archive to build from; default: the one this machine's apt uses.") var mirror: String?
         @OptionGroup var progress: ProgressOptions
+        var form: ProgressOptions.Form { progress.progress }
 
         func run() async throws {
-            let answers = try options.load(file, progress.progress)
+            let answers = try options.load(file)
             let wanted = format ?? answers.export.formats.sorted().map(\.rawValue).joined(separator: ",")
             let environment = name.map { ["KEXPORT_NAME": $0] } ?? Host.environment(["KEXPORT_NAME"])
             let request = ImageBuild.Request(
@@ -34,7 +35,7 @@ struct ImageCommand: AsyncParsableCommand {
                 name: try ExportName(environment: environment, distro: answers.distro.rawValue, profile: answers.profile.rawValue),
                 overwrite: overwrite, version: Version.number, mirror: mirror,
                 created: Timestamp(environment: Host.environment(["SOURCE_DATE_EPOCH"]), now: Timestamp(seconds: Int64(time(nil)))))
-            let reporter = try Reporter(progress, log: Host.cacheRoot.appending("logs/image-build-\(time(nil)).jsonl"))
+            let reporter = try Reporter(progress, log: Host.log("image-build"))
             let manifest = try await ImageBuild(workshop: Host.workshop(reporter), report: reporter.report).run(request)
             if progress.progress == .json {
                 Output.line(try manifest.json())
@@ -44,15 +45,19 @@ struct ImageCommand: AsyncParsableCommand {
         }
     }
 
-    struct Verify: AsyncParsableCommand {
+    struct Verify: AsyncParsableCommand, ReportingCommand {
         static let configuration = CommandConfiguration(abstract: "Boot an image, untouched, and run the checks inside.")
         @Argument(help: "The image: qcow2, vmdk, vhd, ova or raw.") var file: String
         @Option(help: "table or json.") var format = TableFormat.table
         @OptionGroup var progress: ProgressOptions
+        var form: ProgressOptions.Form { progress.progress }
 
         func run() async throws {
-            let reporter = try Reporter(progress, log: Host.cacheRoot.appending("logs/image-verify-\(time(nil)).jsonl"))
-            let report = try await ImageVerification(workshop: Host.workshop(reporter), report: reporter.report).run(Host.absolute(file))
+            let reporter = try Reporter(progress, log: Host.log("image-verify"))
+            let image = Host.absolute(file)
+            let report = try await PlanEvent.telling("verify \(image)", to: reporter.report) {
+                try await ImageVerification(workshop: Host.workshop(reporter), report: reporter.report).run(image)
+            }
             Output.line(format == .json ? try report.json : report.text)
             if report.summary.fail > 0 { throw ExitCode(ExitStatus.problemsFound.rawValue) }
         }

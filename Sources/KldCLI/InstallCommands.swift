@@ -10,6 +10,7 @@ import KldFiles
 import KldImage
 import KldInstall
 import KldPlan
+import KldZFS
 import SystemPackage
 
 /// Where the root file system of an installation comes from.
@@ -85,7 +86,7 @@ struct FactsCommand: AsyncParsableCommand {
     }
 }
 
-struct InstallCommand: AsyncParsableCommand {
+struct InstallCommand: AsyncParsableCommand, ReportingCommand {
     static let configuration = CommandConfiguration(
         commandName: "install", abstract: "Install onto the disks of this machine.",
         discussion: "Disks are wiped only with KLDLOAD_FORCE_WIPE=1 beside their names in the answers, when their names are typed, "
@@ -101,10 +102,11 @@ struct InstallCommand: AsyncParsableCommand {
     /// Nobody is told what to do next: the caller does it.
     @Flag(help: .hidden) var unattended = false
     @OptionGroup var progress: ProgressOptions
+    var form: ProgressOptions.Form { progress.progress }
 
     func run() async throws {
-        let answers = try options.load(answers, progress.progress)
-        let runner = SubprocessRunner()
+        let answers = try options.load(answers, forMachine: true)
+        let runner = ZFSExplainingRunner(SubprocessRunner())
         let files = LocalFiles()
         let payload = try await payload.find(answers)
         func facts() async throws -> MachineFacts { try await MachineFacts.gather(runner: runner, files: files, asked: answers.allDisks) }
@@ -128,12 +130,12 @@ struct InstallCommand: AsyncParsableCommand {
         // First of all: without it nobody knows which pools are imported.
         try await Preflight.loadOpenZFS(runner)
         for line in try await InstallRecovery.run(runner: runner, files: files) {
-            Output.errorLine("an earlier run was cut off: \(line)")
+            Reporter.note("an earlier run was cut off: \(line)")
         }
         let planner = try await Self.planner(answers, payload, state.identity, facts())
         let plan = try planner.plan
         try Preflight.check(plan, planner.facts, signed: answers.secureBoot, path: Host.environment(["PATH"])["PATH"] ?? "", files: files) {
-            Output.errorLine($0)
+            Reporter.note($0)
         }
         if let from { try InstallState.check(plan, from: from, files: files) }
         let log = EventLog.install
@@ -142,10 +144,10 @@ struct InstallCommand: AsyncParsableCommand {
         // In this order: a record of steps without the identity they were done with would let an installation go on as another machine.
         let journal = try PlanJournal(InstallState.journal, keeping: from != nil, files: files)
         try state.write(files)
-        let reporter = try Reporter(progress, log: log)
+        let reporter = try Reporter(progress, log: log, resuming: from != nil)
         let watch = PoolWatch.endProcess(whenSuspended: answers.poolName, disks: planner.diskNames, files: files) { problem in
             reporter.report(PlanEvent(.planFailed, message: problem.message, diagnosis: problem))
-            Output.errorLine(problem.rendered)
+            Reporter.fail(problem)
         }
         defer { watch.cancel() }
         let performers = Performers.table(logs: [log]) { _, _, _ in
@@ -187,7 +189,7 @@ struct FirstBootCommand: AsyncParsableCommand {
     @Flag(help: "Print the plan and change nothing.") var dryRun = false
 
     func run() async throws {
-        let (runner, files) = (SubprocessRunner(), LocalFiles())
+        let (runner, files) = (ZFSExplainingRunner(SubprocessRunner()), LocalFiles())
         let plan = try await FirstBoot.gather(runner: runner, files: files).plan
         if dryRun {
             Output.line(plan.text())

@@ -26,7 +26,7 @@ enum Interrupts {
             while read(reader, &byte, 1) == 1 {
                 seen += 1
                 if seen > 1 { _exit(ExitStatus.interrupted.rawValue) }
-                Output.errorLine("interrupted: cleaning up (once more ends at once, and leaves things as they are)")
+                Reporter.note("interrupted: cleaning up (once more ends at once, and leaves things as they are)")
                 task.cancel()
             }
         }

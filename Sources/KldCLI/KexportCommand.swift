@@ -2,10 +2,11 @@ import ArgumentParser
 import Glibc
 import KldCore
 import KldImage
+import KldPlan
 import SystemPackage
 
 /// `kexport` takes the words of every release, so it reads them itself.
-struct KexportCommand: AsyncParsableCommand {
+struct KexportCommand: AsyncParsableCommand, ReportingCommand {
     static let configuration = CommandConfiguration(
         commandName: "kexport", abstract: "Export a disk as an image.",
         usage: """
@@ -22,15 +23,21 @@ struct KexportCommand: AsyncParsableCommand {
 
     @Argument(parsing: .captureForPassthrough, help: "Disk, format and folder, or options.") var words: [String] = []
 
+    var form: ProgressOptions.Form {
+        (try? KexportArguments.parse(words)).flatMap { ProgressOptions.Form(rawValue: $0.progress.rawValue) } ?? .auto
+    }
+
     func run() async throws {
         if words.contains("--help") || words.contains("-h") { throw CleanExit.helpRequest(self) }
         let request = try KexportArguments.parse(words, environment: Host.environment(["KEXPORT_NAME"]))
         let reporter = try Reporter(
             ProgressOptions.parse(["--progress", request.progress.rawValue]),
-            log: Host.cacheRoot.appending("logs/kexport-\(time(nil)).jsonl"))
+            log: Host.log("kexport"))
         let created = Timestamp(environment: Host.environment(["SOURCE_DATE_EPOCH"]), now: Timestamp(seconds: Int64(time(nil))))
-        let manifest = try await DiskExport(workshop: Host.workshop(reporter), report: reporter.report)
-            .run(request, version: Version.number, created: created)
+        let manifest = try await PlanEvent.telling(request.dryRun ? "dry run of an export" : "export", to: reporter.report) {
+            try await DiskExport(workshop: Host.workshop(reporter), report: reporter.report)
+                .run(request, version: Version.number, created: created)
+        }
         for output in manifest?.outputs ?? [] { Output.line("\(output.file) (\(output.size))") }
     }
 }

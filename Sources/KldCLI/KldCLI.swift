@@ -8,6 +8,10 @@ public enum CommandLineTool {
     public static func main() async {
         signal(SIGPIPE, SIG_IGN)
         let name = CommandLine.arguments.first?.split(separator: "/").last.map(String.init) ?? "kldload"
+        if Applet.asksVersion(Array(CommandLine.arguments.dropFirst())) {
+            Output.line(Version.text)
+            return
+        }
         let tool: any AsyncParsableCommand.Type = Applet.named(name)?.command ?? Root.self
         let task = Task { await run(tool) }
         Interrupts.cancel(task)
@@ -17,14 +21,23 @@ public enum CommandLineTool {
     private static func run<Tool: AsyncParsableCommand>(_ type: Tool.Type) async {
         do {
             var command = try type.parseAsRoot()
+            if let reporting = command as? any ReportingCommand {
+                let form = reporting.form
+                Reporter.form.withLock { $0 = form }
+            }
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
             } else {
                 try command.run()
             }
         } catch let error as any Diagnosable {
-            Output.errorLine(error.diagnosis.rendered)
+            Reporter.fail(error.diagnosis)
             exit(error.diagnosis.exit.rawValue)
+        } catch  where Reporter.form.withLock({ $0 }) == .json && !(error is ExitCode) && !(error is CleanExit) {
+            // Who reads events reads nothing else. A command line that is not understood comes before that is known.
+            let problem = Diagnosis(of: error)
+            Reporter.fail(problem)
+            exit(problem.exit.rawValue)
         } catch is CancellationError {
             exit(ExitStatus.interrupted.rawValue)
         } catch {
@@ -50,6 +63,9 @@ struct Applet: Sendable {
     }
 
     static func named(_ name: String) -> Applet? { all.first { $0.name == name } }
+
+    /// Every tool is this one program, and says so in the same words.
+    static func asksVersion(_ words: [String]) -> Bool { words == ["--version"] }
 }
 
 struct Root: AsyncParsableCommand {

@@ -42,6 +42,7 @@ public struct DiskExport: Sendable {
             }
             return nil
         }
+        try OutputFolder.check(plan.folder, files)
         let narrator = ExportNarrator()
         let tell: ImageExporter.Report = { report(narrator.event($0)) }
         guard request.seal else { return try await exporter.export(unknown, report: tell) }
@@ -78,7 +79,11 @@ public struct DiskExport: Sendable {
         let factory = try await workshop.sealer(report: report)
         let guest = work.appending(WorkFolder.guest)
         let system = try await factory.seal(
-            copy: Factory.Disk(file: copy, serial: "disk0"), version: version, folder: guest, report: report)
+            copy: Factory.Disk(file: copy, serial: "disk0"), version: version, folder: guest,
+            report: { event in
+                // The guest's plan is not the export's: that begins before it, and ends after it.
+                if ![.planStarted, .planDone, .planFailed].contains(event.kind) { report(event) }
+            })
         // Whatever fails from here on is not the guest's.
         try files.remove(guest)
         return (try await SourceInspector(runner: workshop.runner, files: files).inspect(copy, form: .raw), system)

@@ -49,17 +49,7 @@ public struct ImageBuild: Sendable {
     /// A second build of the same name into the same folder waits for the first one.
     /// - Returns: the manifest that lies beside the images.
     public func run(_ request: Request) async throws -> ImageManifest {
-        let title = "\(request.name) into \(request.folder)"
-        given(PlanEvent(.planStarted, message: title))
-        do {
-            let manifest = try await build(request)
-            given(PlanEvent(.planDone, message: title, done: 1, total: 1))
-            return manifest
-        } catch {
-            let problem = Diagnosis(of: error)
-            given(PlanEvent(.planFailed, message: problem.message, diagnosis: problem))
-            throw error
-        }
+        try await PlanEvent.telling("\(request.name) into \(request.folder)", to: given) { try await build(request) }
     }
 
     /// What an image cannot be asked for.
@@ -144,10 +134,7 @@ public struct ImageBuild: Sendable {
 
     /// Everything that could refuse the images, before minutes of work: names that are taken, a folder nobody may write, no room.
     private func check(_ request: Request, _ files: LocalFiles) throws {
-        try files.makeDirectory(request.folder, mode: .directory)
-        let probe = request.folder.appending(".kldload-\(UInt32.random(in: 0 ... .max))")
-        try files.write("", to: probe)
-        try files.remove(probe)
+        try OutputFolder.check(request.folder, files)
         _ = try ImageExporter(runner: workshop.runner, files: files).plan(Self.expected(request))
     }
 

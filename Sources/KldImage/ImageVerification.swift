@@ -89,7 +89,7 @@ public struct ImageVerification: Sendable {
                 throw Diagnosis(
                     "image.no-answer", "the guest ended before it answered",
                     remedies: ["read the end of its console below", "boot the image by hand: qemu-system-x86_64 -snapshot …"],
-                    causes: machine.console.tail())
+                    causes: await machine.lastWords())
             }
             return try JSONDecoder().decode(VerifyReport.self, from: Data(line.utf8))
         } catch let error as VirtError {

@@ -100,11 +100,11 @@ public enum Performers {
             do {
                 try await runner.run(ZPool.export(pool))
                 return
-            } catch let error as CommandError where attempt < attempts && (error.failure?.errors.contains("busy") ?? false) {
+            } catch  where attempt < attempts && ZFSError.said(error)?.contains("busy") == true {
                 try await Task.sleep(for: .milliseconds(300))
             } catch {
                 let mounts = ((try? files.mounts()) ?? []).filter { $0.place.hasPrefix(target) || $0.source.hasPrefix(name) }
-                let said = (error as? CommandError)?.failure?.errors.lines ?? [Diagnosis(of: error).message]
+                let said = ZFSError.said(error)?.lines ?? [Diagnosis(of: error).message]
                 throw Diagnosis(
                     "zfs.export", "the pool \(name) cannot be exported", remedies: ["end what uses it, then: zpool export \(name)"],
                     causes: said + mounts.map { "still mounted: \($0.source) at \($0.place)" })

@@ -46,3 +46,21 @@ public struct PlanEvent: Sendable, Hashable, Codable {
         self.diagnosis = diagnosis
     }
 }
+
+extension PlanEvent {
+    /// Does work that is no plan, and tells its begin and its end as those of one.
+    public static func telling<Result>(
+        _ title: String, to report: @Sendable (PlanEvent) -> Void, _ work: () async throws -> Result
+    ) async throws -> Result {
+        report(PlanEvent(.planStarted, message: title))
+        do {
+            let result = try await work()
+            report(PlanEvent(.planDone, message: title, done: 1, total: 1))
+            return result
+        } catch {
+            let problem = Diagnosis(of: error)
+            report(PlanEvent(.planFailed, message: problem.message, diagnosis: problem))
+            throw error
+        }
+    }
+}

@@ -12,7 +12,7 @@ public enum PlanEventReference {
         case .line: ("`step`, `diagnosis`, where they apply", "something that a person should read")
         case .output: ("", "a line that a tool printed: for the log, and as the last line for a person who waits")
         case .planDone: ("`done`, `total`", "everything is done and released; the last event")
-        case .planFailed: ("`done`, `total`, `diagnosis`", "it failed and was cleaned up; the last event")
+        case .planFailed: ("`done`, `total`, `diagnosis`", "it failed and was cleaned up, or was refused before it began; the last event")
         case .unknown: ("", "stands for a kind that the reader does not know; never written")
         }
     }
@@ -21,8 +21,14 @@ public enum PlanEventReference {
         var lines = [
             "# Events", "",
             "Made from the sources; `swift test` compares. Installing, building and first boot tell what they do as one stream of events.",
-            "`--progress json` writes them to standard error, one JSON object a line; the log (`install.jsonl`, and those in the cache's `logs`)",
-            "holds the same lines. Kinds and keys are only ever added: pass over what you do not know.", "",
+            "`--progress json` writes them to standard error, one JSON object a line, and nothing else; the log (`install.jsonl`, and those in the",
+            "cache's `logs`) holds the same objects. Kinds and keys are only ever added: pass over what you do not know.", "",
+            "The last event of a run is `plan-done` or `plan-failed`. What is refused before it begins ends with `plan-failed` too, without a",
+            "`plan-started` before it, and in no log where there is none yet. Two things are not told so: a command line that is not understood",
+            "(exit status 64, in words), and, after `plan-done`, a machine that could not be restarted or switched off, which adds a `plan-failed`.",
+            "",
+            "An installation that begins anew keeps the log of the one before as `install.jsonl.1`; `--from` goes on with the log that is there.",
+            "",
             "| key | type | what |", "|---|---|---|",
             "| `kind` | string | see below |",
             "| `phase`, `step` | string | where it happens: ids that `kldload plan` prints; absent outside of a step |",

@@ -131,6 +131,12 @@ package final class VirtualMachine: Sendable {
     /// The process id while QEMU runs.
     package var process: Int32? { child.process }
 
+    /// How it ended and what was said last: QEMU's end and words, then the console's. For the error of whoever expected more of it.
+    package func lastWords() async -> [String] {
+        let end = try? await waitForExit(within: .seconds(10))
+        return [end.map { "QEMU has ended: \($0)" } ?? "QEMU still runs"] + errors.lines(8) + console.tail()
+    }
+
     /// How QEMU ended; `nil` while it runs.
     package var end: ProcessEnd? { child.end }
 

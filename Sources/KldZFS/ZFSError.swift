@@ -118,6 +118,11 @@ public enum ZFSError: Error, Sendable, Hashable {
         return ZFSFailure(known, command: command, output: output)
     }
 
+    /// What a command that failed said on standard error, whether or not its error has been explained since; `nil` for any other error.
+    package static func said(_ error: any Error) -> String? {
+        ((error as? ZFSFailure)?.output ?? (error as? CommandError)?.failure)?.errors
+    }
+
     private static func isZFS(_ command: Command) -> Bool {
         let names: Set<String> = ["zfs", "zpool"]
         // `chroot ROOT zfs …` too.
@@ -149,9 +154,11 @@ public struct ZFSExplainingRunner: CommandRunner {
     private let runner: any CommandRunner
     public init(_ runner: any CommandRunner) { self.runner = runner }
 
+    @discardableResult
     public func run(_ command: Command) async throws -> CommandOutput {
         do { return try await runner.run(command) } catch { throw ZFSError.explaining(error) }
     }
+    @discardableResult
     public func run(pipeline: [Command]) async throws -> CommandOutput {
         do { return try await runner.run(pipeline: pipeline) } catch { throw ZFSError.explaining(error) }
     }

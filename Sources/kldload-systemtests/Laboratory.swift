@@ -78,6 +78,15 @@ struct Laboratory: Sendable {
         return file
     }
 
+    /// - Throws: ``ScenarioSkipped`` where no firmware is installed that can enforce Secure Boot; other machines need none.
+    func secureBootFirmware() throws -> Firmware {
+        do {
+            return try Firmware.find(.secureBoot, files: files)
+        } catch let problem as Diagnosis where problem.code == "vm.firmware-missing" {
+            throw ScenarioSkipped(([problem.message] + problem.remedies).joined(separator: "; "))
+        }
+    }
+
     /// Boots disks under UEFI, with Secure Boot enforcing or without, and hands over the running machine.
     /// - Parameter writeLog: records every write and every flush; QEMU drops the guest's flushes otherwise.
     func boot<Result: Sendable>(
@@ -88,7 +97,7 @@ struct Laboratory: Sendable {
         let host = try await FactoryHost.find(runner: workshop.runner, files: files, cache: workshop.cache.root)
         let place = folder.appending(label)
         try files.makeDirectory(place, mode: 0o700)
-        let firmware = try Firmware.find(secure ? .secureBoot : .uefi, files: files)
+        let firmware = try secure ? secureBootFirmware() : Firmware.find(.uefi, files: files)
         let variables = try variables ?? firmware.copyVariables(to: place.appending("vars.fd"), files: files)
         let spec = MachineSpec(
             name: name, accelerator: host.accelerator, memory: .gibibytes(2), processors: 2,

@@ -33,6 +33,12 @@ struct CheckFailure: Error, CustomStringConvertible {
     init(_ description: String) { self.description = description }
 }
 
+/// This machine lacks what the scenario needs: nothing was found out, in either direction.
+struct ScenarioSkipped: Error {
+    var reason: String
+    init(_ reason: String) { self.reason = reason }
+}
+
 func check(_ condition: Bool, _ what: @autoclosure () -> String) throws {
     if !condition { throw CheckFailure(what()) }
 }

@@ -199,6 +199,8 @@ extension Scenario {
         },
         Scenario("iso.secure-boot", "the ISO starts with Secure Boot enforcing, and its kernel refuses a module that nobody has signed") {
             lab in
+            // Before the ISO is built.
+            _ = try lab.secureBootFirmware()
             let iso = try await lab.iso(profiles: [])
             let medium = MachineDisk(iso, serial: "medium", readOnly: true)
             try await lab.boot([], label: "iso", more: [medium], secure: true) { machine, host in

@@ -88,6 +88,43 @@ extension Scenario {
             let left = shared.filter { $0.kind != .vdev }
             try check(left.isEmpty, "the export still has \(left)")
         },
+        Scenario("image.secrets", "no secret of the answers is in the image that the factory makes, in the disk's bytes or in a file") {
+            lab in
+            let marks = ["Canary-Password-7f3a", "Canary-Mok-7f3a", "CanarySalt7f3a", "Canary-Upload-7f3a"]
+            let hash = try await lab.workshop.runner.run(
+                Command("openssl", ["passwd", "-6", "-salt", marks[2], "-stdin"], effect: .reads, input: .text("anything\n"))
+            ).output.trimmed
+            let (manifest, folder) = try await build(
+                lab, formats: [.raw],
+                [
+                    "KLDLOAD_PASSWORD=\(marks[0])", "KLDLOAD_ROOT_PASSWORD_HASH=\(hash)", "KLDLOAD_MOK_PASSWORD=\(marks[1])",
+                    "KLDLOAD_EXPORT_SCP_PASS=\(marks[3])",
+                ])
+            guard let raw = manifest.outputs.first else { throw CheckFailure("nothing was built") }
+            let names = try lab.files.list(folder)
+            for name in names {
+                let found = try ByteScanner(marks.map { .init(name: $0, text: $0) }).scan(folder.appending(name))
+                try check(found.hits.isEmpty && !found.isTruncated, "\(name) holds \(Set(found.hits.map(\.name)))")
+            }
+            lab.log("none of \(marks.count) secrets in the bytes of \(names.joined(separator: ", "))")
+            // Blocks of the pool are compressed: every file as it is read, too.
+            let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core"]).forTest()
+            let disk = MachineDisk(folder.appending(raw.file), serial: "one", readOnly: true)
+            try await lab.live(answers, disks: [disk]) { shell in
+                let patterns = marks.map { "-e \($0)" }.joined(separator: " ")
+                let found = try await shell.run(
+                    looking(
+                        at: "one",
+                        """
+                        echo read $(find /look /esp -xdev -type f | wc -l) files && \
+                        echo open passwords: $(cut -d: -f2 /look/etc/shadow | grep -vc '^[!*]') && \
+                        { grep -rlF \(patterns) /look /esp; echo searched; }
+                        """), within: .seconds(300))
+                lab.log(found)
+                try check(found.lines.last == "searched" && found.lines.count == 3, "found: \(found)")
+                try check(found.contains("open passwords: 0"), found)
+            }
+        },
         Scenario("image.formats", "a server in every export format: each converted back is the raw disk; virt-v2v reads the OVA") { lab in
             let (manifest, folder) = try await build(lab, profile: "server", formats: ExportFormat.allCases)
             try check(manifest.outputs.count == ExportFormat.allCases.count, "\(manifest.outputs.map(\.file))")
@@ -273,6 +310,17 @@ extension Scenario {
             name: try ExportName(distro: "debian", profile: profile), overwrite: true, version: version,
             created: Timestamp(seconds: 1_767_225_600))
         return (try await ImageBuild(workshop: lab.workshop, report: lab.report).run(request), folder)
+    }
+
+    /// A script for the live environment that does something with a sealed disk: its pool below `/look`, its ESP at `/esp`, both read-only.
+    static func looking(at serial: String, _ script: String) -> String {
+        """
+        zpool import -f -N -o readonly=on -R /look -d /dev/disk/by-id/virtio-\(serial)-part2 rpool && \
+        zfs mount "$(zpool get -H -o value bootfs rpool)" && zfs mount -a && mkdir -p /esp && \
+        mount -o ro /dev/disk/by-id/virtio-\(serial)-part1 /esp && \
+        \(script) && cd / && umount /esp && umount --recursive /look && \
+        for try in 1 2 3 4 5 6 7 8 9; do zpool export rpool && break; sleep 1; done && ! zpool list rpool 2>/dev/null
+        """
     }
 
     /// Puts the marks where they belong, in a shell of the live environment: into the root's files, at the end of initramfs and boot image,

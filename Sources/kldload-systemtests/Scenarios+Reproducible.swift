@@ -74,8 +74,8 @@ extension Scenario {
         try await sameContent(folder.appending(raw.file), other.appending(name), lab)
     }
 
-    /// Compares two sealed disks in a guest: every file of ESP and pool, with mode, owner, extended attributes and digest. The pool's own
-    /// blocks hold times and random numbers.
+    /// Compares two sealed disks in a guest: the ESP's bytes; every file of ESP and pool, with mode, owner, extended attributes and digest.
+    /// The pool's own blocks hold times and random numbers.
     private static func sameContent(_ one: FilePath, _ two: FilePath, _ lab: Laboratory) async throws {
         let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core"]).forTest()
         try await lab.live(
@@ -83,17 +83,16 @@ extension Scenario {
         ) { shell in
             for disk in ["one", "two"] {
                 try await shell.run(
-                    """
-                    zpool import -f -N -o readonly=on -R /look -d /dev/disk/by-id/virtio-\(disk)-part2 rpool && \
-                    zfs mount "$(zpool get -H -o value bootfs rpool)" && zfs mount -a && mkdir -p /esp && \
-                    mount -o ro /dev/disk/by-id/virtio-\(disk)-part1 /esp && \
-                    { cd /look && find . -printf '%P %y %m %U %G %l\\n' | sort && getfattr -R -h -d -m - . | sort && \
-                    find . -type f -print0 | sort -z | xargs -0 sha256sum && cd /esp && find . -printf 'esp %P %y\\n' | sort && \
-                    find . -type f -print0 | sort -z | xargs -0 sha256sum; } > /run/\(disk).list && cd / && umount /esp && \
-                    zfs list -H -o name,mountpoint,canmount,compression,recordsize,acltype,xattr,atime -r rpool >> /run/\(disk).list && \
-                    umount --recursive /look && for try in 1 2 3 4 5 6 7 8 9; do zpool export rpool && break; sleep 1; done && \
-                    ! zpool list rpool 2>/dev/null
-                    """, within: .seconds(400))
+                    looking(
+                        at: disk,
+                        """
+                        { cd /look && find . -printf '%P %y %m %U %G %l\\n' | sort && \\
+                        getfattr -R -h -d -m - . | awk '/^# file: / { file = $0; next } NF { print file, $0 }' | sort && \\
+                        find . -type f -print0 | sort -z | xargs -0 sha256sum && cd /esp && find . -printf 'esp %P %y\\n' | sort && \\
+                        find . -type f -print0 | sort -z | xargs -0 sha256sum && \\
+                        zfs list -H -o name,mountpoint,canmount,compression,recordsize,acltype,xattr,atime -r rpool && \\
+                        sha256sum < /dev/disk/by-id/virtio-\(disk)-part1; } > /run/\(disk).list
+                        """), within: .seconds(400))
             }
             let found = try await shell.run("wc -l < /run/one.list; diff /run/one.list /run/two.list | head -40", within: .seconds(60))
             lab.log("files, attributes and digests: \(found.lines.first ?? "none")")

@@ -12,6 +12,7 @@ extension Scenario {
             "secure-boot.install",
             "with Secure Boot enforcing: the medium's key is enrolled at the console, a machine is installed, its own key is enrolled, and its boot environments start"
         ) { lab in
+            let variables = try lab.secureBootFirmware().copyVariables(to: lab.folder.appending("vars.fd"), files: lab.files)
             let iso = try await lab.iso(profiles: ["core"])
             let disks = try await lab.disks(1)
             let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"]).forTest()
@@ -19,8 +20,6 @@ extension Scenario {
             try lab.files.write(answers.environmentText, to: file, mode: .secret)
             // No seed volume: a person installs.
             let stick = try await lab.volume("STICK", [file], at: lab.folder.appending("stick.img"))
-            let variables = try Firmware.find(.secureBoot, files: lab.files).copyVariables(
-                to: lab.folder.appending("vars.fd"), files: lab.files)
 
             let media = [
                 MachineDisk(iso, serial: "medium", readOnly: true), MachineDisk(stick, serial: "stick", readOnly: true),

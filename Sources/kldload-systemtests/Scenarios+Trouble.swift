@@ -133,6 +133,23 @@ extension Scenario {
                 try await shell.run("test -s /var/log/kldload/install.jsonl")
             }
         },
+        Scenario(
+            "trouble.write-errors-later", "a disk that takes no writes any more, in the middle: an error that says so; the log is kept"
+        ) {
+            lab in
+            let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core"]).forTest()
+            let disk = try await lab.disks(1)[0]
+            let rules = lab.folder.appending("rules")
+            // By then the pool is there, and the system is being received.
+            try lab.files.write(failing(afterFlushes: 60), to: rules)
+            try await lab.live(answers, disks: [MachineDisk(disk.file, serial: disk.serial, errorRules: rules)]) { shell in
+                let said = try await shell.run(
+                    "kldload install --answers answers.env --payload /run/test --progress none; echo status: $?", within: .seconds(180))
+                lab.log(said)
+                try check(said.contains("error[zfs.suspended]") && said.contains("status: 1"), said)
+                try await shell.run("test -s /var/log/kldload/install.jsonl")
+            }
+        },
         Scenario("trouble.disk-gone", "a disk that disappears in the middle: an error that says so, and the log is kept") { lab in
             let disk = try await lab.disks(1)[0]
             let answers = try lab.answers(
@@ -205,6 +222,12 @@ extension Scenario {
     /// Rules of QEMU's blkdebug driver: whatever writes this sector (512 bytes) fails.
     private static func failing(sector: Int) -> String {
         "[inject-error]\nevent = \"pwritev\"\niotype = \"write\"\nerrno = \"5\"\nsector = \"\(sector)\"\nonce = \"off\"\n"
+    }
+
+    /// The same of every sector, once the guest has flushed the disk so many times: each flush is a state of its own.
+    private static func failing(afterFlushes count: Int) -> String {
+        (1...count).map { "[set-state]\nstate = \"\($0)\"\nevent = \"flush_to_os\"\nnew_state = \"\($0 + 1)\"\n" }.joined()
+            + "[inject-error]\nstate = \"\(count + 1)\"\nevent = \"pwritev\"\niotype = \"write\"\nerrno = \"5\"\nonce = \"off\"\n"
     }
 
     private static func expect(_ code: String, _ lab: Laboratory, _ body: () async throws -> Void) async throws {

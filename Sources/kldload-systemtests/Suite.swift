@@ -3,7 +3,7 @@ import KldFiles
 import KldImage
 import SystemPackage
 
-/// Runs scenarios, each in a folder of its own, and counts.
+/// Runs scenarios, each in a folder of its own, and counts; those that cannot run here are told with the reason.
 struct Suite: Sendable {
     let workshop: Workshop
     let examples: FilePath
@@ -13,15 +13,20 @@ struct Suite: Sendable {
     private struct Outcome: Sendable {
         var scenario: Scenario
         var failure: String?
+        var skipped: String?
         var seconds: Int
     }
 
     /// - Returns: how many failed.
     func run(_ scenarios: [Scenario]) async -> Int {
         var failed: [Outcome] = []
+        var skipped: [Outcome] = []
         var passed = 0
         func count(_ outcome: Outcome) {
-            if let failure = outcome.failure {
+            if let reason = outcome.skipped {
+                skipped.append(outcome)
+                say("skipped \(outcome.scenario.name): \(reason)")
+            } else if let failure = outcome.failure {
                 failed.append(outcome)
                 say("not ok \(outcome.scenario.name) (\(outcome.seconds) s)")
                 say(failure.split(separator: "\n", omittingEmptySubsequences: false).map { "    \($0)" }.joined(separator: "\n"))
@@ -40,7 +45,8 @@ struct Suite: Sendable {
             }
         }
         for outcome in failed { say("failed: \(outcome.scenario.name)") }
-        say("\(passed) passed, \(failed.count) failed, 0 skipped")
+        for outcome in skipped { say("skipped: \(outcome.scenario.name): \(outcome.skipped ?? "")") }
+        say("\(passed) passed, \(failed.count) failed, \(skipped.count) skipped")
         return failed.count
     }
 
@@ -50,9 +56,12 @@ struct Suite: Sendable {
         let laboratory = Laboratory(name: scenario.name, workshop: workshop, examples: examples, folder: folder)
         say("run \(scenario.name): \(scenario.title)")
         var failure: String?
+        var skipped: String?
         do {
             try LocalFiles().makeDirectory(folder, mode: 0o700)
             try await within(scenario.limit) { try await scenario.run(laboratory) }
+        } catch let error as ScenarioSkipped {
+            skipped = error.reason
         } catch let error as CheckFailure {
             failure = error.description
         } catch {
@@ -64,7 +73,7 @@ struct Suite: Sendable {
         } else {
             failure? += "\nkept: \(folder)"
         }
-        return Outcome(scenario: scenario, failure: failure, seconds: Int(start.duration(to: .now) / .seconds(1)))
+        return Outcome(scenario: scenario, failure: failure, skipped: skipped, seconds: Int(start.duration(to: .now) / .seconds(1)))
     }
 
     private func within(_ limit: Duration, _ body: @escaping @Sendable () async throws -> Void) async throws {

@@ -33,6 +33,15 @@ import Testing
         #expect(answers.notes.allSatisfy { !$0.message.contains("hunter2") && !$0.message.contains("YAnz5") })
     }
 
+    @Test func whatMattersToImagesIsNotedWhereAMachineIsInstalled() throws {
+        let given = ["KLDLOAD_DISK_SIZE=20G", "KLDLOAD_EXPORT_FORMAT=raw", "KLDLOAD_EXPORT_DIR=/srv/images"]
+        let answers = try Answers(threeLines, overrides: given)
+        #expect(answers.notes.isEmpty)
+        #expect(answers.imageNotes.map(\.key) == ["KLDLOAD_DISK_SIZE", "KLDLOAD_EXPORT_FORMAT", "KLDLOAD_EXPORT_DIR"])
+        #expect(answers.imageNotes.allSatisfy { $0.code == .noEffect && $0.remedy.contains("kldload image build") })
+        #expect(try Answers(threeLines, overrides: ["KLDLOAD_DISK_SIZE=8G", "KLDLOAD_EXPORT_FORMAT=none"]).imageNotes.isEmpty)
+    }
+
     @Test func notesOutliveTheReadingOfSecrets() throws {
         let files = MemoryFiles(["/a.env": threeLines + "KLDLOAD_RHEL_PASSWORD_FILE=/m\n", "/m": "hunter2"])
         let notes = try Answers.load("/a.env", files: files).notes

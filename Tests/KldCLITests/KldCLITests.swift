@@ -51,6 +51,11 @@ import Testing
 }
 
 @Suite struct VersionTests {
+    @Test func `every tool is asked for it in the same way`() {
+        #expect(Applet.asksVersion(["--version"]))
+        for words in [[], ["list", "--version"], ["/dev/sda", "qcow2"]] { #expect(!Applet.asksVersion(words)) }
+    }
+
     @Test func `the version names the build it is`() throws {
         let id = try #require(Version.buildID)
         #expect(id.count == 12 && id.allSatisfy(\.isHexDigit))

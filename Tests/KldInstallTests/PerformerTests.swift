@@ -4,6 +4,7 @@ import KldFiles
 import KldInstall
 import KldPlan
 import KldTestSupport
+import KldZFS
 import Synchronization
 import SystemPackage
 import Testing
@@ -165,6 +166,19 @@ struct PerformerTests {
         let pool = Pool(busy: 2)
         #expect(await problem(Performers.exportPool, ["pool": "tank"], pool) == nil)
         #expect(pool.tries.withLock { $0 } == 3)
+    }
+
+    @Test("a pool whose trouble was explained is tried again, and told in the same words")
+    func explained() async {
+        let pool = Pool(busy: 2)
+        #expect(await problem(Performers.exportPool, ["pool": "tank"], ZFSExplainingRunner(pool)) == nil)
+        #expect(pool.tries.withLock { $0 } == 3)
+        let failing = ScriptedRunner([
+            { $0.arguments[0] == "list" ? CommandOutput() : nil },
+            { _ in CommandOutput(status: 1, errors: "cannot export 'tank': pool I/O is currently suspended\n") },
+        ])
+        let stuck = await problem(Performers.exportPool, ["pool": "tank"], ZFSExplainingRunner(failing))
+        #expect(stuck?.code == "zfs.export" && stuck?.causes == ["cannot export 'tank': pool I/O is currently suspended"])
     }
 
     @Test("a pool that stays busy is an error that tells what is still mounted of it, and below the target")

@@ -56,6 +56,18 @@ struct ApplyingTests {
         #expect(problem?.causes == ["step: s.b (Step b)", "command: do 'act b'", "it broke"])
     }
 
+    @Test("work that is no plan begins and ends as one")
+    func telling() async throws {
+        let log = EventLog()
+        #expect(try await PlanEvent.telling("title", to: log.report) { 7 } == 7)
+        #expect(log.events.map(\.kind) == [.planStarted, .planDone])
+        let problem = Diagnosis("a.code", "it broke")
+        await #expect(throws: problem) {
+            try await PlanEvent.telling("title", to: log.report) { () async throws -> Int in throw problem }
+        }
+        #expect(log.events.last?.kind == .planFailed && log.events.last?.diagnosis == problem)
+    }
+
     @Test("clean-up goes on when a part of it fails, and says so")
     func cleanUpFails() async {
         let runner = ScriptedRunner([

@@ -186,11 +186,11 @@ public struct Factory: Sendable {
                 last = event
                 if event.kind == .planDone || event.kind == .planFailed { break }
             }
-            guard let last, last.kind == .planDone else {
-                throw last?.diagnosis
-                    ?? Diagnosis(
-                        "factory.died", "the factory's guest ended before it was done",
-                        remedies: ["read its console: \(folder.appending("console.log"))"], causes: machine.console.tail())
+            if let problem = last?.diagnosis { throw problem }
+            guard last?.kind == .planDone else {
+                throw Diagnosis(
+                    "factory.died", "the factory's guest ended before it was done",
+                    remedies: ["read its console: \(folder.appending("console.log"))"], causes: await machine.lastWords())
             }
             try await machine.waitForPowerOff(within: .seconds(120))
             return system

@@ -19,7 +19,7 @@ public struct FactoryGuest: Sendable {
     private static let configuration: FilePath = "/sys/firmware/qemu_fw_cfg/by_name"
 
     public init(runner: any CommandRunner, files: any FileSystem) {
-        self.runner = runner
+        self.runner = ZFSExplainingRunner(runner)
         self.files = files
     }
 

@@ -83,9 +83,10 @@ public struct Workshop: Sendable {
     /// - Parameter answers: as the guest gets them. Only their pool, the size of their disk and what lies on the ESP matter here.
     func template(_ answers: Answers, _ bench: Bench, _ report: @escaping @Sendable (PlanEvent) -> Void) async throws -> FilePath {
         let name = "disk.qcow2"
-        let plan = try FactoryGuest.template(answers, Factory.job(.template, bench.payload))
+        let job = Factory.job(.template, bench.payload)
+        let plan = try FactoryGuest.template(answers, job)
         let live = "\(bench.live.info.kernel) \(bench.live.info.openZFS)"
-        let inputs = "template/2\n\(bench.payload.digest)\n\(live)\n\(answers.diskSize.bytes)\n\(plan)\n"
+        let inputs = "template/3\n\(bench.payload.digest)\n\(live)\n\(answers.diskSize.bytes)\n\(plan)\n"
         let folder = try await cache.artifact("template", inputs: inputs) { partial in
             report(PlanEvent(.line, message: "filling a disk with it, once"))
             try await WorkFolder.with("template", in: cache.root, report: report) { work in
@@ -94,6 +95,8 @@ public struct Workshop: Sendable {
                 try await bench.factory.template(
                     answers, payload: bench.payload, onto: disk, folder: work.appending(WorkFolder.guest),
                     report: Self.building("template", report))
+                let serial = (job.identity ?? .placeholder).espSerial
+                try await ESPImage(disk: disk, serial: serial, runner: runner, files: LocalFiles()).remake(in: work.appending("esp"))
                 try await runner.run(QemuImg.convert(disk, format: .raw, to: partial.appending(name), as: .qcow2(.none)))
             }
         }

@@ -41,13 +41,14 @@ public struct ISOBuild: Sendable {
     }
 
     /// - Returns: size and SHA-256 of the ISO, which lies at its name only when it is whole; `.sha256` lies beside it.
-    /// - Throws: ``Diagnosis`` `iso.exists`, `iso.program-missing`; what building payloads throws.
+    /// - Throws: ``Diagnosis`` `iso.exists`, `image.output-denied`, `iso.program-missing`; what building payloads throws.
     public func run(_ request: Request) async throws -> (size: ByteCount, digest: FileDigest) {
         if try files.exists(request.output), !request.overwrite {
             throw Diagnosis(
                 "iso.exists", "\(request.output) exists already", remedies: ["choose another name", "replace it: --overwrite"],
                 exit: .cannotCreate)
         }
+        try OutputFolder.check(request.output.removingLastComponent(), files)
         let live = try await workshop.liveMedium(mirror: request.mirror, report: report)
         var items = [
             (ISOContents.kernel, live.image.kernel), (ISOContents.initrd, live.image.initrd), (LiveMedium.squashfs, live.image.squashfs),
@@ -71,7 +72,6 @@ public struct ISOBuild: Sendable {
 
     private func requireRoom(_ needed: ByteCount, at output: FilePath) throws {
         let folder = output.removingLastComponent()
-        try files.makeDirectory(folder, mode: .directory)
         let free = try files.freeSpace(folder)
         guard free < needed else { return }
         throw Diagnosis(
