@@ -46,6 +46,11 @@ test-all: lint unit glibc
 bench: binary
 	tools/bench
 
+# Turns each guard on destroying something around, and requires that a test fails. WORDS="approval ESP" chooses.
+.PHONY: mutate
+mutate: prepare
+	tools/mutate $(WORDS)
+
 clean:
 	rm -rf .build .build-static .build-bench $(OUT)
 

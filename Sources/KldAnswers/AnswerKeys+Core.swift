@@ -11,8 +11,9 @@ extension AnswerKey {
         AnswerKey(
             "DISK", .core, .disk, required: true, since: "1.0.3",
             "The disk to install to: a path below `/dev`, best one from `/dev/disk/by-id`. "
-                + "`auto` is the machine's only empty disk of 4 GiB or more, and an error when there is none or more than one. It needs no "
-                + "approval because it is empty; a disk that holds anything is never chosen. An image has a disk of its own."),
+                + "`auto` is the machine's only empty disk that is large enough for the profile, and an error when there is none or more "
+                + "than one. It needs no approval because it is empty; a disk that holds anything is never chosen. "
+                + "An image has a disk of its own."),
         AnswerKey(
             "HOSTNAME", .core, .hostName, default: "kldload-node", since: "1.0.3",
             "The name of the machine after RFC 1123, 63 bytes at most; upper case becomes lower case."),

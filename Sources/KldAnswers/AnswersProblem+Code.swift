@@ -61,6 +61,7 @@ extension AnswersProblem {
         case diskCount = "answers.disk-count"
         case duplicateDisk = "answers.duplicate-disk"
         case specialRedundancy = "answers.special-redundancy"
+        case specialCount = "answers.special-count"
         case wipeWithoutDisk = "answers.wipe-without-disk"
         case passphraseMissing = "answers.passphrase-missing"
         case passphraseUnused = "answers.passphrase-unused"
@@ -173,6 +174,11 @@ extension AnswersProblem.Code {
         case .duplicateDisk: ("A disk is named twice.", "name each disk once")
         case .specialRedundancy:
             ("The special vdev would be lost earlier than the root vdevs, and the pool with it.", "add special disks, or use none")
+        case .specialCount:
+            (
+                "The special disks cannot be split into mirrors as wide as the root vdevs ask for.",
+                "give a multiple of the number that is named"
+            )
         case .wipeWithoutDisk:
             (
                 "Wiping was approved together with `auto`, which never takes a disk that holds anything.",

@@ -13,11 +13,17 @@ extension AnswersDraft {
         guard checkCount(answers.topology, count) else { return }
         guard isSound("ZFS_SPECIAL_DISKS"), !answers.specialDisks.isEmpty else { return }
         let needed = answers.topology.toleratedLosses(disks: count) + 1
-        if answers.specialDisks.count < needed {
+        let special = answers.specialDisks.count
+        if special < needed {
             report(
                 .specialRedundancy, "ZFS_SPECIAL_DISKS",
-                "the root vdevs survive the loss of \(needed - 1) disks, \(answers.specialDisks.count) special disks do not",
+                "the root vdevs survive the loss of \(needed - 1) disks, \(special) special disks do not",
                 remedy: "give \(needed) special disks, or none")
+        } else if !special.isMultiple(of: needed) {
+            report(
+                .specialCount, "ZFS_SPECIAL_DISKS",
+                "special disks form mirrors of \(needed) beside these root vdevs, \(special) cannot be split into such",
+                remedy: "give \(special / needed * needed) or \((special / needed + 1) * needed) special disks")
         }
     }
 

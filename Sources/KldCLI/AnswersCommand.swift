@@ -145,8 +145,12 @@ struct AnswersCommand: AsyncParsableCommand {
             init(_ selector: String, _ facts: MachineFacts) {
                 self.selector = selector
                 do {
+                    // The profile that asks least of a disk.
                     let answers = try Answers(
-                        "", overrides: ["KLDLOAD_DISTRO=debian", "KLDLOAD_HOSTNAME=localhost", "KLDLOAD_DISK=\(selector)"])
+                        "",
+                        overrides: [
+                            "KLDLOAD_DISTRO=debian", "KLDLOAD_HOSTNAME=localhost", "KLDLOAD_PROFILE=core", "KLDLOAD_DISK=\(selector)",
+                        ])
                     disk = try DiskSelection(answers, facts).root.first
                 } catch { problem = Diagnosis(of: error) }
             }

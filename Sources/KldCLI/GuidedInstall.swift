@@ -1,6 +1,7 @@
 import KldAnswers
 import KldBlock
 import KldCore
+import KldDistro
 import KldInstall
 import KldTerminal
 
@@ -40,7 +41,8 @@ struct GuidedInstall: Sendable {
         }
         self.facts = facts
         self.payloads = payloads
-        let disks = facts.disks.filter { !facts.liveDisks.contains($0.path) && !$0.readOnly && $0.size >= DiskSelection.minimumSize }
+        let least = payloads.compactMap { try? ProfileSpec.find($0.profile).leastDisk }.min() ?? ProfileSpec.core.leastDisk
+        let disks = facts.disks.filter { !facts.liveDisks.contains($0.path) && !$0.readOnly && $0.size >= least }
         guard !disks.isEmpty else {
             throw Diagnosis(
                 "guided.no-disk", "this machine has no disk that could be installed on",
@@ -171,7 +173,13 @@ struct GuidedInstall: Sendable {
         }
         do throws(AnswersError) {
             let answers = try answers()
-            if screen == .disks { do { _ = try DiskSelection(answers, facts) } catch { return (nil, Diagnosis(of: error).message) } }
+            if screen == .disks || screen == .system {
+                do { _ = try DiskSelection(answers, facts) } catch {
+                    let found = Diagnosis(of: error)
+                    // Whether a disk is large enough depends on what the second screen chooses.
+                    if screen == .system || found.code != "disk.too-small" { return (nil, found.message) }
+                }
+            }
             return nil
         } catch {
             // What later screens will say is not missing yet. The last one of them hears the rest.

@@ -53,7 +53,7 @@ public struct ImageBuild: Sendable {
     }
 
     /// What an image cannot be asked for.
-    /// - Throws: ``Diagnosis`` `image.topology`, `image.encrypted`, `image.wifi`.
+    /// - Throws: ``Diagnosis`` `image.topology`, `image.encrypted`, `image.wifi`, `image.disk-size`, `profile.unknown`.
     static func checkAnswers(_ request: Request) throws {
         guard request.answers.topology == .single, request.answers.specialDisks.isEmpty else {
             throw Diagnosis(
@@ -70,6 +70,13 @@ public struct ImageBuild: Sendable {
             throw Diagnosis(
                 "image.wifi", "a sealed image carries no secret, so it cannot hold the passphrase of a wireless network",
                 remedies: ["remove KLDLOAD_WIFI_SSID and KLDLOAD_WIFI_PSK, or install the machine itself"], exit: .badAnswers)
+        }
+        let profile = try ProfileSpec.find(request.answers.profile.rawValue)
+        guard request.answers.diskSize >= profile.leastDisk else {
+            throw Diagnosis(
+                "image.disk-size",
+                "a disk of \(request.answers.diskSize) is too small: the profile \(profile.id) needs \(profile.leastDisk)",
+                remedies: ["set KLDLOAD_DISK_SIZE=\(profile.leastDisk.bytes >> 30)G or more"], exit: .badAnswers)
         }
     }
 
@@ -128,16 +135,21 @@ public struct ImageBuild: Sendable {
     /// Everything that could refuse the images, before minutes of work: names that are taken, a folder nobody may write, no room.
     private func check(_ request: Request, _ files: LocalFiles) throws {
         try OutputFolder.check(request.folder, files)
-        // The least that an image holds; what it really holds is checked again when it is known.
+        _ = try ImageExporter(runner: workshop.runner, files: files).plan(Self.expected(request))
+    }
+
+    /// The export as far as it is known before the build: with what an image of this profile holds. What this one really holds is checked
+    /// again when it is known.
+    static func expected(_ request: Request) throws -> ExportRequest {
         let source = SourceImage(
-            path: "/nowhere", form: .raw, virtualSize: request.answers.diskSize, dataSize: .mebibytes(400))
+            path: "/nowhere", form: .raw, virtualSize: request.answers.diskSize,
+            dataSize: try ProfileSpec.find(request.answers.profile.rawValue).content)
         let image = ImageDescription(
             distro: request.answers.distro.rawValue, suite: request.answers.release, profile: request.answers.profile.rawValue,
             created: request.created, kldload: request.version)
-        _ = try ImageExporter(runner: workshop.runner, files: files).plan(
-            ExportRequest(
-                source: source, formats: request.formats, name: request.name, destination: .folder(request.folder), image: image,
-                overwrite: request.overwrite))
+        return ExportRequest(
+            source: source, formats: request.formats, name: request.name, destination: .folder(request.folder), image: image,
+            overwrite: request.overwrite)
     }
 
     private func upload(

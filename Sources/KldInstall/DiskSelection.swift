@@ -1,6 +1,7 @@
 public import KldAnswers
 public import KldBlock
 public import KldCore
+import KldDistro
 import SystemPackage
 
 /// The disks of an installation: found, checked, named stably. Nothing is touched here.
@@ -20,21 +21,23 @@ public struct DiskSelection: Sendable, Hashable {
     public var special: [Chosen]
     public var all: [Chosen] { root + special }
 
-    /// The smallest disk an installation fits on: ESP, system, room for one more boot environment.
-    public static let minimumSize = ByteCount.gibibytes(4)
+    /// A special vdev holds metadata, whatever the profile.
+    private static let leastSpecial = ByteCount.gibibytes(4)
 
-    /// - Throws: ``Diagnosis`` `disk.missing`, `disk.not-a-disk`, `disk.live`, `disk.in-use`, `disk.read-only`, `disk.too-small`,
+    /// - Throws: ``Diagnosis`` `profile.unknown`, `disk.missing`, `disk.not-a-disk`, `disk.live`, `disk.in-use`, `disk.read-only`, `disk.too-small`,
     ///   `disk.same`, `disk.ambiguous`, `disk.none-empty`, `disk.unequal`.
     public init(_ answers: Answers, _ facts: MachineFacts) throws {
+        let least = try ProfileSpec.find(answers.profile.rawValue).leastDisk
+        let whose = "the profile \(answers.profile.rawValue)"
         var first: Chosen
         switch answers.disk {
-        case .path(let path): first = try Self.choose(path.string, facts)
+        case .path(let path): first = try Self.choose(path.string, facts, least, for: whose)
         case .automatic:
-            first = try Self.choose(Self.onlyEmpty(facts), facts)
+            first = try Self.choose(Self.onlyEmpty(facts, least), facts, least, for: whose)
             first.automatic = true
         }
-        root = try [first] + answers.dataDisks.map { try Self.choose($0.string, facts) }
-        special = try answers.specialDisks.map { try Self.choose($0.string, facts) }
+        root = try [first] + answers.dataDisks.map { try Self.choose($0.string, facts, least, for: whose) }
+        special = try answers.specialDisks.map { try Self.choose($0.string, facts, Self.leastSpecial, for: "a special vdev") }
         var seen: [String: String] = [:]
         for disk in all {
             if let other = seen[disk.device.path] {
@@ -71,7 +74,7 @@ public struct DiskSelection: Sendable, Hashable {
         }
     }
 
-    private static func choose(_ name: String, _ facts: MachineFacts) throws -> Chosen {
+    private static func choose(_ name: String, _ facts: MachineFacts, _ least: ByteCount, for whose: String) throws -> Chosen {
         guard let device = facts.disk(name) else {
             if let type = facts.disks.flatMap(\.tree).first(where: { $0.path == name })?.type ?? facts.notDisks[name] {
                 throw Diagnosis(
@@ -101,18 +104,17 @@ public struct DiskSelection: Sendable, Hashable {
                 "disk.in-use", "\(name) is in use: mounted at \(mounted)", remedies: ["unmount it if it may be destroyed"],
                 exit: .badAnswers)
         }
-        if device.size < minimumSize {
+        if device.size < least {
             throw Diagnosis(
-                "disk.too-small", "\(name) has \(device.size); an installation needs at least \(minimumSize)",
-                remedies: ["choose a larger disk"],
+                "disk.too-small", "\(name) has \(device.size); \(whose) needs at least \(least)", remedies: ["choose a larger disk"],
                 exit: .badAnswers)
         }
         return Chosen(device: device, named: name, path: facts.stableName(device))
     }
 
-    private static func onlyEmpty(_ facts: MachineFacts) throws -> String {
+    private static func onlyEmpty(_ facts: MachineFacts, _ least: ByteCount) throws -> String {
         let empty = facts.disks.filter {
-            $0.isEmpty && !facts.liveDisks.contains($0.path) && !$0.readOnly && $0.size >= minimumSize
+            $0.isEmpty && !facts.liveDisks.contains($0.path) && !$0.readOnly && $0.size >= least
                 && facts.importedPools[$0.path] == nil
         }
         guard let first = empty.first else {

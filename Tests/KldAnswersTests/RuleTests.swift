@@ -19,13 +19,27 @@ import Testing
 
     @Test(arguments: [
         ("single", 0, 1, true), ("single", 0, 2, true), ("mirror", 1, 1, false), ("mirror", 1, 2, true), ("mirror", 2, 2, false),
-        ("raidz1", 2, 2, true), ("raidz2", 3, 2, false), ("raidz2", 3, 3, true), ("mirror-stripe", 3, 2, true),
+        ("raidz1", 2, 2, true), ("raidz2", 3, 2, false), ("raidz2", 3, 3, true), ("mirror-stripe", 3, 2, true), ("single", 0, 3, true),
+        ("mirror", 1, 4, true), ("raidz1", 2, 4, true), ("raidz2", 3, 6, true),
     ])
     func aSpecialVdevIsAsSafeAsTheRoot(topology: String, others: Int, special: Int, fits: Bool) {
         let disks = (1...special).map { "/dev/nvme\($0)n1" }.joined(separator: ",")
         #expect(
             codes("KLDLOAD_ZFS_TOPOLOGY=\(topology)", Self.disks(others), "KLDLOAD_ZFS_SPECIAL_DISKS=\(disks)")
                 == (fits ? [] : [.specialRedundancy]))
+    }
+
+    /// Each would be refused when the pool is made: `zfs.vdev.special`.
+    @Test(arguments: [
+        ("mirror", 1, 3, "2 or 4"), ("mirror", 2, 4, "3 or 6"), ("raidz1", 2, 3, "2 or 4"), ("raidz2", 3, 4, "3 or 6"),
+        ("mirror-stripe", 3, 5, "4 or 6"),
+    ])
+    func specialDisksFormMirrorsOfOneWidth(topology: String, others: Int, special: Int, fitting: String) {
+        let disks = (1...special).map { "/dev/nvme\($0)n1" }.joined(separator: ",")
+        let found = problems(
+            threeLines + "KLDLOAD_ZFS_TOPOLOGY=\(topology)\n\(Self.disks(others))\nKLDLOAD_ZFS_SPECIAL_DISKS=\(disks)\n")
+        #expect(found.map(\.code) == [.specialCount])
+        #expect(found.first?.remedy == "give \(fitting) special disks")
     }
 
     @Test func disksAreDistinct() {

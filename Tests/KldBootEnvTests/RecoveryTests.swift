@@ -197,6 +197,10 @@ struct RecoveryTests {
         }
         let restore = try await restore("/dev/sdb").0
         #expect { try restore.formatting(["/dev/sda1"], serial: 1) } throws: { Diagnosis(of: $0).code == "boot.not-an-esp" }
+        // Of one disk only what lies on it: sdb lacks an ESP, and has a partition that a person might name.
+        let first = try await self.restore("/dev/sda").0
+        #expect(first.lost.isEmpty)
+        #expect { try first.formatting(["/dev/sdb3"], serial: 1) } throws: { Diagnosis(of: $0).code == "boot.not-an-esp" }
         let all = try await self.restore().0
         // Another system's, perhaps: not by itself.
         #expect(try all.formatting([], serial: 1).destroys == ["/dev/sdb1"])

@@ -286,6 +286,15 @@ struct ProfileTests {
         }
     }
 
+    @Test("the least disk of a profile has room for the ESP, what it brings twice, and as much again")
+    func sizes() {
+        for profile in ProfileSpec.all {
+            #expect(profile.leastDisk.bytes >= ByteCount.gibibytes(1).bytes + 3 * profile.content.bytes)
+        }
+        #expect(ProfileSpec.core.leastDisk < ProfileSpec.server.leastDisk)
+        #expect(ProfileSpec.server.leastDisk < ProfileSpec.kvm.leastDisk && ProfileSpec.server.content < ProfileSpec.desktop.content)
+    }
+
     @Test("profiles have different ids")
     func ids() { #expect(Set(ProfileSpec.all.map(\.id)).count == ProfileSpec.all.count) }
 

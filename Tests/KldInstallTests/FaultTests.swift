@@ -21,7 +21,6 @@ struct FaultTests {
 
     static let kinds = [
         Kind(testDescription: "one disk", lines: []),
-        Kind(testDescription: "one disk, sealed", lines: [], sealed: true),
         Kind(testDescription: "a template", lines: [], plan: { try $0.template }, sealed: true),
         Kind(testDescription: "an image of a template", lines: [], plan: { try $0.image }, sealed: true),
         Kind(

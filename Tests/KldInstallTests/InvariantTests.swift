@@ -28,11 +28,14 @@ struct InvariantTests {
         var requests = try RandomRequests(seed: 0x6b6c_646c + UInt64(part), sheets: 40)
         var broken: Set<String> = []
         for number in 0..<(Self.plans / Self.parts) {
-            let view = try PlanView(try requests.next())
-            for invariant in Invariant.all where !broken.contains(invariant.name) {
-                guard let offender = invariant.check(view) else { continue }
-                broken.insert(invariant.name)
-                Issue.record("part \(part), plan \(number): \(invariant.name): \(offender)\n\(view.request.answers)\n\(view.plan.text())")
+            let request = try requests.next()
+            for kind in PlanView.parts(request) {
+                let view = try PlanView(request, part: kind)
+                for invariant in Invariant.all where !broken.contains(invariant.name) {
+                    guard let offender = invariant.check(view) else { continue }
+                    broken.insert(invariant.name)
+                    Issue.record("part \(part), plan \(number): \(invariant.name): \(offender)\n\(request.answers)\n\(view.plan.text())")
+                }
             }
         }
     }
@@ -42,13 +45,15 @@ struct InvariantTests {
         var requests = try RandomRequests(seed: 7, sheets: 30)
         for _ in 0..<60 {
             let request = try requests.next()
-            let plan = try InstallPlanner(request).plan
-            #expect(try InstallPlanner(request).plan == plan)
-            let json = String(decoding: try JSONEncoder().encode(plan.json), as: UTF8.self)
-            for secret in RandomRequests.secrets + [String(RandomRequests.hash.suffix(40))] {
-                #expect(!plan.text(contents: true).contains(secret))
-                #expect(!json.contains(secret))
-                #expect(!"\(request)".contains(secret))
+            for kind in PlanView.parts(request) {
+                let plan = try PlanView.plan(InstallPlanner(request), kind)
+                #expect(try PlanView.plan(InstallPlanner(request), kind) == plan)
+                let json = String(decoding: try JSONEncoder().encode(plan.json), as: UTF8.self)
+                for secret in RandomRequests.secrets + [String(RandomRequests.hash.suffix(40))] {
+                    #expect(!plan.text(contents: true).contains(secret))
+                    #expect(!json.contains(secret))
+                    #expect(!"\(request)".contains(secret))
+                }
             }
         }
     }
@@ -57,18 +62,27 @@ struct InvariantTests {
     func many() {
         #expect(Invariant.all.count >= 50)
         #expect(Set(Invariant.all.map(\.name)).count == Invariant.all.count)
+        for parts in [Set<PlanView.Part>.template, .image] {
+            let known = Invariant.all.filter { !$0.parts.isDisjoint(with: parts) }
+            #expect(known.count >= 30)
+        }
     }
 
-    @Test("the random requests meet every topology, release, way in, network and old content")
+    @Test("the random requests meet every topology, release, profile, way in, network, firmware and old content")
     func coverage() throws {
         var requests = try RandomRequests(seed: 1, sheets: 150)
         var seen: Set<String> = []
-        for _ in 0..<300 {
+        for _ in 0..<600 {
             let request = try requests.next()
             let answers = request.answers
             seen.insert(answers.topology.rawValue)
             seen.insert("\(request.spec.suite) \(request.spec.backports)")
             seen.insert("sealed \(request.sealed), encrypted \(answers.encrypt)")
+            seen.insert("profile \(request.profile.id), sealed \(request.sealed)")
+            seen.insert("signed \(answers.secureBoot), enforced \(request.facts.secureBoot)")
+            if answers.mokFiles != nil { seen.insert("own key") }
+            if answers.mokPassword != nil { seen.insert("own key password") }
+            if let wifi = answers.wifi { seen.insert("wireless, passphrase \(wifi.passphrase != nil)") }
             seen.insert("special \(!answers.specialDisks.isEmpty), entries \(request.facts.firmwareEntries)")
             switch answers.credentials {
             case .defaultExpired: seen.insert("default password")
@@ -84,7 +98,11 @@ struct InvariantTests {
         }
         let wanted = [
             "single", "mirror", "raidz1", "raidz2", "raidz3", "mirror-stripe", "bookworm false", "trixie false", "trixie true",
-            "sealed true, encrypted true", "sealed false, encrypted false", "special true, entries true", "special true, entries false",
+            "sealed true, encrypted false", "sealed false, encrypted true", "sealed false, encrypted false", "profile core, sealed false",
+            "profile server, sealed false", "profile kvm, sealed false", "profile desktop, sealed false", "profile server, sealed true",
+            "signed true, enforced true", "signed true, enforced false", "signed false, enforced true", "signed false, enforced false",
+            "own key", "own key password", "wireless, passphrase true", "wireless, passphrase false", "special true, entries true",
+            "special true, entries false",
             "default password", "hash", "password", "static", "dhcp", "disk", "part", "crypt", "lvm", "raid0", "raid1", "zfs_member",
         ]
         #expect(Set(wanted).subtracting(seen).isEmpty)

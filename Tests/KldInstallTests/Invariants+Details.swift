@@ -12,15 +12,16 @@ extension Invariant {
     /// Single things that are easily lost when plans are rearranged.
     static let details: [Invariant] = [
         Invariant(
-            "a wiped disk is discarded, written to, and its table read again, before anybody looks whether it is clean", offender: wiped),
-        Invariant("udev has settled after each new partition table, before its partitions are waited for") { view in
+            "a wiped disk is discarded, written to, and its table read again, before anybody looks whether it is clean", of: .disk,
+            offender: wiped),
+        Invariant("udev has settled after each new partition table, before its partitions are waited for", of: .disk) { view in
             view.run("sgdisk", "--clear").allSatisfy { table in
                 if case .run(let next) = view.items[table.item + 1].action { next.tool.name == "udevadm" } else { false }
             }
         },
-        Invariant("the datasets are those of the documents", offender: datasets),
-        Invariant("every place that something is mounted on, or copied into, was made before", offender: unmade),
-        Invariant("kldload itself is copied into the system, with its name on PATH") { view in
+        Invariant("the datasets are those of the documents", of: .disk, offender: datasets),
+        Invariant("every place that something is mounted on, or copied into, was made before", of: .every, offender: unmade),
+        Invariant("kldload itself is copied into the system, with its name on PATH", of: .own) { view in
             let place = "\(view.target)/usr/lib/kldload/kldload"
             let copied = view.run("cp").contains { $0.command.arguments == ["--preserve=mode", view.request.executable.string, place] }
             return copied
@@ -32,7 +33,8 @@ extension Invariant {
                     }
                 }
         },
-        Invariant("other tools have names of their own, and sanoid a policy for this pool, unless it is the bare distribution") { view in
+        Invariant("other tools have names of their own, and sanoid a policy for this pool, unless it is the bare distribution", of: .own) {
+            view in
             let names = AppletName.allCases.map { "\(view.target)/usr/bin/\($0.rawValue)" }
             let linked = view.items.compactMap { item -> String? in
                 if case .symlink(let path, AppletName.linkTarget) = item.action { path.string } else { nil }
@@ -41,7 +43,7 @@ extension Invariant {
             guard view.request.profile.tools else { return policy == nil && Set(linked).isDisjoint(with: names) }
             return Set(names).isSubset(of: linked) && policy == SnapshotPolicy.sanoid(pool: view.request.answers.poolName)
         },
-        Invariant("time zone, locale and keyboard are those of the answers") { view in
+        Invariant("time zone, locale and keyboard are those of the answers", of: .own) { view in
             let answers = view.request.answers
             func links(_ path: String, _ to: String) -> Bool {
                 view.items.contains { if case .symlink(let link, to) = $0.action { link.string == view.target + path } else { false } }
@@ -51,34 +53,34 @@ extension Invariant {
                 && view.written("\(view.target)/etc/locale.conf") == "LANG=\(answers.locale)\n"
                 && view.written("\(view.target)/etc/default/keyboard")?.contains("XKBLAYOUT=\(answers.keyboard.layout)\n") ?? false
         },
-        Invariant("the home directory is a copy of /etc/skel, the user's own, and closed to others") { view in
+        Invariant("the home directory is a copy of /etc/skel, the user's own, and closed to others", of: .own) { view in
             let home = "/home/\(view.request.answers.username)"
             return view.inside("cp").contains { $0.arguments.suffix(2) == ["/etc/skel", home] }
                 && view.inside("chmod").contains { $0.arguments.suffix(2) == ["0700", home] }
         },
-        Invariant("folders of SSH keys are closed to others") { view in
+        Invariant("folders of SSH keys are closed to others", of: .every) { view in
             view.items.allSatisfy { item in
                 guard case .write(let path, _, _) = item.action, path.string.hasSuffix("/.ssh/authorized_keys") else { return true }
                 let folder = path.string.dropLast("/authorized_keys".count)
                 return view.items.contains { if case .makeDirectory(let made, 0o700) = $0.action { made.string == folder } else { false } }
             }
         },
-        Invariant("host keys of both kinds are made, without a passphrase") { view in
+        Invariant("host keys of both kinds are made, without a passphrase", of: .own) { view in
             let made = view.inside("ssh-keygen").map(\.arguments)
             let kinds = made.compactMap { words in words.firstIndex(of: "-t").map { words[$0 + 1] } }
             return made.isEmpty
                 || kinds == ["ed25519", "ecdsa"] && made.allSatisfy { zip($0, $0.dropFirst()).contains { $0 == "-N" && $1.isEmpty } }
         },
-        Invariant("there is a place to mount the ESP on, closed to others") { view in
+        Invariant("there is a place to mount the ESP on, closed to others", of: .disk) { view in
             view.items.contains {
                 if case .makeDirectory(let path, 0o700) = $0.action { path.string == "\(view.target)/boot/efi" } else { false }
             }
         },
         Invariant("the log is kept in the system before its snapshot is made") { view in
-            guard let snapshot = view.run("zfs", "snapshot").first else { return view.request.sealed }
+            guard let snapshot = view.run("zfs", "snapshot").first else { return false }
             return (view.performs(Performers.keepLogs).first ?? .max) < snapshot.item
         },
-        Invariant("the first boot's state is not there yet, so that it runs") { view in
+        Invariant("the first boot's state is not there yet, so that it runs", of: .every) { view in
             !view.items.contains { $0.path?.hasPrefix("\(view.target)/var/lib/kldload/firstboot/done") ?? false }
         },
     ]
@@ -100,12 +102,13 @@ extension Invariant {
 
     @Sendable private static func datasets(_ view: PlanView) -> String? {
         let made = view.datasets.compactMap(\.command.arguments.last).map { $0.dropFirst(view.pool.count + 1) }
-        let expected = [
-            "ROOT", "ROOT/\(view.request.spec.id)", "home", "home/\(view.request.answers.username)", "root", "srv", "opt", "usr",
-            "usr/local", "var",
-            "var/cache", "var/log", "var/spool", "var/tmp", "var/lib", "var/lib/containerd", "var/lib/containers", "var/lib/docker",
-            "var/lib/kldload", "var/lib/libvirt",
-        ]
+        let expected: [String] =
+            [
+                "ROOT", "ROOT/\(view.request.spec.id)", "home", "home/\(view.request.answers.username)", "root", "srv", "opt", "usr",
+                "usr/local", "var",
+                "var/cache", "var/log", "var/spool", "var/tmp", "var/lib", "var/lib/containerd", "var/lib/containers", "var/lib/docker",
+                "var/lib/kldload", "var/lib/libvirt",
+            ] + (view.request.profile.virtualMachines ? ["vms", "vms/isos"] : [])
         return made.map(String.init) == expected ? nil : "\(made)"
     }
 
@@ -118,7 +121,7 @@ extension Invariant {
             case .makeDirectory(let path, _): made.insert(path.string)
             case .run(let command) where command.tool.name == "mount":
                 if let place = command.arguments.last, place.hasPrefix("/run/kldload"), !made.contains(place) { return place }
-            case .run(let command) where command.tool.name == "zpool" && command.arguments[0] == "create":
+            case .run(let command) where command.tool.name == "zpool" && ["create", "import"].contains(command.arguments[0]):
                 if !made.contains(view.target) { return view.target }
             case .run(let command) where command.tool.name == "cp":
                 guard let place = command.arguments.last, let slash = place.lastIndex(of: "/") else { return command.description }

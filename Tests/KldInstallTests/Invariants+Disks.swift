@@ -10,20 +10,25 @@ extension Invariant {
     /// What may be wiped, and what must not be touched.
     static let disks: [Invariant] = [
         Invariant(
-            "every step that destroys names its disks",
+            "every step that destroys names its disks", of: .every,
             offender: { view in view.steps.first { $0.effect == .destroys && $0.destroys.isEmpty }?.id }),
         Invariant(
-            "every step with a destroying command, also in its clean-up, names a disk",
+            "every step with a destroying command, also in its clean-up, names a disk", of: .every,
             offender: { view in
                 view.steps.first { step in
                     step.destroys.isEmpty && (step.actions + step.undo + step.release).contains { $0.effect == .destroys }
                 }?.id
             }),
-        Invariant("no clean-up destroys") { view in
+        Invariant("no clean-up destroys", of: .every) { view in
             !view.steps.contains { ($0.release + $0.undo).contains { $0.effect == .destroys } }
         },
-        Invariant("the plan wipes the chosen disks and no others, in their order") { $0.plan.destroys == $0.allPaths },
-        Invariant("approvals are for all chosen disks when the answers approve, else for the one that nobody named") { view in
+        Invariant("the plan wipes the chosen disks and no others, in their order", of: .disk) { $0.plan.destroys == $0.allPaths },
+        Invariant("what is made of a copy destroys nothing", of: .image) { view in
+            view.plan.destroys.isEmpty && view.steps.allSatisfy { $0.effect != .destroys }
+        },
+        Invariant(
+            "a copy gets GUIDs of its own before its pool is opened, and the pool before anything is mounted", of: .image, offender: opened),
+        Invariant("approvals are for all chosen disks when the answers approve, else for the one that nobody named", of: .every) { view in
             let automatic = view.disks.all.filter(\.automatic)
             if view.request.answers.forceWipe {
                 return view.approvals.map(\.disk) == view.allPaths && !view.approvals.contains(where: \.onlyIfEmpty)
@@ -31,18 +36,19 @@ extension Invariant {
             return view.approvals.map(\.disk) == automatic.map(\.path) && view.approvals.allSatisfy(\.onlyIfEmpty)
                 && automatic.allSatisfy { $0.device.isEmpty }
         },
-        Invariant("the disk that nobody named, and no other, is read again before anything is destroyed") { view in
+        Invariant("the disk that nobody named, and no other, is read again before anything is destroyed", of: .every) { view in
             let read = view.performs(WipeApproval.verifier)
             let expected = view.disks.all.filter(\.automatic).map { WipeApproval.verification(of: $0.path) }
             guard read.map({ view.items[$0].action }) == expected else { return false }
             let destroying = view.items.firstIndex { view.steps[$0.step].effect == .destroys } ?? 0
             return read.allSatisfy { $0 < destroying }
         },
-        Invariant("no command names a disk that was not chosen", offender: foreignDisk),
-        Invariant("the running system's disks, imported pools' and mounted disks' appear nowhere", offender: liveDisk),
-        Invariant("a destroying command names a chosen disk, a part of one, or the pool on them", offender: strayDestruction),
-        Invariant("each old partition, each disk and each new partition has its signatures wiped exactly once", offender: wipedOnce),
-        Invariant("a partition is wiped before its disk") { view in
+        Invariant("no command names a disk that was not chosen", of: .every, offender: foreignDisk),
+        Invariant("the running system's disks, imported pools' and mounted disks' appear nowhere", of: .every, offender: liveDisk),
+        Invariant("a destroying command names a chosen disk, a part of one, or the pool on them", of: .every, offender: strayDestruction),
+        Invariant(
+            "each old partition, each disk and each new partition has its signatures wiped exactly once", of: .disk, offender: wipedOnce),
+        Invariant("a partition is wiped before its disk", of: .disk) { view in
             view.disks.all.allSatisfy { disk in
                 let wiped = view.run("wipefs").compactMap(\.command.arguments.last)
                 guard let own = wiped.firstIndex(of: disk.device.path) else { return false }
@@ -51,8 +57,8 @@ extension Invariant {
                 }
             }
         },
-        Invariant("labels of old pools are cleared, right before the signatures are wiped", offender: labels),
-        Invariant("each new partition loses what lay there long ago: labels, then signatures") { view in
+        Invariant("labels of old pools are cleared, right before the signatures are wiped", of: .disk, offender: labels),
+        Invariant("each new partition loses what lay there long ago: labels, then signatures", of: .disk) { view in
             let made = newPartitions(view)
             let cleared = view.run("zpool", "labelclear")
             return made.allSatisfy { path in
@@ -63,38 +69,39 @@ extension Invariant {
             }
         },
         Invariant(
-            "every mapping, array and volume on a chosen disk is taken down exactly once, what lies on it first", offender: takenDown),
-        Invariant("nothing is wiped while something lies on it", offender: wipedUnderneath),
-        Invariant("each disk is wiped, then verified, then partitioned, all before the pool is made") { view in
+            "every mapping, array and volume on a chosen disk is taken down exactly once, what lies on it first", of: .disk,
+            offender: takenDown),
+        Invariant("nothing is wiped while something lies on it", of: .disk, offender: wipedUnderneath),
+        Invariant("each disk is wiped, then verified, then partitioned, all before the pool is made", of: .disk) { view in
             guard let creation = view.stepIndex("zfs.pool.create") else { return false }
             return view.disks.all.allSatisfy { disk in
                 let order = ["wipe", "verify", "partition"].compactMap { view.stepIndex("disk.\($0).\(disk.device.name)") }
                 return order.count == 3 && order == order.sorted() && (order.last ?? .max) < creation
             }
         },
-        Invariant("all disks are wiped and verified before the first is partitioned") { view in
+        Invariant("all disks are wiped and verified before the first is partitioned", of: .disk) { view in
             guard let first = view.steps.firstIndex(where: { $0.id.hasPrefix("disk.partition.") }) else { return false }
             return !view.steps[first...].contains { $0.id.hasPrefix("disk.wipe.") || $0.id.hasPrefix("disk.verify.") }
         },
-        Invariant("partition tables are zapped once a disk, and written once a disk") { view in
+        Invariant("partition tables are zapped once a disk, and written once a disk", of: .disk) { view in
             let tables = view.run("sgdisk").map(\.command.arguments)
             return view.allPaths.allSatisfy { path in
                 tables.count { $0.last == path && $0.first == "--zap-all" } == 1
                     && tables.count { $0.last == path && $0.first == "--clear" } == 1
             } && tables.count == 2 * view.allPaths.count
         },
-        Invariant("each root disk gets exactly one ESP, the special disks none") { view in
+        Invariant("each root disk gets exactly one ESP, the special disks none", of: .disk) { view in
             let tables = view.run("sgdisk", "--clear").map(\.command.arguments)
             return tables.allSatisfy { words in
                 let systems = words.count { $0.hasSuffix(":EF00") }
                 return systems == (view.rootPaths.contains(words.last ?? "") ? 1 : 0) && words.count { $0.hasSuffix(":BF00") } == 1
             }
         },
-        Invariant("each ESP is formatted exactly once, and nothing else is") { view in
+        Invariant("each ESP is formatted exactly once, and nothing else is", of: .disk) { view in
             view.run("mkfs.vfat").compactMap(\.command.arguments.last) == view.rootPaths.map { Disk.partition(1, of: $0) }
         },
-        Invariant("partitions of one group of disks are equally large, and fit on the smallest", offender: partitionSizes),
-        Invariant("a new partition is waited for before it is used") { view in
+        Invariant("partitions of one group of disks are equally large, and fit on the smallest", of: .disk, offender: partitionSizes),
+        Invariant("a new partition is waited for before it is used", of: .disk) { view in
             let users = view.run("mkfs.vfat") + view.run("zpool", "create") + view.run("mount")
             var waited: [String: Int] = [:]
             for (index, item) in view.items.enumerated() { if case .waitFor(let path, _) = item.action { waited[path.string] = index } }
@@ -107,10 +114,27 @@ extension Invariant {
                 }
             }
         },
-        Invariant("stable names are used for everything that is made on a disk", offender: unstableName),
+        Invariant("stable names are used for everything that is made on a disk", of: .every, offender: unstableName),
     ]
 
     // MARK: -
+
+    @Sendable private static func opened(_ view: PlanView) -> String? {
+        guard let disk = view.rootPaths.first else { return "no disk" }
+        let commands = view.commands.prefix(6)
+        let expected = [
+            "sgdisk --randomize-guids \(disk)", "udevadm settle --timeout=30",
+            "zpool import -N -R \(view.target) -d /dev/disk/by-id \(view.pool)", "zpool reguid \(view.pool)",
+            "zfs mount \(view.pool)/ROOT/\(view.request.spec.id)", "zfs mount -a",
+        ]
+        guard commands.map(\.command.description) == expected else { return "\(commands.map(\.command.description))" }
+        // The kernel has taken the new table when the partition is there again.
+        let waited = view.items.firstIndex {
+            if case .waitFor(let path, _) = $0.action { path.string == Disk.partition(2, of: disk) } else { false }
+        }
+        guard let waited, commands[1].item < waited, waited < commands[2].item else { return "the new table is not waited for" }
+        return nil
+    }
 
     /// Names by which a command could reach disks that were not chosen.
     @Sendable private static func foreignNames(_ view: PlanView) -> [String] {

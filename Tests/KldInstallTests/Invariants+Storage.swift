@@ -10,49 +10,58 @@ import SystemPackage
 extension Invariant {
     /// Order, pool, datasets, mounts, what is written where, secrets.
     static let storage: [Invariant] = [
-        Invariant("the phases are those that documents name, in their order") { view in
-            view.plan.phases.map(\.id) == ["disks", "storage", "payload", "system", "boot", "finish"]
+        Invariant("the phases are those that documents name, in their order", of: .every) { view in
+            let expected: [String] =
+                switch view.part {
+                case .whole: ["disks", "storage", "payload", "system", "boot", "finish"]
+                case .template: ["disks", "storage", "payload", "boot"]
+                case .image: ["open", "system", "finish"]
+                }
+            return view.plan.phases.map(\.id) == expected
         },
-        Invariant("no two steps have the same id, and each has a title and a weight") { view in
+        Invariant("no two steps have the same id, and each has a title and a weight", of: .every) { view in
             Set(view.steps.map(\.id)).count == view.steps.count && view.steps.allSatisfy { !$0.title.isEmpty && $0.weight > 0 }
         },
-        Invariant("host id, pool, datasets, system, kernel image, ESPs, boot dataset come in this order", offender: order),
-        Invariant("the host id is written before the pool is made, in the byte order that ZFS reads") { view in
-            guard let written = view.writes("/etc/hostid").first, let creation = view.poolCreation else { return false }
+        Invariant("host id, pool, datasets, system, kernel image, ESPs, boot dataset come in this order", of: .every, offender: order),
+        Invariant("the host id is written before the pool is made or opened, in the byte order that ZFS reads", of: .every) { view in
+            guard let written = view.writes("/etc/hostid").first, let creation = view.poolCreation ?? view.run("zpool", "import").first
+            else { return false }
             return written.item < creation.item && view.writes("/etc/hostid").count == 1
                 && written.content == .bytes(view.request.identity.hostID.fileContent)
         },
-        Invariant("the installed system gets the host id that the pool has learned") { view in
+        Invariant("the installed system gets the host id that the pool has learned", of: .own) { view in
             view.writes(view.target + "/etc/hostid").map(\.content) == [.bytes(view.request.identity.hostID.fileContent)]
         },
-        Invariant("there is one pool, made of the chosen disks' partitions in the order and shape of the answers", offender: vdevs),
-        Invariant("the pool is made with the features that the installed OpenZFS reads, below the target, with no cache file") { view in
+        Invariant(
+            "there is one pool, made of the chosen disks' partitions in the order and shape of the answers", of: .disk, offender: vdevs),
+        Invariant("the pool is made with the features that the installed OpenZFS reads, below the target, with no cache file", of: .disk) {
+            view in
             let words = view.poolCreation?.command.arguments ?? []
             return pairs(words).contains(["-o", "compatibility=\(view.request.spec.compatibility)"])
                 && pairs(words).contains(["-R", view.target])
                 && !words.contains { $0.hasPrefix("cachefile=") }
         },
-        Invariant("force is used for one shape only: a mirrored special vdev beside a single disk") { view in
+        Invariant("force is used for one shape only: a mirrored special vdev beside a single disk", of: .disk) { view in
             (view.poolCreation?.command.arguments.contains("-f") ?? true)
                 == (view.request.answers.topology == .single && view.specialPaths.count > 1)
         },
-        Invariant("the pool is encrypted when the answers say so, with the passphrase on standard input", offender: encryption),
-        Invariant("no secret is in any word, path, title or text of the plan", offender: secrets),
-        Invariant("every dataset belongs to the pool, parents before children", offender: datasets),
-        Invariant("the root dataset is mounted right after it was made, once") { view in
+        Invariant("the pool is encrypted when the answers say so, with the passphrase on standard input", of: .disk, offender: encryption),
+        Invariant("no secret is in any word, path, title or text of the plan", of: .every, offender: secrets),
+        Invariant("every dataset belongs to the pool, parents before children", of: .disk, offender: datasets),
+        Invariant("the root dataset is mounted right after it was made, once", of: .disk) { view in
             let made = view.datasets, mounted = view.run("zfs", "mount")
             guard mounted.count == 1, let mount = mounted.first, let root = mount.command.arguments.last else { return false }
             return made.first { $0.command.arguments.last == root }?.item == mount.item - 1
         },
-        Invariant("the snapshot that a boot environment arrives in is destroyed right after, and no other") { view in
+        Invariant("the snapshot that a boot environment arrives in is destroyed right after, and no other", of: .disk) { view in
             let arrived = view.run("zfs", "receive").map { "\($0.command.arguments.last ?? "")@payload" }
             let destroyed = view.run("zfs", "destroy"),
                 others = view.run("zfs", "create").filter { $0.command.arguments.last?.contains("/ROOT") == false }
             return destroyed.map(\.command.arguments) == arrived.map { ["destroy", $0] }
                 && destroyed.allSatisfy { $0.item < others.first?.item ?? 0 }
         },
-        Invariant("every mount is undone: by a later action of its step, or by its release", offender: unreleased),
-        Invariant("the pool is exported once, last of all but for the host id, which is what it was before") { view in
+        Invariant("every mount is undone: by a later action of its step, or by its release", of: .every, offender: unreleased),
+        Invariant("the pool is exported once, last of all but for the host id, which is what it was before", of: .every) { view in
             let exports = view.releases.indices.filter {
                 if case .perform(Performers.exportPool, let parameters, _) = view.releases[$0] {
                     parameters["pool"] == view.pool
@@ -63,18 +72,18 @@ extension Invariant {
             let before: Action = view.request.facts.hostID.map { .write("/etc/hostid", content: .bytes($0)) } ?? .remove("/etc/hostid")
             return exports == [view.releases.count - 2] && view.releases.last == before
         },
-        Invariant("nothing of the target is mounted any more when the pool is exported") { view in
+        Invariant("nothing of the target is mounted any more when the pool is exported", of: .every) { view in
             guard case .run(let last)? = view.releases.dropLast(2).last else { return false }
             return last.tool.name == "umount" && last.arguments == ["--recursive", view.target]
         },
-        Invariant("nothing is written outside the target, /run/kldload and /etc/hostid", offender: strayWrite),
-        Invariant("nothing is removed outside /run/kldload, but a host id that was not there before") { view in
+        Invariant("nothing is written outside the target, /run/kldload and /etc/hostid", of: .every, offender: strayWrite),
+        Invariant("nothing is removed outside /run/kldload, but a host id that was not there before", of: .every) { view in
             !view.steps.flatMap { $0.actions + $0.undo + $0.release }.contains {
                 if case .remove(let path) = $0 { !path.string.hasPrefix("/run/kldload/") && path != "/etc/hostid" } else { false }
             }
         },
-        Invariant("what belongs to the installed system is run inside it", offender: outside),
-        Invariant("the system is unpacked once, from the payload, with its owners and attributes") { view in
+        Invariant("what belongs to the installed system is run inside it", of: .every, offender: outside),
+        Invariant("the system is unpacked once, from the payload, with its owners and attributes", of: .disk) { view in
             let tar = view.run("tar")
             guard tar.count == 1, let words = tar.first?.command.arguments else { return false }
             let archive: FilePath
@@ -100,27 +109,29 @@ extension Invariant {
             return direct != piped
                 && Set(words).isSuperset(of: ["--directory=\(view.target)", "--numeric-owner", "--xattrs", "--preserve-permissions"])
         },
-        Invariant("no word of a command is empty or has a line break in it", offender: oddWord),
+        Invariant("no word of a command is empty or has a line break in it", of: .every, offender: oddWord),
     ]
 
     private static func pairs(_ words: [String]) -> Set<[String]> { Set(zip(words, words.dropFirst()).map { [$0, $1] }) }
 
     @Sendable private static func order(_ view: PlanView) -> String? {
         var places: [(String, Int)] = []
-        func note(_ name: String, _ item: Int?) { places.append((name, item ?? -1)) }
-        note("host id", view.writes("/etc/hostid").first?.item)
-        note("pool", view.poolCreation?.item)
-        note("first dataset", view.datasets.first?.item)
-        note("last dataset", view.datasets.last?.item)
-        note("unpack", view.run("tar").first?.item)
-        note("tool", view.items.firstIndex { $0.path == "\(view.target)/usr/bin/kldload" })
-        note("bind mounts", view.begin("target.mounts"))
-        note("target's host id", view.writes(view.target + "/etc/hostid").first?.item)
-        note("user", view.begin("system.users"))
-        note("kernel image", view.kernelImage?.item)
-        note("first ESP", view.mounts.first { $0.source == view.rootPaths.first.map { Disk.partition(1, of: $0) } }?.item)
-        note("mount units", view.performs(Performers.mountCache).first)
-        note("bootfs", view.run("zpool", "set").first?.item)
+        func note(_ name: String, _ item: Int?, in parts: Set<PlanView.Part>) {
+            if parts.contains(view.part) { places.append((name, item ?? -1)) }
+        }
+        note("host id", view.writes("/etc/hostid").first?.item, in: .every)
+        note("pool", view.poolCreation?.item, in: .disk)
+        note("first dataset", view.datasets.first?.item, in: .disk)
+        note("last dataset", view.datasets.last?.item, in: .disk)
+        note("unpack", view.run("tar").first?.item, in: .disk)
+        note("tool", view.items.firstIndex { $0.path == "\(view.target)/usr/bin/kldload" }, in: .own)
+        note("bind mounts", view.begin("target.mounts"), in: .own)
+        note("target's host id", view.writes(view.target + "/etc/hostid").first?.item, in: .own)
+        note("user", view.begin("system.users"), in: .own)
+        note("kernel image", view.kernelImage?.item, in: .disk)
+        note("first ESP", view.mounts.first { $0.source == view.rootPaths.first.map { Disk.partition(1, of: $0) } }?.item, in: .disk)
+        note("mount units", view.performs(Performers.mountCache).first, in: .own)
+        note("bootfs", view.run("zpool", "set").first?.item, in: .own)
         for (one, other) in zip(places, places.dropFirst()) where one.1 < 0 || one.1 > other.1 { return "\(one) before \(other)" }
         return nil
     }
@@ -207,8 +218,11 @@ extension Invariant {
         let systems: Set = [
             "useradd", "usermod", "chpasswd", "passwd", "chage", "chown", "chmod", "systemctl", "ssh-keygen", "apt-get", "update-initramfs",
         ]
+        // The key in the answers is brought in before anything could run inside.
+        let key = "\(view.target)/var/lib/dkms/mok.key"
         return view.commands.first {
-            systems.contains($0.command.tool.name) || $0.command.tool.name == "chroot" && $0.command.arguments.first != view.target
+            systems.contains($0.command.tool.name) && $0.command.arguments != ["600", key]
+                || $0.command.tool.name == "chroot" && $0.command.arguments.first != view.target
         }?.command.description
     }
 

@@ -12,8 +12,8 @@ import SystemPackage
 extension Invariant {
     /// What makes it a machine of its own, how it boots, and how it is left.
     static let system: [Invariant] = [
-        Invariant("the password is given on standard input, in the form it came in", offender: password),
-        Invariant("the known default password is expired, refused over SSH, and watched") { view in
+        Invariant("the password is given on standard input, in the form it came in", of: .own, offender: password),
+        Invariant("the known default password is expired, refused over SSH, and watched", of: .own) { view in
             let known = view.request.answers.credentials == .defaultExpired
             let expired =
                 view.inside("chage").map { Array($0.arguments.dropFirst(2)) } == [["--lastday", "0", view.request.answers.username]]
@@ -22,40 +22,41 @@ extension Invariant {
             let watched = view.inside("systemctl").contains { $0.arguments.last == DefaultPassword.pathUnit }
             return expired == known && refused == known && watched == known
         },
-        Invariant("the user is made once, may use sudo, and owns the home directory") { view in
+        Invariant("the user is made once, may use sudo, and owns the home directory", of: .own) { view in
             let user = view.request.answers.username
             let made = view.inside("useradd").map(\.arguments)
             return made.count == 1 && made[0].last == user && made[0].contains(view.request.spec.adminGroup)
                 && view.written("\(view.target)/etc/sudoers.d/kldload-admin") == "\(user) ALL=(ALL:ALL) NOPASSWD: ALL\n"
                 && view.inside("chown").contains { $0.arguments.contains("\(user):\(user)") && $0.arguments.last == "/home/\(user)" }
         },
-        Invariant("files that hold rights are closed to others") { view in
+        Invariant("files that hold rights are closed to others", of: .every) { view in
             view.items.allSatisfy { item in
                 guard case .write(let path, _, let mode) = item.action else { return true }
                 if path.string.hasSuffix("authorized_keys") { return mode == .secret }
                 return !path.string.contains("/sudoers.d/") || mode == 0o440
             }
         },
-        Invariant("SSH keys of the answers are authorized, for the user and for root apart") { view in
+        Invariant("SSH keys of the answers are authorized, for the user and for root apart", of: .own) { view in
             let keys = view.request.answers.sshKeys
             func text(_ lines: [String]) -> String? { lines.isEmpty ? nil : lines.map { $0 + "\n" }.joined() }
             return view.written("\(view.target)/home/\(view.request.answers.username)/.ssh/authorized_keys") == text(keys.user.map(\.line))
                 && view.written("\(view.target)/root/.ssh/authorized_keys") == text(keys.root.map(\.line))
         },
-        Invariant("SSH host keys are made when the answers want them, never for a copy") { view in
+        Invariant("SSH host keys are made when the answers want them, never for a copy", of: .own) { view in
             view.inside("ssh-keygen").isEmpty == (!view.request.answers.generateSSHHostKeys || view.request.sealed)
         },
-        Invariant("a static address is written with its gateway; DHCP on every interface needs no file", offender: network),
-        Invariant("the machine id is left empty for the first boot") { $0.written("\($0.target)/etc/machine-id") == "" },
-        Invariant("cloud-init is switched off unless the image is a copy's") { view in
+        Invariant("a static address is written with its gateway; DHCP on every interface needs no file", of: .own, offender: network),
+        Invariant("a wireless network has its files, and a passphrase that only root reads", of: .own, offender: wireless),
+        Invariant("the machine id is left empty for the first boot", of: .own) { $0.written("\($0.target)/etc/machine-id") == "" },
+        Invariant("cloud-init is switched off unless the image is a copy's", of: .own) { view in
             view.writes("\(view.target)/etc/cloud/cloud-init.disabled").isEmpty == view.request.sealed
         },
-        Invariant("the host's name is written, and resolves") { view in
+        Invariant("the host's name is written, and resolves", of: .own) { view in
             let name = view.request.answers.hostname.description
             return view.written("\(view.target)/etc/hostname") == name + "\n"
                 && view.written("\(view.target)/etc/hosts")?.contains("127.0.1.1 \(name)") ?? false
         },
-        Invariant("kernel file systems are given to the system before anything runs in it") { view in
+        Invariant("kernel file systems are given to the system before anything runs in it", of: .own) { view in
             guard let bound = view.begin("target.mounts") else { return false }
             let binds = view.mounts.filter { $0.target.hasPrefix(view.target + "/") }.map { "\($0.source) \($0.target)" }
             return binds == ["dev", "proc", "sys", "run"].map { "/\($0) \(view.target)/\($0)" }
@@ -64,8 +65,8 @@ extension Invariant {
     ]
 
     static let boot: [Invariant] = [
-        Invariant("one kernel image is built, of one kernel, for the pool's boot environment", offender: image),
-        Invariant("the kernel image carries the host id, unless it is to be copied") { view in
+        Invariant("one kernel image is built, of one kernel, for the pool's boot environment", of: .disk, offender: image),
+        Invariant("the kernel image carries the host id, unless it is to be copied", of: .disk) { view in
             let supplement = "/run/kldload/hostid.cpio"
             let carried = view.kernelImage?.command.arguments.contains("--initrd=\(supplement)") ?? false
             let written = view.writes(supplement).last
@@ -73,39 +74,51 @@ extension Invariant {
             let right = written?.content == .bytes(InitramfsSupplement.hostID(view.request.identity.hostID))
             return carried != view.request.sealed && (!carried || before && right)
         },
-        Invariant("the distribution's initramfs comes first in it, so that later archives win") { view in
+        Invariant("the distribution's initramfs comes first in it, so that later archives win", of: .disk) { view in
             let initrds = view.kernelImage?.command.arguments.filter { $0.hasPrefix("--initrd=") } ?? []
             return initrds.first == "--initrd=\(view.target)/boot/initrd.img-\(view.request.payload.kernel)"
         },
-        Invariant("each ESP is mounted once, staged, checked, synced and unmounted; special disks are not touched", offender: staging),
-        Invariant("the same kernel image lies on every ESP under the same name") { view in
+        Invariant(
+            "each ESP is mounted once, staged, checked, synced and unmounted; special disks are not touched", of: .disk, offender: staging),
+        Invariant("the same kernel image lies on every ESP under the same name", of: .disk) { view in
             let names = Set(
                 view.run("mv").compactMap(\.command.arguments.last).filter { $0.contains("/EFI/kldload/") }.map {
                     $0.split(separator: "/").last
                 })
             return names.count == 1
         },
-        Invariant("every ESP of the machine has the serial number that the request names") { view in
+        Invariant("every ESP of the machine has the serial number that the request names", of: .disk) { view in
             let serials = Set(view.run("mkfs.vfat").map { $0.command.arguments[5] })
             return serials.count == 1 && UInt32(serials.first ?? "", radix: 16) == view.request.identity.espSerial
         },
-        Invariant("the mount table names no disk: any of them may be missing at a boot") { view in
+        Invariant("the mount table names no disk: any of them may be missing at a boot", of: .disk) { view in
             view.written("\(view.target)/etc/fstab")?.lines.allSatisfy { $0.hasPrefix("#") } == true
         },
-        Invariant("the firmware gets an entry for each ESP where it takes entries, else none", offender: entries),
-        Invariant("the pool boots the dataset that the kernel command line names") { view in
-            guard let line = view.kernelImage?.command.arguments.first(where: { $0.hasPrefix("--cmdline=") }) else { return false }
-            let sets = view.run("zpool", "set").map(\.command.arguments)
+        Invariant("the firmware gets an entry for each ESP where it takes entries, else none", of: .disk, offender: entries),
+        Invariant("the pool boots its boot environment", of: .own) { view in
             let dataset = "\(view.pool)/ROOT/\(view.request.spec.id)"
-            return sets == [["set", "bootfs=\(dataset)", view.pool]] && line.hasPrefix("--cmdline=root=ZFS=\(dataset) boot=zfs ")
+            return view.run("zpool", "set").map(\.command.arguments) == [["set", "bootfs=\(dataset)", view.pool]]
         },
-        Invariant("the consoles of the answers are on the kernel command line, in their order") { view in
+        Invariant("the kernel command line names that dataset", of: .disk) { view in
+            guard let line = view.kernelImage?.command.arguments.first(where: { $0.hasPrefix("--cmdline=") }) else { return false }
+            return line.hasPrefix("--cmdline=root=ZFS=\(view.pool)/ROOT/\(view.request.spec.id) boot=zfs ")
+        },
+        Invariant("the consoles of the answers are on the kernel command line, in their order", of: .disk) { view in
             let line = view.kernelImage?.command.arguments.first { $0.hasPrefix("--cmdline=") } ?? ""
             let consoles = line.words.filter { $0.hasPrefix("console=") }.map { String($0.dropFirst(8).split(separator: ",")[0]) }
             return consoles == view.request.answers.consoles
         },
-        Invariant("what boots is signed, by a key that is made here, before it is staged; an image holds no key", offender: signing),
-        Invariant("nothing but the kernel image's parts is left in /run/kldload to be removed") { view in
+        Invariant(
+            "what boots is signed, by a key that is made here, before it is staged; an image holds no key", of: .every, offender: signing),
+        Invariant("firmware that enforces, or whose password is given, is asked to trust the key once all is staged; else it is not") {
+            view in
+            let (answers, facts) = (view.request.answers, view.request.facts)
+            let asked = view.performs("mok.request")
+            guard answers.secureBoot, facts.firmwareEntries, facts.secureBoot || answers.mokPassword != nil else { return asked.isEmpty }
+            let staged = view.mounts.last { $0.target.hasPrefix("/run/kldload/esp") }?.item ?? .max
+            return asked.count == 1 && staged < asked[0]
+        },
+        Invariant("nothing but the kernel image's parts is left in /run/kldload to be removed", of: .disk) { view in
             let made = Set(
                 view.items.compactMap(\.path).filter { $0 == "/run/kldload/boot.efi" || $0.hasSuffix(".cpio") } + ["/run/kldload/boot.efi"])
             let removed = view.releases.compactMap { if case .remove(let path) = $0 { path.string } else { nil } }
@@ -115,11 +128,15 @@ extension Invariant {
 
     static let finish: [Invariant] = [
         Invariant(
-            "an image makes no snapshot, tells only what all clones share, and is sealed before its blocks are given back", offender: sealed
+            "an image makes no snapshot, tells only what all clones share, and is sealed before its blocks are given back", of: .image,
+            offender: sealed
         ),
+        Invariant("a template has no intent log from its first block", of: .template) { view in
+            view.run("zpool", "create").first?.command.arguments.contains("sync=disabled") == true
+        },
         Invariant("a machine of its own has a manifest and, last of all, a snapshot; nothing is sealed", offender: unsealed),
         Invariant("the manifest tells the truth, and no secret", offender: manifest),
-        Invariant("systemd is told of the datasets, of this pool, below this target") { view in
+        Invariant("systemd is told of the datasets, of this pool, below this target", of: .own) { view in
             view.items.contains {
                 guard case .perform(Performers.mountCache, let parameters, _) = $0.action else { return false }
                 return parameters == [
@@ -169,6 +186,23 @@ extension Invariant {
         }
     }
 
+    @Sendable private static func wireless(_ view: PlanView) -> String? {
+        let settings = view.writes("\(view.target)/etc/wpa_supplicant/kldload.conf")
+        let others = [
+            "/etc/systemd/network/20-kldload-wireless.network", "/etc/udev/rules.d/80-kldload-wireless.rules",
+            "/etc/systemd/system/wpa_supplicant@.service.d/kldload.conf",
+        ]
+        guard let wifi = view.request.answers.wifi else {
+            if !settings.isEmpty { return "settings of no network" }
+            return others.first(where: { view.written(view.target + $0) != nil })
+        }
+        guard settings.count == 1, case .secret(let text) = settings[0].content,
+            case .write(_, _, let mode) = view.items[settings[0].item].action, mode == .secret
+        else { return "its settings" }
+        if let passphrase = wifi.passphrase, !text.reveal().contains("\tpsk=\"\(passphrase.reveal())\"\n") { return "its passphrase" }
+        return others.first(where: { view.written(view.target + $0) == nil })
+    }
+
     @Sendable private static func image(_ view: PlanView) -> String? {
         guard view.run("ukify").count == 1, let words = view.kernelImage?.command.arguments else { return "no image" }
         let kernel = view.request.payload.kernel
@@ -180,7 +214,8 @@ extension Invariant {
     @Sendable private static func signing(_ view: PlanView) -> String? {
         let answers = view.request.answers
         let configured = view.written("\(view.target)/\(MachineOwnerKey.configuration)") != nil
-        guard configured == answers.secureBoot else { return "DKMS' configuration" }
+        // A template is nobody's yet.
+        guard configured == (answers.secureBoot && view.part != .template) else { return "DKMS' configuration" }
         let signatures = view.run("sbsign").filter { $0.command.arguments.last == "/run/kldload/boot.efi" }
         let modules = view.items.indices.filter { if case .perform("modules.sign", _, _) = view.items[$0].action { true } else { false } }
         guard answers.secureBoot, !view.request.sealed else {
@@ -191,7 +226,8 @@ extension Invariant {
             modules.count == 1
         else { return "\(keys.count) keys, \(modules.count) of modules, \(signatures.count) of images" }
         let machine = MachineOwnerKey(root: FilePath(view.target))
-        let own = machine.creating(name: "") + machine.signing("/run/kldload/boot.efi")
+        let making = answers.mokFiles.map { machine.adopting(key: $0.key, certificate: $0.certificate) } ?? machine.creating(name: "")
+        let own = making + machine.signing("/run/kldload/boot.efi")
         let offers = view.mounts.filter { $0.target.hasPrefix("/run/kldload/esp") }.flatMap {
             KeyEnrolment.offering(machine.certificate, on: FilePath($0.target))
         }
@@ -257,7 +293,6 @@ extension Invariant {
     }
 
     @Sendable private static func sealed(_ view: PlanView) -> String? {
-        guard view.request.sealed else { return nil }
         if !view.run("zfs", "snapshot").isEmpty { return "a snapshot" }
         if !view.writes(view.target + InstallManifest.environmentPath).isEmpty { return "answers" }
         let manifest = view.target + InstallManifest.path
@@ -269,9 +304,9 @@ extension Invariant {
         guard let free = view.performs(Performers.releaseFreeSpace).first, free == view.items.count - 1,
             view.performs(Performers.exportPool).last == free - 1, seal < free - 1
         else { return "not closed and cleared last" }
-        // No intent log at any time: what is mounted has none, and nothing is mounted when there may be one again.
-        guard view.run("zpool", "create").first?.command.arguments.contains("sync=disabled") == true,
-            let inherit = view.run("zfs", "inherit").last, inherit.command.arguments == ["inherit", "sync", view.request.answers.poolName],
+        // Nothing is mounted when there may be an intent log again.
+        guard let inherit = view.run("zfs", "inherit").last,
+            inherit.command.arguments == ["inherit", "sync", view.request.answers.poolName],
             seal < inherit.item, inherit.item == free - 2, let unmount = view.run("umount").last, unmount.item == inherit.item - 1,
             unmount.command.arguments.last == view.target
         else { return "intent logs" }
@@ -280,7 +315,6 @@ extension Invariant {
     }
 
     @Sendable private static func unsealed(_ view: PlanView) -> String? {
-        guard !view.request.sealed else { return nil }
         if !view.performs(Performers.seal).isEmpty || !view.performs(Performers.releaseFreeSpace).isEmpty { return "sealed" }
         if view.run("zpool", "create").first?.command.arguments.contains("sync=disabled") != false { return "no intent logs" }
         for path in [InstallManifest.path, InstallManifest.environmentPath] where view.writes(view.target + path).count != 1 {
@@ -293,7 +327,7 @@ extension Invariant {
     }
 
     @Sendable private static func manifest(_ view: PlanView) -> String? {
-        guard !view.request.sealed, let text = view.written(view.target + InstallManifest.path) else { return nil }
+        guard let text = view.written(view.target + InstallManifest.path) else { return "no manifest" }
         let answers = view.request.answers
         let wanted = [
             #""disks" : ["#, #""encrypted" : \#(answers.encrypt)"#, #""hostID" : "\#(view.request.identity.hostID)""#,

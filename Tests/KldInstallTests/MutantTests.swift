@@ -9,40 +9,45 @@ import Testing
 
 @Suite("Plans broken on purpose")
 struct MutantTests {
-    /// Two disks that have seen everything, keys, an address: as many kinds of actions as there are.
+    /// Disks that have seen everything (two, or one of an image), keys, an address: as many kinds of actions as there are.
     static func full(sealed: Bool) throws -> InstallRequest {
-        try request(
-            answers(
-                disk: "/dev/sda", "KLDLOAD_ZFS_TOPOLOGY=mirror", "KLDLOAD_ZFS_DATA_DISKS=/dev/sdb", "KLDLOAD_NET_METHOD=static",
-                "KLDLOAD_NET_IP=192.0.2.2", "KLDLOAD_NET_GW=192.0.2.1", "KLDLOAD_SSH_PUBKEY='\(RandomRequests.key)'"), Machines.used,
-            sealed: sealed)
+        let mirror = ["KLDLOAD_ZFS_TOPOLOGY=mirror", "KLDLOAD_ZFS_DATA_DISKS=/dev/sdb"]
+        let lines = [
+            "KLDLOAD_NET_METHOD=static", "KLDLOAD_NET_IP=192.0.2.2", "KLDLOAD_NET_GW=192.0.2.1",
+            "KLDLOAD_SSH_PUBKEY='\(RandomRequests.key)'",
+        ]
+        return try request(
+            answers(disk: "/dev/sda", (sealed ? lines : mirror + lines).joined(separator: "\n")), Machines.used, sealed: sealed)
     }
+
+    static let parts: [PlanView.Part] = [.whole, .template, .image]
 
     func holds(_ view: PlanView) -> Bool { Invariant.all.allSatisfy { $0.check(view) == nil } }
 
     /// What may be missing without harm: a folder that writing a file makes anyway.
     static let harmless = ["mkdir /run/kldload/esp0/loader/entries (755)", "mkdir /run/kldload/esp1/loader/entries (755)"]
 
-    @Test("a plan that lacks any one of its actions is noticed", arguments: [false, true])
-    func removed(_ sealed: Bool) throws {
-        let request = try Self.full(sealed: sealed)
-        let plan = try InstallPlanner(request).plan
+    @Test("a plan that lacks any one of its actions is noticed", arguments: parts)
+    func removed(_ part: PlanView.Part) throws {
+        let request = try Self.full(sealed: part != .whole)
+        let plan = try PlanView.plan(InstallPlanner(request), part)
+        #expect(try holds(PlanView(request, part: part)))
         for (phase, step, action) in Self.places(plan, \.actions) {
             let text = plan.phases[phase].steps[step].actions[action].text
             // A copy's image does not use the supplement.
-            if Self.harmless.contains(text) || sealed && text.contains("hostid.cpio") { continue }
-            let view = try PlanView(request) { $0.phases[phase].steps[step].actions.remove(at: action) }
+            if Self.harmless.contains(text) || request.sealed && text.contains("hostid.cpio") { continue }
+            let view = try PlanView(request, part: part) { $0.phases[phase].steps[step].actions.remove(at: action) }
             #expect(!holds(view), "without: \(text)")
         }
     }
 
-    @Test("a plan that lacks any one of its releases is noticed", arguments: [false, true])
-    func unreleased(_ sealed: Bool) throws {
-        let request = try Self.full(sealed: sealed)
-        let plan = try InstallPlanner(request).plan
+    @Test("a plan that lacks any one of its releases is noticed", arguments: parts)
+    func unreleased(_ part: PlanView.Part) throws {
+        let request = try Self.full(sealed: part != .whole)
+        let plan = try PlanView.plan(InstallPlanner(request), part)
         for (phase, step, action) in Self.places(plan, \.release) {
             let text = plan.phases[phase].steps[step].release[action].text
-            let view = try PlanView(request) { $0.phases[phase].steps[step].release.remove(at: action) }
+            let view = try PlanView(request, part: part) { $0.phases[phase].steps[step].release.remove(at: action) }
             #expect(!holds(view), "without the release: \(text)")
         }
     }

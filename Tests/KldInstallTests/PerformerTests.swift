@@ -32,7 +32,8 @@ struct PerformerTests {
         let table = Performers.table(logs: []) { _, _, _ in }
         for (sealed, disk) in [(false, "/dev/vda"), (true, "/dev/vda"), (false, "auto")] {
             let facts = disk == "auto" ? Machines.plain(.disk("vda")) : Machines.virtual
-            let steps = try InstallPlanner(request(answers(disk: disk), facts, sealed: sealed)).plan.steps
+            let wanted = try request(answers(disk: disk), facts, sealed: sealed)
+            let steps = try PlanView.parts(wanted).flatMap { try PlanView.plan(InstallPlanner(wanted), $0).steps }
             for case .perform(let name, _, _) in steps.flatMap({ $0.actions + $0.release + $0.undo }) { #expect(table[name] != nil) }
         }
     }

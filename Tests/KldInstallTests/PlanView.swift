@@ -10,6 +10,9 @@ import SystemPackage
 
 /// A plan laid out for questions: every action in the order in which it happens, with what the questions need computed once.
 struct PlanView {
+    /// An installation is one plan; an image is made by two.
+    enum Part: Sendable { case whole, template, image }
+
     struct Item {
         /// Which step it belongs to.
         var step: Int
@@ -21,6 +24,7 @@ struct PlanView {
     }
 
     let request: InstallRequest
+    let part: Part
     let disks: DiskSelection
     let plan: Plan
     let steps: [Step]
@@ -40,11 +44,23 @@ struct PlanView {
         var target: String
     }
 
+    /// What is applied for a request.
+    static func parts(_ request: InstallRequest) -> [Part] { request.sealed ? [.template, .image] : [.whole] }
+
+    static func plan(_ planner: InstallPlanner, _ part: Part) throws -> Plan {
+        switch part {
+        case .whole: return try planner.plan
+        case .template: return try planner.template
+        case .image: return try planner.image
+        }
+    }
+
     /// - Parameter change: what a test breaks on purpose.
-    init(_ request: InstallRequest, _ change: (inout Plan) -> Void = { _ in }) throws {
+    init(_ request: InstallRequest, part: Part = .whole, _ change: (inout Plan) -> Void = { _ in }) throws {
         self.request = request
+        self.part = part
         let planner = try InstallPlanner(request)
-        var plan = try planner.plan
+        var plan = try Self.plan(planner, part)
         change(&plan)
         self.plan = plan
         approvals = planner.approvals
@@ -143,19 +159,32 @@ struct Haystack {
     }
 }
 
-/// Something that holds for every plan.
+extension Set<PlanView.Part> {
+    /// What installs a machine.
+    static var machine: Self { [.whole] }
+    /// What wipes a disk and fills it.
+    static var disk: Self { [.whole, .template] }
+    /// What makes a system somebody's own.
+    static var own: Self { [.whole, .image] }
+    static var template: Self { [.template] }
+    static var image: Self { [.image] }
+    static var every: Self { [.whole, .template, .image] }
+}
+
+/// Something that holds for every plan of its parts.
 struct Invariant: Sendable {
     var name: String
-    /// `nil` when it holds, else what is wrong.
+    var parts: Set<PlanView.Part>
+    /// `nil` when it holds, or says nothing of such a plan, else what is wrong.
     var check: @Sendable (PlanView) -> String?
 
-    init(_ name: String, _ holds: @escaping @Sendable (PlanView) -> Bool) {
-        self.name = name
-        check = { holds($0) ? nil : "" }
+    init(_ name: String, of parts: Set<PlanView.Part> = .machine, _ holds: @escaping @Sendable (PlanView) -> Bool) {
+        self.init(name, of: parts, offender: { view in holds(view) ? nil : "" })
     }
 
-    init(_ name: String, offender: @escaping @Sendable (PlanView) -> String?) {
+    init(_ name: String, of parts: Set<PlanView.Part> = .machine, offender: @escaping @Sendable (PlanView) -> String?) {
         self.name = name
-        check = offender
+        self.parts = parts
+        check = { view in parts.contains(view.part) ? offender(view) : nil }
     }
 }

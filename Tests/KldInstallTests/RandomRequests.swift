@@ -21,7 +21,7 @@ struct RandomRequests {
         var automatic: Bool
     }
 
-    static let secrets = ["correct horse battery", "Tr0ub4dor&3 zxcvbn", "swordfish-9-swordfish"]
+    static let secrets = ["correct horse battery", "Tr0ub4dor&3 zxcvbn", "swordfish-9-swordfish", "air-waves-17 air", "blue-screen-4711"]
 
     init(seed: UInt64, sheets count: Int) throws {
         random = SeededGenerator(seed)
@@ -47,12 +47,12 @@ struct RandomRequests {
         var lines = [
             "KLDLOAD_DISTRO=debian", "KLDLOAD_DISK=\(automatic ? "auto" : names[0])",
             "KLDLOAD_HOSTNAME=\(pick(["web-01", "a", "db.example.org", "x9"]))",
-            "KLDLOAD_ZFS_TOPOLOGY=\(topology.rawValue)", "KLDLOAD_PROFILE=\(pick(["core", "server"]))",
+            "KLDLOAD_ZFS_TOPOLOGY=\(topology.rawValue)", "KLDLOAD_PROFILE=\(pick(["core", "server", "server", "kvm", "desktop"]))",
         ]
         if roots > 1 { lines.append("KLDLOAD_ZFS_DATA_DISKS=\(names[1..<roots].joined(separator: ","))") }
         if specials > 0 { lines.append("KLDLOAD_ZFS_SPECIAL_DISKS=\(names[roots...].joined(separator: ","))") }
         if chance(40) { lines += ["KLDLOAD_ZFS_ENCRYPT=1", "KLDLOAD_ZFS_PASSPHRASE='\(Self.secrets[0])'"] }
-        lines += credentials() + network()
+        lines += credentials() + network() + trust()
         if !automatic, chance(50) { lines.append("KLDLOAD_FORCE_WIPE=1") }
         if chance(40) { lines.append("KLDLOAD_ZFS_POOL=\(pick(["tank", "zroot", "r-1.x", "Pool_2"]))") }
         if chance(40) { lines.append("KLDLOAD_USERNAME=\(pick(["ops", "jo", "sys-admin", "u_1"]))") }
@@ -82,7 +82,18 @@ struct RandomRequests {
             "KLDLOAD_NET_DNS=192.0.2.2,9.9.9.9",
         ]
         let interface = "KLDLOAD_NET_IFACE=\(pick(["enp1s0", "eno2", "eth0"]))"
-        return pick([[], [interface], fixed, fixed + [interface]])
+        let open = ["KLDLOAD_WIFI_SSID='a net'"]
+        let closed = open + ["KLDLOAD_WIFI_PSK='\(Self.secrets[3])'", interface]
+        let all: [[String]] = [[], [interface], fixed, fixed + [interface], open, closed]
+        return pick(all)
+    }
+
+    private mutating func trust() -> [String] {
+        if chance(25) { return ["KLDLOAD_ENABLE_SECURE_BOOT=0"] }
+        var lines: [String] = []
+        if chance(20) { lines.append("KLDLOAD_MOK_PASSWORD='\(Self.secrets[4])'") }
+        if chance(20) { lines += ["KLDLOAD_MOK_KEY_FILE=/root/own.key", "KLDLOAD_MOK_CERT_FILE=/root/own.pem"] }
+        return lines
     }
 
     static let hash =
@@ -95,8 +106,11 @@ struct RandomRequests {
         let sheet = pick(sheets)
         let answers = sheet.answers
         let spec = try DistroSpec.find(distro: "debian", suite: answers.release, backports: answers.backports)
+        let profile = try ProfileSpec.find(answers.profile.rawValue)
+        // What no image can be asked for: several disks, a secret, a disk that somebody must choose.
+        let isImage = sheet.names.count == 1 && !sheet.automatic && !answers.encrypt && answers.wifi?.passphrase == nil
         return InstallRequest(
-            answers: answers, facts: facts(sheet), spec: spec, profile: answers.profile == .core ? .core : .server,
+            answers: answers, facts: facts(sheet, least: profile.leastDisk.bytes), spec: spec, profile: profile,
             payload: InstallRequest.Payload(
                 pick([
                     .stream(root: "/dev/disk/by-id/virtio-kldload-stream", rest: "/dev/disk/by-id/virtio-kldload-rest"),
@@ -106,27 +120,27 @@ struct RandomRequests {
             identity: InstallRequest.Identity(
                 hostID: HostID(UInt32.random(in: 1 ... .max, using: &random)) ?? identity.hostID,
                 espSerial: UInt32.random(in: 0 ... .max, using: &random)),
-            sealed: chance(30), version: "2.0.0", executable: "/usr/lib/kldload/kldload",
+            sealed: isImage && chance(70), version: "2.0.0", executable: "/usr/lib/kldload/kldload",
             target: chance(80) ? "/target" : "/mnt/new")
     }
 
     /// The disks that the answers name, in any order, among others that must not be touched.
-    private mutating func facts(_ sheet: Sheet) -> MachineFacts {
+    private mutating func facts(_ sheet: Sheet, least: UInt64) -> MachineFacts {
         let kernelNames = [
             "sda", "sdb", "sdc", "nvme0n1", "nvme1n1", "vda", "vdb", "mmcblk0", "sdx", "sdaa", "sdab", "sdac", "hda", "sdd", "sde",
         ]
-        let size = UInt64.random(in: (4 << 30)...(2 << 40), using: &random)
+        let size = UInt64.random(in: least...(2 << 40), using: &random)
         let unequal = chance(25)
         var disks: [BlockDevice] = []
         var facts = MachineFacts(disks: [], firmwareEntries: chance(60), interfaces: pick([[], ["eno2", "enp1s0"]]))
+        facts.secureBoot = facts.firmwareEntries && chance(50)
         for (index, name) in sheet.names.enumerated() {
             let kernelName = sheet.byKernelName ? "slot\(index)" : kernelNames[index % 15] + (index < 15 ? "" : "\(index)")
             var bytes = unequal ? size - size / 10 * UInt64.random(in: 0...100, using: &random) / 100 : size
             if index >= sheet.rootCount, !unequal { bytes = max(size / 4, 4 << 30) }
+            if index < sheet.rootCount || unequal { bytes = max(bytes, least) }
             let empty = sheet.automatic && index == 0
-            let disk =
-                empty
-                ? BlockDevice(path: "/dev/\(kernelName)", size: ByteCount(max(bytes, 4 << 30))) : used(kernelName, max(bytes, 4 << 30))
+            let disk = empty ? BlockDevice(path: "/dev/\(kernelName)", size: ByteCount(bytes)) : used(kernelName, bytes)
             if sheet.byKernelName {
                 if chance(50) { facts.stableNames[disk.path] = "/dev/disk/by-id/wwn-0x\(index)" }
             } else if chance(80) {

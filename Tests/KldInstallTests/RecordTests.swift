@@ -32,7 +32,7 @@ struct InterfaceTests {
         var facts = Machines.virtual
         facts.interfaces = interfaces
         let lines = (fixed ? Self.fixed : "") + (name.map { "\nKLDLOAD_NET_IFACE=\($0)" } ?? "")
-        let plan = try InstallPlanner(request(answers(lines), facts, sealed: sealed)).plan
+        let plan = try PlanView.plan(InstallPlanner(request(answers(lines), facts, sealed: sealed)), sealed ? .image : .whole)
         return plan.steps.flatMap(\.actions).lazy.compactMap { action in
             if case .write("/target/etc/systemd/network/10-kldload.network", .text(let text), _) = action { text } else { nil }
         }.first

@@ -1,6 +1,7 @@
 import KldAnswers
 import KldBlock
 import KldCore
+import KldDistro
 import KldInstall
 import Testing
 
@@ -109,13 +110,28 @@ struct SelectionTests {
         #expect(refusal(Machines.plain(disk))?.message == "/dev/vda is in use: mounted at [SWAP]")
     }
 
-    @Test("a disk one byte too small is refused, one just large enough is taken")
-    func size() {
+    @Test("a disk one byte too small for the profile is refused with the number, one large enough is taken", arguments: ProfileSpec.all)
+    func size(_ profile: ProfileSpec) {
+        let line = "KLDLOAD_PROFILE=\(profile.id)"
         var disk = BlockDevice.disk("vda")
-        disk.size = DiskSelection.minimumSize
-        #expect(refusal(Machines.plain(disk)) == nil)
+        disk.size = profile.leastDisk
+        #expect(refusal(Machines.plain(disk), disk: "/dev/vda", line) == nil)
+        #expect(refusal(Machines.plain(disk), disk: "auto", line) == nil)
         disk.size = ByteCount(disk.size.bytes - 1)
-        #expect(refusal(Machines.plain(disk))?.code == "disk.too-small")
+        let problem = refusal(Machines.plain(disk), disk: "/dev/vda", line)
+        #expect(problem?.code == "disk.too-small")
+        #expect(problem?.message.hasSuffix("the profile \(profile.id) needs at least \(profile.leastDisk)") == true)
+        #expect(refusal(Machines.plain(disk), disk: "auto", line)?.code == "disk.none-empty")
+    }
+
+    @Test("a special disk need not hold what the profile brings")
+    func specialSize() {
+        func machine(_ mebibytes: UInt64) -> MachineFacts {
+            Machines.plain(.disk("vda"), .disk("vdb") { $0.size = .mebibytes(mebibytes) })
+        }
+        #expect(refusal(machine(4096), disk: "/dev/vda", "KLDLOAD_ZFS_SPECIAL_DISKS=/dev/vdb") == nil)
+        let problem = refusal(machine(4095), disk: "/dev/vda", "KLDLOAD_ZFS_SPECIAL_DISKS=/dev/vdb")
+        #expect(problem?.message.hasSuffix("a special vdev needs at least 4 GiB") == true)
     }
 
     @Test("one disk under two names is refused", arguments: ["/dev/disk/by-id/virtio-disk0", "/dev/disk/by-path/pci-1"])
@@ -221,7 +237,7 @@ struct SelectionTests {
         pool.importedPools = ["/dev/sda": "tank"]
         return [
             ("the running system", live), ("an imported pool", pool), ("read-only", facts { $0.readOnly = true }),
-            ("too small", facts { $0.size = .mebibytes(4095) }), ("a file system", facts { $0.filesystem = "xfs" }),
+            ("too small", facts { $0.size = .mebibytes(8191) }), ("a file system", facts { $0.filesystem = "xfs" }),
             ("a partition table", facts { $0.partitionTable = "dos" }), ("a partition", facts { $0.children = [.part("sda1")] }),
         ]
     }()

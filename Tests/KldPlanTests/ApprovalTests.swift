@@ -104,6 +104,13 @@ struct ApprovalTests {
         #expect(WipeApproval(typed: "/dev/vda", disk: "/dev/vda")?.disk == "/dev/vda")
     }
 
+    @Test("a dataset is approved only when it bears kldload's mark, and has a name")
+    func owned() {
+        #expect(WipeApproval(owned: true, dataset: "rpool/ROOT/test")?.disk == "rpool/ROOT/test")
+        #expect(WipeApproval(owned: false, dataset: "rpool/ROOT/test") == nil)
+        #expect(WipeApproval(owned: true, dataset: "") == nil)
+    }
+
     @Test("the plan lists every disk once, in the order in which it wipes them")
     func list() {
         func step(_ disks: String...) -> Step { Step("x", "x", [], destroys: disks) }

@@ -1,0 +1,64 @@
+import KldAnswers
+import KldCore
+import KldDistro
+import KldTestSupport
+import SystemPackage
+import Testing
+
+@testable import KldImage
+
+@Suite("What an image cannot be asked for")
+struct ImageBuildTests {
+    static func request(_ lines: String...) throws -> ImageBuild.Request {
+        let answers = try Answers(
+            (["KLDLOAD_DISTRO=debian", "KLDLOAD_DISK=/dev/vda", "KLDLOAD_HOSTNAME=host"] + lines).joined(separator: "\n"))
+        return ImageBuild.Request(
+            answers: answers, formats: [.raw], folder: "/images", name: try ExportName(distro: "debian", profile: "x"), overwrite: false,
+            version: "2.0.0", created: Timestamp(seconds: 0))
+    }
+
+    static func refusal(_ request: ImageBuild.Request) -> String? {
+        do {
+            try ImageBuild.checkAnswers(request)
+            return nil
+        } catch { return Diagnosis(of: error).code }
+    }
+
+    @Test("several disks, encryption and a wireless passphrase are refused")
+    func answers() throws {
+        #expect(try Self.refusal(Self.request()) == nil)
+        #expect(
+            try Self.refusal(Self.request("KLDLOAD_ZFS_TOPOLOGY=mirror", "KLDLOAD_ZFS_DATA_DISKS=/dev/vdb")) == "image.topology")
+        #expect(try Self.refusal(Self.request("KLDLOAD_ZFS_SPECIAL_DISKS=/dev/vdb")) == "image.topology")
+        #expect(
+            try Self.refusal(Self.request("KLDLOAD_ZFS_ENCRYPT=1", "KLDLOAD_ZFS_PASSPHRASE='correct horse'")) == "image.encrypted")
+        #expect(try Self.refusal(Self.request("KLDLOAD_WIFI_SSID=office", "KLDLOAD_WIFI_PSK='twelve letters'")) == "image.wifi")
+    }
+
+    @Test("a disk that is too small for the profile is refused before anything is built", arguments: ProfileSpec.all)
+    func diskSize(_ profile: ProfileSpec) throws {
+        let mebibytes = profile.leastDisk.bytes >> 20
+        #expect(try Self.refusal(Self.request("KLDLOAD_PROFILE=\(profile.id)", "KLDLOAD_DISK_SIZE=\(mebibytes)M")) == nil)
+        // Less than 4 GiB is no size of a disk at all.
+        guard mebibytes > 4096 else { return }
+        #expect(
+            try Self.refusal(Self.request("KLDLOAD_PROFILE=\(profile.id)", "KLDLOAD_DISK_SIZE=\(mebibytes - 1)M")) == "image.disk-size")
+    }
+
+    @Test("no room for what the profile holds is noticed before the work")
+    func room() throws {
+        func fits(_ free: ByteCount, _ line: String) throws -> Bool {
+            let exporter = ImageExporter(runner: ScriptedRunner([]), files: MemoryFiles(free: free), lock: { _ in nil })
+            do {
+                _ = try exporter.plan(ImageBuild.expected(Self.request(line)))
+                return true
+            } catch {
+                #expect(Diagnosis(of: error).code == "image.no-space")
+                return false
+            }
+        }
+        #expect(try !fits(ByteCount(1_000_000_000), "KLDLOAD_PROFILE=core"))
+        #expect(try fits(.mebibytes(1100), "KLDLOAD_PROFILE=core"))
+        #expect(try !fits(.mebibytes(1100), "KLDLOAD_PROFILE=server"))
+    }
+}
