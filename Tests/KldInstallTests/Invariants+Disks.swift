@@ -1,6 +1,7 @@
 import KldAnswers
 import KldBlock
 import KldCore
+import KldDistro
 import KldExec
 import KldInstall
 import KldPlan
