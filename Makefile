@@ -20,7 +20,7 @@ binary: prepare
 	swift build -c release --product kldload --static-swift-stdlib --scratch-path .build-static
 	strip --strip-all -o $(BINARY).stripped $(BINARY) && mv $(BINARY).stripped $(BINARY)
 
-lint:
+lint: prepare
 	swift format lint --strict --recursive Sources Tests Package.swift
 	tools/check-layers
 
@@ -41,9 +41,10 @@ test-all: lint unit glibc
 	swift build --product kldload-systemtests
 	.build/debug/kldload-systemtests --tier all --keep-on-failure --executable $(BINARY)
 
-# The promised numbers, beside their limits and peers. PARTS="help sizes planner fuzz image" chooses.
+# The promised numbers, beside their limits and peers: docs/numbers.md. PARTS="help sizes …" chooses.
 .PHONY: bench
 bench: binary
+	swift build --product kldload-systemtests
 	tools/bench
 
 clean:
