@@ -50,14 +50,9 @@ bench: binary
 clean:
 	rm -rf .build .build-static .build-bench $(OUT)
 
-# Completions for three shells, and manual pages, from the commands' own descriptions.
-.PHONY: completions man
-completions: binary
-	mkdir -p $(OUT)/completions
-	$(BINARY) --generate-completion-script bash > $(OUT)/completions/kldload.bash
-	$(BINARY) --generate-completion-script zsh > $(OUT)/completions/_kldload
-	$(BINARY) --generate-completion-script fish > $(OUT)/completions/kldload.fish
-
-man: prepare
-	mkdir -p $(OUT)/man
-	swift package plugin --allow-writing-to-directory $(OUT)/man generate-manual --multi-page --output-directory $(OUT)/man
+# Manual pages of all tools, and completions for three shells, from the commands' own descriptions; installed machines have them.
+.PHONY: documents
+documents: binary
+	mkdir -p $(OUT)/bin
+	$(BINARY) applets --install $(OUT)/bin
+	$(BINARY) applets --documents $(OUT)
