@@ -44,7 +44,6 @@ test-all: lint unit glibc
 # The promised numbers, beside their limits and peers: docs/numbers.md. PARTS="help sizes …" chooses.
 .PHONY: bench
 bench: binary
-	swift build --product kldload-systemtests
 	tools/bench
 
 clean:
