@@ -59,8 +59,8 @@ struct AnswersDraft {
     /// Looked for before anything is checked: it may stand below what depends on it.
     private static func release(in entries: [AnswerEntry]) -> String {
         func value(_ stem: String) -> String {
-            let given = entries.last { AnswerKey.named($0.name)?.stem == stem && !$0.value.isEmpty }?.value
-            return given ?? defaults[stem] ?? ""
+            let given = entries.last { AnswerKey.named($0.name)?.stem == stem }?.value ?? ""
+            return given.isEmpty ? defaults[stem] ?? "" : given
         }
         return "\(value("DISTRO")) \(value("DEBIAN_SUITE"))"
     }
