@@ -261,10 +261,8 @@ public struct InstallPlanner: Sendable {
         // core is the distribution and nothing else: there the tools are found as subcommands of kldload.
         let names: [AppletName] = request.profile.tools ? AppletName.allCases : []
         let links = names.map { Action.symlink(inTarget("/usr/bin/\($0.rawValue)"), to: AppletName.linkTarget) }
-        // Of what has a name now.
-        let pages = inside("kldload", ["applets", "--documents", "/usr"])
         let tool = Step(
-            "payload.tool", "Install kldload itself, its pages and completions",
+            "payload.tool", "Install kldload itself",
             [
                 .makeDirectory(inTarget("/usr/lib/kldload")),
                 .run(
@@ -272,7 +270,7 @@ public struct InstallPlanner: Sendable {
                         Tool("cp", package: "coreutils"),
                         ["--preserve=mode", request.executable.string, inTarget("/usr/lib/kldload/kldload").string], effect: .changes)),
                 .symlink(inTarget("/usr/bin/kldload"), to: AppletName.linkTarget),
-            ] + links + [pages])
+            ] + links)
         return [tool] + snapshotPolicy
     }
 
