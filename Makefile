@@ -20,7 +20,7 @@ binary: prepare
 	swift build -c release --product kldload --static-swift-stdlib --scratch-path .build-static
 	strip --strip-all -o $(BINARY).stripped $(BINARY) && mv $(BINARY).stripped $(BINARY)
 
-lint:
+lint: prepare
 	swift format lint --strict --recursive Sources Tests Package.swift
 	tools/check-layers
 
@@ -41,7 +41,7 @@ test-all: lint unit glibc
 	swift build --product kldload-systemtests
 	.build/debug/kldload-systemtests --tier all --keep-on-failure --executable $(BINARY)
 
-# The promised numbers, beside their limits and peers. PARTS="help sizes planner fuzz image" chooses.
+# The promised numbers, beside their limits and peers: docs/numbers.md. PARTS="help sizes …" chooses.
 .PHONY: bench
 bench: binary
 	tools/bench
@@ -54,14 +54,9 @@ mutate: prepare
 clean:
 	rm -rf .build .build-static .build-bench $(OUT)
 
-# Completions for three shells, and manual pages, from the commands' own descriptions.
-.PHONY: completions man
-completions: binary
-	mkdir -p $(OUT)/completions
-	$(BINARY) --generate-completion-script bash > $(OUT)/completions/kldload.bash
-	$(BINARY) --generate-completion-script zsh > $(OUT)/completions/_kldload
-	$(BINARY) --generate-completion-script fish > $(OUT)/completions/kldload.fish
-
-man: prepare
-	mkdir -p $(OUT)/man
-	swift package plugin --allow-writing-to-directory $(OUT)/man generate-manual --multi-page --output-directory $(OUT)/man
+# Manual pages of all tools, and completions for three shells, from the commands' own descriptions; installed machines have them.
+.PHONY: documents
+documents: binary
+	mkdir -p $(OUT)/bin
+	$(BINARY) applets --install $(OUT)/bin
+	$(BINARY) applets --documents $(OUT)

@@ -46,6 +46,12 @@ public struct AnswerKey: Sendable, Hashable {
 
     static let prefix = "KLDLOAD_"
 
+    /// How names begin that older answers have for publishing in clouds. Which ones there are is their programs' affair, and most are secrets:
+    /// they are accepted, noted, and never kept.
+    static let foreignPrefixes = ["AWS_", "AZURE_", "GCP_"]
+    static let foreignWaitsFor = "cloud publishing"
+    static func isForeign(_ name: String) -> Bool { foreignPrefixes.contains { name.hasPrefix($0) } }
+
     /// Every key, in the order of the documents.
     public static let all: [AnswerKey] =
         (coreKeys + accountKeys + storageKeys + networkKeys + featureKeys + packageKeys + distributionKeys + bootKeys + clusterKeys

@@ -9,7 +9,7 @@ extension Answers {
     ///   - text: the content of the file.
     ///   - source: the name that messages give it.
     ///   - overrides: `KLDLOAD_KEY=value` from a command line, which replace what the text says; the value is taken as it stands.
-    ///   - reference: the time zones, locales and keyboards that exist.
+    ///   - reference: the time zones, locales and keyboards that exist; those of the release count where it knows them.
     ///   - unsupported: what is wrong with the distribution and its release, asked where they are sound in themselves.
     /// - Throws: ``AnswersError`` with every problem there is.
     public init(
@@ -33,7 +33,7 @@ extension Answers {
         }
         var draft = AnswersDraft(entries: parser.entries, overrides: overrides, problems: parser.problems, reference: reference)
         let answers = Answers(draft)
-        draft.checkRules(answers, reference, unsupported)
+        draft.checkRules(answers, unsupported)
         guard draft.problems.problems.isEmpty else {
             throw AnswersError(source: source, problems: draft.problems.problems, notes: answers.notes)
         }
@@ -60,6 +60,14 @@ extension Answers {
             bytes: bytes, source: path.string, overrides: overrides, reference: reference ?? AnswersReference.system(files),
             unsupported: unsupported)
         return try answers.resolvingSecrets(from: files, source: path.string)
+    }
+
+    /// The same answers with other values of some keys. Names of the world that were found in lists before are not looked for again: the
+    /// machine that checks this time may have others.
+    ///
+    /// - Parameter overrides: as with ``init(_:source:overrides:reference:unsupported:)``.
+    public func replacing(_ overrides: [String]) throws(AnswersError) -> Answers {
+        try Answers(environmentText, overrides: overrides, reference: .checkedBefore)
     }
 
     private static func problem(of error: any Error, _ path: FilePath) -> AnswersProblem {

@@ -7,12 +7,18 @@ struct AnswersDraft {
     private var seen: Set<String> = []
     private var suggestionsLeft = 20
     var problems: ProblemList
-    private let check: ValueCheck
+    private var check: ValueCheck
+    /// Keys of other programs, each with the note that it has no effect. Their values are not kept.
+    private var foreign: [AnswersProblem] = []
+
+    /// The names that this release has.
+    var reference: AnswersReference { check.reference }
 
     init(entries: [AnswerEntry], overrides: [String], problems: ProblemList, reference: AnswersReference) {
         self.problems = problems
         check = ValueCheck(reference: reference)
         let replacing = readOverrides(overrides)
+        check = ValueCheck(reference: reference.of(AnswersDraft.release(in: entries + replacing)))
         let replaced = Set(replacing.compactMap { AnswerKey.named($0.name)?.stem })
         for entry in entries where !self.problems.isFull { add(entry, unless: replaced) }
         seen = []
@@ -40,10 +46,23 @@ struct AnswersDraft {
                 subject = "the value \(value)"
             default: subject = "the key"
             }
-            let message = "\(subject) has no effect in this version: it waits for \(waitsFor)"
-            return (rank, AnswersProblem(.noEffect, line: lines[stem], key: key.name, message))
+            return (rank, AnswersDraft.note(subject, waitsFor, line: lines[stem], key: key.name))
         }
-        return found.sorted { ($0.note.line ?? .max, $0.rank) < ($1.note.line ?? .max, $1.rank) }.map(\.note)
+        let others = foreign.map { (rank: Int.max, note: $0) }
+        return (found + others).sorted { ($0.note.line ?? .max, $0.rank) < ($1.note.line ?? .max, $1.rank) }.map(\.note)
+    }
+
+    private static func note(_ subject: String, _ waitsFor: String, line: Int?, key: String) -> AnswersProblem {
+        AnswersProblem(.noEffect, line: line, key: key, "\(subject) has no effect in this version: it waits for \(waitsFor)")
+    }
+
+    /// Looked for before anything is checked: it may stand below what depends on it.
+    private static func release(in entries: [AnswerEntry]) -> String {
+        func value(_ stem: String) -> String {
+            let given = entries.last { AnswerKey.named($0.name)?.stem == stem }?.value ?? ""
+            return given.isEmpty ? defaults[stem] ?? "" : given
+        }
+        return "\(value("DISTRO")) \(value("DEBIAN_SUITE"))"
     }
 
     private mutating func readOverrides(_ overrides: [String]) -> [AnswerEntry] {
@@ -62,7 +81,12 @@ struct AnswersDraft {
 
     private mutating func add(_ entry: AnswerEntry, unless replaced: Set<String>) {
         guard let key = AnswerKey.named(entry.name) else {
-            reportUnknown(entry)
+            if !AnswerKey.isForeign(entry.name) {
+                reportUnknown(entry)
+            } else if !entry.value.isEmpty, entry.value != AnswerEntry.unreadable, foreign.count < ProblemList.limit {
+                foreign.append(
+                    AnswersDraft.note("the key", AnswerKey.foreignWaitsFor, line: entry.line, key: String(entry.name.prefix(64))))
+            }
             return
         }
         guard seen.insert(key.stem).inserted else {

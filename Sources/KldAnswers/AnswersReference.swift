@@ -11,6 +11,28 @@ public struct AnswersReference: Sendable, Hashable {
     /// XKB layouts, with the variants of each.
     public var keyboards: [String: Set<String>]
 
+    /// What one release has of what differs between releases.
+    struct ReleaseNames: Sendable, Hashable {
+        var locales: Set<String>
+        var keyboards: [String: Set<String>]
+    }
+
+    /// By distribution and release. Where the one that is asked for is among them, its own names count, not those of this machine.
+    var releases: [String: ReleaseNames] = [:]
+
+    /// ` in debian trixie`, for messages, where these are a release's own names.
+    private(set) var place = ""
+
+    /// Takes every name: for answers that were checked before, on a machine whose lists may have been newer.
+    var acceptsAll = false
+
+    /// For answers that come from checked ones.
+    public static let checkedBefore: AnswersReference = {
+        var reference = builtIn
+        reference.acceptsAll = true
+        return reference
+    }()
+
     public init(timezones: Set<String>, locales: Set<String>, keyboards: [String: Set<String>]) {
         self.timezones = timezones
         self.locales = locales
@@ -19,10 +41,31 @@ public struct AnswersReference: Sendable, Hashable {
 
     /// The lists that come with kldload, so that answers can be checked on any machine.
     ///
-    /// TZ database 2025b, glibc 2.36, xkeyboard-config 2.35.
-    public static let builtIn = AnswersReference(
-        timezones: Set(builtInTimezones.words), locales: Set(builtInLocales.words).union(alwaysThere),
-        keyboards: parseKeyboardTable(builtInKeyboards))
+    /// TZ database 2025b, glibc 2.36, xkeyboard-config 2.35; for Debian 13 glibc 2.41, xkeyboard-config 2.42.
+    public static let builtIn: AnswersReference = {
+        let debian12 = ReleaseNames(
+            locales: Set(builtInLocales.words).union(alwaysThere), keyboards: parseKeyboardTable(builtInKeyboards))
+        var debian13 = debian12
+        debian13.locales.formUnion(debian13Locales.words)
+        debian13.locales.subtract(debian13LostLocales.words)
+        for (layout, variants) in parseKeyboardTable(debian13Keyboards) { debian13.keyboards[layout, default: []].formUnion(variants) }
+        for (layout, variants) in parseKeyboardTable(debian13LostKeyboards) { debian13.keyboards[layout]?.subtract(variants) }
+        for layout in debian13LostLayouts.words { debian13.keyboards[layout] = nil }
+        var reference = AnswersReference(
+            timezones: Set(builtInTimezones.words), locales: debian12.locales, keyboards: debian12.keyboards)
+        reference.releases = ["debian bookworm": debian12, "debian trixie": debian13]
+        return reference
+    }()
+
+    /// The same with the names of a release, as `debian trixie`, where they are known.
+    func of(_ release: String) -> AnswersReference {
+        guard let names = releases[release] else { return self }
+        var reference = self
+        reference.locales = names.locales
+        reference.keyboards = names.keyboards
+        reference.place = " in \(release)"
+        return reference
+    }
 
     /// What this machine knows; where it has no list, or one that cannot be read, the built-in one.
     public static func system(_ files: any FileSystem) -> AnswersReference {

@@ -24,6 +24,12 @@ public enum AnswersReferenceDocument {
             + AnswersProblem.Code.allCases.map { "| `\($0.rawValue)` | \(cell($0.help)) | \(cell($0.remedy)) |" }
     }
 
+    private static let foreignNames: String = {
+        let names = AnswerKey.foreignPrefixes.map { "`\($0)…`" }.joined(separator: ", ")
+        return "Names such as \(names) are accepted too: older answers hold credentials of clouds. "
+            + "**No effect yet: waits for \(AnswerKey.foreignWaitsFor).** Their values are not kept."
+    }()
+
     private static let introduction = [
         "# answers.env",
         "",
@@ -55,6 +61,10 @@ public enum AnswersReferenceDocument {
         "",
         "The answers of every release are accepted. A key that this version does not act on yet says so below; where a file sets one, "
             + "every command that reads it prints a note on standard error and goes on.",
+        "",
+        foreignNames,
+        "",
+        "Locale and keyboard must exist in the release that is installed, whatever the machine knows that checks them.",
         "",
         "A disk that holds anything is wiped only when it is named and `KLDLOAD_FORCE_WIPE=1` is written, or when its name is typed. "
             + "Ready-made files lie in `Examples/`.",

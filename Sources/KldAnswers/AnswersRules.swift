@@ -2,9 +2,9 @@ import KldCore
 
 // Rules across keys. Each function looks at one subject; a key with a problem of its own is left out of account.
 extension AnswersDraft {
-    mutating func checkRules(_ answers: Answers, _ reference: AnswersReference, _ unsupported: (Answers) -> Diagnosis?) {
+    mutating func checkRules(_ answers: Answers, _ unsupported: (Answers) -> Diagnosis?) {
         checkRequired()
-        checkRegion(answers, reference)
+        checkRegion(answers)
         checkDistribution(answers)
         checkSupport(answers, unsupported)
         checkSecrets()
@@ -22,8 +22,8 @@ extension AnswersDraft {
         }
     }
 
-    private mutating func checkRegion(_ answers: Answers, _ reference: AnswersReference) {
-        guard isSound("KEYBOARD_LAYOUT"), let variant = answers.keyboard.variant else { return }
+    private mutating func checkRegion(_ answers: Answers) {
+        guard !reference.acceptsAll, isSound("KEYBOARD_LAYOUT"), let variant = answers.keyboard.variant else { return }
         let variants = reference.keyboards[answers.keyboard.layout] ?? []
         guard !variants.contains(variant) else { return }
         let suggestion = nearest(to: variant, variants)

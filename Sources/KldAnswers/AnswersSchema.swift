@@ -15,8 +15,16 @@ extension AnswersReferenceDocument {
             ("additionalProperties", .bool(false)),
             ("required", .array(AnswerKey.all.filter(\.isRequired).map { .string($0.name) })),
             ("properties", .object(properties)),
+            ("patternProperties", .object([(foreignPattern, foreignSchema)])),
         ])
         return schema.text(indent: "") + "\n"
+    }
+
+    private static let foreignPattern = "^(" + AnswerKey.foreignPrefixes.joined(separator: "|") + ")"
+
+    private static var foreignSchema: JSON {
+        let description = "Credentials of a cloud. No effect yet: waits for \(AnswerKey.foreignWaitsFor)."
+        return .object([("description", .string(description)), ("writeOnly", .bool(true))])
     }
 
     private static func schema(of key: AnswerKey) -> JSON {

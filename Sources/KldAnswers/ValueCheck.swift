@@ -50,6 +50,7 @@ struct ValueCheck {
     }
 
     private func region(_ value: String, _ type: AnswerType) throws(ValueFault) -> String {
+        if reference.acceptsAll { return type == .locale ? AnswersReference.canonicalLocale(value) : value }
         switch type {
         case .timezone:
             if reference.timezones.contains(value) { return value }
@@ -57,11 +58,13 @@ struct ValueCheck {
         case .locale:
             let name = AnswersReference.canonicalLocale(value)
             if reference.locales.contains(name) { return name }
-            throw ValueFault(.locale, "there is no locale \(shown(value)) in UTF-8", suggestion: nearest(to: value, reference.locales))
+            throw ValueFault(
+                .locale, "there is no locale \(shown(value)) in UTF-8\(reference.place)", suggestion: nearest(to: value, reference.locales))
         default:
             if reference.keyboards[value] != nil { return value }
             throw ValueFault(
-                .keyboardLayout, "XKB has no layout \(shown(value))", suggestion: nearest(to: value, Set(reference.keyboards.keys)))
+                .keyboardLayout, "XKB has no layout \(shown(value))\(reference.place)",
+                suggestion: nearest(to: value, Set(reference.keyboards.keys)))
         }
     }
 }

@@ -2,6 +2,7 @@ import ArgumentParser
 import Glibc
 import SystemPackage
 import KldCore
+import KldFiles
 
 /// The entry point of every tool: the applet is chosen by the name it was called by.
 public enum CommandLineTool {
@@ -57,8 +58,8 @@ struct Applet: Sendable {
         case .kbe: Applet(name: name.rawValue, command: KbeCommand.self)
         case .kexport: Applet(name: name.rawValue, command: KexportCommand.self)
         case .krecovery: Applet(name: name.rawValue, command: RecoveryCommand.self)
-        case .installTarget: Applet(name: name.rawValue, command: GuidedCommand.self)
-        case .secureBoot: Applet(name: name.rawValue, command: SecureBootCommand.self)
+        case .installTarget: Applet(name: name.rawValue, command: GuidedTool.self)
+        case .secureBoot: Applet(name: name.rawValue, command: SecureBootTool.self)
         }
     }
 
@@ -66,6 +67,27 @@ struct Applet: Sendable {
 
     /// Every tool is this one program, and says so in the same words.
     static func asksVersion(_ words: [String]) -> Bool { words == ["--version"] }
+}
+
+extension CommandConfiguration {
+    /// The same under the name that the tool has on PATH: help, completions and pages show it.
+    func named(_ name: AppletName) -> CommandConfiguration {
+        var copy = self
+        copy.commandName = name.rawValue
+        copy.aliases = []
+        return copy
+    }
+}
+
+struct GuidedTool: AsyncParsableCommand {
+    static let configuration = GuidedCommand.configuration.named(.installTarget)
+    @OptionGroup var command: GuidedCommand
+
+    func run() async throws { try await command.run() }
+}
+
+struct SecureBootTool: AsyncParsableCommand {
+    static let configuration = SecureBootCommand.configuration.named(.secureBoot)
 }
 
 struct Root: AsyncParsableCommand {
@@ -87,11 +109,18 @@ struct Root: AsyncParsableCommand {
 
 struct AppletsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "applets", abstract: "List the tools that this binary holds, or install links to them.")
+        commandName: "applets", abstract: "List the tools that this binary holds, or install links to them, manual pages and completions.")
 
     @Option(help: ArgumentHelp("Make a link for each tool in this folder.", valueName: "folder")) var install: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Write pages and completions for bash, zsh and fish into the share of this folder: for kldload, and what its bin holds.",
+            valueName: "prefix"))
+    var documents: String?
+
     func run() async throws {
+        if let documents { return try Self.document(Host.absolute(documents), LocalFiles()) }
         for applet in Applet.all {
             guard let install else {
                 Output.line(applet.name)
@@ -105,6 +134,13 @@ struct AppletsCommand: AsyncParsableCommand {
                     remedies: ["run as root, or choose a folder you may write"], exit: .cannotCreate)
             }
             Output.line(link)
+        }
+    }
+
+    static func document(_ prefix: FilePath, _ files: any FileSystem) throws {
+        for tool in Applet.withPages {
+            guard try tool.name == Applet.main.name || files.exists(prefix.appending("bin/\(tool.name)")) else { continue }
+            for (path, text) in tool.pages { try files.write(text, to: prefix.appending("share/\(path)")) }
         }
     }
 }

@@ -192,6 +192,6 @@ extension Answers {
         var overrides = ["KLDLOAD_DISK=\(path(disks[0]))", "KLDLOAD_FORCE_WIPE=1"]
         overrides.append("KLDLOAD_ZFS_DATA_DISKS=" + disks.dropFirst().map(path).joined(separator: " "))
         overrides.append("KLDLOAD_ZFS_SPECIAL_DISKS=" + special.map(path).joined(separator: " "))
-        return try Answers(environmentText, overrides: overrides)
+        return try replacing(overrides)
     }
 }

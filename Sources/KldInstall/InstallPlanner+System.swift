@@ -9,7 +9,7 @@ import SystemPackage
 
 extension InstallPlanner {
     var system: [Step] {
-        [mounts, names, region, users, ssh, network, firstBoot] + signing
+        [mounts, pages, names, region, users, ssh, network, firstBoot] + signing
     }
 
     private var mounts: Step {
@@ -17,6 +17,11 @@ extension InstallPlanner {
         return Step(
             "target.mounts", "Give the new system its kernel file systems", binds,
             release: ["run", "sys", "proc", "dev"].map { .run(MountCommand.unmount(inTarget("/\($0)"))) }, resume: binds)
+    }
+
+    /// Of the tools that have names there by now.
+    private var pages: Step {
+        Step("system.pages", "Manual pages and completions of the tools", [inside("kldload", ["applets", "--documents", "/usr"])])
     }
 
     private var names: Step {

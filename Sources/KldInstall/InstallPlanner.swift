@@ -258,21 +258,20 @@ public struct InstallPlanner: Sendable {
     }
 
     var tools: [Step] {
-        [
-            Step(
-                "payload.tool", "Install kldload itself",
-                [
-                    .makeDirectory(inTarget("/usr/lib/kldload")),
-                    .run(
-                        Command(
-                            Tool("cp", package: "coreutils"),
-                            ["--preserve=mode", request.executable.string, inTarget("/usr/lib/kldload/kldload").string], effect: .changes)),
-                    .symlink(inTarget("/usr/bin/kldload"), to: AppletName.linkTarget),
-                ]
-                    // core is the distribution and nothing else: there the tools are found as subcommands of kldload.
-                    + (request.profile.tools
-                        ? AppletName.allCases.map { .symlink(inTarget("/usr/bin/\($0.rawValue)"), to: AppletName.linkTarget) } : []))
-        ] + snapshotPolicy
+        // core is the distribution and nothing else: there the tools are found as subcommands of kldload.
+        let names: [AppletName] = request.profile.tools ? AppletName.allCases : []
+        let links = names.map { Action.symlink(inTarget("/usr/bin/\($0.rawValue)"), to: AppletName.linkTarget) }
+        let tool = Step(
+            "payload.tool", "Install kldload itself",
+            [
+                .makeDirectory(inTarget("/usr/lib/kldload")),
+                .run(
+                    Command(
+                        Tool("cp", package: "coreutils"),
+                        ["--preserve=mode", request.executable.string, inTarget("/usr/lib/kldload/kldload").string], effect: .changes)),
+                .symlink(inTarget("/usr/bin/kldload"), to: AppletName.linkTarget),
+            ] + links)
+        return [tool] + snapshotPolicy
     }
 
     /// Here and not in the payload: it names the pool.

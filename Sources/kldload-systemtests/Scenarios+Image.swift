@@ -408,5 +408,5 @@ extension Scenario {
 
 extension Answers {
     /// The disks of the scenario are ours: approve them by name.
-    func forTest() throws -> Answers { try Answers(environmentText, overrides: ["KLDLOAD_FORCE_WIPE=1"]) }
+    func forTest() throws -> Answers { try replacing(["KLDLOAD_FORCE_WIPE=1"]) }
 }

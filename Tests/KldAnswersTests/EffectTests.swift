@@ -33,6 +33,21 @@ import Testing
         #expect(answers.notes.allSatisfy { !$0.message.contains("hunter2") && !$0.message.contains("YAnz5") })
     }
 
+    @Test func credentialsOfCloudsAreKnownNotedAndNotKept() throws {
+        let lines = "AWS_SECRET_ACCESS_KEY=hunter2\nAZURE_CLIENT_SECRET='hunter2'\nGCP_PROJECT=\n"
+        let answers = try Answers(threeLines + lines, overrides: ["GCP_KEY=hunter2"])
+        #expect(
+            answers.notes.map(\.description) == [
+                "line 4: AWS_SECRET_ACCESS_KEY: the key has no effect in this version: it waits for cloud publishing (answers.no-effect)",
+                "line 5: AZURE_CLIENT_SECRET: the key has no effect in this version: it waits for cloud publishing (answers.no-effect)",
+                "GCP_KEY: the key has no effect in this version: it waits for cloud publishing (answers.no-effect)",
+            ])
+        #expect(try answers == Answers(threeLines) && !answers.environmentText.contains("hunter2"))
+        let json = #"{"distro": "debian", "disk": "/dev/sda", "hostname": "a", "AWS_ACCESS_KEY_ID": "hunter2"}"#
+        #expect(try Answers(json).notes.map(\.key) == ["AWS_ACCESS_KEY_ID"])
+        #expect(problems(threeLines + "AWSX=1\n").map(\.code) == [.unknownKey])
+    }
+
     @Test func whatMattersToImagesIsNotedWhereAMachineIsInstalled() throws {
         let given = ["KLDLOAD_DISK_SIZE=20G", "KLDLOAD_EXPORT_FORMAT=raw", "KLDLOAD_EXPORT_DIR=/srv/images"]
         let answers = try Answers(threeLines, overrides: given)

@@ -1,4 +1,6 @@
 import ArgumentParser
+import KldTestSupport
+import SystemPackage
 import Testing
 
 @testable import KldCLI
@@ -47,6 +49,45 @@ import Testing
             for child in command.configuration.subcommands { check(child) }
         }
         check(Root.self)
+    }
+}
+
+@Suite struct PageTests {
+    @Test(arguments: Applet.withPages.map(\.name))
+    func `every tool has a page of its own and completions for three shells, under its own name`(name: String) throws {
+        let tool = try #require(Applet.withPages.first { $0.name == name })
+        let pages = Dictionary(uniqueKeysWithValues: tool.pages.map { ($0.path, $0.text) })
+        #expect(pages.count == 4)
+        let page = try #require(pages["man/man8/\(name).8"])
+        #expect(page.hasPrefix(".TH \(name.uppercased()) 8 "))
+        let words = page.replacing("\\-", with: "-")
+        #expect(words.contains("USAGE: \(name)"))
+        for child in tool.command.configuration.subcommands where child.configuration.shouldDisplay {
+            #expect(words.contains(".SS \(name) \(child._commandName)\n"))
+        }
+        let macros = [".TH", ".SH", ".SS", ".nf", ".fi", ".BR"]
+        for line in page.split(separator: "\n") where line.hasPrefix(".") || line.hasPrefix("'") {
+            #expect(macros.contains { line.hasPrefix($0) }, "\(line)")
+        }
+        #expect(pages["bash-completion/completions/\(name)"]?.contains("complete -o filenames -F _\(name) \(name)") == true)
+        #expect(pages["zsh/vendor-completions/_\(name)"]?.hasPrefix("#compdef \(name)\n") == true)
+        #expect(pages["fish/vendor_completions.d/\(name).fish"]?.contains("complete -c '\(name)'") == true)
+    }
+
+    @Test func `pages are written for kldload, and for the tools whose names are there`() throws {
+        let files = MemoryFiles(["/usr/bin/kbe": ""])
+        try AppletsCommand.document("/usr", files)
+        let pages = files.texts.keys.filter { $0.hasPrefix("/usr/share/man/") }.sorted()
+        #expect(pages == ["/usr/share/man/man8/kbe.8", "/usr/share/man/man8/kldload.8"])
+        #expect(files.texts["/usr/share/bash-completion/completions/kbe"] != nil)
+    }
+
+    @Test func `a tool under its own name takes what its subcommand takes`() throws {
+        let parsed = try GuidedTool.parseAsRoot(["--answers", "my.env", "--dry-run"])
+        let tool = try #require(parsed as? GuidedTool)
+        #expect(tool.command.answers == "my.env" && tool.command.dryRun)
+        #expect(try SecureBootTool.parseAsRoot([]) is SecureBootCommand.Status)
+        #expect(try SecureBootTool.parseAsRoot(["enable", "--dry-run"]) is SecureBootCommand.Enable)
     }
 }
 

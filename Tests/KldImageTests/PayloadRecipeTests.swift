@@ -74,6 +74,16 @@ struct PayloadRecipeTests {
         }
     }
 
+    @Test("the manual that a unit names is a page that is installed with the tool")
+    func manuals() {
+        let installed = SystemFiles.units + SystemFiles.bootUnits + SystemFiles.bootHelpers + SystemFiles.dormantUnits
+        for unit in installed {
+            for line in unit.text.lines where line.hasPrefix("Documentation=") { #expect(line == "Documentation=man:kldload(8)") }
+        }
+        #expect(installed.contains { $0.text.contains("Documentation=") })
+        #expect(!SystemFiles.autoinstall.text.contains("Documentation="), "the live environment reads no manuals")
+    }
+
     @Test("every tool is on PATH in the live environment, and nothing listens there before there is a key")
     func live() throws {
         let actions = try PayloadRecipe.plan(Self.spec(kind: .live)).steps.flatMap(\.actions)

@@ -33,6 +33,9 @@ extension Invariant {
                     }
                 }
         },
+        Invariant("manual pages and completions are written by the tool itself, where its names are", of: .own) { view in
+            view.inside("kldload").map { Array($0.arguments.dropFirst(2)) } == [["applets", "--documents", "/usr"]]
+        },
         Invariant("other tools have names of their own, and sanoid a policy for this pool, unless it is the bare distribution", of: .own) {
             view in
             let names = AppletName.allCases.map { "\(view.target)/usr/bin/\($0.rawValue)" }

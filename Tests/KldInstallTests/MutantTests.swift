@@ -116,7 +116,8 @@ struct MutantTests {
         let request = try Self.full(sealed: false)
         let plan = try InstallPlanner(request).plan
         let free: Set<Set<String>> = [
-            ["system.region", "system.users"], ["system.users", "system.ssh"], ["system.ssh", "system.network"],
+            ["system.pages", "system.names"], ["system.region", "system.users"], ["system.users", "system.ssh"],
+            ["system.ssh", "system.network"],
             ["system.network", "system.machine-id"], ["system.names", "system.region"], ["boot.uki", "boot.fstab"],
             ["boot.fstab", "boot.esp.sda"], ["system.machine-id", "trust.configuration"],
             ["payload.unpack", "payload.tool"], ["payload.tool", "payload.snapshots"], ["finish.manifest", "finish.mounts"],

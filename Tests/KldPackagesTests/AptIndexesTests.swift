@@ -90,15 +90,31 @@ struct AptIndexesTests {
 /// apt itself against archives that must be refused.
 @Suite("apt on this machine", .enabled(if: (try? LocalFiles().exists("/usr/bin/apt-get")) == true, "there is no apt-get"))
 struct AptContractTests {
-    func code(of address: (FilePath) -> String) async throws -> String? {
+    /// What is said of an archive of one empty index; `nil` when it is taken.
+    ///
+    /// - Parameter sign: signs the release in that folder, and returns the keyring that apt is told to trust.
+    func code(of address: (FilePath) -> String, sign: (FilePath, FilePath) async throws -> FilePath? = { _, _ in nil }) async throws
+        -> String?
+    {
         try await Scratch.with { folder in
             let files = LocalFiles()
             let suite = folder.appending("archive/debian/dists/trixie")
             try files.write("", to: suite.appending("main/binary-amd64/Packages"))
-            try files.write("Origin: Debian\nCodename: trixie\nArchitectures: amd64\nComponents: main\n", to: suite.appending("Release"))
+            let release = """
+                Origin: Debian
+                Codename: trixie
+                Date: Fri, 20 Nov 2026 02:11:10 UTC
+                Architectures: amd64
+                Components: main
+                SHA256:
+                 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 0 main/binary-amd64/Packages
+
+                """
+            try files.write(release, to: suite.appending("Release"))
+            let keyring = try await sign(folder, suite)
             let source = AptSource(
                 uri: address(folder.appending("archive/debian")), suite: "trixie", components: ["main"],
-                keyring: "/usr/share/keyrings/debian-archive-keyring.gpg")
+                keyring: keyring?.string ?? "/usr/share/keyrings/debian-archive-keyring.gpg")
             let indexes = AptIndexes(folder: folder.appending("apt"), runner: SubprocessRunner(), files: files)
             do {
                 _ = try await indexes.refresh([source], pins: [])
@@ -107,9 +123,57 @@ struct AptContractTests {
         }
     }
 
+    /// Signs with a key made for it. - Returns: a keyring of that key.
+    func signed(_ folder: FilePath, _ suite: FilePath) async throws -> FilePath {
+        let home = folder.appending("gnupg"), keyring = folder.appending("own.gpg")
+        try LocalFiles().makeDirectory(home, mode: 0o700)
+        func gpg(_ words: [String]) async throws {
+            _ = try await SubprocessRunner().run(
+                Command(
+                    "gpg", ["--homedir", home.string, "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", ""] + words,
+                    effect: .changes))
+        }
+        try await gpg(["--quick-generate-key", "nobody@example.org", "ed25519", "sign", "never"])
+        try await gpg(["--clearsign", "--output", suite.appending("InRelease").string, suite.appending("Release").string])
+        try await gpg(["--export", "--output", keyring.string])
+        _ = try await SubprocessRunner().run(
+            Command(Tool("gpgconf", package: "gpgconf"), ["--homedir", home.string, "--kill", "gpg-agent"], effect: .changes))
+        return keyring
+    }
+
+    static let signs = (try? LocalFiles().exists("/usr/bin/gpg")) == true && (try? LocalFiles().exists("/usr/bin/gpg-agent")) == true
+
+    @Test(
+        "an archive that another key has signed is refused, and taken where that key is trusted",
+        .enabled(if: AptContractTests.signs, "there is no gpg"))
+    func signedByAnother() async throws {
+        let wrong = try await code(
+            of: { "file://\($0)" },
+            sign: { folder, suite in
+                _ = try await signed(folder, suite)
+                return nil
+            })
+        #expect(wrong == "packages.signature")
+        let trusted = try await code(of: { "file://\($0)" }, sign: { try await signed($0, $1) })
+        #expect(trusted == nil)
+    }
+
+    @Test("an archive that was changed after it was signed is refused", .enabled(if: AptContractTests.signs, "there is no gpg"))
+    func changed() async throws {
+        let said = try await code(
+            of: { "file://\($0)" },
+            sign: { folder, suite in
+                let keyring = try await signed(folder, suite)
+                let text = try LocalFiles().readText(suite.appending("InRelease"))
+                try LocalFiles().write(text.replacing("Components: main", with: "Components: mine"), to: suite.appending("InRelease"))
+                return keyring
+            })
+        #expect(said == "packages.signature")
+    }
+
     @Test("an archive without a signature is refused")
-    func unsigned() async throws { #expect(try await code { "file://\($0)" } == "packages.signature") }
+    func unsigned() async throws { #expect(try await code(of: { "file://\($0)" }) == "packages.signature") }
 
     @Test("an archive that cannot be reached is named so, where nothing was fetched before")
-    func unreachable() async throws { #expect(try await code { _ in "http://127.0.0.1:9/debian" } == "packages.unreachable") }
+    func unreachable() async throws { #expect(try await code(of: { _ in "http://127.0.0.1:9/debian" }) == "packages.unreachable") }
 }

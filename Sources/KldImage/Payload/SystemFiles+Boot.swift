@@ -7,7 +7,7 @@ extension SystemFiles {
             """
             [Unit]
             Description=kldload: is this boot good?
-            Documentation=man:kbe(8)
+            Documentation=man:kldload(8)
             After=kldload-firstboot.service network.target
             Before=boot-complete.target
 
@@ -27,7 +27,7 @@ extension SystemFiles {
             """
             [Unit]
             Description=kldload: this boot is good
-            Documentation=man:kbe(8)
+            Documentation=man:kldload(8)
             Requires=boot-complete.target
             After=boot-complete.target systemd-bless-boot.service
 
@@ -47,7 +47,7 @@ extension SystemFiles {
             """
             [Unit]
             Description=kldload: a boot on trial has ten minutes
-            Documentation=man:kbe(8)
+            Documentation=man:kldload(8)
             DefaultDependencies=no
             Conflicts=shutdown.target
             Before=shutdown.target
@@ -66,7 +66,7 @@ extension SystemFiles {
             """
             [Unit]
             Description=kldload: watch for what boots
-            Documentation=man:kbe(8)
+            Documentation=man:kldload(8)
 
             [Path]
             PathChanged=/boot
@@ -84,7 +84,7 @@ extension SystemFiles {
             """
             [Unit]
             Description=kldload: ask the firmware again to trust this machine's key
-            Documentation=man:kldload-secure-boot(8)
+            Documentation=man:kldload(8)
             ConditionPathExists=/var/lib/kldload/secure-boot/wanted
             After=local-fs.target zfs-mount.service
             Before=getty-pre.target
@@ -123,7 +123,7 @@ extension SystemFiles {
             """
             [Unit]
             Description=kldload: stage what boots
-            Documentation=man:kbe(8)
+            Documentation=man:kldload(8)
             After=kldload-boot-good.service
 
             [Service]

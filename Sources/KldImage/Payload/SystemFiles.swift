@@ -165,6 +165,7 @@ enum SystemFiles {
 
         """
 
+    /// The page that units name is installed with the tool; the live environment has no reader of manuals.
     static let units: [(name: String, text: String)] = [
         (
             // Disks of the root pool are there since the initramfs; udev's links to their partitions are complete once it has settled.
@@ -172,7 +173,7 @@ enum SystemFiles {
             """
             [Unit]
             Description=kldload: mount the ESP of the disk that was started
-            Documentation=man:kldload-mount-esp(8)
+            Documentation=man:kldload(8)
             DefaultDependencies=no
             Wants=systemd-udev-settle.service
             After=systemd-udev-settle.service systemd-remount-fs.service zfs-mount.service
@@ -194,7 +195,7 @@ enum SystemFiles {
             """
             [Unit]
             Description=kldload first boot: identities, keys, growth
-            Documentation=man:kldload-firstboot(8)
+            Documentation=man:kldload(8)
             ConditionPathExists=!/var/lib/kldload/firstboot/done
             DefaultDependencies=no
             After=local-fs.target zfs-mount.service systemd-remount-fs.service
@@ -220,7 +221,7 @@ enum SystemFiles {
             """
             [Unit]
             Description=kldload verify: report to the hypervisor that asks for it
-            Documentation=man:kldload-verify(8)
+            Documentation=man:kldload(8)
             ConditionPathExists=/dev/virtio-ports/com.kldload.verify
             After=multi-user.target kldload-firstboot.service cloud-final.service
 
@@ -271,7 +272,6 @@ enum SystemFiles {
         text: """
         [Unit]
         Description=kldload: install as the answers on a seed volume say
-        Documentation=man:kldload(8)
         ConditionPathExists=!/run/kldload/autoinstall
         ConditionKernelCommandLine=!kldload.autoinstall=0
         After=multi-user.target
