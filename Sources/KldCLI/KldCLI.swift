@@ -46,6 +46,7 @@ struct Applet: Sendable {
         case .krecovery: Applet(name: name.rawValue, command: RecoveryCommand.self)
         case .installTarget: Applet(name: name.rawValue, command: GuidedCommand.self)
         case .secureBoot: Applet(name: name.rawValue, command: SecureBootCommand.self)
+        case .ca: Applet(name: name.rawValue, command: CACommand.self)
         }
     }
 
@@ -60,7 +61,8 @@ struct Root: AsyncParsableCommand {
             InstallCommand.self, GuidedCommand.self,
             VerifyCommand.self,
             FirstBootCommand.self,
-            MountESPCommand.self, KbeCommand.self, BootCommand.self, SecureBootCommand.self, DoctorCommand.self, KexportCommand.self,
+            MountESPCommand.self, KbeCommand.self, BootCommand.self, SecureBootCommand.self, CACommand.self, DoctorCommand.self,
+            KexportCommand.self,
             RecoveryCommand.self,
             FactsCommand.self,
             AppletsCommand.self,
