@@ -38,7 +38,7 @@ extension CertificateAuthority {
         let check = AuthorityPerformers.Check(
             certificate: certificate, key: key, authority: certificate, serial: serial, names: [], usages: ExtendedKeyUsage.allCases)
         // The archive comes first: at no instant does nothing point at the old root. A crash right after it leaves the root two names.
-        let archive = versions.current.map { [switching(home.appending("root.archived.\(now.digits)"), to: "roots/\($0)")] } ?? []
+        let archive = versions.current.map { [switching(home.appending(Self.archive(versions, now)), to: "roots/\($0)")] } ?? []
         return Plan(
             "a certificate authority: \(name)",
             [
@@ -52,6 +52,12 @@ extension CertificateAuthority {
                             archive + [switching(root, to: "roots/\(serial)")], destroys: old.map { [$0.name] } ?? []),
                     ])
             ])
+    }
+
+    /// A name that none has yet: two roots may be replaced within a second.
+    private static func archive(_ versions: Versions, _ time: Timestamp) -> String {
+        let name = "root.archived.\(time.digits)"
+        return versions.archived.contains(name) ? archive(versions, Timestamp(seconds: time.seconds + 1)) : name
     }
 
     /// Makes a leaf, with a key of its own each time: P-256. What it holds is checked before anybody can see it.
@@ -85,7 +91,8 @@ extension CertificateAuthority {
                 Phase(
                     "ca", "Certificate authority",
                     [
-                        Step("ca.leaf.make", "Make key and certificate of \(leaf)", make, undo: [discarding(version, unless: current(leaf))]),
+                        Step(
+                            "ca.leaf.make", "Make key and certificate of \(leaf)", make, undo: [discarding(version, unless: current(leaf))]),
                         Step("ca.leaf.check", "Check them", [check.action]),
                         // The names lead nowhere, or to the old pair, until the last of these.
                         Step(

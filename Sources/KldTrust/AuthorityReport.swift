@@ -11,10 +11,21 @@ public struct AuthorityReport: Sendable, Hashable, Codable {
         public var certificate: Certificate?
         /// Whole days; negative when it has ended.
         public var daysLeft: Int?
-        /// Why the chain does not verify; `nil`: it does.
+        /// The chain to the root does, now.
+        public var verifies: Bool
+        /// Why it does not.
         public var problem: String?
-        /// Less than a third of its life is left, or it does not verify: `kldload-ca renew --all` issues it again.
+        /// Less than a third of its life is left, or it does not verify: `kldload-ca renew --all` issues a leaf again.
         public var isDue: Bool
+
+        init(_ name: String, _ certificate: Certificate?, problem: String?, now: Timestamp) {
+            self.name = name
+            self.certificate = certificate
+            self.problem = problem
+            daysLeft = certificate?.daysLeft(now)
+            verifies = problem == nil
+            isDue = !verifies || certificate?.isDue(now) != false
+        }
     }
 
     public var root: Entry
@@ -23,7 +34,7 @@ public struct AuthorityReport: Sendable, Hashable, Codable {
     public var leaves: [Entry]
 
     /// Everything verifies.
-    public var isSound: Bool { ([root] + leaves).allSatisfy { $0.problem == nil } }
+    public var isSound: Bool { ([root] + leaves).allSatisfy(\.verifies) }
 
     /// Runs: `openssl x509` and `openssl verify` for each certificate; reads. Needs no privilege.
     /// - Throws: ``Diagnosis`` `ca.no-root`, `ca.certificate-unreadable` for the root; ``CommandError``; ``FileError``.
@@ -34,7 +45,7 @@ public struct AuthorityReport: Sendable, Hashable, Codable {
         let problem = try await Certificate.problem(
             OpenSSL.verify(authority.rootCertificate, authority: authority.rootCertificate), runner: runner)
         var report = AuthorityReport(
-            root: Entry(name: "root", certificate: root, daysLeft: root.daysLeft(now), problem: problem, isDue: root.isDue(now)),
+            root: Entry("root", root, problem: problem, now: now),
             trusted: try await authority.isTrusted(runner: runner), leaves: [])
         for leaf in try authority.leaves(files) {
             report.leaves.append(try await entry(leaf, authority, now: now, runner: runner))
@@ -49,12 +60,11 @@ public struct AuthorityReport: Sendable, Hashable, Codable {
         let file = authority.certificate(leaf)
         let found: Certificate
         do { found = try await Certificate.read(file, runner: runner) } catch let error as Diagnosis {
-            return Entry(name: leaf, certificate: nil, daysLeft: nil, problem: error.message, isDue: true)
+            return Entry(leaf, nil, problem: error.message, now: now)
         }
         let verify = OpenSSL.verify(file, authority: authority.rootCertificate)
         let problem = try await Certificate.problem(verify, runner: runner)
-        return Entry(
-            name: leaf, certificate: found, daysLeft: found.daysLeft(now), problem: problem, isDue: problem != nil || found.isDue(now))
+        return Entry(leaf, found, problem: problem, now: now)
     }
 }
 

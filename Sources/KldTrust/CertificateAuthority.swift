@@ -91,25 +91,28 @@ public struct CertificateAuthority: Sendable, Hashable {
         public var current: String?
         /// Those that nothing points at: superseded, or never finished.
         public var unused: [String]
+        /// Links to what was replaced and is kept: `root.archived.20261129080721`.
+        public var archived: [String]
     }
 
     /// - Throws: ``FileError``.
     public func rootVersions(_ files: any FileSystem) throws -> Versions {
         let archived = try files.exists(home) ? files.list(home).filter { $0.hasPrefix("root.archived.") } : []
-        return try versions(in: roots, current: root, others: archived.map { home.appending($0) }, files)
+        return try versions(in: roots, current: root, archived: archived, files)
     }
 
     /// - Throws: ``FileError``.
     public func leafVersions(_ leaf: String, _ files: any FileSystem) throws -> Versions {
-        try versions(in: versions(leaf), current: current(leaf), others: [], files)
+        try versions(in: versions(leaf), current: current(leaf), archived: [], files)
     }
 
-    private func versions(in folder: FilePath, current link: FilePath, others: [FilePath], _ files: any FileSystem) throws -> Versions {
+    private func versions(in folder: FilePath, current link: FilePath, archived: [String], _ files: any FileSystem) throws -> Versions {
         func target(_ link: FilePath) throws -> String? {
             try files.exists(link) ? FilePath(files.readLink(link)).lastComponent?.string : nil
         }
         let current = try target(link)
-        let used = Set(try others.compactMap(target) + [current].compactMap { $0 })
-        return Versions(current: current, unused: try files.exists(folder) ? files.folders(in: folder).filter { !used.contains($0) } : [])
+        let used = Set(try archived.compactMap { try target(home.appending($0)) } + [current].compactMap { $0 })
+        let all = try files.exists(folder) ? files.folders(in: folder) : []
+        return Versions(current: current, unused: all.filter { !used.contains($0) }, archived: archived)
     }
 }

@@ -34,7 +34,8 @@ enum OpenSSL {
     ///   - curve: of the key that signs.
     ///   - signer: certificate and key; `nil`: it signs itself.
     static func certify(
-        _ key: FilePath, profile: String, days: Int, serial: SerialNumber, by signer: (certificate: FilePath, key: FilePath)?, _ curve: Curve,
+        _ key: FilePath, profile: String, days: Int, serial: SerialNumber, by signer: (certificate: FilePath, key: FilePath)?,
+        _ curve: Curve,
         into file: FilePath
     ) -> Command {
         let signing = signer.map { ["-CA", $0.certificate.string, "-CAkey", $0.key.string] } ?? []

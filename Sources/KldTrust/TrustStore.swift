@@ -65,7 +65,9 @@ extension CertificateAuthority {
                     [
                         Step(
                             "ca.trust", "Have this machine trust the root",
-                            old.map { .remove(store.folder.appending($0)) } + [.write(anchor, content: .bytes(content)), .run(store.update)],
+                            old.map { .remove(store.folder.appending($0)) } + [
+                                .write(anchor, content: .bytes(content)), .run(store.update),
+                            ],
                             undo: [.remove(anchor), .run(store.update)]),
                         Step(
                             "ca.trust.check", "See whether it does",

@@ -38,8 +38,11 @@ struct AuthorityTests {
         try await apply(plan, approvals: plan.destroys.compactMap { WipeApproval(typed: $0, disk: $0) }, fuse, runner: runner)
     }
 
-    private static func request(_ leaf: String = "web", days: Int = 90, _ usages: [ExtendedKeyUsage] = ExtendedKeyUsage.allCases) throws -> LeafRequest {
-        try LeafRequest(leaf: leaf, dns: ["web.example.org", "*.apps.example.org"], addresses: ["10.0.1.5", "fd00::5"], usages: usages, days: days)
+    private static func request(_ leaf: String = "web", days: Int = 90, _ usages: [ExtendedKeyUsage] = ExtendedKeyUsage.allCases) throws
+        -> LeafRequest
+    {
+        try LeafRequest(
+            leaf: leaf, dns: ["web.example.org", "*.apps.example.org"], addresses: ["10.0.1.5", "fd00::5"], usages: usages, days: days)
     }
 
     private func issue(
@@ -86,7 +89,8 @@ struct AuthorityTests {
             let folder = authority.home.appending("root")
             #expect(try Set(files.list(folder)) == ["ca.key", "ca.crt", "ca.der", "fingerprint", "private"])
             #expect(try files.readText(folder.appending("fingerprint")).trimmed.hasSuffix(root.fingerprint))
-            let der = try await openssl("x509", "-inform", "DER", "-in", folder.appending("ca.der").string, "-noout", "-fingerprint", "-sha256")
+            let der = try await openssl(
+                "x509", "-inform", "DER", "-in", folder.appending("ca.der").string, "-noout", "-fingerprint", "-sha256")
             #expect(der.output.trimmed.hasSuffix(root.fingerprint))
         }
     }
@@ -246,8 +250,10 @@ struct AuthorityTests {
             try await issue(authority, authority.request("web", files))
             report = try await AuthorityReport.gather(authority, now: Self.now, runner: runner, files: files)
             #expect(report.isSound && report.leaves.map(\.isDue) == [false])
-            // What is archived is no rubbish of an unfinished one.
+            // What is archived is no rubbish of an unfinished one, even when two are replaced at once.
             try await initialise(authority, name: "kldload-ca third")
+            let versions = try authority.rootVersions(files)
+            #expect(versions.archived.count == 2 && versions.unused == [])
             #expect(try files.folders(in: authority.roots).count == 3)
         }
     }
@@ -297,7 +303,8 @@ struct AuthorityTests {
             let root = try await authority.root(runner: runner, files: files)
             let before = try await publicKeys(authority)
             // An openssl that leaves an address out.
-            var plan = try authority.issuing(Self.request(), by: root, authority.leafVersions("web", files), serial: .random(), now: Self.now)
+            var plan = try authority.issuing(
+                Self.request(), by: root, authority.leafVersions("web", files), serial: .random(), now: Self.now)
             plan.phases[0].steps[0].actions = plan.phases[0].steps[0].actions.map { action in
                 guard case .run(var command) = action, case .text(let text) = command.input else { return action }
                 command.input = .text(text.replacing("IP.3 = fd00::5\n", with: ""))

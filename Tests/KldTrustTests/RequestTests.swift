@@ -14,7 +14,10 @@ struct RequestTests {
         "names and addresses are kept in one form, each once",
         arguments: [
             (["Web.Example.ORG", "web.example.org"], [], ["DNS:web.example.org"]),
-            (["*.example.org", "localhost", "xn--bcher-kva.example"], [], ["DNS:*.example.org", "DNS:localhost", "DNS:xn--bcher-kva.example"]),
+            (
+                ["*.example.org", "localhost", "xn--bcher-kva.example"], [],
+                ["DNS:*.example.org", "DNS:localhost", "DNS:xn--bcher-kva.example"]
+            ),
             ([], ["10.0.1.5", "FD00:0:0::5", "::1", "127.0.0.1"], ["IP:10.0.1.5", "IP:fd00::5", "IP:::1", "IP:127.0.0.1"]),
         ] as [([String], [String], [String])])
     func forms(dns: [String], ip: [String], expected: [String]) throws {
@@ -25,7 +28,8 @@ struct RequestTests {
         "a name that no certificate can have is refused, with its code",
         arguments: [
             ("", "ca.dns-name"), ("-web", "ca.dns-name"), ("web-", "ca.dns-name"), ("a..b", "ca.dns-name"), ("web.", "ca.dns-name"),
-            ("under_score.example", "ca.dns-name"), ("web example", "ca.dns-name"), ("https://web", "ca.dns-name"), ("1.2.3", "ca.dns-name"),
+            ("under_score.example", "ca.dns-name"), ("web example", "ca.dns-name"), ("https://web", "ca.dns-name"),
+            ("1.2.3", "ca.dns-name"),
             ("a.example\nDNS.9 = evil", "ca.dns-name"), ("$ENV::HOME", "ca.dns-name"), (String(repeating: "a", count: 64), "ca.dns-name"),
             ([String](repeating: "abcdefg", count: 32).joined(separator: "."), "ca.dns-name"),
             ("10.0.1.5", "ca.dns-address"), ("fd00::5", "ca.dns-address"), ("bücher.example", "ca.dns-idn"),
@@ -83,7 +87,9 @@ struct RequestTests {
         #expect(Set(all).count == 1000)
     }
 
-    @Test("a root's name fits into a common name, whatever the machine is called", arguments: ["", "web-1", "äöü\n=", String(repeating: "a", count: 63)])
+    @Test(
+        "a root's name fits into a common name, whatever the machine is called",
+        arguments: ["", "web-1", "äöü\n=", String(repeating: "a", count: 63)])
     func rootName(host: String) {
         let name = CertificateAuthority.rootName(host: host, serial: .random(), now: Timestamp(seconds: 1_795_950_000))
         #expect(name.utf8.count <= 64 && name.utf8.allSatisfy { $0 > 0x1F && $0 < 0x7F })
