@@ -68,11 +68,13 @@ let package = Package(
         library("KldBootEnv", mechanisms + outside + ["KldDistro", "KldAnswers", "KldInstall"]),
         library("KldImage", mechanisms + outside + ["KldDistro", "KldAnswers", "KldInstall", "KldDoctor"]),
         library("KldDoctor", mechanisms + outside + ["KldDistro", "KldAnswers"]),
+        library("KldTrust", mechanisms + ["KldAnswers"]),
         // L5 faces
         library(
             "KldCLI",
             mechanisms + outside + [
-                "KldTerminal", "KldDistro", "KldAnswers", "KldInstall", "KldBootEnv", "KldImage", "KldDoctor", "CKldCompat", argumentParser,
+                "KldTerminal", "KldDistro", "KldAnswers", "KldInstall", "KldBootEnv", "KldImage", "KldDoctor", "KldTrust",
+                "CKldCompat", argumentParser,
             ]),
         // L6 executables
         .target(name: "CKldCompat"),
@@ -99,6 +101,7 @@ let package = Package(
         tests("KldBootEnv", ["KldZFS", "KldBlock", "KldBoot", "KldInstall"]),
         tests("KldImage", ["KldAnswers", "KldDistro", "KldInstall", "KldVirt", "KldPackages", "KldZFS"], recorded: true),
         tests("KldDoctor", ["KldZFS", "KldDistro"]),
+        tests("KldTrust", ["KldAnswers"]),
         tests("KldCLI", ["KldAnswers", "KldInstall", "KldImage", argumentParser]),
     ],
     swiftLanguageModes: [.v6]

@@ -2,7 +2,7 @@ func isDigit(_ byte: UInt8) -> Bool { byte >= 0x30 && byte <= 0x39 }
 func isLetter(_ byte: UInt8) -> Bool { (byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x7A }
 func isUpper(_ byte: UInt8) -> Bool { byte >= 0x41 && byte <= 0x5A }
 func isLower(_ byte: UInt8) -> Bool { byte >= 0x61 && byte <= 0x7A }
-func isAlphanumeric(_ byte: UInt8) -> Bool { isLetter(byte) || isDigit(byte) }
+package func isAlphanumeric(_ byte: UInt8) -> Bool { isLetter(byte) || isDigit(byte) }
 /// Space or tab: the only white space inside a line.
 func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
 /// A control character of ASCII.

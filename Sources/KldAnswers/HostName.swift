@@ -26,7 +26,7 @@ public struct HostName: Sendable, Hashable, CustomStringConvertible {
 }
 
 /// Labels of 1 to 63 letters, digits and inner hyphens, joined by dots; 253 bytes at most. Source: RFC 1123 section 2.1.
-func isDomainName(_ bytes: [UInt8]) -> Bool {
+package func isDomainName(_ bytes: [UInt8]) -> Bool {
     guard !bytes.isEmpty, bytes.count <= 253 else { return false }
     return bytes.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false).allSatisfy { label in
         guard let first = label.first, let last = label.last, label.count <= 63 else { return false }

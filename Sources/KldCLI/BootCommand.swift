@@ -201,14 +201,7 @@ struct BootSession: Sendable {
 
     /// Shows a plan, or does it; what it does, on standard error.
     func apply(_ plan: Plan, approvals: [WipeApproval] = []) async throws {
-        if plan.steps.isEmpty { return }
-        if dryRun {
-            Output.line(plan.text())
-            return
-        }
-        try await PlanRunner(runner: runner, files: files, performers: BootPerformers.table) { event in
-            if event.kind == .stepStarted || event.kind == .stepFailed { Output.errorLine("kldload: \(event.message)") }
-        }.apply(plan, approvals: approvals)
+        try await Host.apply(plan, approvals: approvals, dryRun: dryRun, runner: runner, performers: BootPerformers.table)
     }
 
     /// Restarts the machine if what runs is on trial: the loader counts. Nothing happens to an environment that has proved itself.

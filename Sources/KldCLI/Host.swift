@@ -39,6 +39,20 @@ enum Host {
             })
     }
 
+    /// Shows a plan, or does it; what it does, on standard error.
+    static func apply(
+        _ plan: Plan, approvals: [WipeApproval] = [], dryRun: Bool, runner: any CommandRunner, performers: [String: Performer]
+    ) async throws {
+        if plan.steps.isEmpty { return }
+        if dryRun {
+            Output.line(plan.text())
+            return
+        }
+        try await PlanRunner(runner: runner, files: LocalFiles(), performers: performers) { event in
+            if event.kind == .stepStarted || event.kind == .stepFailed { Output.errorLine("kldload: \(event.message)") }
+        }.apply(plan, approvals: approvals)
+    }
+
     /// Asks for a line on the terminal, which does not show it. - Returns: `nil` at the end of the input.
     static func secret(_ question: String) async throws -> String? {
         Output.error(question)

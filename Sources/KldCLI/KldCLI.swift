@@ -60,6 +60,7 @@ struct Applet: Sendable {
         case .krecovery: Applet(name: name.rawValue, command: RecoveryCommand.self)
         case .installTarget: Applet(name: name.rawValue, command: GuidedTool.self)
         case .secureBoot: Applet(name: name.rawValue, command: SecureBootTool.self)
+        case .ca: Applet(name: name.rawValue, command: CATool.self)
         }
     }
 
@@ -90,6 +91,10 @@ struct SecureBootTool: AsyncParsableCommand {
     static let configuration = SecureBootCommand.configuration.named(.secureBoot)
 }
 
+struct CATool: AsyncParsableCommand {
+    static let configuration = CACommand.configuration.named(.ca)
+}
+
 struct Root: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "kldload", abstract: "From a flat file of answers to a machine with ZFS on root.", version: Version.text,
@@ -98,7 +103,8 @@ struct Root: AsyncParsableCommand {
             InstallCommand.self, GuidedCommand.self,
             VerifyCommand.self,
             FirstBootCommand.self,
-            MountESPCommand.self, KbeCommand.self, BootCommand.self, SecureBootCommand.self, DoctorCommand.self, KexportCommand.self,
+            MountESPCommand.self, KbeCommand.self, BootCommand.self, SecureBootCommand.self, CACommand.self, DoctorCommand.self,
+            KexportCommand.self,
             RecoveryCommand.self,
             FactsCommand.self,
             AppletsCommand.self,

@@ -4,6 +4,7 @@ public enum AppletName: String, Sendable, Hashable, CaseIterable {
     case kbe, kexport, krecovery
     case installTarget = "kldload-install-target"
     case secureBoot = "kldload-secure-boot"
+    case ca = "kldload-ca"
 
     /// Where `kldload` lies in every tree, as a link in `/usr/bin` names it.
     public static let linkTarget = "../lib/kldload/kldload"

@@ -15,6 +15,10 @@ import Testing
         ["install", "--answers", "my.env", "--dry-run"], ["install", "--answers", "my.env", "--dry-run", "--format", "json"],
         ["install", "--answers", "my.env", "--from", "zfs.pool.create"],
         ["verify", "--format", "json"], ["firstboot", "--dry-run"], ["facts"], ["applets"], ["applets", "--install", "/usr/local/bin"],
+        ["ca", "init"], ["kldload-ca", "init", "--force", "--approve", "kldload-ca web-1", "--format", "json"],
+        ["ca", "issue", "web", "--dns", "a.example", "*.b.example", "--ip", "10.0.0.1", "fd00::1", "--days", "30", "--eku", "serverAuth"],
+        ["ca", "issue", "web", "--dns", "a.example", "--dns", "b.example", "--dry-run"], ["ca", "renew", "web"], ["ca", "renew", "--all"],
+        ["ca", "info", "--format", "json"], ["ca", "trust-install", "--dry-run"],
         ["kexport", "/dev/sda", "qcow2", "/tmp/export/"], ["kexport", "--format", "qcow2", "--output", "/tmp/image.qcow2"],
     ])
     func `the printed command lines are understood`(words: [String]) throws {
@@ -23,7 +27,7 @@ import Testing
 
     @Test(arguments: [
         ["image", "build"], ["plan"], ["install"], ["answers", "check", "a", "b"], ["nonsense"],
-        ["answers", "check", "a", "--show", "--format", "json"],
+        ["answers", "check", "a", "--show", "--format", "json"], ["ca", "renew"], ["ca", "renew", "web", "--all"], ["ca", "issue"],
     ])
     func `incomplete and unknown command lines are refused with the usage exit status`(words: [String]) {
         do {

@@ -91,6 +91,20 @@ import Testing
         }
     }
 
+    /// As `kldload-ca` leaves it: links into folders of versions.
+    @Test func noAuthorityStays() throws {
+        try SealTestTree.onDisk { tree in
+            let home = "etc/kldload/ca"
+            try tree.add(["\(home)/roots/1/private/ca.key": "key", "\(home)/issued/web/2/private/web.key": "key"])
+            for (link, target) in [
+                ("root", "roots/1"), ("root.archived.20261129080721", "roots/0"), ("issued/web/current", "2"),
+                ("leaves/web.key", "../issued/web/current/private/web.key"),
+            ] { try tree.files.symlink(tree.root.pushing(FilePath("\(home)/\(link)")), to: target) }
+            #expect(try tree.seal(only: "kldload-ca").left == [])
+            #expect(try tree.contents(home).isEmpty)
+        }
+    }
+
     @Test func clonesAreToldWhatToDo() throws {
         try SealTestTree.onDisk { tree in
             try tree.add(["etc/cloud/cloud-init.disabled": ""])
