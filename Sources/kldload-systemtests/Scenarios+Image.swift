@@ -318,7 +318,7 @@ extension Scenario {
         zfs mount "$(zpool get -H -o value bootfs rpool)" && zfs mount -a && mkdir -p /esp && \
         mount -o ro /dev/disk/by-id/virtio-\(serial)-part1 /esp && \
         \(script) && cd / && umount /esp && umount --recursive /look && \
-        for try in 1 2 3 4 5 6 7 8 9; do zpool export rpool && break; sleep 1; done && ! zpool list rpool 2>/dev/null
+        for try in 1 2 3 4 5 6 7 8 9; do zpool export rpool 2>/dev/null && break; sleep 1; done && ! zpool list rpool 2>/dev/null
         """
     }
 
