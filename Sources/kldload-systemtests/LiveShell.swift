@@ -24,6 +24,17 @@ struct LiveShell: Sendable {
         try check(accepting.contains(status), "status \(status) of: \(script)\n\(printed)")
         return printed
     }
+
+    /// A script for the live environment that does something with a sealed disk: its pool below `/look`, its ESP at `/esp`, both read-only.
+    static func looking(at serial: String, _ script: String) -> String {
+        """
+        zpool import -f -N -o readonly=on -R /look -d /dev/disk/by-id/virtio-\(serial)-part2 rpool && \
+        zfs mount "$(zpool get -H -o value bootfs rpool)" && zfs mount -a && mkdir -p /esp && \
+        mount -o ro /dev/disk/by-id/virtio-\(serial)-part1 /esp && \
+        \(script) && cd / && umount /esp && umount --recursive /look && \
+        for try in 1 2 3 4 5 6 7 8 9; do zpool export rpool 2>/dev/null && break; sleep 1; done && ! zpool list rpool 2>/dev/null
+        """
+    }
 }
 
 extension Laboratory {

@@ -112,7 +112,7 @@ extension Scenario {
             try await lab.live(answers, disks: [disk]) { shell in
                 let patterns = marks.map { "-e \($0)" }.joined(separator: " ")
                 let found = try await shell.run(
-                    looking(
+                    LiveShell.looking(
                         at: "one",
                         """
                         echo read $(find /look /esp -xdev -type f | wc -l) files && \
@@ -309,17 +309,6 @@ extension Scenario {
             name: try ExportName(distro: "debian", profile: profile), overwrite: true, version: version,
             created: Timestamp(seconds: 1_767_225_600))
         return (try await ImageBuild(workshop: lab.workshop, report: lab.report).run(request), folder)
-    }
-
-    /// A script for the live environment that does something with a sealed disk: its pool below `/look`, its ESP at `/esp`, both read-only.
-    static func looking(at serial: String, _ script: String) -> String {
-        """
-        zpool import -f -N -o readonly=on -R /look -d /dev/disk/by-id/virtio-\(serial)-part2 rpool && \
-        zfs mount "$(zpool get -H -o value bootfs rpool)" && zfs mount -a && mkdir -p /esp && \
-        mount -o ro /dev/disk/by-id/virtio-\(serial)-part1 /esp && \
-        \(script) && cd / && umount /esp && umount --recursive /look && \
-        for try in 1 2 3 4 5 6 7 8 9; do zpool export rpool 2>/dev/null && break; sleep 1; done && ! zpool list rpool 2>/dev/null
-        """
     }
 
     /// Puts the marks where they belong, in a shell of the live environment: into the root's files, at the end of initramfs and boot image,

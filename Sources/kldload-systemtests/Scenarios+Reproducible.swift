@@ -83,7 +83,7 @@ extension Scenario {
         ) { shell in
             for disk in ["one", "two"] {
                 try await shell.run(
-                    looking(
+                    LiveShell.looking(
                         at: disk,
                         """
                         { cd /look && find . -printf '%P %y %m %U %G %l\\n' | sort && \\
