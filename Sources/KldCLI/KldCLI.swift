@@ -61,6 +61,7 @@ struct Applet: Sendable {
         case .installTarget: Applet(name: name.rawValue, command: GuidedTool.self)
         case .secureBoot: Applet(name: name.rawValue, command: SecureBootTool.self)
         case .ca: Applet(name: name.rawValue, command: CATool.self)
+        case .doctor: Applet(name: name.rawValue, command: DoctorTool.self)
         }
     }
 
@@ -93,6 +94,10 @@ struct SecureBootTool: AsyncParsableCommand {
 
 struct CATool: AsyncParsableCommand {
     static let configuration = CACommand.configuration.named(.ca)
+}
+
+struct DoctorTool: AsyncParsableCommand {
+    static let configuration = DoctorCommand.configuration.named(.doctor)
 }
 
 struct Root: AsyncParsableCommand {
