@@ -106,7 +106,7 @@ extension Check {
 
     @Sendable private static func espCopies(_ context: CheckContext) async throws -> CheckOutcome {
         guard let manifest = context.manifest else { return context.withoutManifest }
-        let devices = try ListBlockDevices.parse(try await context.runner.run(ListBlockDevices.command).output).flatMap(\.tree)
+        let devices = try ListBlockDevices.parse(try await context.read(ListBlockDevices.command).output).flatMap(\.tree)
         var contents: [(device: String, digests: [String: String])] = []
         for disk in manifest.disks {
             let named = Disk.partition(1, of: disk)

@@ -13,13 +13,19 @@ public struct CheckContext: Sendable {
     public let manifest: InstallManifest?
     /// Why there is no manifest; for the reasons of skipped checks.
     public let manifestProblem: String?
+    /// What checks of one report ask in common.
+    private let reads: SharedReads
 
     public init(runner: any CommandRunner, files: any FileSystem, manifest: InstallManifest?, manifestProblem: String? = nil) {
         self.runner = runner
         self.files = files
         self.manifest = manifest
         self.manifestProblem = manifestProblem
+        reads = SharedReads(runner)
     }
+
+    /// The same with nothing known yet: each report asks the machine anew.
+    var fresh: CheckContext { CheckContext(runner: runner, files: files, manifest: manifest, manifestProblem: manifestProblem) }
 
     /// Reads the manifest from its place.
     public init(runner: any CommandRunner, files: any FileSystem) {
@@ -52,9 +58,13 @@ public struct CheckContext: Sendable {
 
     func exists(_ path: String) throws -> Bool { try files.exists(FilePath(path)) }
 
-    /// Runs a command that reads. - Parameter accepting: more exit statuses than 0, where they mean something.
+    /// Runs a command that reads, once in a report: whoever asks the same gets the same answer. What is asked of a place where one thing is
+    /// mounted after the other goes to ``runner``.
+    func read(_ command: Command) async throws -> CommandOutput { try await reads.run(command) }
+
+    /// - Parameter accepting: more exit statuses than 0, where they mean something.
     func read(_ tool: Tool, _ words: [String], accepting statuses: Set<Int32> = [0]) async throws -> CommandOutput {
-        try await runner.run(Command(tool, words, effect: .reads, accepting: statuses))
+        try await read(Command(tool, words, effect: .reads, accepting: statuses))
     }
 
     /// What is mounted at the root.

@@ -50,7 +50,9 @@ enum ESP {
     /// Runs: `sha256sum FILES`, reads. - Returns: digests in the order of the paths.
     static func digests(_ context: CheckContext, _ paths: [FilePath]) async throws -> [String] {
         guard !paths.isEmpty else { return [] }
-        let output = try await context.read(Tool("sha256sum", package: "coreutils"), paths.map(\.string))
+        // Not shared: another ESP may be mounted at the same place later.
+        let output = try await context.runner.run(
+            Command(Tool("sha256sum", package: "coreutils"), paths.map(\.string), effect: .reads))
         return output.output.lines.map { String($0.prefix { $0 != " " }) }
     }
 

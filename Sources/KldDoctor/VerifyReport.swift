@@ -76,7 +76,9 @@ public struct VerifyReport: Sendable, Hashable, Codable {
 
 /// Runs checks.
 public enum Doctor {
-    /// Runs checks one after the other and reports on all; one that cannot be run to its end counts as failed.
+    /// Runs checks, some of them side by side, and reports on all in their order; one that cannot be run to its end counts as failed.
+    ///
+    /// A check must not depend on another, nor disturb one: only `boot.esp.copies` mounts something, at a place of its own.
     /// - Parameter only: ids or subsystems to run; empty for all. An unknown one is an error.
     /// - Throws: ``Diagnosis`` `verify.no-such-check`; cancellation.
     public static func run(_ context: CheckContext, checks: [Check] = Check.all, only: [String] = []) async throws -> VerifyReport {
@@ -86,12 +88,28 @@ public enum Doctor {
                 "verify.no-such-check", "there is no check or subsystem named \(stranger)",
                 remedies: ["subsystems: " + known.joined(separator: ", ")], exit: .usage)
         }
-        var results: [VerifyReport.Result] = []
-        for check in checks where only.isEmpty || only.contains(check.id) || only.contains(check.subsystem) {
-            results.append(result(check, try await outcome(check, context)))
+        let context = context.fresh
+        let chosen = checks.filter { only.isEmpty || only.contains($0.id) || only.contains($0.subsystem) }
+        let results = try await withThrowingTaskGroup(of: (Int, VerifyReport.Result).self) { group in
+            var results = [VerifyReport.Result?](repeating: nil, count: chosen.count)
+            func begin(_ index: Int) {
+                guard index < chosen.count else { return }
+                group.addTask { (index, result(chosen[index], try await outcome(chosen[index], context))) }
+            }
+            for index in 0..<sideBySide { begin(index) }
+            var next = sideBySide
+            for try await (index, result) in group {
+                results[index] = result
+                begin(next)
+                next += 1
+            }
+            return results.compactMap { $0 }
         }
         return VerifyReport(results)
     }
+
+    /// So many checks run at a time: they wait for processes more than they compute.
+    private static let sideBySide = 4
 
     private static func outcome(_ check: Check, _ context: CheckContext) async throws -> CheckOutcome {
         do { return try await check.run(context) } catch let error as CancellationError { throw error } catch {

@@ -24,6 +24,8 @@ struct HealthyMachine {
         "/.zfs/snapshot/install", "/home/.zfs/snapshot/install", "/home/admin", "/usr/lib/modules/7.2.12-amd64",
     ]
     var manifest: InstallManifest? = Self.intent
+    /// What `systemctl show` says of units; of others, that they are not there.
+    var units: [String: [String: String]] = Self.recordedUnits
 
     static let intent = InstallManifest(
         kldloadVersion: "2.0.0", distro: "debian", suite: "trixie", profile: "server", hostname: "box", username: "admin", pool: "rpool",
@@ -45,8 +47,25 @@ struct HealthyMachine {
         if let manifest {
             try memory.write(Array(try JSONEncoder().encode(manifest)), to: FilePath(InstallManifest.path), mode: 0o640)
         }
-        let table = commands
-        return CheckContext(runner: ScriptedRunner([{ table[$0.description] }]), files: memory)
+        let (table, units) = (commands, units)
+        return CheckContext(
+            runner: ScriptedRunner([{ table[$0.description] }, { Self.show($0, units) }]), files: memory)
+    }
+
+    /// Source: systemctl(1) `show`, systemd 257: the properties in an order of its own, units apart by an empty line; no error for unknown ones.
+    private static func show(_ command: Command, _ units: [String: [String: String]]) -> CommandOutput? {
+        guard command.tool.name == "systemctl", command.arguments.starts(with: ["show", "--no-pager", "--property"]) else { return nil }
+        let properties = command.arguments[3].split(separator: ",").map(String.init)
+        let blocks = command.arguments.dropFirst(4).map { name in
+            let known = units[name] ?? ["Id": name, "Names": name, "LoadState": "not-found", "ActiveState": "inactive", "SubState": "dead"]
+            return properties.compactMap { property in known[property].map { "\(property)=\($0)\n" } }.joined()
+        }
+        return CommandOutput(output: blocks.joined(separator: "\n"))
+    }
+
+    mutating func unit(_ name: String, _ property: String, _ value: String) {
+        precondition(units[name] != nil, "no such unit: \(name)")
+        units[name]?[property] = value
     }
 
     /// The result of one check.
@@ -69,4 +88,17 @@ struct HealthyMachine {
         precondition(text.contains(old), "'\(old)' is not in \(path)")
         files[path] = text.replacing(old, with: new)
     }
+
+    static func unit(_ name: String, _ more: [String: String] = [:]) -> [String: String] {
+        [
+            "Id": name, "Names": name, "Type": "notify", "LoadState": "loaded", "ActiveState": "active", "SubState": "running",
+            "UnitFileState": "enabled",
+        ].merging(more) { $1 }
+    }
+
+    private static let recordedUnits: [String: [String: String]] = [
+        "ssh.service": unit("ssh.service", ["Names": "ssh.service sshd.service"]),
+        "systemd-networkd.service": unit("systemd-networkd.service", ["Type": "notify-reload"]),
+        "systemd-resolved.service": unit("systemd-resolved.service"),
+    ]
 }
