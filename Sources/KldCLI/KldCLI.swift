@@ -63,6 +63,7 @@ struct Applet: Sendable {
         case .installTarget: Applet(name: name.rawValue, command: GuidedTool.self)
         case .secureBoot: Applet(name: name.rawValue, command: SecureBootTool.self)
         case .ca: Applet(name: name.rawValue, command: CATool.self)
+        case .snapshot: Applet(name: name.rawValue, command: SnapshotTool.self)
         }
     }
 
@@ -105,7 +106,7 @@ struct Root: AsyncParsableCommand {
             InstallCommand.self, GuidedCommand.self,
             VerifyCommand.self,
             FirstBootCommand.self,
-            MountESPCommand.self, KbeCommand.self, KupgradeCommand.self, KpkgCommand.self, BootCommand.self, SecureBootCommand.self, CACommand.self, DoctorCommand.self,
+            MountESPCommand.self, KbeCommand.self, KupgradeCommand.self, KpkgCommand.self, SnapshotCommand.self, BootCommand.self, SecureBootCommand.self, CACommand.self, DoctorCommand.self,
             KexportCommand.self,
             RecoveryCommand.self,
             FactsCommand.self,

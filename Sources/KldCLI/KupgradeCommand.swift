@@ -1,4 +1,5 @@
 import ArgumentParser
+import KldBoot
 import KldBootEnv
 import KldCore
 import KldExec

@@ -5,6 +5,7 @@ public enum AppletName: String, Sendable, Hashable, CaseIterable {
     case installTarget = "kldload-install-target"
     case secureBoot = "kldload-secure-boot"
     case ca = "kldload-ca"
+    case snapshot = "kldload-snapshot"
 
     /// Where `kldload` lies in every tree, as a link in `/usr/bin` names it.
     public static let linkTarget = "../lib/kldload/kldload"

@@ -1,6 +1,6 @@
 import KldBoot
-public import KldBootEnv
-public import KldCore
+import KldBootEnv
+import KldCore
 import KldExec
 import KldFiles
 public import KldPackages

@@ -1,7 +1,7 @@
 import FoundationEssentials
 import KldBlock
 import KldBoot
-public import KldBootEnv
+import KldBootEnv
 public import KldCore
 public import KldExec
 public import KldFiles
