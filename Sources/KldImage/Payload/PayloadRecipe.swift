@@ -108,7 +108,7 @@ public enum PayloadRecipe {
                 "payload.units", "kldload's own services",
                 (SystemFiles.units + SystemFiles.bootUnits + SystemFiles.bootHelpers + SystemFiles.dormantUnits).map {
                     .write(FilePath("/usr/lib/systemd/system/\($0.name)"), content: .text($0.text))
-                } + [
+                } + SystemFiles.unitAliases.map { .symlink(FilePath("/usr/lib/systemd/system/\($0.name)"), to: $0.unit) } + [
                     enable(
                         (SystemFiles.units + SystemFiles.bootUnits).map(\.name)
                             + [spec.units[.network], spec.units[.resolver], spec.units[.timeSync], spec.units[.ssh]].compactMap { $0 }
