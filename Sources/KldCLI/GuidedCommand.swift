@@ -20,7 +20,7 @@ struct GuidedCommand: AsyncParsableCommand {
     private static let file: FilePath = "/run/kldload/guided-answers.env"
 
     @Flag(help: "Ask on six screens; the default.") var guided = false
-    @Option(help: "An answers file: as kldload install.") var answers: String?
+    @Option(name: [.long, .customLong("config")], help: "An answers file: as kldload install.") var answers: String?
     @Flag(help: "With the screens, but end with the plan and change nothing.") var dryRun = false
     @Option(help: "Ask for the machine that this file describes (kldload facts), and change nothing.") var facts: String?
 

@@ -43,6 +43,9 @@ extension Scenario {
                 try check(try await guest.run("ls /boot/efi/loader/entries").lines.allSatisfy { !$0.contains("gone") }, "its entry stayed")
             }
         },
+        Scenario("boot.bad-environments", "five kinds of bad environment are left by themselves, and each says why") { lab in
+            try await withMachine(lab) { guest in try await guest.leaveBadEnvironments() }
+        },
         Scenario("boot.once", "an environment is booted once, and the boot after is as before") { lab in
             try await withMachine(lab) { guest in
                 let made = try await guest.run("time { kbe create probe && kbe activate --once probe; }")
@@ -159,11 +162,13 @@ extension Scenario {
             let media = [
                 MachineDisk(iso, serial: "medium", readOnly: true), MachineDisk(seed, serial: "seed", readOnly: true),
             ]
+            let start = ContinuousClock.now
             try await lab.boot(disks, label: "iso", network: nil, more: media) { machine, host in
                 _ = try await machine.console.expect("kldload: installing as answers.env", within: host.deadline(.seconds(180)))
                 lab.log("the seed volume was found")
                 try await machine.waitForPowerOff(within: host.deadline(.seconds(240)))
             }
+            lab.log("the machine was on for \(start.duration(to: .now).components.seconds) s, and is installed")
             try await lab.verify(disks)
         },
         Scenario(
@@ -271,9 +276,10 @@ extension Scenario {
         }
     ]
 
-    private static func withMachine(_ lab: Laboratory, _ body: (Guest) async throws -> Void) async throws {
+    /// One that is installed, and up; of profile core unless the overrides say another.
+    static func withMachine(_ lab: Laboratory, _ overrides: [String] = [], _ body: (Guest) async throws -> Void) async throws {
         let disks = try await lab.disks(1)
-        let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"])
+        let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"] + overrides)
         try await lab.install(answers.forTest(), onto: disks)
         try await lab.boot(disks) { machine, host in
             let guest = Guest(lab: lab, machine: machine, host: host)
@@ -318,6 +324,37 @@ struct Guest: Sendable {
             try await Task.sleep(for: .seconds(2))
         }
         throw CheckFailure("'\(script)' did not say '\(text)'")
+    }
+
+    /// Environments that are bad in five ways, each activated and started: without a person the machine comes back to the one that runs now.
+    ///
+    /// Each has one try left, as after two starts that failed: that it gets three is another scenario's.
+    func leaveBadEnvironments() async throws {
+        let good = try await run("kbe current").trimmed
+        for (name, harm, reason) in [
+            ("panics", "ln -sf /bin/false $place/sbin/init", "it never reached its health check"),
+            // The first process has a fault, and systemd stops there: nobody calls the watchdog any more.
+            (
+                "hangs",
+                "printf '[Service]\\nExecStart=/bin/kill -SEGV 1\\n[Install]\\nWantedBy=sysinit.target\\n' > $place/etc/systemd/system/fault.service && ln -s ../fault.service $place/etc/systemd/system/sysinit.target.wants/",
+                "it never reached its health check"
+            ),
+            ("rootless", "kbe unmount rootless && zfs destroy -r rpool/ROOT/rootless", "Linux"),
+            ("moduleless", "mv $place/lib/modules $place/lib/modules.away", "no driver has taken the network card"),
+            ("deaf", "echo Nonsense yes > $place/etc/ssh/sshd_config.d/00-nonsense.conf", "ssh.service is"),
+        ] {
+            try await run(
+                """
+                kbe create \(name) && kbe activate \(name) && place=$(kbe mount \(name)) && \(harm) && { kbe unmount \(name) || true; }
+                for entry in /boot/efi/loader/entries/kldload-\(name)-*+3.conf; do mv $entry ${entry%+3.conf}+1-2.conf; done; sync
+                """)
+            try await restart(expecting: "\(name) (Linux", boots: 3)
+            let said = try await run("kbe current; kbe list")
+            lab.log(said)
+            try check(said.hasPrefix(good + "\n"), "\(name): it did not come back: \(said)")
+            try check(said.contains(reason), "\(name): the reason is not said: \(said)")
+            try await run("kbe destroy \(name) --yes || true")
+        }
     }
 
     /// Restarts, and logs in again. - Parameter text: said on the console by the boot that is waited for, after so many boots.

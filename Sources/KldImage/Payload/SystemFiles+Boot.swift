@@ -143,6 +143,11 @@ extension SystemFiles {
         ),
     ]
 
+    /// Names that earlier releases gave to units. systemd.unit(5), systemd 252: a link beside a unit is another name of it.
+    static let unitAliases: [(name: String, unit: String)] = ["path", "service"].map {
+        ("kldload-grub-refresh.\($0)", "kldload-boot-refresh.\($0)")
+    }
+
     /// Before the package manager ends, for whoever restarts the machine right away. Called with a release, or with nothing.
     /// Source: kernel-postinst hooks of Debian, `run-parts /etc/kernel/postinst.d`; initramfs-tools(7), `/etc/initramfs/post-update.d`.
     static let refreshHook = """
