@@ -72,12 +72,13 @@ let package = Package(
         library("KldImage", mechanisms + outside + ["KldDistro", "KldAnswers", "KldInstall", "KldDoctor"]),
         library("KldDoctor", mechanisms + outside + ["KldDistro", "KldAnswers"]),
         library("KldTrust", mechanisms + ["KldAnswers"]),
+        library("KldUpkeep", mechanisms + outside + ["KldDistro", "KldInstall", "KldBootEnv"]),
         // L5 faces
         library(
             "KldCLI",
             mechanisms + outside + [
                 "KldTerminal", "KldDistro", "KldAnswers", "KldInstall", "KldBootEnv", "KldImage", "KldDoctor", "KldTrust",
-                "CKldCompat", argumentParser,
+                "KldUpkeep", "CKldCompat", argumentParser,
             ]),
         // L6 executables
         .target(name: "CKldCompat"),
@@ -105,6 +106,7 @@ let package = Package(
         tests("KldImage", ["KldAnswers", "KldDistro", "KldInstall", "KldVirt", "KldPackages", "KldZFS"], recorded: true),
         tests("KldDoctor", ["KldZFS", "KldDistro"]),
         tests("KldTrust", ["KldAnswers"]),
+        tests("KldUpkeep", ["KldPackages", "KldZFS", "KldBoot", "KldBootEnv", "KldDistro"]),
         tests("KldCLI", ["KldAnswers", "KldInstall", "KldImage", argumentParser]),
     ],
     swiftLanguageModes: [.v6]

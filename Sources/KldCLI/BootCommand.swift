@@ -140,9 +140,11 @@ struct BootCommand: AsyncParsableCommand {
 
 /// What verbs of boot environments have in common: facts, one at a time, plans applied or shown.
 struct BootSession: Sendable {
-    let runner: any CommandRunner = ZFSExplainingRunner(SubprocessRunner())
+    var runner: any CommandRunner = ZFSExplainingRunner(SubprocessRunner())
     let files = LocalFiles()
     var dryRun: Bool
+
+    init(dryRun: Bool) { self.dryRun = dryRun }
 
     /// A system that was booted from ZFS, and not a tree that somebody is in with chroot(8): of that, mounts look just the same.
     func isRunningMachine() async throws -> Bool {

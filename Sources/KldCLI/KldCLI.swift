@@ -56,11 +56,14 @@ struct Applet: Sendable {
     static let all: [Applet] = AppletName.allCases.map { name in
         switch name {
         case .kbe: Applet(name: name.rawValue, command: KbeCommand.self)
+        case .kupgrade: Applet(name: name.rawValue, command: KupgradeCommand.self)
+        case .kpkg: Applet(name: name.rawValue, command: KpkgCommand.self)
         case .kexport: Applet(name: name.rawValue, command: KexportCommand.self)
         case .krecovery: Applet(name: name.rawValue, command: RecoveryCommand.self)
         case .installTarget: Applet(name: name.rawValue, command: GuidedTool.self)
         case .secureBoot: Applet(name: name.rawValue, command: SecureBootTool.self)
         case .ca: Applet(name: name.rawValue, command: CATool.self)
+        case .snapshot: Applet(name: name.rawValue, command: SnapshotTool.self)
         }
     }
 
@@ -103,7 +106,7 @@ struct Root: AsyncParsableCommand {
             InstallCommand.self, GuidedCommand.self,
             VerifyCommand.self,
             FirstBootCommand.self,
-            MountESPCommand.self, KbeCommand.self, BootCommand.self, SecureBootCommand.self, CACommand.self, DoctorCommand.self,
+            MountESPCommand.self, KbeCommand.self, KupgradeCommand.self, KpkgCommand.self, SnapshotCommand.self, BootCommand.self, SecureBootCommand.self, CACommand.self, DoctorCommand.self,
             KexportCommand.self,
             RecoveryCommand.self,
             FactsCommand.self,

@@ -80,6 +80,9 @@ struct PayloadRecipeTests {
         for unit in installed {
             for line in unit.text.lines where line.hasPrefix("Documentation=") { #expect(line == "Documentation=man:kldload(8)") }
         }
+        for unit in SystemFiles.snapshotUnits + SystemFiles.snapshotHelpers {
+            #expect(unit.text.contains("\nDocumentation=man:\(AppletName.snapshot.rawValue)(8)\n"))
+        }
         #expect(installed.contains { $0.text.contains("Documentation=") })
         #expect(!SystemFiles.autoinstall.text.contains("Documentation="), "the live environment reads no manuals")
     }

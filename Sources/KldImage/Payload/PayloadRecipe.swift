@@ -125,6 +125,17 @@ public enum PayloadRecipe {
                 SystemFiles.refreshHooks.map { .write(FilePath($0), content: .text(SystemFiles.refreshHook), mode: .script) } + [
                     .write("/etc/systemd/system.conf.d/50-kldload-watchdog.conf", content: .text(SystemFiles.watchdog))
                 ]))
+        if profile.tools {
+            // After the packages: nothing that builds a payload takes snapshots.
+            steps.append(
+                Step(
+                    "payload.snapshots", "Snapshots by the clock, and around packages",
+                    (SystemFiles.snapshotUnits + SystemFiles.snapshotHelpers).map {
+                        .write(FilePath("/usr/lib/systemd/system/\($0.name)"), content: .text($0.text))
+                    } + SystemFiles.aptSnapshots.map { .write(FilePath($0.path), content: .text($0.text)) } + [
+                        enable(SystemFiles.snapshotUnits.map(\.name))
+                    ]))
+        }
         if let driver = spec.containerStorage, profile.packages(for: spec).contains("podman") {
             steps.append(
                 Step(
