@@ -53,7 +53,8 @@ struct SnapshotCommand: AsyncParsableCommand {
 
     struct Budget: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "What snapshots take, and when the pool will be full.", discussion: "Exit status: 0; 2 if the pool is or will soon be full.")
+            abstract: "What snapshots take, and when the pool will be full.",
+            discussion: "Exit status: 0; 2 if the pool is or will soon be full.")
         @Option(help: "table or json.") var format = TableFormat.table
 
         func run() async throws {

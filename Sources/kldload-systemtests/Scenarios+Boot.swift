@@ -279,7 +279,8 @@ extension Scenario {
     /// One that is installed, and up; of profile core unless the overrides say another.
     static func withMachine(_ lab: Laboratory, _ overrides: [String] = [], _ body: (Guest) async throws -> Void) async throws {
         let disks = try await lab.disks(1)
-        let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"] + overrides)
+        let profile = overrides.contains { $0.hasPrefix("KLDLOAD_PROFILE=") } ? [] : ["KLDLOAD_PROFILE=core"]
+        let answers = try lab.answers("three-lines", ["KLDLOAD_PASSWORD=Correct-Horse-7"] + profile + overrides)
         try await lab.install(answers.forTest(), onto: disks)
         try await lab.boot(disks) { machine, host in
             let guest = Guest(lab: lab, machine: machine, host: host)
