@@ -70,7 +70,7 @@ let package = Package(
         library("KldInstall", mechanisms + outside + ["KldDistro", "KldAnswers"]),
         library("KldBootEnv", mechanisms + outside + ["KldDistro", "KldAnswers", "KldInstall"]),
         library("KldImage", mechanisms + outside + ["KldDistro", "KldAnswers", "KldInstall", "KldDoctor"]),
-        library("KldDoctor", mechanisms + outside + ["KldDistro", "KldAnswers"]),
+        library("KldDoctor", mechanisms + outside + ["KldDistro", "KldAnswers", "KldTrust"]),
         library("KldTrust", mechanisms + ["KldAnswers"]),
         library("KldUpkeep", mechanisms + outside + ["KldDistro", "KldInstall", "KldBootEnv"]),
         // L5 faces
@@ -104,7 +104,7 @@ let package = Package(
         tests("KldInstall", ["KldAnswers", "KldDistro", "KldZFS", "KldBlock", "KldBoot", "KldPackages"], recorded: true),
         tests("KldBootEnv", ["KldZFS", "KldBlock", "KldBoot", "KldInstall"]),
         tests("KldImage", ["KldAnswers", "KldDistro", "KldInstall", "KldVirt", "KldPackages", "KldZFS"], recorded: true),
-        tests("KldDoctor", ["KldZFS", "KldDistro"]),
+        tests("KldDoctor", ["KldZFS", "KldDistro", "KldTrust"]),
         tests("KldTrust", ["KldAnswers"]),
         tests("KldUpkeep", ["KldPackages", "KldZFS", "KldBoot", "KldBootEnv", "KldDistro"]),
         tests("KldCLI", ["KldAnswers", "KldInstall", "KldImage", argumentParser]),

@@ -64,6 +64,7 @@ struct Applet: Sendable {
         case .secureBoot: Applet(name: name.rawValue, command: SecureBootTool.self)
         case .ca: Applet(name: name.rawValue, command: CATool.self)
         case .snapshot: Applet(name: name.rawValue, command: SnapshotTool.self)
+        case .doctor: Applet(name: name.rawValue, command: DoctorTool.self)
         }
     }
 
@@ -96,6 +97,10 @@ struct SecureBootTool: AsyncParsableCommand {
 
 struct CATool: AsyncParsableCommand {
     static let configuration = CACommand.configuration.named(.ca)
+}
+
+struct DoctorTool: AsyncParsableCommand {
+    static let configuration = DoctorCommand.configuration.named(.doctor)
 }
 
 struct Root: AsyncParsableCommand {

@@ -6,6 +6,7 @@ public enum AppletName: String, Sendable, Hashable, CaseIterable {
     case secureBoot = "kldload-secure-boot"
     case ca = "kldload-ca"
     case snapshot = "kldload-snapshot"
+    case doctor = "kldload-doctor"
 
     /// Where `kldload` lies in every tree, as a link in `/usr/bin` names it.
     public static let linkTarget = "../lib/kldload/kldload"

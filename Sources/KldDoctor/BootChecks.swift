@@ -128,7 +128,8 @@ extension Check {
                 if case .fail(let expected, let actual, let remedy) = try judge(context, place) {
                     problem = .fail(expected: expected, actual: "\(path): \(actual)", remedy: remedy)
                 }
-                let files = try ESP.files(context, place).sorted { $0.key < $1.key }
+                // One alone has nothing to be compared with.
+                let files = try manifest.disks.count > 1 ? ESP.files(context, place).sorted { $0.key < $1.key } : []
                 let sums = try await ESP.digests(context, files.map(\.value))
                 return Dictionary(zip(files.map(\.key), sums), uniquingKeysWith: { $1 })
             }
@@ -145,6 +146,6 @@ extension Check {
                     remedy: "stage the boot files again: kbe activate the running environment")
             }
         }
-        return .ok("\(contents.count) ESP, \(first.digests.count) files each, all the same")
+        return .ok(contents.count == 1 ? first.device : "\(contents.count) ESP, \(first.digests.count) files each, all the same")
     }
 }

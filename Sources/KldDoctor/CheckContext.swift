@@ -13,22 +13,29 @@ public struct CheckContext: Sendable {
     public let manifest: InstallManifest?
     /// Why there is no manifest; for the reasons of skipped checks.
     public let manifestProblem: String?
+    /// `nil`: not known, and whatever depends on it is skipped.
+    public let now: Timestamp?
     /// What checks of one report ask in common.
     private let reads: SharedReads
 
-    public init(runner: any CommandRunner, files: any FileSystem, manifest: InstallManifest?, manifestProblem: String? = nil) {
+    public init(
+        runner: any CommandRunner, files: any FileSystem, manifest: InstallManifest?, manifestProblem: String? = nil, now: Timestamp? = nil
+    ) {
         self.runner = runner
         self.files = files
         self.manifest = manifest
         self.manifestProblem = manifestProblem
+        self.now = now
         reads = SharedReads(runner)
     }
 
     /// The same with nothing known yet: each report asks the machine anew.
-    var fresh: CheckContext { CheckContext(runner: runner, files: files, manifest: manifest, manifestProblem: manifestProblem) }
+    var fresh: CheckContext {
+        CheckContext(runner: runner, files: files, manifest: manifest, manifestProblem: manifestProblem, now: now)
+    }
 
     /// Reads the manifest from its place.
-    public init(runner: any CommandRunner, files: any FileSystem) {
+    public init(runner: any CommandRunner, files: any FileSystem, now: Timestamp? = nil) {
         var manifest: InstallManifest?
         var problem: String?
         do {
@@ -41,7 +48,7 @@ public struct CheckContext: Sendable {
         } catch {
             problem = "the install manifest cannot be read: \(error)"
         }
-        self.init(runner: runner, files: files, manifest: manifest, manifestProblem: problem)
+        self.init(runner: runner, files: files, manifest: manifest, manifestProblem: problem, now: now)
     }
 
     var withoutManifest: CheckOutcome { .skip(manifestProblem ?? "there is no install manifest") }

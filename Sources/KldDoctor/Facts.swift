@@ -6,7 +6,7 @@ import KldZFS
 extension CheckContext {
     /// Of every file system and volume.
     static let datasetColumns = [
-        "name", "type", "mountpoint", "canmount", "mounted", "sync", "encryption", "readonly", "origin", "creation", "used",
+        "name", "type", "mountpoint", "canmount", "mounted", "sync", "encryption", "origin", "creation", "used", "quota",
     ]
 
     /// File systems and volumes of the root pool.
@@ -15,10 +15,36 @@ extension CheckContext {
             try await read(ZFS.list(pool.dataset, columns: Self.datasetColumns)).output, columns: Self.datasetColumns)
     }
 
-    /// The root pool as `zpool list` shows it.
-    func poolRow(_ pool: PoolName) async throws -> PoolRow? {
-        try PoolRow.parse(try await read(ZPool.list(pool)).output).first
+    /// Every imported pool as `zpool list` shows it.
+    func pools() async throws -> [PoolRow] { try PoolRow.parse(try await read(ZPool.list()).output) }
+
+    func poolRow(_ pool: PoolName) async throws -> PoolRow? { try await pools().first { $0.name == pool.text } }
+
+    /// What is wrong with each imported pool; nothing for a healthy one.
+    func poolTroubles() async throws -> [(pool: String, problems: [String])] {
+        let json = try await openZFS().tools?.hasJSON ?? false
+        let output = try await read(ZPool.statusOfAll(json: json)).output
+        guard json else {
+            return PoolHealthText.parse(output).map { status in
+                (
+                    status.name,
+                    (status.state == .online ? [] : ["state \(status.state)"]) + (status.withoutDataErrors ? [] : ["data errors"])
+                        + status.troubled
+                )
+            }
+        }
+        return try PoolStatus.parse(json: output).map { status in
+            let vdevs = (status.classes.values.flatMap { $0 } + [status.root].compactMap { $0 }).flatMap(\.tree)
+                .filter { ($0.state != .online && $0.state != .available) || $0.hasErrors }
+            return (
+                status.name,
+                (status.state == .online ? [] : ["state \(status.state)"]) + (status.errors == 0 ? [] : ["\(status.errors) data errors"])
+                    + vdevs.map { "\($0.name) \($0.state) read \($0.readErrors) write \($0.writeErrors) checksum \($0.checksumErrors)" }
+            )
+        }
     }
+
+    func openZFS() async throws -> OpenZFSVersions { OpenZFSVersions.parse(try await read(ZFS.version()).output) }
 
     /// Every package that dpkg knows. What is held stands there too: apt-mark(8) sets dpkg's own selection, and takes seconds to read it back.
     ///
@@ -36,7 +62,12 @@ extension CheckContext {
     }
 
     /// Units that some check looks at, beside those of the manifest.
-    static let watchedUnits = ["systemd-resolved.service"]
+    static let watchedUnits = ["systemd-resolved.service", "zfs-zed.service"] + watchedTimers
+
+    /// What keeps a machine tidy by itself, where it is installed.
+    static let watchedTimers = [
+        "sanoid.timer", "kldload-snapshot.timer", "kldload-srv-snapshot.timer", "logrotate.timer", "systemd-tmpfiles-clean.timer",
+    ]
 
     /// What systemd knows of the manifest's units and of ``watchedUnits``.
     ///

@@ -10,7 +10,7 @@ extension Check {
         Check("zfs.layout.hidden", "no files lie hidden below mount points", .medium, hiddenFiles),
     ]
 
-    private static func tree(_ context: CheckContext) async throws -> DatasetTree? {
+    static func tree(_ context: CheckContext) async throws -> DatasetTree? {
         guard let root = try await context.rootDataset(), let pool = try await context.pool() else { return nil }
         let environment = root.split(separator: "/").last.map(String.init) ?? ""
         let user = context.manifest.flatMap { $0.sealed ? nil : $0.username }

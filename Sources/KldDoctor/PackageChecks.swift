@@ -25,12 +25,18 @@ extension Check {
         return .ok("nothing to report")
     }
 
+    /// Installed packages that must be held.
+    static func heldPackages(_ context: CheckContext, _ manifest: InstallManifest) async throws -> [DpkgPackage] {
+        try await context.packages().filter { package in
+            package.status == "installed" && manifest.heldPackages.contains { matches(package.name, $0) }
+        }
+    }
+
     /// Of the patterns in the manifest, every package that is installed must be held: those that are not cannot move.
     @Sendable private static func holds(_ context: CheckContext) async throws -> CheckOutcome {
         guard try context.exists(dpkg) else { return otherFamily }
         guard let manifest = context.manifest else { return context.withoutManifest }
-        let installed = try await context.packages().filter { $0.status == "installed" }
-        let wanted = installed.filter { package in manifest.heldPackages.contains { matches(package.name, $0) } }
+        let wanted = try await heldPackages(context, manifest)
         let free = wanted.filter { !$0.isHeld }.map(\.name)
         guard free.isEmpty else {
             return .fail(

@@ -13,28 +13,9 @@ extension Check {
         Check("zfs.encryption", "the root file system is encrypted as intended", .critical, encryption),
     ]
 
-    private static func openZFS(_ context: CheckContext) async throws -> OpenZFSVersions {
-        OpenZFSVersions.parse(try await context.read(ZFS.version()).output)
-    }
-
     @Sendable private static func poolHealth(_ context: CheckContext) async throws -> CheckOutcome {
         guard let pool = try await context.pool() else { return noPool }
-        let json = try await openZFS(context).tools?.hasJSON ?? false
-        let output = try await context.read(ZPool.status(pool, json: json)).output
-        let problems: [String]
-        if json {
-            guard let status = try PoolStatus.parse(json: output).first(where: { $0.name == pool.text }) else { return noPool }
-            let troubled = status.classes.values.flatMap { $0 } + [status.root].compactMap { $0 }
-            let vdevs = troubled.flatMap(\.tree).filter { ($0.state != .online && $0.state != .available) || $0.hasErrors }
-            problems =
-                (status.state == .online ? [] : ["state \(status.state)"]) + (status.errors == 0 ? [] : ["\(status.errors) data errors"])
-                + vdevs.map { "\($0.name) \($0.state) read \($0.readErrors) write \($0.writeErrors) checksum \($0.checksumErrors)" }
-        } else {
-            guard let status = PoolHealthText.parse(output).first(where: { $0.name == pool.text }) else { return noPool }
-            problems =
-                (status.state == .online ? [] : ["state \(status.state)"]) + (status.withoutDataErrors ? [] : ["data errors"])
-                + status.troubled
-        }
+        guard let problems = try await context.poolTroubles().first(where: { $0.pool == pool.text })?.problems else { return noPool }
         guard problems.isEmpty else {
             return .fail(
                 expected: "ONLINE, no errors", actual: problems.joined(separator: "; "),
@@ -103,7 +84,7 @@ extension Check {
     }
 
     @Sendable private static func versions(_ context: CheckContext) async throws -> CheckOutcome {
-        let versions = try await openZFS(context)
+        let versions = try await context.openZFS()
         guard let tools = versions.tools, let module = versions.module else {
             return .fail(
                 expected: "tools and module",

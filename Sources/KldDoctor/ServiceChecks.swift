@@ -70,9 +70,13 @@ extension Check {
     }
 
     /// Runs: `systemctl list-units --failed --plain --no-legend --no-pager`, reads; one unit a line, its name first.
+    static func failedUnits(_ context: CheckContext) async throws -> [String] {
+        try await context.read("systemctl", ["list-units", "--failed", "--plain", "--no-legend", "--no-pager"]).output
+            .lines.compactMap { $0.words.first }
+    }
+
     @Sendable private static func failed(_ context: CheckContext) async throws -> CheckOutcome {
-        let output = try await context.read("systemctl", ["list-units", "--failed", "--plain", "--no-legend", "--no-pager"]).output
-        let names = output.lines.compactMap { $0.words.first }
+        let names = try await failedUnits(context)
         guard names.isEmpty else {
             return .fail(
                 expected: "no failed unit", actual: names.joined(separator: ", "),

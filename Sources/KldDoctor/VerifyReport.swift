@@ -11,6 +11,17 @@ public struct VerifyReport: Sendable, Hashable, Codable {
         public var warn = 0
         public var skip = 0
         public init() {}
+
+        init(_ results: [Result]) {
+            for result in results {
+                switch result.status {
+                case .ok: ok += 1
+                case .fail: fail += 1
+                case .warn: warn += 1
+                case .skip: skip += 1
+                }
+            }
+        }
     }
 
     public struct Result: Sendable, Hashable, Codable {
@@ -35,15 +46,7 @@ public struct VerifyReport: Sendable, Hashable, Codable {
     init(_ results: [Result]) {
         version = VerifyReport.currentVersion
         self.results = results
-        summary = Summary()
-        for result in results {
-            switch result.status {
-            case .ok: summary.ok += 1
-            case .fail: summary.fail += 1
-            case .warn: summary.warn += 1
-            case .skip: summary.skip += 1
-            }
-        }
+        summary = Summary(results)
     }
 
     /// ``ExitStatus/done``, or ``ExitStatus/problemsFound`` when a check failed; warnings are no failure.
@@ -59,7 +62,22 @@ public struct VerifyReport: Sendable, Hashable, Codable {
     }
 
     /// The report for a person: one line a check, what to do below those that are not well, the sum at the end.
-    public var text: String {
+    public var text: String { text(of: results) }
+
+    /// Only what is not well, the worst first, and the sum.
+    public var problems: String {
+        let ill = results.filter { $0.status == .fail || $0.status == .warn }
+        let ranks = Severity.allCases
+        return text(
+            of: ill.enumerated().sorted { a, b in
+                func key(_ pair: (offset: Int, element: Result)) -> (Int, Int, Int) {
+                    (pair.element.status == .fail ? 0 : 1, ranks.firstIndex(of: pair.element.severity) ?? 0, pair.offset)
+                }
+                return key(a) < key(b)
+            }.map(\.element))
+    }
+
+    private func text(of results: [Result]) -> String {
         var lines: [String] = []
         for result in results {
             let mark = result.status.rawValue.uppercased()

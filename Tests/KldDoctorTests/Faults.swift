@@ -5,10 +5,10 @@ import KldFiles
 
 extension Fault {
     private static let root = "findmnt --noheadings --output FSTYPE,SOURCE --target /"
-    private static let status = "zpool status -j --json-int -p -P rpool"
-    private static let datasets =
-        "zfs list -Hp -r -t filesystem,volume -o name,type,mountpoint,canmount,mounted,sync,encryption,readonly,origin,creation,used rpool"
-    private static let pool = "zpool list -Hp -o name,guid,size,allocated,free,health,readonly,altroot,bootfs rpool"
+    private static let status = "zpool status -j --json-int -p -P"
+    static let datasets =
+        "zfs list -Hp -r -t filesystem,volume -o name,type,mountpoint,canmount,mounted,sync,encryption,origin,creation,used,quota rpool"
+    private static let pool = "zpool list -Hp -o name,guid,size,allocated,free,health,readonly,altroot,bootfs"
     static let packages =
         "dpkg-query --show --showformat '${db:Status-Want}\\t${db:Status-Status}\\t${Package}\\t${Version}\\n'"
     private static let lsblk =
@@ -72,7 +72,7 @@ extension Fault {
         Fault("zfs.layout", "another environment would cover the root") {
             $0.change(
                 datasets, "rpool/home\tfilesystem",
-                "rpool/ROOT/old\tfilesystem\t/\ton\tno\tstandard\toff\toff\t-\t1764000000\t98304\nrpool/home\tfilesystem")
+                "rpool/ROOT/old\tfilesystem\t/\ton\tno\tstandard\toff\t-\t1764000000\t98304\t0\nrpool/home\tfilesystem")
         },
         Fault("zfs.layout.hidden", "log files below /var/log") { $0.files["/.zfs/snapshot/install/var/log/dpkg.log"] = "" },
         Fault("zfs.layout.hidden", "files below a nested mount point") { $0.files["/home/.zfs/snapshot/install/admin/.profile"] = "" },
@@ -82,7 +82,10 @@ extension Fault {
     private static let boot: [Fault] = [
         Fault("boot.initramfs", "no module") { $0.change("lsinitramfs /boot/initrd.img-7.2.12-amd64", "zfs.ko.xz", "zfs.txt") },
         Fault("boot.initramfs", "no zpool") { $0.change("lsinitramfs /boot/initrd.img-7.2.12-amd64", "usr/sbin/zpool\n", "") },
-        Fault("boot.kernel", "modules of another kernel") { $0.directories = ["/usr/lib/modules/6.12.0-amd64"] },
+        Fault("boot.kernel", "modules of another kernel") {
+            $0.directories = ["/usr/lib/modules/6.12.0-amd64"]
+            $0.files["/usr/lib/modules/7.2.12-amd64/updates/dkms/zfs.ko.xz"] = nil
+        },
         Fault("boot.hostid", "not in the image") { $0.bytes[uki] = Array("MZ etc/hostid\0 no archive".utf8) },
         Fault("boot.hostid", "another one in the image") { $0.bytes[uki] = HostIDArchive.image(hostID: [9, 9, 9, 9]) },
         Fault("boot.hostid", "where the kernel does not look") {

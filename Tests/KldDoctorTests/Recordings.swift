@@ -13,7 +13,7 @@ extension HealthyMachine {
         zfs-kmod-2.4.4-1~bpo13+1
 
         """,
-        "zpool status -j --json-int -p -P rpool":
+        "zpool status -j --json-int -p -P":
             """
         {
          "output_version": {
@@ -79,6 +79,30 @@ extension HealthyMachine {
              }
             }
            },
+           "scan_stats": {
+            "function": "SCRUB",
+            "state": "FINISHED",
+            "start_time": 1765100000,
+            "end_time": 1765100100,
+            "errors": 0
+           },
+           "error_count": 0
+          },
+          "tank": {
+           "name": "tank",
+           "state": "ONLINE",
+           "pool_guid": 4227345870128411364,
+           "vdevs": {
+            "tank": {
+             "name": "tank",
+             "vdev_type": "root",
+             "guid": 4227345870128411364,
+             "state": "ONLINE",
+             "read_errors": 0,
+             "write_errors": 0,
+             "checksum_errors": 0
+            }
+           },
            "error_count": 0
           }
          }
@@ -92,9 +116,10 @@ extension HealthyMachine {
         \t/dev/disk/by-id/virtio-B-part2
 
         """,
-        "zpool list -Hp -o name,guid,size,allocated,free,health,readonly,altroot,bootfs rpool":
+        "zpool list -Hp -o name,guid,size,allocated,free,health,readonly,altroot,bootfs":
             """
         rpool\t14227345870128411364\t20937965568\t1423859712\t19514105856\tONLINE\toff\t-\trpool/ROOT/debian
+        tank\t4227345870128411364\t1000000000\t100000\t999900000\tONLINE\toff\t-\t-
 
         """,
         "zdb -l /dev/disk/by-id/virtio-A-part2":
@@ -135,29 +160,29 @@ extension HealthyMachine {
             labels = 0 1 2 3 
 
         """,
-        "zfs list -Hp -r -t filesystem,volume -o name,type,mountpoint,canmount,mounted,sync,encryption,readonly,origin,creation,used rpool":
+        "zfs list -Hp -r -t filesystem,volume -o name,type,mountpoint,canmount,mounted,sync,encryption,origin,creation,used,quota rpool":
             """
-        rpool\tfilesystem\tnone\toff\tno\tstandard\toff\toff\t-\t1764000000\t98304
-        rpool/ROOT\tfilesystem\tnone\toff\tno\tstandard\toff\toff\t-\t1764000000\t98304
-        rpool/ROOT/debian\tfilesystem\t/\tnoauto\tyes\tstandard\toff\toff\t-\t1764000000\t98304
-        rpool/home\tfilesystem\t/home\ton\tyes\tstandard\toff\toff\t-\t1764000000\t98304
-        rpool/home/admin\tfilesystem\t/home/admin\ton\tyes\tstandard\toff\toff\t-\t1764000000\t98304
-        rpool/root\tfilesystem\t/root\ton\tyes\tstandard\toff\toff\t-\t1764000000\t98304
-        rpool/srv\tfilesystem\t/srv\ton\tyes\talways\toff\toff\t-\t1764000000\t98304
-        rpool/opt\tfilesystem\t/opt\ton\tyes\tstandard\toff\toff\t-\t1764000000\t98304
-        rpool/usr\tfilesystem\t/usr\toff\tno\tstandard\toff\toff\t-\t1764000000\t98304
-        rpool/usr/local\tfilesystem\t/usr/local\ton\tyes\tstandard\toff\toff\t-\t1764000000\t98304
-        rpool/var\tfilesystem\t/var\toff\tno\tstandard\toff\toff\t-\t1764000000\t98304
-        rpool/var/cache\tfilesystem\t/var/cache\ton\tyes\tstandard\toff\toff\t-\t1764000000\t98304
-        rpool/var/log\tfilesystem\t/var/log\ton\tyes\tstandard\toff\toff\t-\t1764000000\t98304
-        rpool/var/spool\tfilesystem\t/var/spool\ton\tyes\tstandard\toff\toff\t-\t1764000000\t98304
-        rpool/var/tmp\tfilesystem\t/var/tmp\ton\tyes\tstandard\toff\toff\t-\t1764000000\t98304
-        rpool/var/lib\tfilesystem\t/var/lib\toff\tno\tstandard\toff\toff\t-\t1764000000\t98304
-        rpool/var/lib/containerd\tfilesystem\t/var/lib/containerd\ton\tyes\tstandard\toff\toff\t-\t1764000000\t98304
-        rpool/var/lib/containers\tfilesystem\t/var/lib/containers\ton\tyes\tstandard\toff\toff\t-\t1764000000\t98304
-        rpool/var/lib/docker\tfilesystem\t/var/lib/docker\ton\tyes\tstandard\toff\toff\t-\t1764000000\t98304
-        rpool/var/lib/kldload\tfilesystem\t/var/lib/kldload\ton\tyes\tstandard\toff\toff\t-\t1764000000\t98304
-        rpool/var/lib/libvirt\tfilesystem\t/var/lib/libvirt\ton\tyes\tstandard\toff\toff\t-\t1764000000\t98304
+        rpool\tfilesystem\tnone\toff\tno\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/ROOT\tfilesystem\tnone\toff\tno\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/ROOT/debian\tfilesystem\t/\tnoauto\tyes\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/home\tfilesystem\t/home\ton\tyes\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/home/admin\tfilesystem\t/home/admin\ton\tyes\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/root\tfilesystem\t/root\ton\tyes\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/srv\tfilesystem\t/srv\ton\tyes\talways\toff\t-\t1764000000\t98304\t0
+        rpool/opt\tfilesystem\t/opt\ton\tyes\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/usr\tfilesystem\t/usr\toff\tno\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/usr/local\tfilesystem\t/usr/local\ton\tyes\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/var\tfilesystem\t/var\toff\tno\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/var/cache\tfilesystem\t/var/cache\ton\tyes\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/var/log\tfilesystem\t/var/log\ton\tyes\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/var/spool\tfilesystem\t/var/spool\ton\tyes\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/var/tmp\tfilesystem\t/var/tmp\ton\tyes\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/var/lib\tfilesystem\t/var/lib\toff\tno\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/var/lib/containerd\tfilesystem\t/var/lib/containerd\ton\tyes\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/var/lib/containers\tfilesystem\t/var/lib/containers\ton\tyes\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/var/lib/docker\tfilesystem\t/var/lib/docker\ton\tyes\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/var/lib/kldload\tfilesystem\t/var/lib/kldload\ton\tyes\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/var/lib/libvirt\tfilesystem\t/var/lib/libvirt\ton\tyes\tstandard\toff\t-\t1764000000\t98304\t0
 
         """,
         "lsinitramfs /boot/initrd.img-7.2.12-amd64":

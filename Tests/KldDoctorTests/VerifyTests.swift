@@ -214,12 +214,12 @@ struct Fault: Sendable, CustomTestStringConvertible {
     @Test func `works with OpenZFS that has no JSON`() async throws {
         var machine = Self.healthy()
         machine.set("zfs --version", "zfs-2.1.11-1\nzfs-kmod-2.1.11-1\n")
-        machine.commands["zpool status -p -P rpool"] = CommandOutput(
+        machine.commands["zpool status -p -P"] = CommandOutput(
             output:
                 "  pool: rpool\n state: ONLINE\nconfig:\n\n\tNAME  STATE READ WRITE CKSUM\n\trpool ONLINE 0 0 0\n\nerrors: No known data errors\n"
         )
         #expect(try await machine.result("zfs.pool.health")?.status == .ok)
-        machine.commands["zpool status -p -P rpool"]?.output.replace("No known data errors", with: "1 data errors, use '-v' for a list")
+        machine.commands["zpool status -p -P"]?.output.replace("No known data errors", with: "1 data errors, use '-v' for a list")
         #expect(try await machine.result("zfs.pool.health")?.status == .fail)
     }
 
