@@ -1,3 +1,4 @@
+import KldBoot
 import FoundationEssentials
 public import KldCore
 public import KldExec
@@ -20,6 +21,9 @@ public struct CheckContext: Sendable {
         self.manifest = manifest
         self.manifestProblem = manifestProblem
     }
+
+    /// Whether GRUB starts the kernel, and no image holds it.
+    var startsByGRUB: Bool { manifest?.bootLoader == BootChain.grub.rawValue }
 
     /// Reads the manifest from its place.
     public init(runner: any CommandRunner, files: any FileSystem) {
