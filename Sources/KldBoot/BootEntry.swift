@@ -46,7 +46,8 @@ public struct BootEntry: Sendable, Hashable {
     public var parts: KernelParts?
 
     public init(
-        dataset: String, release: String, generation: Int = 1, order: Int, counter: Counter? = nil, once: Bool = false, title: String? = nil,
+        dataset: String, release: String, generation: Int = 1, order: Int, counter: Counter? = nil, once: Bool = false,
+        title: String? = nil,
         parts: KernelParts? = nil
     ) {
         self.dataset = dataset

@@ -141,7 +141,9 @@ public struct ESPLoader: Sendable, Hashable {
         if let key, signer != nil {
             let offered = try content(mount.appending(KeyEnrolment.certificateOnESP))
             if try offered != files.read(key.certificate) { difference.missing.append(KeyEnrolment.certificateOnESP) }
-            if chain != .grub, try content(mount.appending(KeyEnrolment.menuEntry.path)) == nil { difference.missing.append(KeyEnrolment.menuEntry.path) }
+            if chain != .grub, try content(mount.appending(KeyEnrolment.menuEntry.path)) == nil {
+                difference.missing.append(KeyEnrolment.menuEntry.path)
+            }
         }
         return difference
     }

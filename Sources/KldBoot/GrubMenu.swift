@@ -160,6 +160,8 @@ extension BootEntry {
                 kernel: path(kernel), initrds: initrds.split(separator: " ").map { path($0) },
                 commandLine: KernelCommandLine(running: options)))
         guard fileName == self.fileName else { return nil }
-        if let left = values["kld_left"].flatMap({ Int($0) }) { counter = Counter(left: left, done: values["kld_done"].flatMap { Int($0) } ?? 0) }
+        if let left = values["kld_left"].flatMap({ Int($0) }) {
+            counter = Counter(left: left, done: values["kld_done"].flatMap { Int($0) } ?? 0)
+        }
     }
 }

@@ -101,7 +101,9 @@ extension BootSystem {
     /// What GRUB's menu says on the command line; else `LoaderEntrySelected`: UTF-16, the name of an entry's file without its counter, in
     /// lower case. Source: The Boot Loader Interface, uapi-group.org, systemd 257.
     private static func selected(_ files: any FileSystem) -> String? {
-        if let words = try? files.readText("/proc/cmdline"), let entry = KernelCommandLine.started(words).entry { return entry.lowercased() }
+        if let words = try? files.readText("/proc/cmdline"), let entry = KernelCommandLine.started(words).entry {
+            return entry.lowercased()
+        }
         return EFIVariable.value("LoaderEntrySelected", of: .loader, files).map { bytes in
             let text = String(decoding: bytes.filter { $0 != 0 }, as: UTF8.self).lowercased()
             return text.hasSuffix(".conf") ? String(text.dropLast(5)) : text

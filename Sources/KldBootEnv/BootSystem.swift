@@ -55,7 +55,8 @@ public struct BootSystem: Sendable, Hashable {
     public var selected: String?
 
     public init(
-        chain: BootChain = .systemdBoot, pool: PoolName, running: DatasetName, release: String, hostID: HostID?, commandLine: KernelCommandLine, bootfs: String? = nil,
+        chain: BootChain = .systemdBoot, pool: PoolName, running: DatasetName, release: String, hostID: HostID?,
+        commandLine: KernelCommandLine, bootfs: String? = nil,
         environments: [BootEnvironment], esps: [ESP], builder: BootImageBuilder? = .ukify, signing: Signing = .off,
         secureBoot: Bool = false, selected: String? = nil
     ) {

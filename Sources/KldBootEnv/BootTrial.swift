@@ -102,7 +102,9 @@ public struct BootTrial: Sendable, Hashable {
             // Left by a power cut before the entry was written.
             let orphans = system.chain == .grub ? esp.images.keys.filter { !needed.contains($0) && KernelParts.isPart(path: $0) } : []
             let title = "Take what boots nothing any more off \(esp.device)"
-            if let step = esp.removing(useless, keeping: needed, and: orphans.sorted(), "boot.tidy.\(esp.name)", title) { steps.append(step) }
+            if let step = esp.removing(useless, keeping: needed, and: orphans.sorted(), "boot.tidy.\(esp.name)", title) {
+                steps.append(step)
+            }
         }
         var copied: [String: Set<String>] = [:]
         for entry in entries where !useless.contains(entry) {

@@ -80,7 +80,8 @@ extension Check {
         }
         guard !images.isEmpty else {
             return .fail(
-                expected: "a \(context.startsByGRUB ? "kernel" : "unified kernel image") in \(BootEntry.imageFolder)", actual: "there is none on \(place)",
+                expected: "a \(context.startsByGRUB ? "kernel" : "unified kernel image") in \(BootEntry.imageFolder)",
+                actual: "there is none on \(place)",
                 remedy: "stage the boot files again: kbe activate the running environment")
         }
         return .ok("\(place): BOOTX64.EFI and \(images.compactMap { $0.lastComponent?.string }.joined(separator: ", "))")

@@ -61,7 +61,9 @@ enum ESP {
     static func contents(_ context: CheckContext, _ files: [String: FilePath]) async throws -> [String: String] {
         var contents: [String: String] = [:]
         for (name, path) in files where name.hasPrefix("\(BootChain.grub.entryFolder)/") {
-            guard var entry = BootEntry(fileName: path.lastComponent?.string ?? "", text: try context.text(path.string) ?? "") else { continue }
+            guard var entry = BootEntry(fileName: path.lastComponent?.string ?? "", text: try context.text(path.string) ?? "") else {
+                continue
+            }
             entry.counter = nil
             contents[name] = entry.text
         }

@@ -78,7 +78,8 @@ public struct FirstBoot: Sendable, Hashable {
         sealed: Bool, hostID: HostID?, runningHostID: HostID?, newHostID: HostID, pool: String, disks: [RunningRoot.Disk], esps: [String],
         kernel: String,
         commandLine: String,
-        stub: FilePath = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub", images: [String], builder: BootImageBuilder?, entries: [BootEntry] = [],
+        stub: FilePath = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub", images: [String], builder: BootImageBuilder?,
+        entries: [BootEntry] = [],
         extras: Extras = Extras()
     ) {
         self.sealed = sealed

@@ -64,7 +64,14 @@ public enum PayloadRecipe {
         guard spec.packaging.family == .apt else { throw spec.unsupported("packages by \(spec.packaging.family.rawValue)") }
         return Step(
             "payload.holds", "Hold kernel, OpenZFS and boot loader",
-            [.perform(Performer.holds, ["patterns": spec.held(with: payload.groups.contains(ProfileSpec.grubGroup) ? .grub : .systemdBoot).joined(separator: " ")], effect: .changes)])
+            [
+                .perform(
+                    Performer.holds,
+                    [
+                        "patterns": spec.held(with: payload.groups.contains(ProfileSpec.grubGroup) ? .grub : .systemdBoot).joined(
+                            separator: " ")
+                    ], effect: .changes)
+            ])
     }
 
     private static func system(_ payload: PayloadSpec, _ spec: DistroSpec, _ profile: ProfileSpec) -> [Step] {
