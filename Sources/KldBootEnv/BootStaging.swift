@@ -102,6 +102,8 @@ public struct BootStaging: Sendable, Hashable {
                 exit: .inputMissing)
         }
         if let problem = BootGate(system, target).problems.first { throw problem }
+        // An entry of GRUB's without one would start, and not import the pool.
+        if kernel.parts != nil { _ = try hostID }
         let lacking = lacking(entry, kernel)
         try checkRoom(lacking, kernel)
         try checkSignatures(kernel)

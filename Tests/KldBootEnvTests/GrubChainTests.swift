@@ -99,6 +99,14 @@ struct GrubChainTests {
         #expect { try BootStaging(system, lacking, .always).steps() } throws: { Diagnosis(of: $0).code == "boot.esp-full" }
     }
 
+    @Test("nothing is staged without a host id, even where every file is there")
+    func hostID() throws {
+        var system = try GrubFixture.system()
+        system.hostID = nil
+        let target = try GrubFixture.target("test", present: ["/dev/vda1": Self.shared])
+        #expect { try BootStaging(system, target, .always).steps() } throws: { Diagnosis(of: $0).code == "boot.no-host-id" }
+    }
+
     @Test("files go with the last entry that needs them")
     func destroy() throws {
         let entries = [GrubFixture.entry("debian", order: 200), GrubFixture.entry("test", order: 100, initramfs: 2)]
