@@ -32,9 +32,10 @@ public enum InitramfsKind: String, Sendable, Hashable, Codable {
 }
 
 extension KernelCommandLine {
-    /// The command line of the running kernel, to be carried over into a new image. What a boot loader put in front of it is left out.
+    /// The command line of the running kernel, to be carried over into a new image. What a boot loader added to it is left out.
     public init(running text: String) {
-        words = text.split(separator: " ").map(String.init).filter { !$0.hasPrefix("BOOT_IMAGE=") && !$0.hasPrefix("initrd=") }
+        let added = ["BOOT_IMAGE=", "initrd="] + Self.loaderWords
+        words = text.split(separator: " ").map(String.init).filter { word in !added.contains(where: word.hasPrefix) }
     }
 
     /// With or without the word that imports the root pool whoever used it last: for a boot image that carries no host id, whose initramfs

@@ -46,7 +46,7 @@ public struct BootPrediction: Sendable, Hashable, Codable {
             enrolment: try signer == nil ? .absent : KeyEnrolment.state(of: files.read(MachineOwnerKey().certificate), files))
         facts.loaders = try await LoaderStaging.gather(system, runner: runner, files: files)?.differences ?? []
         guard let next = system.next else { return BootPrediction(system, facts) }
-        for found in try await system.signatures(by: signer, runner: runner, files: files, { $0 == next.imagePath }) {
+        for found in try await system.signatures(by: signer, runner: runner, files: files, { $0 == next.files[0] }) {
             facts.signed[found.esp.device] = found.signed
         }
         guard let environment = system.environments.first(where: { $0.dataset.text == next.dataset }) else {
@@ -105,7 +105,9 @@ public struct BootPrediction: Sendable, Hashable, Codable {
     }
 
     private mutating func check(on esps: [BootSystem.ESP], _ next: BootEntry, _ system: BootSystem, _ facts: Facts) {
-        let lacking = esps.filter { esp in esp.images[next.imagePath] == nil || !esp.entries.contains { $0.id == next.id } }.map(\.device)
+        let lacking = esps.filter { esp in
+            next.files.contains { esp.images[$0] == nil } || !esp.entries.contains { $0.id == next.id }
+        }.map(\.device)
         if lacking.count == esps.count {
             add(.fail, "ESP", "no ESP has both the entry and its image", "kbe activate \(system.running.leaf)")
         } else if !lacking.isEmpty {

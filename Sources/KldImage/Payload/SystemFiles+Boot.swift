@@ -72,9 +72,11 @@ extension SystemFiles {
             PathChanged=/boot
             PathChanged=/usr/lib/systemd/boot/efi
             PathChanged=/usr/lib/shim
+            PathChanged=/usr/lib/grub/x86_64-efi-signed
 
             [Install]
             WantedBy=multi-user.target
+            Alias=kldload-grub-refresh.path
 
             """
         ),
