@@ -106,7 +106,7 @@ struct Root: AsyncParsableCommand {
             MountESPCommand.self, KbeCommand.self, BootCommand.self, SecureBootCommand.self, CACommand.self, DoctorCommand.self,
             KexportCommand.self,
             RecoveryCommand.self,
-            FactsCommand.self,
+            RecoveryConsoleCommand.self, FactsCommand.self,
             AppletsCommand.self,
             AutoinstallCommand.self,
             DefaultPasswordCommand.self, PayloadConfigure.self, FactoryGuestCommand.self,

@@ -94,14 +94,15 @@ extension Check {
         }
         let signer = try key.identity(context.files)
         let images = try ESP.mounted(context).flatMap { try ESP.unifiedImages(context, $0) }
-        let unsigned = try images.filter { try !UnifiedKernelImage.isSigned($0, by: signer, context.files) }
+        let recovery = try ESP.mounted(context).flatMap { try ESP.recoveryImages(context, $0) }
+        let unsigned = try (images + recovery).filter { try !UnifiedKernelImage.isSigned($0, by: signer, context.files) }
         guard unsigned.isEmpty, !images.isEmpty else {
             return .fail(
                 expected: "the signature of \(key.certificate) on each boot image",
                 actual: images.isEmpty ? "there are no boot images" : unsigned.map(\.string).joined(separator: ", "),
                 remedy: "kldload boot refresh, or kbe activate the environment")
         }
-        return .ok("\(images.count) boot images")
+        return .ok("\(images.count) boot images" + (recovery.isEmpty ? "" : ", and the recovery image"))
     }
 
     @Sendable private static func espCopies(_ context: CheckContext) async throws -> CheckOutcome {
