@@ -105,7 +105,7 @@ let package = Package(
         tests("KldImage", ["KldAnswers", "KldDistro", "KldInstall", "KldVirt", "KldPackages", "KldZFS"], recorded: true),
         tests("KldDoctor", ["KldZFS", "KldDistro"]),
         tests("KldTrust", ["KldAnswers"]),
-        tests("KldCLI", ["KldAnswers", "KldInstall", "KldImage", argumentParser]),
+        tests("KldCLI", ["KldAnswers", "KldInstall", "KldImage", argumentParser], recorded: true),
     ],
     swiftLanguageModes: [.v6]
 )

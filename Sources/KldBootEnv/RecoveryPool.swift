@@ -109,7 +109,8 @@ public struct RecoveryPool: Sendable, Hashable {
     /// Runs: `zpool list`, `zfs list -r -t filesystem,snapshot POOL/ROOT`, reads.
     public func system(runner: any CommandRunner, files: any FileSystem) async throws -> BootSystem {
         let words = KernelCommandLine(running: try files.readText("/proc/cmdline").trimmed)
-        let top = try words.root.flatMap { try DatasetName($0).parent }.flatMap { $0.text.hasPrefix("\(name)/") ? $0 : nil }
+        let top =
+            try words.root.flatMap { try DatasetName($0).parent }.flatMap { $0.text.hasPrefix("\(name)/") ? $0 : nil }
             ?? name.dataset.appending("ROOT")
         let output = try await runner.run(ZFS.list(top, columns: BootSystem.columns, types: BootSystem.types(.snapshots))).output
         let bootfs = try PoolRow.parse(await runner.run(ZPool.list(name)).output).first?.bootfs
@@ -157,18 +158,18 @@ public struct RecoveryPool: Sendable, Hashable {
     /// - Throws: ``Diagnosis`` `recovery.no-ssh`, `recovery.no-key`.
     public static func serving(_ files: any FileSystem) throws -> Plan {
         let target = RescuePool.target
-        guard try files.exists(FilePath("\(target)/usr/sbin/sshd")) else {
+        let hostKeys = ["ed25519", "ecdsa", "rsa"].map { "/etc/ssh/ssh_host_\($0)_key" }.filter {
+            (try? files.exists(FilePath("\(target)\($0)"))) ?? false
+        }
+        guard try files.exists(FilePath("\(target)/usr/sbin/sshd")), !hostKeys.isEmpty else {
             throw Diagnosis(
-                "recovery.no-ssh", "the environment has no ssh server", remedies: ["choose another one: boot it from now on"],
-                exit: .unavailable)
+                "recovery.no-ssh", "the environment that boots by default has no ssh server, or that has no host key",
+                remedies: ["use this console"], exit: .unavailable)
         }
         let keys = authorizedKeys(files)
         guard !keys.isEmpty else {
             throw Diagnosis(
                 "recovery.no-key", "no user of the machine has a key for ssh", remedies: ["use this console"], exit: .unavailable)
-        }
-        let hostKeys = ["ed25519", "ecdsa", "rsa"].map { "/etc/ssh/ssh_host_\($0)_key" }.filter {
-            (try? files.exists(FilePath("\(target)\($0)"))) ?? false
         }
         let settings =
             hostKeys.map { "HostKey \($0)\n" }.joined() + """

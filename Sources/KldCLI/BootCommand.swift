@@ -129,8 +129,9 @@ struct BootCommand: AsyncParsableCommand {
             try await session.apply(Plan("build the recovery image", [Phase("boot", "Boot", staging.building())]))
             try await session.locked {
                 // Somebody may have changed what boots meanwhile: then the next run makes it.
-                guard case .needed(let now) = try await RecoveryStaging.gather(
-                    session.system(), runner: session.runner, files: session.files), now.fingerprint == staging.fingerprint
+                guard
+                    case .needed(let now) = try await RecoveryStaging.gather(
+                        session.system(), runner: session.runner, files: session.files), now.fingerprint == staging.fingerprint
                 else { return Output.errorLine("kldload: what boots has changed meanwhile; the recovery image stays as it is") }
                 try await session.apply(Plan("stage the recovery image", [Phase("boot", "Boot", now.placing)]))
             }

@@ -118,7 +118,8 @@ struct RecoveryConsole: Sendable {
         stack = []
         push(
             .none, "recovery: no pool",
-            [Self.line("look", "Look again", "A slow disk may have come meanwhile.")] + Self.commands.filter { $0.id != "ssh" }, text: reason)
+            [Self.line("look", "Look again", "A slow disk may have come meanwhile.")] + Self.commands.filter { $0.id != "ssh" },
+            text: reason)
     }
 
     /// Several pools could be meant. - Parameter pools: names and numbers.
@@ -137,7 +138,8 @@ struct RecoveryConsole: Sendable {
             [Form.Field("name", "Pool", .text, help: "Type \(name) if no other machine uses it now.")],
             text: [
                 "The pool \(name) was last used by another system, and was not closed there.", "",
-                "Two machines that use it at once destroy it. If it was this machine under", "another system, or a live medium, it is safe.",
+                "Two machines that use it at once destroy it. If it was this machine under",
+                "another system, or a live medium, it is safe.",
             ], keys: Self.fieldKeys)
     }
 
@@ -277,10 +279,12 @@ struct RecoveryConsole: Sendable {
         guard let environment = view.environments.first(where: { $0.name == name }) else { return }
         var fields = [
             Self.line("boot", "Boot it now", "With the kernel that runs here. What boots by default stays what it is."),
-            Self.line("default", "Boot it from now on: restart into it", "It is on trial, as always: if it fails, what boots now comes back."),
+            Self.line(
+                "default", "Boot it from now on: restart into it", "It is on trial, as always: if it fails, what boots now comes back."),
             Self.line("once", "Boot it once: restart into it", "The boot after is as before."),
             Self.line(
-                "snapshots", "Its snapshots: \(environment.snapshots.count)", "Make an environment of one, or go back to it. Nothing is lost."
+                "snapshots", "Its snapshots: \(environment.snapshots.count)",
+                "Make an environment of one, or go back to it. Nothing is lost."
             ),
             Self.line("compare", "Compare it with another environment", "Packages, kernels and files of /etc."),
             Self.line("enter", "A shell in it, which may change it", "The pool is opened for writing until you leave the shell."),

@@ -189,7 +189,8 @@ private struct RecoveryDesk {
     // MARK: The pool
 
     private mutating func look() async throws {
-        try await close()
+        // Of a console that was ended, it may still be open.
+        if let open = try await RescuePool.opened(runner: runner) { try await apply(RecoveryPool(name: open, guid: 0).closing) }
         pool = nil
         let wanted = (try? files.readText("/proc/cmdline")).flatMap { KernelCommandLine(running: $0.trimmed).root }.flatMap {
             $0.split(separator: "/").first.map(String.init)

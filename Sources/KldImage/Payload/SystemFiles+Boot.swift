@@ -85,8 +85,11 @@ extension SystemFiles {
             [Unit]
             Description=kldload: the recovery image follows a good boot
             Documentation=man:kldload(8)
+            DefaultDependencies=no
             Requires=boot-complete.target
             After=boot-complete.target kldload-boot-good.service
+            Conflicts=shutdown.target
+            Before=shutdown.target
 
             [Timer]
             OnActiveSec=60s
