@@ -107,7 +107,7 @@ let package = Package(
         tests("KldDoctor", ["KldZFS", "KldDistro", "KldTrust"]),
         tests("KldTrust", ["KldAnswers"]),
         tests("KldUpkeep", ["KldPackages", "KldZFS", "KldBoot", "KldBootEnv", "KldDistro"]),
-        tests("KldCLI", ["KldAnswers", "KldInstall", "KldImage", argumentParser]),
+        tests("KldCLI", ["KldAnswers", "KldInstall", "KldImage", argumentParser], recorded: true),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -163,19 +163,6 @@ public struct BootStaging: Sendable, Hashable {
             ], exit: .unavailable, causes: kernel.unsigned)
     }
 
-    /// Signs an image that was just made. - Throws: ``Diagnosis`` `trust.no-key`.
-    private func signing(_ image: FilePath) throws(Diagnosis) -> [Action] {
-        switch system.signing {
-        case .off: return []
-        case .by: return MachineOwnerKey().signing(image)
-        case .keyless:
-            throw Diagnosis(
-                "trust.no-key", "this machine signs what it boots, and its key is gone",
-                remedies: ["kldload-secure-boot enable makes another one", "or stop signing: kldload-secure-boot disable"],
-                exit: .unavailable)
-        }
-    }
-
     private var hostID: HostID {
         get throws(Diagnosis) {
             if let id = system.hostID { return id }
@@ -205,19 +192,15 @@ public struct BootStaging: Sendable, Hashable {
                         [
                             "from": "\(esp.workplace.string)/\(donor.path)", "to": output.string, "cmdline": image.commandLine.description,
                         ], effect: .changes)
-                ] + signing(output), release: [.remove(output)] + esp.unmounting, weight: 2)
+                ] + system.signature(on: output), release: [.remove(output)] + esp.unmounting, weight: 2)
         }
-        guard let builder = system.builder else {
-            throw Diagnosis(
-                "boot.no-builder", "there is nothing here that builds boot images",
-                remedies: ["apt-get install systemd-ukify (Debian 13), binutils (Debian 12)"], exit: .unavailable)
-        }
+        let builder = try system.requiredBuilder
         return try Step(
             "boot.image", "Build the boot image of \(target.environment.leaf), Linux \(kernel.release)",
             [
                 .makeDirectory(Self.scratch, mode: 0o700), .write(Self.supplement, content: .bytes(InitramfsSupplement.hostID(hostID))),
                 builder.build(image, scratch: Self.scratch),
-            ] + signing(output),
+            ] + system.signature(on: output),
             release: [.remove(output), .remove(Self.supplement)], weight: 5)
     }
 
@@ -237,6 +220,31 @@ public struct BootStaging: Sendable, Hashable {
 }
 
 extension BootSystem {
+    /// Signs an image that was just made. - Throws: ``Diagnosis`` `trust.no-key`.
+    func signature(on image: FilePath) throws(Diagnosis) -> [Action] {
+        switch signing {
+        case .off: return []
+        case .by: return MachineOwnerKey().signing(image)
+        case .keyless:
+            throw Diagnosis(
+                "trust.no-key", "this machine signs what it boots, and its key is gone",
+                remedies: ["kldload-secure-boot enable makes another one", "or stop signing: kldload-secure-boot disable"],
+                exit: .unavailable)
+        }
+    }
+
+    /// - Throws: ``Diagnosis`` `boot.no-builder`.
+    var requiredBuilder: BootImageBuilder {
+        get throws(Diagnosis) {
+            guard let builder else {
+                throw Diagnosis(
+                    "boot.no-builder", "there is nothing here that builds boot images",
+                    remedies: ["apt-get install systemd-ukify (Debian 13), binutils (Debian 12)"], exit: .unavailable)
+            }
+            return builder
+        }
+    }
+
     /// What tools that know nothing of entries take for the root; nothing where it is so already.
     func choosing(_ environment: DatasetName) -> [Step] {
         guard bootfs != environment.text else { return [] }

@@ -165,6 +165,11 @@ extension BootSystem {
                 let path = "\(BootEntry.imageFolder)/\(name)"
                 esp.images[path] = try files.status(place.appending(path))?.size ?? ByteCount(0)
             }
+            if let text = try? files.readText(place.appending(RecoveryImage.entryPath)), let print = RecoveryImage.fingerprint(of: text),
+                let size = try files.status(place.appending(RecoveryImage.imagePath))?.size
+            {
+                esp.recovery = .init(fingerprint: print, size: size)
+            }
             return esp
         }
     }

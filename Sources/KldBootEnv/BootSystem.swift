@@ -13,15 +13,33 @@ public struct BootSystem: Sendable, Hashable {
         public var mount: FilePath?
         public var free: ByteCount
         public var entries: [BootEntry]
-        /// kldload's images, kernels and what they unpack, by their names below the ESP's root, with or without an entry.
+        /// Environments' images, kernels and what they unpack, by their names below the ESP's root, with or without an entry.
         public var images: [String: ByteCount]
+        /// `nil`: it has none, or one that the loader does not show.
+        public var recovery: Recovery?
 
-        public init(device: String, mount: FilePath? = nil, free: ByteCount, entries: [BootEntry] = [], images: [String: ByteCount] = [:]) {
+        /// The recovery image.
+        public struct Recovery: Sendable, Hashable {
+            /// Of what it was made of.
+            public var fingerprint: String
+            public var size: ByteCount
+
+            public init(fingerprint: String, size: ByteCount) {
+                self.fingerprint = fingerprint
+                self.size = size
+            }
+        }
+
+        public init(
+            device: String, mount: FilePath? = nil, free: ByteCount, entries: [BootEntry] = [], images: [String: ByteCount] = [:],
+            recovery: Recovery? = nil
+        ) {
             self.device = device
             self.mount = mount
             self.free = free
             self.entries = entries
             self.images = images
+            self.recovery = recovery
         }
     }
 
@@ -105,6 +123,8 @@ public struct BootSystem: Sendable, Hashable {
 
     /// The entry that this machine was started from: the one that the loader names, else the first that fits the root and the kernel.
     public var current: BootEntry? {
+        // Whoever was let in by the recovery image has not shown that he starts by himself.
+        if selected == RecoveryImage.entryID { return nil }
         // The loader counts before it starts an entry: one that it never touched is not what runs, but was staged since.
         let fitting = entries.filter { $0.dataset == running.text && $0.release == release && $0.counter?.done != 0 }
         return fitting.first { $0.id.lowercased() == selected } ?? fitting.first

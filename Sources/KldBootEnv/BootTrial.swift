@@ -128,6 +128,11 @@ public struct BootTrial: Sendable, Hashable {
                 }
             }
         }
+        if let source = system.esps.first(where: { $0.recovery != nil }), let image = source.recovery {
+            for esp in system.esps where esp.recovery == nil && esp.free >= image.size + BootStaging.margin {
+                steps.append(esp.recovering(from: source))
+            }
+        }
         return steps
     }
 }

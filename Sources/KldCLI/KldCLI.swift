@@ -115,7 +115,7 @@ struct Root: AsyncParsableCommand {
             SecureBootCommand.self, CACommand.self, DoctorCommand.self,
             KexportCommand.self,
             RecoveryCommand.self,
-            FactsCommand.self,
+            RecoveryConsoleCommand.self, FactsCommand.self,
             AppletsCommand.self,
             AutoinstallCommand.self,
             DefaultPasswordCommand.self, PayloadConfigure.self, FactoryGuestCommand.self,

@@ -98,11 +98,12 @@ extension Check {
         }
         let signer = try key.identity(context.files)
         let images = try ESP.mounted(context).flatMap { try ESP.images(context, $0) }
+        let recovery = try ESP.mounted(context).flatMap { try ESP.recoveryImages(context, $0) }
         // The kernel that GRUB starts is its vendor's.
         let unsigned = try images.filter {
             try context.startsByGRUB
                 ? !UnifiedKernelImage.isSigned($0, context.files) : !UnifiedKernelImage.isSigned($0, by: signer, context.files)
-        }
+        } + recovery.filter { try !UnifiedKernelImage.isSigned($0, by: signer, context.files) }
         guard unsigned.isEmpty, !images.isEmpty else {
             return .fail(
                 expected: context.startsByGRUB
@@ -110,7 +111,7 @@ extension Check {
                 actual: images.isEmpty ? "there are no boot images" : unsigned.map(\.string).joined(separator: ", "),
                 remedy: "kldload boot refresh, or kbe activate the environment")
         }
-        return .ok("\(images.count) boot images")
+        return .ok("\(images.count) boot images" + (recovery.isEmpty ? "" : ", and the recovery image"))
     }
 
     @Sendable private static func espCopies(_ context: CheckContext) async throws -> CheckOutcome {

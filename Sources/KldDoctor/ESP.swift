@@ -23,6 +23,12 @@ enum ESP {
         }.map { folder.appending($0) }
     }
 
+    /// Of no environment; none before the first good boot.
+    static func recoveryImages(_ context: CheckContext, _ root: FilePath) throws -> [FilePath] {
+        let path = root.appending(RecoveryImage.imagePath)
+        return try context.exists(path.string) ? [path] : []
+    }
+
     /// What must be the same on every ESP, by its name; an entry's without the boot counter, which belongs to one of them.
     static func files(_ context: CheckContext, _ root: FilePath) throws -> [String: FilePath] {
         var files: [String: FilePath] = [:]

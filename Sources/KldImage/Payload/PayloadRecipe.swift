@@ -171,6 +171,7 @@ public enum PayloadRecipe {
                 .write("/etc/zfs/initramfs-tools-load-key.d/kldload", content: .text(SystemFiles.passphrasePrompt)),
                 .write(
                     "/usr/share/initramfs-tools/scripts/local-top/kldload-hostid", content: .text(SystemFiles.makeHostID), mode: 0o755),
+                .write(FilePath(SystemFiles.initramfsHook.path), content: .text(SystemFiles.initramfsHook.text), mode: 0o755),
             ]
         }
         actions.append(.perform(Performer.modules, [:], effect: .changes))
