@@ -168,7 +168,9 @@ public struct BootEnvironments: Sendable, Hashable {
 
     private func unstaging(_ environment: BootEnvironment) -> [Step] {
         let gone = system.entries.filter { $0.dataset == environment.dataset.text }
-        return system.esps.compactMap { $0.removing(gone, "be.unstage.\($0.name)", "Take \(environment.name) off \($0.device)") }
+        return system.esps.compactMap {
+            $0.removing(gone, keeping: system.needed(without: gone), "be.unstage.\($0.name)", "Take \(environment.name) off \($0.device)")
+        }
     }
 
     /// Environments that were made long ago and that nothing needs, oldest first.

@@ -123,7 +123,7 @@ struct Root: AsyncParsableCommand {
             SecureBootCommand.self, CACommand.self, DoctorCommand.self, DebugBundleCommand.self,
             KexportCommand.self,
             RecoveryCommand.self,
-            FactsCommand.self,
+            RecoveryConsoleCommand.self, FactsCommand.self,
             AppletsCommand.self,
             AutoinstallCommand.self,
             DefaultPasswordCommand.self, PayloadConfigure.self, FactoryGuestCommand.self,

@@ -11,7 +11,7 @@ import SystemPackage
 struct SnapshotCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "snapshot", abstract: "Snapshots by the clock: take one of the running environment, prune, see what they take.",
-        subcommands: [Take.self, Budget.self, Policy.self], defaultSubcommand: Take.self)
+        subcommands: [Take.self, Budget.self, Policy.self], defaultSubcommand: Take.self, aliases: [AppletName.snapshot.rawValue])
 
     struct Take: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -53,7 +53,8 @@ struct SnapshotCommand: AsyncParsableCommand {
 
     struct Budget: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "What snapshots take, and when the pool will be full.", discussion: "Exit status: 0; 2 if the pool is or will soon be full.")
+            abstract: "What snapshots take, and when the pool will be full.",
+            discussion: "Exit status: 0; 2 if the pool is or will soon be full.")
         @Option(help: "table or json.") var format = TableFormat.table
 
         func run() async throws {

@@ -102,7 +102,9 @@ public enum SnapshotPolicy {
             if !seen.insert(section.name).inserted { problems.append("[\(section.name)] stands there twice") }
             if section.name.hasPrefix("template_") {
                 for key in ["frequently", "hourly", "daily", "weekly", "monthly", "yearly"] {
-                    if let value = section.values[key], Int(value) == nil { problems.append("[\(section.name)]: \(key) is no number: \(value)") }
+                    if let value = section.values[key], Int(value) == nil {
+                        problems.append("[\(section.name)]: \(key) is no number: \(value)")
+                    }
                 }
                 continue
             }

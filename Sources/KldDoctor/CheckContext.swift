@@ -1,3 +1,4 @@
+import KldBoot
 import FoundationEssentials
 public import KldCore
 public import KldExec
@@ -33,6 +34,9 @@ public struct CheckContext: Sendable {
     var fresh: CheckContext {
         CheckContext(runner: runner, files: files, manifest: manifest, manifestProblem: manifestProblem, now: now)
     }
+
+    /// Whether GRUB starts the kernel, and no image holds it.
+    var startsByGRUB: Bool { manifest?.bootLoader == BootChain.grub.rawValue }
 
     /// Reads the manifest from its place.
     public init(runner: any CommandRunner, files: any FileSystem, now: Timestamp? = nil) {

@@ -20,7 +20,7 @@ extension Check {
     @Sendable private static func espSpace(_ context: CheckContext) async throws -> CheckOutcome {
         guard let place = try ESP.mounted(context).first else { return .skip("no ESP is mounted: see boot.esp") }
         let free = try context.files.freeSpace(place)
-        let largest = try ESP.unifiedImages(context, place).compactMap { try context.files.status($0)?.size }.max() ?? ByteCount(0)
+        let largest = try ESP.images(context, place).compactMap { try context.files.status($0)?.size }.max() ?? ByteCount(0)
         // The image, and some clusters for its entry.
         let needed = largest + .mebibytes(1)
         guard free >= needed else {

@@ -57,7 +57,8 @@ extension Check {
         guard let own = try fileHostID(context) else {
             return .fail(expected: "a host id", actual: "/etc/hostid is missing or malformed", remedy: "see zfs.hostid")
         }
-        let images = try ESP.mounted(context).flatMap { try ESP.unifiedImages(context, $0) }
+        if context.startsByGRUB { return try supplement(context, own) }
+        let images = try ESP.mounted(context).flatMap { try ESP.images(context, $0) }
         guard !images.isEmpty else { return try await initramfsHostID(context, own) }
         for image in images {
             let found = try Self.hostIDFile(image, context.files)
@@ -70,6 +71,17 @@ extension Check {
             }
         }
         return .ok("\(own), in \(images.count) unified kernel images")
+    }
+
+    /// What GRUB joins to every initramfs.
+    private static func supplement(_ context: CheckContext, _ own: HostID) throws -> CheckOutcome {
+        for place in try ESP.mounted(context) {
+            let file = place.appending(KernelParts.path(of: own))
+            guard try context.exists(file.string), try context.files.read(file) == InitramfsSupplement.hostID(own) else {
+                return .fail(expected: "\(own) in \(file)", actual: "it is missing or another one", remedy: "kldload boot refresh")
+            }
+        }
+        return .ok("\(own), beside the kernels")
     }
 
     /// The host id in what the kernel unpacks of a boot image; of a file that is no program, in all of it.

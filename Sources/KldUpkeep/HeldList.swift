@@ -82,7 +82,8 @@ extension PackageWork {
         let ours = Set(packages.ours(installed)).intersection(names).sorted()
         guard ours.isEmpty || force else {
             throw Diagnosis(
-                "upkeep.protected", "kldload holds \(ours.joined(separator: ", ")): kernel, OpenZFS and boot loader move together or not at all",
+                "upkeep.protected",
+                "kldload holds \(ours.joined(separator: ", ")): kernel, OpenZFS and boot loader move together or not at all",
                 remedies: ["move them in an environment that does not run: kupgrade --kernel", "let go of them all the same: --yes"],
                 exit: .failed)
         }

@@ -110,7 +110,8 @@ struct PackageRoot: Sendable {
         let lacking = wanted.filter { !now.contains($0) }
         guard lacking.isEmpty else {
             throw Diagnosis(
-                "upkeep.holds", "\(lacking.joined(separator: ", ")) should be held in \(name), and \(manager.family.rawValue) says that they are not",
+                "upkeep.holds",
+                "\(lacking.joined(separator: ", ")) should be held in \(name), and \(manager.family.rawValue) says that they are not",
                 remedies: ["kpkg holds says what is held", "hold them by hand, and look at what it prints"])
         }
         return now.sorted()

@@ -103,7 +103,8 @@ public struct PackageWork: Sendable {
         let fresh = kernels(in: place.root).filter { !before.contains($0) }
         report.kernels = fresh
         report.dkms = try await dkms(packages)
-        report.signatures = try await sign(place.root, system, changed: !fresh.isEmpty || report.packages.contains { $0.name.hasSuffix("-dkms") })
+        report.signatures = try await sign(
+            place.root, system, changed: !fresh.isEmpty || report.packages.contains { $0.name.hasSuffix("-dkms") })
 
         var shared = SharedFolders(pool: system.pool.text, environment: system.running.text, mounts: try upkeep.files.mounts())
         try shared.compare(with: place.root, upkeep.files)

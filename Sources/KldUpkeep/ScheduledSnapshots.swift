@@ -50,7 +50,8 @@ public struct ScheduledSnapshots: Sendable, Hashable {
         public var clones: [String]
 
         public init(
-            name: SnapshotName, created: Timestamp, used: ByteCount = ByteCount(0), kind: String? = nil, holds: Int = 0, clones: [String] = []
+            name: SnapshotName, created: Timestamp, used: ByteCount = ByteCount(0), kind: String? = nil, holds: Int = 0,
+            clones: [String] = []
         ) {
             self.name = name
             self.created = created
@@ -99,7 +100,8 @@ public struct ScheduledSnapshots: Sendable, Hashable {
     public static func gather(_ kind: Kind, _ upkeep: Upkeep) async throws -> ScheduledSnapshots {
         guard let root = try upkeep.files.mounts().first(where: \.isZFSRoot), let running = try? DatasetName(root.source) else {
             throw Diagnosis(
-                "be.no-zfs-root", "the root file system is not a dataset of ZFS", remedies: ["scheduled snapshots are for installed machines"])
+                "be.no-zfs-root", "the root file system is not a dataset of ZFS",
+                remedies: ["scheduled snapshots are for installed machines"])
         }
         let pool = try PoolName(running.pool)
         var dataset = running

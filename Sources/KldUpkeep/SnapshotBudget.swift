@@ -38,10 +38,14 @@ public struct SnapshotBudget: Sendable, Hashable, Codable {
     /// What a person should do something about.
     public var warnings: [String] {
         if capacity >= ScheduledSnapshots.nearlyFull {
-            return ["the pool \(pool) is \(capacity) % full: destroy what is not needed (kbe list, zfs list -t snapshot -s used), or add disks"]
+            return [
+                "the pool \(pool) is \(capacity) % full: destroy what is not needed (kbe list, zfs list -t snapshot -s used), or add disks"
+            ]
         }
         guard let daysLeft, daysLeft < 14 else { return [] }
-        return ["at this pace the pool \(pool) is \(ScheduledSnapshots.nearlyFull) % full in \(daysLeft) days: snapshots grow by \(perDay) a day"]
+        return [
+            "at this pace the pool \(pool) is \(ScheduledSnapshots.nearlyFull) % full in \(daysLeft) days: snapshots grow by \(perDay) a day"
+        ]
     }
 
     /// Runs: `zpool list POOL`, `zfs list -t filesystem,volume -o name,usedbysnapshots -r …`, `zfs list -t snapshot -o name,creation -r …` for each
@@ -50,7 +54,8 @@ public struct SnapshotBudget: Sendable, Hashable, Codable {
         guard let root = try upkeep.files.mounts().first(where: \.isZFSRoot), let running = try? DatasetName(root.source),
             let pool = try PoolRow.parse(await upkeep.runner.run(ZPool.list(PoolName(running.pool))).output).first
         else {
-            throw Diagnosis("be.no-zfs-root", "the root file system is not a dataset of ZFS", remedies: ["budgets are for installed machines"])
+            throw Diagnosis(
+                "be.no-zfs-root", "the root file system is not a dataset of ZFS", remedies: ["budgets are for installed machines"])
         }
         let columns = ["name", "type", "usedbysnapshots", "creation"]
         var rows: [Row] = []

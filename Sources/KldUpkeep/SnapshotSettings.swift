@@ -19,7 +19,8 @@ public struct SnapshotSettings: Sendable, Hashable {
     /// Runs: `zfs list -t filesystem,volume -o name -r POOL`, reads.
     public static func gather(_ upkeep: Upkeep) async throws -> SnapshotSettings {
         guard let root = try upkeep.files.mounts().first(where: \.isZFSRoot), let running = try? DatasetName(root.source) else {
-            throw Diagnosis("be.no-zfs-root", "the root file system is not a dataset of ZFS", remedies: ["policies are for installed machines"])
+            throw Diagnosis(
+                "be.no-zfs-root", "the root file system is not a dataset of ZFS", remedies: ["policies are for installed machines"])
         }
         let folder = FilePath(SnapshotPolicy.additions)
         let names = ((try? upkeep.files.list(folder)) ?? []).filter { $0.hasSuffix(".conf") }.sorted()
@@ -37,7 +38,8 @@ public struct SnapshotSettings: Sendable, Hashable {
     public func plan() throws(Diagnosis) -> Plan {
         guard problems.isEmpty else {
             throw Diagnosis(
-                "snapshot.policy", "sanoid's settings would not do what they say", remedies: ["correct the files in \(SnapshotPolicy.additions)"],
+                "snapshot.policy", "sanoid's settings would not do what they say",
+                remedies: ["correct the files in \(SnapshotPolicy.additions)"],
                 exit: .badConfiguration, causes: problems)
         }
         guard !isCurrent else { return Plan("sanoid's settings", []) }
@@ -46,7 +48,11 @@ public struct SnapshotSettings: Sendable, Hashable {
             [
                 Phase(
                     "snapshot", "Snapshots",
-                    [Step("snapshot.policy", "Write \(SnapshotPolicy.path)", [.write(FilePath(SnapshotPolicy.path), content: .text(wanted))])])
+                    [
+                        Step(
+                            "snapshot.policy", "Write \(SnapshotPolicy.path)",
+                            [.write(FilePath(SnapshotPolicy.path), content: .text(wanted))])
+                    ])
             ])
     }
 }

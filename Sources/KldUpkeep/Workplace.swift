@@ -21,7 +21,8 @@ public struct Workplace: Sendable, Hashable {
     func inside(_ path: String) -> FilePath { FilePath(root.string + path) }
 
     /// No service is started or stopped. Source: `/usr/share/doc/init-system-helpers/README.policy-rc.d.gz`, init-system-helpers 1.65.
-    static let policy = "#!/bin/sh\n# Written by kldload for as long as packages are changed in an environment that does not run.\nexit 101\n"
+    static let policy =
+        "#!/bin/sh\n# Written by kldload for as long as packages are changed in an environment that does not run.\nexit 101\n"
     private static let policyFile = "/usr/sbin/policy-rc.d"
     private static let ownPolicy = "/usr/sbin/policy-rc.d.kldload"
 
@@ -72,7 +73,9 @@ public struct Workplace: Sendable, Hashable {
                             "upkeep.tidy", "Remove what only the work needed",
                             [
                                 .perform(UpkeepPerformers.end, ["root": root.string], effect: .changes),
-                                .perform(UpkeepPerformers.tidy, ["root": root.string, "shared": shared.joined(separator: "\n")], effect: .changes),
+                                .perform(
+                                    UpkeepPerformers.tidy, ["root": root.string, "shared": shared.joined(separator: "\n")], effect: .changes
+                                ),
                             ]), leaving,
                     ])
             ])

@@ -27,7 +27,8 @@ extension Scenario {
                 try await guest.restart()
                 try await guest.until("systemctl is-active kldload-boot-good", says: "active")
                 said = try await guest.run(
-                    "kbe current; hello; test ! -e /usr/sbin/policy-rc.d && /usr/lib/kldload/kldload kpkg holds | tail -n +2 | wc -l; kbe list")
+                    "kbe current; hello; test ! -e /usr/sbin/policy-rc.d && /usr/lib/kldload/kldload kpkg holds | tail -n +2 | wc -l; kbe list"
+                )
                 lab.log(said)
                 try check(said.lines.prefix(2) == ["first", "Hello, world!"], "another environment was booted: \(said)")
                 try check((Int(said.lines.dropFirst(2).first?.trimmed ?? "") ?? 0) > 5, "nothing is held: \(said)")
@@ -126,7 +127,8 @@ extension Scenario {
                 // By the clock alone.
                 try await guest.run("before=$(count); date -s \"$(date -d '+2 hours' +%Y-%m-%d\\ %H):06:40\" >/dev/null")
                 try await guest.until("test $(count) -gt $before && echo taken", says: "taken")
-                try await guest.until("zfs list -H -o name -t snapshot rpool/srv", says: "@srv-")
+                said = try await guest.run("systemctl start kldload-srv-snapshot.service; zfs list -H -o name -t snapshot rpool/srv")
+                try check(said.contains("@srv-"), said)
 
                 said = try await guest.run(
                     """

@@ -394,7 +394,7 @@ struct PayloadPerformerTests {
     }
 
     static let targetList =
-        ["zfs", "spl", "nvme", "ahci", "sd_mod", "virtio_blk", "virtio_scsi", "xhci-pci", "usb-storage"]
+        ["zfs", "spl", "vfat", "efivarfs", "nvme", "ahci", "sd_mod", "virtio_blk", "virtio_scsi", "xhci-pci", "usb-storage"]
         .map { "usr/lib/modules/x/\($0).ko.xz\n" }.joined() + "usr/sbin/zpool\nusr/sbin/zfs\nusr/sbin/mount.zfs\n"
         + "scripts/local-top/kldload-hostid\n"
 

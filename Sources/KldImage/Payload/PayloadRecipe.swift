@@ -28,7 +28,7 @@ public enum PayloadRecipe {
             return Plan(
                 "configure \(spec.title), profile \(payload.profile)",
                 [
-                    Phase("packages", "Package management", [try sources(payload, spec), try holds(spec)]),
+                    Phase("packages", "Package management", [try sources(payload, spec), try holds(spec, payload)]),
                     Phase("system", "System settings", system(payload, spec, profile)),
                     Phase("boot", "Initramfs", boot(payload, try InitramfsBuilder.of(spec, payload.kind))),
                     Phase("clean", "Remove what must not be shared", [clean()]),
@@ -60,11 +60,18 @@ public enum PayloadRecipe {
             ])
     }
 
-    private static func holds(_ spec: DistroSpec) throws -> Step {
+    private static func holds(_ spec: DistroSpec, _ payload: PayloadSpec) throws -> Step {
         guard spec.packaging.family == .apt else { throw spec.unsupported("packages by \(spec.packaging.family.rawValue)") }
         return Step(
             "payload.holds", "Hold kernel, OpenZFS and boot loader",
-            [.perform(Performer.holds, ["patterns": spec.heldPackages.joined(separator: " ")], effect: .changes)])
+            [
+                .perform(
+                    Performer.holds,
+                    [
+                        "patterns": spec.held(with: payload.groups.contains(ProfileSpec.grubGroup) ? .grub : .systemdBoot).joined(
+                            separator: " ")
+                    ], effect: .changes)
+            ])
     }
 
     private static func system(_ payload: PayloadSpec, _ spec: DistroSpec, _ profile: ProfileSpec) -> [Step] {
@@ -164,6 +171,7 @@ public enum PayloadRecipe {
                 .write("/etc/zfs/initramfs-tools-load-key.d/kldload", content: .text(SystemFiles.passphrasePrompt)),
                 .write(
                     "/usr/share/initramfs-tools/scripts/local-top/kldload-hostid", content: .text(SystemFiles.makeHostID), mode: 0o755),
+                .write(FilePath(SystemFiles.initramfsHook.path), content: .text(SystemFiles.initramfsHook.text), mode: 0o755),
             ]
         }
         actions.append(.perform(Performer.modules, [:], effect: .changes))

@@ -66,6 +66,7 @@ extension SystemFiles {
 
     private static func aptSnapshot(_ moment: String, _ kind: String) -> String {
         let tool = "/usr/lib/kldload/kldload"
-        return "// Written by kldload.\nDPkg::\(moment) { \"test ! -x \(tool) || \(tool) snapshot take --kind \(kind) --hook || true\"; };\n"
+        return
+            "// Written by kldload.\nDPkg::\(moment) { \"test ! -x \(tool) || \(tool) snapshot take --kind \(kind) --hook || true\"; };\n"
     }
 }
