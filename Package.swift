@@ -69,6 +69,7 @@ let package = Package(
         // L4 operations
         library("KldInstall", mechanisms + outside + ["KldDistro", "KldAnswers"]),
         library("KldBootEnv", mechanisms + outside + ["KldDistro", "KldAnswers", "KldInstall"]),
+        library("KldSnapshots", mechanisms + outside),
         library("KldImage", mechanisms + outside + ["KldDistro", "KldAnswers", "KldInstall", "KldDoctor"]),
         library("KldDoctor", mechanisms + outside + ["KldDistro", "KldAnswers"]),
         library("KldTrust", mechanisms + ["KldAnswers"]),
@@ -76,8 +77,8 @@ let package = Package(
         library(
             "KldCLI",
             mechanisms + outside + [
-                "KldTerminal", "KldDistro", "KldAnswers", "KldInstall", "KldBootEnv", "KldImage", "KldDoctor", "KldTrust",
-                "CKldCompat", argumentParser,
+                "KldTerminal", "KldDistro", "KldAnswers", "KldInstall", "KldBootEnv", "KldSnapshots", "KldImage", "KldDoctor",
+                "KldTrust", "CKldCompat", argumentParser,
             ]),
         // L6 executables
         .target(name: "CKldCompat"),
@@ -102,6 +103,7 @@ let package = Package(
         tests("KldAnswers", []),
         tests("KldInstall", ["KldAnswers", "KldDistro", "KldZFS", "KldBlock", "KldBoot", "KldPackages"], recorded: true),
         tests("KldBootEnv", ["KldZFS", "KldBlock", "KldBoot", "KldInstall"]),
+        tests("KldSnapshots", ["KldZFS", "KldBoot"]),
         tests("KldImage", ["KldAnswers", "KldDistro", "KldInstall", "KldVirt", "KldPackages", "KldZFS"], recorded: true),
         tests("KldDoctor", ["KldZFS", "KldDistro"]),
         tests("KldTrust", ["KldAnswers"]),

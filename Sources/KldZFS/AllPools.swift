@@ -1,0 +1,39 @@
+public import KldExec
+
+extension ZPool {
+    /// The state of every imported pool. Read as that of one: ``PoolStatus/parse(json:)``, ``PoolHealthText/parse(_:)``.
+    ///
+    /// Runs: `zpool status [-j --json-int] -p -P`, reads.
+    public static func statusOfAll(json: Bool) -> Command {
+        Command(tool, ["status"] + (json ? ["-j", "--json-int"] : []) + ["-p", "-P"], effect: .reads)
+    }
+}
+
+/// The cache of OpenZFS in memory, as far as a person asks about it.
+///
+/// Source: `/proc/spl/kstat/zfs/arcstats`, OpenZFS 2.1 to 2.4; a name, a type and a value a line:
+/// ```
+/// c_max                           4    1021313024
+/// ```
+public struct ARCStats: Sendable, Hashable {
+    public static let path = "/proc/spl/kstat/zfs/arcstats"
+    /// Bytes.
+    public var size: UInt64
+    /// The most and the least that it may have, in bytes.
+    public var most: UInt64
+    public var least: UInt64
+
+    /// What it gives back when others ask for memory.
+    public var evictable: UInt64 { size > least ? size - least : 0 }
+
+    /// - Returns: `nil` where one of the three is missing.
+    public static func parse(_ text: String) -> ARCStats? {
+        var values: [String: UInt64] = [:]
+        for line in text.split(separator: "\n") {
+            let words = line.split(whereSeparator: \.isWhitespace)
+            if words.count == 3, ["size", "c_max", "c_min"].contains(words[0]) { values[String(words[0])] = UInt64(words[2]) }
+        }
+        guard let size = values["size"], let most = values["c_max"], let least = values["c_min"] else { return nil }
+        return ARCStats(size: size, most: most, least: least)
+    }
+}
