@@ -34,6 +34,13 @@ public struct Storage: Sendable, Hashable {
             self.isWorthSnapshots = isWorthSnapshots
         }
 
+        init(_ line: ListLine) {
+            self.init(
+                name: String(line["name"]), isVolume: line["type"] == "volume", mountpoint: String(line["mountpoint"]),
+                isMounted: line["mounted"] == "yes", isContainer: line["canmount"] == "off", isLocked: line["keystatus"] == "unavailable",
+                origin: line.text("origin"), isWorthSnapshots: line["com.sun:auto-snapshot"] != "false")
+        }
+
         public var pool: String { String(name.prefix { $0 != "/" }) }
         func isWithin(_ other: String) -> Bool { name == other || name.hasPrefix(other + "/") }
     }
@@ -54,13 +61,7 @@ public struct Storage: Sendable, Hashable {
     public static func gather(runner: any CommandRunner, files: any FileSystem) async throws -> Storage {
         let output = try await runner.run(ZFS.list(of: [], columns: columns, types: ["filesystem", "volume"])).output
         var datasets: [Dataset] = []
-        try ListLine.each(output, columns: columns) { line in
-            datasets.append(
-                Dataset(
-                    name: String(line["name"]), isVolume: line["type"] == "volume", mountpoint: String(line["mountpoint"]),
-                    isMounted: line["mounted"] == "yes", isContainer: line["canmount"] == "off", isLocked: line["keystatus"] == "unavailable",
-                    origin: line.text("origin"), isWorthSnapshots: line["com.sun:auto-snapshot"] != "false"))
-        }
+        try ListLine.each(output, columns: columns) { datasets.append(Dataset($0)) }
         return Storage(datasets: datasets, mounts: try files.mountInfo())
     }
 
