@@ -6,6 +6,7 @@ import KldPlan
 import KldSnapshots
 import KldTerminal
 import KldZFS
+import SystemPackage
 
 /// A writable copy that takes no room.
 struct KcloneCommand: AsyncParsableCommand {
@@ -52,7 +53,7 @@ struct KdirCommand: AsyncParsableCommand {
         let session = StorageSession()
         let storage = try await Storage.gather(runner: session.runner, files: session.files)
         let (plan, names) = try DirectoryDataset.plan(
-            paths.map { .init($0) }, parents: parents, options: options, storage: storage, files: session.files)
+            paths.map { FilePath($0) }, parents: parents, options: options, storage: storage, files: session.files)
         try await session.apply(plan, dryRun: making.dryRun)
         if !making.dryRun { making.show(names.map(\.text), as: "datasets") }
     }
