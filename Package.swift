@@ -71,14 +71,15 @@ let package = Package(
         library("KldBootEnv", mechanisms + outside + ["KldDistro", "KldAnswers", "KldInstall"]),
         library("KldSnapshots", mechanisms + outside),
         library("KldImage", mechanisms + outside + ["KldDistro", "KldAnswers", "KldInstall", "KldDoctor"]),
-        library("KldDoctor", mechanisms + outside + ["KldDistro", "KldAnswers"]),
+        library("KldDoctor", mechanisms + outside + ["KldDistro", "KldAnswers", "KldTrust"]),
         library("KldTrust", mechanisms + ["KldAnswers"]),
+        library("KldUpkeep", mechanisms + outside + ["KldDistro", "KldInstall", "KldBootEnv"]),
         // L5 faces
         library(
             "KldCLI",
             mechanisms + outside + [
                 "KldTerminal", "KldDistro", "KldAnswers", "KldInstall", "KldBootEnv", "KldSnapshots", "KldImage", "KldDoctor",
-                "KldTrust", "CKldCompat", argumentParser,
+                "KldTrust", "KldUpkeep", "CKldCompat", argumentParser,
             ]),
         // L6 executables
         .target(name: "CKldCompat"),
@@ -105,9 +106,10 @@ let package = Package(
         tests("KldBootEnv", ["KldZFS", "KldBlock", "KldBoot", "KldInstall"]),
         tests("KldSnapshots", ["KldZFS", "KldBoot"]),
         tests("KldImage", ["KldAnswers", "KldDistro", "KldInstall", "KldVirt", "KldPackages", "KldZFS"], recorded: true),
-        tests("KldDoctor", ["KldZFS", "KldDistro"]),
+        tests("KldDoctor", ["KldZFS", "KldDistro", "KldTrust"]),
         tests("KldTrust", ["KldAnswers"]),
-        tests("KldCLI", ["KldAnswers", "KldInstall", "KldImage", argumentParser]),
+        tests("KldUpkeep", ["KldPackages", "KldZFS", "KldBoot", "KldBootEnv", "KldDistro"]),
+        tests("KldCLI", ["KldAnswers", "KldInstall", "KldImage", argumentParser], recorded: true),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -108,7 +108,7 @@ extension AnswerKey {
         AnswerKey(
             "BOOTLOADER", .boot, .choice(Answers.BootLoader.allCases.map(\.rawValue)), default: "systemd-boot", since: "2.0",
             "`systemd-boot` starts one kernel image per boot environment; "
-                + "`grub` is the chain of older releases, and an error in this version."),
+                + "`grub` is the chain of older releases: the distribution's GRUB and kernel, with an initramfs that nobody signs."),
         AnswerKey("BOOTLOADER_ID", .boot, .label(32), default: "KLDload", since: "1.0.3", "The name of the firmware's boot entry."),
         AnswerKey("ZBM_TIMEOUT", .boot, .integer(0...600), default: "10", since: "1.1.0", "Seconds that the boot menu waits."),
         AnswerKey(

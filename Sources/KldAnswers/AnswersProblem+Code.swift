@@ -78,7 +78,6 @@ extension AnswersProblem {
         case cluster = "answers.cluster"
         case subscription = "answers.subscription"
         case moduleKey = "answers.module-key"
-        case bootLoader = "answers.bootloader-unavailable"
         /// What the file asks for is known and cannot be installed by this version. Found by who knows the distributions.
         case unsupported = "distro.unsupported"
         /// A note: the file is accepted.
@@ -210,7 +209,6 @@ extension AnswersProblem.Code {
         case .subscription:
             ("The Red Hat subscription lacks a part, or has two forms.", "give user and password, or organisation and activation key")
         case .moduleKey: ("A signing key was given without its certificate, or the reverse.", "give both files, or none")
-        case .bootLoader: ("This version does not install that boot loader.", "remove KLDLOAD_BOOTLOADER: systemd-boot is the default")
         case .unsupported: ("This version cannot install that release of that distribution.", "choose a distribution that it installs")
         case .noEffect:
             (

@@ -102,9 +102,6 @@ extension AnswersDraft {
     }
 
     private mutating func checkBoot() {
-        if text("BOOTLOADER") == Answers.BootLoader.grub.rawValue {
-            report(.bootLoader, "BOOTLOADER", "grub is not installed by this version")
-        }
         if isSound("MOK_KEY_FILE", "MOK_CERT_FILE"), isGiven("MOK_KEY_FILE") != isGiven("MOK_CERT_FILE") {
             report(
                 .moduleKey, isGiven("MOK_KEY_FILE") ? "MOK_KEY_FILE" : "MOK_CERT_FILE", "a module-signing key needs both its files")

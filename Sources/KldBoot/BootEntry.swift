@@ -42,9 +42,13 @@ public struct BootEntry: Sendable, Hashable {
     public var once: Bool
     /// What a person reads in the menu.
     public var title: String
+    /// What GRUB starts; `nil`: an image of the entry's own, which holds all of it.
+    public var parts: KernelParts?
 
     public init(
-        dataset: String, release: String, generation: Int = 1, order: Int, counter: Counter? = nil, once: Bool = false, title: String? = nil
+        dataset: String, release: String, generation: Int = 1, order: Int, counter: Counter? = nil, once: Bool = false,
+        title: String? = nil,
+        parts: KernelParts? = nil
     ) {
         self.dataset = dataset
         self.release = release
@@ -53,6 +57,7 @@ public struct BootEntry: Sendable, Hashable {
         self.counter = counter
         self.once = once
         self.title = title ?? Self.title(dataset, release)
+        self.parts = parts
     }
 
     static func title(_ dataset: String, _ release: String) -> String { "\(leaf(dataset)) (Linux \(release))" }
@@ -62,34 +67,44 @@ public struct BootEntry: Sendable, Hashable {
     public var environment: String { Self.leaf(dataset) }
     /// The loader's name for it, without the counter and `.conf`. The generation stands last, so that no release looks like a counter.
     public var id: String { "kldload-\(environment)-\(release).\(generation)" }
-    public var fileName: String { "\(id)\(counter?.suffix ?? "").conf" }
+    public var fileName: String { parts == nil ? "\(id)\(counter?.suffix ?? "").conf" : "\(id)\(GrubMenu.suffix)" }
     /// Below the ESP's root.
-    public var path: String { "\(Self.folder)/\(fileName)" }
+    public var path: String { "\((parts == nil ? BootChain.systemdBoot : .grub).entryFolder)/\(fileName)" }
+    /// What must lie on an ESP beside the entry, below its root; the program that the loader starts comes first.
+    public var files: [String] { parts?.files ?? [imagePath] }
     public var imagePath: String { "\(Self.imageFolder)/\(id).efi" }
     /// Whether a file of ``imageFolder`` is a boot image: shim and the loader lie there too.
     public static func isImage(_ name: String) -> Bool { name.hasPrefix("kldload-") && name.hasSuffix(".efi") }
+    /// Whether firmware or shim looks at the signature of a file, by its path below the ESP's root: of an image, or of a kernel.
+    public static func isProgram(_ path: String) -> Bool { path.hasSuffix(".efi") || isKernel(path) }
+    public static func isKernel(_ path: String) -> Bool { path.hasPrefix("\(imageFolder)/\(KernelParts.Kind.kernel.rawValue)-") }
     /// It may not be tried any more.
     public var isExhausted: Bool { counter?.left == 0 }
 
     /// The file's content. What only kldload reads stands in comments.
     public var text: String {
-        """
-        # Written by kldload: kbe(8) changes it.
-        # kldload-dataset \(dataset)
-        # kldload-release \(release)
-        # kldload-generation \(generation)
-        # kldload-once \(once ? "yes" : "no")
-        title \(title)
-        sort-key kldload
-        version \(order)
-        architecture x64
-        efi /\(imagePath)
+        if let parts { return block(parts) }
+        return """
+            # Written by kldload: kbe(8) changes it.
+            # kldload-dataset \(dataset)
+            # kldload-release \(release)
+            # kldload-generation \(generation)
+            # kldload-once \(once ? "yes" : "no")
+            title \(title)
+            sort-key kldload
+            version \(order)
+            architecture x64
+            efi /\(imagePath)
 
-        """
+            """
     }
 
     /// Reads an entry of kldload's; `nil` for anybody else's.
     public init?(fileName: String, text: String) {
+        if fileName.hasSuffix(GrubMenu.suffix) {
+            self.init(fileName: fileName, block: text)
+            return
+        }
         guard fileName.hasPrefix("kldload-"), fileName.hasSuffix(".conf") else { return nil }
         var values: [String: String] = [:]
         for line in text.lines {

@@ -11,13 +11,28 @@ public struct EFIPrograms: Sendable, Hashable, Codable {
     /// shim's second stage: systemd-boot, under the name shim looks for (`grubx64.efi`).
     public var systemdBoot: String
     public var stub: String
+    /// The same second stage in the GRUB chain; `nil`: there is no such chain here.
+    public var grub: Grub?
 
-    public init(shim: String, mokManager: String, fallback: String, systemdBoot: String, stub: String) {
+    /// The distribution's signed GRUB.
+    public struct Grub: Sendable, Hashable, Codable {
+        public var program: String
+        /// Where it looks for its settings, below the ESP's root; built into it.
+        public var configuration: String
+
+        public init(program: String, configuration: String) {
+            self.program = program
+            self.configuration = configuration
+        }
+    }
+
+    public init(shim: String, mokManager: String, fallback: String, systemdBoot: String, stub: String, grub: Grub? = nil) {
         self.shim = shim
         self.mokManager = mokManager
         self.fallback = fallback
         self.systemdBoot = systemdBoot
         self.stub = stub
+        self.grub = grub
     }
 }
 
@@ -32,11 +47,12 @@ public enum ESPLayout {
     public static let removable = "EFI/BOOT/BOOTX64.EFI"
 
     /// Source below the distribution's root → where it goes on the ESP.
-    public static func copies(_ programs: EFIPrograms) -> [(source: String, target: String)] {
-        [
-            (programs.shim, removable), (programs.mokManager, "EFI/BOOT/mmx64.efi"), (programs.systemdBoot, "EFI/BOOT/grubx64.efi"),
+    public static func copies(_ programs: EFIPrograms, _ chain: BootChain = .systemdBoot) -> [(source: String, target: String)] {
+        let loader = chain == .grub ? programs.grub?.program ?? programs.systemdBoot : programs.systemdBoot
+        return [
+            (programs.shim, removable), (programs.mokManager, "EFI/BOOT/mmx64.efi"), (loader, "EFI/BOOT/grubx64.efi"),
             (programs.shim, "EFI/\(vendor)/shimx64.efi"), (programs.mokManager, "EFI/\(vendor)/mmx64.efi"),
-            (programs.systemdBoot, "EFI/\(vendor)/grubx64.efi"),
+            (loader, "EFI/\(vendor)/grubx64.efi"),
         ]
     }
 

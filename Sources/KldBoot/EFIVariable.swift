@@ -1,3 +1,4 @@
+package import KldExec
 package import KldFiles
 import SystemPackage
 
@@ -22,4 +23,24 @@ package enum EFIVariable {
 
     /// Whether the firmware starts only what is signed; not on machines without UEFI. Source: UEFI 2.10, 32.3.
     package static func isSecureBootOn(_ files: any FileSystem) -> Bool { value("SecureBoot", files) == [1] }
+}
+
+extension EFIVariable {
+    private static let oneShot = "LoaderEntryOneShot"
+
+    /// Tells the loader what to start next, once. Nothing where it knows.
+    ///
+    /// One write makes the whole variable: four bytes of attributes (kept, known before and after the firmware is left) and UTF-16. One that is
+    /// there is protected against `rm`. Source: UEFI 2.10, 8.2; Linux Documentation/filesystems/efivarfs.rst; chattr(1), e2fsprogs 1.47.
+    ///
+    /// Runs: where there is another one, `chattr -i FILE`; `tee FILE`; changes.
+    /// - Parameter entry: the name of a file below `loader/entries`, ASCII.
+    package static func settingOneShot(_ entry: String, _ files: any FileSystem) -> [Command] {
+        let text = entry.map { "\($0)\0" }.joined() + "\0\0"
+        let known = value(oneShot, of: .loader, files)
+        if known == Array(text.utf8) { return [] }
+        let path = "/sys/firmware/efi/efivars/\(oneShot)-\(Vendor.loader.rawValue)"
+        let set = Command(Tool("tee", package: "coreutils"), [path], effect: .changes, input: .text("\u{7}\0\0\0" + text))
+        return known == nil ? [set] : [Command(Tool("chattr", package: "e2fsprogs"), ["-i", path], effect: .changes), set]
+    }
 }

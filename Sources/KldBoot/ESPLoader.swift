@@ -6,30 +6,59 @@ public import SystemPackage
 
 /// What lies on an ESP before any environment does: shim, the boot loader, their settings, and what enrols the machine's key.
 public struct ESPLoader: Sendable, Hashable {
-    /// Below the ESP's root; people may change it.
-    public static let configurationPath = "loader/loader.conf"
     private static let tablePath = "EFI/\(ESPLayout.vendor)/BOOTX64.CSV"
-    private static let folders = ["EFI/BOOT", "EFI/\(ESPLayout.vendor)", BootEntry.folder]
 
+    public var chain: BootChain
     public var programs: EFIPrograms
-    /// The text of `loader.conf`.
+    /// The loader's settings: the text of `loader.conf`, or of `grub.cfg`.
     public var configuration: String
     /// The name of the firmware's entry.
     public var label: String
     /// Signs a loader that its vendor did not sign, and is offered to whoever enrols it at the console.
     public var key: MachineOwnerKey?
 
-    public init(programs: EFIPrograms, configuration: String, label: String, key: MachineOwnerKey?) {
+    public init(
+        chain: BootChain = .systemdBoot, programs: EFIPrograms, configuration: String, label: String, key: MachineOwnerKey?
+    ) {
+        self.chain = chain
         self.programs = programs
         self.configuration = configuration
         self.label = label
         self.key = key
     }
 
+    /// The same with the settings of a machine that nobody has changed yet.
+    public init(chain: BootChain, programs: EFIPrograms, timeoutSeconds: Int, label: String, key: MachineOwnerKey?) {
+        let configuration =
+            switch chain {
+            case .systemdBoot: ESPLayout.loaderConfiguration(timeoutSeconds: timeoutSeconds)
+            case .grub: GrubMenu.configuration(timeoutSeconds: timeoutSeconds)
+            }
+        self.init(chain: chain, programs: programs, configuration: configuration, label: label, key: key)
+    }
+
+    /// Below the ESP's root; people may change it.
+    public var configurationPath: String {
+        switch chain {
+        case .systemdBoot: "loader/loader.conf"
+        case .grub: programs.grub?.configuration ?? "EFI/BOOT/grub.cfg"
+        }
+    }
+
+    /// Whether these settings start what kldload stages: another tool may have written them.
+    public func accepts(_ settings: String) -> Bool { chain != .grub || GrubMenu.isConfiguration(settings) }
+
+    private var folders: [String] {
+        var folders = ["EFI/BOOT", "EFI/\(ESPLayout.vendor)", chain.entryFolder]
+        if chain == .grub { folders.append(FilePath(configurationPath).removingLastComponent().string) }
+        return folders
+    }
+
     private var texts: [(path: String, content: Action.Content)] {
         [
-            (Self.configurationPath, .text(configuration)),
-            (ESPLayout.entriesMarker.path, .text(ESPLayout.entriesMarker.content)),
+            (configurationPath, .text(configuration)),
+            chain == .grub
+                ? (GrubMenu.path, .text(GrubMenu.text)) : (ESPLayout.entriesMarker.path, .text(ESPLayout.entriesMarker.content)),
             (Self.tablePath, .bytes(ESPLayout.fallbackTable(label: label))),
         ]
     }
@@ -41,9 +70,9 @@ public struct ESPLoader: Sendable, Hashable {
     /// Runs: `cp` for each program; `sbsign`, `sbverify` where one is not signed; changes.
     /// - Parameter root: of the system whose programs these are.
     public func filling(from root: FilePath, on mount: FilePath) -> [Action] {
-        var actions: [Action] = Self.folders.map { .makeDirectory(mount.appending($0)) }
+        var actions: [Action] = folders.map { .makeDirectory(mount.appending($0)) }
         actions += texts.map { .write(mount.appending($0.path), content: $0.content) }
-        let copies = ESPLayout.copies(programs)
+        let copies = ESPLayout.copies(programs, chain)
         actions += copies.map {
             .run(
                 Command(
@@ -51,7 +80,7 @@ public struct ESPLoader: Sendable, Hashable {
                     effect: .changes))
         }
         guard let key else { return actions }
-        actions += KeyEnrolment.offering(key.certificate, on: mount)
+        actions += KeyEnrolment.offering(key.certificate, on: mount, chain)
         for copy in copies where signs(copy.source) { actions += key.signing(mount.appending(copy.target)) }
         return actions
     }
@@ -78,21 +107,26 @@ public struct ESPLoader: Sendable, Hashable {
                 ["EFI/\(ESPLayout.vendor)/shimx64.efi", "EFI/\(ESPLayout.vendor)/grubx64.efi"],
                 [ESPLayout.removable, "EFI/BOOT/grubx64.efi"],
             ]
-            .contains { chain in !chain.contains(where: missing.contains) }
+            .contains { way in !way.contains(where: missing.contains) } && !missing.contains { $0.hasSuffix(".cfg") }
         }
     }
 
     /// Compares an ESP with what the system has.
     ///
     /// A program that is newer than the system's own is no difference: firmware may have been told to refuse older ones. What people may
-    /// change is looked for, not compared. Source: `SBAT.md`, shim 16.1.
+    /// change is looked for, not compared; the settings of GRUB must read its menu. Source: `SBAT.md`, shim 16.1.
     public func difference(from root: FilePath, on mount: FilePath, _ files: any FileSystem) throws -> Difference {
         func content(_ path: FilePath) throws -> [UInt8]? {
             do { return try files.read(path) } catch FileError.missing { return nil }
         }
         var difference = Difference(missing: try texts.map(\.path).filter { try content(mount.appending($0)) == nil })
+        if chain == .grub {
+            func text(_ path: String) throws -> String? { try content(mount.appending(path)).map { String(decoding: $0, as: UTF8.self) } }
+            if let settings = try text(configurationPath), !accepts(settings) { difference.missing.append(configurationPath) }
+            if let menu = try text(GrubMenu.path), menu != GrubMenu.text { difference.outdated.append(GrubMenu.path) }
+        }
         let signer = try key.flatMap { try $0.exists(files) ? try $0.identity(files) : nil }
-        for copy in ESPLayout.copies(programs) {
+        for copy in ESPLayout.copies(programs, chain) {
             // Without its key this machine cannot sign it, and one that it signed before starts.
             if key != nil, signer == nil, signs(copy.source) { continue }
             guard let wanted = try content(root.appending(copy.source)) else { continue }
@@ -107,7 +141,9 @@ public struct ESPLoader: Sendable, Hashable {
         if let key, signer != nil {
             let offered = try content(mount.appending(KeyEnrolment.certificateOnESP))
             if try offered != files.read(key.certificate) { difference.missing.append(KeyEnrolment.certificateOnESP) }
-            if try content(mount.appending(KeyEnrolment.menuEntry.path)) == nil { difference.missing.append(KeyEnrolment.menuEntry.path) }
+            if chain != .grub, try content(mount.appending(KeyEnrolment.menuEntry.path)) == nil {
+                difference.missing.append(KeyEnrolment.menuEntry.path)
+            }
         }
         return difference
     }
@@ -134,14 +170,14 @@ public struct ESPLoader: Sendable, Hashable {
     ///   - paths: of ``difference(from:on:_:)``.
     ///   - scratch: a folder of root's, for what is signed.
     public func renewing(_ paths: [String], from root: FilePath, on mount: FilePath, scratch: FilePath) -> [Action] {
-        var actions: [Action] = Self.folders.map { .makeDirectory(mount.appending($0)) }
+        var actions: [Action] = folders.map { .makeDirectory(mount.appending($0)) }
         let texts = texts + [(KeyEnrolment.menuEntry.path, .text(KeyEnrolment.menuEntry.text))]
         for path in paths {
             if let text = texts.first(where: { $0.path == path }) {
                 actions.append(.write(mount.appending(path), content: text.content))
             } else if path == KeyEnrolment.certificateOnESP, let key {
                 actions += ESPFile.place(key.certificate, as: path, on: mount)
-            } else if let source = ESPLayout.copies(programs).first(where: { $0.target == path })?.source {
+            } else if let source = ESPLayout.copies(programs, chain).first(where: { $0.target == path })?.source {
                 guard let key, signs(source) else {
                     actions += ESPFile.place(root.appending(source), as: path, on: mount)
                     continue

@@ -32,9 +32,22 @@ public enum InitramfsKind: String, Sendable, Hashable, Codable {
 }
 
 extension KernelCommandLine {
-    /// The command line of the running kernel, to be carried over into a new image. What a boot loader put in front of it is left out.
+    /// The command line of the running kernel, to be carried over into a new image. What a boot loader added to it is left out, and a machine
+    /// that was started by its recovery image is not meant to be so again.
     public init(running text: String) {
-        words = text.split(separator: " ").map(String.init).filter { !$0.hasPrefix("BOOT_IMAGE=") && !$0.hasPrefix("initrd=") }
+        let added = ["BOOT_IMAGE=", "initrd="] + Self.loaderWords
+        words = text.split(separator: " ").map(String.init).filter { word in !added.contains(where: word.hasPrefix) }
+            .map { $0 == Self.recovery ? Self.ordinary : $0 }
+    }
+
+    private static let ordinary = "boot=zfs"
+    private static let recovery = "boot=\(RecoveryImage.method)"
+
+    /// The same for the recovery image. A person stands before it: whatever fails there stays on the screen.
+    public var recovering: KernelCommandLine {
+        var copy = self
+        copy.words = words.filter { !$0.hasPrefix("panic=") }.map { $0 == Self.ordinary ? Self.recovery : $0 }
+        return copy
     }
 
     /// With or without the word that imports the root pool whoever used it last: for a boot image that carries no host id, whose initramfs

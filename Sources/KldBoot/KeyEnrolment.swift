@@ -35,12 +35,11 @@ public enum KeyEnrolment {
     /// Lays what that person needs onto an ESP.
     ///
     /// Runs: `cp CERTIFICATE …`; changes. Its folders must be there, and what follows must sync.
-    public static func offering(_ certificate: FilePath, on mount: FilePath) -> [Action] {
+    public static func offering(_ certificate: FilePath, on mount: FilePath, _ chain: BootChain = .systemdBoot) -> [Action] {
         func place(_ path: String) -> FilePath { FilePath("\(mount.string)/\(path)") }
-        return [
-            .run(Command(Tool("cp", package: "coreutils"), [certificate.string, place(certificateOnESP).string], effect: .changes)),
-            .write(place(menuEntry.path), content: .text(menuEntry.text)),
-        ]
+        let copy = Command(Tool("cp", package: "coreutils"), [certificate.string, place(certificateOnESP).string], effect: .changes)
+        // GRUB's menu has a line for it by itself.
+        return [.run(copy)] + (chain == .grub ? [] : [.write(place(menuEntry.path), content: .text(menuEntry.text))])
     }
 
     /// Letters that lie at the same place on the keyboards of most countries: the key manager knows only the American one.

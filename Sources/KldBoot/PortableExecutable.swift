@@ -21,7 +21,7 @@ public struct PortableExecutable: Sendable, Hashable {
     /// Where the headers keep the checksum of the whole file, which signing computes anew.
     private var checksum = 0
     /// The headers of an EFI program lie in its first bytes: as many as these are enough for every one that ukify or objcopy made.
-    static let headers: UInt64 = 8192
+    package static let headers: UInt64 = 8192
 
     /// - Parameter bytes: the program, or its headers.
     /// - Throws: ``Diagnosis`` `boot.not-an-efi-program`.

@@ -62,6 +62,12 @@ extension UnifiedKernelImage {
         try isSigned(file, PortableExecutable(files.read(file, 0..<PortableExecutable.headers)), by: signer, files)
     }
 
+    /// Whether a program on an ESP bears a signature at all: the kernel's is its vendor's, of whom this machine knows nothing.
+    /// - Throws: ``FileError``; ``Diagnosis`` `boot.not-an-efi-program`.
+    public static func isSigned(_ file: FilePath, _ files: any FileSystem) throws -> Bool {
+        try !PortableExecutable(files.read(file, 0..<PortableExecutable.headers)).signatures.isEmpty
+    }
+
     /// An image with another command line: the same kernel for another environment, without building it again. It is not signed any more.
     ///
     /// - Throws: ``Diagnosis`` `boot.not-an-efi-program`.
@@ -80,12 +86,12 @@ extension UnifiedKernelImage {
 extension FileSystem {
     private var piece: UInt64 { 1 << 20 }
 
-    fileprivate func size(_ path: FilePath) throws -> UInt64 {
+    func size(_ path: FilePath) throws -> UInt64 {
         guard let status = try status(resolve(path)) else { throw FileError.missing(path) }
         return status.size.bytes
     }
 
-    fileprivate func same(_ a: FilePath, _ range: Range<UInt64>, _ b: FilePath, at start: UInt64) throws -> Bool {
+    func same(_ a: FilePath, _ range: Range<UInt64>, _ b: FilePath, at start: UInt64) throws -> Bool {
         for offset in stride(from: 0, to: UInt64(range.count), by: UInt64.Stride(piece)) {
             let length = min(piece, UInt64(range.count) - offset)
             let left = try read(a, (range.lowerBound + offset)..<(range.lowerBound + offset + length))

@@ -13,6 +13,7 @@ public enum BootCheck {
     /// Looks once a second until nothing is wrong, or the time is over.
     ///
     /// Runs: `systemctl is-active UNIT` for every unit that the installation named, `zpool list`, reads; then the files in ``hooks``.
+    /// That there is a network card's driver is read from /sys.
     /// - Parameter limit: how long services may take to come up.
     /// - Returns: what is still wrong at the end; none for a good boot.
     public static func run(
@@ -40,7 +41,25 @@ public enum BootCheck {
         for pool in try PoolRow.parse(await runner.run(ZPool.list()).output) where ![.online, .degraded].contains(pool.health) {
             problems.append("pool \(pool.name) is \(pool.health)")
         }
+        if let problem = network(files) { problems.append(problem) }
         return problems
+    }
+
+    /// An environment without its kernel's modules knows none of the machine's network cards. A cable that is out, or a silent DHCP server, is
+    /// no fault of the environment.
+    ///
+    /// Source: sysfs-bus-pci (Linux ABI documentation), `class`: 0x02 is a network controller.
+    private static func network(_ files: any FileSystem) -> String? {
+        let bus: FilePath = "/sys/bus/pci/devices"
+        let links: FilePath = "/sys/class/net"
+        let cards = ((try? files.list(bus)) ?? []).filter { card in
+            ((try? files.read(bus.appending(card).appending("class"))) ?? []).starts(with: Array("0x02".utf8))
+        }
+        let devices = ((try? files.list(links)) ?? []).filter { name in
+            (try? files.status(links.appending(name).appending("device"))) ?? nil != nil
+        }
+        guard !cards.isEmpty, devices.isEmpty else { return nil }
+        return "no driver has taken the network card \(cards.joined(separator: ", "))"
     }
 
     private static func units(_ files: any FileSystem) -> [String] {

@@ -4,7 +4,7 @@ public import KldCore
 import KldExec
 import KldFiles
 public import KldPlan
-import KldZFS
+public import KldZFS
 public import SystemPackage
 
 /// The verbs of `kbe`, each as a plan. Semantics and words are those of FreeBSD's `bectl`. Source: bectl(8), FreeBSD 14.2.
@@ -26,21 +26,22 @@ public struct BootEnvironments: Sendable, Hashable {
     /// - Parameters:
     ///   - source: an environment, or a snapshot of one as `NAME@LABEL`; `nil`: the running one.
     ///   - now: goes into the snapshot's name, so that names never collide.
+    ///   - marks: more properties of the environment, set in the moment in which it is made.
     /// - Throws: ``Diagnosis`` `be.name`, `be.exists`, `be.unknown`, `be.no-snapshot`.
     ///
     /// Runs: `zfs snapshot -r SOURCE@kbe-NAME-TIME`, `zfs clone -o canmount=noauto …` for each dataset; changes.
-    public func create(_ name: String, from source: String? = nil, now: Timestamp) throws -> Plan {
-        try Self.plan("create boot environment \(name)", creation(name, from: source, now: now))
+    public func create(_ name: String, from source: String? = nil, now: Timestamp, marks: ZFSProperties = [:]) throws -> Plan {
+        try Self.plan("create boot environment \(name)", creation(name, from: source, now: now, marks: marks))
     }
 
-    func creation(_ name: String, from source: String?, now: Timestamp) throws -> [Step] {
+    func creation(_ name: String, from source: String?, now: Timestamp, marks: ZFSProperties = [:]) throws -> [Step] {
         try BootEnvironment.check(name: name, taken: names)
         let (origin, label) = try self.origin(source)
         let fresh = try SnapshotName(origin.dataset, "kbe-\(name)-\(now.digits)")
         let from = label ?? fresh.label
         let top = try system.top.appending(name)
         var clones = [
-            ZFS.clone(try SnapshotName(origin.dataset, from), to: top, properties: Self.properties)
+            ZFS.clone(try SnapshotName(origin.dataset, from), to: top, properties: Self.properties.merging(marks))
         ]
         for (child, mountpoint) in origin.children.sorted(by: { $0.key < $1.key }) {
             let path = String(child.text.dropFirst(origin.dataset.text.count + 1))
@@ -95,7 +96,7 @@ public struct BootEnvironments: Sendable, Hashable {
     }
 
     /// The wish itself, or with the first number that nobody has.
-    static func free(_ wish: String, _ taken: [String]) -> String {
+    public static func free(_ wish: String, _ taken: [String]) -> String {
         let plain = String(wish.map { $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0)) ? $0 : "-" })
         let lower = Set(taken.map { $0.lowercased() })
         if !lower.contains(plain.lowercased()) { return plain }
@@ -167,7 +168,9 @@ public struct BootEnvironments: Sendable, Hashable {
 
     private func unstaging(_ environment: BootEnvironment) -> [Step] {
         let gone = system.entries.filter { $0.dataset == environment.dataset.text }
-        return system.esps.compactMap { $0.removing(gone, "be.unstage.\($0.name)", "Take \(environment.name) off \($0.device)") }
+        return system.esps.compactMap {
+            $0.removing(gone, keeping: system.needed(without: gone), "be.unstage.\($0.name)", "Take \(environment.name) off \($0.device)")
+        }
     }
 
     /// Environments that were made long ago and that nothing needs, oldest first.

@@ -25,6 +25,9 @@ public enum BootPerformers {
             let line = KernelCommandLine(running: parameters["cmdline"] ?? "")
             try files.write(UnifiedKernelImage.rewritten(image, commandLine: line), to: FilePath(parameters["to"] ?? ""), mode: .secret)
         }
+        table[RecoveryStaging.supplement] = { parameters, runner, files in
+            try await RecoveryStaging.writeSupplement(parameters, runner, files)
+        }
         return table
     }
 }

@@ -36,6 +36,8 @@ public struct BootPrediction: Sendable, Hashable, Codable {
         var enrolment: KeyEnrolment.State
         /// ESPs whose boot loader is not the system's.
         var loaders: [LoaderStaging.Difference] = []
+        /// The recovery image, as it is and as it should be.
+        var recovery: RecoveryStaging.Finding = .current
     }
 
     /// Reads the machine that runs. Runs: what ``BootTarget/compared(_:runner:files:)`` runs.
@@ -45,8 +47,9 @@ public struct BootPrediction: Sendable, Hashable, Codable {
             module: false, signed: [:], firmware: SecureBoot.firmware(files),
             enrolment: try signer == nil ? .absent : KeyEnrolment.state(of: files.read(MachineOwnerKey().certificate), files))
         facts.loaders = try await LoaderStaging.gather(system, runner: runner, files: files)?.differences ?? []
+        facts.recovery = try await RecoveryStaging.gather(system, runner: runner, files: files)
         guard let next = system.next else { return BootPrediction(system, facts) }
-        for found in try await system.signatures(by: signer, runner: runner, files: files, { $0 == next.imagePath }) {
+        for found in try await system.signatures(by: signer, runner: runner, files: files, { $0 == next.files[0] }) {
             facts.signed[found.esp.device] = found.signed
         }
         guard let environment = system.environments.first(where: { $0.dataset.text == next.dataset }) else {
@@ -75,6 +78,7 @@ public struct BootPrediction: Sendable, Hashable, Codable {
             add(.fail, "host id", "/etc/hostid is missing: the pool is not imported without force", "kldload verify --only zfs.hostid")
         }
         check(signaturesOf: next, facts)
+        check(recovery: facts.recovery, system.esps)
     }
 
     private mutating func add(_ status: Status, _ name: String, _ text: String, _ remedy: String? = nil) {
@@ -105,7 +109,9 @@ public struct BootPrediction: Sendable, Hashable, Codable {
     }
 
     private mutating func check(on esps: [BootSystem.ESP], _ next: BootEntry, _ system: BootSystem, _ facts: Facts) {
-        let lacking = esps.filter { esp in esp.images[next.imagePath] == nil || !esp.entries.contains { $0.id == next.id } }.map(\.device)
+        let lacking = esps.filter { esp in
+            next.files.contains { esp.images[$0] == nil } || !esp.entries.contains { $0.id == next.id }
+        }.map(\.device)
         if lacking.count == esps.count {
             add(.fail, "ESP", "no ESP has both the entry and its image", "kbe activate \(system.running.leaf)")
         } else if !lacking.isEmpty {
@@ -129,6 +135,20 @@ public struct BootPrediction: Sendable, Hashable, Codable {
                     .warn, "boot loader", "\(device) has another version of \(files.outdated.joined(separator: ", "))",
                     "kldload boot refresh")
             }
+        }
+    }
+
+    /// None of it keeps the machine from starting.
+    private mutating func check(recovery: RecoveryStaging.Finding, _ esps: [BootSystem.ESP]) {
+        let lacking = esps.filter { $0.recovery == nil }.map(\.device)
+        switch recovery {
+        case .current: add(.ok, "recovery", "the recovery image is made of what runs")
+        case .later(let why) where lacking.isEmpty: add(.ok, "recovery", "the recovery image is an older one: \(why)")
+        case .later, .needed:
+            add(
+                .warn, "recovery",
+                lacking.isEmpty ? "the recovery image is an older one" : "\(lacking.joined(separator: ", ")) has no recovery image",
+                "kldload boot recovery")
         }
     }
 

@@ -8,7 +8,7 @@ public import KldPlan
 import KldZFS
 import SystemPackage
 
-/// Puts an environment's image and entry onto every ESP: images first, everywhere; then the entries, which are what the loader obeys.
+/// Puts what an environment boots and its entry onto every ESP: images first, everywhere; then the entries, which are what the loader obeys.
 ///
 /// A power cut at any place leaves a machine that boots: before its entry is written an environment is not chosen on that ESP, and the
 /// entries that were there before stay. Two ESPs that a cut left unequal are made equal by the next refresh.
@@ -57,7 +57,8 @@ public struct BootStaging: Sendable, Hashable {
         let newest = own.map(\.generation).max() ?? 0
         let top = all.map(\.order).max() ?? 0
         var entry = BootEntry(
-            dataset: target.environment.text, release: kernel.release, generation: same?.generation ?? newest + 1, order: 0)
+            dataset: target.environment.text, release: kernel.release, generation: same?.generation ?? newest + 1, order: 0,
+            parts: kernel.parts?.parts)
         switch choice {
         case .always:
             let proven = same.map { $0.counter == nil && !$0.once } ?? false
@@ -80,9 +81,14 @@ public struct BootStaging: Sendable, Hashable {
 
     private static func above(_ order: Int) -> Int { (order / BootEntry.orderStep + 1) * BootEntry.orderStep }
 
-    /// ESPs that lack the image.
-    private func lacking(_ entry: BootEntry, _ kernel: BootTarget.Kernel) -> [BootSystem.ESP] {
-        system.esps.filter { !(kernel.matching[$0.device] ?? []).contains(entry.id) }
+    /// What each ESP lacks, below its root; those that lack nothing are left out.
+    private func lacking(_ entry: BootEntry, _ kernel: BootTarget.Kernel) -> [(esp: BootSystem.ESP, files: [String])] {
+        system.esps.compactMap { esp in
+            let files =
+                kernel.parts?.lacking(on: esp.device)
+                ?? ((kernel.matching[esp.device] ?? []).contains(entry.id) ? [] : entry.files)
+            return files.isEmpty ? nil : (esp, files)
+        }
     }
 
     /// - Throws: ``Diagnosis`` `boot.no-kernel`, `boot.no-esp`, `boot.esp-full`, `boot.no-builder`, `boot.no-host-id`, `boot.module-unsigned`,
@@ -96,13 +102,27 @@ public struct BootStaging: Sendable, Hashable {
                 exit: .inputMissing)
         }
         if let problem = BootGate(system, target).problems.first { throw problem }
+        // An entry of GRUB's without one would start, and not import the pool.
+        if kernel.parts != nil { _ = try hostID }
         let lacking = lacking(entry, kernel)
         try checkRoom(lacking, kernel)
         try checkSignatures(kernel)
         var steps: [Step] = []
-        let image = Self.scratch.appending("\(entry.id).efi")
-        if !lacking.isEmpty { steps.append(try build(kernel, image)) }
-        for esp in lacking { steps.append(place(image, entry, on: esp)) }
+        if kernel.parts == nil {
+            let image = Self.scratch.appending("\(entry.id).efi")
+            if !lacking.isEmpty { steps.append(try build(kernel, image)) }
+            for (esp, files) in lacking { steps.append(place(files, on: esp) { _ in image }) }
+        } else {
+            if !lacking.isEmpty { steps.append(try supplying()) }
+            for (esp, files) in lacking {
+                steps.append(
+                    place(files, on: esp) { path in
+                        if KernelParts.Kind.kernel.number(of: path, kernel.release) != nil { return target.linux(kernel.release) }
+                        if KernelParts.Kind.initramfs.number(of: path, kernel.release) != nil { return target.initramfs(kernel.release) }
+                        return Self.supplement
+                    })
+            }
+        }
         for esp in system.esps { if let step = commit(entry, on: esp) { steps.append(step) } }
         if choice == .unchanged { steps += outdated }
         return choice == .always ? steps + system.choosing(target.environment) : steps
@@ -115,14 +135,18 @@ public struct BootStaging: Sendable, Hashable {
             entry.dataset == target.environment.text && entry.id != current
                 && !target.kernels.contains { $0.release == entry.release }
         }
-        return system.esps.compactMap { $0.removing(gone, "boot.outdated.\($0.name)", "Take removed kernels off \($0.device)") }
+        return system.esps.compactMap {
+            $0.removing(gone, keeping: system.needed(without: gone), "boot.outdated.\($0.name)", "Take removed kernels off \($0.device)")
+        }
     }
 
-    private func checkRoom(_ lacking: [BootSystem.ESP], _ kernel: BootTarget.Kernel) throws(Diagnosis) {
-        for esp in lacking where esp.free < kernel.size + Self.margin {
+    private func checkRoom(_ lacking: [(esp: BootSystem.ESP, files: [String])], _ kernel: BootTarget.Kernel) throws(Diagnosis) {
+        for (esp, files) in lacking {
+            let size = kernel.parts.map { parts in files.reduce(ByteCount(0)) { $0 + (parts.sizes[$1] ?? ByteCount(0)) } } ?? kernel.size
+            if esp.free >= size + Self.margin { continue }
             throw Diagnosis(
                 "boot.esp-full",
-                "the ESP \(esp.device) has \(esp.free) free, and the boot image of \(target.environment.leaf) needs \(kernel.size + Self.margin)",
+                "the ESP \(esp.device) has \(esp.free) free, and the boot image of \(target.environment.leaf) needs \(size + Self.margin)",
                 remedies: ["destroy environments that are not needed any more: kbe list, kbe destroy NAME"], exit: .cannotCreate,
                 causes: esp.images.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" })
         }
@@ -139,25 +163,25 @@ public struct BootStaging: Sendable, Hashable {
             ], exit: .unavailable, causes: kernel.unsigned)
     }
 
-    /// Signs an image that was just made. - Throws: ``Diagnosis`` `trust.no-key`.
-    private func signing(_ image: FilePath) throws(Diagnosis) -> [Action] {
-        switch system.signing {
-        case .off: return []
-        case .by: return MachineOwnerKey().signing(image)
-        case .keyless:
-            throw Diagnosis(
-                "trust.no-key", "this machine signs what it boots, and its key is gone",
-                remedies: ["kldload-secure-boot enable makes another one", "or stop signing: kldload-secure-boot disable"],
-                exit: .unavailable)
-        }
-    }
-
-    private func build(_ kernel: BootTarget.Kernel, _ output: FilePath) throws(Diagnosis) -> Step {
-        guard let hostID = system.hostID else {
+    private var hostID: HostID {
+        get throws(Diagnosis) {
+            if let id = system.hostID { return id }
             throw Diagnosis(
                 "boot.no-host-id", "/etc/hostid is missing or malformed: what boots could not import the pool without force",
                 remedies: ["kldload verify --only zfs.hostid says what the pool knows"])
         }
+    }
+
+    /// What GRUB adds to an initramfs, for as long as it is copied from here.
+    private func supplying() throws(Diagnosis) -> Step {
+        try Step(
+            "boot.supplement", "The host id, for the initramfs",
+            [.makeDirectory(Self.scratch, mode: 0o700), .write(Self.supplement, content: .bytes(InitramfsSupplement.hostID(hostID)))],
+            release: [.remove(Self.supplement)])
+    }
+
+    private func build(_ kernel: BootTarget.Kernel, _ output: FilePath) throws(Diagnosis) -> Step {
+        let hostID = try hostID
         let image = target.image(kernel.release, system, supplement: Self.supplement, output: output)
         if let donor = kernel.donor, let esp = system.esps.first(where: { $0.device == donor.device }) {
             return try Step(
@@ -168,28 +192,24 @@ public struct BootStaging: Sendable, Hashable {
                         [
                             "from": "\(esp.workplace.string)/\(donor.path)", "to": output.string, "cmdline": image.commandLine.description,
                         ], effect: .changes)
-                ] + signing(output), release: [.remove(output)] + esp.unmounting, weight: 2)
+                ] + system.signature(on: output), release: [.remove(output)] + esp.unmounting, weight: 2)
         }
-        guard let builder = system.builder else {
-            throw Diagnosis(
-                "boot.no-builder", "there is nothing here that builds boot images",
-                remedies: ["apt-get install systemd-ukify (Debian 13), binutils (Debian 12)"], exit: .unavailable)
-        }
+        let builder = try system.requiredBuilder
         return try Step(
             "boot.image", "Build the boot image of \(target.environment.leaf), Linux \(kernel.release)",
             [
                 .makeDirectory(Self.scratch, mode: 0o700), .write(Self.supplement, content: .bytes(InitramfsSupplement.hostID(hostID))),
                 builder.build(image, scratch: Self.scratch),
-            ] + signing(output),
+            ] + system.signature(on: output),
             release: [.remove(output), .remove(Self.supplement)], weight: 5)
     }
 
-    private func place(_ image: FilePath, _ entry: BootEntry, on esp: BootSystem.ESP) -> Step {
+    private func place(_ files: [String], on esp: BootSystem.ESP, from source: (String) -> FilePath) -> Step {
         let mount = esp.workplace
         return Step(
             "boot.stage.\(esp.name)", "Stage it on \(esp.device)",
             esp.mounting + [.makeDirectory(FilePath("\(mount.string)/\(BootEntry.imageFolder)"))]
-                + ESPFile.place(image, as: entry.imagePath, on: mount), release: esp.unmounting, weight: 3)
+                + files.flatMap { ESPFile.place(source($0), as: $0, on: mount) }, release: esp.unmounting, weight: 3)
     }
 
     /// `nil` where the entry stands already, and nothing else of its id does.
@@ -200,6 +220,31 @@ public struct BootStaging: Sendable, Hashable {
 }
 
 extension BootSystem {
+    /// Signs an image that was just made. - Throws: ``Diagnosis`` `trust.no-key`.
+    func signature(on image: FilePath) throws(Diagnosis) -> [Action] {
+        switch signing {
+        case .off: return []
+        case .by: return MachineOwnerKey().signing(image)
+        case .keyless:
+            throw Diagnosis(
+                "trust.no-key", "this machine signs what it boots, and its key is gone",
+                remedies: ["kldload-secure-boot enable makes another one", "or stop signing: kldload-secure-boot disable"],
+                exit: .unavailable)
+        }
+    }
+
+    /// - Throws: ``Diagnosis`` `boot.no-builder`.
+    var requiredBuilder: BootImageBuilder {
+        get throws(Diagnosis) {
+            guard let builder else {
+                throw Diagnosis(
+                    "boot.no-builder", "there is nothing here that builds boot images",
+                    remedies: ["apt-get install systemd-ukify (Debian 13), binutils (Debian 12)"], exit: .unavailable)
+            }
+            return builder
+        }
+    }
+
     /// What tools that know nothing of entries take for the root; nothing where it is so already.
     func choosing(_ environment: DatasetName) -> [Step] {
         guard bootfs != environment.text else { return [] }
@@ -235,9 +280,15 @@ extension BootSystem.ESP {
     }
 
     /// Takes entries away, then images that nothing boots any more.
-    func removing(_ gone: [BootEntry], _ id: String, _ title: String) -> Step? {
+    /// - Parameters:
+    ///   - needed: files of other entries, which may be the same.
+    ///   - orphans: files that no entry needs.
+    func removing(
+        _ gone: [BootEntry], keeping needed: Set<String>, and orphans: [String] = [], _ id: String, _ title: String
+    ) -> Step? {
         let entries = entries.filter { entry in gone.contains { $0.id == entry.id } }
-        let images = gone.map(\.imagePath).filter { self.images[$0] != nil }
+        let images = (gone.flatMap(\.files) + orphans).filter { self.images[$0] != nil && !needed.contains($0) }
+            .reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
         guard !entries.isEmpty || !images.isEmpty else { return nil }
         func removal(_ paths: [String]) -> [Action] {
             paths.isEmpty ? [] : paths.map { .remove(FilePath("\(workplace.string)/\($0)")) } + [ESPFile.sync(workplace)]

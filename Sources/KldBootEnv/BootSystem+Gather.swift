@@ -37,20 +37,21 @@ extension BootSystem {
             throw noRoot
         }
         let pool = try PoolName(root.pool)
+        let chain = try Installation.read(files)?.chain ?? .systemdBoot
         let output = try await runner.run(ZFS.list(top, columns: columns, types: types(detail))).output
         let kernel = Command(Tool("uname", package: "coreutils"), ["-r"], effect: .reads)
         let release = visiting ? "" : try await runner.run(kernel).output.trimmed
         let owned = detail == .owners ? try await marked(below: top, runner) : []
         var esps: [ESP] = []
         for (index, device) in root.esps.enumerated() {
-            esps.append(try await esp(device, index, runner: runner, files: files))
+            esps.append(try await esp(device, index, chain, runner: runner, files: files))
         }
         let words =
             visiting
             ? try await commandLine(of: dataset, on: esps, runner: runner, files: files)
             : KernelCommandLine(running: try files.readText("/proc/cmdline").trimmed)
         return BootSystem(
-            pool: pool, running: dataset, release: release, hostID: hostID(files, visiting: visiting),
+            chain: chain, pool: pool, running: dataset, release: release, hostID: hostID(files, visiting: visiting),
             commandLine: words,
             bootfs: try PoolRow.parse(await runner.run(ZPool.list(pool)).output).first?.bootfs,
             environments: try environments(DatasetTable.parse(output, columns: columns), top: top, mounts: files.mounts(), owned: owned),
@@ -72,6 +73,7 @@ extension BootSystem {
         for own in [true, false] {
             for (index, esp) in esps.enumerated() {
                 let entries = esp.entries.sorted { $0.order > $1.order }.filter { ($0.dataset == dataset.text) == own }
+                if let parts = entries.lazy.compactMap(\.parts).first { return parts.commandLine }
                 let found = try await looking(at: esp.device, esp.mount, index, runner: runner, files: files) { place in
                     entries.lazy.compactMap { try? UnifiedKernelImage.commandLine(of: place.appending($0.imagePath), files) }.first
                 }
@@ -96,10 +98,13 @@ extension BootSystem {
         return try key.exists(files) ? .by(key.identity(files)) : .keyless
     }
 
-    /// `LoaderEntrySelected`: UTF-16, the name of an entry's file without its counter, in lower case.
-    /// Source: The Boot Loader Interface, uapi-group.org, systemd 257.
+    /// What GRUB's menu says on the command line; else `LoaderEntrySelected`: UTF-16, the name of an entry's file without its counter, in
+    /// lower case. Source: The Boot Loader Interface, uapi-group.org, systemd 257.
     private static func selected(_ files: any FileSystem) -> String? {
-        EFIVariable.value("LoaderEntrySelected", of: .loader, files).map { bytes in
+        if let words = try? files.readText("/proc/cmdline"), let entry = KernelCommandLine.started(words).entry {
+            return entry.lowercased()
+        }
+        return EFIVariable.value("LoaderEntrySelected", of: .loader, files).map { bytes in
             let text = String(decoding: bytes.filter { $0 != 0 }, as: UTF8.self).lowercased()
             return text.hasSuffix(".conf") ? String(text.dropLast(5)) : text
         }
@@ -145,18 +150,25 @@ extension BootSystem {
         }.sorted { $0.dataset < $1.dataset }
     }
 
-    private static func esp(_ device: BlockDevice, _ index: Int, runner: any CommandRunner, files: any FileSystem) async throws -> ESP {
+    private static func esp(
+        _ device: BlockDevice, _ index: Int, _ chain: BootChain, runner: any CommandRunner, files: any FileSystem
+    ) async throws -> ESP {
         try await looking(at: device.path, device.mountpoints.first.map { FilePath($0) }, index, runner: runner, files: files) { place in
             var esp = ESP(
                 device: device.path, mount: device.mountpoints.first.map { FilePath($0) }, free: try files.freeSpace(place))
-            for name in try names(place.appending(BootEntry.folder), files) {
+            for name in try names(place.appending(chain.entryFolder), files) {
                 // A power cut may leave one that cannot be read: the loader passes it over, and it is written again.
-                guard let bytes = try? files.read(place.appending(BootEntry.folder).appending(name)) else { continue }
+                guard let bytes = try? files.read(place.appending(chain.entryFolder).appending(name)) else { continue }
                 if let entry = BootEntry(fileName: name, text: String(decoding: bytes, as: UTF8.self)) { esp.entries.append(entry) }
             }
-            for name in try names(place.appending(BootEntry.imageFolder), files) where BootEntry.isImage(name) {
+            for name in try names(place.appending(BootEntry.imageFolder), files) where BootEntry.isImage(name) || KernelParts.isPart(name) {
                 let path = "\(BootEntry.imageFolder)/\(name)"
                 esp.images[path] = try files.status(place.appending(path))?.size ?? ByteCount(0)
+            }
+            if let text = try? files.readText(place.appending(RecoveryImage.entryPath)), let print = RecoveryImage.fingerprint(of: text),
+                let size = try files.status(place.appending(RecoveryImage.imagePath))?.size
+            {
+                esp.recovery = .init(fingerprint: print, size: size)
             }
             return esp
         }
@@ -167,7 +179,8 @@ extension BootSystem {
         do { return try files.list(folder) } catch FileError.missing { return [] }
     }
 
-    /// Images of the ESPs that bear a signature which names this signer; none without one. ESPs and images come in their order.
+    /// Images of the ESPs that bear a signature which names this signer, none without one; and kernels that bear any, for it is their vendor's
+    /// that counts. ESPs and images come in their order.
     ///
     /// - Parameter wanted: names of images below an ESP's root.
     func signatures(
@@ -175,11 +188,13 @@ extension BootSystem {
     ) async throws -> [(esp: ESP, image: String, signed: Bool)] {
         var found: [(esp: ESP, image: String, signed: Bool)] = []
         for (index, esp) in esps.enumerated() {
-            let images = esp.images.keys.filter(wanted).sorted()
+            let images = esp.images.keys.filter { wanted($0) && (BootEntry.isProgram($0)) }.sorted()
             if images.isEmpty { continue }
             found += try await Self.looking(at: esp.device, esp.mount, index, runner: runner, files: files) { place in
                 try images.map { image in
-                    (esp, image, try signer.map { try UnifiedKernelImage.isSigned(place.appending(image), by: $0, files) } ?? false)
+                    let file = place.appending(image)
+                    if BootEntry.isKernel(image) { return (esp, image, try UnifiedKernelImage.isSigned(file, files)) }
+                    return (esp, image, try signer.map { try UnifiedKernelImage.isSigned(file, by: $0, files) } ?? false)
                 }
             }
         }
@@ -267,31 +282,14 @@ extension BootTarget {
         guard let kernel = kernels.first else { return self }
         var target = self
         target.facts = try await BootGate.Facts.gather(in: root, pool: system.pool, runner: runner, files: files)
-        let supplement = system.hostID.map { InitramfsSupplement.hostID($0) } ?? []
-        let image = image(kernel.release, system, supplement: "", output: "")
-        for (index, esp) in system.esps.enumerated() where !esp.entries.isEmpty {
-            try await BootSystem.looking(at: esp.device, esp.mount, index, runner: runner, files: files) { place in
-                let entries = esp.entries.filter { $0.release == kernel.release }
-                let own = entries.filter { $0.dataset == environment.text }
-                func compare(_ entry: BootEntry) {
-                    let file = place.appending(entry.imagePath)
-                    switch image.compare(file, supplement: supplement, signer: system.signing.signer, files) {
-                    case .exact: target.kernels[0].matching[esp.device, default: []].insert(entry.id)
-                    case .otherCommandLine: target.kernels[0].donor = .init(device: esp.device, path: entry.imagePath)
-                    case .none: break
-                    }
-                }
-                own.forEach(compare)
-                // Where one of its own fits, nobody else's has to be read; else the first of the same kernel will do.
-                for entry in entries where !own.contains(entry) && target.kernels[0].matching.isEmpty && target.kernels[0].donor == nil {
-                    compare(entry)
-                }
-            }
+        if system.chain == .grub {
+            target.kernels[0] = try await separated(kernel, system, runner: runner, files: files)
+        } else {
+            target.kernels[0] = try await united(kernel, system, runner: runner, files: files)
         }
-        if target.kernels[0].matching.isEmpty, target.kernels[0].donor == nil {
-            target.kernels[0].hasModule = try await InitramfsContent.names(
-                inside("/boot/initrd.img-\(kernel.release)"), runner: runner
-            ).map(InitramfsContent.holdsOpenZFS)
+        if !target.kernels[0].isStaged {
+            target.kernels[0].hasModule = try await InitramfsContent.names(initramfs(kernel.release), runner: runner).map(
+                InitramfsContent.holdsOpenZFS)
             // A kernel whose module was not built must not keep an older one from booting, nor ESPs from being healed.
             if target.kernels[0].hasModule == false, kernels.count > 1 {
                 var rest = self
@@ -309,6 +307,35 @@ extension BootTarget {
             }
         }
         return target
+    }
+
+    /// What a kernel has to do with the images on the ESPs.
+    private func united(
+        _ kernel: Kernel, _ system: BootSystem, runner: any CommandRunner, files: any FileSystem
+    ) async throws -> Kernel {
+        var kernel = kernel
+        let supplement = system.hostID.map { InitramfsSupplement.hostID($0) } ?? []
+        let image = image(kernel.release, system, supplement: "", output: "")
+        for (index, esp) in system.esps.enumerated() where !esp.entries.isEmpty {
+            try await BootSystem.looking(at: esp.device, esp.mount, index, runner: runner, files: files) { place in
+                let entries = esp.entries.filter { $0.release == image.release }
+                let own = entries.filter { $0.dataset == environment.text }
+                func compare(_ entry: BootEntry) {
+                    let file = place.appending(entry.imagePath)
+                    switch image.compare(file, supplement: supplement, signer: system.signing.signer, files) {
+                    case .exact: kernel.matching[esp.device, default: []].insert(entry.id)
+                    case .otherCommandLine: kernel.donor = .init(device: esp.device, path: entry.imagePath)
+                    case .none: break
+                    }
+                }
+                own.forEach(compare)
+                // Where one of its own fits, nobody else's has to be read; else the first of the same kernel will do.
+                for entry in entries where !own.contains(entry) && kernel.matching.isEmpty && kernel.donor == nil {
+                    compare(entry)
+                }
+            }
+        }
+        return kernel
     }
 
     /// Kernels that have everything, the newest first.

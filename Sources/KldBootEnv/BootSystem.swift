@@ -13,15 +13,33 @@ public struct BootSystem: Sendable, Hashable {
         public var mount: FilePath?
         public var free: ByteCount
         public var entries: [BootEntry]
-        /// kldload's images by their names below the ESP's root, with or without an entry.
+        /// Environments' images, kernels and what they unpack, by their names below the ESP's root, with or without an entry.
         public var images: [String: ByteCount]
+        /// `nil`: it has none, or one that the loader does not show.
+        public var recovery: Recovery?
 
-        public init(device: String, mount: FilePath? = nil, free: ByteCount, entries: [BootEntry] = [], images: [String: ByteCount] = [:]) {
+        /// The recovery image.
+        public struct Recovery: Sendable, Hashable {
+            /// Of what it was made of.
+            public var fingerprint: String
+            public var size: ByteCount
+
+            public init(fingerprint: String, size: ByteCount) {
+                self.fingerprint = fingerprint
+                self.size = size
+            }
+        }
+
+        public init(
+            device: String, mount: FilePath? = nil, free: ByteCount, entries: [BootEntry] = [], images: [String: ByteCount] = [:],
+            recovery: Recovery? = nil
+        ) {
             self.device = device
             self.mount = mount
             self.free = free
             self.entries = entries
             self.images = images
+            self.recovery = recovery
         }
     }
 
@@ -37,6 +55,7 @@ public struct BootSystem: Sendable, Hashable {
         }
     }
 
+    public var chain: BootChain
     public var pool: PoolName
     /// The dataset that is mounted at `/`.
     public var running: DatasetName
@@ -50,14 +69,16 @@ public struct BootSystem: Sendable, Hashable {
     public var signing: Signing
     /// Whether the firmware starts only what is signed.
     public var secureBoot: Bool
-    /// What the loader says it started: an entry's id; `nil` where the firmware keeps no variables.
+    /// What the loader says it started: an entry's id in lower case; `nil` where it does not say so.
     public var selected: String?
 
     public init(
-        pool: PoolName, running: DatasetName, release: String, hostID: HostID?, commandLine: KernelCommandLine, bootfs: String? = nil,
+        chain: BootChain = .systemdBoot, pool: PoolName, running: DatasetName, release: String, hostID: HostID?,
+        commandLine: KernelCommandLine, bootfs: String? = nil,
         environments: [BootEnvironment], esps: [ESP], builder: BootImageBuilder? = .ukify, signing: Signing = .off,
         secureBoot: Bool = false, selected: String? = nil
     ) {
+        self.chain = chain
         self.pool = pool
         self.running = running
         self.release = release
@@ -92,11 +113,18 @@ public struct BootSystem: Sendable, Hashable {
 
     private static func left(_ entry: BootEntry) -> Int { entry.counter?.left ?? -1 }
 
+    /// Files that entries need, of whatever ESP, when these are gone.
+    func needed(without gone: [BootEntry] = []) -> Set<String> {
+        Set(entries.filter { entry in !gone.contains { $0.id == entry.id } }.flatMap(\.files))
+    }
+
     /// What the loader starts at the next boot.
     public var next: BootEntry? { entries.first { !$0.isExhausted } }
 
     /// The entry that this machine was started from: the one that the loader names, else the first that fits the root and the kernel.
     public var current: BootEntry? {
+        // Whoever was let in by the recovery image has not shown that he starts by himself.
+        if selected == RecoveryImage.entryID { return nil }
         // The loader counts before it starts an entry: one that it never touched is not what runs, but was staged since.
         let fitting = entries.filter { $0.dataset == running.text && $0.release == release && $0.counter?.done != 0 }
         return fitting.first { $0.id.lowercased() == selected } ?? fitting.first
@@ -120,6 +148,8 @@ public struct BootTarget: Sendable, Hashable {
         public var release: String
         /// Of kernel and initramfs together, in bytes: what its image takes on an ESP, roughly.
         public var size: ByteCount
+        /// What GRUB starts, where that is the chain, under the names that it has on the ESPs or will get there.
+        public var parts: Parts?
         /// The devices of ESPs → ids of entries whose image was built from exactly these files.
         public var matching: [String: Set<String>]
         /// An image, on the ESP of a device, of the same kernel and initramfs: only its command line boots another environment.
@@ -128,6 +158,22 @@ public struct BootTarget: Sendable, Hashable {
         public var unsigned: [String]
         /// Whether the initramfs holds OpenZFS; `nil`: nobody looked, for an image of it boots already, or the tool for it is missing.
         public var hasModule: Bool?
+
+        public struct Parts: Sendable, Hashable {
+            public var parts: KernelParts
+            public var sizes: [String: ByteCount]
+            /// The devices of ESPs → which of them lie there, and hold what they should.
+            public var present: [String: Set<String>]
+
+            /// What is to be copied to an ESP.
+            func lacking(on device: String) -> [String] { parts.files.filter { !(present[device] ?? []).contains($0) } }
+        }
+
+        /// An ESP has its initramfs already, alone or in an image.
+        var isStaged: Bool {
+            guard let parts else { return !matching.isEmpty || donor != nil }
+            return parts.present.values.contains { $0.contains(parts.parts.initrds[0]) }
+        }
 
         public struct Donor: Sendable, Hashable {
             public var device: String
@@ -167,12 +213,18 @@ public struct BootTarget: Sendable, Hashable {
 
     func inside(_ path: String) -> FilePath { root == "/" ? FilePath(path) : FilePath(root.string + path) }
 
+    func linux(_ release: String) -> FilePath { inside("/boot/vmlinuz-\(release)") }
+    func initramfs(_ release: String) -> FilePath { inside("/boot/initrd.img-\(release)") }
+
+    /// What it is started with, whatever starts it.
+    func commandLine(_ system: BootSystem) -> KernelCommandLine {
+        system.commandLine.rooted(at: environment.text).forcingImport(false).restartingAfterPanic(seconds: BootEntry.panicSeconds)
+    }
+
     /// The image of a kernel of this environment, for one machine.
     public func image(_ release: String, _ system: BootSystem, supplement: FilePath, output: FilePath) -> UnifiedKernelImage {
         UnifiedKernelImage(
-            linux: inside("/boot/vmlinuz-\(release)"), initrds: [inside("/boot/initrd.img-\(release)"), supplement],
-            commandLine: system.commandLine.rooted(at: environment.text).forcingImport(false)
-                .restartingAfterPanic(seconds: BootEntry.panicSeconds),
-            release: release, osRelease: inside("/usr/lib/os-release"), stub: "/usr/lib/systemd/boot/efi/linuxx64.efi.stub", output: output)
+            linux: linux(release), initrds: [initramfs(release), supplement], commandLine: commandLine(system), release: release,
+            osRelease: inside("/usr/lib/os-release"), stub: "/usr/lib/systemd/boot/efi/linuxx64.efi.stub", output: output)
     }
 }

@@ -97,27 +97,40 @@ public struct BootTrial: Sendable, Hashable {
             }
         }
         var steps: [Step] = []
+        let needed = system.needed(without: useless)
         for esp in system.esps {
-            if let step = esp.removing(useless, "boot.tidy.\(esp.name)", "Take what boots nothing any more off \(esp.device)") {
+            // Left by a power cut before the entry was written.
+            let orphans = system.chain == .grub ? esp.images.keys.filter { !needed.contains($0) && KernelParts.isPart(path: $0) } : []
+            let title = "Take what boots nothing any more off \(esp.device)"
+            if let step = esp.removing(useless, keeping: needed, and: orphans.sorted(), "boot.tidy.\(esp.name)", title) {
                 steps.append(step)
             }
         }
+        var copied: [String: Set<String>] = [:]
         for entry in entries where !useless.contains(entry) {
-            guard let source = system.esps.first(where: { $0.images[entry.imagePath] != nil }) else { continue }
+            guard let source = system.esps.first(where: { esp in entry.files.allSatisfy { esp.images[$0] != nil } }) else { continue }
             for esp in system.esps {
-                if esp.images[entry.imagePath] == nil {
-                    let from = FilePath("\(source.workplace.string)/\(entry.imagePath)")
+                let lacking = entry.files.filter { esp.images[$0] == nil && copied[esp.device]?.contains($0) != true }
+                if !lacking.isEmpty {
+                    copied[esp.device, default: []].formUnion(lacking)
                     steps.append(
                         Step(
                             "boot.copy.\(esp.name).\(entry.id)", "Copy the boot image of \(entry.environment) to \(esp.device)",
                             source.mounting + esp.mounting
                                 + [.makeDirectory(FilePath("\(esp.workplace.string)/\(BootEntry.imageFolder)"))]
-                                + ESPFile.place(from, as: entry.imagePath, on: esp.workplace),
+                                + lacking.flatMap {
+                                    ESPFile.place(FilePath("\(source.workplace.string)/\($0)"), as: $0, on: esp.workplace)
+                                },
                             release: esp.unmounting + source.unmounting, weight: 3))
                 }
-                if !esp.entries.contains(where: { $0.id == entry.id && $0.order == entry.order }) {
+                if !esp.entries.contains(where: { $0.id == entry.id && $0.order == entry.order && $0.parts == entry.parts }) {
                     steps.append(esp.writing(entry, "boot.entry.\(esp.name).\(entry.id)", "Enter \(entry.fileName) on \(esp.device)"))
                 }
+            }
+        }
+        if let source = system.esps.first(where: { $0.recovery != nil }), let image = source.recovery {
+            for esp in system.esps where esp.recovery == nil && esp.free >= image.size + BootStaging.margin {
+                steps.append(esp.recovering(from: source))
             }
         }
         return steps

@@ -28,14 +28,16 @@ public struct LoaderStaging: Sendable, Hashable {
     public static func gather(_ system: BootSystem, runner: any CommandRunner, files: any FileSystem) async throws -> LoaderStaging? {
         guard let installed = try Installation.read(files) else { return nil }
         var loader = ESPLoader(
-            programs: installed.spec.efi,
-            configuration: ESPLayout.loaderConfiguration(timeoutSeconds: Int(installed.answers["KLDLOAD_ZBM_TIMEOUT"] ?? "") ?? 0),
+            chain: system.chain, programs: installed.spec.efi,
+            timeoutSeconds: Int(installed.answers["KLDLOAD_ZBM_TIMEOUT"] ?? "") ?? 0,
             label: installed.label, key: try MachineOwnerKey().isWanted(files) ? MachineOwnerKey() : nil)
         var differences: [Difference] = []
         var changed: String?
         for (index, esp) in system.esps.enumerated() {
             let files = try await BootSystem.looking(at: esp.device, esp.mount, index, runner: runner, files: files) { place in
-                changed = changed ?? (try? files.readText(place.appending(ESPLoader.configurationPath)))
+                if changed == nil, let settings = try? files.readText(place.appending(loader.configurationPath)), loader.accepts(settings) {
+                    changed = settings
+                }
                 return try loader.difference(from: "/", on: place, files)
             }
             if !files.isEmpty { differences.append(Difference(esp: esp, files: files)) }
@@ -68,6 +70,7 @@ struct Installation {
     var spec: DistroSpec
     /// Every answer, given or by default, without secrets.
     var answers: [String: String]
+    var chain: BootChain { BootChain(rawValue: answers["KLDLOAD_BOOTLOADER"] ?? "") ?? .systemdBoot }
     /// The name of the firmware's entry.
     var label: String { answers["KLDLOAD_BOOTLOADER_ID"] ?? "" }
 

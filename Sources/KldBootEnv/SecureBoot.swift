@@ -118,7 +118,7 @@ public struct SecureBoot: Sendable, Hashable, Codable {
             steps.append(
                 Step(
                     "trust.esp.\(esp.name)", "Offer the key on \(esp.device)",
-                    esp.mounting + KeyEnrolment.offering(key.certificate, on: esp.workplace) + [ESPFile.sync(esp.workplace)],
+                    esp.mounting + KeyEnrolment.offering(key.certificate, on: esp.workplace, system.chain) + [ESPFile.sync(esp.workplace)],
                     release: esp.unmounting))
         }
         return Plan("sign what boots", [Phase("trust", "Trust", steps + (enrolment == .enrolled ? [] : asking))])

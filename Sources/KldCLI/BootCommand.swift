@@ -14,7 +14,7 @@ import SystemPackage
 struct BootCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "boot", abstract: "What this machine boots: refresh it, and judge a boot.",
-        subcommands: [Refresh.self, Restore.self, Check.self, Good.self, GiveUp.self])
+        subcommands: [Refresh.self, Restore.self, Recovery.self, Check.self, Good.self, GiveUp.self])
 
     struct Refresh: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -94,6 +94,50 @@ struct BootCommand: AsyncParsableCommand {
         }
     }
 
+    struct Recovery: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Make the recovery image on every ESP what runs now, where that has changed and has proved itself.")
+        @Flag(help: "Start it at the next boot, once.") var next = false
+        @Flag(help: "Print the plan and change nothing.") var dryRun = false
+        @Flag(help: "What cannot be made now is no error: for units.") var hook = false
+
+        func run() async throws {
+            let session = BootSession(dryRun: dryRun)
+            do { try await make(session) } catch let problem as Diagnosis where hook && problem.code == "boot.recovery-room" {
+                Output.errorLine(problem.rendered)
+            }
+            guard next else { return }
+            guard try await session.system().esps.contains(where: { $0.recovery != nil }) else {
+                throw Diagnosis("boot.no-recovery", "no ESP has a recovery image", remedies: ["kldload boot recovery says why"])
+            }
+            try await session.apply(RecoveryStaging.startingNext(session.files))
+        }
+
+        private func make(_ session: BootSession) async throws {
+            guard Host.isRoot else {
+                throw Diagnosis("boot.not-root", "boot images are made by root", remedies: ["sudo"], exit: .needsRoot)
+            }
+            let lock = try await FileLock.acquire("/run/kldload/recovery-image.lock") { Output.errorLine("waiting for another run") }
+            defer { withExtendedLifetime(lock) {} }
+            let staging: RecoveryStaging
+            switch try await RecoveryStaging.gather(session.system(), runner: session.runner, files: session.files) {
+            case .current: return
+            case .later(let why): return Output.errorLine("kldload: the recovery image stays as it is: \(why)")
+            case .needed(let found): staging = found
+            }
+            defer { if !dryRun { try? session.files.remove(RecoveryStaging.scratch) } }
+            try await session.apply(Plan("build the recovery image", [Phase("boot", "Boot", staging.building())]))
+            try await session.locked {
+                // Somebody may have changed what boots meanwhile: then the next run makes it.
+                guard
+                    case .needed(let now) = try await RecoveryStaging.gather(
+                        session.system(), runner: session.runner, files: session.files), now.fingerprint == staging.fingerprint
+                else { return Output.errorLine("kldload: what boots has changed meanwhile; the recovery image stays as it is") }
+                try await session.apply(Plan("stage the recovery image", [Phase("boot", "Boot", now.placing)]))
+            }
+        }
+    }
+
     struct Check: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Judge this boot; one on trial that is not good ends with a restart.",
@@ -140,9 +184,11 @@ struct BootCommand: AsyncParsableCommand {
 
 /// What verbs of boot environments have in common: facts, one at a time, plans applied or shown.
 struct BootSession: Sendable {
-    let runner: any CommandRunner = ZFSExplainingRunner(SubprocessRunner())
+    var runner: any CommandRunner = ZFSExplainingRunner(SubprocessRunner())
     let files = LocalFiles()
     var dryRun: Bool
+
+    init(dryRun: Bool) { self.dryRun = dryRun }
 
     /// A system that was booted from ZFS, and not a tree that somebody is in with chroot(8): of that, mounts look just the same.
     func isRunningMachine() async throws -> Bool {

@@ -56,6 +56,8 @@ struct Applet: Sendable {
     static let all: [Applet] = AppletName.allCases.map { name in
         switch name {
         case .kbe: Applet(name: name.rawValue, command: KbeCommand.self)
+        case .kupgrade: Applet(name: name.rawValue, command: KupgradeCommand.self)
+        case .kpkg: Applet(name: name.rawValue, command: KpkgCommand.self)
         case .kexport: Applet(name: name.rawValue, command: KexportCommand.self)
         case .krecovery: Applet(name: name.rawValue, command: RecoveryCommand.self)
         case .kst: Applet(name: name.rawValue, command: KstCommand.self)
@@ -68,6 +70,8 @@ struct Applet: Sendable {
         case .installTarget: Applet(name: name.rawValue, command: GuidedTool.self)
         case .secureBoot: Applet(name: name.rawValue, command: SecureBootTool.self)
         case .ca: Applet(name: name.rawValue, command: CATool.self)
+        case .snapshot: Applet(name: name.rawValue, command: SnapshotTool.self)
+        case .doctor: Applet(name: name.rawValue, command: DoctorTool.self)
         }
     }
 
@@ -102,6 +106,10 @@ struct CATool: AsyncParsableCommand {
     static let configuration = CACommand.configuration.named(.ca)
 }
 
+struct DoctorTool: AsyncParsableCommand {
+    static let configuration = DoctorCommand.configuration.named(.doctor)
+}
+
 struct Root: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "kldload", abstract: "From a flat file of answers to a machine with ZFS on root.", version: Version.text,
@@ -110,11 +118,12 @@ struct Root: AsyncParsableCommand {
             InstallCommand.self, GuidedCommand.self,
             VerifyCommand.self,
             FirstBootCommand.self,
-            MountESPCommand.self, KbeCommand.self, BootCommand.self, SecureBootCommand.self, CACommand.self, DoctorCommand.self,
+            MountESPCommand.self, KbeCommand.self, KupgradeCommand.self, KpkgCommand.self, SnapshotCommand.self, BootCommand.self,
+            SecureBootCommand.self, CACommand.self, DoctorCommand.self,
             KexportCommand.self,
             RecoveryCommand.self,
             KstCommand.self, KsnapCommand.self, KcloneCommand.self, KdfCommand.self, KdirCommand.self, OverviewCommand.self, ToolsCommand.self,
-            FactsCommand.self,
+            RecoveryConsoleCommand.self, FactsCommand.self,
             AppletsCommand.self,
             AutoinstallCommand.self,
             DefaultPasswordCommand.self, PayloadConfigure.self, FactoryGuestCommand.self,

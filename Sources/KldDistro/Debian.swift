@@ -128,11 +128,13 @@ extension DistroSpec {
                 "linux-image-*", "linux-headers-*", "zfs-dkms", "zfsutils-linux", "zfs-initramfs", "zfs-zed", "shim-signed*",
                 "systemd-boot-efi*", "mokutil",
             ],
+            grubPackages: ["grub-efi-amd64-signed"], grubHeldPackages: ["grub-efi-amd64*", "grub-common", "grub2-common"],
             initramfs: .initramfsTools,
             efi: EFIPrograms(
                 shim: "usr/lib/shim/shimx64.efi.signed", mokManager: "usr/lib/shim/mmx64.efi.signed",
                 fallback: "usr/lib/shim/fbx64.efi.signed",
-                systemdBoot: "usr/lib/systemd/boot/efi/systemd-bootx64.efi.signed", stub: "usr/lib/systemd/boot/efi/linuxx64.efi.stub"),
+                systemdBoot: "usr/lib/systemd/boot/efi/systemd-bootx64.efi.signed", stub: "usr/lib/systemd/boot/efi/linuxx64.efi.stub",
+                grub: .init(program: "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed", configuration: "EFI/debian/grub.cfg")),
             compatibility: compatibility, adminGroup: "sudo",
             units: [
                 .ssh: "ssh.service", .network: "systemd-networkd.service", .resolver: "systemd-resolved.service",

@@ -31,6 +31,9 @@ public struct DistroSpec: Sendable, Hashable {
     public var livePackages: [String]
     /// Package names that must not move by themselves; `*` at the end matches the rest.
     public var heldPackages: [String]
+    /// What the GRUB chain needs beside ``bootPackages``, and what is held with it.
+    public var grubPackages: [String] = []
+    public var grubHeldPackages: [String] = []
 
     // Mechanisms
     public var initramfs: InitramfsKind
@@ -99,6 +102,9 @@ public struct DistroSpec: Sendable, Hashable {
             self.source = source
         }
     }
+
+    /// Package names that must not move by themselves on a machine that starts by this chain.
+    public func held(with chain: BootChain) -> [String] { heldPackages + (chain == .grub ? grubHeldPackages : []) }
 
     /// The same release with one certain kernel instead of its newest.
     /// - Parameter release: as `uname -r` prints it: `6.12.107+deb13-amd64`.

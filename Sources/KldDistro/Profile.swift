@@ -29,9 +29,13 @@ public struct ProfileSpec: Sendable, Hashable {
             .reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
     }
 
+    /// The group of the GRUB chain.
+    public static let grubGroup = "grub"
+
     /// Packages of an option that the answers switch on.
     public static func groupPackages(_ group: String, for spec: DistroSpec) -> [String] {
         switch (group, spec.id) {
+        case (grubGroup, _): spec.grubPackages
         case ("ebpf", "debian"): ["bpftrace", "bpfcc-tools", "bpftool"]
         // The cards that are common in laptops and small servers: Intel, Realtek, Atheros, MediaTek, Broadcom.
         case ("wifi", "debian"):

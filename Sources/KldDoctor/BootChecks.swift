@@ -73,11 +73,15 @@ extension Check {
                 expected: "EFI/BOOT/BOOTX64.EFI", actual: "it is missing from \(place)",
                 remedy: "stage the boot files again: kbe activate the running environment")
         }
-        let images = try ESP.unifiedImages(context, place)
-        let grub = context.manifest?.bootLoader == "grub"
-        guard grub || !images.isEmpty else {
+        let images = try ESP.images(context, place)
+        if context.startsByGRUB, try !context.exists(place.appending(GrubMenu.path).string) {
             return .fail(
-                expected: "a unified kernel image in \(BootEntry.imageFolder)", actual: "there is none on \(place)",
+                expected: GrubMenu.path, actual: "it is missing from \(place)", remedy: "stage the boot files again: kldload boot refresh")
+        }
+        guard !images.isEmpty else {
+            return .fail(
+                expected: "a \(context.startsByGRUB ? "kernel" : "unified kernel image") in \(BootEntry.imageFolder)",
+                actual: "there is none on \(place)",
                 remedy: "stage the boot files again: kbe activate the running environment")
         }
         return .ok("\(place): BOOTX64.EFI and \(images.compactMap { $0.lastComponent?.string }.joined(separator: ", "))")
@@ -93,20 +97,26 @@ extension Check {
                 remedy: "kldload-secure-boot enable")
         }
         let signer = try key.identity(context.files)
-        let images = try ESP.mounted(context).flatMap { try ESP.unifiedImages(context, $0) }
-        let unsigned = try images.filter { try !UnifiedKernelImage.isSigned($0, by: signer, context.files) }
+        let images = try ESP.mounted(context).flatMap { try ESP.images(context, $0) }
+        let recovery = try ESP.mounted(context).flatMap { try ESP.recoveryImages(context, $0) }
+        // The kernel that GRUB starts is its vendor's.
+        let unsigned = try images.filter {
+            try context.startsByGRUB
+                ? !UnifiedKernelImage.isSigned($0, context.files) : !UnifiedKernelImage.isSigned($0, by: signer, context.files)
+        } + recovery.filter { try !UnifiedKernelImage.isSigned($0, by: signer, context.files) }
         guard unsigned.isEmpty, !images.isEmpty else {
             return .fail(
-                expected: "the signature of \(key.certificate) on each boot image",
+                expected: context.startsByGRUB
+                    ? "its vendor's signature on each kernel" : "the signature of \(key.certificate) on each boot image",
                 actual: images.isEmpty ? "there are no boot images" : unsigned.map(\.string).joined(separator: ", "),
                 remedy: "kldload boot refresh, or kbe activate the environment")
         }
-        return .ok("\(images.count) boot images")
+        return .ok("\(images.count) boot images" + (recovery.isEmpty ? "" : ", and the recovery image"))
     }
 
     @Sendable private static func espCopies(_ context: CheckContext) async throws -> CheckOutcome {
         guard let manifest = context.manifest else { return context.withoutManifest }
-        let devices = try ListBlockDevices.parse(try await context.runner.run(ListBlockDevices.command).output).flatMap(\.tree)
+        let devices = try ListBlockDevices.parse(try await context.read(ListBlockDevices.command).output).flatMap(\.tree)
         var contents: [(device: String, digests: [String: String])] = []
         for disk in manifest.disks {
             let named = Disk.partition(1, of: disk)
@@ -128,9 +138,8 @@ extension Check {
                 if case .fail(let expected, let actual, let remedy) = try judge(context, place) {
                     problem = .fail(expected: expected, actual: "\(path): \(actual)", remedy: remedy)
                 }
-                let files = try ESP.files(context, place).sorted { $0.key < $1.key }
-                let sums = try await ESP.digests(context, files.map(\.value))
-                return Dictionary(zip(files.map(\.key), sums), uniquingKeysWith: { $1 })
+                // One alone has nothing to be compared with.
+                return manifest.disks.count > 1 ? try await ESP.contents(context, try ESP.files(context, place)) : [:]
             }
             if let problem { return problem }
             contents.append((path, digests))
@@ -145,6 +154,6 @@ extension Check {
                     remedy: "stage the boot files again: kbe activate the running environment")
             }
         }
-        return .ok("\(contents.count) ESP, \(first.digests.count) files each, all the same")
+        return .ok(contents.count == 1 ? first.device : "\(contents.count) ESP, \(first.digests.count) files each, all the same")
     }
 }

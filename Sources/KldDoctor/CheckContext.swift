@@ -1,3 +1,4 @@
+import KldBoot
 import FoundationEssentials
 public import KldCore
 public import KldExec
@@ -13,16 +14,32 @@ public struct CheckContext: Sendable {
     public let manifest: InstallManifest?
     /// Why there is no manifest; for the reasons of skipped checks.
     public let manifestProblem: String?
+    /// `nil`: not known, and whatever depends on it is skipped.
+    public let now: Timestamp?
+    /// What checks of one report ask in common.
+    private let reads: SharedReads
 
-    public init(runner: any CommandRunner, files: any FileSystem, manifest: InstallManifest?, manifestProblem: String? = nil) {
+    public init(
+        runner: any CommandRunner, files: any FileSystem, manifest: InstallManifest?, manifestProblem: String? = nil, now: Timestamp? = nil
+    ) {
         self.runner = runner
         self.files = files
         self.manifest = manifest
         self.manifestProblem = manifestProblem
+        self.now = now
+        reads = SharedReads(runner)
     }
 
+    /// The same with nothing known yet: each report asks the machine anew.
+    var fresh: CheckContext {
+        CheckContext(runner: runner, files: files, manifest: manifest, manifestProblem: manifestProblem, now: now)
+    }
+
+    /// Whether GRUB starts the kernel, and no image holds it.
+    var startsByGRUB: Bool { manifest?.bootLoader == BootChain.grub.rawValue }
+
     /// Reads the manifest from its place.
-    public init(runner: any CommandRunner, files: any FileSystem) {
+    public init(runner: any CommandRunner, files: any FileSystem, now: Timestamp? = nil) {
         var manifest: InstallManifest?
         var problem: String?
         do {
@@ -35,7 +52,7 @@ public struct CheckContext: Sendable {
         } catch {
             problem = "the install manifest cannot be read: \(error)"
         }
-        self.init(runner: runner, files: files, manifest: manifest, manifestProblem: problem)
+        self.init(runner: runner, files: files, manifest: manifest, manifestProblem: problem, now: now)
     }
 
     var withoutManifest: CheckOutcome { .skip(manifestProblem ?? "there is no install manifest") }
@@ -52,9 +69,13 @@ public struct CheckContext: Sendable {
 
     func exists(_ path: String) throws -> Bool { try files.exists(FilePath(path)) }
 
-    /// Runs a command that reads. - Parameter accepting: more exit statuses than 0, where they mean something.
+    /// Runs a command that reads, once in a report: whoever asks the same gets the same answer. What is asked of a place where one thing is
+    /// mounted after the other goes to ``runner``.
+    func read(_ command: Command) async throws -> CommandOutput { try await reads.run(command) }
+
+    /// - Parameter accepting: more exit statuses than 0, where they mean something.
     func read(_ tool: Tool, _ words: [String], accepting statuses: Set<Int32> = [0]) async throws -> CommandOutput {
-        try await runner.run(Command(tool, words, effect: .reads, accepting: statuses))
+        try await read(Command(tool, words, effect: .reads, accepting: statuses))
     }
 
     /// What is mounted at the root.

@@ -15,9 +15,18 @@ enum ESP {
         try places.filter { try context.files.exists($0.appending("EFI")) }
     }
 
-    static func unifiedImages(_ context: CheckContext, _ root: FilePath) throws -> [FilePath] {
+    /// What the boot loader starts: unified kernel images, or the kernels beside GRUB's menu.
+    static func images(_ context: CheckContext, _ root: FilePath) throws -> [FilePath] {
         let folder = root.appending(BootEntry.imageFolder)
-        return try context.names(in: folder.string).filter(BootEntry.isImage).map { folder.appending($0) }
+        return try context.names(in: folder.string).filter {
+            context.startsByGRUB ? BootEntry.isKernel("\(BootEntry.imageFolder)/\($0)") : BootEntry.isImage($0)
+        }.map { folder.appending($0) }
+    }
+
+    /// Of no environment; none before the first good boot.
+    static func recoveryImages(_ context: CheckContext, _ root: FilePath) throws -> [FilePath] {
+        let path = root.appending(RecoveryImage.imagePath)
+        return try context.exists(path.string) ? [path] : []
     }
 
     /// What must be the same on every ESP, by its name; an entry's without the boot counter, which belongs to one of them.
@@ -50,8 +59,25 @@ enum ESP {
     /// Runs: `sha256sum FILES`, reads. - Returns: digests in the order of the paths.
     static func digests(_ context: CheckContext, _ paths: [FilePath]) async throws -> [String] {
         guard !paths.isEmpty else { return [] }
-        let output = try await context.read(Tool("sha256sum", package: "coreutils"), paths.map(\.string))
+        // Not shared: another ESP may be mounted at the same place later.
+        let output = try await context.runner.run(
+            Command(Tool("sha256sum", package: "coreutils"), paths.map(\.string), effect: .reads))
         return output.output.lines.map { String($0.prefix { $0 != " " }) }
+    }
+
+    /// Digests of such files; of an entry of GRUB's menu its text without the counter.
+    static func contents(_ context: CheckContext, _ files: [String: FilePath]) async throws -> [String: String] {
+        var contents: [String: String] = [:]
+        for (name, path) in files where name.hasPrefix("\(BootChain.grub.entryFolder)/") {
+            guard var entry = BootEntry(fileName: path.lastComponent?.string ?? "", text: try context.text(path.string) ?? "") else {
+                continue
+            }
+            entry.counter = nil
+            contents[name] = entry.text
+        }
+        let others = files.filter { contents[$0.key] == nil }.sorted { $0.key < $1.key }
+        for (file, sum) in zip(others, try await digests(context, others.map(\.value))) { contents[file.key] = sum }
+        return contents
     }
 
     /// Shows an ESP to `body`: where it is mounted, or mounted read-only for as long as `body` runs.

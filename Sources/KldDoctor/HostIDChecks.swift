@@ -43,9 +43,9 @@ extension Check {
         {
             return mismatch("spl_hostid (module option or kernel command line)", String(value, radix: 16))
         }
-        let devices = PoolRow.devices(try await context.runner.run(ZPool.devices(pool)).output)
+        let devices = PoolRow.devices(try await context.read(ZPool.devices(pool)).output)
         for device in devices {
-            guard let label = DiskLabel.parse(try await context.runner.run(DiskLabel.command(device)).output) else {
+            guard let label = DiskLabel.parse(try await context.read(DiskLabel.command(device)).output) else {
                 return mismatch("the label of \(device)", "there is none")
             }
             if label.hostID != own { return mismatch("the label of \(device)", label.hostID?.description ?? "none") }
@@ -57,10 +57,11 @@ extension Check {
         guard let own = try fileHostID(context) else {
             return .fail(expected: "a host id", actual: "/etc/hostid is missing or malformed", remedy: "see zfs.hostid")
         }
-        let images = try ESP.mounted(context).flatMap { try ESP.unifiedImages(context, $0) }
+        if context.startsByGRUB { return try supplement(context, own) }
+        let images = try ESP.mounted(context).flatMap { try ESP.images(context, $0) }
         guard !images.isEmpty else { return try await initramfsHostID(context, own) }
         for image in images {
-            let found = InitramfsFile.last("etc/hostid", in: Self.initramfs(of: try context.files.read(image)))
+            let found = try Self.hostIDFile(image, context.files)
             guard let found, HostID(fileContent: found) == own else {
                 return .fail(
                     expected: "\(own) in \(image)",
@@ -72,10 +73,28 @@ extension Check {
         return .ok("\(own), in \(images.count) unified kernel images")
     }
 
-    /// What the kernel unpacks of a boot image; all of what is no program.
-    private static func initramfs(of image: [UInt8]) -> [UInt8] {
-        guard let place = (try? PortableExecutable(image))?.sections[".initrd"], place.upperBound <= image.count else { return image }
-        return Array(image[Int(place.lowerBound)..<Int(place.upperBound)])
+    /// What GRUB joins to every initramfs.
+    private static func supplement(_ context: CheckContext, _ own: HostID) throws -> CheckOutcome {
+        for place in try ESP.mounted(context) {
+            let file = place.appending(KernelParts.path(of: own))
+            guard try context.exists(file.string), try context.files.read(file) == InitramfsSupplement.hostID(own) else {
+                return .fail(expected: "\(own) in \(file)", actual: "it is missing or another one", remedy: "kldload boot refresh")
+            }
+        }
+        return .ok("\(own), beside the kernels")
+    }
+
+    /// The host id in what the kernel unpacks of a boot image; of a file that is no program, in all of it.
+    ///
+    /// The end is read first: what kldload appends lies there, behind 60 MB that need not be looked at then.
+    private static func hostIDFile(_ image: FilePath, _ files: any FileSystem) throws -> [UInt8]? {
+        guard let place = (try? PortableExecutable(files.read(image, 0..<PortableExecutable.headers)))?.sections[".initrd"] else {
+            return InitramfsFile.last("etc/hostid", in: try files.read(image))
+        }
+        // A multiple of four behind the beginning: archives begin at those places only.
+        let end = place.count > 1 << 20 ? place.lowerBound + UInt64(place.count - 1 << 20) / 4 * 4 : place.lowerBound
+        if let found = InitramfsFile.last("etc/hostid", in: try files.read(image, end..<place.upperBound)) { return found }
+        return end == place.lowerBound ? nil : InitramfsFile.last("etc/hostid", in: try files.read(image, place))
     }
 
     /// Without a unified kernel image the distribution's initramfs must carry the file itself.
@@ -100,25 +119,23 @@ extension Check {
 enum InitramfsFile {
     static func last(_ name: String, in bytes: [UInt8]) -> [UInt8]? {
         let pattern = Array(name.utf8) + [0]
+        let magic = Array("070701".utf8)
         let header = 110
-        var found: [UInt8]?
-        bytes.withUnsafeBufferPointer { bytes in
-            guard bytes.count >= header + pattern.count else { return }
-            var index = header
-            let end = bytes.count - pattern.count
-            while index <= end {
-                if bytes[index] == pattern[0], matches(bytes, at: index, pattern), matches(bytes, at: index - header, Array("070701".utf8))
+        guard bytes.count >= header + pattern.count else { return nil }
+        return bytes.withUnsafeBufferPointer { bytes in
+            // Elsewhere than at multiples of four the kernel does not begin to read an archive. From the end: the last one counts.
+            var start = (bytes.count - header - pattern.count) / 4 * 4
+            while start >= 0 {
+                if bytes[start] == magic[0], matches(bytes, at: start, magic), matches(bytes, at: start + header, pattern),
+                    let size = number(bytes, at: start + 54), size <= 4096
                 {
-                    let start = index - header
-                    // Elsewhere the kernel does not begin to read an archive.
-                    let size = start % 4 == 0 ? number(bytes, at: start + 54) : nil
                     let content = start + (header + pattern.count + 3) / 4 * 4
-                    if let size, size <= 4096, content + size <= bytes.count { found = Array(bytes[content..<(content + size)]) }
+                    if content + size <= bytes.count { return Array(bytes[content..<(content + size)]) }
                 }
-                index += 1
+                start -= 4
             }
+            return nil
         }
-        return found
     }
 
     private static func matches(_ bytes: UnsafeBufferPointer<UInt8>, at offset: Int, _ pattern: [UInt8]) -> Bool {

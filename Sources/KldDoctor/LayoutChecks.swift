@@ -10,7 +10,7 @@ extension Check {
         Check("zfs.layout.hidden", "no files lie hidden below mount points", .medium, hiddenFiles),
     ]
 
-    private static func tree(_ context: CheckContext) async throws -> DatasetTree? {
+    static func tree(_ context: CheckContext) async throws -> DatasetTree? {
         guard let root = try await context.rootDataset(), let pool = try await context.pool() else { return nil }
         let environment = root.split(separator: "/").last.map(String.init) ?? ""
         let user = context.manifest.flatMap { $0.sealed ? nil : $0.username }
@@ -19,11 +19,7 @@ extension Check {
 
     @Sendable private static func datasets(_ context: CheckContext) async throws -> CheckOutcome {
         guard let tree = try await tree(context) else { return noPool }
-        let columns = ["name", "mountpoint", "canmount", "mounted"]
-        let list = ZFS.list(tree.pool.dataset, columns: columns, types: ["filesystem"])
-        let found = Dictionary(
-            try DatasetTable.parse(try await context.runner.run(list).output, columns: columns).map { ($0.name, $0) },
-            uniquingKeysWith: { $1 })
+        let found = Dictionary(try await context.datasets(tree.pool).map { ($0.name, $0) }, uniquingKeysWith: { $1 })
         var problems: [String] = []
         for entry in tree.entries {
             guard let dataset = found[entry.name.text] else {

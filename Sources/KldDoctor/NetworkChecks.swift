@@ -82,10 +82,10 @@ extension Check {
                 remedy: "ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf; systemctl enable --now systemd-resolved")
         }
         if servers.contains(where: { $0.hasPrefix("127.0.0.5") }) {
-            let state = try await context.read("systemctl", ["is-active", "systemd-resolved.service"], accepting: [0, 1, 2, 3, 4])
-            guard state.status == 0 else {
+            let state = try await context.unit("systemd-resolved.service")?["ActiveState"] ?? "unknown"
+            guard state == "active" else {
                 return .fail(
-                    expected: "systemd-resolved behind \(servers[0])", actual: state.output.trimmed,
+                    expected: "systemd-resolved behind \(servers[0])", actual: state,
                     remedy: "systemctl enable --now systemd-resolved")
             }
         }

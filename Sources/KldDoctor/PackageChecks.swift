@@ -25,21 +25,19 @@ extension Check {
         return .ok("nothing to report")
     }
 
-    /// Runs: `apt-mark showhold` and `dpkg-query --show --showformat ${db:Status-Status}\t${Package}\n`, reads.
+    /// Installed packages that must be held.
+    static func heldPackages(_ context: CheckContext, _ manifest: InstallManifest) async throws -> [DpkgPackage] {
+        try await context.packages().filter { package in
+            package.status == "installed" && manifest.heldPackages.contains { matches(package.name, $0) }
+        }
+    }
+
     /// Of the patterns in the manifest, every package that is installed must be held: those that are not cannot move.
     @Sendable private static func holds(_ context: CheckContext) async throws -> CheckOutcome {
         guard try context.exists(dpkg) else { return otherFamily }
         guard let manifest = context.manifest else { return context.withoutManifest }
-        let held = Set(try await context.read(Tool("apt-mark", package: "apt"), ["showhold"]).output.lines.map(withoutArchitecture))
-        let list = try await context.read(
-            Tool("dpkg-query", package: "dpkg"), ["--show", "--showformat", "${db:Status-Status}\\t${Package}\\n"]
-        ).output
-        let installed = list.lines.compactMap { line -> String? in
-            let words = line.words
-            return words.count == 2 && words[0] == "installed" ? words[1] : nil
-        }
-        let wanted = installed.filter { name in manifest.heldPackages.contains { matches(name, $0) } }
-        let free = wanted.filter { !held.contains($0) }
+        let wanted = try await heldPackages(context, manifest)
+        let free = wanted.filter { !$0.isHeld }.map(\.name)
         guard free.isEmpty else {
             return .fail(
                 expected: "\(wanted.count) packages held", actual: "free to move: \(free.joined(separator: ", "))",
@@ -52,9 +50,6 @@ extension Check {
         }
         return .ok("\(wanted.count) packages held")
     }
-
-    /// `libc6:i386` is `libc6`.
-    @Sendable private static func withoutArchitecture(_ line: String) -> String { String(line.trimmed.prefix { $0 != ":" }) }
 
     /// A name, or the beginning of one before `*`.
     static func matches(_ name: String, _ pattern: String) -> Bool {

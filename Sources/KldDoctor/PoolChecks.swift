@@ -13,28 +13,9 @@ extension Check {
         Check("zfs.encryption", "the root file system is encrypted as intended", .critical, encryption),
     ]
 
-    private static func openZFS(_ context: CheckContext) async throws -> OpenZFSVersions {
-        OpenZFSVersions.parse(try await context.runner.run(ZFS.version()).output)
-    }
-
     @Sendable private static func poolHealth(_ context: CheckContext) async throws -> CheckOutcome {
         guard let pool = try await context.pool() else { return noPool }
-        let json = try await openZFS(context).tools?.hasJSON ?? false
-        let output = try await context.runner.run(ZPool.status(pool, json: json)).output
-        let problems: [String]
-        if json {
-            guard let status = try PoolStatus.parse(json: output).first(where: { $0.name == pool.text }) else { return noPool }
-            let troubled = status.classes.values.flatMap { $0 } + [status.root].compactMap { $0 }
-            let vdevs = troubled.flatMap(\.tree).filter { ($0.state != .online && $0.state != .available) || $0.hasErrors }
-            problems =
-                (status.state == .online ? [] : ["state \(status.state)"]) + (status.errors == 0 ? [] : ["\(status.errors) data errors"])
-                + vdevs.map { "\($0.name) \($0.state) read \($0.readErrors) write \($0.writeErrors) checksum \($0.checksumErrors)" }
-        } else {
-            guard let status = PoolHealthText.parse(output).first(where: { $0.name == pool.text }) else { return noPool }
-            problems =
-                (status.state == .online ? [] : ["state \(status.state)"]) + (status.withoutDataErrors ? [] : ["data errors"])
-                + status.troubled
-        }
+        guard let problems = try await context.poolTroubles().first(where: { $0.pool == pool.text })?.problems else { return noPool }
         guard problems.isEmpty else {
             return .fail(
                 expected: "ONLINE, no errors", actual: problems.joined(separator: "; "),
@@ -46,7 +27,7 @@ extension Check {
     @Sendable private static func poolTopology(_ context: CheckContext) async throws -> CheckOutcome {
         guard let manifest = context.manifest else { return context.withoutManifest }
         guard let pool = try await context.pool() else { return noPool }
-        let names = PoolRow.names(try await context.runner.run(ZPool.devices(pool)).output)
+        let names = PoolRow.names(try await context.read(ZPool.devices(pool)).output)
         let devices = names.filter { $0.hasPrefix("/") }
         // A sealed image is one disk, whatever it will be called.
         let wanted = manifest.sealed ? 1 : manifest.disks.count + (manifest.specialDisks?.count ?? 0)
@@ -68,8 +49,7 @@ extension Check {
 
     @Sendable private static func poolSpace(_ context: CheckContext) async throws -> CheckOutcome {
         guard let pool = try await context.pool() else { return noPool }
-        guard let row = try PoolRow.parse(try await context.runner.run(ZPool.list(pool)).output).first, let size = row.size,
-            let used = row.allocated, size.bytes > 0
+        guard let row = try await context.poolRow(pool), let size = row.size, let used = row.allocated, size.bytes > 0
         else { return noPool }
         let percent = Int(Double(used.bytes) / Double(size.bytes) * 100)
         let actual = "\(percent) % of \(size) used"
@@ -92,8 +72,7 @@ extension Check {
                 expected: "the pool \(manifest.pool)", actual: root,
                 remedy: "another installation was booted: choose it in the firmware's menu")
         }
-        let bootfs = try PropertyRow.parse(try await context.runner.run(ZPool.get(pool, ["bootfs"])).output).first?.value
-        guard let bootfs else {
+        guard let bootfs = try await context.poolRow(pool)?.bootfs else {
             return .fail(expected: "bootfs=\(root)", actual: "the pool has no bootfs", remedy: "zpool set bootfs=\(root) \(pool)")
         }
         guard bootfs == root else {
@@ -105,7 +84,7 @@ extension Check {
     }
 
     @Sendable private static func versions(_ context: CheckContext) async throws -> CheckOutcome {
-        let versions = try await openZFS(context)
+        let versions = try await context.openZFS()
         guard let tools = versions.tools, let module = versions.module else {
             return .fail(
                 expected: "tools and module",
@@ -123,8 +102,7 @@ extension Check {
     /// Images are made with `sync=disabled`, which must not stay. Source: zfsprops(7), OpenZFS 2.4.
     @Sendable private static func sync(_ context: CheckContext) async throws -> CheckOutcome {
         guard let root = try await context.rootDataset(), let pool = try await context.pool() else { return noPool }
-        let list = try await context.runner.run(ZFS.list(pool.dataset, columns: ["name", "sync"], types: ["filesystem"])).output
-        let disabled = try DatasetTable.parse(list, columns: ["name", "sync"]).filter { $0.properties["sync"] == "disabled" }.map(\.name)
+        let disabled = try await context.datasets(pool).filter { $0.type == "filesystem" && $0["sync"] == "disabled" }.map(\.name)
         guard let first = disabled.first else { return .ok("sync is disabled nowhere in \(pool)") }
         let actual = "sync=disabled: \(disabled.joined(separator: ", "))"
         let remedy = "zfs inherit sync \(first)"
@@ -137,9 +115,8 @@ extension Check {
 
     @Sendable private static func encryption(_ context: CheckContext) async throws -> CheckOutcome {
         guard let manifest = context.manifest else { return context.withoutManifest }
-        guard let root = try await context.rootDataset() else { return noPool }
-        let rows = try PropertyRow.parse(try await context.runner.run(ZFS.get(root, ["encryption"])).output)
-        let value = rows.first?.value ?? "off"
+        guard let root = try await context.rootDataset(), let pool = try await context.pool() else { return noPool }
+        let value = try await context.datasets(pool).first { $0.name == root }?["encryption"] ?? "off"
         guard (value != "off") == manifest.encrypted else {
             return .fail(
                 expected: manifest.encrypted ? "encryption on \(root)" : "no encryption", actual: "encryption=\(value)",

@@ -25,10 +25,13 @@ extension Check {
     }
 
     /// Runs: `timedatectl show --property=NTP --property=NTPSynchronized`, reads; `NTP=yes`, `NTPSynchronized=no` (systemd 257).
+    static func timeProperties(_ context: CheckContext) async throws -> [String] {
+        try await context.read(Tool("timedatectl", package: "systemd"), ["show", "--property=NTP", "--property=NTPSynchronized"])
+            .output.lines
+    }
+
     @Sendable private static func timeSync(_ context: CheckContext) async throws -> CheckOutcome {
-        let lines = try await context.read(
-            Tool("timedatectl", package: "systemd"), ["show", "--property=NTP", "--property=NTPSynchronized"]
-        ).output.lines
+        let lines = try await timeProperties(context)
         guard lines.contains("NTP=yes") else {
             return .fail(expected: "NTP=yes", actual: lines.joined(separator: ", "), remedy: "timedatectl set-ntp true")
         }

@@ -92,20 +92,29 @@ extension Check {
         return .ok(possible.joined(separator: ", "))
     }
 
+    static func hostKeyNames(_ context: CheckContext) throws -> [String] {
+        try context.names(in: "/etc/ssh").filter { $0.hasPrefix("ssh_host_") && $0.hasSuffix("_key") }
+    }
+
+    /// Fedora's family gives the group ssh_keys read access; nobody else may have any.
+    static func openHostKeys(_ context: CheckContext, _ names: [String]) throws -> [(path: FilePath, mode: ModeBits)] {
+        try names.compactMap { name in
+            let path = FilePath("/etc/ssh/\(name)")
+            guard let status = try context.files.status(path), status.mode.bits & 0o137 != 0 else { return nil }
+            return (path, status.mode)
+        }
+    }
+
     @Sendable private static func hostKeys(_ context: CheckContext) async throws -> CheckOutcome {
         if let skip = try wanted(context) { return skip }
-        let keys = try context.names(in: "/etc/ssh").filter { $0.hasPrefix("ssh_host_") && $0.hasSuffix("_key") }
+        let keys = try hostKeyNames(context)
         guard !keys.isEmpty else {
             return .fail(expected: "host keys in /etc/ssh", actual: "there are none", remedy: "ssh-keygen -A, then systemctl restart ssh")
         }
-        for key in keys {
-            guard let status = try context.files.status(FilePath("/etc/ssh/\(key)")) else { continue }
-            // Fedora's family gives the group ssh_keys read access; nobody else may have any.
-            if status.mode.bits & 0o137 != 0 {
-                return .fail(
-                    expected: "\(key) readable for root only", actual: "mode \(String(status.mode.bits, radix: 8))",
-                    remedy: "chmod 600 /etc/ssh/\(key); others may have copied it: make new keys with ssh-keygen -A after removing it")
-            }
+        if let (key, mode) = try openHostKeys(context, keys).first {
+            return .fail(
+                expected: "\(key) readable for root only", actual: "mode \(String(mode.bits, radix: 8))",
+                remedy: "chmod 600 \(key); others may have copied it: make new keys with ssh-keygen -A after removing it")
         }
         return .ok(keys.joined(separator: ", "))
     }

@@ -48,7 +48,8 @@ extension Check {
         return .ok("none in \(looked) files")
     }
 
-    @Sendable private static func permissions(_ context: CheckContext) async throws -> CheckOutcome {
+    /// Private keys, and those of them that others than root may read.
+    static func privateKeys(_ context: CheckContext) throws -> (all: Int, open: [(FilePath, FileStatus)]) {
         func keys(_ folder: String, _ depth: Int, _ suffixes: [String]) throws -> [(FilePath, FileStatus)] {
             try regularFiles(context, below: FilePath(folder), depth: depth).filter { entry in
                 suffixes.isEmpty || suffixes.contains { entry.0.string.hasSuffix($0) }
@@ -58,13 +59,17 @@ extension Check {
             try keys("/etc/kldload", 4, [".key", ".pem.key", "passphrase"]) + keys("/var/lib/kldload", 4, [".key"])
             + keys("/etc/zfs", 2, [".key"]) + keys("/etc/wireguard", 1, []) + keys("/etc/NetworkManager/system-connections", 1, [])
             + keys("/var/lib/dkms", 1, [".key"]) + keys("/root/.ssh", 1, ["id_ed25519", "id_ecdsa", "id_rsa"])
-        let open = found.filter { $0.1.mode.bits & 0o077 != 0 }
+        return (found.count, found.filter { $0.1.mode.bits & 0o077 != 0 })
+    }
+
+    @Sendable private static func permissions(_ context: CheckContext) async throws -> CheckOutcome {
+        let (all, open) = try privateKeys(context)
         guard open.isEmpty else {
             return .fail(
                 expected: "mode 600", actual: open.map { "\($0.0) \(String($0.1.mode.bits, radix: 8))" }.joined(separator: ", "),
                 remedy: "chmod 600 \(open.map { $0.0.string }.joined(separator: " ")), and replace the keys if others could log in")
         }
-        return .ok("\(found.count) keys, none open")
+        return .ok("\(all) keys, none open")
     }
 
     /// DKMS signs with `/var/lib/dkms/mok.key`. On an installed machine it is that machine's own; an image must have had none.

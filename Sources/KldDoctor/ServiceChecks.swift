@@ -55,10 +55,7 @@ extension Check {
     @Sendable private static func units(_ context: CheckContext) async throws -> CheckOutcome {
         guard let manifest = context.manifest else { return context.withoutManifest }
         guard !manifest.units.isEmpty else { return .skip("the manifest names no units") }
-        let output = try await context.read(
-            "systemctl", ["show", "--no-pager", "--property", UnitState.properties.joined(separator: ",")] + manifest.units
-        ).output
-        let found = UnitState.parse(output)
+        let found = try await context.units()
         let problems = manifest.units.compactMap { name -> String? in
             let unit = found.first { $0["Id"] == name || $0["Names"].words.contains(name) }
             guard let unit else { return "\(name) is unknown" }
@@ -73,9 +70,13 @@ extension Check {
     }
 
     /// Runs: `systemctl list-units --failed --plain --no-legend --no-pager`, reads; one unit a line, its name first.
+    static func failedUnits(_ context: CheckContext) async throws -> [String] {
+        try await context.read("systemctl", ["list-units", "--failed", "--plain", "--no-legend", "--no-pager"]).output
+            .lines.compactMap { $0.words.first }
+    }
+
     @Sendable private static func failed(_ context: CheckContext) async throws -> CheckOutcome {
-        let output = try await context.read("systemctl", ["list-units", "--failed", "--plain", "--no-legend", "--no-pager"]).output
-        let names = output.lines.compactMap { $0.words.first }
+        let names = try await failedUnits(context)
         guard names.isEmpty else {
             return .fail(
                 expected: "no failed unit", actual: names.joined(separator: ", "),

@@ -11,6 +11,17 @@ public struct VerifyReport: Sendable, Hashable, Codable {
         public var warn = 0
         public var skip = 0
         public init() {}
+
+        init(_ results: [Result]) {
+            for result in results {
+                switch result.status {
+                case .ok: ok += 1
+                case .fail: fail += 1
+                case .warn: warn += 1
+                case .skip: skip += 1
+                }
+            }
+        }
     }
 
     public struct Result: Sendable, Hashable, Codable {
@@ -35,15 +46,7 @@ public struct VerifyReport: Sendable, Hashable, Codable {
     init(_ results: [Result]) {
         version = VerifyReport.currentVersion
         self.results = results
-        summary = Summary()
-        for result in results {
-            switch result.status {
-            case .ok: summary.ok += 1
-            case .fail: summary.fail += 1
-            case .warn: summary.warn += 1
-            case .skip: summary.skip += 1
-            }
-        }
+        summary = Summary(results)
     }
 
     /// ``ExitStatus/done``, or ``ExitStatus/problemsFound`` when a check failed; warnings are no failure.
@@ -59,7 +62,22 @@ public struct VerifyReport: Sendable, Hashable, Codable {
     }
 
     /// The report for a person: one line a check, what to do below those that are not well, the sum at the end.
-    public var text: String {
+    public var text: String { text(of: results) }
+
+    /// Only what is not well, the worst first, and the sum.
+    public var problems: String {
+        let ill = results.filter { $0.status == .fail || $0.status == .warn }
+        let ranks = Severity.allCases
+        return text(
+            of: ill.enumerated().sorted { a, b in
+                func key(_ pair: (offset: Int, element: Result)) -> (Int, Int, Int) {
+                    (pair.element.status == .fail ? 0 : 1, ranks.firstIndex(of: pair.element.severity) ?? 0, pair.offset)
+                }
+                return key(a) < key(b)
+            }.map(\.element))
+    }
+
+    private func text(of results: [Result]) -> String {
         var lines: [String] = []
         for result in results {
             let mark = result.status.rawValue.uppercased()
@@ -76,7 +94,9 @@ public struct VerifyReport: Sendable, Hashable, Codable {
 
 /// Runs checks.
 public enum Doctor {
-    /// Runs checks one after the other and reports on all; one that cannot be run to its end counts as failed.
+    /// Runs checks, some of them side by side, and reports on all in their order; one that cannot be run to its end counts as failed.
+    ///
+    /// A check must not depend on another, nor disturb one: only `boot.esp.copies` mounts something, at a place of its own.
     /// - Parameter only: ids or subsystems to run; empty for all. An unknown one is an error.
     /// - Throws: ``Diagnosis`` `verify.no-such-check`; cancellation.
     public static func run(_ context: CheckContext, checks: [Check] = Check.all, only: [String] = []) async throws -> VerifyReport {
@@ -86,12 +106,28 @@ public enum Doctor {
                 "verify.no-such-check", "there is no check or subsystem named \(stranger)",
                 remedies: ["subsystems: " + known.joined(separator: ", ")], exit: .usage)
         }
-        var results: [VerifyReport.Result] = []
-        for check in checks where only.isEmpty || only.contains(check.id) || only.contains(check.subsystem) {
-            results.append(result(check, try await outcome(check, context)))
+        let context = context.fresh
+        let chosen = checks.filter { only.isEmpty || only.contains($0.id) || only.contains($0.subsystem) }
+        let results = try await withThrowingTaskGroup(of: (Int, VerifyReport.Result).self) { group in
+            var results = [VerifyReport.Result?](repeating: nil, count: chosen.count)
+            func begin(_ index: Int) {
+                guard index < chosen.count else { return }
+                group.addTask { (index, result(chosen[index], try await outcome(chosen[index], context))) }
+            }
+            for index in 0..<sideBySide { begin(index) }
+            var next = sideBySide
+            for try await (index, result) in group {
+                results[index] = result
+                begin(next)
+                next += 1
+            }
+            return results.compactMap { $0 }
         }
         return VerifyReport(results)
     }
+
+    /// So many checks run at a time: they wait for processes more than they compute.
+    private static let sideBySide = 4
 
     private static func outcome(_ check: Check, _ context: CheckContext) async throws -> CheckOutcome {
         do { return try await check.run(context) } catch let error as CancellationError { throw error } catch {

@@ -53,7 +53,11 @@ public struct TimeLimitRunner: CommandRunner {
             work.cancel()
             clock.cancel()
         }
-        return try await withTaskCancellationHandler { try await race.result } onCancel: { race.end(.failure(CancellationError())) }
+        return try await withTaskCancellationHandler {
+            try await race.result
+        } onCancel: {
+            race.end(.failure(CancellationError()))
+        }
     }
 }
 

@@ -27,7 +27,8 @@ public struct MountInfo: Sendable, Hashable {
             else { return nil }
             let options = (words[5] + "," + (dash + 3 < words.count ? words[dash + 3] : "")).split(separator: ",").map(String.init)
             return MountInfo(
-                id: id, parent: parent, place: plain(words[4]), type: words[dash + 1], source: plain(words[dash + 2]), options: Set(options))
+                id: id, parent: parent, place: plain(words[4]), type: words[dash + 1], source: plain(words[dash + 2]), options: Set(options)
+            )
         }
     }
 

@@ -1,5 +1,5 @@
 import KldBlock
-import KldBoot
+public import KldBoot
 public import KldCore
 import KldExec
 import KldFiles
@@ -70,6 +70,8 @@ public struct FirstBoot: Sendable, Hashable {
     /// UKIs found on the first ESP for the running kernel.
     public var images: [String]
     public var builder: BootImageBuilder?
+    /// Entries of GRUB's menu for the running kernel, on the first ESP.
+    public var entries: [BootEntry]
     public var extras: Extras
 
     public init(
@@ -77,6 +79,7 @@ public struct FirstBoot: Sendable, Hashable {
         kernel: String,
         commandLine: String,
         stub: FilePath = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub", images: [String], builder: BootImageBuilder?,
+        entries: [BootEntry] = [],
         extras: Extras = Extras()
     ) {
         self.sealed = sealed
@@ -91,6 +94,7 @@ public struct FirstBoot: Sendable, Hashable {
         self.stub = stub
         self.images = images
         self.builder = builder
+        self.entries = entries
         self.extras = extras
     }
 
@@ -146,6 +150,7 @@ public struct FirstBoot: Sendable, Hashable {
         if let serial = extras.espSerial, !esps.isEmpty { steps.append(espSerial(serial)) }
         if let key { steps += sign(with: key, id) }
         if let builder, !images.isEmpty { steps.append(rebuild(id, builder)) }
+        if !entries.isEmpty { steps.append(restage(id)) }
         return steps
     }
 
@@ -235,6 +240,33 @@ public struct FirstBoot: Sendable, Hashable {
         return Step(
             "firstboot.image", "Put the host id into the boot image", actions,
             release: esps.indices.map { .run(MountCommand.unmount(scratch.appending("esp\($0)"))) } + [.remove(uki)], weight: 5)
+    }
+
+    /// The same where GRUB joins kernel, initramfs and host id: what each entry needs first, then the entry itself.
+    private func restage(_ id: HostID) -> Step {
+        let scratch: FilePath = "/run/kldload/firstboot"
+        let supplement = scratch.appending("hostid.cpio")
+        var actions: [Action] = [.write(supplement, content: .bytes(InitramfsSupplement.hostID(id)))]
+        for (index, device) in esps.enumerated() {
+            let mount = scratch.appending("esp\(index)")
+            actions += [.makeDirectory(mount), .run(MountCommand.mount(device, at: mount, type: "vfat"))]
+            if let key { actions += KeyEnrolment.offering(key.certificate, on: mount, .grub) }
+            for old in entries {
+                guard let parts = old.parts, let initramfs = parts.initrds.first else { continue }
+                var entry = old
+                entry.parts = KernelParts(
+                    kernel: parts.kernel, initrds: [initramfs, KernelParts.path(of: id)],
+                    commandLine: runningHostID == nil ? parts.commandLine : parts.commandLine.forcingImport(false))
+                // Its modules were signed a moment ago.
+                if key != nil { actions += ESPFile.place(FilePath("/boot/initrd.img-\(kernel)"), as: initramfs, on: mount) }
+                actions += ESPFile.place(supplement, as: KernelParts.path(of: id), on: mount)
+                actions += [.write(mount.appending(entry.path), content: .text(entry.text)), ESPFile.sync(mount)]
+            }
+            actions.append(.run(MountCommand.unmount(mount)))
+        }
+        return Step(
+            "firstboot.image", "Put the host id beside what GRUB starts", actions,
+            release: esps.indices.map { .run(MountCommand.unmount(scratch.appending("esp\($0)"))) } + [.remove(supplement)], weight: 3)
     }
 
     static let assemble = "boot.assemble"

@@ -21,12 +21,17 @@ extension FirstBoot {
         }
         let kernel = try await runner.run(Command(Tool("uname", package: "coreutils"), ["-r"], effect: .reads)).output.trimmed
         var images: [String] = []
+        var entries: [BootEntry] = []
         if let first = root.esps.first {
             let mount: FilePath = "/run/kldload/firstboot/look"
             try files.makeDirectory(mount, mode: 0o700)
             try await runner.run(MountCommand.mount(first.path, at: mount, type: "vfat"))
             images = ((try? files.list(mount.appending(BootEntry.imageFolder))) ?? [])
                 .filter { BootEntry.isImage($0) && $0.contains("-\(kernel).") }
+            let menu = mount.appending(BootChain.grub.entryFolder)
+            entries = ((try? files.list(menu)) ?? []).sorted().compactMap { name in
+                (try? files.readText(menu.appending(name))).flatMap { BootEntry(fileName: name, text: $0) }
+            }.filter { $0.release == kernel && $0.parts != nil }
             try await runner.run(MountCommand.unmount(mount))
         }
         func hostID(_ path: FilePath) -> HostID? { (try? files.read(path)).flatMap { HostID(fileContent: $0) } }
@@ -34,7 +39,7 @@ extension FirstBoot {
             sealed: try files.exists(sealedMarker), hostID: hostID("/etc/hostid"), runningHostID: hostID(runningHostIDFile),
             newHostID: .random(), pool: root.pool, disks: root.disks, esps: root.esps.map(\.path), kernel: kernel,
             commandLine: try files.readText("/proc/cmdline").trimmed, images: images,
-            builder: try BootImageBuilder.find(files),
+            builder: try BootImageBuilder.find(files), entries: entries,
             extras: try extras(files))
     }
 

@@ -15,8 +15,17 @@ extension InstallPlanner {
             .forcingImport(request.sealed).restartingAfterPanic(seconds: BootEntry.panicSeconds)
     }
 
+    var chain: BootChain { answers.bootloader == .grub ? .grub : .systemdBoot }
+
     /// The first of the machine: there is nothing to go back to yet, so it is not on trial.
-    var bootEntry: BootEntry { BootEntry(dataset: tree.root.text, release: request.payload.kernel, order: BootEntry.orderStep) }
+    var bootEntry: BootEntry {
+        BootEntry(
+            dataset: tree.root.text, release: request.payload.kernel, order: BootEntry.orderStep,
+            parts: chain == .grub
+                ? KernelParts(
+                    release: request.payload.kernel, hostID: request.sealed ? nil : request.identity.hostID, commandLine: commandLine)
+                : nil)
+    }
 
     private func esp(_ index: Int) -> FilePath { FilePath("\(Self.scratch.string)/esp\(index)") }
 
@@ -30,14 +39,21 @@ extension InstallPlanner {
         let image = UnifiedKernelImage(
             linux: inTarget("/boot/vmlinuz-\(release)"), initrds: initrds, commandLine: commandLine, release: release,
             osRelease: inTarget("/usr/lib/os-release"), stub: FilePath("/\(request.spec.efi.stub)"), output: uki)
+        let supplement: Action = .write(hostID, content: .bytes(InitramfsSupplement.hostID(request.identity.hostID)))
         let building: [Action] =
-            [.write(hostID, content: .bytes(InitramfsSupplement.hostID(request.identity.hostID))), .run(image.build)]
-            + (key?.signing(uki) ?? [])
+            [supplement, .run(image.build)] + (key?.signing(uki) ?? [])
+        let making =
+            chain == .grub
+            ? Step(
+                "boot.grub", "GRUB is kldload's to install, and no package's",
+                [.write(inTarget(Self.grubDefaults.path), content: .text(Self.grubDefaults.text)), supplement],
+                release: [.remove(hostID)], resume: [supplement])
+            : Step(
+                "boot.uki", "Build the unified kernel image of \(release)", building,
+                release: [.remove(uki), .remove(hostID)], resume: building, weight: 8)
         var steps =
             keymap + trust + [
-                Step(
-                    "boot.uki", "Build the unified kernel image of \(release)", building,
-                    release: [.remove(uki), .remove(hostID)], resume: building, weight: 8),
+                making,
                 Step(
                     "boot.fstab", "Mount table",
                     [
@@ -54,7 +70,9 @@ extension InstallPlanner {
             steps.append(
                 Step(
                     "boot.esp.\(disk.device.name)", "Stage boot loader and kernel on \(disk.path)",
-                    staging(Disk.partition(1, of: disk.path), at: esp(index), kernelImage: uki),
+                    staging(
+                        Disk.partition(1, of: disk.path), at: esp(index),
+                        chain == .grub ? [image.linux] + image.initrds : [uki]),
                     release: [.run(MountCommand.unmount(esp(index)))], weight: 3))
         }
         // The newest entry becomes the first: so the first disk's comes last.
@@ -78,13 +96,20 @@ extension InstallPlanner {
         ]
     }
 
-    /// Fills one ESP: the vendor's shim, the boot loader, the kernel image.
-    private func staging(_ partition: String, at mount: FilePath, kernelImage: FilePath) -> [Action] {
+    /// Packages of shim and GRUB run `grub-install` where the ESP has a folder of this name, and so they know none. Whoever installs all of
+    /// GRUB gets no menu of its making either. Source: `postinst` of shim-signed 1.51, grub-efi-amd64 2.12.
+    private static let grubDefaults = (
+        path: "/etc/default/grub.d/kldload.cfg",
+        text: "# Written by kldload, which installs GRUB and writes its menu by itself.\nGRUB_DISTRIBUTOR=\n"
+    )
+
+    /// Fills one ESP: the vendor's shim, the boot loader, what the entry needs.
+    private func staging(_ partition: String, at mount: FilePath, _ sources: [FilePath]) -> [Action] {
         let loader = ESPLoader(
-            programs: request.spec.efi, configuration: ESPLayout.loaderConfiguration(timeoutSeconds: answers.zbmTimeout),
-            label: answers.bootloaderID, key: key)
+            chain: chain, programs: request.spec.efi, timeoutSeconds: answers.zbmTimeout, label: answers.bootloaderID, key: key)
         return [.makeDirectory(mount), .run(MountCommand.mount(partition, at: mount, type: "vfat"))]
-            + loader.filling(from: target, on: mount) + ESPFile.place(kernelImage, as: bootEntry.imagePath, on: mount)
+            + loader.filling(from: target, on: mount)
+            + zip(sources, bootEntry.files).flatMap { ESPFile.place($0, as: $1, on: mount) }
             + [.write(FilePath("\(mount.string)/\(bootEntry.path)"), content: .text(bootEntry.text)), ESPFile.sync(mount)]
     }
 
@@ -169,7 +194,7 @@ extension InstallPlanner {
             specialDisks: disks.special.isEmpty ? nil : disks.special.map(\.path), encrypted: answers.encrypt, network: network,
             timezone: answers.timezone, locale: answers.locale, keyboard: answers.keyboard.layout,
             sshPolicy: answers.credentials == .defaultExpired ? .afterPasswordChange : .password,
-            heldPackages: request.spec.heldPackages,
+            heldPackages: request.spec.held(with: chain),
             units: [.ssh, .network, .resolver, .timeSync].compactMap { request.spec.units[$0] }, hostID: request.identity.hostID,
             sealed: request.sealed, credentials: credentials, bootLoader: answers.bootloader.rawValue,
             sysctl: request.profile.sysctl.isEmpty

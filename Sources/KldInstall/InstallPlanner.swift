@@ -32,6 +32,7 @@ public struct InstallPlanner: Sendable {
     /// - Throws: ``Diagnosis`` of the disks, the names, or the topology; `install.pool-imported`, `network.no-interface`.
     public init(_ request: InstallRequest) throws {
         self.request = request
+        if request.answers.bootloader == .grub, request.spec.efi.grub == nil { throw request.spec.unsupported("the GRUB chain") }
         disks = try DiskSelection(request.answers, request.facts)
         pool = try PoolName(request.answers.poolName)
         // Known before the disks are wiped, not when the pool is made.

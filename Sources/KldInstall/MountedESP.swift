@@ -16,7 +16,7 @@ public enum MountedESP {
     /// What systemd calls the mount. Source: systemd.mount(5), systemd 257.
     public static let mountUnit = "boot-efi.mount"
 
-    /// The GUID of the partition that systemd-boot or its stub was started from, in UTF-16.
+    /// The GUID of the partition that systemd-boot or its stub was started from, in UTF-16; GRUB's menu says it on the command line.
     /// Source: The Boot Loader Interface, uapi-group.org, systemd 257.
     private static let variable = "LoaderDevicePartUUID"
 
@@ -55,8 +55,9 @@ public enum MountedESP {
     }
 
     private static func booted(_ files: any FileSystem) -> String? {
-        guard let bytes = EFIVariable.value(variable, of: .loader, files) else { return nil }
-        let guid = String(decoding: bytes.filter { $0 != 0 }, as: UTF8.self).lowercased()
+        let said = (try? files.readText("/proc/cmdline")).flatMap { KernelCommandLine.started($0).esp }
+        let variable = EFIVariable.value(variable, of: .loader, files).map { String(decoding: $0.filter { $0 != 0 }, as: UTF8.self) }
+        guard let guid = (said ?? variable)?.trimmed.lowercased() else { return nil }
         guard guid.count == 36, guid.allSatisfy({ $0.isHexDigit || $0 == "-" }) else { return nil }
         return try? files.resolve(FilePath("/dev/disk/by-partuuid/\(guid)")).string
     }

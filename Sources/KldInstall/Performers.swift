@@ -114,7 +114,12 @@ public enum Performers {
 
     /// Unmounts a target and exports its pool, or finds that there is nothing to do.
     public static func close(_ pool: PoolName, mountedAt target: FilePath) -> [Action] {
-        [.run(MountCommand.unmount(target)), .perform(exportPool, ["pool": pool.text, "target": target.string], effect: .changes)]
+        [.run(MountCommand.unmount(target)), exporting(pool, mountedAt: target)]
+    }
+
+    /// Exports a pool of which nothing is mounted any more, or finds that it is not imported. - Parameter target: for what is said of mounts that are left.
+    public static func exporting(_ pool: PoolName, mountedAt target: FilePath) -> Action {
+        .perform(exportPool, ["pool": pool.text, "target": target.string], effect: .changes)
     }
 
     /// Gives a disk and its partitions GUIDs of their own. Before anything uses it: the kernel takes the new table only then.

@@ -51,6 +51,8 @@ public struct Form: Sendable, Hashable {
         case choice([Option])
         /// `1` or nothing.
         case toggle
+        /// Something to go to: Enter chooses it.
+        case line
     }
 
     public struct Option: Sendable, Hashable {
@@ -95,11 +97,21 @@ public struct Form: Sendable, Hashable {
     private var top = 0
     private var page = 10
 
-    public init(_ title: String, _ fields: [Field], text: [String] = []) {
+    /// The last line: what keys do.
+    public var keys: String
+
+    public init(
+        _ title: String, _ fields: [Field], text: [String] = [],
+        keys: String = "Up/Down: field   Left/Right: choice   Enter: on   Esc: back   Ctrl-C: leave"
+    ) {
         self.title = title
         self.fields = fields
         self.text = text
+        self.keys = keys
     }
+
+    /// The field that keys are for.
+    public var chosen: Field? { fields.indices.contains(focus) ? fields[focus] : nil }
 
     public func value(_ id: String) -> String { fields.first { $0.id == id }?.value ?? "" }
 
@@ -109,10 +121,10 @@ public struct Form: Sendable, Hashable {
         case .escape: return .back
         case .up, .backTab: move(-1)
         case .down, .tab: move(1)
-        case .pageUp: scroll(-page)
-        case .pageDown: scroll(page)
+        case .pageUp: text.isEmpty ? move(-10) : scroll(-page)
+        case .pageDown: text.isEmpty ? move(10) : scroll(page)
         case .enter:
-            if focus >= fields.count - 1 { return .next }
+            if focus >= fields.count - 1 || chosen?.kind == .line { return .next }
             move(1)
         case .left, .right: turn(key == .right ? 1 : -1)
         case .backspace: edit { if !$0.isEmpty { $0.removeLast() } }
@@ -141,7 +153,7 @@ public struct Form: Sendable, Hashable {
             guard !options.isEmpty else { return }
             let now = options.firstIndex { $0.value == fields[focus].value } ?? 0
             fields[focus].value = options[(now + step + options.count) % options.count].value
-        case .text, .secret: break
+        case .text, .secret, .line: break
         }
         problem = nil
     }
@@ -154,7 +166,7 @@ public struct Form: Sendable, Hashable {
             // A public key of RSA has some hundred characters; what is longer is no answer.
             fields[focus].value = String(fields[focus].value.prefix(16_384))
             problem = nil
-        case .choice, .toggle: break
+        case .choice, .toggle, .line: break
         }
     }
 
@@ -183,12 +195,11 @@ public struct Form: Sendable, Hashable {
             return lines.map { String(repeating: " ", count: indent) + $0 }
         }
         let head = [" kldload: \(title)" + String(repeating: " ", count: max(1, columns - 10 - title.count - step.count)) + step, ""]
-        let width = min(fields.filter { $0.kind != .toggle }.map(\.label.count).max() ?? 0, columns / 3)
+        let width = min(fields.filter { $0.kind != .toggle && $0.kind != .line }.map(\.label.count).max() ?? 0, columns / 3)
         // What stands below the fields: help or problem, and the keys.
-        let help = fields.indices.contains(focus) ? fields[focus].help : ""
+        let help = chosen?.help ?? ""
         let note = problem.map { wrap("! \($0)", 2) } ?? (help.isEmpty ? [""] : wrap(help, 2))
-        let keys = " Up/Down: field   Left/Right: choice   Enter: on   Esc: back   Ctrl-C: leave"
-        let foot = [""] + note.prefix(4) + ["", keys]
+        let foot = [""] + note.prefix(4) + ["", " \(keys)"]
         let room = rows - head.count - foot.count
         let shown = text.isEmpty ? 0 : max(3, room - fields.count - 1)
         page = max(1, shown - 1)
@@ -207,6 +218,10 @@ public struct Form: Sendable, Hashable {
                 body.append(" \(mark) \(field.value == "1" ? "[x]" : "[ ]") \(field.label)")
                 continue
             }
+            if field.kind == .line {
+                body.append(" \(mark) \(field.label)")
+                continue
+            }
             let name = String(field.label.prefix(width))
             body.append(" \(mark) \(name)\(String(repeating: " ", count: width - name.count))  \(show(field, columns - width - 6))")
         }
@@ -218,7 +233,7 @@ public struct Form: Sendable, Hashable {
         switch field.kind {
         case .text: "[\(field.value.suffix(width - 3))_]"
         case .secret: "[\(String(repeating: "*", count: min(field.value.count, width - 3)))_]"
-        case .toggle: ""
+        case .toggle, .line: ""
         case .choice(let options):
             "< \(String((options.first { $0.value == field.value }?.label ?? field.value).prefix(width - 4))) >"
         }

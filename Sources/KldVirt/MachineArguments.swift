@@ -42,8 +42,7 @@ extension MachineSpec {
 
     private func bad(_ what: String) -> Diagnosis {
         Diagnosis(
-            "vm.bad-machine", "machine \(name): \(what)", remedies: ["report this as a defect of kldload, with the log"],
-            exit: .badConfiguration)
+            "vm.bad-machine", "machine \(name): \(what)", remedies: ["report this as a defect of kldload, with the log"], exit: .bug)
     }
 
     private var platformArguments: [String] {

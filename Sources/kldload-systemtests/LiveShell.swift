@@ -92,8 +92,25 @@ extension Laboratory {
         }
     }
 
-    /// Where answers are.
-    enum SeedKind { case volume, address }
+    /// Where answers are: on a FAT, on a disc, on an ext4, or on a server.
+    enum SeedKind: String { case volume, disc, ext4, address }
+
+    /// A volume with answers, under the name that its kind of file system has room for.
+    private func seedVolume(_ kind: SeedKind, _ content: FilePath, at image: FilePath) async throws -> FilePath {
+        let label = "KLDLOAD-SEED"
+        let command: Command
+        switch kind {
+        case .volume, .address: return try await volume("KLDLOADSEED", [content.appending(SeedVolume.answersName)], at: image)
+        case .disc:
+            command = Command(
+                "xorriso", ["-as", "mkisofs", "-quiet", "-V", label, "-R", "-o", image.string, content.string], effect: .changes)
+        case .ext4:
+            command = Command(
+                Tool("mkfs.ext4", package: "e2fsprogs"), ["-q", "-L", label, "-d", content.string, image.string, "16M"], effect: .changes)
+        }
+        try await workshop.runner.run(command)
+        return image
+    }
 
     /// Serves a folder on this host's loopback address, which a guest reaches as 10.0.2.2, for as long as `body` runs.
     func serving<Result>(_ folder: FilePath, _ body: (String) async throws -> Result) async throws -> Result {
@@ -113,11 +130,12 @@ extension Laboratory {
     func autoinstall(_ answers: Answers, disks: [MachineDisk], seed kind: SeedKind = .volume) async throws -> FilePath {
         let bench = try await workshop.prepare(answers, mirror: nil, report: report)
         let stream = try await workshop.stream(bench, report: report)
-        let place = folder.appending("autoinstall")
+        let place = folder.appending("autoinstall-\(kind.rawValue)")
         try files.makeDirectory(place, mode: 0o700)
-        let answersFile = place.appending(SeedVolume.answersName)
+        let content = place.appending("content")
+        let answersFile = content.appending(SeedVolume.answersName)
         try files.write(answers.environmentText, to: answersFile, mode: .secret)
-        let seed = try await volume("KLDLOADSEED", [answersFile], at: place.appending("seed.img"))
+        let seed = try await seedVolume(kind, content, at: place.appending("seed.img"))
         let medium = place.appending("medium.iso")
         let payload = LiveMedium.payload(answers)
         try await workshop.runner.run(
@@ -143,7 +161,8 @@ extension Laboratory {
             }
         }
         switch kind {
-        case .volume: try await install("", [live, MachineDisk(seed, serial: "seed")], from: "/dev/")
+        case .volume, .disc, .ext4:
+            try await install("", [live, MachineDisk(seed, serial: "seed", readOnly: kind == .disc)], from: "/dev/")
         case .address:
             // As QEMU's own card is called.
             let answers = place.appending("www/answers")

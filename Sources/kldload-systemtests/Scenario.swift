@@ -24,7 +24,8 @@ struct Scenario: Sendable {
         self.run = run
     }
 
-    static let all: [Scenario] = installs + boots + bootNumbers + powerCuts + isos + recoveries + secureBoots + images + troubles
+    static let all: [Scenario] =
+        installs + boots + bootNumbers + powerCuts + isos + recoveries + recoveryImages + secureBoots + images + troubles + dailies
 }
 
 /// A check that did not hold.

@@ -1,4 +1,5 @@
 import KldAnswers
+import KldBoot
 import KldCore
 import KldImage
 import KldPlan
@@ -10,53 +11,50 @@ extension Scenario {
     /// Boot environments on one machine that is never switched off: every restart is the firmware's and the loader's own.
     static let boots: [Scenario] = [
         Scenario("boot.environments", "an environment is made, changed and booted; bad ones are left by themselves, and say why") { lab in
-            try await withMachine(lab) { guest in
-                try await guest.run("kbe create next && place=$(kbe mount next) && echo next > $place/etc/marker && kbe unmount next")
-                let activation = try await guest.run("time kbe activate next")
-                lab.log("activating it: \(activation.lines.first { $0.hasPrefix("real") } ?? "?")")
-                try await guest.restart()
-                try check(try await guest.run("kbe current; cat /etc/marker").lines == ["next", "next"], "another environment was booted")
-                try await guest.until("kbe list", says: "good")
-                try check(try await guest.run("zpool get -H -o value bootfs rpool").trimmed == "rpool/ROOT/next", "bootfs stayed")
-
-                // It starts, and is no use.
-                try await guest.run(
-                    """
-                    kbe create useless && place=$(kbe mount useless) && mkdir -p $place/etc/kldload/boot-check.d
-                    printf '#!/bin/sh\\necho no disk for the database\\nexit 1\\n' > $place/etc/kldload/boot-check.d/10-database
-                    chmod 755 $place/etc/kldload/boot-check.d/10-database && kbe unmount useless && kbe activate useless
-                    """)
-                try await guest.restart(expecting: "useless (Linux", boots: 4)
-                var list = try await guest.run("kbe current; kbe list; cat /run/motd.d/50-kldload-boot")
-                lab.log(list)
-                try check(list.hasPrefix("next"), "it went elsewhere")
-                try check(list.contains("failed: /etc/kldload/boot-check.d/10-database ended with 1: no disk for the database"), list)
-
-                // Its root is not there any more: no program of it ever runs.
-                try await guest.run("kbe create gone && kbe activate gone && zfs destroy -r rpool/ROOT/gone")
-                try await guest.restart(expecting: "gone (Linux", boots: 4)
-                list = try await guest.run("kbe current; zpool get -H -o value bootfs rpool; kbe destroy useless --yes; kbe list")
-                lab.log(list)
-                try check(
-                    list.lines.prefix(2) == ["next", "rpool/ROOT/next"]
-                        && !list.lines.contains { $0.hasPrefix("useless") || $0.hasPrefix("gone") }, list)
-                try check(try await guest.run("ls /boot/efi/loader/entries").lines.allSatisfy { !$0.contains("gone") }, "its entry stayed")
-            }
+            try await withMachine(lab) { try await environments(lab, $0) }
+        },
+        Scenario("boot.bad-environments", "five kinds of bad environment are left by themselves, and each says why") { lab in
+            try await withMachine(lab) { guest in try await guest.leaveBadEnvironments() }
         },
         Scenario("boot.once", "an environment is booted once, and the boot after is as before") { lab in
             try await withMachine(lab) { guest in
-                let made = try await guest.run("time { kbe create probe && kbe activate --once probe; }")
-                lab.log("created and activated in \(made.lines.first { $0.hasPrefix("real") } ?? "?")")
-                try await guest.restart()
-                try check(try await guest.run("kbe current").trimmed == "probe", "it was not booted")
-                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
-                try await guest.restart()
-                let said = try await guest.run("kbe current; zpool get -H -o value bootfs rpool; kbe list")
-                lab.log(said)
-                try check(said.lines.prefix(2) == ["debian", "rpool/ROOT/debian"] && !said.contains("failed"), said)
+                try await once(lab, guest, before: "debian")
                 let left = try await guest.run(
                     "kbe destroy probe --yes 2>/dev/null; kbe list --quiet; zfs list -H -o name -t snapshot -r rpool/ROOT")
                 try check(left.lines == ["debian", "rpool/ROOT@install", "rpool/ROOT/debian@install"], left)
+            }
+        },
+        Scenario(
+            "boot.grub",
+            "a mirror that GRUB starts: environments share one kernel, bad ones are left by themselves, one is booted once, a new initramfs is on trial"
+        ) { lab in
+            try await withMachine(lab, example: "mirror", disks: 2, ["KLDLOAD_BOOTLOADER=grub"]) { guest in
+                let tool = "/usr/lib/kldload/kldload"
+                var said = try await guest.run(
+                    "cat /proc/cmdline; test ! -e /boot/efi/loader && \(tool) verify --only boot && \(tool) doctor boot")
+                lab.log(said)
+                try check(said.contains("kldload.entry=kldload-debian-") && said.contains(": it starts"), said)
+
+                try await environments(lab, guest, .grub)
+                said = try await guest.run("ls /boot/efi/EFI/kldload /boot/efi/EFI/kldload/entries; df -h /boot/efi")
+                lab.log(said)
+                for kind in ["vmlinuz-", "initrd-", "hostid-"] {
+                    try check(said.lines.count { $0.hasPrefix(kind) } == 1, "environments do not share one \(kind): \(said)")
+                }
+                try await once(lab, guest, before: "next")
+
+                // As a package does that changes the initramfs.
+                said = try await guest.run("update-initramfs -u 2>&1; kbe list; ls /boot/efi/EFI/kldload", within: .seconds(300))
+                lab.log(said)
+                try check(
+                    said.lines.contains { $0.hasPrefix("next") && $0.contains("on trial") }
+                        && said.lines.contains { $0.hasPrefix("initrd-") && $0.hasSuffix(".2") },
+                    "the new initramfs is not on trial: \(said)")
+                try await guest.restart()
+                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                said = try await guest.run("cat /proc/cmdline; kbe list; \(tool) verify --only boot && \(tool) doctor boot")
+                lab.log(said)
+                try check(said.lines.first?.contains(".2 kldload.esp=") == true && said.contains(": it starts"), said)
             }
         },
         Scenario(
@@ -159,11 +157,13 @@ extension Scenario {
             let media = [
                 MachineDisk(iso, serial: "medium", readOnly: true), MachineDisk(seed, serial: "seed", readOnly: true),
             ]
+            let start = ContinuousClock.now
             try await lab.boot(disks, label: "iso", network: nil, more: media) { machine, host in
                 _ = try await machine.console.expect("kldload: installing as answers.env", within: host.deadline(.seconds(180)))
                 lab.log("the seed volume was found")
                 try await machine.waitForPowerOff(within: host.deadline(.seconds(240)))
             }
+            lab.log("the machine was on for \(start.duration(to: .now).components.seconds) s, and is installed")
             try await lab.verify(disks)
         },
         Scenario(
@@ -271,14 +271,70 @@ extension Scenario {
         }
     ]
 
-    private static func withMachine(_ lab: Laboratory, _ body: (Guest) async throws -> Void) async throws {
-        let disks = try await lab.disks(1)
-        let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"])
+    /// An environment is made, changed and booted; bad ones are left by themselves.
+    private static func environments(_ lab: Laboratory, _ guest: Guest, _ chain: BootChain = .systemdBoot) async throws {
+        try await guest.run("kbe create next && place=$(kbe mount next) && echo next > $place/etc/marker && kbe unmount next")
+        let activation = try await guest.run("time kbe activate next")
+        lab.log("activating it: \(activation.lines.first { $0.hasPrefix("real") } ?? "?")")
+        try await guest.restart()
+        try check(try await guest.run("kbe current; cat /etc/marker").lines == ["next", "next"], "another environment was booted")
+        try await guest.until("kbe list", says: "good")
+        try check(try await guest.run("zpool get -H -o value bootfs rpool").trimmed == "rpool/ROOT/next", "bootfs stayed")
+
+        // It starts, and is no use.
+        try await guest.run(
+            """
+            kbe create useless && place=$(kbe mount useless) && mkdir -p $place/etc/kldload/boot-check.d
+            printf '#!/bin/sh\\necho no disk for the database\\nexit 1\\n' > $place/etc/kldload/boot-check.d/10-database
+            chmod 755 $place/etc/kldload/boot-check.d/10-database && kbe unmount useless && kbe activate useless
+            """)
+        try await guest.restart(expecting: "useless (Linux", boots: 4)
+        var list = try await guest.run("kbe current; kbe list; cat /run/motd.d/50-kldload-boot")
+        lab.log(list)
+        try check(list.hasPrefix("next"), "it went elsewhere")
+        try check(list.contains("failed: /etc/kldload/boot-check.d/10-database ended with 1: no disk for the database"), list)
+
+        // Its root is not there any more: no program of it ever runs.
+        try await guest.run("kbe create gone && kbe activate gone && zfs destroy -r rpool/ROOT/gone")
+        try await guest.restart(expecting: "gone (Linux", boots: 4)
+        list = try await guest.run("kbe current; zpool get -H -o value bootfs rpool; kbe destroy useless --yes; kbe list")
+        lab.log(list)
+        try check(
+            list.lines.prefix(2) == ["next", "rpool/ROOT/next"]
+                && !list.lines.contains { $0.hasPrefix("useless") || $0.hasPrefix("gone") }, list)
+        try check(try await guest.run("ls /boot/efi/\(chain.entryFolder)").lines.allSatisfy { !$0.contains("gone") }, "its entry stayed")
+    }
+
+    /// One is booted once. - Parameter name: what is booted before and after.
+    private static func once(_ lab: Laboratory, _ guest: Guest, before name: String) async throws {
+        let made = try await guest.run("time { kbe create probe && kbe activate --once probe; }")
+        lab.log("created and activated in \(made.lines.first { $0.hasPrefix("real") } ?? "?")")
+        try await guest.restart()
+        try check(try await guest.run("kbe current").trimmed == "probe", "it was not booted")
+        try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+        try await guest.restart()
+        let said = try await guest.run("kbe current; zpool get -H -o value bootfs rpool; kbe list")
+        lab.log(said)
+        try check(
+            said.lines.prefix(2) == ["\(name)", "rpool/ROOT/\(name)"]
+                && !said.lines.contains { $0.hasPrefix("probe") && $0.contains("failed") }, said)
+    }
+
+    /// One that is installed, and up; of profile core unless the overrides say another.
+    static func withMachine(
+        _ lab: Laboratory, example: String = "three-lines", disks count: Int = 1, _ overrides: [String] = [],
+        _ body: (Guest) async throws -> Void
+    ) async throws {
+        let disks = try await lab.disks(count)
+        let profile = overrides.contains { $0.hasPrefix("KLDLOAD_PROFILE=") } ? [] : ["KLDLOAD_PROFILE=core"]
+        let answers = try lab.answers(example, ["KLDLOAD_PASSWORD=Correct-Horse-7"] + profile + overrides)
         try await lab.install(answers.forTest(), onto: disks)
         try await lab.boot(disks) { machine, host in
             let guest = Guest(lab: lab, machine: machine, host: host)
             try await guest.logIn()
             try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+            // Its timer would do so a minute later, in the middle of something.
+            try await guest.run("/usr/lib/kldload/kldload boot recovery", within: .seconds(300))
             try await body(guest)
         }
     }
@@ -318,6 +374,38 @@ struct Guest: Sendable {
             try await Task.sleep(for: .seconds(2))
         }
         throw CheckFailure("'\(script)' did not say '\(text)'")
+    }
+
+    /// Environments that are bad in five ways, each activated and started: without a person the machine comes back to the one that runs now.
+    ///
+    /// Each has one try left, as after two starts that failed: that it gets three is another scenario's.
+    func leaveBadEnvironments() async throws {
+        let good = try await run("kbe current").trimmed
+        for (name, harm, reason): (String, String, String?) in [
+            ("panics", "ln -sf /bin/false $place/sbin/init", "it never reached its health check"),
+            // The first process has a fault, and systemd stops there: nobody calls the watchdog any more.
+            (
+                "hangs",
+                "printf '[Service]\\nExecStart=/bin/kill -SEGV 1\\n[Install]\\nWantedBy=sysinit.target\\n' > $place/etc/systemd/system/fault.service && ln -s ../fault.service $place/etc/systemd/system/sysinit.target.wants/",
+                "it never reached its health check"
+            ),
+            ("rootless", "kbe unmount rootless && zfs destroy -r rpool/ROOT/rootless", nil),
+            ("moduleless", "mv $place/lib/modules $place/lib/modules.away", "no driver has taken the network card"),
+            ("deaf", "echo Nonsense yes > $place/etc/ssh/sshd_config.d/00-nonsense.conf", "ssh.service is"),
+        ] {
+            try await run(
+                """
+                kbe create \(name) && kbe activate \(name) && place=$(kbe mount \(name)) && \(harm) && { kbe unmount \(name) || true; }
+                for entry in /boot/efi/loader/entries/kldload-\(name)-*+3.conf; do mv $entry ${entry%+3.conf}+1-2.conf; done; sync
+                """)
+            try await restart(expecting: "\(name) (Linux", boots: 3)
+            let said = try await run("kbe current; kbe list")
+            lab.log(said)
+            try check(said.hasPrefix(good + "\n"), "\(name): it did not come back: \(said)")
+            // Of what is not there any more nothing is listed.
+            if let reason { try check(said.contains(reason), "\(name): the reason is not said: \(said)") }
+            try await run("kbe destroy \(name) --yes || true")
+        }
     }
 
     /// Restarts, and logs in again. - Parameter text: said on the console by the boot that is waited for, after so many boots.

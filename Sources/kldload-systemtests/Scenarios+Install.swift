@@ -101,6 +101,15 @@ extension Scenario {
             try check(log.contains("plan-done") && facts.contains("disks"), "log or facts are missing")
             try await lab.verify(disks)
         },
+        Scenario("install.autoinstall-media", "a seed volume is found on a disc and on ext4, under its full name") { lab in
+            let disks = try await lab.disks(1)
+            let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core"]).forTest()
+            for kind in [Laboratory.SeedKind.disc, .ext4] {
+                try await lab.autoinstall(answers, disks: disks.map { MachineDisk($0.file, serial: $0.serial) }, seed: kind)
+                lab.log("installed from \(kind.rawValue)")
+            }
+            try await lab.verify(disks)
+        },
         Scenario("install.autoinstall-url", "the live medium fetches its answers from an address that the boot menu names") { lab in
             let disks = try await lab.disks(1)
             try await lab.autoinstall(

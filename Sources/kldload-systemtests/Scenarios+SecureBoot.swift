@@ -10,7 +10,7 @@ extension Scenario {
     static let secureBoots: [Scenario] = [
         Scenario(
             "secure-boot.install",
-            "with Secure Boot enforcing: the medium's key is enrolled at the console, a machine is installed, its own key is enrolled, and its boot environments start"
+            "with Secure Boot enforcing: the medium's key is enrolled at the console, a machine is installed, its own key is enrolled, its boot environments start, and bad ones are left"
         ) { lab in
             let variables = try lab.secureBootFirmware().copyVariables(to: lab.folder.appending("vars.fd"), files: lab.files)
             let iso = try await lab.iso(profiles: ["core"])
@@ -66,6 +66,8 @@ extension Scenario {
                 try await guest.restart()
                 said = try await guest.run("kbe current; cat /sys/kernel/security/lockdown")
                 try check(said.hasPrefix("next") && said.contains("[integrity]"), said)
+
+                try await guest.leaveBadEnvironments()
 
                 // Some bytes of its kernel or initramfs are others: nothing of it is started.
                 try await guest.run(

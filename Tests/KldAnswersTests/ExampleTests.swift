@@ -19,7 +19,7 @@ import Testing
             Set(Self.names("Examples")).isSuperset(of: [
                 "three-lines.env", "server-static.env", "mirror.env", "raidz1.env", "mirror-stripe.env", "special-vdev.env",
                 "encrypted.env",
-                "debian12.env", "debian13.env", "debian13-backports.env", "golden-image.env",
+                "debian12.env", "debian13.env", "debian13-backports.env", "golden-image.env", "wireless.env",
             ]))
     }
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import KldFiles
 import KldTestSupport
 import SystemPackage
 import Testing
@@ -20,9 +21,51 @@ import Testing
         ["ca", "issue", "web", "--dns", "a.example", "--dns", "b.example", "--dry-run"], ["ca", "renew", "web"], ["ca", "renew", "--all"],
         ["ca", "info", "--format", "json"], ["ca", "trust-install", "--dry-run"],
         ["kexport", "/dev/sda", "qcow2", "/tmp/export/"], ["kexport", "--format", "qcow2", "--output", "/tmp/image.qcow2"],
+        ["iso", "build", "--distro", "debian", "--profile", "server,core", "-o", "kldload.iso"], ["answers", "device-match", "auto"],
+        ["seed", "create", "--answers", "my.env", "--device", "/dev/sdX1"], ["install-target", "--config", "my.env"],
+        ["kldload-install-target", "--guided"], ["kbe", "list", "--format", "json"], ["kbe", "set-default", "rocky-v2"],
+        ["kbe", "current"],
+        ["kbe", "prune", "--older-than", "30d"], ["kbe", "import", "NAME", "-i", "FILE"], ["kbe", "unmount", "try-it"],
+        ["krecovery", "import", "rpool"], ["krecovery", "list-snapshots", "rpool/home"],
+        ["krecovery", "activate", "rpool/ROOT/debian@install"], ["krecovery", "rollback", "rpool/ROOT/debian@install"],
+        ["krecovery", "reinstall-bootloader", "/dev/sda", "/target"], ["krecovery", "export-logs", "/mnt"],
+        ["secure-boot", "status", "--format", "json"], ["doctor", "boot"], ["boot", "restore", "/dev/sda"],
     ])
     func `the printed command lines are understood`(words: [String]) throws {
         _ = try Root.parseAsRoot(words)
+    }
+
+    @Test func `what the documents print is understood`() throws {
+        let (files, root) = (LocalFiles(), FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent())
+        let pages = try files.list(root.appending("docs")).filter { $0.hasSuffix(".md") }.map { "docs/\($0)" } + ["README.md"]
+        var count = 0
+        for page in pages {
+            for (index, block) in try files.readText(root.appending(page)).split(separator: "```").enumerated() where index % 2 == 1 {
+                for words in block.split(separator: "\n").map(Self.words) {
+                    let tool: (any AsyncParsableCommand.Type)? =
+                        words.first == "kldload" ? Root.self : words.first.flatMap(Applet.named)?.command
+                    guard let tool else { continue }
+                    #expect(throws: Never.self, "\(page): \(words)") { _ = try tool.parseAsRoot(Array(words.dropFirst())) }
+                    count += 1
+                }
+            }
+        }
+        #expect(count > 50)
+    }
+
+    /// As a shell takes them, up to a comment or the next command.
+    static func words(_ line: Substring) -> [String] {
+        var (words, isQuoted) = ([""], false)
+        for character in line {
+            if character == "'" {
+                isQuoted.toggle()
+            } else if character == " ", !isQuoted {
+                words.append("")
+            } else {
+                words[words.count - 1].append(character)
+            }
+        }
+        return Array(words.filter { !$0.isEmpty }.prefix { !$0.hasPrefix("#") && !["&&", "|", ";"].contains($0) })
     }
 
     @Test(arguments: [

@@ -161,6 +161,17 @@ struct DistroTests {
         }
     }
 
+    @Test("the live environment has the rescue tools of the release notes")
+    func rescue() {
+        for spec in DistroSpec.all where !spec.livePackages.isEmpty {
+            for name in [
+                "parted", "testdisk", "gddrescue", "fsarchiver", "exfatprogs", "ntfs-3g", "smartmontools", "nvme-cli", "hdparm", "lshw",
+                "dmidecode", "tcpdump", "ethtool", "xfsprogs", "e2fsprogs", "btrfs-progs", "mdadm", "lvm2", "cryptsetup-bin", "tmux",
+                "rsync",
+            ] { #expect(spec.livePackages.contains(name), "\(name)") }
+        }
+    }
+
     @Test("the live environment can export images")
     func export() { for spec in DistroSpec.all where !spec.livePackages.isEmpty { #expect(spec.livePackages.contains("qemu-utils")) } }
 

@@ -5,13 +5,14 @@ import KldFiles
 
 extension Fault {
     private static let root = "findmnt --noheadings --output FSTYPE,SOURCE --target /"
-    private static let status = "zpool status -j --json-int -p -P rpool"
-    private static let sync = "zfs list -Hp -r -t filesystem -o name,sync rpool"
-    private static let datasets = "zfs list -Hp -r -t filesystem -o name,mountpoint,canmount,mounted rpool"
+    private static let status = "zpool status -j --json-int -p -P"
+    static let datasets =
+        "zfs list -Hp -r -t filesystem,volume -o name,type,mountpoint,canmount,mounted,sync,encryption,origin,creation,used,quota rpool"
+    private static let pool = "zpool list -Hp -o name,guid,size,allocated,free,health,readonly,altroot,bootfs"
+    static let packages =
+        "dpkg-query --show --showformat '${db:Status-Want}\\t${db:Status-Status}\\t${Package}\\t${Version}\\n'"
     private static let lsblk =
         "lsblk --json --bytes --tree --output PATH,NAME,SIZE,TYPE,RO,RM,SERIAL,MODEL,WWN,TRAN,FSTYPE,LABEL,PARTLABEL,PTTYPE,MOUNTPOINTS,LOG-SEC"
-    private static let show =
-        "systemctl show --no-pager --property Id,Names,Type,LoadState,ActiveState,SubState,UnitFileState ssh.service systemd-networkd.service"
     private static let uki = "/boot/efi/EFI/kldload/kldload-debian-7.2.12-amd64.1.efi"
 
     static let all: [Fault] = storage + boot + access + software + rest
@@ -29,27 +30,27 @@ extension Fault {
         },
         Fault("zfs.pool.topology", "two disks, but no mirror") { $0.change("zpool list -vHPp -o name rpool", "\tmirror-0\n", "") },
         Fault("zfs.pool.space", "full") {
-            $0.change(
-                "zpool list -Hp -o name,guid,size,allocated,free,health,readonly,altroot,bootfs rpool", "\t1423859712\t", "\t20400000000\t")
+            $0.change(pool, "\t1423859712\t", "\t20400000000\t")
         },
         Fault("zfs.pool.space", "nearly full", .warn) {
-            $0.change(
-                "zpool list -Hp -o name,guid,size,allocated,free,health,readonly,altroot,bootfs rpool", "\t1423859712\t", "\t18900000000\t")
+            $0.change(pool, "\t1423859712\t", "\t18900000000\t")
         },
         Fault("zfs.root", "outside ROOT") { $0.set(root, "zfs    rpool/debian\n") },
         Fault("zfs.root", "another pool") {
             $0.set(root, "zfs    tank/ROOT/debian\n")
         },
         Fault("zfs.root", "no bootfs") {
-            $0.set("zpool get -Hp -o name,property,value,source bootfs rpool", "rpool\tbootfs\t-\tdefault\n")
+            $0.change(pool, "rpool/ROOT/debian", "-")
         },
         Fault("zfs.root", "another environment is activated", .warn) {
-            $0.set("zpool get -Hp -o name,property,value,source bootfs rpool", "rpool\tbootfs\trpool/ROOT/new\tlocal\n")
+            $0.change(pool, "rpool/ROOT/debian", "rpool/ROOT/new")
         },
         Fault("zfs.versions", "module not loaded") { $0.set("zfs --version", "zfs-2.4.4-1\n", status: 1) },
-        Fault("zfs.sync", "as an image is made") { $0.change(sync, "rpool\tstandard", "rpool\tdisabled") },
-        Fault("zfs.sync", "only the root file system") { $0.change(sync, "debian\tstandard", "debian\tdisabled") },
-        Fault("zfs.sync", "a file system of somebody's own", .warn) { $0.change(sync, "always", "disabled") },
+        Fault("zfs.sync", "as an image is made") {
+            $0.change(datasets, "rpool\tfilesystem\tnone\toff\tno\tstandard", "rpool\tfilesystem\tnone\toff\tno\tdisabled")
+        },
+        Fault("zfs.sync", "only the root file system") { $0.change(datasets, "noauto\tyes\tstandard", "noauto\tyes\tdisabled") },
+        Fault("zfs.sync", "a file system of somebody's own", .warn) { $0.change(datasets, "always", "disabled") },
         Fault("zfs.encryption", "not encrypted") { $0.manifest?.encrypted = true },
         Fault("zfs.hostid", "no file") { $0.bytes["/etc/hostid"] = nil },
         Fault("zfs.hostid", "text instead of bytes") { $0.bytes["/etc/hostid"] = Array("007f0002\n".utf8) },
@@ -64,12 +65,14 @@ extension Fault {
         },
         Fault("zfs.hostid", "label without a host id") { $0.change("zdb -l /dev/disk/by-id/virtio-B-part2", "    hostid: 8323074\n", "") },
         Fault("zfs.hostid", "no label") { $0.set("zdb -l /dev/disk/by-id/virtio-B-part2", "failed to read label 0\n", status: 2) },
-        Fault("zfs.layout", "a dataset is missing") { $0.change(datasets, "rpool/var/log\t/var/log\ton\tyes\n", "") },
+        Fault("zfs.layout", "a dataset is missing") { $0.change(datasets, "rpool/var/log\t", "rpool/var/logs\t") },
         Fault("zfs.layout", "a dataset is not mounted") { $0.change(datasets, "/var/log\ton\tyes", "/var/log\ton\tno") },
         Fault("zfs.layout", "a dataset is elsewhere") { $0.change(datasets, "\t/srv\t", "\t/mnt/srv\t") },
         Fault("zfs.layout", "the environment would mount itself") { $0.change(datasets, "/\tnoauto", "/\ton") },
         Fault("zfs.layout", "another environment would cover the root") {
-            $0.change(datasets, "rpool/home\t", "rpool/ROOT/old\t/\ton\tno\nrpool/home\t")
+            $0.change(
+                datasets, "rpool/home\tfilesystem",
+                "rpool/ROOT/old\tfilesystem\t/\ton\tno\tstandard\toff\t-\t1764000000\t98304\t0\nrpool/home\tfilesystem")
         },
         Fault("zfs.layout.hidden", "log files below /var/log") { $0.files["/.zfs/snapshot/install/var/log/dpkg.log"] = "" },
         Fault("zfs.layout.hidden", "files below a nested mount point") { $0.files["/home/.zfs/snapshot/install/admin/.profile"] = "" },
@@ -79,7 +82,10 @@ extension Fault {
     private static let boot: [Fault] = [
         Fault("boot.initramfs", "no module") { $0.change("lsinitramfs /boot/initrd.img-7.2.12-amd64", "zfs.ko.xz", "zfs.txt") },
         Fault("boot.initramfs", "no zpool") { $0.change("lsinitramfs /boot/initrd.img-7.2.12-amd64", "usr/sbin/zpool\n", "") },
-        Fault("boot.kernel", "modules of another kernel") { $0.directories = ["/usr/lib/modules/6.12.0-amd64"] },
+        Fault("boot.kernel", "modules of another kernel") {
+            $0.directories = ["/usr/lib/modules/6.12.0-amd64"]
+            $0.files["/usr/lib/modules/7.2.12-amd64/updates/dkms/zfs.ko.xz"] = nil
+        },
         Fault("boot.hostid", "not in the image") { $0.bytes[uki] = Array("MZ etc/hostid\0 no archive".utf8) },
         Fault("boot.hostid", "another one in the image") { $0.bytes[uki] = HostIDArchive.image(hostID: [9, 9, 9, 9]) },
         Fault("boot.hostid", "where the kernel does not look") {
@@ -160,7 +166,7 @@ extension Fault {
         Fault("network.resolver", "no server") { $0.files["/etc/resolv.conf"] = "# empty\n" },
         Fault("network.resolver", "no file") { $0.files["/etc/resolv.conf"] = nil },
         Fault("network.resolver", "the stub's service is down") {
-            $0.set("systemctl is-active systemd-resolved.service", "inactive\n", status: 3)
+            $0.unit("systemd-resolved.service", "ActiveState", "inactive")
         },
         Fault("network.hostname", "another name") { $0.files["/proc/sys/kernel/hostname"] = "localhost\n" },
     ]
@@ -170,7 +176,9 @@ extension Fault {
             $0.set("dpkg --audit", "The following packages are only half configured\n zfs-dkms  OpenZFS module\n")
         },
         Fault("packages.audit", "no dpkg", .skip) { $0.files["/var/lib/dpkg/status"] = nil },
-        Fault("packages.holds", "kernel is free") { $0.change("apt-mark showhold", "linux-image-7.2.12-amd64\n", "") },
+        Fault("packages.holds", "kernel is free") {
+            $0.change(packages, "hold\tinstalled\tlinux-image-7.2.12-amd64", "install\tinstalled\tlinux-image-7.2.12-amd64")
+        },
         Fault("packages.holds", "nothing to hold") { $0.manifest?.heldPackages = ["kernel-core"] },
         Fault("packages.sources", "trusted=yes") {
             $0.files["/etc/apt/sources.list"] = "deb [ arch=amd64 trusted=yes ] http://mirror/debian trixie main\n"
@@ -197,9 +205,9 @@ extension Fault {
                 CommandOutput(output: "/var/lib/dkms/mok.key\n")
         },
         Fault("secrets.machine-id", "empty") { $0.files["/etc/machine-id"] = "\n" },
-        Fault("services.units", "not enabled") { $0.change(show, "UnitFileState=enabled", "UnitFileState=disabled") },
-        Fault("services.units", "stopped") { $0.change(show, "ActiveState=active", "ActiveState=failed") },
-        Fault("services.units", "not there") { $0.change(show, "LoadState=loaded", "LoadState=not-found") },
+        Fault("services.units", "not enabled") { $0.unit("ssh.service", "UnitFileState", "disabled") },
+        Fault("services.units", "stopped") { $0.unit("ssh.service", "ActiveState", "failed") },
+        Fault("services.units", "not there") { $0.units["ssh.service"] = nil },
         Fault("services.failed", "one") {
             $0.set(
                 "systemctl list-units --failed --plain --no-legend --no-pager",

@@ -13,7 +13,7 @@ extension HealthyMachine {
         zfs-kmod-2.4.4-1~bpo13+1
 
         """,
-        "zpool status -j --json-int -p -P rpool":
+        "zpool status -j --json-int -p -P":
             """
         {
          "output_version": {
@@ -79,6 +79,30 @@ extension HealthyMachine {
              }
             }
            },
+           "scan_stats": {
+            "function": "SCRUB",
+            "state": "FINISHED",
+            "start_time": 1765100000,
+            "end_time": 1765100100,
+            "errors": 0
+           },
+           "error_count": 0
+          },
+          "tank": {
+           "name": "tank",
+           "state": "ONLINE",
+           "pool_guid": 4227345870128411364,
+           "vdevs": {
+            "tank": {
+             "name": "tank",
+             "vdev_type": "root",
+             "guid": 4227345870128411364,
+             "state": "ONLINE",
+             "read_errors": 0,
+             "write_errors": 0,
+             "checksum_errors": 0
+            }
+           },
            "error_count": 0
           }
          }
@@ -92,16 +116,12 @@ extension HealthyMachine {
         \t/dev/disk/by-id/virtio-B-part2
 
         """,
-        "zpool list -Hp -o name,guid,size,allocated,free,health,readonly,altroot,bootfs rpool":
+        "zpool list -Hp -o name,guid,size,allocated,free,health,readonly,altroot,bootfs":
             """
         rpool\t14227345870128411364\t20937965568\t1423859712\t19514105856\tONLINE\toff\t-\trpool/ROOT/debian
+        tank\t4227345870128411364\t1000000000\t100000\t999900000\tONLINE\toff\t-\t-
 
         """,
-        "zpool get -Hp -o name,property,value,source bootfs rpool":
-            "rpool\tbootfs\trpool/ROOT/debian\tlocal\n",
-        "zfs list -Hp -r -t filesystem -o name,sync rpool": "rpool\tstandard\nrpool/ROOT/debian\tstandard\nrpool/srv\talways\n",
-        "zfs get -Hp -o name,property,value,source encryption rpool/ROOT/debian":
-            "rpool/ROOT/debian\tencryption\toff\tdefault\n",
         "zdb -l /dev/disk/by-id/virtio-A-part2":
             """
         ------------------------------------
@@ -140,29 +160,29 @@ extension HealthyMachine {
             labels = 0 1 2 3 
 
         """,
-        "zfs list -Hp -r -t filesystem -o name,mountpoint,canmount,mounted rpool":
+        "zfs list -Hp -r -t filesystem,volume -o name,type,mountpoint,canmount,mounted,sync,encryption,origin,creation,used,quota rpool":
             """
-        rpool\tnone\toff\tno
-        rpool/ROOT\tnone\toff\tno
-        rpool/ROOT/debian\t/\tnoauto\tyes
-        rpool/home\t/home\ton\tyes
-        rpool/home/admin\t/home/admin\ton\tyes
-        rpool/root\t/root\ton\tyes
-        rpool/srv\t/srv\ton\tyes
-        rpool/opt\t/opt\ton\tyes
-        rpool/usr\t/usr\toff\tno
-        rpool/usr/local\t/usr/local\ton\tyes
-        rpool/var\t/var\toff\tno
-        rpool/var/cache\t/var/cache\ton\tyes
-        rpool/var/log\t/var/log\ton\tyes
-        rpool/var/spool\t/var/spool\ton\tyes
-        rpool/var/tmp\t/var/tmp\ton\tyes
-        rpool/var/lib\t/var/lib\toff\tno
-        rpool/var/lib/containerd\t/var/lib/containerd\ton\tyes
-        rpool/var/lib/containers\t/var/lib/containers\ton\tyes
-        rpool/var/lib/docker\t/var/lib/docker\ton\tyes
-        rpool/var/lib/kldload\t/var/lib/kldload\ton\tyes
-        rpool/var/lib/libvirt\t/var/lib/libvirt\ton\tyes
+        rpool\tfilesystem\tnone\toff\tno\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/ROOT\tfilesystem\tnone\toff\tno\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/ROOT/debian\tfilesystem\t/\tnoauto\tyes\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/home\tfilesystem\t/home\ton\tyes\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/home/admin\tfilesystem\t/home/admin\ton\tyes\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/root\tfilesystem\t/root\ton\tyes\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/srv\tfilesystem\t/srv\ton\tyes\talways\toff\t-\t1764000000\t98304\t0
+        rpool/opt\tfilesystem\t/opt\ton\tyes\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/usr\tfilesystem\t/usr\toff\tno\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/usr/local\tfilesystem\t/usr/local\ton\tyes\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/var\tfilesystem\t/var\toff\tno\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/var/cache\tfilesystem\t/var/cache\ton\tyes\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/var/log\tfilesystem\t/var/log\ton\tyes\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/var/spool\tfilesystem\t/var/spool\ton\tyes\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/var/tmp\tfilesystem\t/var/tmp\ton\tyes\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/var/lib\tfilesystem\t/var/lib\toff\tno\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/var/lib/containerd\tfilesystem\t/var/lib/containerd\ton\tyes\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/var/lib/containers\tfilesystem\t/var/lib/containers\ton\tyes\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/var/lib/docker\tfilesystem\t/var/lib/docker\ton\tyes\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/var/lib/kldload\tfilesystem\t/var/lib/kldload\ton\tyes\tstandard\toff\t-\t1764000000\t98304\t0
+        rpool/var/lib/libvirt\tfilesystem\t/var/lib/libvirt\ton\tyes\tstandard\toff\t-\t1764000000\t98304\t0
 
         """,
         "lsinitramfs /boot/initrd.img-7.2.12-amd64":
@@ -405,43 +425,15 @@ extension HealthyMachine {
          }
         ]
         """,
-        "systemctl is-active systemd-resolved.service":
-            "active\n",
         "dpkg --audit":
             "",
-        "apt-mark showhold":
+        "dpkg-query --show --showformat '${db:Status-Want}\\t${db:Status-Status}\\t${Package}\\t${Version}\\n'":
             """
-        linux-image-7.2.12-amd64
-        linux-image-amd64
-        zfsutils-linux
-
-        """,
-        "dpkg-query --show --showformat '${db:Status-Status}\\t${Package}\\n'":
-            """
-        installed\tbash
-        installed\tlinux-image-7.2.12-amd64
-        installed\tlinux-image-amd64
-        config-files\tlinux-image-7.1.0-amd64
-        installed\tzfsutils-linux
-
-        """,
-        "systemctl show --no-pager --property Id,Names,Type,LoadState,ActiveState,SubState,UnitFileState ssh.service systemd-networkd.service":
-            """
-        Id=ssh.service
-        Names=ssh.service sshd.service
-        Type=notify
-        LoadState=loaded
-        ActiveState=active
-        SubState=running
-        UnitFileState=enabled
-
-        Id=systemd-networkd.service
-        Names=systemd-networkd.service
-        Type=notify-reload
-        LoadState=loaded
-        ActiveState=active
-        SubState=running
-        UnitFileState=enabled
+        install\tinstalled\tbash\t5.2.37-2+b5
+        hold\tinstalled\tlinux-image-7.2.12-amd64\t7.2.12-1~bpo13+1
+        hold\tinstalled\tlinux-image-amd64\t7.2.12-1~bpo13+1
+        deinstall\tconfig-files\tlinux-image-7.1.0-amd64\t7.1.0-1
+        hold\tinstalled\tzfsutils-linux\t2.4.4-1~bpo13+1
 
         """,
         "systemctl list-units --failed --plain --no-legend --no-pager":

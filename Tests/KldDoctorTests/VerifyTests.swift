@@ -3,6 +3,7 @@ import KldCore
 import KldExec
 import KldFiles
 import KldTestSupport
+import Synchronization
 import SystemPackage
 import Testing
 
@@ -83,7 +84,7 @@ struct Fault: Sendable, CustomTestStringConvertible {
                 "boot.esp.copies skip: the manifest names no disks", "network.hostname skip: a clone is named by its cloud-init data",
             ])
         machine.set("ip -json route show default", "[]")
-        machine.change("apt-mark showhold", "linux-image-7.2.12-amd64\n", "")
+        machine.change(Fault.packages, "hold\tinstalled\tlinux-image-7.2.12-amd64", "install\tinstalled\tlinux-image-7.2.12-amd64")
         let broken = try await Doctor.run(machine.context()).results.filter { $0.status == .fail }.map(\.name)
         #expect(Set(broken) == ["network.address", "packages.holds"])
     }
@@ -132,6 +133,43 @@ struct Fault: Sendable, CustomTestStringConvertible {
         #expect(runner.commands.filter { $0.effect != .reads }.map(\.tool.name) == ["mount", "umount"])
     }
 
+    @Test func `asks each question once, however many checks need the answer`() async throws {
+        let context = try Self.healthy().context()
+        _ = try await Doctor.run(context)
+        let runner = try #require(context.runner as? ScriptedRunner)
+        let asked = Dictionary(grouping: runner.commands, by: \.description).filter { $0.value.count > 1 }
+        #expect(asked.keys.sorted() == [])
+        _ = try await Doctor.run(context, only: ["zfs.versions"])
+        #expect(runner.commands.filter { $0.description == "zfs --version" }.count == 2, "a second report asks anew")
+    }
+
+    @Test func `runs checks side by side, at most four, and reports in their order`() async throws {
+        let running = Mutex((now: 0, most: 0))
+        let checks = (0..<12).map { index in
+            Check("x.\(index)", "", .low) { _ in
+                running.withLock { $0 = ($0.now + 1, max($0.most, $0.now + 1)) }
+                try await Task.sleep(for: .milliseconds(index.isMultiple(of: 3) ? 40 : 10))
+                running.withLock { $0.now -= 1 }
+                return .ok("\(index)")
+            }
+        }
+        let report = try await Doctor.run(HealthyMachine().context(), checks: checks)
+        #expect(report.results.map(\.actual) == (0..<12).map(String.init))
+        #expect(running.withLock { $0.most } == 4)
+    }
+
+    @Test func `ends when it is interrupted`() async throws {
+        let checks = [
+            Check("x.y", "", .low) { _ in
+                try await Task.sleep(for: .seconds(60)); return .ok("")
+            }
+        ]
+        let context = try HealthyMachine().context()
+        let task = Task { try await Doctor.run(context, checks: checks) }
+        task.cancel()
+        await #expect(throws: CancellationError.self) { try await task.value }
+    }
+
     @Test func `prints the document`() async throws {
         var machine = Self.healthy()
         machine.set("zfs --version", "zfs-2.4.4-1\nzfs-kmod-2.3.9-1\n")
@@ -176,12 +214,12 @@ struct Fault: Sendable, CustomTestStringConvertible {
     @Test func `works with OpenZFS that has no JSON`() async throws {
         var machine = Self.healthy()
         machine.set("zfs --version", "zfs-2.1.11-1\nzfs-kmod-2.1.11-1\n")
-        machine.commands["zpool status -p -P rpool"] = CommandOutput(
+        machine.commands["zpool status -p -P"] = CommandOutput(
             output:
                 "  pool: rpool\n state: ONLINE\nconfig:\n\n\tNAME  STATE READ WRITE CKSUM\n\trpool ONLINE 0 0 0\n\nerrors: No known data errors\n"
         )
         #expect(try await machine.result("zfs.pool.health")?.status == .ok)
-        machine.commands["zpool status -p -P rpool"]?.output.replace("No known data errors", with: "1 data errors, use '-v' for a list")
+        machine.commands["zpool status -p -P"]?.output.replace("No known data errors", with: "1 data errors, use '-v' for a list")
         #expect(try await machine.result("zfs.pool.health")?.status == .fail)
     }
 

@@ -80,8 +80,42 @@ struct PayloadRecipeTests {
         for unit in installed {
             for line in unit.text.lines where line.hasPrefix("Documentation=") { #expect(line == "Documentation=man:kldload(8)") }
         }
+        for unit in SystemFiles.snapshotUnits + SystemFiles.snapshotHelpers {
+            #expect(unit.text.contains("\nDocumentation=man:\(AppletName.snapshot.rawValue)(8)\n"))
+        }
         #expect(installed.contains { $0.text.contains("Documentation=") })
         #expect(!SystemFiles.autoinstall.text.contains("Documentation="), "the live environment reads no manuals")
+    }
+
+    @Test("each unit that wants to be started is enabled, what is enabled is there, and systemd expands nothing in a command line of one")
+    func units() throws {
+        for (kind, dormant) in [(PayloadSpec.Kind.target, SystemFiles.dormantUnits.map(\.name)), (.live, [])] {
+            let folder = "/usr/lib/systemd/system/"
+            var (wishing, enabled) = (Set<String>(), Set<String>())
+            for action in try PayloadRecipe.plan(Self.spec(kind: kind)).steps.flatMap(\.actions) {
+                switch action {
+                case .write(let path, .text(let text), _) where path.string.hasPrefix(folder):
+                    if text.contains("[Install]") { wishing.insert(String(path.string.dropFirst(folder.count))) }
+                    for line in text.lines where line.hasPrefix("Exec") {
+                        #expect(!line.contains { "$%".contains($0) }, "\(path): \(line)")
+                    }
+                case .run(let command) where command.tool.name == "systemctl" && command.arguments.first == "enable":
+                    enabled.formUnion(command.arguments.dropFirst().filter { $0.hasPrefix("kldload-") })
+                default: break
+                }
+            }
+            #expect(!enabled.isEmpty && enabled == wishing.subtracting(dormant))
+        }
+    }
+
+    @Test("what stages what boots has the name of earlier releases too")
+    func aliases() throws {
+        let actions = try PayloadRecipe.plan(Self.spec("core")).steps.flatMap(\.actions)
+        for kind in ["path", "service"] {
+            let place = "/usr/lib/systemd/system/kldload-"
+            #expect(actions.contains(.symlink(FilePath("\(place)grub-refresh.\(kind)"), to: "kldload-boot-refresh.\(kind)")))
+            #expect(actions.contains { $0.text.contains("\(place)boot-refresh.\(kind)") }, "it leads to one that is there")
+        }
     }
 
     @Test("every tool is on PATH in the live environment, and nothing listens there before there is a key")
@@ -360,7 +394,7 @@ struct PayloadPerformerTests {
     }
 
     static let targetList =
-        ["zfs", "spl", "nvme", "ahci", "sd_mod", "virtio_blk", "virtio_scsi", "xhci-pci", "usb-storage"]
+        ["zfs", "spl", "vfat", "efivarfs", "nvme", "ahci", "sd_mod", "virtio_blk", "virtio_scsi", "xhci-pci", "usb-storage"]
         .map { "usr/lib/modules/x/\($0).ko.xz\n" }.joined() + "usr/sbin/zpool\nusr/sbin/zfs\nusr/sbin/mount.zfs\n"
         + "scripts/local-top/kldload-hostid\n"
 

@@ -61,6 +61,8 @@ struct GoldenTests {
         var special = false
         /// The machine signs what it boots.
         var signed = true
+        /// GRUB starts it.
+        var grub = false
         /// An image: a template, and what is made of a copy of it.
         var sealed = false
 
@@ -68,6 +70,7 @@ struct GoldenTests {
             let words: [String] = [
                 sealed ? "image" : topology.rawValue, release.name, profile.rawValue, firmware.rawValue, network.rawValue,
                 encrypted ? "encrypted" : "", special ? "special" : "", signed ? "signed" : "",
+                grub ? "grub" : "",
             ]
             return words.filter { !$0.isEmpty }.joined(separator: " ")
         }
@@ -91,6 +94,7 @@ struct GoldenTests {
             case .fixed: lines += ["KLDLOAD_NET_METHOD=static", "KLDLOAD_NET_IP=192.0.2.5", "KLDLOAD_NET_GW=192.0.2.1"]
             }
             if !signed { lines.append("KLDLOAD_ENABLE_SECURE_BOOT=0") }
+            if grub { lines.append("KLDLOAD_BOOTLOADER=grub") }
             let planner = try InstallPlanner(request(answers(disk: disks[0], lines.joined(separator: "\n")), facts, sealed: sealed))
             guard sealed else { return [(name, try planner.plan)] }
             return [("\(name), template", try planner.template), ("\(name), copy", try planner.image)]
@@ -105,8 +109,9 @@ struct GoldenTests {
     static let profiles: [Answers.Profile] = [.core, .server, .kvm, .desktop]
 
     /// 6 topologies, 3 releases, 3 kinds of firmware, encrypted, special, signed or not: 432 machines. On one disk 4 profiles and 3 networks,
-    /// but for what is among those: 198 more. 3 releases, 4 profiles, 2 kinds of firmware, 2 networks, signed or not: 96 images.
-    static let classes: [Class] = releases.flatMap { machines($0) + systems($0) + images($0) }
+    /// but for what is among those: 198 more. 3 releases, 4 profiles, 2 kinds of firmware, 2 networks, signed or not: 96 images. By GRUB, of
+    /// each release: one disk and two, signed or not, with firmware that enforces or does not, and an image: 27.
+    static let classes: [Class] = releases.flatMap { machines($0) + systems($0) + images($0) } + releases.flatMap(grubs)
 
     static func machines(_ release: (String, String)) -> [Class] {
         var all: [Class] = []
@@ -137,6 +142,18 @@ struct GoldenTests {
         return all
     }
 
+    static func grubs(_ release: (String, String)) -> [Class] {
+        var all = [Class(release: release, grub: true, sealed: true)]
+        for topology in [Answers.Topology.single, .mirror] {
+            for firmware in [Class.Firmware.uefi, .enforcing] {
+                for signed in [true, false] {
+                    all.append(Class(topology: topology, release: release, firmware: firmware, signed: signed, grub: true))
+                }
+            }
+        }
+        return all
+    }
+
     static func images(_ release: (String, String)) -> [Class] {
         var all: [Class] = []
         for profile in profiles {
@@ -155,7 +172,7 @@ struct GoldenTests {
     /// Plans share most of their steps: each step's text stands once, numbered, and a plan is the list of its numbers.
     @Test("the plan of each class of installation is the recorded one")
     func combinations() throws {
-        #expect(Self.classes.count == 432 + 198 + 96)
+        #expect(Self.classes.count == 432 + 198 + 96 + 27)
         #expect(Set(Self.classes.map(\.name)).count == Self.classes.count)
         var numbers: [String: Int] = [:]
         var texts: [String] = []

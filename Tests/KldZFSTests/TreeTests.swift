@@ -76,6 +76,12 @@ import Testing
         }
     }
 
+    @Test func `mounts nothing where something else is mounted`() throws {
+        var tree = try tree()
+        try tree.addVirtualMachines()
+        #expect(Set(tree.mountpoints).count == tree.mountpoints.count)
+    }
+
     @Test func `works with any pool name and without a user`() throws {
         let other = try DatasetTree.standard(pool: PoolName("tank"), bootEnvironment: "v1.0", user: nil)
         #expect(other.root.text == "tank/ROOT/v1.0")

@@ -9,7 +9,8 @@ import SystemPackage
 /// Makes the ESP of a copy anew, so that nothing of the old file system stays: neither its serial number, nor what lay in free clusters,
 /// such as a boot image with the source's host id.
 ///
-/// Boot images are built again from the sealed system; every other file is carried over and compared; the boot loader's random seed is not.
+/// Boot images are built again from the sealed system; every other file is carried over and compared. The boot loader's random seed is not, nor
+/// is the recovery image: a clone makes its own.
 struct ESPRemake: Sendable {
     /// The partition, and the root of the system that boots from it.
     var partition: String
@@ -21,7 +22,7 @@ struct ESPRemake: Sendable {
 
     private static let mount: FilePath = "/run/kldload/esp"
     private static let stub: FilePath = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub"
-    private static let notKept: Set<String> = ["loader/random-seed"]
+    private static let notKept: Set<String> = ["loader/random-seed", RecoveryImage.entryPath, RecoveryImage.imagePath]
 
     /// A boot image of the old ESP, as far as a new one needs it.
     struct BootImage: Sendable, Hashable {

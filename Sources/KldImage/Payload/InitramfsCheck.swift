@@ -20,7 +20,8 @@ struct InitramfsCheck: Sendable, Hashable {
         switch kind {
         case .target:
             InitramfsCheck(
-                modules: ["zfs", "spl"] + storage, programs: ["zpool", "zfs", "mount.zfs", "kldload-hostid"], forbidden: identities,
+                modules: ["zfs", "spl", "vfat", "efivarfs"] + storage,
+                programs: ["zpool", "zfs", "mount.zfs", "kldload-hostid"], forbidden: identities,
                 minimum: .mebibytes(8),
                 maximum: .mebibytes(256))
         // It mounts a squashfs; pools are the installer's business.

@@ -28,7 +28,7 @@ public enum PayloadRecipe {
             return Plan(
                 "configure \(spec.title), profile \(payload.profile)",
                 [
-                    Phase("packages", "Package management", [try sources(payload, spec), try holds(spec)]),
+                    Phase("packages", "Package management", [try sources(payload, spec), try holds(spec, payload)]),
                     Phase("system", "System settings", system(payload, spec, profile)),
                     Phase("boot", "Initramfs", boot(payload, try InitramfsBuilder.of(spec, payload.kind))),
                     Phase("clean", "Remove what must not be shared", [clean()]),
@@ -60,11 +60,18 @@ public enum PayloadRecipe {
             ])
     }
 
-    private static func holds(_ spec: DistroSpec) throws -> Step {
+    private static func holds(_ spec: DistroSpec, _ payload: PayloadSpec) throws -> Step {
         guard spec.packaging.family == .apt else { throw spec.unsupported("packages by \(spec.packaging.family.rawValue)") }
         return Step(
             "payload.holds", "Hold kernel, OpenZFS and boot loader",
-            [.perform(Performer.holds, ["patterns": spec.heldPackages.joined(separator: " ")], effect: .changes)])
+            [
+                .perform(
+                    Performer.holds,
+                    [
+                        "patterns": spec.held(with: payload.groups.contains(ProfileSpec.grubGroup) ? .grub : .systemdBoot).joined(
+                            separator: " ")
+                    ], effect: .changes)
+            ])
     }
 
     private static func system(_ payload: PayloadSpec, _ spec: DistroSpec, _ profile: ProfileSpec) -> [Step] {
@@ -108,7 +115,7 @@ public enum PayloadRecipe {
                 "payload.units", "kldload's own services",
                 (SystemFiles.units + SystemFiles.bootUnits + SystemFiles.bootHelpers + SystemFiles.dormantUnits).map {
                     .write(FilePath("/usr/lib/systemd/system/\($0.name)"), content: .text($0.text))
-                } + [
+                } + SystemFiles.unitAliases.map { .symlink(FilePath("/usr/lib/systemd/system/\($0.name)"), to: $0.unit) } + [
                     enable(
                         (SystemFiles.units + SystemFiles.bootUnits).map(\.name)
                             + [spec.units[.network], spec.units[.resolver], spec.units[.timeSync], spec.units[.ssh]].compactMap { $0 }
@@ -125,6 +132,17 @@ public enum PayloadRecipe {
                 SystemFiles.refreshHooks.map { .write(FilePath($0), content: .text(SystemFiles.refreshHook), mode: .script) } + [
                     .write("/etc/systemd/system.conf.d/50-kldload-watchdog.conf", content: .text(SystemFiles.watchdog))
                 ]))
+        if profile.tools {
+            // After the packages: nothing that builds a payload takes snapshots.
+            steps.append(
+                Step(
+                    "payload.snapshots", "Snapshots by the clock, and around packages",
+                    (SystemFiles.snapshotUnits + SystemFiles.snapshotHelpers).map {
+                        .write(FilePath("/usr/lib/systemd/system/\($0.name)"), content: .text($0.text))
+                    } + SystemFiles.aptSnapshots.map { .write(FilePath($0.path), content: .text($0.text)) } + [
+                        enable(SystemFiles.snapshotUnits.map(\.name))
+                    ]))
+        }
         if let driver = spec.containerStorage, profile.packages(for: spec).contains("podman") {
             steps.append(
                 Step(
@@ -153,6 +171,7 @@ public enum PayloadRecipe {
                 .write("/etc/zfs/initramfs-tools-load-key.d/kldload", content: .text(SystemFiles.passphrasePrompt)),
                 .write(
                     "/usr/share/initramfs-tools/scripts/local-top/kldload-hostid", content: .text(SystemFiles.makeHostID), mode: 0o755),
+                .write(FilePath(SystemFiles.initramfsHook.path), content: .text(SystemFiles.initramfsHook.text), mode: 0o755),
             ]
         }
         actions.append(.perform(Performer.modules, [:], effect: .changes))

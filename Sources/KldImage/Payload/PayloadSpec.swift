@@ -66,7 +66,7 @@ public struct PayloadSpec: Sendable, Hashable, Codable {
             kind: .target, distro: answers.distro.rawValue, suite: answers.release, backports: answers.backports,
             profile: answers.profile.rawValue, locale: answers.locale, extraPackages: answers.extraPackages,
             groups: (answers.features.ebpf ? ["ebpf"] : [])
-                + (answers.wifi == nil ? [] : ["wifi"]),
+                + (answers.wifi == nil ? [] : ["wifi"]) + (answers.bootloader == .grub ? [ProfileSpec.grubGroup] : []),
             buildMirror: buildMirror,
             installedMirror: answers.customMirrorURL ?? answers.debianMirror)
     }

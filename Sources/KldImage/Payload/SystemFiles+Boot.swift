@@ -72,6 +72,30 @@ extension SystemFiles {
             PathChanged=/boot
             PathChanged=/usr/lib/systemd/boot/efi
             PathChanged=/usr/lib/shim
+            PathChanged=/usr/lib/grub/x86_64-efi-signed
+
+            [Install]
+            WantedBy=multi-user.target
+            Alias=kldload-grub-refresh.path
+
+            """
+        ),
+        (
+            // Not while a machine starts: the image takes a while to build, and nobody waits for it.
+            "kldload-recovery-image.timer",
+            """
+            [Unit]
+            Description=kldload: the recovery image follows a good boot
+            Documentation=man:kldload(8)
+            DefaultDependencies=no
+            Requires=boot-complete.target
+            After=boot-complete.target kldload-boot-good.service
+            Conflicts=shutdown.target
+            Before=shutdown.target
+
+            [Timer]
+            OnActiveSec=60s
+            AccuracySec=10s
 
             [Install]
             WantedBy=multi-user.target
@@ -133,6 +157,21 @@ extension SystemFiles {
             """
         ),
         (
+            "kldload-recovery-image.service",
+            """
+            [Unit]
+            Description=kldload: make the recovery image of what runs
+            Documentation=man:kldload(8)
+
+            [Service]
+            Type=oneshot
+            ExecStart=/usr/lib/kldload/kldload boot recovery --hook
+            Nice=19
+            IOSchedulingClass=idle
+
+            """
+        ),
+        (
             // A person at the console of an environment that has proved itself still gets the shell.
             "emergency.service.d/50-kldload.conf",
             """
@@ -143,6 +182,11 @@ extension SystemFiles {
         ),
     ]
 
+    /// Names that earlier releases gave to units. systemd.unit(5), systemd 252: a link beside a unit is another name of it.
+    static let unitAliases: [(name: String, unit: String)] = ["path", "service"].map {
+        ("kldload-grub-refresh.\($0)", "kldload-boot-refresh.\($0)")
+    }
+
     /// Before the package manager ends, for whoever restarts the machine right away. Called with a release, or with nothing.
     /// Source: kernel-postinst hooks of Debian, `run-parts /etc/kernel/postinst.d`; initramfs-tools(7), `/etc/initramfs/post-update.d`.
     static let refreshHook = """
@@ -152,6 +196,20 @@ extension SystemFiles {
         exec /usr/lib/kldload/kldload boot refresh --hook >&2
 
         """
+
+    /// What the recovery image needs beyond a root on ZFS: the ESP's file system, and the firmware's variables. They are loaded when they are used.
+    /// Source: initramfs-tools(7), `hook-functions`, 0.142 to 0.148; Linux 6.1 to 7.2, `fs/fat/Kconfig`: code page 437, and ASCII or UTF-8.
+    static let initramfsHook = (
+        path: "/usr/share/initramfs-tools/hooks/kldload",
+        text: """
+        #!/bin/sh
+        # Written by kldload: modules for the recovery image.
+        [ "$1" = prereqs ] && exit 0
+        . /usr/share/initramfs-tools/hook-functions
+        manual_add_modules vfat nls_cp437 nls_ascii nls_utf8 efivarfs
+
+        """
+    )
 
     static let refreshHooks = ["/etc/initramfs/post-update.d/zz-kldload", "/etc/kernel/postrm.d/zz-kldload"]
 

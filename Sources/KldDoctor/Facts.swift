@@ -1,0 +1,97 @@
+import KldCore
+import KldExec
+import KldZFS
+
+/// What several checks look at, each asked once in a report.
+extension CheckContext {
+    /// Of every file system and volume.
+    static let datasetColumns = [
+        "name", "type", "mountpoint", "canmount", "mounted", "sync", "encryption", "origin", "creation", "used", "quota",
+    ]
+
+    /// File systems and volumes of the root pool.
+    func datasets(_ pool: PoolName) async throws -> [DatasetEntry] {
+        try DatasetTable.parse(
+            try await read(ZFS.list(pool.dataset, columns: Self.datasetColumns)).output, columns: Self.datasetColumns)
+    }
+
+    /// Every imported pool as `zpool list` shows it.
+    func pools() async throws -> [PoolRow] { try PoolRow.parse(try await read(ZPool.list()).output) }
+
+    func poolRow(_ pool: PoolName) async throws -> PoolRow? { try await pools().first { $0.name == pool.text } }
+
+    /// What is wrong with each imported pool; nothing for a healthy one.
+    func poolTroubles() async throws -> [(pool: String, problems: [String])] {
+        let json = try await openZFS().tools?.hasJSON ?? false
+        let output = try await read(ZPool.statusOfAll(json: json)).output
+        guard json else {
+            return PoolHealthText.parse(output).map { status in
+                (
+                    status.name,
+                    (status.state == .online ? [] : ["state \(status.state)"]) + (status.withoutDataErrors ? [] : ["data errors"])
+                        + status.troubled
+                )
+            }
+        }
+        return try PoolStatus.parse(json: output).map { status in
+            let vdevs = (status.classes.values.flatMap { $0 } + [status.root].compactMap { $0 }).flatMap(\.tree)
+                .filter { ($0.state != .online && $0.state != .available) || $0.hasErrors }
+            return (
+                status.name,
+                (status.state == .online ? [] : ["state \(status.state)"]) + (status.errors == 0 ? [] : ["\(status.errors) data errors"])
+                    + vdevs.map { "\($0.name) \($0.state) read \($0.readErrors) write \($0.writeErrors) checksum \($0.checksumErrors)" }
+            )
+        }
+    }
+
+    func openZFS() async throws -> OpenZFSVersions { OpenZFSVersions.parse(try await read(ZFS.version()).output) }
+
+    /// Every package that dpkg knows. What is held stands there too: apt-mark(8) sets dpkg's own selection, and takes seconds to read it back.
+    ///
+    /// Runs: `dpkg-query --show --showformat ${db:Status-Want}\t${db:Status-Status}\t${Package}\t${Version}\n`, reads. Source: dpkg-query(1), 1.22.
+    /// ```
+    /// hold⇥installed⇥zfsutils-linux⇥2.4.4-1~bpo13+1
+    /// ```
+    func packages() async throws -> [DpkgPackage] {
+        let format = "${db:Status-Want}\\t${db:Status-Status}\\t${Package}\\t${Version}\\n"
+        return try await read(Tool("dpkg-query", package: "dpkg"), ["--show", "--showformat", format]).output.lines.compactMap { line in
+            let fields = line.split(separator: "\t").map(String.init)
+            guard fields.count >= 3 else { return nil }
+            return DpkgPackage(name: fields[2], isHeld: fields[0] == "hold", status: fields[1], version: fields.count > 3 ? fields[3] : "")
+        }
+    }
+
+    /// Units that some check looks at, beside those of the manifest.
+    static let watchedUnits = ["systemd-resolved.service", "zfs-zed.service"] + watchedTimers
+
+    /// What keeps a machine tidy by itself, where it is installed.
+    static let watchedTimers = [
+        "sanoid.timer", "kldload-snapshot.timer", "kldload-srv-snapshot.timer", "logrotate.timer", "systemd-tmpfiles-clean.timer",
+    ]
+
+    /// What systemd knows of the manifest's units and of ``watchedUnits``.
+    ///
+    /// Runs: `systemctl show --no-pager --property … UNIT…`, reads; units that do not exist are `LoadState=not-found`.
+    func units() async throws -> [UnitState] {
+        let names = (manifest?.units ?? []) + Self.watchedUnits.filter { manifest?.units.contains($0) != true }
+        return UnitState.parse(
+            try await read(
+                "systemctl", ["show", "--no-pager", "--property", UnitState.properties.joined(separator: ",")] + names
+            ).output)
+    }
+
+    /// One of them, by any of its names.
+    func unit(_ name: String) async throws -> UnitState? {
+        try await units().first { $0["Id"] == name || $0["Names"].words.contains(name) }
+    }
+}
+
+/// A package as dpkg knows it.
+struct DpkgPackage: Hashable {
+    var name: String
+    /// That no upgrade may touch it by itself: what `apt-mark hold` sets.
+    var isHeld: Bool
+    /// `installed`, `config-files`, `half-configured`, …
+    var status: String
+    var version: String
+}

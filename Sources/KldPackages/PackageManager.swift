@@ -1,0 +1,109 @@
+import KldCore
+public import KldExec
+
+/// What is to become of packages.
+public enum PackageRequest: Sendable, Hashable {
+    /// Everything that is not held.
+    case upgrade
+    case install([String])
+    case remove([String])
+}
+
+/// What a package manager would do, as it says before it does it.
+public struct PackageTransaction: Sendable, Hashable {
+    public struct Change: Sendable, Hashable {
+        public var name: String
+        /// `nil`: it is not installed.
+        public var old: String?
+        /// `nil`: it is removed.
+        public var new: String?
+
+        public init(_ name: String, old: String?, new: String?) {
+            self.name = name
+            self.old = old
+            self.new = new
+        }
+    }
+
+    public var changes: [Change]
+
+    public init(_ changes: [Change]) { self.changes = changes }
+
+    public var isEmpty: Bool { changes.isEmpty }
+    public var removals: [String] { changes.filter { $0.new == nil }.map(\.name) }
+}
+
+/// One package manager's words: command lines, and what it prints. It runs nothing by itself, and knows of no other root than its own.
+public protocol PackageManager: Sendable {
+    var family: PackageFamily { get }
+
+    /// Reads the archive's lists anew; changes.
+    var refresh: Command { get }
+    /// What would be done; reads. Its output is read by ``transaction(_:)``.
+    func preview(_ request: PackageRequest) -> Command
+    func transaction(_ output: String) -> PackageTransaction
+    /// Does it, asks nothing; settings that a person has changed stay as they are; changes.
+    func apply(_ request: PackageRequest) -> Command
+    /// Forgets what was downloaded; changes.
+    var clean: Command { get }
+
+    /// Reads. Its output is read by ``installed(_:)``.
+    var listInstalled: Command { get }
+    func installed(_ output: String) -> [PackageHold.Package]
+    /// Reads; `nil` where holds stand in a file: see ``PackageHold``. Its output is read by ``held(_:)``.
+    var listHeld: Command? { get }
+    func held(_ output: String) -> [String]
+    /// `nil` where holds stand in a file. Holding is ``PackageHold/command(_:_:)``.
+    func release(_ names: [String]) -> Command?
+
+    /// For a person; reads.
+    func search(_ word: String) -> Command
+    /// For a person; reads.
+    func describe(_ name: String) -> Command
+
+    /// Why it failed, in its own words: a few lines of what it printed.
+    func reasons(_ output: CommandOutput) -> [String]
+    /// A line of standard error that says how far it is: percent, and what it does; `nil` for any other line.
+    func progress(_ line: String) -> (percent: Int, text: String)?
+    /// Names of files in which a package leaves settings that it did not put in force.
+    var leftBeside: [String] { get }
+}
+
+extension PackageManager {
+    public func progress(_ line: String) -> (percent: Int, text: String)? { nil }
+    public func reasons(_ output: CommandOutput) -> [String] { Array(output.errors.lines.suffix(6)) }
+}
+
+extension PackageFamily {
+    /// The words of this family; `nil` for those that kldload only installs with.
+    public var manager: (any PackageManager)? {
+        switch self {
+        case .apt: Apt()
+        case .dnf: Dnf()
+        case .pacman: Pacman()
+        case .apk: Apk()
+        case .zypper: nil
+        }
+    }
+
+    /// Where each family's program lies.
+    public static let programs: [(family: PackageFamily, path: String)] = [
+        (.apt, "usr/bin/apt-get"), (.dnf, "usr/bin/dnf"), (.pacman, "usr/bin/pacman"), (.apk, "sbin/apk"), (.apk, "usr/bin/apk"),
+    ]
+}
+
+/// What a person may name: never an option, never a path.
+public enum PackageName {
+    /// `nginx`, `libc6:i386`, `hello=2.10-3`, `linux-image-amd64/trixie-backports`, `@group` of dnf.
+    public static func isPlain(_ name: String) -> Bool {
+        guard let first = name.first, first.isASCII, first.isLetter || first.isNumber || first == "@" else { return false }
+        return name.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "+-._:=/~@".contains($0)) } && !name.contains("..")
+    }
+
+    /// Names that are equal to a pattern, or begin with one that ends in `*`, sorted.
+    public static func matching(_ patterns: [String], in names: [String]) -> [String] {
+        names.filter { name in
+            patterns.contains { $0.hasSuffix("*") ? name.hasPrefix($0.dropLast()) : name == $0 }
+        }.sorted()
+    }
+}

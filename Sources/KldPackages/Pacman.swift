@@ -1,0 +1,76 @@
+import KldCore
+public import KldExec
+
+/// pacman. Source: pacman(8), pacman-conf(8), 7.0. Not run by kldload yet: see docs/upgrades.md.
+public struct Pacman: PackageManager {
+    public init() {}
+
+    public var family: PackageFamily { .pacman }
+    static let tool = Tool("pacman")
+
+    /// Runs: `pacman --sync --refresh --noconfirm`, changes. Followed by nothing but a whole upgrade: Arch supports no partial ones.
+    public var refresh: Command { Command(Self.tool, ["--sync", "--refresh", "--noconfirm"], effect: .changes) }
+
+    private static func words(_ request: PackageRequest) -> [String] {
+        switch request {
+        case .upgrade: ["--sync", "--sysupgrade"]
+        case .install(let names): ["--sync", "--needed"] + names
+        case .remove(let names): ["--remove"] + names
+        }
+    }
+
+    /// Runs: `pacman --sync --sysupgrade --print --print-format …` and the like, reads. It ends with 1 where there is nothing.
+    public func preview(_ request: PackageRequest) -> Command {
+        let removed = if case .remove = request { true } else { false }
+        return Command(
+            Self.tool, Self.words(request) + ["--print", "--print-format", removed ? "- %n %v" : "+ %n %v"], effect: .reads,
+            accepting: [0, 1])
+    }
+
+    /// In the words of the format that ``preview(_:)`` gives; what was there before is not said:
+    /// ```
+    /// + linux-lts 6.12.58-1
+    /// - nano 8.6-1
+    /// ```
+    public func transaction(_ output: String) -> PackageTransaction {
+        PackageTransaction(
+            output.lines.compactMap { line in
+                let words = line.words
+                guard words.count == 3, words[0] == "+" || words[0] == "-" else { return nil }
+                return words[0] == "+" ? .init(words[1], old: nil, new: words[2]) : .init(words[1], old: words[2], new: nil)
+            })
+    }
+
+    /// Runs: `pacman --noconfirm --sync --sysupgrade` and the like, changes.
+    public func apply(_ request: PackageRequest) -> Command {
+        Command(Self.tool, ["--noconfirm"] + Self.words(request), effect: .changes)
+    }
+
+    /// Runs: `pacman --noconfirm --sync --clean`, changes.
+    public var clean: Command { Command(Self.tool, ["--noconfirm", "--sync", "--clean"], effect: .changes) }
+
+    /// Runs: `pacman --query`, reads.
+    public var listInstalled: Command { Command(Self.tool, ["--query"], effect: .reads) }
+    /// ```
+    /// linux-lts 6.12.58-1
+    /// ```
+    public func installed(_ output: String) -> [PackageHold.Package] {
+        output.lines.compactMap { line in
+            let words = line.words
+            return words.count == 2 ? PackageHold.Package(words[0], version: words[1]) : nil
+        }
+    }
+
+    /// Runs: `pacman-conf IgnorePkg`, reads: every line of the settings together, one name a line.
+    public var listHeld: Command? { Command(Tool("pacman-conf", package: "pacman"), ["IgnorePkg"], effect: .reads) }
+    public func held(_ output: String) -> [String] { output.lines.map(\.trimmed) }
+    /// Holds stand in `/etc/pacman.conf`: see ``PackageHold/pacman(_:in:)``.
+    public func release(_ names: [String]) -> Command? { nil }
+
+    /// Runs: `pacman --sync --search WORD`, reads.
+    public func search(_ word: String) -> Command { Command(Self.tool, ["--sync", "--search", word], effect: .reads, accepting: [0, 1]) }
+    /// Runs: `pacman --sync --info NAME`, reads.
+    public func describe(_ name: String) -> Command { Command(Self.tool, ["--sync", "--info", name], effect: .reads) }
+
+    public var leftBeside: [String] { [".pacnew"] }
+}

@@ -1,0 +1,243 @@
+import KldBlock
+import KldBoot
+import KldBootEnv
+import KldCore
+import KldExec
+import KldFiles
+import KldPackages
+import KldZFS
+import SystemPackage
+
+/// Which of the held packages move.
+public enum HeldChoice: Sendable, Hashable {
+    /// None.
+    case stay
+    /// Those that kldload holds: kernel, OpenZFS, boot loader.
+    case ours
+    /// A person's own holds too.
+    case all
+}
+
+/// The system whose packages are changed: an environment that does not run, or the running one.
+struct PackageRoot: Sendable {
+    /// Where it is mounted; `/` for the running one.
+    var root: FilePath
+    /// For messages.
+    var name: String
+    var manager: any PackageManager
+    /// Names, and beginnings of names before `*`, that kldload holds.
+    var patterns: [String]
+    var upkeep: Upkeep
+
+    /// - Throws: ``Diagnosis`` `upkeep.no-manager`.
+    init(_ root: FilePath, name: String, _ upkeep: Upkeep) throws {
+        let found = try PackageFamily.programs.first { try upkeep.files.exists(root.appending($0.path)) }
+        guard let manager = found?.family.manager else {
+            throw Diagnosis(
+                "upkeep.no-manager", "there is no package manager here that kldload knows: apt, dnf, pacman, apk",
+                remedies: ["change packages with the system's own tools, after kbe create"], exit: .unavailable)
+        }
+        self.root = root
+        self.name = name
+        self.manager = manager
+        self.upkeep = upkeep
+        patterns = upkeep.patterns(in: root)
+    }
+
+    @discardableResult
+    func run(_ command: Command) async throws -> CommandOutput {
+        var command = command
+        // Whoever calls stages what boots, and has taken a snapshot.
+        command.environment[ModuleSigning.hookVariable] = "0"
+        command.environment[Upkeep.snapshotVariable] = "0"
+        return try await upkeep.runner.run(root == "/" ? command : command.isolated(in: root))
+    }
+
+    func installed() async throws -> [String: String] {
+        Dictionary(
+            manager.installed(try await run(manager.listInstalled).output).map { ($0.name, $0.version) }, uniquingKeysWith: { $1 })
+    }
+
+    func held() async throws -> Set<String> {
+        guard let list = manager.listHeld else { return [] }
+        return Set(manager.held(try await run(list).output).filter { !$0.isEmpty })
+    }
+
+    /// `libc6:amd64` is held as `libc6`.
+    static func plain(_ name: String) -> String { String(name.prefix { $0 != ":" }) }
+
+    /// Installed packages that kldload holds.
+    func ours(_ installed: [String: String]) -> [String] { PackageName.matching(patterns, in: installed.keys.map(Self.plain)) }
+
+    // MARK: holds
+
+    func release(_ names: [String]) async throws {
+        guard !names.isEmpty else { return }
+        if let command = manager.release(names) {
+            try await run(command)
+        } else {
+            try await writeHolds { $0.filter { !names.contains($0) } }
+        }
+    }
+
+    func hold(_ names: [String], _ installed: [String: String]) async throws {
+        guard !names.isEmpty else { return }
+        let packages = names.map { PackageHold.Package($0, version: installed[$0] ?? "") }
+        if let command = PackageHold.command(manager.family, packages) {
+            try await run(command)
+        } else {
+            try await writeHolds { Array(Set($0).union(names)).sorted() }
+        }
+    }
+
+    /// Of pacman, in its own settings.
+    private func writeHolds(_ change: ([String]) -> [String]) async throws {
+        let file = root.appending("etc/pacman.conf")
+        guard let text = PackageHold.pacman(change(try await held().sorted()), in: try upkeep.files.readText(file)) else {
+            throw Diagnosis("upkeep.holds", "\(file) has no section [options]", remedies: ["write one: pacman.conf(5)"])
+        }
+        try upkeep.files.write(text, to: file)
+    }
+
+    /// Holds what must be, and reads back that it is. - Returns: everything that is held now.
+    ///
+    /// - Throws: ``Diagnosis`` `upkeep.holds`.
+    func secure(_ wanted: [String], _ installed: [String: String]) async throws -> [String] {
+        let wanted = wanted.filter { name in installed.keys.contains { Self.plain($0) == Self.plain(name) } }
+        let free = wanted.filter { [held = try await held()] in !held.contains($0) }
+        try await hold(free, installed)
+        let now = try await held()
+        let lacking = wanted.filter { !now.contains($0) }
+        guard lacking.isEmpty else {
+            throw Diagnosis(
+                "upkeep.holds",
+                "\(lacking.joined(separator: ", ")) should be held in \(name), and \(manager.family.rawValue) says that they are not",
+                remedies: ["kpkg holds says what is held", "hold them by hand, and look at what it prints"])
+        }
+        return now.sorted()
+    }
+
+    // MARK: the change itself
+
+    /// Of one change: the same in an environment that does not run and in the running one.
+    struct Outcome: Sendable {
+        var before: [String: String]
+        var after: [String: String]
+        var held: [String]
+        var settings: [String]
+        var changes: [BootDifference.Change] {
+            Set(before.keys).union(after.keys).filter { before[$0] != after[$0] }.sorted().map {
+                BootDifference.Change(name: $0, old: before[$0], new: after[$0])
+            }
+        }
+    }
+
+    /// Changes packages.
+    ///
+    /// - Returns: `nil` where nothing is to be done.
+    /// - Throws: ``Diagnosis`` `upkeep.archive`, `upkeep.removals`, `upkeep.no-room`, `upkeep.packages`, `upkeep.held-moved`, `upkeep.holds`.
+    func change(_ request: PackageWork.Request, free: ByteCount) async throws -> Outcome? {
+        let before = try await installed()
+        let heldBefore = try await held()
+        if case .remove = request.change {} else { try await refresh() }
+        let ours = Set(self.ours(before))
+        let released: [String] =
+            switch request.held {
+            case .stay: []
+            case .ours: heldBefore.filter { patterns.isEmpty || ours.contains($0) }.sorted()
+            case .all: heldBefore.sorted()
+            }
+        try await release(released)
+        let transaction = try await preview(request.change)
+        if transaction.isEmpty {
+            try await hold(released, before)
+            return nil
+        }
+        do {
+            try await checkRemovals(transaction, request)
+            try await checkRoom(request.change, free: free)
+        } catch {
+            // In the running system what was released must not stay so.
+            try? await hold(released, before)
+            throw error
+        }
+        let settings = try leftBeside()
+        upkeep.say("\(transaction.changes.count) packages change in \(name)")
+        do { try await run(manager.apply(request.change)) } catch {
+            if root == "/" { try? await hold(released, before) }
+            guard let output = (error as? CommandError)?.failure else { throw error }
+            throw Diagnosis(
+                "upkeep.packages", "\(manager.family.rawValue) could not change the packages of \(name)",
+                remedies: ["read all that it said: \(PackageWork.log)"], causes: manager.reasons(output))
+        }
+        let after = try await installed()
+        let moved = heldBefore.subtracting(released).filter { before[$0] != nil && before[$0] != after[$0] }.sorted()
+        guard moved.isEmpty else {
+            throw Diagnosis(
+                "upkeep.held-moved", "packages moved in \(name) that are held: \(moved.joined(separator: ", "))",
+                remedies: ["move them with the others: kupgrade --held"], exit: .failed)
+        }
+        let held = try await secure(Array(heldBefore.union(self.ours(after))).sorted(), after)
+        let fresh = try leftBeside().filter { settings[$0.key] != $0.value }.keys.sorted()
+        return Outcome(before: before, after: after, held: held, settings: fresh)
+    }
+
+    private func refresh() async throws {
+        do { try await run(manager.refresh) } catch let error as CommandError {
+            guard let output = error.failure else { throw error }
+            throw Diagnosis(
+                "upkeep.archive", "the package archive cannot be read",
+                remedies: ["is there a network? is the archive's address right, in /etc/apt/sources.list.d?"], exit: .unavailable,
+                causes: manager.reasons(output))
+        }
+    }
+
+    func preview(_ change: PackageRequest) async throws -> PackageTransaction {
+        do { return manager.transaction(try await run(manager.preview(change)).output) } catch let error as CommandError {
+            guard let output = error.failure else { throw error }
+            throw Diagnosis(
+                "upkeep.packages", "\(manager.family.rawValue) cannot do that", remedies: ["kpkg search WORD finds a package's name"],
+                exit: .failed, causes: manager.reasons(output))
+        }
+    }
+
+    private func checkRemovals(_ transaction: PackageTransaction, _ request: PackageWork.Request) async throws {
+        var named: Set<String> = []
+        if case .remove(let names) = request.change { named = Set(names) }
+        let more = transaction.removals.filter { !named.contains($0) && !named.contains(Self.plain($0)) }
+        if more.isEmpty || request.removalsAllowed { return }
+        guard try await upkeep.allows(more) else {
+            throw Diagnosis(
+                "upkeep.removals", "packages would be removed that nobody named: \(more.joined(separator: ", "))",
+                remedies: ["look at them, and say --yes"], exit: .failed)
+        }
+    }
+
+    /// A pool must not be filled by an upgrade: what is downloaded lies there packed and unpacked, and so does what an initramfs is made of.
+    private func checkRoom(_ change: PackageRequest, free: ByteCount) async throws {
+        guard let apt = manager as? Apt else { return }
+        let size = apt.downloadSize(try await run(apt.addresses(change)).output)
+        let need = ByteCount(size.bytes * 5) + .mebibytes(768)
+        guard free < need else { return }
+        throw Diagnosis(
+            "upkeep.no-room", "the pool has \(free) free, and the packages may need \(need) (\(size) are downloaded)",
+            remedies: ["destroy environments and snapshots that are not needed: kbe list, kbe prune --older-than 30d"], exit: .cannotCreate)
+    }
+
+    /// Settings that packages left beside those in force, with what they say.
+    private func leftBeside() throws -> [String: [UInt8]] {
+        var found: [String: [UInt8]] = [:]
+        var folders = ["/etc"]
+        while let folder = folders.popLast() {
+            let place = FilePath(root == "/" ? folder : root.string + folder)
+            for name in (try? upkeep.files.list(place)) ?? [] {
+                guard let kind = try upkeep.files.status(place.appending(name))?.kind else { continue }
+                if kind == .directory { folders.append("\(folder)/\(name)") }
+                if kind == .file, manager.leftBeside.contains(where: name.hasSuffix) {
+                    found["\(folder)/\(name)"] = try? upkeep.files.read(place.appending(name))
+                }
+            }
+        }
+        return found
+    }
+}

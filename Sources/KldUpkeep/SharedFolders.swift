@@ -1,0 +1,79 @@
+import KldCore
+import KldExec
+import KldFiles
+import SystemPackage
+
+/// What all environments of a machine share: logs, spools, `/opt`, the state of some services. A package that is changed in an environment that
+/// does not run finds these folders empty; what it puts there must reach the place where it will be looked for.
+struct SharedFolders: Sendable, Hashable {
+    /// Mount points, parents before children.
+    var places: [String]
+    /// What is there in the environment and nowhere else yet: folders whole, files.
+    var missing: [String] = []
+    /// Files that a package has changed, of which the running system has another.
+    var differing: [String] = []
+
+    /// Nothing of a package lies there that anybody would miss, or may be put there by one.
+    private static let unshared = ["/var/cache", "/var/tmp", "/tmp", "/home", "/root"]
+    /// What grows by itself differs, and that is no conflict.
+    private static let growing = ["/var/log", "/var/spool"]
+
+    /// - Parameters:
+    ///   - pool: of which datasets are looked for.
+    ///   - environment: the running one; what lies below it travels with it.
+    init(pool: String, environment: String, mounts: [MountPoint]) {
+        let found = mounts.filter { mount in
+            mount.type == "zfs" && mount.source.hasPrefix(pool + "/") && mount.place != "/" && mount.source != environment
+                && !mount.source.hasPrefix(environment + "/") && !mount.place.hasPrefix("/run/")
+        }
+        places = Set(found.map(\.place)).sorted()
+    }
+
+    private static func isWithin(_ path: String, _ folders: [String]) -> Bool {
+        folders.contains { path == $0 || path.hasPrefix($0 + "/") }
+    }
+
+    /// Compares what lies below an environment's mount points with what is mounted there.
+    mutating func compare(with root: FilePath, _ files: any FileSystem) throws {
+        for place in places where !Self.isWithin(place, Self.unshared) { try compare(place, root, files) }
+    }
+
+    private mutating func compare(_ folder: String, _ root: FilePath, _ files: any FileSystem) throws {
+        let inner = FilePath(root.string + folder)
+        for name in (try? files.list(inner)) ?? [] {
+            let path = "\(folder)/\(name)"
+            // It has a turn of its own.
+            if places.contains(path) { continue }
+            guard let own = try files.status(inner.appending(name)) else { continue }
+            guard let other = try files.status(FilePath(path)) else {
+                missing.append(path)
+                continue
+            }
+            switch (own.kind, other.kind) {
+            case (.directory, .directory): try compare(path, root, files)
+            case (.file, .file) where !Self.isWithin(path, Self.growing):
+                if try own.size != other.size || files.read(inner.appending(name)) != files.read(FilePath(path)) { differing.append(path) }
+            default: break
+            }
+        }
+    }
+
+    /// - Throws: ``Diagnosis`` `upkeep.shared`.
+    func check(_ name: String) throws(Diagnosis) {
+        guard !differing.isEmpty else { return }
+        throw Diagnosis(
+            "upkeep.shared",
+            "packages change files that all environments share: in \(name) they would be another version than the package says",
+            remedies: ["do it in the running environment, with a snapshot before: --in-place"], exit: .unavailable,
+            causes: Array(differing.prefix(8)))
+    }
+
+    /// Adds what is missing where it is looked for; nothing that is there is touched. Runs: `cp --archive --no-target-directory FROM TO` for
+    /// each, changes. Source: cp(1), coreutils 9.1.
+    func adding(from root: FilePath) -> [Command] {
+        missing.map { path in
+            Command(
+                Tool("cp", package: "coreutils"), ["--archive", "--no-target-directory", root.string + path, path], effect: .changes)
+        }
+    }
+}

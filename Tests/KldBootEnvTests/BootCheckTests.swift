@@ -1,0 +1,54 @@
+import KldCore
+import KldExec
+import KldTestSupport
+import KldZFS
+import Testing
+
+@testable import KldBootEnv
+
+@Suite("What a boot must reach")
+struct BootCheckTests {
+    private static let manifest = [InstallManifest.path: #"{"units": ["ssh.service", "systemd-networkd.service"]}"#]
+    private static let card = [
+        "/sys/bus/pci/devices/0000:00:02.0/class": "0x020000\n", "/sys/bus/pci/devices/0000:00:1f.2/class": "0x010601\n",
+    ]
+    private static let link = ["/sys/class/net/lo/address": "00:00:00:00:00:00\n", "/sys/class/net/enp0s2/device/uevent": ""]
+
+    private func problems(
+        _ files: [String: String], ssh: String = "active", pool: String = "ONLINE", limit: Duration = .zero
+    ) async throws -> [String] {
+        let runner = ScriptedRunner([
+            { command in
+                switch command.description {
+                case "systemctl is-active ssh.service": CommandOutput(output: ssh + "\n")
+                case "systemctl is-active systemd-networkd.service": CommandOutput(output: "active\n")
+                case ZPool.list().description: CommandOutput(output: "rpool\t1\t100\t10\t90\t\(pool)\toff\t-\t-\n")
+                default: nil
+                }
+            }
+        ])
+        return try await BootCheck.run(runner: runner, files: MemoryFiles(Self.manifest.merging(files) { $1 }), limit: limit)
+    }
+
+    @Test("a machine whose units run, whose pool is there and whose card has a driver is good")
+    func good() async throws {
+        #expect(try await problems(Self.card.merging(Self.link) { $1 }) == [])
+    }
+
+    @Test("a machine without any network card is good")
+    func alone() async throws {
+        #expect(try await problems(["/sys/class/net/lo/address": "x"]) == [])
+    }
+
+    @Test("a network card that no driver has taken is a problem")
+    func driver() async throws {
+        let found = try await problems(Self.card.merging(["/sys/class/net/lo/address": "x"]) { $1 })
+        #expect(found == ["no driver has taken the network card 0000:00:02.0"])
+    }
+
+    @Test("a unit that does not run, and a faulted pool, are problems; a degraded pool is not")
+    func units() async throws {
+        #expect(try await problems([:], ssh: "failed", pool: "SUSPENDED") == ["ssh.service is failed", "pool rpool is SUSPENDED"])
+        #expect(try await problems([:], pool: "DEGRADED") == [])
+    }
+}

@@ -1,0 +1,156 @@
+import KldCore
+import KldExec
+import KldPackages
+import Testing
+
+@Suite("Package managers")
+struct ManagerTests {
+    typealias Change = PackageTransaction.Change
+
+    // MARK: apt, recorded with apt 2.6.1 and dpkg 1.21.22
+
+    @Test("apt's preview is an upgrade, a new package and a removal")
+    func aptTransaction() {
+        let transaction = Apt().transaction(
+            """
+            Reading package lists...
+            The following NEW packages will be installed:
+              hello
+            0 upgraded, 1 newly installed, 0 to remove and 123 not upgraded.
+            Inst unzip [6.0-28] (6.0-28+deb12u1 Debian-Security:12/oldstable-security [amd64])
+            Inst hello (2.10-3 Debian:12.15/oldstable [amd64])
+            Conf hello (2.10-3 Debian:12.15/oldstable [amd64])
+            Remv zstd [1.5.4+dfsg2-5]
+            """)
+        #expect(
+            transaction.changes == [
+                Change("unzip", old: "6.0-28", new: "6.0-28+deb12u1"), Change("hello", old: nil, new: "2.10-3"),
+                Change("zstd", old: "1.5.4+dfsg2-5", new: nil),
+            ])
+        #expect(transaction.removals == ["zstd"])
+        #expect(Apt().transaction("Reading package lists...\n0 upgraded, 0 newly installed").isEmpty)
+    }
+
+    @Test("apt asks nothing, keeps changed settings, and takes names for nothing else")
+    func aptCommands() {
+        let line = Apt().apply(.install(["nginx"])).description
+        #expect(line.contains("--force-confdef") && line.contains("--force-confold") && line.hasSuffix("install -- nginx"))
+        #expect(Apt().apply(.upgrade).environment["DEBIAN_FRONTEND"] == "noninteractive")
+        #expect(Apt().preview(.remove(["nginx"])).description == "apt-get -s -q -y remove -- nginx")
+        #expect(Apt().preview(.upgrade).effect == .reads && Apt().apply(.upgrade).effect == .changes)
+        #expect(Apt().refresh.description.contains("APT::Update::Error-Mode=any"), "an archive that does not answer is no success")
+    }
+
+    @Test("apt says how much is downloaded")
+    func aptSize() {
+        let output = """
+            Need to get 53.1 kB of archives.
+            'http://deb.debian.org/debian/pool/main/h/hello/hello_2.10-3_amd64.deb' hello_2.10-3_amd64.deb 53080 MD5Sum:d04c2e9639dee67aa836d8232b1ca658
+            'file:/usr/share/repo/./good_1.deb' good_1_all.deb 756 
+            """
+        #expect(Apt().downloadSize(output) == ByteCount(53_836))
+    }
+
+    @Test("a maintainer script that failed is named, with how")
+    func aptReasons() {
+        let output = CommandOutput(
+            status: 100, output: "Setting up bad (1) ...\n",
+            errors: """
+                dlstatus:1:0.0000:Retrieving file 1 of 1
+                broken
+                dpkg: error processing package bad (--configure):
+                 installed bad package post-installation script subprocess returned error exit status 1
+                Errors were encountered while processing:
+                 bad
+                E: Sub-process /usr/bin/dpkg returned an error code (1)
+                """)
+        #expect(
+            Apt().reasons(output) == [
+                "dpkg: error processing package bad (--configure): installed bad package post-installation script subprocess returned error exit status 1",
+                "E: Sub-process /usr/bin/dpkg returned an error code (1)",
+            ])
+    }
+
+    @Test("apt's progress is percent and words; other lines are none")
+    func aptProgress() {
+        let apt = Apt()
+        #expect(apt.progress("dlstatus:4:31.0649:Retrieving file 4 of 4").map { "\($0.percent) \($0.text)" } == "31 Retrieving file 4 of 4")
+        #expect(
+            apt.progress("pmstatus:hello:40.0000:Unpacking hello (amd64)").map { "\($0.percent) \($0.text)" }
+                == "40 Unpacking hello (amd64)")
+        #expect(apt.progress("dpkg: error processing package bad (--configure):") == nil)
+    }
+
+    @Test("dpkg's list leaves out what was removed")
+    func dpkg() {
+        #expect(
+            Apt().installed("ii \topenssh-server\t1:10.0p1-7\nrc \tnano\t8.4-1\nhi \tzfs-dkms\t2.3.2-2\n")
+                == [.init("openssh-server", version: "1:10.0p1-7"), .init("zfs-dkms", version: "2.3.2-2")])
+    }
+
+    // MARK: the others, from their manuals: their programs have not been run
+
+    @Test("dnf's table: what takes the place of what")
+    func dnf() {
+        let transaction = Dnf().transaction(
+            """
+            Package            Arch   Version          Repository      Size
+            Upgrading:
+             bash              x86_64 5.2.37-1.fc42    updates      8.2 MiB
+               replacing bash  x86_64 5.2.32-3.fc42    <unknown>    8.2 MiB
+            Installing:
+             hello             x86_64 2.12.1-5.fc42    fedora     186.0 KiB
+            Removing:
+             nano              x86_64 8.3-1.fc42       fedora       2.8 MiB
+
+            Transaction Summary:
+             Installing:         1 package
+            """)
+        #expect(
+            transaction.changes == [
+                Change("bash", old: "5.2.32-3.fc42", new: "5.2.37-1.fc42"), Change("hello", old: nil, new: "2.12.1-5.fc42"),
+                Change("nano", old: "8.3-1.fc42", new: nil),
+            ])
+        #expect(Dnf().held("# Added by 'versionlock add' command\nPackage name: zfs\nevr = 2.3.4-1.fc42\n") == ["zfs"])
+    }
+
+    @Test("pacman's preview is in our own words")
+    func pacman() {
+        #expect(Pacman().preview(.upgrade).description == "pacman --sync --sysupgrade --print --print-format '+ %n %v'")
+        #expect(
+            Pacman().transaction("+ linux-lts 6.12.58-1\n- nano 8.6-1\n:: Starting full system upgrade...\n").changes
+                == [Change("linux-lts", old: nil, new: "6.12.58-1"), Change("nano", old: "8.6-1", new: nil)])
+    }
+
+    @Test("apk's simulation, its list and its world")
+    func apk() {
+        #expect(
+            Apk().transaction(
+                "(1/3) Upgrading busybox (1.36.1-r28 -> 1.36.1-r29)\n(2/3) Installing hello (2.12.1-r0)\n(3/3) Purging nano (8.2-r0)\nOK: 9 MiB\n"
+            ).changes == [
+                Change("busybox", old: "1.36.1-r28", new: "1.36.1-r29"), Change("hello", old: nil, new: "2.12.1-r0"),
+                Change("nano", old: "8.2-r0", new: nil),
+            ])
+        #expect(
+            Apk().installed("busybox-1.36.1-r29 x86_64 {busybox} (GPL-2.0-only) [installed]\n")
+                == [.init("busybox", version: "1.36.1-r29")])
+        #expect(Apk().held("alpine-base\nlinux-lts=6.12.58-r0\nzfs>2\n") == ["linux-lts"])
+    }
+
+    @Test("a name is never an option or a path")
+    func names() {
+        for good in ["nginx", "libc6:i386", "hello=2.10-3", "linux-image-amd64/trixie-backports", "g++", "@core"] {
+            #expect(PackageName.isPlain(good), "\(good)")
+        }
+        for bad in ["-y", "--force", "/tmp/x.deb", "./x.deb", "", "a b", "a;b", "x/../y", "$(id)"] {
+            #expect(!PackageName.isPlain(bad), "\(bad)")
+        }
+    }
+
+    @Test("patterns match whole names, or what they begin with")
+    func patterns() {
+        #expect(
+            PackageName.matching(["zfs-dkms", "linux-image-*"], in: ["zfs-dkms-x", "linux-image-amd64", "zfs-dkms", "nano"])
+                == ["linux-image-amd64", "zfs-dkms"])
+    }
+}

@@ -1,0 +1,223 @@
+import KldBoot
+import KldBootEnv
+import KldCore
+import KldExec
+import KldFiles
+import KldPackages
+import KldTestSupport
+import KldZFS
+import Synchronization
+import SystemPackage
+import Testing
+
+@testable import KldUpkeep
+
+private final class AptMachine: Sendable {
+    struct State {
+        var installed: [String: String]
+        var held: Set<String>
+    }
+    let state: Mutex<State>
+    init(installed: [String: String], held: Set<String>) { state = Mutex(State(installed: installed, held: held)) }
+}
+
+@Suite("Changing packages")
+struct PackageWorkTests {
+    static let now = Timestamp(seconds: 1_700_000_000)
+
+    static func upkeep(_ runner: any CommandRunner, _ files: MemoryFiles = MemoryFiles(), allows: Bool = false) -> Upkeep {
+        Upkeep(runner: runner, files: files, now: now, apply: { _, _ in }, say: { _ in }, allows: { _ in allows })
+    }
+
+    @Test("an environment has the name of the running one and the time; the time does not pile up")
+    func names() {
+        #expect(PackageWork.environmentName("debian", Self.now, taken: []) == "debian-20231114-221320")
+        #expect(PackageWork.environmentName("debian-20231101-000000", Self.now, taken: []) == "debian-20231114-221320")
+        #expect(PackageWork.environmentName("web-2", Self.now, taken: []) == "web-2-20231114-221320")
+        #expect(
+            PackageWork.environmentName("debian", Self.now, taken: ["debian-20231114-221320"]) == "debian-20231114-221320-2")
+    }
+
+    // MARK: one change, by apt's own words
+
+    /// An apt whose packages and holds are these. What it is asked to do it does.
+    static func apt(
+        installed: [String: String], held: Set<String>, upgrades: [String: String], sticky: Bool = false, fails: Bool = false
+    ) -> ScriptedRunner {
+        let machine = AptMachine(installed: installed, held: held)
+        return ScriptedRunner([
+            { command in
+                try machine.state.withLock { state in
+                    let words = command.arguments
+                    switch (command.tool.name, words.first ?? "") {
+                    case ("dpkg-query", _):
+                        return CommandOutput(
+                            output: state.installed.sorted { $0.key < $1.key }.map { "ii \t\($0.key)\t\($0.value)\n" }.joined())
+                    case ("apt-mark", "showhold"): return CommandOutput(output: state.held.sorted().map { $0 + "\n" }.joined())
+                    case ("apt-mark", "unhold"): state.held.subtract(words.dropFirst())
+                    case ("apt-mark", "hold"): if !sticky { state.held.formUnion(words.dropFirst()) }
+                    case ("apt-get", _) where words.contains("-s"):
+                        let moves = upgrades.filter { !state.held.contains($0.key) && state.installed[$0.key] != $0.value }
+                        return CommandOutput(
+                            output: moves.sorted { $0.key < $1.key }.map { "Inst \($0.key) [1] (\($0.value) test [all])\n" }.joined())
+                    case ("apt-get", _) where words.contains("--print-uris"): return CommandOutput(output: "'file:/x' x 1000 \n")
+                    case ("apt-get", _) where words.contains("full-upgrade"):
+                        if fails {
+                            return CommandOutput(status: 100, errors: "dpkg: error processing package nano (--configure):\n it broke\n")
+                        }
+                        for (name, version) in upgrades where !state.held.contains(name) { state.installed[name] = version }
+                    case ("apt-get", _) where words.contains("update"): break
+                    default: throw Unscripted(what: command.description)
+                    }
+                    return CommandOutput()
+                }
+            }
+        ])
+    }
+
+    static func root(_ runner: ScriptedRunner) throws -> PackageRoot {
+        var root = try PackageRoot("/", name: "debian", upkeep(runner, MemoryFiles(["/usr/bin/apt-get": ""])))
+        root.patterns = ["zfs-dkms", "linux-image-*"]
+        return root
+    }
+
+    static let installed = ["nano": "1", "zfs-dkms": "1", "linux-image-amd64": "1", "mine": "1"]
+    static let upgrades = ["nano": "2", "zfs-dkms": "2", "linux-image-amd64": "2", "linux-image-7.2-amd64": "7.2", "mine": "2"]
+    static let holds: Set<String> = ["zfs-dkms", "linux-image-amd64", "linux-image-7.2-amd64", "mine"]
+
+    private func change(_ held: HeldChoice, _ runner: ScriptedRunner) async throws -> PackageRoot.Outcome? {
+        var request = PackageWork.Request(.upgrade, label: "pre-upgrade")
+        request.held = held
+        return try await Self.root(runner).change(request, free: .gibibytes(10))
+    }
+
+    @Test("what is held stays")
+    func stays() async throws {
+        let outcome = try #require(
+            try await change(.stay, Self.apt(installed: Self.installed, held: Self.holds, upgrades: Self.upgrades)))
+        #expect(outcome.changes.map(\.name) == ["nano"])
+        #expect(outcome.held == ["linux-image-7.2-amd64", "linux-image-amd64", "mine", "zfs-dkms"])
+    }
+
+    @Test("kernel and OpenZFS move when they are meant to, and are held again, the new kernel too")
+    func kernel() async throws {
+        let runner = Self.apt(installed: Self.installed, held: ["zfs-dkms", "linux-image-amd64", "mine"], upgrades: Self.upgrades)
+        let outcome = try #require(try await change(.ours, runner))
+        #expect(outcome.changes.map(\.name) == ["linux-image-7.2-amd64", "linux-image-amd64", "nano", "zfs-dkms"])
+        #expect(outcome.held == ["linux-image-7.2-amd64", "linux-image-amd64", "mine", "zfs-dkms"])
+    }
+
+    @Test("a hold that is not in force afterwards is a failure")
+    func readBack() async throws {
+        let runner = Self.apt(installed: Self.installed, held: ["zfs-dkms", "linux-image-amd64"], upgrades: Self.upgrades, sticky: true)
+        await #expect { _ = try await change(.ours, runner) } throws: { ($0 as? Diagnosis)?.code == "upkeep.holds" }
+    }
+
+    @Test("where nothing is to be done nothing is, and what was let go of is held again")
+    func nothing() async throws {
+        let runner = Self.apt(installed: Self.installed, held: ["zfs-dkms"], upgrades: [:])
+        #expect(try await change(.ours, runner) == nil)
+        #expect(runner.commands.last?.description == "apt-mark hold zfs-dkms")
+    }
+
+    @Test("a failure says which package, and holds are back in the running system")
+    func failure() async throws {
+        let runner = Self.apt(installed: Self.installed, held: ["zfs-dkms"], upgrades: Self.upgrades, fails: true)
+        await #expect { _ = try await change(.ours, runner) } throws: { error in
+            let problem = error as? Diagnosis
+            return problem?.code == "upkeep.packages" && problem?.causes.first?.contains("package nano") == true
+        }
+        #expect(runner.commands.last?.description == "apt-mark hold zfs-dkms")
+    }
+
+    @Test("a pool that an upgrade would fill is left alone")
+    func room() async throws {
+        let runner = Self.apt(installed: Self.installed, held: [], upgrades: Self.upgrades)
+        let request = PackageWork.Request(.upgrade, label: "pre-upgrade")
+        await #expect { _ = try await Self.root(runner).change(request, free: .mebibytes(100)) } throws: {
+            ($0 as? Diagnosis)?.code == "upkeep.no-room"
+        }
+        #expect(!runner.commands.contains { $0.effect == .changes && $0.arguments.contains("full-upgrade") })
+    }
+
+    // MARK: what environments share
+
+    @Test("what a package adds below a shared mount point is found whole; what it changes there is refused; logs may differ")
+    func shared() throws {
+        let root = "/run/kldload/upkeep/new"
+        let files = MemoryFiles([
+            "/proc/self/mounts":
+                "rpool/ROOT/debian / zfs rw 0 0\nrpool/opt /opt zfs rw 0 0\nrpool/var/log /var/log zfs rw 0 0\nrpool/var/cache /var/cache zfs rw 0 0\n"
+                + "rpool/ROOT/new \(root) zfs rw 0 0\n",
+            "/opt/old/tool": "one", "\(root)/opt/old/tool": "two", "\(root)/opt/new/tool": "x", "/var/log/dpkg.log": "long",
+            "\(root)/var/log/dpkg.log": "short", "\(root)/var/log/nginx/access.log": "", "\(root)/var/cache/apt/x": "",
+        ])
+        var shared = SharedFolders(pool: "rpool", environment: "rpool/ROOT/debian", mounts: try files.mounts())
+        #expect(shared.places == ["/opt", "/var/cache", "/var/log"])
+        try shared.compare(with: FilePath(root), files)
+        #expect(shared.missing == ["/opt/new", "/var/log/nginx"])
+        #expect(shared.differing == ["/opt/old/tool"])
+        #expect(throws: Diagnosis.self) { try shared.check("new") }
+        #expect(
+            shared.adding(from: FilePath(root)).first?.description
+                == "cp --archive --no-target-directory /run/kldload/upkeep/new/opt/new /opt/new")
+    }
+
+    // MARK: a kernel that came with it
+
+    private func target(_ releases: [String]) throws -> BootTarget {
+        BootTarget(
+            environment: try DatasetName("rpool/ROOT/new"), root: "/x", kernels: releases.map { .init(release: $0, size: .mebibytes(70)) })
+    }
+
+    @Test("a new kernel that would not boot is no success, though the old one would")
+    func passedOver() throws {
+        let rows = DKMS.parse("zfs/2.3.2: added\nzfs/2.3.2, 6.12.48-amd64, x86_64: installed\n")
+        #expect(rows.map(\.release) == [nil, "6.12.48-amd64"] && rows.map(\.isInstalled) == [false, true])
+        #expect(throws: Diagnosis.self) { try PackageWork.check(target(["6.12.48-amd64"]), fresh: ["6.12.57-amd64"], rows) }
+        try PackageWork.check(target(["6.12.57-amd64", "6.12.48-amd64"]), fresh: ["6.12.57-amd64"], rows)
+        try PackageWork.check(target(["6.12.48-amd64"]), fresh: [], rows)
+    }
+
+    // MARK: what still runs
+
+    @Test("a service is named whose library is gone, and nobody else")
+    func restarts() {
+        let files = MemoryFiles([
+            "/proc/7/maps": "7f5e1a200000-7f5e1a228000 r-xp 00000000 00:1b 34521    /usr/lib/x86_64-linux-gnu/libssl.so.3 (deleted)\n",
+            "/proc/7/cgroup": "0::/system.slice/ssh.service\n",
+            "/proc/8/maps": "7f5e1a200000-7f5e1a228000 rw-s 00000000 00:01 34521    /memfd:x (deleted)\n",
+            "/proc/8/cgroup": "0::/system.slice/other.service\n", "/proc/meminfo": "",
+        ])
+        #expect(RestartNeeds.units(files) == ["ssh.service"])
+    }
+
+    @Test("processes are ended only below the workshop")
+    func processes() {
+        let files = MemoryFiles(
+            ["/proc/7/stat": "", "/proc/8/stat": ""], links: ["/proc/7/root": "/", "/proc/8/root": "/run/kldload/upkeep/new"])
+        #expect(UpkeepPerformers.processes(in: "/run/kldload/upkeep/new", files) == [8])
+        #expect(UpkeepPerformers.processes(in: "/", files).isEmpty)
+    }
+
+    // MARK: where the work is done
+
+    @Test("no service is started, names are resolved, and answers of debconf are a copy")
+    func furnish() throws {
+        let files = MemoryFiles(
+            [
+                "/run/systemd/resolve/stub-resolv.conf": "nameserver 127.0.0.53\n", "/var/cache/debconf/config.dat": "answers",
+                "/w/usr/sbin/policy-rc.d": "mine",
+            ],
+            links: [
+                "/etc/resolv.conf": "../run/systemd/resolve/stub-resolv.conf",
+                "/w/etc/resolv.conf": "../run/systemd/resolve/stub-resolv.conf",
+            ])
+        try Workplace.furnish("/w", files)
+        #expect(files.texts["/w/run/systemd/resolve/stub-resolv.conf"] == "nameserver 127.0.0.53\n")
+        #expect(files.texts["/w/var/cache/debconf/config.dat"] == "answers")
+        #expect(files.texts["/w/usr/sbin/policy-rc.d"]?.hasSuffix("exit 101\n") == true)
+        try Workplace.tidy("/w", shared: ["/var/cache"], files)
+        #expect(files.texts["/w/usr/sbin/policy-rc.d"] == "mine" && files.texts["/w/var/cache/debconf/config.dat"] == nil)
+    }
+}
