@@ -71,6 +71,7 @@ let package = Package(
         // L4 operations
         library("KldInstall", mechanisms + outside + ["KldDistro", "KldAnswers"]),
         library("KldBootEnv", mechanisms + outside + ["KldDistro", "KldAnswers", "KldInstall"]),
+        library("KldSnapshots", mechanisms + outside),
         library("KldImage", mechanisms + outside + ["KldDistro", "KldAnswers", "KldInstall", "KldDoctor"]),
         library("KldDoctor", mechanisms + outside + ["KldDistro", "KldAnswers", "KldTrust"]),
         library("KldTrust", mechanisms + ["KldAnswers"]),
@@ -79,8 +80,8 @@ let package = Package(
         library(
             "KldCLI",
             mechanisms + outside + [
-                "KldTerminal", "KldDistro", "KldAnswers", "KldInstall", "KldBootEnv", "KldImage", "KldDoctor", "KldTrust",
-                "KldUpkeep", "CKldCompat", argumentParser,
+                "KldTerminal", "KldDistro", "KldAnswers", "KldInstall", "KldBootEnv", "KldSnapshots", "KldImage", "KldDoctor",
+                "KldTrust", "KldUpkeep", "CKldCompat", argumentParser,
             ]),
         // L6 executables
         .target(name: "CKldCompat"),
@@ -105,6 +106,7 @@ let package = Package(
         tests("KldAnswers", []),
         tests("KldInstall", ["KldAnswers", "KldDistro", "KldZFS", "KldBlock", "KldBoot", "KldPackages"], recorded: true),
         tests("KldBootEnv", ["KldZFS", "KldBlock", "KldBoot", "KldInstall"]),
+        tests("KldSnapshots", ["KldZFS", "KldBoot"]),
         tests("KldImage", ["KldAnswers", "KldDistro", "KldInstall", "KldVirt", "KldPackages", "KldZFS"], recorded: true),
         tests("KldDoctor", ["KldZFS", "KldDistro", "KldTrust"]),
         tests("KldTrust", ["KldAnswers"]),

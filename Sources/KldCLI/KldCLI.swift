@@ -60,6 +60,13 @@ struct Applet: Sendable {
         case .kpkg: Applet(name: name.rawValue, command: KpkgCommand.self)
         case .kexport: Applet(name: name.rawValue, command: KexportCommand.self)
         case .krecovery: Applet(name: name.rawValue, command: RecoveryCommand.self)
+        case .kst: Applet(name: name.rawValue, command: KstCommand.self)
+        case .ksnap: Applet(name: name.rawValue, command: KsnapCommand.self)
+        case .kclone: Applet(name: name.rawValue, command: KcloneCommand.self)
+        case .kdf: Applet(name: name.rawValue, command: KdfCommand.self)
+        case .kdir: Applet(name: name.rawValue, command: KdirCommand.self)
+        case .overview: Applet(name: name.rawValue, command: OverviewTool.self)
+        case .help: Applet(name: name.rawValue, command: HelpTool.self)
         case .installTarget: Applet(name: name.rawValue, command: GuidedTool.self)
         case .secureBoot: Applet(name: name.rawValue, command: SecureBootTool.self)
         case .ca: Applet(name: name.rawValue, command: CATool.self)
@@ -123,6 +130,7 @@ struct Root: AsyncParsableCommand {
             SecureBootCommand.self, CACommand.self, DoctorCommand.self, DebugBundleCommand.self,
             KexportCommand.self,
             RecoveryCommand.self,
+            KstCommand.self, KsnapCommand.self, KcloneCommand.self, KdfCommand.self, KdirCommand.self, OverviewCommand.self, ToolsCommand.self,
             RecoveryConsoleCommand.self, FactsCommand.self,
             AppletsCommand.self,
             AutoinstallCommand.self,

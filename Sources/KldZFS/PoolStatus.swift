@@ -31,6 +31,11 @@ public struct PoolStatus: Sendable, Hashable {
         public var errors: UInt64
         /// Seconds since 1970.
         public var endTime: UInt64?
+        /// Bytes that were read and checked, and that have to be; while it runs.
+        public var issued: UInt64 = 0
+        public var total: UInt64 = 0
+        /// Somebody paused it.
+        public var isPaused = false
     }
 
     public var name: String
@@ -117,9 +122,13 @@ private struct StatusDocument: Decodable {
         var function, state: String?
         var errors: JSONNumber?
         var end_time: JSONNumber?
+        var issued, to_examine, skipped, scrub_pause: JSONNumber?
         var value: PoolStatus.Scan? {
             guard let function, function != "NONE" else { return nil }
-            return PoolStatus.Scan(function: function, state: state ?? "", errors: errors?.value ?? 0, endTime: end_time?.value)
+            let (whole, skipped) = (to_examine?.value ?? 0, skipped?.value ?? 0)
+            return PoolStatus.Scan(
+                function: function, state: state ?? "", errors: errors?.value ?? 0, endTime: end_time?.value, issued: issued?.value ?? 0,
+                total: whole > skipped ? whole - skipped : 0, isPaused: (scrub_pause?.value ?? 0) > 0)
         }
     }
 
