@@ -122,7 +122,7 @@ struct Root: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "kldload", abstract: "From a flat file of answers to a machine with ZFS on root.", version: Version.text,
         subcommands: [
-            AnswersCommand.self, PlanCommand.self, ImageCommand.self, ISOCommand.self, CacheCommand.self, SeedCommand.self,
+            AnswersCommand.self, PlanCommand.self, ImageCommand.self, ISOCommand.self, PXECommand.self, CacheCommand.self, SeedCommand.self,
             InstallCommand.self, GuidedCommand.self,
             VerifyCommand.self,
             FirstBootCommand.self,
