@@ -25,7 +25,7 @@ struct Scenario: Sendable {
     }
 
     static let all: [Scenario] =
-        installs + boots + bootNumbers + powerCuts + isos + recoveries + recoveryImages + secureBoots + images + troubles + dailies
+        installs + boots + bootNumbers + powerCuts + isos + recoveries + recoveryImages + secureBoots + images + troubles + dailies + tools
 }
 
 /// A check that did not hold.
