@@ -10,6 +10,11 @@ public struct SnapshotList: Sendable, Hashable {
     /// The tags that keep each; `nil`: they were not asked for.
     public var holds: [String: [String]]?
 
+    package init(rows: [SnapshotRow], holds: [String: [String]]?) {
+        self.rows = rows
+        self.holds = holds
+    }
+
     /// - Parameters:
     ///   - words: datasets and paths; none for everything.
     ///   - holds: ask for the tags too, of those that have some.

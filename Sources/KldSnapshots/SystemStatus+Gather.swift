@@ -31,10 +31,15 @@ extension SystemStatus {
             try await status.readDatasets(runner)
         }
         let tools = module == nil ? nil : try await asked { OpenZFSVersions.parse(try await runner.run(ZFS.version()).output).tools }.value ?? nil
-        status.addBoot(bootfs: bootfs, mounts, files)
+        let manifest = (try? files.read(FilePath(InstallManifest.path))).flatMap {
+            try? JSONDecoder().decode(InstallManifest.self, from: Data($0))
+        }
+        let answers = Self.text(InstallManifest.environmentPath, files)?.lines ?? []
+        let chain: BootChain = answers.contains { $0.replacing("\"", with: "") == "KLDLOAD_BOOTLOADER=grub" } ? .grub : .systemdBoot
+        status.addBoot(bootfs: bootfs, chain, mounts, files)
         status.addSnapshots()
         status.addMemory(files)
-        try await status.addUnits(runner, files)
+        try await status.addUnits(wanted: manifest?.units ?? [], runner)
         status.addReboot(module: module, tools: tools, files)
         return status
     }
@@ -104,20 +109,20 @@ extension SystemStatus {
         lines.append(
             Line(
                 "snapshots", .info,
-                "\(datasets.snapshots), \(ByteCount(datasets.snapshotBytes)) held by them alone\(held); the newest \(Age.text(now.seconds - newest.seconds)) ago: \(name)"
+                "\(datasets.snapshots), \(ByteCount(datasets.snapshotBytes)) held by them alone\(held); the newest \(Elapsed.text(now.seconds - newest.seconds)) ago: \(name)"
             ))
     }
 
     // MARK: the machine
 
-    private mutating func addBoot(bootfs: String?, _ mounts: [MountInfo], _ files: any FileSystem) {
+    private mutating func addBoot(bootfs: String?, _ chain: BootChain, _ mounts: [MountInfo], _ files: any FileSystem) {
         guard let root else {
             lines.append(Line("boot", .info, "the root file system is not on ZFS"))
             return
         }
         let running = root.split(separator: "/").last.map(String.init) ?? root
         let count = datasets.map { "; \($0.environments) environments" } ?? ""
-        let folder = FilePath("/boot/efi").appending(BootEntry.folder)
+        let folder = FilePath("/boot/efi").appending(chain.entryFolder)
         guard mounts.contains(where: { $0.place == "/boot/efi" }), let names = try? files.list(folder) else {
             // Who may not read the ESP knows what the pool says, which is what boots while nothing is on trial.
             let told = bootfs.map { "the pool says \($0)" } ?? "the pool does not say either"
@@ -152,7 +157,7 @@ extension SystemStatus {
             if words.count > 1 { values[words[0]] = UInt64(words[1]) }
         }
         let load = (Self.text("/proc/loadavg", files) ?? "").words.prefix(3).joined(separator: " ")
-        let up = (Self.text("/proc/uptime", files) ?? "").words.first.flatMap { Double($0) }.map { "up \(Age.text(Int64($0)))" } ?? "up ?"
+        let up = (Self.text("/proc/uptime", files) ?? "").words.first.flatMap { Double($0) }.map { "up \(Elapsed.text(Int64($0)))" } ?? "up ?"
         guard let total = values["MemTotal"], let available = values["MemAvailable"] else {
             lines.append(Line("memory", .unknown, "the kernel does not tell about its memory"))
             return
@@ -177,7 +182,7 @@ extension SystemStatus {
         "NetworkManager.service", "systemd-networkd.service",
     ]
 
-    private mutating func addUnits(_ runner: any CommandRunner, _ files: any FileSystem) async throws {
+    private mutating func addUnits(wanted: [String], _ runner: any CommandRunner) async throws {
         let failed = try await Self.asked {
             let command = Command(
                 Tool("systemctl", package: "systemd"), ["list-units", "--failed", "--plain", "--no-legend", "--no-pager"], effect: .reads)
@@ -192,8 +197,6 @@ extension SystemStatus {
         } else {
             lines.append(Line("units", .unknown, "whether units have failed could not be asked: \(failed.problem ?? "")"))
         }
-        let manifest = (try? files.read(FilePath(InstallManifest.path))).flatMap { try? JSONDecoder().decode(InstallManifest.self, from: Data($0)) }
-        let wanted = manifest?.units ?? []
         let names = Self.units + wanted.filter { !Self.units.contains($0) }
         let shown = try await Self.asked {
             let command = Command(

@@ -129,7 +129,7 @@ extension SystemStatus.Pool {
         case .canceled: add(.notice, "scrub", "the last \(word) was canceled", "zpool scrub \(name)")
         case .finished:
             let age = scan.ended.map { now.seconds - $0.seconds }
-            let when = age.map { "\(Age.text($0)) ago" } ?? "some time ago"
+            let when = age.map { "\(Elapsed.text($0)) ago" } ?? "some time ago"
             if scan.errors > 0 {
                 add(.problem, "scrub", "the last \(word), \(when), found \(scan.errors) errors", "zpool status -v \(name)")
             } else if let age, age <= Self.scrubDays * 86_400 {
@@ -158,7 +158,7 @@ extension SystemStatus.Pool {
 }
 
 /// How long ago something was, in the largest unit that leaves two or more.
-public enum Age {
+public enum Elapsed {
     public static func text(_ seconds: Int64) -> String {
         let seconds = max(0, seconds)
         for (unit, name) in [(Int64(86_400), "days"), (3600, "h"), (60, "min")] where seconds >= 2 * unit { return "\(seconds / unit) \(name)" }

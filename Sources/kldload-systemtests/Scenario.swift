@@ -25,8 +25,9 @@ struct Scenario: Sendable {
     }
 
     static let all: [Scenario] =
+    static let all: [Scenario] =
         installs + boots + bootNumbers + powerCuts + isos + networkBoots + recoveries + recoveryImages + secureBoots + images + troubles
-        + dailies + doctors
+        + dailies + doctors + tools
 }
 
 /// A check that did not hold.

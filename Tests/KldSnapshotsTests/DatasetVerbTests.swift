@@ -41,7 +41,7 @@ private func lines(_ plan: Plan) -> [String] {
     }
 
     @Test(arguments: [
-        (["/srv/a/b"], [], "directory.parent"), (["/etc/x"], [], "directory.parent"), (["/tmp/y"], [], "directory.parent"),
+        (["/srv/a/b"], [], "directory.parent"), (["/etc/x"], [], "directory.parent"), (["/tmp/new"], [], "directory.parent"),
         (["/srv"], [], "directory.is-dataset"), (["/locked"], [], "directory.is-dataset"), (["/tmp"], [], "directory.is-dataset"),
         (["/srv/www"], [], "directory.not-empty"), (["/etc/fstab"], [], "directory.not-folder"), (["srv/x"], [], "directory.relative"),
         (["/locked/x"], [], "directory.parent"), (["/srv/x"], ["compression"], "directory.option"),

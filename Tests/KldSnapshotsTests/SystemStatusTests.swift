@@ -203,7 +203,7 @@ import Testing
     }
 
     @Test func `ages are told in the unit that fits`() {
-        #expect(Age.text(3) == "3 s" && Age.text(7000) == "116 min" && Age.text(7200) == "2 h" && Age.text(400_000) == "4 days" && Age.text(-5) == "0 s")
+        #expect(Elapsed.text(3) == "3 s" && Elapsed.text(7000) == "116 min" && Elapsed.text(7200) == "2 h" && Elapsed.text(400_000) == "4 days" && Elapsed.text(-5) == "0 s")
     }
 }
 

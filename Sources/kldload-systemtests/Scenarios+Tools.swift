@@ -1,0 +1,175 @@
+import KldAnswers
+import KldCore
+
+extension Scenario {
+    /// The tools that a person uses on an installed machine every day, on datasets with odd names.
+    static let tools: [Scenario] = [
+        Scenario(
+            "daily.tools",
+            "kst, ksnap, kclone, kdf and kdir on odd names, clones of clones, holds, quotas, a locked dataset, a degraded pool, 10,000 snapshots",
+            limit: .seconds(7200)
+        ) { lab in
+            try await withMachine(lab, ["KLDLOAD_PROFILE=server"]) { guest in
+                try await makeOddities(guest)
+                try await snapshots(lab, guest)
+                try await goingBack(lab, guest)
+                try await clonesAndFolders(lab, guest)
+                try await illPool(lab, guest)
+                try await manySnapshots(lab, guest)
+            }
+        }
+    ]
+
+    private static func makeOddities(_ guest: Guest) async throws {
+        // A shell that reads a line itself may not know that it is UTF-8, so the letters come in as numbers.
+        try await guest.run(
+            """
+            J=$(printf 'J\\303\\266rg'); u=$(printf '\\303\\274'); copy=$(printf 'zweite Kopie \\303\\244')
+            zfs create 'rpool/srv/my data' && zfs set quota=50M 'rpool/srv/my data' && mkdir "/srv/my data/$J" && \
+            echo old > "/srv/my data/$J/a b" && zfs create -o mountpoint=/data rpool/data && zfs create -s -V 64M rpool/vol && \
+            echo correct-horse | zfs create -o encryption=on -o keyformat=passphrase -o keylocation=prompt -o mountpoint=/locked rpool/locked && \
+            zfs unmount rpool/locked && zfs unload-key rpool/locked && udevadm settle
+            """)
+    }
+
+    private static func snapshots(_ lab: Laboratory, _ guest: Guest) async throws {
+        var said = try await guest.run(
+            """
+            for tool in kst ksnap kclone kdf kdir kldload-overview kldload-help; do $tool --help >/dev/null || echo $tool; done; kldload-help ksnap | head -n 1
+            kst; echo status $?; kldload-overview; echo status $?
+            """)
+        lab.log(said)
+        try check(said.lines.first?.hasPrefix("OVERVIEW: Snapshots") == true, "a tool has no help: \(said)")
+        try check(said.lines.count { $0.trimmed == "status 0" } == 2, "a healthy machine has problems: \(said)")
+        try check(said.contains("boots next") && said.contains("rpool/locked") && said.contains("Virtual machines"), said)
+
+        // One instant of everything, locked datasets too.
+        said = try await guest.run(
+            """
+            ksnap create mysnap; zfs list -H -t snapshot -o createtxg,name | grep @mysnap | cut -f 1 | sort -u | wc -l
+            zfs list -H -o name 'rpool/srv/my data@mysnap' rpool/locked@mysnap rpool/ROOT/debian@mysnap; ksnap create mysnap; echo status $?
+            """)
+        lab.log(said)
+        try check(said.lines.contains { $0.trimmed == "1" }, "not one transaction: \(said)")
+        try check(said.contains("error[zfs.dataset-exists]") && said.contains("status 73"), "the same name twice: \(said)")
+
+        // Names of its own never collide.
+        said = try await guest.run(
+            """
+            ( for run in 1 2 3 4; do ksnap /srv >/run/made.$run & done; wait ); cat /run/made.* | sort -u | wc -l
+            ksnap list -q | wc -l; zfs list -H -t snapshot -o name | wc -l; ksnap list '/srv/my data' --format json | head -n 4; ksnap list | tail -n 1
+            """)
+        lab.log(said)
+        let counts = said.lines.prefix(3).compactMap { Int($0.trimmed) }
+        try check(counts.count == 3 && counts[0] == 4 && counts[1] == counts[2], said)
+        try check(said.contains("snapshots/1"), said)
+
+        said = try await guest.run(
+            """
+            ksnap hold 'the audit' rpool/data@mysnap; ksnap list --holds /data; ksnap destroy rpool/data@mysnap --yes; echo status $?
+            ksnap release 'the audit' rpool/data@mysnap; ksnap destroy rpool/data@mysnap --dry-run; ksnap destroy rpool/data@mysnap --yes; echo status $?
+            ksnap destroy rpool/ROOT/debian@mysnap --yes; echo status $?; ksnap destroy rpool/srv@mysnap </dev/null; echo status $?
+            """)
+        lab.log(said)
+        try check(
+            said.contains("error[snapshot.held]") && said.contains("the audit") && said.contains("error[snapshot.of-environment]")
+                && said.contains("error[snapshot.unasked]"), said)
+        try check(said.lines.filter { $0.hasPrefix("status") }.map(\.trimmed) == ["status 1", "status 0", "status 1", "status 64"], said)
+    }
+
+    private static func goingBack(_ lab: Laboratory, _ guest: Guest) async throws {
+        var said = try await guest.run(
+            """
+            systemctl stop sanoid.timer; cd '/srv/my data' && echo new > "$J/a b" && echo more > "$J/$u" && ksnap diff . && ksnap diff "./$J/$u" -q && \
+            ksnap create later .; cd /
+            ksnap diff 'rpool/srv/my data@mysnap' 'rpool/srv/my data@later' --format json | grep -c '"path"'; ksnap diff rpool/locked; echo status $?
+            """)
+        lab.log(said)
+        try check(said.contains("/srv/my data/Jörg/a b") && said.lines.contains { $0.trimmed == "/srv/my data/Jörg/ü" }, said)
+        try check(said.contains("error[dataset.not-mounted]"), said)
+
+        said = try await guest.run(
+            """
+            ksnap rollback / --yes; echo status $?; ksnap rollback '/srv/my data' --yes; echo status $?
+            ksnap rollback 'rpool/srv/my data@mysnap' --yes; echo status $?; cat "/srv/my data/$J/a b"
+            ksnap rollback 'rpool/srv/my data@mysnap' --destroy later --yes; echo status $?; cat "/srv/my data/$J/a b"; ls "/srv/my data/$J"; systemctl start sanoid.timer
+            """)
+        lab.log(said)
+        try check(
+            said.contains("error[snapshot.boot-environment]") && said.contains("kbe rollback debian@") && said.contains("error[snapshot.unasked]")
+                && said.contains("error[snapshot.newer]"), said)
+        try check(said.lines.suffix(3).map(\.trimmed) == ["status 0", "old", "a b"], "it did not go back: \(said)")
+    }
+
+    private static func clonesAndFolders(_ lab: Laboratory, _ guest: Guest) async throws {
+        var said = try await guest.run(
+            """
+            zfs snapshot rpool/data@snap && kclone rpool/data@snap rpool/data-copy && kclone '/srv/my data' "/srv/$copy" && \
+            kclone "/srv/$copy" rpool/srv/third && cat "/srv/$copy/$J/a b" "/srv/third/$J/a b"
+            kclone rpool/vol rpool/vol-copy && kclone /dev/zvol/rpool/vol rpool/vol-again && zfs list -H -o name,origin -t volume
+            ( for run in 1 2 3; do kclone rpool/data rpool/quick$run & done; wait ); zfs list -H -o name,origin | grep -c rpool/quick
+            """)
+        lab.log(said)
+        try check(said.lines.count { $0.trimmed == "old" } == 2, "the clones are not mounted: \(said)")
+        try check(said.contains("rpool/vol-again") && said.lines.last?.trimmed == "3", said)
+
+        said = try await guest.run(
+            """
+            ksnap destroy rpool/data@snap --yes; echo status $?; kclone rpool/locked rpool/x; echo status $?; kclone rpool/data /srv; echo status $?
+            kclone rpool/ROOT/debian rpool/ROOT/x; echo status $?; zfs list rpool/x rpool/ROOT/x 2>&1 | grep -c 'does not exist'
+            """)
+        lab.log(said)
+        try check(
+            ["snapshot.cloned", "dataset.locked", "directory.is-dataset", "clone.boot-environment"].allSatisfy { said.contains("error[\($0)]") }
+                && said.lines.last?.trimmed == "2", said)
+
+        said = try await guest.run(
+            """
+            kdir /srv/media /archive && kdir -p -o recordsize=1M /srv/a/b && kdir /srv/M${u}ller && findmnt -n -o TARGET,SOURCE -t zfs | grep -e media -e archive -e /a/b -e ller
+            zfs get -H -o value recordsize rpool/srv/a/b; kdir /etc/x; echo status $?; mkdir -p /srv/full/x; kdir /srv/full; echo status $?
+            kdf; kdf "/srv/my data/$J"
+            """)
+        lab.log(said)
+        try check(
+            said.contains("rpool/archive") && said.contains("rpool/srv/media") && said.contains("rpool/srv/M_ller")
+                && said.lines.contains { $0.trimmed == "1M" }, said)
+        try check(said.contains("error[directory.parent]") && said.contains("error[directory.not-empty]"), said)
+        try check(said.contains("50 MiB") || said.contains("50.0 MiB"), "the quota is not told: \(said)")
+    }
+
+    private static func illPool(_ lab: Laboratory, _ guest: Guest) async throws {
+        let said = try await guest.run(
+            """
+            truncate -s 128M /var/tmp/one /var/tmp/two && zpool create -m /tank tank mirror /var/tmp/one /var/tmp/two && ksnap create both tank rpool/srv
+            kst -q; echo status $?
+            zpool offline -f tank /var/tmp/two; kst; echo status $?; kst --format json | grep -c /var/tmp/two
+            zpool clear tank /var/tmp/two; zpool online tank /var/tmp/two; zpool wait -t resilver tank; zpool scrub -w tank; kst; echo status $?
+            zpool destroy tank
+            """, within: .seconds(300))
+        lab.log(said)
+        try check(said.contains("tank@both") && said.contains("rpool/srv@both"), said)
+        try check(said.contains("tank: is DEGRADED") && said.contains("/var/tmp/two is FAULTED"), "the ill disk is not named: \(said)")
+        try check(said.lines.filter { $0.hasPrefix("status") }.map(\.trimmed) == ["status 0", "status 2", "status 0"], said)
+    }
+
+    /// Numbers are printed; what is judged is that the one `zfs list` takes the most memory, or no more than is promised.
+    private static func manySnapshots(_ lab: Laboratory, _ guest: Guest) async throws {
+        let said = try await guest.run(
+            """
+            export TIMEFORMAT='%R s'
+            peak() { perl -e 'system(@ARGV); my $b = "\\0" x 144; syscall(98, -1, $b); print STDERR "peak ", (unpack("q18", $b))[4], "\\n"' "$@" 2>&1 >/dev/null; }
+            zfs create rpool/many && for number in $(seq 100); do zfs create -u rpool/many/d$number; done
+            for label in $(seq 100); do zfs snapshot -r rpool/many@s$label; done; ksnap list -q | wc -l
+            echo "the zfs list of ksnap:"; time zfs list -Hp -t snapshot -o name,type,used,referenced,creation,createtxg,userrefs,clones >/dev/null
+            echo "ksnap list:"; time ksnap list >/dev/null
+            echo "kst:"; time kst >/dev/null
+            peak zfs list -Hp -t snapshot -o name,type,used,referenced,creation,createtxg,userrefs,clones; peak ksnap list; peak ksnap list --format json; peak kst
+            """, within: .seconds(1200))
+        lab.log(said)
+        let peaks = said.lines.filter { $0.hasPrefix("peak ") }.compactMap { Int($0.words.last ?? "") }
+        try check(peaks.count == 4, said)
+        // In KiB; of the tool and what it called, the larger one.
+        try check(peaks.dropFirst().allSatisfy { $0 <= max(60 << 10, peaks[0]) }, "it takes more memory than is promised: \(peaks) KiB")
+        try check((Int(said.lines.first?.trimmed ?? "") ?? 0) > 10_000, said)
+    }
+}

@@ -1,0 +1,99 @@
+import ArgumentParser
+import KldCore
+import KldExec
+import KldPlan
+import KldSnapshots
+import KldTerminal
+import KldZFS
+import Testing
+
+@testable import KldCLI
+
+@Suite struct ToolsTests {
+    @Test(arguments: [
+        (["kst"], KstCommand.self), (["kst", "--format", "json", "-q"], KstCommand.self), (["ksnap"], KsnapCommand.Create.self),
+        (["ksnap", "create", "mysnap"], KsnapCommand.Create.self), (["ksnap", "/srv"], KsnapCommand.Create.self),
+        (["ksnap", "list"], KsnapCommand.List.self), (["ksnap", "rollback", "/home"], KsnapCommand.Rollback.self),
+        (["ksnap", "rollback", "rpool/a b@x", "--destroy", "y", "--destroy", "z", "--yes"], KsnapCommand.Rollback.self),
+        (["ksnap", "destroy", "rpool/home@x"], KsnapCommand.Destroy.self), (["ksnap", "diff", "."], KsnapCommand.Diff.self),
+        (["ksnap", "hold", "audit", "rpool/home@x"], KsnapCommand.Hold.self),
+        (["kclone", "rpool/data@snap", "rpool/data-copy"], KcloneCommand.self), (["kdf"], KdfCommand.self), (["kdf", "/home"], KdfCommand.self),
+        (["kdir", "-p", "-o", "recordsize=1M", "-o", "compression=zstd", "/srv/a/b"], KdirCommand.self), (["kldload-overview"], OverviewTool.self),
+        (["kldload-help"], HelpTool.self), (["kldload-help", "ksnap"], HelpTool.self),
+    ] as [([String], any ParsableCommand.Type)])
+    func `the printed command lines are understood, under the tool's own name`(words: [String], command: any ParsableCommand.Type) throws {
+        let tool = try #require(Applet.named(words[0])?.command)
+        #expect(type(of: try tool.parseAsRoot(Array(words.dropFirst()))) == command)
+    }
+
+    @Test(arguments: [["ksnap", "rollback"], ["ksnap", "destroy"], ["ksnap", "hold", "audit"], ["kclone", "rpool/data"], ["kdir"], ["kst", "x"]])
+    func `incomplete command lines are refused`(words: [String]) throws {
+        let tool = try #require(Applet.named(words[0])?.command)
+        #expect(throws: (any Error).self) { try tool.parseAsRoot(Array(words.dropFirst())) }
+    }
+
+    @Test func `the list of tools names every one, and a name that is nearly right is offered`() throws {
+        let text = try ToolsCommand.text(nil)
+        for name in AppletName.allCases { #expect(text.contains("\n\(name.rawValue) ")) }
+        #expect(try ToolsCommand.text("ksnap").contains("USAGE: ksnap"))
+        #expect { try ToolsCommand.text("ksnpa") } throws: { Diagnosis(of: $0).remedies.first == "did you mean ksnap?" }
+    }
+
+    @Test func `snapshots are listed with what holds them`() throws {
+        let rows = [
+            SnapshotRow(name: "rpool/my data@b", used: ByteCount(8192), referenced: ByteCount(1 << 20), created: Timestamp(seconds: 2), holds: 2),
+            SnapshotRow(name: "rpool@a", created: Timestamp(seconds: 1), clones: ["rpool/copy", "rpool/x"]),
+        ]
+        #expect(
+            KsnapCommand.List.table(SnapshotList(rows: rows, holds: nil)) == """
+                SNAPSHOT         CREATED                 USED  REFER  HOLDS  CLONES
+                rpool/my data@b  1970-01-01T00:00:02Z   8 KiB  1 MiB  2      -
+                rpool@a          1970-01-01T00:00:01Z     0 B    0 B  -      rpool/copy,rpool/x
+                2 snapshots
+                """)
+        #expect(KsnapCommand.List.table(SnapshotList(rows: rows, holds: ["rpool/my data@b": ["audit", "send"]])).contains("audit,send"))
+        #expect(
+            KsnapCommand.List.json(SnapshotList(rows: [rows[1]], holds: nil)).rendered == """
+                {
+                 "schema": "snapshots/1",
+                 "snapshots": [
+                  {
+                   "name": "rpool@a",
+                   "dataset": "rpool",
+                   "label": "a",
+                   "created": "1970-01-01T00:00:01Z",
+                   "used": 0,
+                   "referenced": 0,
+                   "holds": 0,
+                   "tags": null,
+                   "clones": [
+                    "rpool/copy",
+                    "rpool/x"
+                   ]
+                  }
+                 ]
+                }
+                """)
+    }
+
+    @Test func `an approval is a name: typed, or in the command line beside --yes`() async throws {
+        let name = try SnapshotName("rpool/home@x")
+        let plan = Plan("x", [Phase("x", "X", [Step("x", "X", [.run(ZFS.destroy(name))], destroys: [name.description])])])
+        let given = try await StorageSession.approvals(
+            for: plan, word: "rpool/home@x", named: true, yes: true, losses: [], again: "")
+        #expect(given.map(\.disk) == ["rpool/home@x"])
+        await #expect { try await StorageSession.approvals(for: plan, word: "x", named: false, yes: true, losses: [], again: "") } throws: {
+            Diagnosis(of: $0).code == "snapshot.unasked"
+        }
+    }
+}
+
+@Suite struct JSONTextTests {
+    @Test func `texts are quoted, whatever they hold`() {
+        #expect(JSONText.text("a\"b\\c\n\t\u{1}ö\u{2028}").rendered == "\"a\\\"b\\\\c\\n\\t\\u0001ö\u{2028}\"")
+        #expect(JSONText.list([]).rendered == "[]" && JSONText.object([]).rendered == "{}")
+        #expect(
+            JSONText.object([("a", .number(.max)), ("b", .list([.flag(true), .none])), ("c", .optional(nil as String?))]).rendered
+                == "{\n \"a\": 18446744073709551615,\n \"b\": [\n  true,\n  null\n ],\n \"c\": null\n}")
+    }
+}
