@@ -25,7 +25,8 @@ struct Scenario: Sendable {
     }
 
     static let all: [Scenario] =
-        installs + boots + bootNumbers + powerCuts + isos + recoveries + recoveryImages + secureBoots + images + troubles + dailies + doctors
+        installs + boots + bootNumbers + powerCuts + isos + recoveries + recoveryImages + secureBoots + images + troubles + dailies
+        + doctors
 }
 
 /// A check that did not hold.
