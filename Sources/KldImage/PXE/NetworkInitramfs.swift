@@ -21,7 +21,8 @@ enum NetworkInitramfs {
     ]
     /// Below `kernel/drivers/net`: wired cards and their parts.
     static let folders = ["ethernet", "phy", "mdio", "pcs", "usb", "hyperv", "vmxnet3", "fjes"]
-    /// Kernels take several archives behind one another; one of all would have to fit into memory twice.
+    /// Kernels take several archives behind one another, and one of all would have to fit into memory twice. Source: Linux
+    /// `Documentation/driver-api/early-userspace/buffer-format.rst`, 6.12.
     private static let piece = 16 << 20
 
     /// Everything but the payload that it depends on.
@@ -29,7 +30,7 @@ enum NetworkInitramfs {
 
     /// Makes it of a live payload's archive: busybox, drivers with their firmware, the two scripts.
     ///
-    /// Runs: `tar --extract …`, `xz --decompress` (`zstd`, `gzip`), `zstd -9 --single-thread`, `cat`; changes.
+    /// Runs: `tar --extract …`, `xz --decompress` (`zstd`, `gzip`), `cat`, `zstd -9 --single-thread`; changes.
     /// - Parameter folder: for what is extracted; it goes again.
     static func make(
         from payload: PayloadBuilder.Payload, to file: FilePath, folder: FilePath, files: any FileSystem, runner: any CommandRunner
@@ -75,13 +76,12 @@ enum NetworkInitramfs {
             try archive.cut(at: piece)
         }
         try archive.cut(at: 0)
-        for piece in archive.written {
-            // One thread: the same bytes on any number of processors.
-            try await runner.run(Command("zstd", ["--quiet", "-9", "--single-thread", "--rm", piece.string], effect: .changes))
-        }
-        var join = Command(Tool("cat", package: "coreutils"), archive.written.map { "\($0).zst" }, effect: .changes)
-        join.outputFile = file
+        let whole = folder.appending("whole.cpio")
+        var join = Command(Tool("cat", package: "coreutils"), archive.written.map(\.string), effect: .changes)
+        join.outputFile = whole
         try await runner.run(join)
+        // One thread: the same bytes on any number of processors.
+        try await runner.run(Command("zstd", ["--quiet", "-9", "--single-thread", whole.string, "-o", file.string], effect: .changes))
         try files.remove(folder)
     }
 
