@@ -36,7 +36,8 @@ struct Screen: Sendable {
         /// Source: Linux 6.12, `drivers/tty/tty_jobctrl.c`, `disassociate_ctty`.
         fileprivate func reopen() {
             guard let path, let file = Self.open(path) else { return }
-            _ = dup3(file, input, O_CLOEXEC)
+            _ = dup2(file, input)
+            _ = fcntl(input, F_SETFD, FD_CLOEXEC)
             _ = Glibc.close(file)
         }
 
