@@ -24,7 +24,8 @@ struct Scenario: Sendable {
         self.run = run
     }
 
-    static let all: [Scenario] = installs + boots + bootNumbers + powerCuts + isos + networkBoots + recoveries + secureBoots + images + troubles
+    static let all: [Scenario] =
+        installs + boots + bootNumbers + powerCuts + isos + networkBoots + recoveries + secureBoots + images + troubles
 }
 
 /// A check that did not hold.
