@@ -10,7 +10,8 @@ import SystemPackage
 
 struct PXECommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "pxe", abstract: "Start machines over the network: trees for TFTP and HTTP, and which machines are installed by themselves.",
+        commandName: "pxe",
+        abstract: "Start machines over the network: trees for TFTP and HTTP, and which machines are installed by themselves.",
         subcommands: [Export.self, Arm.self, Disarm.self, List.self])
 
     struct Export: AsyncParsableCommand {
@@ -39,7 +40,7 @@ struct PXECommand: AsyncParsableCommand {
             let address = try PXEAddress(url)
             let output = try Self.resolved(Host.absolute(output), files)
             var answers: [PXEAnswers] = []
-            for pair in answersFor { answers.append(try await named(pair, runner)) }
+            for pair in answersFor { answers.append(try await named(pair, AnswersOptions.parse([]), runner)) }
             let group = try await group(runner)
             let lock = try dryRun ? nil : FileLock(PXEExport.lock(output))
             defer { withExtendedLifetime(lock) {} }
@@ -49,7 +50,9 @@ struct PXECommand: AsyncParsableCommand {
             let request = PXEExport.Request(
                 iso: Host.absolute(iso), address: address, output: output, group: group, answers: answers, version: Version.number)
             try PXEExport.check(request, medium, files: files)
-            let armed = ((try? PXETree(output, files: files).armed(files)) ?? []).map(\.machine).filter { !answers.map(\.machine).contains($0) }
+            let armed = ((try? PXETree(output, files: files).armed(files)) ?? []).map(\.machine).filter {
+                !answers.map(\.machine).contains($0)
+            }
             try await Host.apply(
                 PXEExport.plan(request, medium), dryRun: dryRun, runner: runner, performers: PXEExport.performers)
             if dryRun { return }
@@ -57,7 +60,8 @@ struct PXECommand: AsyncParsableCommand {
             if medium.payloads.isEmpty { Output.errorLine("note: this ISO installs nothing; machines get the live environment alone") }
             if address.scheme == "https" {
                 Output.errorLine(
-                    "note: the live environment and answers come over https; what starts it comes over TFTP, for firmware and GRUB know no https")
+                    "note: the live environment and answers come over https; what starts it comes over TFTP, for firmware and GRUB know no https"
+                )
             }
             Output.line(output.string)
         }
@@ -67,14 +71,15 @@ struct PXECommand: AsyncParsableCommand {
             try files.exists(output) ? files.resolve(output) : output
         }
 
-        private func named(_ pair: String, _ runner: any CommandRunner) async throws -> PXEAnswers {
+        private func named(_ pair: String, _ options: AnswersOptions, _ runner: any CommandRunner) async throws -> PXEAnswers {
             let parts = pair.split(separator: "=", maxSplits: 1).map(String.init)
             guard parts.count == 2 else {
                 throw Diagnosis(
                     "pxe.bad-pair", "'\(pair)' does not say which answers are whose",
-                    remedies: ["--answers-for 52:54:00:12:34:56=web.env", "--answers-for ABC123=web.env, by the serial number"], exit: .usage)
+                    remedies: ["--answers-for 52:54:00:12:34:56=web.env", "--answers-for ABC123=web.env, by the serial number"],
+                    exit: .usage)
             }
-            return try await PXEAnswers(parts[1], for: PXEMachine(parts[0]), secrets, runner)
+            return try await PXEAnswers(parts[1], for: PXEMachine(parts[0]), options, secrets, runner)
         }
 
         private func group(_ runner: any CommandRunner) async throws -> String? {
@@ -103,7 +108,8 @@ struct PXECommand: AsyncParsableCommand {
     /// A tree that was exported, and one machine.
     struct Target: ParsableArguments {
         @Argument(help: ArgumentHelp("What kldload pxe export made.", valueName: "folder")) var tree: String
-        @Option(help: ArgumentHelp("The address of the card that it starts from: 52:54:00:12:34:56.", valueName: "address")) var mac: String?
+        @Option(help: ArgumentHelp("The address of the card that it starts from: 52:54:00:12:34:56.", valueName: "address")) var mac:
+            String?
         @Option(help: ArgumentHelp("Its serial number, as its firmware says it.", valueName: "number")) var serial: String?
 
         /// - Returns: `nil` when none is named.
@@ -133,8 +139,7 @@ struct PXECommand: AsyncParsableCommand {
         func run() async throws {
             let (runner, files) = (SubprocessRunner(), LocalFiles())
             guard let machine = try target.machine else { return }
-            let text = try options.load(answers).environmentText
-            let published = try await PXEAnswers(text, for: machine, allowingSecrets: secrets.withSecrets, runner: runner)
+            let published = try await PXEAnswers(answers, for: machine, options, secrets, runner)
             let tree = try PXETree(target.folder, files: files)
             let lock = try dryRun ? nil : FileLock(PXEExport.lock(tree.folder))
             defer { withExtendedLifetime(lock) {} }
@@ -204,8 +209,15 @@ struct PXECommand: AsyncParsableCommand {
 
 extension PXEAnswers {
     /// Those of a file. - Throws: ``AnswersError``; ``Diagnosis`` `pxe.secret-answers`.
-    fileprivate init(_ file: String, for machine: PXEMachine, _ secrets: PXECommand.Secrets, _ runner: any CommandRunner) async throws {
-        try await self.init(
-            AnswersOptions.parse([]).load(file).environmentText, for: machine, allowingSecrets: secrets.withSecrets, runner: runner)
+    fileprivate init(
+        _ file: String, for machine: PXEMachine, _ options: AnswersOptions, _ secrets: PXECommand.Secrets, _ runner: any CommandRunner
+    ) async throws {
+        let answers = try options.load(file)
+        if answers.forceWipe {
+            Output.errorLine(
+                "note: \(machine) overwrites its disk each time that it starts over the network, until it is disarmed\n"
+                    + "  remedy: leave KLDLOAD_FORCE_WIPE=1 out, and let an empty disk be chosen: KLDLOAD_DISK=auto")
+        }
+        try await self.init(answers.environmentText, for: machine, allowingSecrets: secrets.withSecrets, runner: runner)
     }
 }

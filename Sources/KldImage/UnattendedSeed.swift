@@ -142,7 +142,9 @@ public struct UnattendedSeed: Sendable, Hashable {
         private static func startedFrom(_ commandLine: String) -> String? {
             guard let word = split(commandLine).last(where: { $0.hasPrefix("BOOTIF=") }) else { return nil }
             let pairs = word.dropFirst("BOOTIF=".count).lowercased().replacing("-", with: ":").split(separator: ":")
-            guard pairs.count == 7, pairs[0] == "01", pairs.allSatisfy({ $0.utf8.count == 2 && $0.allSatisfy(\.isHexDigit) }) else { return nil }
+            guard pairs.count == 7, pairs[0] == "01", pairs.allSatisfy({ $0.utf8.count == 2 && $0.allSatisfy(\.isHexDigit) }) else {
+                return nil
+            }
             return pairs.dropFirst().joined(separator: ":")
         }
 

@@ -91,7 +91,8 @@ struct Laboratory: Sendable {
     /// - Parameter writeLog: records every write and every flush; QEMU drops the guest's flushes otherwise.
     func boot<Result: Sendable>(
         _ disks: [Factory.Disk], label: String = "boot", network: MachineNetwork? = MachineNetwork(), more: [MachineDisk] = [],
-        variables: FilePath? = nil, graphics: Bool = false, secure: Bool = false, writeLog: FilePath? = nil, memory: ByteCount = .gibibytes(2),
+        variables: FilePath? = nil, graphics: Bool = false, secure: Bool = false, writeLog: FilePath? = nil,
+        memory: ByteCount = .gibibytes(2),
         _ body: (VirtualMachine, FactoryHost) async throws -> Result
     ) async throws -> Result {
         let host = try await FactoryHost.find(runner: workshop.runner, files: files, cache: workshop.cache.root)

@@ -63,7 +63,8 @@ struct NetworkMediumTests {
 
     static func server(_ more: [String: String] = [:], failures: [Int32] = []) throws -> Server {
         let contents = [
-            "http://h/k/kldload/medium.list": try list(), "http://h/k/\(folder)/root.zfs": "root", "http://h/k/\(folder)/payload.json": "json",
+            "http://h/k/kldload/medium.list": try list(), "http://h/k/\(folder)/root.zfs": "root",
+            "http://h/k/\(folder)/payload.json": "json",
         ]
         return Server(contents.merging(more) { $1 }, failures: failures)
     }

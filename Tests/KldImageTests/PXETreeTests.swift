@@ -23,7 +23,8 @@ struct PXETreeTests {
         var items: [(String, FilePath)] = []
         let names =
             ISOContents.netboot.map(\.target) + [
-                ISOContents.kernel, ISOContents.netbootInitrd, LiveMedium.squashfs, "\(Self.payload)/payload.json", "\(Self.payload)/root.zfs",
+                ISOContents.kernel, ISOContents.netbootInitrd, LiveMedium.squashfs, "\(Self.payload)/payload.json",
+                "\(Self.payload)/root.zfs",
             ]
         for name in names where name != without {
             let file = folder.appending("content").pushing(FilePath(name))
@@ -71,7 +72,8 @@ struct PXETreeTests {
             let tree = folder.appending("pxe")
             try await export(iso(in: folder), to: tree, [answers("52:54:00:12:34:56")])
             for path in [
-                "tftp/shimx64.efi", "tftp/grubx64.efi", "tftp/mmx64.efi", "tftp/vmlinuz", "tftp/initrd", "tftp/grub/grub.cfg", "tftp/boot.ipxe",
+                "tftp/shimx64.efi", "tftp/grubx64.efi", "tftp/mmx64.efi", "tftp/vmlinuz", "tftp/initrd", "tftp/grub/grub.cfg",
+                "tftp/boot.ipxe",
                 "http/shimx64.efi", "http/grubx64.efi", "http/vmlinuz", "http/initrd", "http/grub/grub.cfg", "http/boot.ipxe",
                 "http/live.squashfs", "http/kldload/medium.list", "http/\(Self.payload)/root.zfs", "examples/nginx.conf",
                 "tftp/machines/52-54-00-12-34-56.cfg", "tftp/machines/52-54-00-12-34-56.ipxe",
@@ -105,7 +107,8 @@ struct PXETreeTests {
                 await runner.run(SHA256Sum.command(tree.appending("http/answers/b2/serial-ABC1.env"))).output)
             #expect(
                 try files.readText(tree.appending("tftp/machines/serial-ABC1.cfg")).contains(
-                    "set answers='kldload.answers=http://10.0.1.5/k/answers/b2/serial-{serial}.env kldload.answers-sha256=\(digest.hex)'\n"))
+                    "set answers='kldload.answers=http://10.0.1.5/k/answers/b2/serial-{serial}.env kldload.answers-sha256=\(digest.hex)'\n")
+            )
             try await runs.apply(found.arming(answers("52:54:00:12:34:56", "c3"), files: files))
             // Again: what it found before is gone.
             try await runs.apply(found.arming(answers("ABC1", "d4"), files: files))

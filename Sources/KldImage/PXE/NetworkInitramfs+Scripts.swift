@@ -72,9 +72,10 @@ extension NetworkInitramfs {
                 sleep 1
             done
             reason="no network card that there is a driver for"
+            [ -n "$(cards)" ] || return 1
+            reason="no cable in any network card"
             for card in $(cards); do ip link set "$card" up; done
             for card in $(cards); do
-                reason="no cable in any network card"
                 linked "$card" || continue
                 say "asking for an address on $card, $(cat "/sys/class/net/$card/address")"
                 udhcpc -i "$card" -s /dhcp -n -q -f -t 10 -T 4 >>"$log" 2>&1 && return 0

@@ -81,7 +81,8 @@ public struct NetworkMedium: Sendable, Hashable {
         let room = min(free, try files.freeSpace(LiveMedium.mountPoint) + Self.reserve)
         guard room < needed + Self.reserve else { return }
         throw Diagnosis(
-            "medium.no-memory", "this machine's memory has no room for what is to be installed: that takes \(needed + Self.reserve), \(room) is free",
+            "medium.no-memory",
+            "this machine's memory has no room for what is to be installed: that takes \(needed + Self.reserve), \(room) is free",
             remedies: ["start it from the ISO instead, which is read from a stick", "give it more memory"], exit: .unavailable)
     }
 
@@ -96,7 +97,8 @@ public struct NetworkMedium: Sendable, Hashable {
         let command = Command(
             "curl",
             [
-                "--fail", "--silent", "--show-error", "--location", "--proto", "=http,https", "--connect-timeout", "10", "--speed-limit", "1",
+                "--fail", "--silent", "--show-error", "--location", "--proto", "=http,https", "--connect-timeout", "10", "--speed-limit",
+                "1",
                 "--speed-time", "60", "--continue-at", "-", "--max-filesize", String(file.size.bytes), "--output", partial.string,
                 "\(address)/\(file.path)",
             ], effect: .changes, accepting: Set(0...255))
@@ -118,7 +120,9 @@ public struct NetworkMedium: Sendable, Hashable {
             try files.remove(partial)
             throw Diagnosis(
                 "medium.wrong-digest", "\(address)/\(file.path) is not what the boot menu means; it was not used",
-                remedies: ["start the machine again: the server's files may just have been replaced", "export them again: kldload pxe export"],
+                remedies: [
+                    "start the machine again: the server's files may just have been replaced", "export them again: kldload pxe export",
+                ],
                 exit: .unavailable, causes: ["its sha256 is \(found.hex), not \(file.digest.hex)"])
         }
         try files.rename(partial, to: target)

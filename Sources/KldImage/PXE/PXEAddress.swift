@@ -26,7 +26,9 @@ public struct PXEAddress: Sendable, Hashable, CustomStringConvertible {
         var port: UInt16?
         if parts.count > 1 {
             port = UInt16(parts[1])
-            guard parts[1].allSatisfy(\.isASCII), let given = port, given > 0 else { throw Self.bad(text, "a port is a number from 1 to 65535") }
+            guard parts[1].allSatisfy(\.isASCII), let given = port, given > 0 else {
+                throw Self.bad(text, "a port is a number from 1 to 65535")
+            }
         }
         var path = String(rest.dropFirst(authority.count))
         while path.hasSuffix("/") { path.removeLast() }

@@ -162,7 +162,9 @@ public struct PXEExport: Sendable {
                             "pxe.modes", "Let the servers read it",
                             [
                                 // On the ISO it belongs to who built it.
-                                .run(Command(Tool("chmod", package: "coreutils"), ["--recursive", "u=rwX,go=rX", new.string], effect: .changes))
+                                .run(
+                                    Command(
+                                        Tool("chmod", package: "coreutils"), ["--recursive", "u=rwX,go=rX", new.string], effect: .changes))
                             ]
                                 + links.map {
                                     .run(

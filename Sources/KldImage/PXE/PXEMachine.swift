@@ -30,7 +30,9 @@ public enum PXEMachine: Sendable, Hashable, Comparable, CustomStringConvertible 
 
     private static func mac(_ text: String) -> String? {
         let pairs = text.replacing("-", with: ":").split(separator: ":", omittingEmptySubsequences: false)
-        guard pairs.count == 6, pairs.allSatisfy({ $0.utf8.count == 2 && $0.allSatisfy { $0.isASCII && $0.isHexDigit } }) else { return nil }
+        guard pairs.count == 6, pairs.allSatisfy({ $0.utf8.count == 2 && $0.allSatisfy { $0.isASCII && $0.isHexDigit } }) else {
+            return nil
+        }
         return pairs.joined(separator: "-").lowercased()
     }
 

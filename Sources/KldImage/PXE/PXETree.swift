@@ -77,7 +77,9 @@ public struct PXETree: Sendable, Hashable {
                         Step("pxe.lead", "Lead the machine there", Self.leading(arming, address, below: tftp)),
                         Step(
                             "pxe.forget", "Remove what it found before",
-                            old.filter { $0.machine == arming.machine && $0.token != arming.token }.map { .remove(self.answers.appending($0.token)) }),
+                            old.filter { $0.machine == arming.machine && $0.token != arming.token }.map {
+                                .remove(self.answers.appending($0.token))
+                            }),
                     ])
             ])
     }
