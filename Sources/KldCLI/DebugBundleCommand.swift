@@ -1,3 +1,4 @@
+import Glibc
 import ArgumentParser
 import KldCore
 import KldDoctor
@@ -37,7 +38,7 @@ struct DebugBundleCommand: AsyncParsableCommand {
         defer { try? files.remove(scratch) }
         let limited = TimeLimitRunner(runner, limit: DebugBundle.limit)
         let report = try await Doctor.run(
-            CheckContext(runner: limited, files: files, now: .current), checks: Check.everything)
+            CheckContext(runner: limited, files: files, now: .current).inProcess(getpid()), checks: Check.everything)
         let archive = scratch.appending("\(bundle.name).tar")
         let file = try FileDescriptor.open(
             archive, .writeOnly, options: [.create, .exclusiveCreate, .closeOnExec], permissions: [.ownerReadWrite])

@@ -16,6 +16,8 @@ public struct CheckContext: Sendable {
     public let manifestProblem: String?
     /// `nil`: not known, and whatever depends on it is skipped.
     public let now: Timestamp?
+    /// Where an ESP that is not mounted is looked at.
+    private(set) var espPlace: FilePath = "/run/kldload/verify-esp"
     /// What checks of one report ask in common.
     private let reads: SharedReads
 
@@ -32,7 +34,16 @@ public struct CheckContext: Sendable {
 
     /// The same with nothing known yet: each report asks the machine anew.
     var fresh: CheckContext {
-        CheckContext(runner: runner, files: files, manifest: manifest, manifestProblem: manifestProblem, now: now)
+        var fresh = CheckContext(runner: runner, files: files, manifest: manifest, manifestProblem: manifestProblem, now: now)
+        fresh.espPlace = espPlace
+        return fresh
+    }
+
+    /// The same with places of its own: at a machine's start the hypervisor may ask for a report while a person does.
+    public func inProcess(_ id: Int32) -> CheckContext {
+        var copy = self
+        copy.espPlace = FilePath("\(espPlace)-\(id)")
+        return copy
     }
 
     /// Whether GRUB starts the kernel, and no image holds it.

@@ -25,7 +25,6 @@ struct Scenario: Sendable {
     }
 
     static let all: [Scenario] =
-    static let all: [Scenario] =
         installs + boots + bootNumbers + powerCuts + isos + networkBoots + recoveries + recoveryImages + secureBoots + images + troubles
         + dailies + doctors + tools
 }

@@ -44,7 +44,8 @@ struct TrustTests {
         return (folder.appending("spl.ko"), folder.appending("zfs.ko.xz"), kept.appending("zfs.ko.xz"), initramfs)
     }
 
-    @Test("modules are replaced in an initramfs that is compressed as a whole, behind one that is not; where one is missing nothing changes")
+    @Test(
+        "modules are replaced in an initramfs that is compressed as a whole, behind one that is not; where one is missing nothing changes")
     func compressedInitramfs() async throws {
         try await Scratch.with { folder in
             var early = CPIOArchive()
