@@ -11,6 +11,8 @@ let features: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("InternalImportsByDefault"),
+    // What ships is optimised for its size: it waits for disks and other programs, and goes onto every initramfs and image.
+    .unsafeFlags(["-Osize"], .when(configuration: .release)),
 ]
 
 let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")

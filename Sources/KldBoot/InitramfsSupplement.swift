@@ -15,19 +15,38 @@ public enum InitramfsSupplement {
     ///
     /// - Parameter files: by path, without a slash in front. - Returns: `nil` unless each of them is there.
     public static func replacing(_ files: [String: [UInt8]], in initramfs: [UInt8]) -> [UInt8]? {
+        var result: [UInt8] = []
+        result.reserveCapacity(initramfs.count)
+        var missing = Set(files.keys)
+        let rest = walk(initramfs) { path, entry, content in
+            if let path, let file = files[path] {
+                result +=
+                    initramfs[entry.lowerBound..<(entry.lowerBound + 54)] + CPIOArchive.digits(UInt32(file.count))
+                    + initramfs[(entry.lowerBound + 62)..<content] + file
+                result.pad(to: 4)
+                missing.remove(path)
+            } else {
+                result += initramfs[entry]
+            }
+        }
+        return missing.isEmpty ? result + initramfs[rest...] : nil
+    }
+
+    /// Where the archives end that are not compressed, and what is compressed begins.
+    static func compressedPart(of initramfs: [UInt8]) -> Int { walk(initramfs) { _, _, _ in } }
+
+    /// Every entry of the archives that are not compressed, with its header, and where its content begins; zeros between two archives have no
+    /// path. - Returns: where they end.
+    private static func walk(_ initramfs: [UInt8], _ body: (_ path: String?, _ entry: Range<Int>, _ content: Int) -> Void) -> Int {
         func number(_ place: Int) -> Int? {
             guard place + 8 <= initramfs.count else { return nil }
             return Int(String(decoding: initramfs[place..<(place + 8)], as: UTF8.self), radix: 16)
         }
         func aligned(_ place: Int) -> Int { (place + 3) / 4 * 4 }
-        var result: [UInt8] = []
-        result.reserveCapacity(initramfs.count)
-        var missing = Set(files.keys)
         var place = 0
         while place < initramfs.count {
-            // Zeros lie between two archives.
             guard initramfs[place] != 0 else {
-                result.append(0)
+                body(nil, place..<(place + 1), place)
                 place += 1
                 continue
             }
@@ -36,18 +55,10 @@ public enum InitramfsSupplement {
             else { break }
             let content = aligned(place + 110 + length)
             let end = aligned(content + size)
-            let path = String(decoding: initramfs[(place + 110)..<(place + 110 + length - 1)], as: UTF8.self)
-            if let file = files[path] {
-                result +=
-                    initramfs[place..<(place + 54)] + CPIOArchive.digits(UInt32(file.count)) + initramfs[(place + 62)..<content] + file
-                result.pad(to: 4)
-                missing.remove(path)
-            } else {
-                result += initramfs[place..<end]
-            }
+            body(String(decoding: initramfs[(place + 110)..<(place + 110 + length - 1)], as: UTF8.self), place..<end, content)
             place = end
         }
-        return missing.isEmpty ? result + initramfs[place...] : nil
+        return place
     }
 
     /// A supplement behind an initramfs, where nobody else joins the two: the kernel looks for the next archive at a multiple of four, and

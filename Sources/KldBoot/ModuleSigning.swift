@@ -13,8 +13,8 @@ public enum ModuleSigning {
     /// Signs modules below a root, where a kernel looks for them and where DKMS keeps its copies; puts signed ones into the initramfs that was
     /// built before.
     ///
-    /// Runs, for each module: `xz`, `zstd` or `gzip`, `openssl cms -sign`; `update-initramfs -u -k RELEASE` where the modules in it are compressed
-    /// with the rest (Debian 12), which takes a minute; changes.
+    /// Runs, for each module: `xz`, `zstd` or `gzip`, `openssl cms -sign`; what ``replace(_:in:scratch:runner:files:)`` runs, and
+    /// `update-initramfs -u -k RELEASE` where that cannot be done, which takes a minute; changes.
     /// - Throws in the plan: ``Diagnosis`` `trust.no-modules`.
     /// - Parameter initramfs: `nil`: none is touched.
     public static func signing(root: FilePath, release: String, with key: MachineOwnerKey, initramfs: FilePath? = nil) -> Action {
@@ -42,9 +42,7 @@ public enum ModuleSigning {
                     for copy in copies(of: module, in: root, release, files) { try files.write(signed, to: copy, mode: .file) }
                 }
                 guard let initramfs = parameters["initramfs"].map({ FilePath($0) }) else { return }
-                if let whole = InitramfsSupplement.replacing(contents, in: try files.read(initramfs)) {
-                    try files.write(whole, to: initramfs, mode: try files.status(initramfs)?.mode ?? .secret)
-                } else {
+                if try await !replace(contents, in: initramfs, scratch: root.appending("var/tmp"), runner: runner, files: files) {
                     let update = Command(
                         Tool("update-initramfs", package: "initramfs-tools"), ["-u", "-k", release], effect: .changes,
                         environment: [hookVariable: "0"])
@@ -52,6 +50,39 @@ public enum ModuleSigning {
                 }
             }
         ]
+    }
+
+    /// Gives an initramfs other content for some of its files, whether they lie in an archive that is not compressed (Debian 13) or in one that
+    /// is compressed with zstd (Debian 12). The latter is compressed quickly: the next update-initramfs does it better.
+    ///
+    /// Runs: `zstd -q --decompress --stdout FILE`, `zstd -q -T0 --stdout FILE`, changes nothing but the initramfs. Source: zstd(1), 1.5.
+    /// - Parameters:
+    ///   - contents: by path, without a slash in front.
+    ///   - scratch: a folder with room for what the initramfs unpacks, some 200 MB.
+    /// - Returns: whether each of them was there; otherwise nothing is changed.
+    package static func replace(
+        _ contents: [String: [UInt8]], in initramfs: FilePath, scratch: FilePath, runner: any CommandRunner, files: any FileSystem
+    ) async throws -> Bool {
+        let whole = try files.read(initramfs)
+        let mode = try files.status(initramfs)?.mode ?? .secret
+        if let replaced = InitramfsSupplement.replacing(contents, in: whole) {
+            try files.write(replaced, to: initramfs, mode: mode)
+            return true
+        }
+        let start = InitramfsSupplement.compressedPart(of: whole)
+        // The magic number of a frame. Source: RFC 8878, 3.1.1.
+        guard whole[start...].starts(with: [0x28, 0xB5, 0x2F, 0xFD]) else { return false }
+        let (packed, plain) = (scratch.appending(".kldload-initramfs.zst"), scratch.appending(".kldload-initramfs"))
+        return try await removing([packed, plain], files) {
+            try files.write(Array(whole[start...]), to: packed, mode: .secret)
+            try await runner.run(
+                Command("zstd", ["-q", "--decompress", "--stdout", packed.string], effect: .reads, outputFile: plain))
+            guard let replaced = InitramfsSupplement.replacing(contents, in: try files.read(plain)) else { return false }
+            try files.write(replaced, to: plain, mode: .secret)
+            try await runner.run(Command("zstd", ["-q", "-T0", "--stdout", plain.string], effect: .reads, outputFile: packed))
+            try files.write(Array(whole[..<start]) + files.read(packed), to: initramfs, mode: mode)
+            return true
+        }
     }
 
     /// The signature of a module; `nil` where there is none. Runs what decompresses it, reads.

@@ -37,8 +37,11 @@ struct GuidedCommand: AsyncParsableCommand {
                 "guided.no-terminal", "the screens need a terminal", remedies: ["kldload install --answers FILE"], exit: .usage)
         }
         let files = LocalFiles()
-        let folder = LiveMedium.payloads
-        var payloads = ((try? files.folders(in: folder)) ?? []).sorted().compactMap { GuidedInstall.Payload(folder: $0) }
+        var folders = ((try? files.folders(in: LiveMedium.payloads)) ?? []).sorted()
+        if facts == nil, let medium = try NetworkMedium.running(files) {
+            folders = try await medium.payloads(runner: SubprocessRunner(), files: files)
+        }
+        var payloads = folders.compactMap { GuidedInstall.Payload(folder: $0) }
         // A rehearsal needs no medium.
         if payloads.isEmpty, facts != nil { payloads = ["debian-trixie-server", "debian-trixie-core"].compactMap { .init(folder: $0) } }
         guard let answers = try await ask(GuidedInstall(facts: SavedFacts.machine(facts), payloads: payloads)) else {
@@ -68,7 +71,7 @@ struct GuidedCommand: AsyncParsableCommand {
             case .plans:
                 do {
                     let answers = try guide.answers()
-                    let payload = facts == nil ? try await PayloadOptions.parse([]).find(answers) : PlanCommand.payload
+                    let payload = facts == nil ? try await PayloadOptions.parse([]).find(answers, whole: false) : PlanCommand.payload
                     let machine = try await SavedFacts.machine(facts, asked: answers.allDisks)
                     let plan = try InstallCommand.planner(answers, payload, .placeholder, machine).plan
                     guide.show(plan.text().lines, wipes: plan.destroys)

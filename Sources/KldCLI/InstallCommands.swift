@@ -17,19 +17,24 @@ import SystemPackage
 struct PayloadOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "A folder with payload.json, and root.zfs and rest.tar, or rootfs.tar(.zst); default: the one on this medium.",
+            "A folder with payload.json, and root.zfs and rest.tar, or rootfs.tar(.zst); default: the one on this medium, or where it came from.",
             valueName: "folder"))
     var payload: String?
 
-    /// - Throws: ``Diagnosis`` `install.no-payload`, `install.payload-unreadable`, `install.payload-differs`.
-    func find(_ answers: Answers) async throws -> InstallRequest.Payload {
-        let folder: FilePath
+    /// - Parameter whole: `false`: for a plan. What would come over the network is not fetched then.
+    /// - Throws: ``Diagnosis`` `install.no-payload`, `install.payload-unreadable`, `install.payload-differs`; of ``NetworkMedium``.
+    func find(_ answers: Answers, whole: Bool = true) async throws -> InstallRequest.Payload {
+        let files = LocalFiles()
+        var folder = LiveMedium.mountPoint.appending(LiveMedium.payload(answers))
+        var isElsewhere = false
         if let payload {
             folder = Host.absolute(payload)
-        } else {
-            folder = LiveMedium.mountPoint.appending(LiveMedium.payload(answers))
+        } else if let medium = try NetworkMedium.running(files),
+            let fetched = try await medium.fetch(
+                LiveMedium.payload(answers), whole: whole, runner: SubprocessRunner(), files: files, say: { Reporter.note($0) })
+        {
+            (folder, isElsewhere) = (fetched, !whole)
         }
-        let files = LocalFiles()
         guard try files.exists(folder.appending("payload.json")) else {
             throw Diagnosis(
                 "install.no-payload",
@@ -41,7 +46,7 @@ struct PayloadOptions: ParsableArguments {
         try PayloadCheck.check(info, for: answers)
         let (stream, compressed) = (folder.appending("root.zfs"), folder.appending("rootfs.tar.zst"))
         let source: InstallRequest.Payload.Source =
-            if try files.exists(stream) {
+            if try isElsewhere || files.exists(stream) {
                 .stream(root: stream, rest: folder.appending("rest.tar"))
             } else {
                 .archive(try files.exists(compressed) ? compressed : folder.appending("rootfs.tar"))
@@ -108,7 +113,7 @@ struct InstallCommand: AsyncParsableCommand, ReportingCommand {
         let answers = try options.load(answers, forMachine: true)
         let runner = ZFSExplainingRunner(SubprocessRunner())
         let files = LocalFiles()
-        let payload = try await payload.find(answers)
+        let payload = try await payload.find(answers, whole: !dryRun)
         func facts() async throws -> MachineFacts { try await MachineFacts.gather(runner: runner, files: files, asked: answers.allDisks) }
         if dryRun {
             let plan = try await Self.planner(answers, payload, .placeholder, facts()).plan

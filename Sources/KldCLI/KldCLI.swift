@@ -72,6 +72,7 @@ struct Applet: Sendable {
         case .ca: Applet(name: name.rawValue, command: CATool.self)
         case .snapshot: Applet(name: name.rawValue, command: SnapshotTool.self)
         case .doctor: Applet(name: name.rawValue, command: DoctorTool.self)
+        case .debugBundle: Applet(name: name.rawValue, command: DebugBundleTool.self)
         }
     }
 
@@ -110,16 +111,23 @@ struct DoctorTool: AsyncParsableCommand {
     static let configuration = DoctorCommand.configuration.named(.doctor)
 }
 
+struct DebugBundleTool: AsyncParsableCommand {
+    static let configuration = DebugBundleCommand.configuration.named(.debugBundle)
+    @OptionGroup var command: DebugBundleCommand
+
+    func run() async throws { try await command.run() }
+}
+
 struct Root: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "kldload", abstract: "From a flat file of answers to a machine with ZFS on root.", version: Version.text,
         subcommands: [
-            AnswersCommand.self, PlanCommand.self, ImageCommand.self, ISOCommand.self, CacheCommand.self, SeedCommand.self,
+            AnswersCommand.self, PlanCommand.self, ImageCommand.self, ISOCommand.self, PXECommand.self, CacheCommand.self, SeedCommand.self,
             InstallCommand.self, GuidedCommand.self,
             VerifyCommand.self,
             FirstBootCommand.self,
             MountESPCommand.self, KbeCommand.self, KupgradeCommand.self, KpkgCommand.self, SnapshotCommand.self, BootCommand.self,
-            SecureBootCommand.self, CACommand.self, DoctorCommand.self,
+            SecureBootCommand.self, CACommand.self, DoctorCommand.self, DebugBundleCommand.self,
             KexportCommand.self,
             RecoveryCommand.self,
             KstCommand.self, KsnapCommand.self, KcloneCommand.self, KdfCommand.self, KdirCommand.self, OverviewCommand.self, ToolsCommand.self,

@@ -19,12 +19,26 @@ struct Screen: Sendable {
 
         /// - Returns: `nil` where there is none.
         init?(path: String) {
+            guard let file = Self.open(path) else { return nil }
+            self.init(input: file, output: file)
+            self.path = path
+        }
+
+        private static func open(_ path: String) -> Int32? {
             // A line that waits for its carrier would keep everybody waiting.
             let file = Glibc.open(path, O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK)
             guard file >= 0, isatty(file) == 1 else { return nil }
             _ = fcntl(file, F_SETFL, fcntl(file, F_GETFL) & ~O_NONBLOCK)
-            self.init(input: file, output: file)
-            self.path = path
+            return file
+        }
+
+        /// Opens it again under the same number. A terminal is hung up for all who have it open when the leader of its session ends.
+        /// Source: Linux 6.12, `drivers/tty/tty_jobctrl.c`, `disassociate_ctty`.
+        fileprivate func reopen() {
+            guard let path, let file = Self.open(path) else { return }
+            _ = dup2(file, input)
+            _ = fcntl(input, F_SETFD, FD_CLOEXEC)
+            _ = Glibc.close(file)
         }
 
         fileprivate func write(_ text: String) { _ = try? FileDescriptor(rawValue: output).writeAll(text.utf8) }
@@ -160,6 +174,7 @@ extension Screen {
         guard posix_spawnp(&process, words[0], &actions, &attributes, &arguments, &variables) == 0 else { return nil }
         var status: Int32 = 0
         while waitpid(process, &status, 0) < 0 { if errno != EINTR { return nil } }
+        terminals[index].reopen()
         let signal = status & 0x7f
         return signal == 0 ? (status >> 8) & 0xff : -signal
     }

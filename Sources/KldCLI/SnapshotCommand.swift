@@ -11,7 +11,7 @@ import SystemPackage
 struct SnapshotCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "snapshot", abstract: "Snapshots by the clock: take one of the running environment, prune, see what they take.",
-        subcommands: [Take.self, Budget.self, Policy.self], defaultSubcommand: Take.self)
+        subcommands: [Take.self, Budget.self, Policy.self], defaultSubcommand: Take.self, aliases: [AppletName.snapshot.rawValue])
 
     struct Take: AsyncParsableCommand {
         static let configuration = CommandConfiguration(

@@ -10,6 +10,7 @@ public enum AppletName: String, Sendable, Hashable, CaseIterable {
     case ca = "kldload-ca"
     case snapshot = "kldload-snapshot"
     case doctor = "kldload-doctor"
+    case debugBundle = "kldload-debug-bundle"
 
     /// Where `kldload` lies in every tree, as a link in `/usr/bin` names it.
     public static let linkTarget = "../lib/kldload/kldload"

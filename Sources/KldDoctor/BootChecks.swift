@@ -100,10 +100,11 @@ extension Check {
         let images = try ESP.mounted(context).flatMap { try ESP.images(context, $0) }
         let recovery = try ESP.mounted(context).flatMap { try ESP.recoveryImages(context, $0) }
         // The kernel that GRUB starts is its vendor's.
-        let unsigned = try images.filter {
-            try context.startsByGRUB
-                ? !UnifiedKernelImage.isSigned($0, context.files) : !UnifiedKernelImage.isSigned($0, by: signer, context.files)
-        } + recovery.filter { try !UnifiedKernelImage.isSigned($0, by: signer, context.files) }
+        let unsigned =
+            try images.filter {
+                try context.startsByGRUB
+                    ? !UnifiedKernelImage.isSigned($0, context.files) : !UnifiedKernelImage.isSigned($0, by: signer, context.files)
+            } + recovery.filter { try !UnifiedKernelImage.isSigned($0, by: signer, context.files) }
         guard unsigned.isEmpty, !images.isEmpty else {
             return .fail(
                 expected: context.startsByGRUB

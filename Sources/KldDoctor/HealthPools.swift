@@ -1,4 +1,5 @@
 import KldCore
+import KldDistro
 import KldExec
 import KldFiles
 import KldZFS
@@ -137,7 +138,7 @@ extension Check {
 
     @Sendable private static func snapshotsFresh(_ context: CheckContext) async throws -> CheckOutcome {
         guard let now = context.now else { return .skip("the time is not known") }
-        guard try context.exists("/etc/sanoid/sanoid.conf") else { return .skip("this machine has no policy of snapshots") }
+        guard try context.exists(SnapshotPolicy.path) else { return .skip("this machine has no policy of snapshots") }
         guard let pool = try await context.pool() else { return noPool }
         let up = (try context.text("/proc/uptime") ?? "").words.first.flatMap { Double($0) } ?? 0
         guard Int64(up) > freshHours * 3600 else { return .ok("the machine runs for less than \(freshHours) hours") }

@@ -37,6 +37,8 @@ public protocol FileSystem: Sendable {
     func remove(_ path: FilePath) throws
     func symlink(_ path: FilePath, to target: String) throws
     func rename(_ path: FilePath, to other: FilePath) throws
+    /// Two files or folders of one file system change places; where the file system can, at once: neither name is ever missing.
+    func exchange(_ path: FilePath, with other: FilePath) throws
     func list(_ path: FilePath) throws -> [String]
     /// The names in a folder that are folders themselves; links to folders are not.
     func folders(in path: FilePath) throws -> [String]
@@ -81,6 +83,16 @@ extension FileSystem {
         let whole = try read(path)
         let inside = range.clamped(to: 0..<UInt64(whole.count))
         return Array(whole[Int(inside.lowerBound)..<Int(inside.upperBound)])
+    }
+
+    public func exchange(_ path: FilePath, with other: FilePath) throws { try exchangeByRenaming(path, with: other) }
+
+    /// For a moment nothing is called `other`.
+    func exchangeByRenaming(_ path: FilePath, with other: FilePath) throws {
+        let aside = FilePath("\(other.string).kldload-aside")
+        try rename(other, to: aside)
+        try rename(path, to: other)
+        try rename(aside, to: path)
     }
 
     public func folders(in path: FilePath) throws -> [String] {

@@ -116,6 +116,19 @@ public struct LocalFiles: FileSystem {
         try sync(folder: other.removingLastComponent())
     }
 
+    /// Source: renameat2(2), `RENAME_EXCHANGE` (2); every Linux file system that holds systems knows it, NFS does not. Swift's module of the C
+    /// library leaves the function out, so it is looked up by name.
+    public func exchange(_ path: FilePath, with other: FilePath) throws {
+        typealias Call = @convention(c) (CInt, UnsafePointer<CChar>, CInt, UnsafePointer<CChar>, CUnsignedInt) -> CInt
+        guard let function = dlsym(nil, "renameat2") else { throw error("exchange", path, .noFunction) }
+        guard unsafeBitCast(function, to: Call.self)(AT_FDCWD, path.string, AT_FDCWD, other.string, 2) != 0 else {
+            return try sync(folder: other.removingLastComponent())
+        }
+        let number = Errno(rawValue: errno)
+        guard number == .invalidArgument || number == .noFunction else { throw error("exchange", path, number) }
+        try exchangeByRenaming(path, with: other)
+    }
+
     public func list(_ path: FilePath) throws -> [String] { try entries(path).map(\.name).sorted() }
 
     /// The folder says what its entries are, so they are not looked at one by one; where it does not (`DT_UNKNOWN`), they are. Source: readdir(3).

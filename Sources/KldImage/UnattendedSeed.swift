@@ -24,7 +24,7 @@ public struct UnattendedSeed: Sendable, Hashable {
     public var overrides: [String] = []
 
     /// Words of kldload's own that are no answers.
-    private static let own: Set = ["autoinstall", "answers", "seed", "answers-sha256"]
+    private static let own: Set = ["autoinstall", "answers", "seed", "answers-sha256", "live-sha256", "medium-sha256"]
 
     /// - Parameter commandLine: `/proc/cmdline`. Words of others are left alone.
     /// - Throws: ``Diagnosis`` `autoinstall.several-seeds`, `autoinstall.bad-url`, `autoinstall.bad-digest`, `autoinstall.unknown-word`,
@@ -56,7 +56,7 @@ public struct UnattendedSeed: Sendable, Hashable {
     }
 
     /// Words as the kernel takes them: blanks between double quotes are part of one. Source: Linux `lib/cmdline.c`, `next_arg`, 6.12.
-    private static func split(_ line: String) -> [String] {
+    static func split(_ line: String) -> [String] {
         var (words, isQuoted) = ([""], false)
         for character in line {
             if character == "\"" {
@@ -113,7 +113,7 @@ public struct UnattendedSeed: Sendable, Hashable {
 
     /// How a folder of answers may call this machine.
     public struct Machine: Sendable, Hashable {
-        /// `52:54:00:12:34:56`, of the interface that reaches the network.
+        /// `52:54:00:12:34:56`, of the interface that the machine was started from, else of the one that reaches the network.
         public var mac: String?
         public var serial: String?
 
@@ -122,7 +122,7 @@ public struct UnattendedSeed: Sendable, Hashable {
             self.serial = serial
         }
 
-        /// Reads `/proc/net/route`, `/proc/net/ipv6_route`, `/sys/class/net` and `/sys/class/dmi/id/product_serial`.
+        /// Reads `/proc/net/route`, `/proc/net/ipv6_route`, `/proc/cmdline`, `/sys/class/net` and `/sys/class/dmi/id/product_serial`.
         public static func read(_ files: any FileSystem) -> Machine {
             func text(_ path: String) -> String? {
                 guard let text = try? files.readText(FilePath(path)).trimmed, !text.isEmpty else { return nil }
@@ -132,8 +132,18 @@ public struct UnattendedSeed: Sendable, Hashable {
             let other = (text("/proc/net/ipv6_route") ?? "").lines.map(\.words).filter { $0.count > 9 && $0[1] == "00" && $0.last != "lo" }
             let interface =
                 routes.first { $0.count > 2 && $0[1] == "00000000" }?[0] ?? other.first { $0[0].allSatisfy { $0 == "0" } }?.last
-            return Machine(
-                mac: interface.flatMap { text("/sys/class/net/\($0)/address") }, serial: text("/sys/class/dmi/id/product_serial"))
+            // Before there is a route there is no network either.
+            let mac = interface.flatMap { startedFrom(text("/proc/cmdline") ?? "") ?? text("/sys/class/net/\($0)/address") }
+            return Machine(mac: mac, serial: text("/sys/class/dmi/id/product_serial"))
+        }
+
+        /// The card that a boot over the network names: `BOOTIF=01-52-54-00-12-34-56`, where 01 means Ethernet. Of several it is the one by which
+        /// people know the machine. Source: syslinux.zytor.com, SYSAPPEND, 6.04.
+        private static func startedFrom(_ commandLine: String) -> String? {
+            guard let word = split(commandLine).last(where: { $0.hasPrefix("BOOTIF=") }) else { return nil }
+            let pairs = word.dropFirst("BOOTIF=".count).lowercased().replacing("-", with: ":").split(separator: ":")
+            guard pairs.count == 7, pairs[0] == "01", pairs.allSatisfy({ $0.utf8.count == 2 && $0.allSatisfy(\.isHexDigit) }) else { return nil }
+            return pairs.dropFirst().joined(separator: ":")
         }
 
         /// Only what may stand in an address by itself.

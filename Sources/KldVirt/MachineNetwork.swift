@@ -26,10 +26,12 @@ package struct MachineNetwork: Sendable, Hashable {
     package var bootFile: String?
     /// The place in the firmware's boot order; `nil` also leaves out the card's boot ROM, which saves seconds under emulation.
     package var bootIndex: Int?
+    /// Whether a card that boots has QEMU's boot ROM, which is iPXE. `false`: the firmware's own driver starts from the card.
+    package var bootROM: Bool
 
     package init(
         hostForwards: [HostForward] = [], restricted: Bool = false, mac: String? = nil, tftpRoot: FilePath? = nil,
-        bootFile: String? = nil, bootIndex: Int? = nil
+        bootFile: String? = nil, bootIndex: Int? = nil, bootROM: Bool = true
     ) {
         self.hostForwards = hostForwards
         self.restricted = restricted
@@ -37,6 +39,7 @@ package struct MachineNetwork: Sendable, Hashable {
         self.tftpRoot = tftpRoot
         self.bootFile = bootFile
         self.bootIndex = bootIndex
+        self.bootROM = bootROM
     }
 
     /// The `-netdev` and `-device` of this card. - Parameter index: the card's place in the machine, from 0.
@@ -49,7 +52,8 @@ package struct MachineNetwork: Sendable, Hashable {
         backend += hostForwards.map { "hostfwd=\($0.transport.rawValue):127.0.0.1:\($0.hostPort)-:\($0.guestPort)" }
         var device = ["virtio-net-pci", "netdev=\(id)"]
         if let mac { device.append("mac=\(mac)") }
-        if let bootIndex { device.append("bootindex=\(bootIndex)") } else { device.append("romfile=") }
+        if let bootIndex { device.append("bootindex=\(bootIndex)") }
+        if bootIndex == nil || !bootROM { device.append("romfile=") }
         return ["-netdev", backend.joined(separator: ","), "-device", device.joined(separator: ",")]
     }
 }

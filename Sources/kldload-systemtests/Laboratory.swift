@@ -91,7 +91,7 @@ struct Laboratory: Sendable {
     /// - Parameter writeLog: records every write and every flush; QEMU drops the guest's flushes otherwise.
     func boot<Result: Sendable>(
         _ disks: [Factory.Disk], label: String = "boot", network: MachineNetwork? = MachineNetwork(), more: [MachineDisk] = [],
-        variables: FilePath? = nil, graphics: Bool = false, secure: Bool = false, writeLog: FilePath? = nil,
+        variables: FilePath? = nil, graphics: Bool = false, secure: Bool = false, writeLog: FilePath? = nil, memory: ByteCount = .gibibytes(2),
         _ body: (VirtualMachine, FactoryHost) async throws -> Result
     ) async throws -> Result {
         let host = try await FactoryHost.find(runner: workshop.runner, files: files, cache: workshop.cache.root)
@@ -100,7 +100,7 @@ struct Laboratory: Sendable {
         let firmware = try secure ? secureBootFirmware() : Firmware.find(.uefi, files: files)
         let variables = try variables ?? firmware.copyVariables(to: place.appending("vars.fd"), files: files)
         let spec = MachineSpec(
-            name: name, accelerator: host.accelerator, memory: .gibibytes(2), processors: 2,
+            name: name, accelerator: host.accelerator, memory: memory, processors: 2,
             boot: secure
                 ? .secureBoot(code: firmware.code, variables: variables) : .uefi(code: firmware.code, variables: variables),
             disks: disks.map { MachineDisk($0.file, serial: $0.serial, cache: writeLog == nil ? .unsafe : .writeback, writeLog: writeLog) }

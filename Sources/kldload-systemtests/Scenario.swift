@@ -25,7 +25,8 @@ struct Scenario: Sendable {
     }
 
     static let all: [Scenario] =
-        installs + boots + bootNumbers + powerCuts + isos + recoveries + recoveryImages + secureBoots + images + troubles + dailies + tools
+        installs + boots + bootNumbers + powerCuts + isos + networkBoots + recoveries + recoveryImages + secureBoots + images + troubles
+        + dailies + doctors + tools
 }
 
 /// A check that did not hold.

@@ -143,7 +143,7 @@ struct RecoveryImageTests {
     func supplement() throws {
         let id = try #require(HostID(0x0123_4567))
         let bytes = RecoveryImage.supplement(id, tool: [1, 2, 3], libraries: [("usr/lib/x86_64-linux-gnu/libstdc++.so.6", [4])])
-        let text = String(decoding: bytes.map { $0 == 0 || $0 > 126 ? 10 : $0 }, as: UTF8.self)
+        let text = String(decoding: bytes.map { $0 < 32 || $0 > 126 ? 10 : $0 }, as: UTF8.self)
         let names = text.lines.filter { $0.hasPrefix("070701") }.map { String($0.dropFirst(110)) }
         #expect(
             names == [
@@ -220,7 +220,10 @@ struct RecoveryPoolTests {
     @Test("closing ends what runs in the environment, unmounts the newest first, and exports")
     func closing() async throws {
         let files = MemoryFiles(
-            ["/proc/self/mounts": "rpool/ROOT/debian /recovery zfs rw 0 0\nproc /recovery/proc proc rw 0 0\ntmpfs /run tmpfs rw 0 0\n"],
+            [
+                "/proc/self/mounts": "rpool/ROOT/debian /recovery zfs rw 0 0\nproc /recovery/proc proc rw 0 0\ntmpfs /run tmpfs rw 0 0\n",
+                "/proc/7/stat": "", "/proc/8/stat": "",
+            ],
             links: ["/proc/7/root": "/recovery", "/proc/8/root": "/"])
         let runner = ScriptedRunner([
             { command in

@@ -44,6 +44,39 @@ struct TrustTests {
         return (folder.appending("spl.ko"), folder.appending("zfs.ko.xz"), kept.appending("zfs.ko.xz"), initramfs)
     }
 
+    @Test("modules are replaced in an initramfs that is compressed as a whole, behind one that is not; where one is missing nothing changes")
+    func compressedInitramfs() async throws {
+        try await Scratch.with { folder in
+            var early = CPIOArchive()
+            early.add(file: "kernel/x86/microcode/AuthenticAMD.bin", content: [9, 9])
+            var archive = CPIOArchive()
+            archive.add(file: "usr/lib/modules/r/zfs.ko", content: Self.content)
+            archive.add(file: "init", content: [1, 2])
+            let (plain, packed, initramfs) = (folder.appending("plain"), folder.appending("packed"), folder.appending("initrd.img"))
+            try files.write(archive.finished, to: plain, mode: .file)
+            try await runner.run(Command("zstd", ["-q", "--stdout", plain.string], effect: .reads, outputFile: packed))
+            let before = try early.finished + files.read(packed)
+            try files.write(before, to: initramfs, mode: 0o600)
+            func replace(_ path: String) async throws -> Bool {
+                try await ModuleSigning.replace([path: [7, 7, 7]], in: initramfs, scratch: folder, runner: runner, files: files)
+            }
+
+            #expect(try await !replace("usr/lib/modules/r/spl.ko"))
+            #expect(try files.read(initramfs) == before)
+
+            #expect(try await replace("usr/lib/modules/r/zfs.ko"))
+            #expect(try files.status(initramfs)?.mode == 0o600)
+            #expect(try files.list(folder).sorted() == ["initrd.img", "packed", "plain"])
+            let after = try files.read(initramfs)
+            #expect(after.starts(with: early.finished))
+            try files.write(Array(after[early.finished.count...]), to: packed, mode: .file)
+            try await runner.run(
+                Command("zstd", ["-q", "--decompress", "--stdout", packed.string], effect: .reads, outputFile: plain))
+            let content = try files.read(plain)
+            #expect(InitramfsSupplement.replacing(["init": [1, 2], "usr/lib/modules/r/zfs.ko": [7, 7, 7]], in: content) == content)
+        }
+    }
+
     @Test("key and certificate are made with the profile that every kernel takes, and the key is the owner's alone")
     func key() async throws {
         try await Scratch.with { folder in

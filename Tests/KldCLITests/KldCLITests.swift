@@ -30,6 +30,9 @@ import Testing
         ["krecovery", "activate", "rpool/ROOT/debian@install"], ["krecovery", "rollback", "rpool/ROOT/debian@install"],
         ["krecovery", "reinstall-bootloader", "/dev/sda", "/target"], ["krecovery", "export-logs", "/mnt"],
         ["secure-boot", "status", "--format", "json"], ["doctor", "boot"], ["boot", "restore", "/dev/sda"],
+        ["doctor"], ["doctor", "--fix", "--dry-run"], ["doctor", "--all", "--only", "zfs", "--format", "json"],
+        ["kldload-doctor", "--quiet"],
+        ["doctor", "boot", "--format", "json"], ["kldload-debug-bundle", "--out", "/run", "--quiet"], ["debug-bundle", "--dry-run"],
     ])
     func `the printed command lines are understood`(words: [String]) throws {
         _ = try Root.parseAsRoot(words)

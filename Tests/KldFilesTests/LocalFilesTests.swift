@@ -30,6 +30,22 @@ private final class Watch: Sendable {
 struct LocalFilesTests {
     let files = LocalFiles()
 
+    // MARK: exchanging
+
+    @Test("two folders change places, and neither name is missing on the way")
+    func exchange() async throws {
+        try await Scratch.with { folder in
+            let (a, b) = (folder.appending("a"), folder.appending("b"))
+            try files.write("a", to: a.appending("x/name"))
+            try files.write("b", to: b.appending("x/name"))
+            try files.exchange(a, with: b)
+            #expect(try files.readText(a.appending("x/name")) == "b" && files.readText(b.appending("x/name")) == "a")
+            #expect(try files.list(folder) == ["a", "b"])
+            #expect(throws: FileError.missing(a)) { try files.exchange(a, with: folder.appending("none")) }
+            #expect(try files.list(folder) == ["a", "b"])
+        }
+    }
+
     // MARK: writing
 
     @Test("what was written is read back, folders are made on the way")

@@ -48,6 +48,13 @@ struct ISOTests {
         #expect(ISOContents.programs.dropLast().allSatisfy { $0.source.hasSuffix(".signed") })
     }
 
+    @Test("it carries what a machine starts from over the network: shim, and the GRUB that looks for its menu where it came from")
+    func netboot() {
+        #expect(ISOContents.netboot.map(\.target) == ["netboot/shimx64.efi", "netboot/mmx64.efi", "netboot/grubx64.efi"])
+        #expect(ISOContents.netboot.allSatisfy { $0.source.hasSuffix(".signed") })
+        #expect(ISOContents.netboot.contains { $0.source.contains("grubnetx64") })
+    }
+
     @Test("each payload on board is asked for by answers of its own", arguments: ["core", "server"])
     func payloads(profile: String) throws {
         #expect(LiveMedium.payload(try ISOBuild.payload(distro: "debian", profile: profile)) == "kldload/payloads/debian-trixie-\(profile)")

@@ -75,6 +75,28 @@ struct UnattendedSeedTests {
         #expect(UnattendedSeed.Machine.read(MemoryFiles()) == .init())
     }
 
+    @Test("a machine that was started over the network is known by that card, once there is a network")
+    func startedFrom() {
+        func mac(_ line: String, route: Bool = true) -> String? {
+            var texts = ["/sys/class/net/enp2s0/address": "52:54:00:12:34:56\n", "/proc/cmdline": line]
+            if route { texts["/proc/net/route"] = "Iface\tDestination\tGateway\nenp2s0\t00000000\t0202000A\t0\n" }
+            return UnattendedSeed.Machine.read(MemoryFiles(texts)).mac
+        }
+        #expect(mac("quiet BOOTIF=01-52-54-00-AB-cd-01 x\n") == "52:54:00:ab:cd:01")
+        #expect(mac("BOOTIF=01-52:54:00:ab:cd:01\n") == "52:54:00:ab:cd:01")
+        #expect(mac("BOOTIF=01-52-54-00-ab-cd-01\n", route: false) == nil)
+        // GRUB knew no card.
+        for line in ["BOOTIF=01------", "BOOTIF=52-54-00-ab-cd-01", "BOOTIF=20-52-54-00-ab-cd-01", "BOOTIF=01-52-54-00-ab-cd-zz"] {
+            #expect(mac(line) == "52:54:00:12:34:56")
+        }
+    }
+
+    @Test("what a boot over the network says is no answer")
+    func network() throws {
+        let line = "root=live:http://h/live.squashfs kldload.live-sha256=\(Self.digest) kldload.medium-sha256=\(Self.digest)"
+        #expect(try UnattendedSeed(commandLine: line).overrides.isEmpty)
+    }
+
     /// Answers of curl, in their order: status and HTTP code.
     private func fetch(_ answers: [(Int32, String)], line: String = "kldload.answers=http://h/a/") async throws -> (String?, Int) {
         let counter = Fuse(at: nil)

@@ -59,6 +59,19 @@ struct MachineArgumentsTests {
                 """)
     }
 
+    @Test("the firmware's own driver starts from a card without a boot ROM")
+    func bootWithoutROM() throws {
+        let spec = MachineSpec(
+            name: "x", accelerator: .tcg, boot: .uefi(code: "/c", variables: "/v"),
+            networks: [MachineNetwork(tftpRoot: "/s/tftp", bootFile: "shimx64.efi", bootIndex: 0, bootROM: false)])
+        #expect(
+            try text(spec, MachineWiring()).contains(
+                """
+                -netdev user,id=net0,tftp=/s/tftp,bootfile=shimx64.efi
+                -device virtio-net-pci,netdev=net0,bootindex=0,romfile=
+                """))
+    }
+
     @Test func enforceSecureBootWithKVM() throws {
         let spec = MachineSpec(
             name: "secure", accelerator: .kvm, boot: .secureBoot(code: "/fw/OVMF_CODE_4M.ms.fd", variables: "/s/vars.fd"),

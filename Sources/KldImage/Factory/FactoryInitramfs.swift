@@ -56,8 +56,7 @@ enum FactoryInitramfs {
         for place in ["dev", "proc", "sys", "modules", "live", "changes", "root"] { archive.add(directory: place) }
         archive.add(file: "init", mode: 0o755, content: Array(start.utf8))
         archive.add(file: "busybox", mode: 0o755, content: try files.read(folder.appending("usr/bin/busybox")))
-        for (index, name) in order.enumerated() {
-            let module = try await decompress(tree.appending(name), runner)
+        for (index, module) in try await KernelModule.decompress(order.map { tree.appending($0) }, runner).enumerated() {
             try await shorten(module, runner)
             // The shell lists them by name: numbers of one length keep the order.
             archive.add(file: "modules/\(100 + index)-\(module.lastComponent?.string ?? "")", content: try files.read(module))
@@ -95,15 +94,5 @@ enum FactoryInitramfs {
     private static func shorten(_ module: FilePath, _ runner: any CommandRunner) async throws {
         try await runner.run(
             Command(Tool("objcopy", package: "binutils"), ["--remove-section=__mcount_loc", module.string], effect: .changes))
-    }
-
-    private static func decompress(_ module: FilePath, _ runner: any CommandRunner) async throws -> FilePath {
-        let tools = [
-            "xz": (Tool("xz", package: "xz-utils"), ["--decompress"]), "zst": ("zstd", ["--decompress", "--rm", "--quiet"]),
-            "gz": ("gzip", ["--decompress"]),
-        ]
-        guard let (tool, words) = tools[module.extension ?? ""] else { return module }
-        try await runner.run(Command(tool, words + [module.string], effect: .changes))
-        return module.removingLastComponent().appending(module.stem ?? "")
     }
 }

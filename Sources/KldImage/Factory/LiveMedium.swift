@@ -13,12 +13,17 @@ public enum LiveMedium {
     public static let certificateOnESP = "KLDLOAD.DER"
     static let signer = "kldload live medium"
 
-    private static let folder = "kldload/payloads"
+    static let payloadFolder = "kldload/payloads"
     /// Where the payloads lie in a running live environment.
-    public static var payloads: FilePath { mountPoint.appending(folder) }
+    public static var payloads: FilePath { mountPoint.pushing(FilePath(payloadFolder)) }
 
     /// The folder of the payload that these answers ask for, below the medium's top: `kldload/payloads/debian-trixie-core`.
     public static func payload(_ answers: Answers) -> String {
-        "\(folder)/\(answers.distro.rawValue)-\(answers.release)-\(answers.profile.rawValue)"
+        "\(payloadFolder)/\(answers.distro.rawValue)-\(answers.release)-\(answers.profile.rawValue)"
+    }
+
+    /// The folders of all payloads that a medium carries, each by its own name.
+    static func payloads(in list: MediumList) -> [String] {
+        Set(list.files(in: payloadFolder).compactMap { $0.path.split(separator: "/").dropFirst(2).first.map(String.init) }).sorted()
     }
 }

@@ -117,13 +117,25 @@ public struct Workshop: Sendable {
     }
 
     /// The live environment as a medium carries it: the newest kernel and OpenZFS that there are, for the newest machines.
-    func liveMedium(mirror: String?, report: @escaping @Sendable (PlanEvent) -> Void) async throws -> (image: LiveImage, archive: FilePath)
-    {
+    func liveMedium(
+        mirror: String?, report: @escaping @Sendable (PlanEvent) -> Void
+    ) async throws -> (image: LiveImage, payload: PayloadBuilder.Payload) {
         let archive = mirror ?? HostArchive.find(files: LocalFiles()) ?? Self.defaultMirror
         let builder = builder(report)
         let settled = try await builder.settle(.live(backports: true, buildMirror: archive, installedMirror: Self.defaultMirror))
         let payload = try await builder.payload(settled)
-        return (try await LiveImage.make(from: payload, executable: executable, cache: cache, runner: runner, root: root), payload.archive)
+        return (try await LiveImage.make(from: payload, executable: executable, cache: cache, runner: runner, root: root), payload)
+    }
+
+    /// The initramfs of the same live environment for machines that are started over the network, from the cache or made now.
+    func netboot(_ payload: PayloadBuilder.Payload) async throws -> FilePath {
+        let inputs = "\(NetworkInitramfs.inputs)\(payload.digest)\n"
+        let folder = try await cache.artifact("netboot", inputs: inputs) { partial in
+            try await NetworkInitramfs.make(
+                from: payload, to: partial.appending(NetworkInitramfs.name), folder: partial.appending("tree"), files: LocalFiles(),
+                runner: runner)
+        }
+        return folder.appending(NetworkInitramfs.name)
     }
 
     private static var defaultMirror: String { AnswerKey.named("KLDLOAD_DEBIAN_MIRROR")?.defaultValue ?? "" }

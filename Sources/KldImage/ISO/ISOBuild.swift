@@ -52,6 +52,7 @@ public struct ISOBuild: Sendable {
         let live = try await workshop.liveMedium(mirror: request.mirror, report: report)
         var items = [
             (ISOContents.kernel, live.image.kernel), (ISOContents.initrd, live.image.initrd), (LiveMedium.squashfs, live.image.squashfs),
+            (ISOContents.netbootInitrd, try await workshop.netboot(live.payload)),
         ]
         for answers in request.payloads {
             let bench = try await workshop.prepare(answers, mirror: request.mirror, report: report)
@@ -66,7 +67,7 @@ public struct ISOBuild: Sendable {
         let size = try items.reduce(UInt64(0)) { try $0 + (files.status(files.resolve($1.1))?.size.bytes ?? 0) }
         try requireRoom(ByteCount(size) + .mebibytes(64), at: request.output)
         return try await WorkFolder.with("iso", in: workshop.cache.root, report: report) { work in
-            try await write(request, live.archive, items, in: work)
+            try await write(request, live.payload.archive, items, in: work)
         }
     }
 
@@ -85,11 +86,12 @@ public struct ISOBuild: Sendable {
     ) async throws -> (size: ByteCount, digest: FileDigest) {
         report(PlanEvent(.line, message: "writing \(request.output)"))
         let esp = work.appending("esp.img")
-        try await makeESP(esp, from: archive, in: work)
-        var items = contents
+        let programs = try await extractPrograms(from: archive, in: work)
+        try await makeESP(esp, from: programs)
+        var items = contents + ISOContents.netboot.map { ($0.target, programs.appending($0.source)) }
         for (path, text) in [
             (ISOContents.menu, ISOContents.grub()), (ISOContents.marker, "kldload \(request.version)\n"),
-            ("VERSION", request.version + "\n"),
+            ("VERSION", request.version + "\n"), (MediumList.path, try await list(items).text),
         ] {
             let file = work.appending("text").appending(path.replacing("/", with: "-"))
             try files.write(text, to: file)
@@ -115,22 +117,37 @@ public struct ISOBuild: Sendable {
 
     private static let epoch = ["SOURCE_DATE_EPOCH": String(PayloadBuilder.defaultEpoch)]
 
-    /// A small FAT with shim and GRUB, the same at every build.
-    ///
-    /// Runs: `tar --extract`, `truncate`, `mkfs.vfat --invariant -i ID`, `mmd`, `mcopy`; changes.
-    private func makeESP(_ image: FilePath, from archive: FilePath, in work: FilePath) async throws {
+    /// What the medium carries, with digests: a server for network boots copies it from there.
+    private func list(_ items: [(String, FilePath)]) async throws -> MediumList {
+        var list = MediumList()
+        for (path, file) in items {
+            let digest = try SHA256Sum.parse(await workshop.runner.run(SHA256Sum.command(file)).output)
+            list.files.append(.init(path: path, size: try files.status(files.resolve(file))?.size ?? ByteCount(0), digest: digest))
+        }
+        return list
+    }
+
+    /// Runs: `tar --extract`; changes. - Returns: the folder below which they lie as in the live environment.
+    private func extractPrograms(from archive: FilePath, in work: FilePath) async throws -> FilePath {
         let tree = work.appending("programs")
         try files.makeDirectory(tree, mode: .directory)
-        let runner = workshop.runner
-        try await runner.run(
+        let sources = Set((ISOContents.programs + ISOContents.netboot).map(\.source)).sorted()
+        try await workshop.runner.run(
             Command(
-                "tar", ["--extract", "--file", archive.string, "--directory", tree.string] + ISOContents.programs.map { "./\($0.source)" },
-                effect: .changes))
-        for (source, _) in ISOContents.programs where try !files.exists(tree.appending(source)) {
+                "tar", ["--extract", "--file", archive.string, "--directory", tree.string] + sources.map { "./\($0)" }, effect: .changes))
+        for source in sources where try !files.exists(tree.appending(source)) {
             throw Diagnosis(
                 "iso.program-missing", "the live environment has no \(source)", remedies: ["report this as a defect of kldload"], exit: .bug
             )
         }
+        return tree
+    }
+
+    /// A small FAT with shim and GRUB, the same at every build.
+    ///
+    /// Runs: `truncate`, `mkfs.vfat --invariant -i ID`, `mmd`, `mcopy`; changes.
+    private func makeESP(_ image: FilePath, from tree: FilePath) async throws {
+        let runner = workshop.runner
         let mtools = { (name: String, words: [String]) in
             Command(Tool(name, package: "mtools"), ["-i", image.string] + words, effect: .changes, environment: Self.epoch)
         }

@@ -20,9 +20,18 @@ enum ISOContents {
         (source: LiveMedium.certificate, target: LiveMedium.certificateOnESP),
     ]
 
+    /// What a machine starts from over the network, as `kldload pxe export` finds it: `grubnetx64` is the GRUB that looks for its menu where it
+    /// came from. Source: `debian/build-efi-images`, grub2 2.12.
+    static let netbootInitrd = "netboot/initrd"
+    static let netboot = [
+        (source: "usr/lib/shim/shimx64.efi.signed", target: "netboot/shimx64.efi"),
+        (source: "usr/lib/shim/mmx64.efi.signed", target: "netboot/mmx64.efi"),
+        (source: "usr/lib/grub/x86_64-efi-signed/grubnetx64.efi.signed", target: "netboot/grubx64.efi"),
+    ]
+
     /// Media that are slow to appear are waited for. Source: dracut.cmdline(7), dracut 106.
     private static let root = "root=live:LABEL=\(volume) rd.live.image rd.live.overlay.overlayfs=1 rootdelay=30 rd.retry=120"
-    private static let consoles = "console=ttyS0,115200 console=tty0"
+    static let consoles = "console=ttyS0,115200 console=tty0"
 
     /// A line of the menu: its name, what it is for, and more words for the kernel.
     static let entries: [(name: String, words: String)] = [

@@ -76,7 +76,6 @@ extension SystemFiles {
 
             [Install]
             WantedBy=multi-user.target
-            Alias=kldload-grub-refresh.path
 
             """
         ),

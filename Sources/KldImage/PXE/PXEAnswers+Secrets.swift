@@ -1,0 +1,13 @@
+import KldAnswers
+import KldCore
+
+extension PXEAnswers {
+    /// Keys whose values stand there as they are. A hash of a password is none: it lets nobody in by itself.
+    static func secrets(in text: String) -> [String] {
+        text.lines.compactMap { line in
+            let name = String(line.prefix { $0 != "=" })
+            guard let key = AnswerKey.named(name), key.isSecret, !key.name.hasSuffix("_HASH") else { return nil }
+            return key.name
+        }
+    }
+}

@@ -1,0 +1,252 @@
+import KldAnswers
+import KldCore
+import KldImage
+
+extension Scenario {
+    /// A machine that is well, and then in one way after another is not.
+    static let doctors: [Scenario] = [
+        Scenario(
+            "daily.doctor",
+            "on a healthy machine no check fails, in time; each of more than fifty faults is found, and gone again once it is mended",
+            limit: .seconds(7200)
+        ) { lab in
+            let disks = try await lab.disks(2)
+            let answers = try lab.answers("mirror", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"])
+            try await lab.install(answers.forTest(), onto: disks)
+            try await lab.boot(disks) { machine, host in
+                let guest = Guest(lab: lab, machine: machine, host: host)
+                try await guest.logIn()
+                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                try await guest.run(
+                    """
+                    tool=/usr/lib/kldload/kldload; export TIMEFORMAT='took %R s'
+                    systemctl stop kldload-boot-refresh.path; cd /var/tmp && truncate -s 128M v0 v1 v2
+                    """)
+                let first = try await guest.run("time $tool doctor --all; true", within: .seconds(180))
+                lab.log(first)
+                let healthy = statuses(first)
+                try check(healthy.count > 55, "few checks ran:\n\(first)")
+                let alarms = healthy.filter { $0.value == "FAIL" || $0.value == "WARN" && !excused.contains($0.key) }.keys.sorted()
+                try check(alarms.isEmpty, "false alarms: \(alarms.joined(separator: ", "))\n\(first)")
+                let seconds = first.lines.last { $0.hasPrefix("took ") }.flatMap { Double($0.words[1]) } ?? .infinity
+                try check(.seconds(seconds) < host.deadline(.seconds(3)), "it took \(seconds) s")
+
+                try await guest.run("zpool create -m /tank tank mirror /var/tmp/v0 /var/tmp/v1")
+                var missed: [String] = []
+                for fault in faults {
+                    let said = try await guest.run(
+                        """
+                        \(fault.inject)
+                        $tool doctor --all --only \(fault.check); echo MENDING
+                        \(fault.mend)
+                        $tool doctor --all --only \(fault.check); true
+                        """, within: .seconds(180))
+                    let parts = said.lines.split { $0.trimmed == "MENDING" }.map { $0.joined(separator: "\n") }
+                    let (ill, well) = (statuses(parts.first ?? "")[fault.check], statuses(parts.count > 1 ? parts[1] : "")[fault.check])
+                    // A second pool is there now, and was not before.
+                    let before = fault.check.hasPrefix("zfs.pools") ? "OK" : healthy[fault.check]
+                    if ill != fault.mark || well != before {
+                        missed.append("\(fault.check): \(ill ?? "nothing") (wanted \(fault.mark)), mended \(well ?? "nothing"):\n\(said)")
+                        lab.log("missed: \(fault.check): \(fault.inject)")
+                    }
+                }
+                lab.log("\(faults.count - missed.count) of \(faults.count) faults were found, and gone again")
+                try check(missed.isEmpty, missed.joined(separator: "\n\n"))
+
+                let fixed = try await guest.run(
+                    """
+                    apt-mark unhold zfsutils-linux >/dev/null; chmod 644 /etc/ssh/ssh_host_ed25519_key; zfs unmount rpool/opt
+                    systemctl stop systemd-tmpfiles-clean.timer; rm /boot/efi/EFI/BOOT/BOOTX64.EFI
+                    $tool doctor --fix --dry-run | grep fix; apt-mark showhold | grep -c zfsutils-linux; $tool doctor --fix; echo status $?
+                    """, within: .seconds(300))
+                lab.log(fixed)
+                try check(
+                    ["zfs.layout", "packages.holds", "ssh.host-keys", "services.timers", "boot.esp"].allSatisfy {
+                        fixed.contains("fix.\($0):")
+                    } && fixed.contains("\n0\n") && fixed.lines.last?.trimmed == "status 0", fixed)
+
+                let bundle = try await guest.run(
+                    """
+                    echo 'KLDLOAD_WIFI_PASSPHRASE=canary-4711' >/etc/kldload/answers.env; echo canary-4711 >/etc/kldload/c.key
+                    logger 'password=canary-4711 token: canary-4711'; zpool history rpool >/dev/null; sleep 1; journalctl --sync
+                    time $tool debug-bundle --out /run; rm /etc/kldload/answers.env /etc/kldload/c.key
+                    cd /run; stat -c %a kldload-debug-*.tar.gz; tar xzf kldload-debug-*.tar.gz; ls kldload-debug-*/; cat kldload-debug-*/report.json
+                    grep -r -l -a canary-4711 kldload-debug-*/ || echo no canary; grep -r -l -a -F "$(cut -d : -f 2 /etc/shadow | grep '\\$' | head -n 1)" kldload-debug-*/ || echo no hash
+                    cd /
+                    """, within: .seconds(300))
+                lab.log(bundle)
+                try check(
+                    bundle.contains("no canary") && bundle.contains("no hash") && bundle.lines.contains { $0.trimmed == "600" }, bundle)
+                let last = try await guest.run("zpool destroy tank; $tool doctor --all; true", within: .seconds(180))
+                let after = statuses(last).filter { $0.value == "FAIL" || $0.value == "WARN" && !excused.contains($0.key) }
+                try check(after.isEmpty, "not well in the end:\n\(last)")
+            }
+        }
+    ]
+
+    /// Nothing in the laboratory answers for the time.
+    private static let excused = ["time.sync"]
+
+    /// What each check ended with: `FAIL zfs.layout: every dataset is there …`.
+    private static func statuses(_ text: String) -> [String: String] {
+        Dictionary(
+            text.lines.compactMap { line in
+                let words = line.words
+                guard words.count > 2, ["OK", "FAIL", "WARN", "SKIP"].contains(words[0]), words[1].hasSuffix(":") else { return nil }
+                return (String(words[1].dropLast()), words[0])
+            }, uniquingKeysWith: { $1 })
+    }
+
+    private struct Fault {
+        var check: String
+        var mark: String
+        var inject: String
+        var mend: String
+        init(_ check: String, warns: Bool = false, _ inject: String, mend: String) {
+            self.check = check
+            mark = warns ? "WARN" : "FAIL"
+            self.inject = inject
+            self.mend = mend
+        }
+
+        /// A file that should not be there, or has another content.
+        static func file(_ check: String, warns: Bool = false, _ path: String, _ text: String) -> Fault {
+            Fault(check, warns: warns, "echo '\(text)' >\(path)", mend: "rm \(path)")
+        }
+
+        /// One that is put away, and brought back.
+        static func away(_ check: String, _ path: String) -> Fault {
+            Fault(check, "mv \(path) \(path).away", mend: "mv \(path).away \(path)")
+        }
+
+        /// Lines of a file are changed.
+        static func edited(_ check: String, _ path: String, _ script: String) -> Fault {
+            Fault(check, "cp -a \(path) /run/kept; sed -i '\(script)' \(path)", mend: "cp -a /run/kept \(path)")
+        }
+    }
+
+    private static let faults: [Fault] = faultsOfPools + faultsOfBoot + faultsOfAccess + faultsOfSystem + faultsOfTime + faultsAtTheEnd
+
+    private static let faultsOfPools = [
+        Fault(
+            "zfs.pools", "zpool offline tank /var/tmp/v1", mend: "zpool online tank /var/tmp/v1; zpool wait -t resilver tank"),
+        Fault(
+            "zfs.pools", "zpool offline -f tank /var/tmp/v1",
+            mend: "zpool clear tank; zpool online tank /var/tmp/v1; zpool wait -t resilver tank"),
+        Fault(
+            "zfs.pools",
+            "head -c 20M /dev/urandom >/tank/x; zpool sync tank; head -c 60M /dev/urandom | dd of=/var/tmp/v1 bs=1M seek=8 conv=notrunc status=none; zpool scrub -w tank",
+            mend: "zpool clear tank; zpool scrub -w tank; zpool clear tank"),
+        Fault(
+            "zfs.pool.health", "zpool offline rpool /dev/disk/by-id/virtio-disk1-part2",
+            mend: "zpool online rpool /dev/disk/by-id/virtio-disk1-part2; zpool wait -t resilver rpool"),
+        Fault("zfs.layout", "zfs unmount rpool/opt", mend: "zfs mount rpool/opt"),
+        Fault("zfs.layout", "zfs set mountpoint=/mnt/opt rpool/opt", mend: "zfs set mountpoint=/opt rpool/opt"),
+        Fault("zfs.mounts.covered", "mount -t tmpfs cover /opt", mend: "umount /opt"),
+        Fault("zfs.mounts.writable", "zfs set readonly=on rpool/opt", mend: "zfs inherit readonly rpool/opt"),
+        Fault("zfs.sync", warns: true, "zfs set sync=disabled rpool/opt", mend: "zfs inherit sync rpool/opt"),
+        Fault(
+            "zfs.quota", warns: true, "zfs set quota=20M rpool/opt; head -c 19500K /dev/urandom >/opt/full; zpool sync rpool",
+            mend: "rm /opt/full; zfs set quota=none rpool/opt"),
+        Fault(
+            "zfs.snapshots.pruned", warns: true,
+            "zfs create -o mountpoint=none rpool/probe; zfs snapshot $(seq -f rpool/probe@n%g 401)", mend: "zfs destroy -r rpool/probe"),
+        Fault("zfs.root", warns: true, "zpool set bootfs=rpool/ROOT rpool", mend: "zpool set bootfs=rpool/ROOT/debian rpool"),
+        Fault(
+            "zfs.hostid", "cp -a /etc/hostid /run/hostid; printf '\\1\\2\\3\\4' >/etc/hostid", mend: "cp -a /run/hostid /etc/hostid"),
+        Fault("boot.hostid", "printf '\\1\\2\\3\\4' >/etc/hostid", mend: "cp -a /run/hostid /etc/hostid"),
+    ]
+
+    private static let faultsOfBoot = [
+        Fault(
+            "boot.initramfs",
+            "i=/boot/initrd.img-$(uname -r); mv $i $i.away; (cd /run/lock; echo . | cpio -o -H newc 2>/dev/null | gzip) >$i",
+            mend: "mv $i.away $i"),
+        .away("boot.kernel", "/usr/lib/modules/$(uname -r)"),
+        Fault(
+            "boot.modules", "mkdir /usr/lib/modules/9.9.9-fake; touch /boot/vmlinuz-9.9.9-fake",
+            mend: "rm -r /usr/lib/modules/9.9.9-fake /boot/vmlinuz-9.9.9-fake"),
+        Fault("boot.place", "mount -t tmpfs cover /boot", mend: "umount /boot"),
+        Fault("boot.esp", "umount /boot/efi", mend: "$tool mount-esp"),
+        Fault(
+            "boot.esp.space", warns: true,
+            "fallocate -l $(($(df --output=avail -k /boot/efi | tail -n 1) - 20480))K /boot/efi/filler", mend: "rm /boot/efi/filler"),
+        .file("boot.esp.copies", "/boot/efi/EFI/kldload/extra", "x"),
+        .away("boot.signatures", "/var/lib/dkms/mok.pem"),
+        Fault(
+            "boot.firmware", warns: true, "o=$(efibootmgr | sed -n 's/^BootOrder: //p'); efibootmgr -q -O", mend: "efibootmgr -q -o $o"),
+        .file("boot.reboot", warns: true, "/run/reboot-required", "x"),
+        Fault(
+            "boot.trials", warns: true, "mkdir -p /run/motd.d; echo it was tried >/run/motd.d/50-kldload-boot",
+            mend: "rm /run/motd.d/50-kldload-boot"),
+        Fault(
+            "boot.environments", warns: true,
+            "for n in $(seq 15); do zfs clone -o canmount=noauto -o mountpoint=/ rpool/ROOT/debian@install rpool/ROOT/be$n; done",
+            mend: "for n in $(seq 15); do zfs destroy rpool/ROOT/be$n; done"),
+    ]
+
+    private static let faultsOfAccess: [Fault] = [
+        .file("ssh.policy", "/etc/ssh/sshd_config.d/00-x.conf", "PermitRootLogin yes"),
+        .file("ssh.policy", "/etc/ssh/sshd_config.d/00-x.conf", "Nonsense yes"),
+        Fault("ssh.host-keys", "chmod 644 /etc/ssh/ssh_host_ed25519_key", mend: "chmod 600 /etc/ssh/ssh_host_ed25519_key"),
+        Fault("secrets.permissions", "install -m 644 /etc/hostname /etc/kldload/x.key", mend: "rm /etc/kldload/x.key"),
+        .file("secrets.answers", "/etc/kldload/answers.env", "KLDLOAD_PASSWORD=x"),
+        Fault("users.admin", "gpasswd -d admin sudo >/dev/null", mend: "gpasswd -a admin sudo >/dev/null"),
+        .file("users.sudoers", "/etc/sudoers.d/zz", "nonsense"),
+        Fault("users.empty-passwords", "useradd probe; passwd -q -d probe", mend: "userdel probe"),
+        Fault("users.password", "passwd -q -l admin", mend: "passwd -q -u admin"),
+        Fault("network.address", "r=$(ip route show default); ip route del default", mend: "ip route add $r"),
+        .away("network.resolver", "/etc/resolv.conf"),
+        Fault(
+            "network.dns", "f=/run/systemd/resolve/resolv.conf; cp -a $f /run/kept; echo '# none' >$f", mend: "cp -a /run/kept $f"),
+        Fault("network.hostname", "hostname wrong", mend: "hostname $(cat /etc/hostname)"),
+    ]
+
+    private static let faultsOfSystem: [Fault] = [
+        .edited("packages.audit", "/var/lib/dpkg/status", "/^Package: nano$/,/^$/s/^Status: .*/Status: install ok half-configured/"),
+        .edited("packages.openzfs", "/var/lib/dpkg/status", "/^Package: zfs-zed$/,/^$/s/^Version: .*/Version: 9.9-1/"),
+        Fault("packages.holds", "apt-mark unhold zfsutils-linux >/dev/null", mend: "apt-mark hold zfsutils-linux >/dev/null"),
+        .file("packages.sources", "/etc/apt/sources.list.d/x.list", "deb [trusted=yes] http://x.invalid/ x main"),
+        Fault("services.failed", "systemd-run --quiet --unit=doomed false; sleep 2", mend: "systemctl reset-failed doomed"),
+        Fault("services.units", "systemctl disable --quiet ssh", mend: "systemctl enable --quiet ssh"),
+        Fault(
+            "services.timers", warns: true, "systemctl stop systemd-tmpfiles-clean.timer",
+            mend: "systemctl start systemd-tmpfiles-clean.timer"),
+        Fault("services.zed", warns: true, "systemctl stop zfs-zed", mend: "systemctl start zfs-zed"),
+        .edited("region.locale", "/etc/locale.conf", "s/LANG=.*/LANG=xx_XX.UTF-8/"),
+        .edited("region.keyboard", "/etc/default/keyboard", "s/XKBLAYOUT=.*/XKBLAYOUT=xx/"),
+        .away("system.journal", "/var/log/journal"),
+        Fault(
+            "system.swap",
+            "zfs create -V 64M rpool/swap; udevadm settle; mkswap -q /dev/zvol/rpool/swap; swapon /dev/zvol/rpool/swap",
+            mend: "swapoff /dev/zvol/rpool/swap; udevadm settle; zfs destroy rpool/swap || { sleep 3; zfs destroy rpool/swap; }"),
+        Fault(
+            "system.arc", warns: true,
+            "p=/sys/module/zfs/parameters/zfs_arc_max; a=$(cat $p); echo $(($(awk '/^MemTotal/ {print $2}' /proc/meminfo) * 1024 / 100 * 95)) >$p",
+            mend: "echo $a >$p"),
+        Fault(
+            "system.run", warns: true, "fallocate -l $(($(df --output=avail -k /run | tail -n 1) - 4096))K /run/filler",
+            mend: "rm /run/filler"),
+    ]
+
+    private static let faultsOfTime = [
+        Fault("time.sync", "timedatectl set-ntp false", mend: "timedatectl set-ntp true"),
+        Fault(
+            "time.zone", "l=$(readlink /etc/localtime); ln -sfn /usr/share/zoneinfo/Europe/Rome /etc/localtime",
+            mend: "ln -sfn $l /etc/localtime"),
+        Fault("zfs.scrub", warns: true, "t=$(date +%s); date -s '+60 days' >/dev/null", mend: "date -s @$t >/dev/null"),
+        Fault("time.plausible", "t=$(date +%s); date -s 2020-01-01 >/dev/null", mend: "date -s @$t >/dev/null"),
+    ]
+
+    /// A pool that is suspended: every read and write of its only disk fails.
+    private static let faultsAtTheEnd = [
+        Fault(
+            "zfs.pools",
+            """
+            zpool create -m /lone lone /var/tmp/v2; zinject -d /var/tmp/v2 -e io -T all lone >/dev/null
+            (head -c 8M /dev/urandom >/lone/x; sync -f /lone) >/dev/null 2>&1 &
+            for n in $(seq 30); do zpool status lone | grep -q SUSPENDED && break; sleep 1; done
+            """,
+            mend: "zinject -c all >/dev/null; zpool clear lone; zpool sync lone; zpool destroy -f lone")
+    ]
+}
