@@ -45,7 +45,8 @@ struct KdirCommand: AsyncParsableCommand {
             """)
     @Argument(help: ArgumentHelp("Where; absolute.", valueName: "path")) var paths: [String]
     @Flag(name: [.customShort("p"), .customLong("parents")], help: "Folders above that are not there too.") var parents = false
-    @Option(name: [.customShort("o"), .customLong("option")], help: ArgumentHelp("A property of ZFS; once for each.", valueName: "name=value"))
+    @Option(
+        name: [.customShort("o"), .customLong("option")], help: ArgumentHelp("A property of ZFS; once for each.", valueName: "name=value"))
     var options: [String] = []
     @OptionGroup var making: Making
 
@@ -90,9 +91,12 @@ struct KdfCommand: AsyncParsableCommand {
             ("MOUNTPOINT", .left),
         ])
         for row in report.rows {
-            let place = row.state == "mounted" ? row.mountpoint ?? "-" : [row.mountpoint, "(\(row.state))"].compactMap { $0 }.joined(separator: " ")
+            let place =
+                row.state == "mounted"
+                ? row.mountpoint ?? "-" : [row.mountpoint, "(\(row.state))"].compactMap { $0 }.joined(separator: " ")
             table.add([
-                row.name, row.used.description, row.snapshots.description, row.available.description, row.ratio, row.quota?.description ?? "-",
+                row.name, row.used.description, row.snapshots.description, row.available.description, row.ratio,
+                row.quota?.description ?? "-",
                 place,
             ])
         }
@@ -135,7 +139,8 @@ struct KdfCommand: AsyncParsableCommand {
     static func poolJSON(_ pool: PoolUsage) -> JSONText {
         .object([
             ("name", .text(pool.name)), ("state", .text(pool.health.description)), ("size", .bytes(pool.size)),
-            ("allocated", .bytes(pool.allocated)), ("free", .bytes(pool.free)), ("capacityPercent", .optional(pool.capacity.map { UInt64($0) })),
+            ("allocated", .bytes(pool.allocated)), ("free", .bytes(pool.free)),
+            ("capacityPercent", .optional(pool.capacity.map { UInt64($0) })),
             ("fragmentationPercent", .optional(pool.fragmentation.map { UInt64($0) })), ("deduplication", .optional(pool.deduplication)),
         ])
     }

@@ -16,7 +16,8 @@ struct KsnapCommand: AsyncParsableCommand {
             A dataset is named as POOL/NAME, or by a path in it, which begins with / or ./; a snapshot as POOL/NAME@LABEL, or by its path below
             .zfs/snapshot. Without words, ksnap makes a snapshot of everything that makes up this machine.
             """,
-        subcommands: [Create.self, List.self, Rollback.self, Destroy.self, Diff.self, Hold.self, Release.self], defaultSubcommand: Create.self)
+        subcommands: [Create.self, List.self, Rollback.self, Destroy.self, Diff.self, Hold.self, Release.self],
+        defaultSubcommand: Create.self)
 
     struct Create: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -85,7 +86,8 @@ struct KsnapCommand: AsyncParsableCommand {
                         list.rows.map { row in
                             .object([
                                 ("name", .text(row.name)), ("dataset", .text(row.dataset)), ("label", .text(row.label)),
-                                ("created", .text(row.created.description)), ("used", .bytes(row.used)), ("referenced", .bytes(row.referenced)),
+                                ("created", .text(row.created.description)), ("used", .bytes(row.used)),
+                                ("referenced", .bytes(row.referenced)),
                                 ("holds", .number(UInt64(row.holds))), ("tags", list.holds.map { .texts($0[row.name] ?? []) } ?? .none),
                                 ("clones", .texts(row.clones)),
                             ])
@@ -155,7 +157,8 @@ struct KsnapCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Show which files changed since a snapshot, or between two.",
             discussion: "Of a path, only what changed at it or below it. Exit status: 0, whether something changed or not. Root is needed.")
-        @Argument(help: ArgumentHelp("The older one; a dataset or a path stands for its newest snapshot.", valueName: "snapshot|dataset|path"))
+        @Argument(
+            help: ArgumentHelp("The older one; a dataset or a path stands for its newest snapshot.", valueName: "snapshot|dataset|path"))
         var old: String
         @Argument(help: ArgumentHelp("The newer one; default: now.", valueName: "snapshot")) var new: String?
         @OptionGroup var listing: Listing

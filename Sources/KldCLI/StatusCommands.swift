@@ -45,14 +45,18 @@ struct KstCommand: AsyncParsableCommand {
         func time(_ stamp: Timestamp?) -> JSONText { .optional(stamp?.description) }
         let sums = status.datasets.map { sums in
             JSONText.object([
-                ("filesystems", .number(UInt64(sums.filesystems))), ("volumes", .number(UInt64(sums.volumes))), ("locked", .texts(sums.locked)),
+                ("filesystems", .number(UInt64(sums.filesystems))), ("volumes", .number(UInt64(sums.volumes))),
+                ("locked", .texts(sums.locked)),
                 ("snapshots", .number(UInt64(sums.snapshots))), ("usedBySnapshots", .number(sums.snapshotBytes)),
-                ("heldSnapshots", .number(UInt64(sums.held))), ("newestSnapshot", .optional(sums.newestName)), ("newestCreated", time(sums.newest)),
-                ("environments", .number(UInt64(sums.environments))), ("rootUsed", .bytes(sums.rootUsed)), ("rootRatio", .optional(sums.rootRatio)),
+                ("heldSnapshots", .number(UInt64(sums.held))), ("newestSnapshot", .optional(sums.newestName)),
+                ("newestCreated", time(sums.newest)),
+                ("environments", .number(UInt64(sums.environments))), ("rootUsed", .bytes(sums.rootUsed)),
+                ("rootRatio", .optional(sums.rootRatio)),
             ])
         }
         return .object([
-            ("schema", .text("status/1")), ("host", .text(status.host)), ("time", .text(status.now.description)), ("root", .optional(status.root)),
+            ("schema", .text("status/1")), ("host", .text(status.host)), ("time", .text(status.now.description)),
+            ("root", .optional(status.root)),
             ("bootsNext", .optional(status.next)), ("pools", .list(status.pools.map(pool))), ("datasets", sums ?? .none),
             ("lines", Look.json(status.all)),
         ])
@@ -61,7 +65,8 @@ struct KstCommand: AsyncParsableCommand {
     private static func pool(_ pool: SystemStatus.Pool) -> JSONText {
         let scan = pool.report?.scan.map { scan in
             JSONText.object([
-                ("function", .text(scan.isResilver ? "resilver" : "scrub")), ("state", .text(scan.state.rawValue)), ("errors", .number(scan.errors)),
+                ("function", .text(scan.isResilver ? "resilver" : "scrub")), ("state", .text(scan.state.rawValue)),
+                ("errors", .number(scan.errors)),
                 ("ended", .optional(scan.ended?.description)), ("percent", .optional(scan.percent.map { UInt64($0) })),
             ])
         }
@@ -108,7 +113,8 @@ struct Look: ParsableArguments {
         .list(
             lines.map { line in
                 .object([
-                    ("id", .text(line.id)), ("state", .text(line.level.rawValue)), ("text", .text(line.text)), ("remedy", .optional(line.remedy)),
+                    ("id", .text(line.id)), ("state", .text(line.level.rawValue)), ("text", .text(line.text)),
+                    ("remedy", .optional(line.remedy)),
                 ])
             })
     }
@@ -117,7 +123,8 @@ struct Look: ParsableArguments {
 /// Everything in one look.
 struct OverviewCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "overview", abstract: "Everything this machine does in one look: ZFS, machines, containers, Kubernetes, GPU, network, eBPF.",
+        commandName: "overview",
+        abstract: "Everything this machine does in one look: ZFS, machines, containers, Kubernetes, GPU, network, eBPF.",
         discussion: "Exit status: as that of kst. What is not installed says so.", aliases: [AppletName.overview.rawValue])
     @OptionGroup var look: Look
 
@@ -175,7 +182,8 @@ struct ToolsCommand: AsyncParsableCommand {
         guard let applet = Applet.withPages.first(where: { $0.name == tool }) else {
             let nearest = Applet.withPages.map(\.name).min { editDistance($0, tool) < editDistance($1, tool) }
             throw Diagnosis(
-                "tools.unknown", "there is no tool \(tool)", remedies: (nearest.map { ["did you mean \($0)?"] } ?? []) + ["kldload-help lists them"],
+                "tools.unknown", "there is no tool \(tool)",
+                remedies: (nearest.map { ["did you mean \($0)?"] } ?? []) + ["kldload-help lists them"],
                 exit: .usage)
         }
         return applet.command.helpMessage(columns: Host.columns)

@@ -26,11 +26,14 @@ struct StorageSession: Sendable {
     ///   - word: what is typed; it names what is lost.
     ///   - named: it stands in the command line.
     ///   - losses: told before the question.
-    static func approvals(for plan: Plan, word: String, named: Bool, yes: Bool, losses: [String], again: String) async throws -> [WipeApproval] {
+    static func approvals(for plan: Plan, word: String, named: Bool, yes: Bool, losses: [String], again: String) async throws
+        -> [WipeApproval]
+    {
         guard yes, named else {
             if yes || !Host.isAttended {
                 throw Diagnosis(
-                    "snapshot.unasked", yes ? "--yes counts only beside the name of what is lost" : "this destroys something, and needs a yes",
+                    "snapshot.unasked",
+                    yes ? "--yes counts only beside the name of what is lost" : "this destroys something, and needs a yes",
                     remedies: [again], exit: .usage, causes: losses)
             }
             for line in losses { Output.errorLine(line) }

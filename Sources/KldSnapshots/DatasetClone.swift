@@ -34,7 +34,8 @@ public struct DatasetClone: Sendable, Hashable {
         if let path = place.path, !dataset.isVolume, path != top, !path.hasSuffix("/.zfs/snapshot/\(place.label ?? "")") {
             throw Diagnosis(
                 "clone.inside", "\(path) is a folder in \(dataset.name): only whole datasets are cloned",
-                remedies: ["clone all of it: kclone \(top ?? dataset.name) \(destination)", "or copy the folder: cp -a --reflink=auto"], exit: .usage)
+                remedies: ["clone all of it: kclone \(top ?? dataset.name) \(destination)", "or copy the folder: cp -a --reflink=auto"],
+                exit: .usage)
         }
         self.source = try DatasetName(dataset.name)
         label = place.label
@@ -70,7 +71,9 @@ public struct DatasetClone: Sendable, Hashable {
                 remedies: ["name a dataset: kclone \(source.name) \(source.name)-copy"], exit: .usage)
         }
         try storage.refuseTaken(path, files)
-        if let place = try storage.placement(of: path), place.name.pool == source.pool { return (place.name, place.properties, path.string) }
+        if let place = try storage.placement(of: path), place.name.pool == source.pool {
+            return (place.name, place.properties, path.string)
+        }
         // Its folder is no dataset: the pool's name and the path.
         let name = try DatasetName(source.pool).appending(path.components.map { Storage.component($0.string) }.joined(separator: "/"))
         try refuse(name, storage)
@@ -80,7 +83,9 @@ public struct DatasetClone: Sendable, Hashable {
     /// Where a dataset of this name is mounted by what it inherits.
     private static func inherited(_ name: DatasetName, isVolume: Bool, _ storage: Storage, _ files: any FileSystem) throws -> String? {
         try refuse(name, storage)
-        guard !isVolume, let parent = name.parent.flatMap({ storage.dataset($0.text) }), parent.mountpoint.hasPrefix("/") else { return nil }
+        guard !isVolume, let parent = name.parent.flatMap({ storage.dataset($0.text) }), parent.mountpoint.hasPrefix("/") else {
+            return nil
+        }
         let path = FilePath(parent.mountpoint).appending(name.leaf)
         try storage.refuseTaken(path, files)
         return path.string
@@ -91,7 +96,8 @@ public struct DatasetClone: Sendable, Hashable {
         guard let parent = name.parent, storage.dataset(parent.text) != nil else {
             throw Diagnosis(
                 "dataset.no-parent", "\(name) has nothing above it",
-                remedies: name.parent.map { ["make that first: zfs create -p \($0)"] } ?? ["name a dataset in a pool: POOL/NAME"], exit: .inputMissing)
+                remedies: name.parent.map { ["make that first: zfs create -p \($0)"] } ?? ["name a dataset in a pool: POOL/NAME"],
+                exit: .inputMissing)
         }
     }
 

@@ -1,6 +1,6 @@
-public import KldCore
-public import KldFiles
-public import KldZFS
+import KldCore
+import KldFiles
+import KldZFS
 import SystemPackage
 
 /// Where a dataset for a path belongs.
@@ -61,7 +61,8 @@ extension Storage {
 
     static func exists(_ name: String) -> Diagnosis {
         Diagnosis(
-            "dataset.exists", "there is a dataset \(name) already", remedies: ["choose another name", "see where it is mounted: kdf \(name)"],
+            "dataset.exists", "there is a dataset \(name) already",
+            remedies: ["choose another name", "see where it is mounted: kdf \(name)"],
             exit: .cannotCreate)
     }
 
@@ -69,7 +70,8 @@ extension Storage {
     func refuseLocked(_ dataset: Dataset) throws(Diagnosis) {
         if dataset.isLocked {
             throw Diagnosis(
-                "dataset.locked", "\(dataset.name) is encrypted and locked", remedies: ["unlock and mount it: zfs mount -l \(dataset.name)"])
+                "dataset.locked", "\(dataset.name) is encrypted and locked", remedies: ["unlock and mount it: zfs mount -l \(dataset.name)"]
+            )
         }
     }
 
@@ -92,7 +94,8 @@ extension Storage {
         }
         guard let status = try files.status(path) else { return }
         guard status.kind == .directory else {
-            throw Diagnosis("directory.not-folder", "\(path) is there, and is no folder", remedies: ["choose another path"], exit: .cannotCreate)
+            throw Diagnosis(
+                "directory.not-folder", "\(path) is there, and is no folder", remedies: ["choose another path"], exit: .cannotCreate)
         }
         guard try files.list(path).isEmpty else {
             throw Diagnosis(

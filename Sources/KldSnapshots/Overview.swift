@@ -45,7 +45,8 @@ public struct Overview: Sendable, Hashable {
         }
 
         func line(_ runner: any CommandRunner) async throws -> SystemStatus.Line {
-            do { return SystemStatus.Line(id, .info, text(try await runner.run(command).output)) } catch CommandError.toolMissing(let tool) {
+            do { return SystemStatus.Line(id, .info, text(try await runner.run(command).output)) } catch CommandError.toolMissing(let tool)
+            {
                 return SystemStatus.Line(id, .info, "\(tool.name) is not installed")
             } catch let error as CancellationError { throw error } catch {
                 let problem = Diagnosis(of: error)

@@ -120,7 +120,8 @@ public struct SnapshotDestruction: Sendable, Hashable {
             throw Diagnosis(
                 "snapshot.of-environment",
                 ofBootEnvironments.count == 1
-                    ? "\(first) belongs to a boot environment" : "\(ofBootEnvironments.count) of these snapshots belong to boot environments",
+                    ? "\(first) belongs to a boot environment"
+                    : "\(ofBootEnvironments.count) of these snapshots belong to boot environments",
                 remedies: [
                     "whole environments are destroyed with kbe destroy, which takes their snapshots along; see kbe list --snapshots",
                     "nothing boots from them, but kbe rollback goes back to them; to destroy them all the same: --boot-environments",

@@ -1,4 +1,4 @@
-public import KldCore
+import KldCore
 public import KldExec
 public import KldFiles
 public import KldPlan
@@ -17,7 +17,8 @@ public enum SnapshotHolding {
         // ZFS keeps names that begin with a dot for itself. Source: zfs-hold(8), `MAXNAMELEN` 256.
         guard !tag.isEmpty, tag.utf8.count < 256, !tag.hasPrefix("."), !tag.hasPrefix("-"), !tag.contains("@"), !tag.contains("/") else {
             throw Diagnosis(
-                "snapshot.tag", "'\(tag)' cannot be the tag of a hold", remedies: ["the tag comes first: ksnap hold audit POOL/DATASET@LABEL"],
+                "snapshot.tag", "'\(tag)' cannot be the tag of a hold",
+                remedies: ["the tag comes first: ksnap hold audit POOL/DATASET@LABEL"],
                 exit: .usage)
         }
         let storage = try await Storage.gather(runner: runner, files: files)
@@ -26,7 +27,11 @@ public enum SnapshotHolding {
         let verb = release ? "Release" : "Hold"
         return Plan(
             "\(verb.lowercased()) \(names.count) snapshots",
-            [Phase("snapshot", "Snapshots", [Step("snapshot.\(verb.lowercased())", "\(verb) \(names.count) snapshots: \(tag)", [.run(command)])])])
+            [
+                Phase(
+                    "snapshot", "Snapshots",
+                    [Step("snapshot.\(verb.lowercased())", "\(verb) \(names.count) snapshots: \(tag)", [.run(command)])])
+            ])
     }
 
     private static func named(_ word: String, _ storage: Storage, _ folder: FilePath, _ files: any FileSystem) throws -> SnapshotName {
@@ -69,7 +74,9 @@ public struct SnapshotDifference: Sendable, Hashable {
         }
         var label = place.label
         if label == nil {
-            label = try SnapshotRow.parse(await runner.run(ZFS.snapshots(of: [dataset.text])).output).max { $0.transaction < $1.transaction }?.label
+            label = try SnapshotRow.parse(await runner.run(ZFS.snapshots(of: [dataset.text])).output).max {
+                $0.transaction < $1.transaction
+            }?.label
         }
         guard let label else {
             throw Diagnosis(

@@ -1,4 +1,4 @@
-public import KldCore
+import KldCore
 public import KldExec
 public import KldFiles
 public import KldZFS
@@ -39,6 +39,8 @@ public struct SnapshotList: Sendable, Hashable {
     static func tags(of rows: [SnapshotRow], _ runner: any CommandRunner) async throws -> [String: [String]] {
         let held = rows.filter { $0.holds > 0 }.map(\.name)
         if held.isEmpty { return [:] }
-        return Dictionary(grouping: SnapshotHold.parse(try await runner.run(ZFS.holds(held)).output), by: \.snapshot).mapValues { $0.map(\.tag) }
+        return Dictionary(grouping: SnapshotHold.parse(try await runner.run(ZFS.holds(held)).output), by: \.snapshot).mapValues {
+            $0.map(\.tag)
+        }
     }
 }

@@ -36,7 +36,9 @@ public struct SnapshotRollback: Sendable, Hashable {
                 place.dataset == storage.root
                     ? "\(place.dataset) is the running root file system, which is never rolled back in place"
                     : "\(place.dataset) belongs to a boot environment, which is never rolled back in place",
-                remedies: ["make a new environment of the snapshot and boot it; this one is kept: kbe rollback \(leaf)@\(place.label ?? "SNAPSHOT")"],
+                remedies: [
+                    "make a new environment of the snapshot and boot it; this one is kept: kbe rollback \(leaf)@\(place.label ?? "SNAPSHOT")"
+                ],
                 exit: .usage)
         }
         let dataset = try DatasetName(place.dataset)
@@ -45,7 +47,8 @@ public struct SnapshotRollback: Sendable, Hashable {
         let snapshots = all.filter { !$0.isBookmark }
         guard let newest = snapshots.last else {
             throw Diagnosis(
-                "snapshot.none", "\(dataset) has no snapshot to go back to", remedies: ["make one for next time: ksnap create NAME \(dataset)"],
+                "snapshot.none", "\(dataset) has no snapshot to go back to",
+                remedies: ["make one for next time: ksnap create NAME \(dataset)"],
                 exit: .inputMissing)
         }
         guard let target = place.label.map({ label in snapshots.first { $0.label == label } }) ?? newest else {
@@ -107,7 +110,9 @@ public struct SnapshotRollback: Sendable, Hashable {
                     [.run(ZFS.destroy(name.dataset, bookmark: bookmark.label))], destroys: [bookmark.name]))
         }
         steps.append(
-            Step("snapshot.rollback", "Roll \(name.dataset) back to @\(name.label)", [.run(ZFS.rollback(to: name))], destroys: [target.name]))
+            Step(
+                "snapshot.rollback", "Roll \(name.dataset) back to @\(name.label)", [.run(ZFS.rollback(to: name))], destroys: [target.name])
+        )
         return Plan("roll back to \(name)", [Phase("snapshot", "Snapshots", steps)])
     }
 

@@ -63,8 +63,12 @@ public struct SpaceReport: Sendable, Hashable {
             // Zero is none.
             let quotas = [bytes("quota"), bytes("refquota")].filter { $0.bytes > 0 }
             let state =
-                isVolume ? "volume" : line["mounted"] == "yes" ? "mounted" : line["keystatus"] == "unavailable"
-                ? "locked" : line["canmount"] == "off" ? "holds others" : "not mounted"
+                isVolume
+                ? "volume"
+                : line["mounted"] == "yes"
+                    ? "mounted"
+                    : line["keystatus"] == "unavailable"
+                        ? "locked" : line["canmount"] == "off" ? "holds others" : "not mounted"
             rows.append(
                 Row(
                     name: String(line["name"]), isVolume: isVolume, used: bytes("used"), snapshots: bytes("usedbysnapshots"),

@@ -1,7 +1,7 @@
 public import KldCore
 public import KldExec
 public import KldFiles
-public import KldZFS
+import KldZFS
 public import SystemPackage
 
 /// The file systems and volumes of a machine, and which of them a person means by a word.
@@ -106,7 +106,9 @@ public struct Storage: Sendable, Hashable {
         return Place(dataset: try known(word).name)
     }
 
-    static func isPath(_ word: String) -> Bool { word.hasPrefix("/") || word == "." || word == ".." || word.hasPrefix("./") || word.hasPrefix("../") }
+    static func isPath(_ word: String) -> Bool {
+        word.hasPrefix("/") || word == "." || word == ".." || word.hasPrefix("./") || word.hasPrefix("../")
+    }
 
     /// - Throws: ``Diagnosis`` `dataset.unknown`.
     public func known(_ name: String) throws(Diagnosis) -> Dataset {
@@ -128,7 +130,8 @@ public struct Storage: Sendable, Hashable {
             guard let volume = datasets.first(where: { $0.isVolume && ($0.name == wanted || $0.name.replacing(" ", with: "+") == wanted) })
             else {
                 throw Diagnosis(
-                    "dataset.unknown", "there is no dataset \(wanted)", remedies: ["a partition of a volume is not cloned alone: name the volume"],
+                    "dataset.unknown", "there is no dataset \(wanted)",
+                    remedies: ["a partition of a volume is not cloned alone: name the volume"],
                     exit: .inputMissing)
             }
             return Place(dataset: volume.name, path: plain.string)

@@ -30,7 +30,8 @@ extension SystemStatus {
             bootfs = status.pools.first { $0.name == root?.prefix { $0 != "/" } ?? "" }?.usage?.bootfs
             try await status.readDatasets(runner)
         }
-        let tools = module == nil ? nil : try await asked { OpenZFSVersions.parse(try await runner.run(ZFS.version()).output).tools }.value ?? nil
+        let tools =
+            module == nil ? nil : try await asked { OpenZFSVersions.parse(try await runner.run(ZFS.version()).output).tools }.value ?? nil
         let manifest = (try? files.read(FilePath(InstallManifest.path))).flatMap {
             try? JSONDecoder().decode(InstallManifest.self, from: Data($0))
         }
@@ -68,7 +69,9 @@ extension SystemStatus {
                 name: name, usage: usage.value?.first { $0.name == name }, report: reports.value?.first { $0.name == name },
                 reportProblem: reports.problem, now: now)
         }
-        if let problem = usage.problem { lines.append(Line("pools", .unknown, "pools could not be listed: \(problem)", remedy: "zpool list")) }
+        if let problem = usage.problem {
+            lines.append(Line("pools", .unknown, "pools could not be listed: \(problem)", remedy: "zpool list"))
+        }
         if names.isEmpty, usage.problem == nil {
             lines.append(Line("pools", .problem, "no pool is imported", remedy: "see what there is: zpool import"))
         }
@@ -98,7 +101,8 @@ extension SystemStatus {
             let more = datasets.locked.count > 4 ? " and \(datasets.locked.count - 4) more" : ""
             lines.append(
                 Line(
-                    "locked", .info, "\(datasets.locked.count) datasets are locked: " + datasets.locked.prefix(4).joined(separator: ", ") + more,
+                    "locked", .info,
+                    "\(datasets.locked.count) datasets are locked: " + datasets.locked.prefix(4).joined(separator: ", ") + more,
                     remedy: "zfs mount -l \(datasets.locked[0])"))
         }
         guard let newest = datasets.newest, let name = datasets.newestName else {
@@ -157,7 +161,8 @@ extension SystemStatus {
             if words.count > 1 { values[words[0]] = UInt64(words[1]) }
         }
         let load = (Self.text("/proc/loadavg", files) ?? "").words.prefix(3).joined(separator: " ")
-        let up = (Self.text("/proc/uptime", files) ?? "").words.first.flatMap { Double($0) }.map { "up \(Elapsed.text(Int64($0)))" } ?? "up ?"
+        let up =
+            (Self.text("/proc/uptime", files) ?? "").words.first.flatMap { Double($0) }.map { "up \(Elapsed.text(Int64($0)))" } ?? "up ?"
         guard let total = values["MemTotal"], let available = values["MemAvailable"] else {
             lines.append(Line("memory", .unknown, "the kernel does not tell about its memory"))
             return
@@ -222,7 +227,9 @@ extension SystemStatus {
                         remedy: "systemctl enable --now \(name); journalctl -u \(name)"))
             } else if name == "zfs-zed.service" {
                 lines.append(
-                    Line("service", .notice, "zfs-zed is \(text): nobody is told of failing disks", remedy: "systemctl enable --now zfs-zed"))
+                    Line(
+                        "service", .notice, "zfs-zed is \(text): nobody is told of failing disks", remedy: "systemctl enable --now zfs-zed")
+                )
             }
         }
         lines.append(Line("services", .info, told.joined(separator: ", ")))
@@ -237,11 +244,15 @@ extension SystemStatus {
         let running = Self.text("/proc/sys/kernel/osrelease", files)
         let installed = ((try? files.list("/boot")) ?? []).filter { $0.hasPrefix(prefix) }.map { String($0.dropFirst(prefix.count)) }
         let newest = installed.max { KernelRelease.precedes($0, $1) }
-        if let running, let newest, KernelRelease.precedes(running, newest) { reasons.append("Linux \(newest) is installed, \(running) runs") }
+        if let running, let newest, KernelRelease.precedes(running, newest) {
+            reasons.append("Linux \(newest) is installed, \(running) runs")
+        }
         if let module, let tools, module != tools { reasons.append("OpenZFS \(tools) is installed, \(module) is loaded") }
         if let next, let root, next != root { reasons.append("\(next) boots next, \(root) runs") }
         if (try? files.exists("/run/reboot-required")) == true {
-            let packages = Self.text("/run/reboot-required.pkgs", files)?.lines.reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
+            let packages = Self.text("/run/reboot-required.pkgs", files)?.lines.reduce(into: [String]()) {
+                if !$0.contains($1) { $0.append($1) }
+            }
             reasons.append("packages ask for it" + (packages.map { ": \($0.joined(separator: ", "))" } ?? ""))
         }
         if !reasons.isEmpty {
@@ -299,7 +310,8 @@ struct ServiceState: Sendable, Hashable {
             func value(_ name: Substring) -> String { String(values[name] ?? "") }
             units.append(
                 ServiceState(
-                    names: value("Names").words + [value("Id")], load: value("LoadState"), active: value("ActiveState"), sub: value("SubState"),
+                    names: value("Names").words + [value("Id")], load: value("LoadState"), active: value("ActiveState"),
+                    sub: value("SubState"),
                     type: value("Type")))
         }
         return units

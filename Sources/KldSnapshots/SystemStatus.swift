@@ -95,7 +95,9 @@ extension SystemStatus.Pool {
             add(.problem, "state", "is \(state)" + (report?.message.map { ": \($0)" } ?? ""), report?.advice ?? "zpool status -v \(name)")
         }
         guard let report else {
-            add(.unknown, "status", "what zpool status says could not be read: \(reportProblem ?? "it does not name this pool")", "zpool status \(name)")
+            add(
+                .unknown, "status", "what zpool status says could not be read: \(reportProblem ?? "it does not name this pool")",
+                "zpool status \(name)")
             return
         }
         if state == .online, let message = report.message {
@@ -161,7 +163,9 @@ extension SystemStatus.Pool {
 public enum Elapsed {
     public static func text(_ seconds: Int64) -> String {
         let seconds = max(0, seconds)
-        for (unit, name) in [(Int64(86_400), "days"), (3600, "h"), (60, "min")] where seconds >= 2 * unit { return "\(seconds / unit) \(name)" }
+        for (unit, name) in [(Int64(86_400), "days"), (3600, "h"), (60, "min")] where seconds >= 2 * unit {
+            return "\(seconds / unit) \(name)"
+        }
         return "\(seconds) s"
     }
 }

@@ -48,7 +48,8 @@ public struct SnapshotRow: Sendable, Hashable {
         try ListLine.each(output, columns: columns) { line in
             rows.append(
                 SnapshotRow(
-                    name: String(line["name"]), used: line.bytes("used") ?? ByteCount(0), referenced: line.bytes("referenced") ?? ByteCount(0),
+                    name: String(line["name"]), used: line.bytes("used") ?? ByteCount(0),
+                    referenced: line.bytes("referenced") ?? ByteCount(0),
                     created: Timestamp(seconds: Int64(clamping: line.number("creation") ?? 0)), transaction: line.number("createtxg") ?? 0,
                     holds: Int(clamping: line.number("userrefs") ?? 0),
                     clones: line["clones"].split(separator: ",").map(String.init)))

@@ -96,7 +96,8 @@ extension Scenario {
             """)
         lab.log(said)
         try check(
-            said.contains("error[snapshot.boot-environment]") && said.contains("kbe rollback debian@") && said.contains("error[snapshot.unasked]")
+            said.contains("error[snapshot.boot-environment]") && said.contains("kbe rollback debian@")
+                && said.contains("error[snapshot.unasked]")
                 && said.contains("error[snapshot.newer]"), said)
         try check(said.lines.suffix(3).map(\.trimmed) == ["status 0", "old", "a b"], "it did not go back: \(said)")
     }
@@ -120,7 +121,9 @@ extension Scenario {
             """)
         lab.log(said)
         try check(
-            ["snapshot.cloned", "dataset.locked", "directory.is-dataset", "clone.boot-environment"].allSatisfy { said.contains("error[\($0)]") }
+            ["snapshot.cloned", "dataset.locked", "directory.is-dataset", "clone.boot-environment"].allSatisfy {
+                said.contains("error[\($0)]")
+            }
                 && said.lines.last?.trimmed == "2", said)
 
         said = try await guest.run(

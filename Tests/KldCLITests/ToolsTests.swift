@@ -10,23 +10,28 @@ import Testing
 @testable import KldCLI
 
 @Suite struct ToolsTests {
-    @Test(arguments: [
-        (["kst"], KstCommand.self), (["kst", "--format", "json", "-q"], KstCommand.self), (["ksnap"], KsnapCommand.Create.self),
-        (["ksnap", "create", "mysnap"], KsnapCommand.Create.self), (["ksnap", "/srv"], KsnapCommand.Create.self),
-        (["ksnap", "list"], KsnapCommand.List.self), (["ksnap", "rollback", "/home"], KsnapCommand.Rollback.self),
-        (["ksnap", "rollback", "rpool/a b@x", "--destroy", "y", "--destroy", "z", "--yes"], KsnapCommand.Rollback.self),
-        (["ksnap", "destroy", "rpool/home@x"], KsnapCommand.Destroy.self), (["ksnap", "diff", "."], KsnapCommand.Diff.self),
-        (["ksnap", "hold", "audit", "rpool/home@x"], KsnapCommand.Hold.self),
-        (["kclone", "rpool/data@snap", "rpool/data-copy"], KcloneCommand.self), (["kdf"], KdfCommand.self), (["kdf", "/home"], KdfCommand.self),
-        (["kdir", "-p", "-o", "recordsize=1M", "-o", "compression=zstd", "/srv/a/b"], KdirCommand.self), (["kldload-overview"], OverviewTool.self),
-        (["kldload-help"], HelpTool.self), (["kldload-help", "ksnap"], HelpTool.self),
-    ] as [([String], any ParsableCommand.Type)])
+    @Test(
+        arguments: [
+            (["kst"], KstCommand.self), (["kst", "--format", "json", "-q"], KstCommand.self), (["ksnap"], KsnapCommand.Create.self),
+            (["ksnap", "create", "mysnap"], KsnapCommand.Create.self), (["ksnap", "/srv"], KsnapCommand.Create.self),
+            (["ksnap", "list"], KsnapCommand.List.self), (["ksnap", "rollback", "/home"], KsnapCommand.Rollback.self),
+            (["ksnap", "rollback", "rpool/a b@x", "--destroy", "y", "--destroy", "z", "--yes"], KsnapCommand.Rollback.self),
+            (["ksnap", "destroy", "rpool/home@x"], KsnapCommand.Destroy.self), (["ksnap", "diff", "."], KsnapCommand.Diff.self),
+            (["ksnap", "hold", "audit", "rpool/home@x"], KsnapCommand.Hold.self),
+            (["kclone", "rpool/data@snap", "rpool/data-copy"], KcloneCommand.self), (["kdf"], KdfCommand.self),
+            (["kdf", "/home"], KdfCommand.self),
+            (["kdir", "-p", "-o", "recordsize=1M", "-o", "compression=zstd", "/srv/a/b"], KdirCommand.self),
+            (["kldload-overview"], OverviewTool.self),
+            (["kldload-help"], HelpTool.self), (["kldload-help", "ksnap"], HelpTool.self),
+        ] as [([String], any ParsableCommand.Type)])
     func `the printed command lines are understood, under the tool's own name`(words: [String], command: any ParsableCommand.Type) throws {
         let tool = try #require(Applet.named(words[0])?.command)
         #expect(type(of: try tool.parseAsRoot(Array(words.dropFirst()))) == command)
     }
 
-    @Test(arguments: [["ksnap", "rollback"], ["ksnap", "destroy"], ["ksnap", "hold", "audit"], ["kclone", "rpool/data"], ["kdir"], ["kst", "x"]])
+    @Test(arguments: [
+        ["ksnap", "rollback"], ["ksnap", "destroy"], ["ksnap", "hold", "audit"], ["kclone", "rpool/data"], ["kdir"], ["kst", "x"],
+    ])
     func `incomplete command lines are refused`(words: [String]) throws {
         let tool = try #require(Applet.named(words[0])?.command)
         #expect(throws: (any Error).self) { try tool.parseAsRoot(Array(words.dropFirst())) }
@@ -41,7 +46,8 @@ import Testing
 
     @Test func `snapshots are listed with what holds them`() throws {
         let rows = [
-            SnapshotRow(name: "rpool/my data@b", used: ByteCount(8192), referenced: ByteCount(1 << 20), created: Timestamp(seconds: 2), holds: 2),
+            SnapshotRow(
+                name: "rpool/my data@b", used: ByteCount(8192), referenced: ByteCount(1 << 20), created: Timestamp(seconds: 2), holds: 2),
             SnapshotRow(name: "rpool@a", created: Timestamp(seconds: 1), clones: ["rpool/copy", "rpool/x"]),
         ]
         #expect(

@@ -34,9 +34,10 @@ private func lines(_ plan: Plan) -> [String] {
     }
 
     @Test func `options are set, and folders above are made on request`() throws {
-        #expect(try plan(["/srv/a/b"], parents: true, options: ["recordsize=1M", "com.example:note=a=b"]) == [
-            "zfs create rpool/srv/a", "zfs create -o recordsize=1M -o com.example:note=a=b rpool/srv/a/b",
-        ])
+        #expect(
+            try plan(["/srv/a/b"], parents: true, options: ["recordsize=1M", "com.example:note=a=b"]) == [
+                "zfs create rpool/srv/a", "zfs create -o recordsize=1M -o com.example:note=a=b rpool/srv/a/b",
+            ])
         #expect(try plan(["/srv/a", "/srv/a/b"]) == ["zfs create rpool/srv/a", "zfs create rpool/srv/a/b"])
     }
 
@@ -45,7 +46,8 @@ private func lines(_ plan: Plan) -> [String] {
         (["/srv"], [], "directory.is-dataset"), (["/locked"], [], "directory.is-dataset"), (["/tmp"], [], "directory.is-dataset"),
         (["/srv/www"], [], "directory.not-empty"), (["/etc/fstab"], [], "directory.not-folder"), (["srv/x"], [], "directory.relative"),
         (["/locked/x"], [], "directory.parent"), (["/srv/x"], ["compression"], "directory.option"),
-        (["/srv/x"], ["mountpoint=/y"], "directory.option"), (["/srv/x", "/srv/x"], [], "directory.is-dataset"), (["/"], [], "directory.relative"),
+        (["/srv/x"], ["mountpoint=/y"], "directory.option"), (["/srv/x", "/srv/x"], [], "directory.is-dataset"),
+        (["/"], [], "directory.relative"),
     ])
     func `what would hide something, or belong nowhere, is refused`(paths: [String], options: [String], expected: String) async {
         #expect(await code { _ = try plan(paths, options: options) } == expected)
@@ -64,39 +66,50 @@ private func lines(_ plan: Plan) -> [String] {
         try DatasetClone(source, to: target, storage: Machine.storage(list), folder: "/", files: Machine.files(), now: Machine.now)
     }
 
-    @Test(arguments: [
-        ("rpool/srv@snap", "rpool/srv-copy", ["zfs clone rpool/srv@snap rpool/srv-copy"]),
-        (
-            "rpool/vms/web server", "rpool/vms/copy",
-            ["zfs snapshot 'rpool/vms/web server@kclone-copy-20260806070640'", "zfs clone 'rpool/vms/web server@kclone-copy-20260806070640' rpool/vms/copy"]
-        ),
-        ("/dev/zvol/rpool/vms/web+server", "rpool/vms/copy", nil),
-        (
-            "/home/my data", "/srv/copy",
-            ["zfs snapshot 'rpool/home/my data@kclone-copy-20260806070640'", "zfs clone 'rpool/home/my data@kclone-copy-20260806070640' rpool/srv/copy"]
-        ),
-        ("/srv/.zfs/snapshot/a", "/srv/Alt-ä", ["zfs clone -o 'mountpoint=/srv/Alt-ä' rpool/srv@a rpool/srv/Alt-_"]),
-        ("/srv", "/data", nil), ("rpool/ROOT/debian@install", "rpool/look", ["zfs clone rpool/ROOT/debian@install rpool/look"]),
-    ] as [(String, String, [String]?)])
+    @Test(
+        arguments: [
+            ("rpool/srv@snap", "rpool/srv-copy", ["zfs clone rpool/srv@snap rpool/srv-copy"]),
+            (
+                "rpool/vms/web server", "rpool/vms/copy",
+                [
+                    "zfs snapshot 'rpool/vms/web server@kclone-copy-20260806070640'",
+                    "zfs clone 'rpool/vms/web server@kclone-copy-20260806070640' rpool/vms/copy",
+                ]
+            ),
+            ("/dev/zvol/rpool/vms/web+server", "rpool/vms/copy", nil),
+            (
+                "/home/my data", "/srv/copy",
+                [
+                    "zfs snapshot 'rpool/home/my data@kclone-copy-20260806070640'",
+                    "zfs clone 'rpool/home/my data@kclone-copy-20260806070640' rpool/srv/copy",
+                ]
+            ),
+            ("/srv/.zfs/snapshot/a", "/srv/Alt-ä", ["zfs clone -o 'mountpoint=/srv/Alt-ä' rpool/srv@a rpool/srv/Alt-_"]),
+            ("/srv", "/data", nil), ("rpool/ROOT/debian@install", "rpool/look", ["zfs clone rpool/ROOT/debian@install rpool/look"]),
+        ] as [(String, String, [String]?)])
     func `datasets, snapshots, volumes and paths are cloned`(source: String, target: String, expected: [String]?) throws {
         let made = lines(try clone(source, target).plan())
         if let expected { #expect(made == expected) } else { #expect(made.count == 2) }
     }
 
     @Test func `it says where the clone will be, and what is not cloned with it`() throws {
-        #expect(try clone("rpool/home", "rpool/home/copy").mountpoint == "/home/copy" && clone("rpool/home", "rpool/home/copy").children == 2)
+        #expect(
+            try clone("rpool/home", "rpool/home/copy").mountpoint == "/home/copy" && clone("rpool/home", "rpool/home/copy").children == 2)
         #expect(try clone("rpool/home@x", "rpool/copy").mountpoint == nil)
     }
 
     @Test(arguments: [
-        ("/srv/www", "/srv/copy", "clone.inside"), ("rpool/srv", "tank/copy", "clone.other-pool"), ("rpool/srv", "rpool/home", "dataset.exists"),
+        ("/srv/www", "/srv/copy", "clone.inside"), ("rpool/srv", "tank/copy", "clone.other-pool"),
+        ("rpool/srv", "rpool/home", "dataset.exists"),
         ("rpool/srv", "rpool/none/copy", "dataset.no-parent"), ("rpool/locked", "rpool/copy", "dataset.locked"),
         ("rpool/ROOT/debian", "rpool/ROOT/copy", "clone.boot-environment"), ("rpool/vms/web server", "/srv/copy", "clone.volume-path"),
         ("rpool/srv", "/home/my data", "directory.is-dataset"), ("rpool/srv", "/srv/www", "directory.not-empty"),
         ("rpool/srv", "rpool/srv/www", "directory.not-empty"), ("rpool/srv@", "rpool/copy", "zfs.name.snapshot"),
         ("rpool/none", "rpool/copy", "dataset.unknown"),
     ])
-    func `what cannot be, or would hide something, is refused before anything is made`(source: String, target: String, expected: String) async {
+    func `what cannot be, or would hide something, is refused before anything is made`(source: String, target: String, expected: String)
+        async
+    {
         #expect(await code { _ = try clone(source, target) } == expected)
     }
 
@@ -107,7 +120,10 @@ private func lines(_ plan: Plan) -> [String] {
                 let taken = command.arguments[1].hasSuffix("070640")
                 return taken ? CommandOutput(status: 1, errors: "cannot create snapshot 'x': dataset already exists\n") : CommandOutput()
             },
-            { $0.arguments.last == "rpool/bad" ? CommandOutput(status: 1, errors: "cannot create 'rpool/bad': out of space\n") : CommandOutput() },
+            {
+                $0.arguments.last == "rpool/bad"
+                    ? CommandOutput(status: 1, errors: "cannot create 'rpool/bad': out of space\n") : CommandOutput()
+            },
         ])
         let runner = ZFSExplainingRunner(scripted)
         try await clone("rpool/srv", "rpool/good").apply(runner: runner, files: Machine.files())
@@ -117,7 +133,9 @@ private func lines(_ plan: Plan) -> [String] {
             Issue.record("it succeeded")
         } catch {
             let problem = Diagnosis(of: error)
-            #expect(problem.code == "zfs.no-space" && problem.remedies.last?.hasSuffix("ksnap destroy rpool/srv@kclone-bad-20260806070640-2") == true)
+            #expect(
+                problem.code == "zfs.no-space"
+                    && problem.remedies.last?.hasSuffix("ksnap destroy rpool/srv@kclone-bad-20260806070640-2") == true)
         }
     }
 }
@@ -148,7 +166,8 @@ private func lines(_ plan: Plan) -> [String] {
         ])
         let all = try await SpaceReport.gather([], recursive: false, folder: "/", runner: runner, files: Machine.files())
         #expect(all.rows.count == 4 && all.pools.count == 2 && runner.commands.count == 2)
-        let one = try await SpaceReport.gather(["/home/my data/letter"], recursive: false, folder: "/", runner: runner, files: Machine.files())
+        let one = try await SpaceReport.gather(
+            ["/home/my data/letter"], recursive: false, folder: "/", runner: runner, files: Machine.files())
         #expect(one.rows.count == 1 && one.pools.map(\.name) == ["rpool"])
     }
 }

@@ -69,7 +69,8 @@ private func lines(_ plan: Plan) -> [String] {
                     let name = command.arguments.last ?? ""
                     let label = String(name.split(separator: "@").last ?? "")
                     return taken.contains(label)
-                        ? CommandOutput(status: 1, errors: "cannot create snapshot '\(name)': dataset already exists\nno snapshots were created\n")
+                        ? CommandOutput(
+                            status: 1, errors: "cannot create snapshot '\(name)': dataset already exists\nno snapshots were created\n")
                         : CommandOutput()
                 }
             ]))
@@ -94,7 +95,8 @@ private func lines(_ plan: Plan) -> [String] {
         let runner = Machine.runner([
             ZFS.snapshots(of: ["rpool/srv"]): output, ZFS.holds(["rpool/srv@a"]): "rpool/srv@a\taudit\tx\nrpool/srv@a\tsend\tx\n",
         ])
-        let list = try await SnapshotList.gather(["/srv"], recursive: false, holds: true, folder: "/", runner: runner, files: Machine.files())
+        let list = try await SnapshotList.gather(
+            ["/srv"], recursive: false, holds: true, folder: "/", runner: runner, files: Machine.files())
         #expect(list.holds == ["rpool/srv@a": ["audit", "send"]] && list.rows.map(\.label) == ["b", "a"])
         #expect(runner.commands.count == 3)
     }
@@ -218,7 +220,8 @@ private func lines(_ plan: Plan) -> [String] {
         #expect(!commands.contains { $0.arguments.first == "destroy" })
         let (cloned, _) = try await gather(["rpool/srv@a"], Machine.snapshot("rpool/srv@a", txg: 1, clones: "rpool/c,rpool/d"))
         #expect { try cloned.plan(environments: false) } throws: {
-            Diagnosis(of: $0).code == "snapshot.cloned" && Diagnosis(of: $0).causes == ["rpool/srv@a: rpool/c,rpool/d".replacing(",", with: ", ")]
+            Diagnosis(of: $0).code == "snapshot.cloned"
+                && Diagnosis(of: $0).causes == ["rpool/srv@a: rpool/c,rpool/d".replacing(",", with: ", ")]
         }
     }
 
@@ -277,9 +280,11 @@ private func lines(_ plan: Plan) -> [String] {
         #expect(inside.old.label == "b" && inside.changes.count == 2)
     }
 
-    @Test(arguments: [
-        ("rpool/locked", nil, "dataset.not-mounted"), ("rpool/srv@a", "rpool/home@b", "snapshot.other-dataset"), ("/home", nil, "snapshot.none"),
-    ] as [(String, String?, String)])
+    @Test(
+        arguments: [
+            ("rpool/locked", nil, "dataset.not-mounted"), ("rpool/srv@a", "rpool/home@b", "snapshot.other-dataset"),
+            ("/home", nil, "snapshot.none"),
+        ] as [(String, String?, String)])
     func `what cannot be compared is refused`(first: String, second: String?, expected: String) async {
         #expect(await code { _ = try await gather(first, second) } == expected)
     }

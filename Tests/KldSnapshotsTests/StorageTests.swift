@@ -10,13 +10,15 @@ import Testing
     let storage: Storage
     init() throws { storage = try Machine.storage() }
 
-    @Test(arguments: [
-        ("/home/my data/letter", "rpool/home/my data", nil), ("/home/Jörg", "rpool/home/J_rg", nil), ("/srv/www", "rpool/srv", nil),
-        ("rpool/home/my data", "rpool/home/my data", nil), ("rpool/home@a b", "rpool/home", "a b"), ("rpool", "rpool", nil),
-        ("/home/my data/.zfs/snapshot/x/letter", "rpool/home/my data", "x"), ("/.zfs/snapshot/install", "rpool/ROOT/debian", "install"),
-        ("/etc/fstab", "rpool/ROOT/debian", nil), ("./letter", "rpool/home/my data", nil), ("/dev/zvol/rpool/vms/web+server", "rpool/vms/web server", nil),
-        ("/dev/zvol/rpool/vms/web server", "rpool/vms/web server", nil), ("/homework", "rpool/ROOT/debian", nil),
-    ] as [(String, String, String?)])
+    @Test(
+        arguments: [
+            ("/home/my data/letter", "rpool/home/my data", nil), ("/home/Jörg", "rpool/home/J_rg", nil), ("/srv/www", "rpool/srv", nil),
+            ("rpool/home/my data", "rpool/home/my data", nil), ("rpool/home@a b", "rpool/home", "a b"), ("rpool", "rpool", nil),
+            ("/home/my data/.zfs/snapshot/x/letter", "rpool/home/my data", "x"), ("/.zfs/snapshot/install", "rpool/ROOT/debian", "install"),
+            ("/etc/fstab", "rpool/ROOT/debian", nil), ("./letter", "rpool/home/my data", nil),
+            ("/dev/zvol/rpool/vms/web+server", "rpool/vms/web server", nil),
+            ("/dev/zvol/rpool/vms/web server", "rpool/vms/web server", nil), ("/homework", "rpool/ROOT/debian", nil),
+        ] as [(String, String, String?)])
     func `a word means the dataset that is named, or holds the path`(word: String, dataset: String, label: String?) throws {
         let place = try storage.place(word, in: "/home/my data", Machine.files())
         #expect(place.dataset == dataset && place.label == label)
@@ -35,7 +37,9 @@ import Testing
     }
 
     @Test func `boot environments are what holds the root, and whatever would be mounted there`() throws {
-        for name in ["rpool/ROOT", "rpool/ROOT/debian", "rpool/ROOT/next", "rpool/ROOT/next/usr"] { #expect(storage.isBootEnvironment(name)) }
+        for name in ["rpool/ROOT", "rpool/ROOT/debian", "rpool/ROOT/next", "rpool/ROOT/next/usr"] {
+            #expect(storage.isBootEnvironment(name))
+        }
         for name in ["rpool", "rpool/home", "rpool/ROOTS", "tank"] { #expect(!storage.isBootEnvironment(name)) }
         // On the live medium nothing of it is mounted at /.
         let live = try Machine.storage(mounts: "22 1 0:21 / / rw - overlay overlay rw\n")

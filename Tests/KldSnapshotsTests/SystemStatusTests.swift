@@ -62,7 +62,8 @@ import Testing
     }
 
     /// - Parameter answers: by how a command begins.
-    static func gather(_ answers: [(String, CommandOutput)] = [], _ files: MemoryFiles = files()) async throws -> (SystemStatus, [Command]) {
+    static func gather(_ answers: [(String, CommandOutput)] = [], _ files: MemoryFiles = files()) async throws -> (SystemStatus, [Command])
+    {
         let standard: [(String, CommandOutput)] = [
             ("zpool list", CommandOutput(output: usage)), ("zpool status", CommandOutput(output: healthy)),
             ("zfs list", CommandOutput(output: datasets)), ("zfs --version", CommandOutput(output: "zfs-2.4.4-1\nzfs-kmod-2.4.4-1\n")),
@@ -134,7 +135,8 @@ import Testing
         ])
         let problems = found.problems.map(\.text)
         #expect(problems.contains("rpool: is DEGRADED: One or more devices."))
-        #expect(problems.contains("rpool: /dev/b is UNAVAIL, errors: read 5, write 0, checksum 0") && problems.contains("rpool: 2 data errors"))
+        #expect(
+            problems.contains("rpool: /dev/b is UNAVAIL, errors: read 5, write 0, checksum 0") && problems.contains("rpool: 2 data errors"))
         #expect(found.exitStatus == .problemsFound)
     }
 
@@ -170,7 +172,8 @@ import Testing
     }
 
     @Test func `OpenZFS before 2.3 is read as text`() async throws {
-        let text = "  pool: rpool\n state: ONLINE\n  scan: none requested\nconfig:\n\n\tNAME STATE READ WRITE CKSUM\n\trpool ONLINE 0 0 0\n\nerrors: No known data errors\n"
+        let text =
+            "  pool: rpool\n state: ONLINE\n  scan: none requested\nconfig:\n\n\tNAME STATE READ WRITE CKSUM\n\trpool ONLINE 0 0 0\n\nerrors: No known data errors\n"
         let (status, commands) = try await Self.gather(
             [("zpool status", CommandOutput(output: text)), ("zfs --version", CommandOutput(output: "zfs-2.1.11-1\n"))],
             Self.files(["/sys/module/zfs/version": "2.1.11-1\n"]))
@@ -180,7 +183,9 @@ import Testing
     @Test func `without the module, and without a pool, it says so`() async throws {
         let (without, commands) = try await Self.gather([], MemoryFiles(["/proc/self/mountinfo": "22 1 0:1 / / rw - overlay overlay rw\n"]))
         #expect(without.problems.map(\.id) == ["zfs"] && !commands.contains { $0.tool.name == "zfs" || $0.tool.name == "zpool" })
-        let (empty, _) = try await Self.gather([("zpool", CommandOutput(output: "")), ("zpool status", CommandOutput(output: #"{"pools":{}}"#))])
+        let (empty, _) = try await Self.gather([
+            ("zpool", CommandOutput(output: "")), ("zpool status", CommandOutput(output: #"{"pools":{}}"#)),
+        ])
         #expect(empty.all.contains { $0.id == "pools" })
     }
 
@@ -189,10 +194,13 @@ import Testing
         let (status, _) = try await Self.gather(
             [("zfs --version", CommandOutput(output: "zfs-2.4.5-1\nzfs-kmod-2.4.4-1\n"))],
             Self.files([
-                "/boot/vmlinuz-6.12.10": "x", "/boot/efi/\(other.path)": other.text, "/run/reboot-required": "", "/run/reboot-required.pkgs": "libc6\n",
+                "/boot/vmlinuz-6.12.10": "x", "/boot/efi/\(other.path)": other.text, "/run/reboot-required": "",
+                "/run/reboot-required.pkgs": "libc6\n",
             ]))
         let text = try #require(line(status, "restart")?.text)
-        for part in ["Linux 6.12.10 is installed", "OpenZFS 2.4.5-1 is installed", "rpool/ROOT/next boots next", "libc6"] { #expect(text.contains(part)) }
+        for part in ["Linux 6.12.10 is installed", "OpenZFS 2.4.5-1 is installed", "rpool/ROOT/next boots next", "libc6"] {
+            #expect(text.contains(part))
+        }
         #expect(line(status, "boot")?.text == "debian runs, next boots next, on trial; 2 environments")
     }
 
@@ -203,7 +211,9 @@ import Testing
     }
 
     @Test func `ages are told in the unit that fits`() {
-        #expect(Elapsed.text(3) == "3 s" && Elapsed.text(7000) == "116 min" && Elapsed.text(7200) == "2 h" && Elapsed.text(400_000) == "4 days" && Elapsed.text(-5) == "0 s")
+        #expect(
+            Elapsed.text(3) == "3 s" && Elapsed.text(7000) == "116 min" && Elapsed.text(7200) == "2 h" && Elapsed.text(400_000) == "4 days"
+                && Elapsed.text(-5) == "0 s")
     }
 }
 
@@ -223,9 +233,11 @@ import Testing
         ])
         let overview = try await Overview.gather(runner: runner, files: files, now: Machine.now)
         let texts = Dictionary(uniqueKeysWithValues: overview.sections.map { ($0.title, $0.lines.map(\.text)) })
-        #expect(overview.sections.map(\.title) == ["ZFS", "Virtual machines", "Containers", "Kubernetes", "GPU", "Network", "eBPF", "Services"])
+        #expect(
+            overview.sections.map(\.title) == ["ZFS", "Virtual machines", "Containers", "Kubernetes", "GPU", "Network", "eBPF", "Services"])
         #expect(texts["Virtual machines"] == ["1 of 2 run"] && texts["Containers"] == ["podman is not installed"])
-        #expect(texts["Kubernetes"] == ["this machine has no configuration of a cluster"] && texts["GPU"] == ["nvidia-smi is not installed"])
+        #expect(
+            texts["Kubernetes"] == ["this machine has no configuration of a cluster"] && texts["GPU"] == ["nvidia-smi is not installed"])
         #expect(texts["Network"] == ["eth0 up", "WireGuard wg0: 1 of 2 peers were heard"] && texts["eBPF"] == ["2 programs are loaded"])
         #expect(!runner.commands.contains { $0.tool.name == "kubectl" } && runner.commands.allSatisfy { $0.effect == .reads })
     }

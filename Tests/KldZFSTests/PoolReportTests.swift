@@ -44,7 +44,8 @@ import Testing
     }
 
     @Test(arguments: progress) func `a scrub under way tells how far it is`(progress: String) throws {
-        let pool = try #require(try PoolReport.parse(text("scrub in progress since Sun Aug  9 00:24:08 2026\n" + progress), json: false).first)
+        let pool = try #require(
+            try PoolReport.parse(text("scrub in progress since Sun Aug  9 00:24:08 2026\n" + progress), json: false).first)
         #expect(pool.scan?.state == .running && pool.scan?.percent == 32 && pool.scan?.ended == nil && pool.troubles.isEmpty)
     }
 
