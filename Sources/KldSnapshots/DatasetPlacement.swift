@@ -1,6 +1,6 @@
-public import KldCore
-public import KldFiles
-public import KldZFS
+import KldCore
+import KldFiles
+import KldZFS
 import SystemPackage
 
 /// Where a dataset for a path belongs.

@@ -1,7 +1,7 @@
 public import KldCore
 public import KldExec
 public import KldFiles
-public import KldZFS
+import KldZFS
 public import SystemPackage
 
 /// The file systems and volumes of a machine, and which of them a person means by a word.

@@ -353,7 +353,7 @@ struct Guest: Sendable {
         try await machine.console.send("sudo -i\n")
         _ = try await machine.console.expect("# ", within: host.deadline(.seconds(30)))
         try await machine.console.send(
-            "stty -echo; export PS1= PS2= TERM=dumb; kbe() { /usr/lib/kldload/kldload kbe \"$@\"; }; dmesg -n 1\n")
+            "stty -echo; export PS1= PS2= TERM=dumb; tool=/usr/lib/kldload/kldload; kbe() { $tool kbe \"$@\"; }; dmesg -n 1\n")
         try await run("true")
     }
 

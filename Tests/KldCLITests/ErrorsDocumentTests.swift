@@ -85,7 +85,7 @@ struct ErrorsDocumentTests {
                 if let entry = entry(text[text.index(before: range.upperBound)...]) { found.insert(entry) }
             }
         }
-        return found.sorted { ($0.code, $0.message) < ($1.code, $1.message) }
+        return found.sorted { ($0.code, $0.message, $0.remedies.joined()) < ($1.code, $1.message, $1.remedies.joined()) }
     }
 
     static func document(_ entries: [Entry]) -> String {

@@ -52,9 +52,9 @@ import Testing
         ]
         #expect(
             KsnapCommand.List.table(SnapshotList(rows: rows, holds: nil)) == """
-                SNAPSHOT         CREATED                 USED  REFER  HOLDS  CLONES
-                rpool/my data@b  1970-01-01T00:00:02Z   8 KiB  1 MiB  2      -
-                rpool@a          1970-01-01T00:00:01Z     0 B    0 B  -      rpool/copy,rpool/x
+                SNAPSHOT         CREATED                USED  REFER  HOLDS  CLONES
+                rpool/my data@b  1970-01-01T00:00:02Z  8 KiB  1 MiB  2      -
+                rpool@a          1970-01-01T00:00:01Z    0 B    0 B  -      rpool/copy,rpool/x
                 2 snapshots
                 """)
         #expect(KsnapCommand.List.table(SnapshotList(rows: rows, holds: ["rpool/my data@b": ["audit", "send"]])).contains("audit,send"))

@@ -14,10 +14,8 @@ import Testing
 
     @Test func `ends a process that takes longer, and names it`() async throws {
         let runner = TimeLimitRunner(SubprocessRunner(), limit: .milliseconds(100))
-        let start = ContinuousClock.now
-        let error = await #expect(throws: CommandTimeout.self) { try await runner.run(Self.command("300")) }
-        #expect(error?.command == Self.command("300"))
-        #expect(start.duration(to: .now) < .seconds(60))
+        let error = await #expect(throws: CommandTimeout.self) { try await runner.run(Self.command("infinity")) }
+        #expect(error?.command == Self.command("infinity"))
     }
 
     /// As a process that waits for a suspended pool: no signal ends it.

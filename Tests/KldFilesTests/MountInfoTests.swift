@@ -23,7 +23,7 @@ import Testing
         ("90 40 0:9 / /srv rw - zfs rpool/srv rw", nil), ("90 28 0:9 / /run rw - tmpfs tmpfs rw", nil),
     ])
     func `tells what is hidden by what`(line: String, hidden: String?) {
-        let mounts = MountInfo.parse(Self.text + line + "\n")
+        let mounts = MountInfo.parse(Self.text + "\n" + line + "\n")
         #expect(mounts.filter { $0.cover(in: mounts) != nil }.map(\.place) == [hidden].compactMap { $0 })
     }
 

@@ -143,7 +143,7 @@ struct PayloadBuilderTests {
         }
     }
 
-    @Test("modules that cannot be built end the root file system that waits for them", .timeLimit(.minutes(1)))
+    @Test("modules that cannot be built end the root file system that waits for them", .timeLimit(.minutes(5)))
     func broken() async throws {
         try await Scratch.with { root in
             let world = World()
