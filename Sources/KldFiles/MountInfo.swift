@@ -1,3 +1,4 @@
+import KldCore
 public import SystemPackage
 
 /// A mount with its place in the tree of mounts. Source: proc_pid_mountinfo(5), Linux man-pages 6.9:
@@ -27,26 +28,9 @@ public struct MountInfo: Sendable, Hashable {
             else { return nil }
             let options = (words[5] + "," + (dash + 3 < words.count ? words[dash + 3] : "")).split(separator: ",").map(String.init)
             return MountInfo(
-                id: id, parent: parent, place: plain(words[4]), type: words[dash + 1], source: plain(words[dash + 2]), options: Set(options)
+                id: id, parent: parent, place: words[4].withoutOctalEscapes(), type: words[dash + 1], source: words[dash + 2].withoutOctalEscapes(), options: Set(options)
             )
         }
-    }
-
-    /// `\040` is a space: three octal digits.
-    private static func plain(_ word: String) -> String {
-        guard word.contains("\\") else { return word }
-        var bytes: [UInt8] = []
-        var rest = Array(word.utf8)[...]
-        while let byte = rest.popFirst() {
-            let digits = rest.prefix(3)
-            if byte == UInt8(ascii: "\\"), digits.count == 3, let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 8) {
-                bytes.append(value)
-                rest = rest.dropFirst(3)
-            } else {
-                bytes.append(byte)
-            }
-        }
-        return String(decoding: bytes, as: UTF8.self)
     }
 
     /// What hides this mount from whoever looks at its place: something on top of it, or on a folder above it.

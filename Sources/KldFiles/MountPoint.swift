@@ -1,3 +1,4 @@
+import KldCore
 public import SystemPackage
 
 /// A file system that is mounted. Source: proc(5), `/proc/pid/mounts`, Linux man-pages 6.9; a space is written `\040`.
@@ -21,7 +22,7 @@ extension FileSystem {
     public func mounts() throws -> [MountPoint] {
         let text = String(decoding: try read("/proc/self/mounts"), as: UTF8.self)
         return text.split(separator: "\n").compactMap { line in
-            let words = line.split(separator: " ").map { String($0).replacing("\\040", with: " ") }
+            let words = line.split(separator: " ").map { $0.withoutOctalEscapes() }
             return words.count > 2 ? MountPoint(source: words[0], place: words[1], type: words[2]) : nil
         }
     }

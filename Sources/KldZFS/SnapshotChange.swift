@@ -34,25 +34,10 @@ public struct SnapshotChange: Sendable, Hashable {
             guard fields.count >= 3, let kind = kinds[fields[0]] else { throw Diagnosis.unreadable("zfs diff", String(Substring(line))) }
             changes.append(
                 SnapshotChange(
-                    kind: kind, type: types[fields[1]] ?? "other", path: plain(fields[2]),
-                    newPath: kind == .renamed && fields.count > 3 ? plain(fields[3]) : nil))
+                    kind: kind, type: types[fields[1]] ?? "other", path: fields[2].withoutOctalEscapes(digits: 4),
+                    newPath: kind == .renamed && fields.count > 3 ? fields[3].withoutOctalEscapes(digits: 4) : nil))
         }
         return changes
-    }
-
-    private static func plain(_ field: Substring) -> String {
-        var bytes: [UInt8] = []
-        var rest = field.utf8[...]
-        while let byte = rest.popFirst() {
-            let digits = rest.prefix(4)
-            if byte == UInt8(ascii: "\\"), digits.count == 4, let value = UInt8(Substring(digits), radix: 8) {
-                bytes.append(value)
-                rest = rest.dropFirst(4)
-            } else {
-                bytes.append(byte)
-            }
-        }
-        return String(decoding: bytes, as: UTF8.self)
     }
 }
 

@@ -55,23 +55,8 @@ public struct MountedSource: Sendable, Hashable {
         text.lines.compactMap { line in
             let words = line.words
             guard words.count >= 2, words[0].hasPrefix("/") else { return nil }
-            return MountedSource(source: unescaped(words[0]), target: unescaped(words[1]))
+            return MountedSource(source: words[0].withoutOctalEscapes(), target: words[1].withoutOctalEscapes())
         }
-    }
-
-    private static func unescaped(_ text: String) -> String {
-        var bytes: [UInt8] = []
-        var rest = Array(text.utf8)[...]
-        while let byte = rest.popFirst() {
-            let digits = rest.prefix(3)
-            if byte == UInt8(ascii: "\\"), digits.count == 3, let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 8) {
-                bytes.append(value)
-                rest = rest.dropFirst(3)
-            } else {
-                bytes.append(byte)
-            }
-        }
-        return String(decoding: bytes, as: UTF8.self)
     }
 }
 

@@ -40,18 +40,12 @@ enum FactoryInitramfs {
         from payload: PayloadBuilder.Payload, to file: FilePath, folder: FilePath, files: any FileSystem, runner: any CommandRunner
     ) async throws {
         try files.makeDirectory(folder, mode: 0o755)
-        func extract(_ members: [String]) async throws {
-            try await runner.run(
-                Command(
-                    "tar", ["--extract", "--file", payload.archive.string, "--directory", folder.string, "--no-same-owner"] + members,
-                    effect: .changes))
-        }
         let release = "./usr/lib/modules/\(payload.info.kernel)"
-        try await extract(["./usr/bin/busybox", "\(release)/modules.dep", "\(release)/modules.builtin"])
+        try await payload.extract(["./usr/bin/busybox", "\(release)/modules.dep", "\(release)/modules.builtin"], into: folder, runner)
         let tree = folder.appending("usr/lib/modules/\(payload.info.kernel)")
         let order = try loadOrder(
             dependencies: files.readText(tree.appending("modules.dep")), builtin: files.readText(tree.appending("modules.builtin")))
-        try await extract(order.map { "\(release)/\($0)" })
+        try await payload.extract(order.map { "\(release)/\($0)" }, into: folder, runner)
         var archive = CPIOArchive()
         for place in ["dev", "proc", "sys", "modules", "live", "changes", "root"] { archive.add(directory: place) }
         archive.add(file: "init", mode: 0o755, content: Array(start.utf8))

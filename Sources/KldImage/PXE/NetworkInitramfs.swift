@@ -36,19 +36,13 @@ enum NetworkInitramfs {
         from payload: PayloadBuilder.Payload, to file: FilePath, folder: FilePath, files: any FileSystem, runner: any CommandRunner
     ) async throws {
         try files.makeDirectory(folder, mode: 0o755)
-        func extract(_ members: [String]) async throws {
-            try await runner.run(
-                Command(
-                    "tar", ["--extract", "--file", payload.archive.string, "--directory", folder.string, "--no-same-owner"] + members,
-                    effect: .changes))
-        }
         let release = "usr/lib/modules/\(payload.info.kernel)"
         let tree = folder.appending(release)
         let indexes = ["modules.dep", "modules.builtin", "modules.alias"]
-        try await extract(["./usr/bin/busybox", "./usr/lib/firmware"] + indexes.map { "./\(release)/\($0)" })
+        try await payload.extract(["./usr/bin/busybox", "./usr/lib/firmware"] + indexes.map { "./\(release)/\($0)" }, into: folder, runner)
         let dependencies = try files.readText(tree.appending("modules.dep"))
         let paths = try modules(dependencies: dependencies, builtin: files.readText(tree.appending("modules.builtin")))
-        try await extract(paths.map { "./\(release)/\($0)" })
+        try await payload.extract(paths.map { "./\(release)/\($0)" }, into: folder, runner)
         let modules = try await KernelModule.decompress(paths.map { tree.pushing(FilePath($0)) }, runner)
 
         var archive = Pieces(folder: folder.appending("pieces"), files: files)

@@ -25,6 +25,14 @@ public struct PayloadBuilder: Sendable {
         /// `vmlinuz` and `initrd` of the live environment.
         public var kernel: FilePath?
         public var initrd: FilePath?
+
+        /// Takes files out of the archive. Runs: `tar --extract --file ARCHIVE --directory FOLDER --no-same-owner MEMBER…`, changes.
+        func extract(_ members: [String], into folder: FilePath, _ runner: any CommandRunner) async throws {
+            try await runner.run(
+                Command(
+                    "tar", ["--extract", "--file", archive.string, "--directory", folder.string, "--no-same-owner"] + members,
+                    effect: .changes))
+        }
     }
 
     let cache: ArtifactCache
