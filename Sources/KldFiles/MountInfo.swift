@@ -28,8 +28,8 @@ public struct MountInfo: Sendable, Hashable {
             else { return nil }
             let options = (words[5] + "," + (dash + 3 < words.count ? words[dash + 3] : "")).split(separator: ",").map(String.init)
             return MountInfo(
-                id: id, parent: parent, place: words[4].withoutOctalEscapes(), type: words[dash + 1], source: words[dash + 2].withoutOctalEscapes(), options: Set(options)
-            )
+                id: id, parent: parent, place: words[4].withoutOctalEscapes(), type: words[dash + 1],
+                source: words[dash + 2].withoutOctalEscapes(), options: Set(options))
         }
     }
 
