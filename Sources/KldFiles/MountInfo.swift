@@ -1,5 +1,5 @@
 import KldCore
-public import SystemPackage
+import SystemPackage
 
 /// A mount with its place in the tree of mounts. Source: proc_pid_mountinfo(5), Linux man-pages 6.9:
 /// ```

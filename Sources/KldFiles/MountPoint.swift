@@ -1,5 +1,5 @@
 import KldCore
-public import SystemPackage
+import SystemPackage
 
 /// A file system that is mounted. Source: proc(5), `/proc/pid/mounts`, Linux man-pages 6.9; a space is written `\040`.
 public struct MountPoint: Sendable, Hashable {
