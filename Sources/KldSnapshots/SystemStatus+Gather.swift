@@ -32,11 +32,8 @@ extension SystemStatus {
         }
         let tools =
             module == nil ? nil : try await asked { OpenZFSVersions.parse(try await runner.run(ZFS.version()).output).tools }.value ?? nil
-        let manifest = (try? files.read(FilePath(InstallManifest.path))).flatMap {
-            try? JSONDecoder().decode(InstallManifest.self, from: Data($0))
-        }
-        let answers = Self.text(InstallManifest.environmentPath, files)?.lines ?? []
-        let chain: BootChain = answers.contains { $0.replacing("\"", with: "") == "KLDLOAD_BOOTLOADER=grub" } ? .grub : .systemdBoot
+        let manifest = InstallManifest.read(files)
+        let chain = BootChain(rawValue: manifest?.bootLoader ?? "") ?? .systemdBoot
         status.addBoot(bootfs: bootfs, chain, mounts, files)
         status.addSnapshots()
         status.addMemory(files)

@@ -195,7 +195,7 @@ public struct PackageWork: Sendable {
     public func inPlace(_ request: Request, refresh: () async throws -> Void) async throws -> UpkeepReport {
         let system = try await upkeep.system(.snapshots)
         let environment = try system.environment(system.running.leaf)
-        let label = SnapshotLabel.free("\(request.label)-\(Self.stamp(upkeep.now))", taken: environment.snapshots.map(\.name.label))
+        let label = BootEnvironments.free("\(request.label)-\(Self.stamp(upkeep.now))", environment.snapshots.map(\.name.label))
         let snapshot = try SnapshotName(system.running, label)
         var report = UpkeepReport(environment: nil, before: "\(environment.name)@\(label)")
         let packages = try PackageRoot("/", name: environment.name, upkeep)

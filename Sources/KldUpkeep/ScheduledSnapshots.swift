@@ -1,3 +1,4 @@
+import KldBootEnv
 public import KldCore
 import KldExec
 import KldFiles
@@ -98,11 +99,7 @@ public struct ScheduledSnapshots: Sendable, Hashable {
 
     /// Reads one dataset. Runs: `zpool list POOL`, `zfs list -d 1 -t snapshot DATASET`; reads.
     public static func gather(_ kind: Kind, _ upkeep: Upkeep) async throws -> ScheduledSnapshots {
-        guard let root = try upkeep.files.mounts().first(where: \.isZFSRoot), let running = try? DatasetName(root.source) else {
-            throw Diagnosis(
-                "be.no-zfs-root", "the root file system is not a dataset of ZFS",
-                remedies: ["scheduled snapshots are for installed machines"])
-        }
+        let running = try upkeep.running(for: "scheduled snapshots")
         let pool = try PoolName(running.pool)
         var dataset = running
         if kind == .srv {
@@ -146,7 +143,7 @@ public struct ScheduledSnapshots: Sendable, Hashable {
         if due, byClock, capacity >= Self.full {
             remarks.append("no snapshot of \(dataset) was taken: the pool is full")
         } else if due {
-            let label = SnapshotLabel.free("\(kind.rawValue)-\(PackageWork.stamp(now))", taken: rows.map(\.name.label))
+            let label = BootEnvironments.free("\(kind.rawValue)-\(PackageWork.stamp(now))", rows.map(\.name.label))
             let name = try SnapshotName(dataset, label)
             steps.append(
                 Step(

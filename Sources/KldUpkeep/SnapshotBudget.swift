@@ -51,11 +51,9 @@ public struct SnapshotBudget: Sendable, Hashable, Codable {
     /// Runs: `zpool list POOL`, `zfs list -t filesystem,volume -o name,usedbysnapshots -r …`, `zfs list -t snapshot -o name,creation -r …` for each
     /// dataset of the policy; reads.
     public static func gather(_ upkeep: Upkeep) async throws -> SnapshotBudget {
-        guard let root = try upkeep.files.mounts().first(where: \.isZFSRoot), let running = try? DatasetName(root.source),
-            let pool = try PoolRow.parse(await upkeep.runner.run(ZPool.list(PoolName(running.pool))).output).first
-        else {
-            throw Diagnosis(
-                "be.no-zfs-root", "the root file system is not a dataset of ZFS", remedies: ["budgets are for installed machines"])
+        let running = try upkeep.running(for: "budgets")
+        guard let pool = try PoolRow.parse(await upkeep.runner.run(ZPool.list(PoolName(running.pool))).output).first else {
+            throw Upkeep.noRoot("budgets")
         }
         let columns = ["name", "type", "usedbysnapshots", "creation"]
         var rows: [Row] = []

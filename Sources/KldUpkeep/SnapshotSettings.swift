@@ -18,10 +18,7 @@ public struct SnapshotSettings: Sendable, Hashable {
 
     /// Runs: `zfs list -t filesystem,volume -o name -r POOL`, reads.
     public static func gather(_ upkeep: Upkeep) async throws -> SnapshotSettings {
-        guard let root = try upkeep.files.mounts().first(where: \.isZFSRoot), let running = try? DatasetName(root.source) else {
-            throw Diagnosis(
-                "be.no-zfs-root", "the root file system is not a dataset of ZFS", remedies: ["policies are for installed machines"])
-        }
+        let running = try upkeep.running(for: "policies")
         let folder = FilePath(SnapshotPolicy.additions)
         let names = ((try? upkeep.files.list(folder)) ?? []).filter { $0.hasSuffix(".conf") }.sorted()
         let additions = try names.map { try upkeep.files.readText(folder.appending($0)) }

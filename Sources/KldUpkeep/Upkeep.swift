@@ -47,12 +47,22 @@ public struct Upkeep: Sendable {
         try await BootSystem.gather(detail, runner: runner, files: files)
     }
 
+    /// The environment that runs. - Parameter what: who asks, for the remedy. - Throws: ``Diagnosis`` `be.no-zfs-root`.
+    func running(for what: String) throws -> DatasetName {
+        guard let root = try files.mounts().first(where: \.isZFSRoot), let running = try? DatasetName(root.source) else {
+            throw Self.noRoot(what)
+        }
+        return running
+    }
+
+    static func noRoot(_ what: String) -> Diagnosis {
+        Diagnosis(
+            "be.no-zfs-root", "the root file system is not a dataset of ZFS", remedies: ["\(what) are for installed machines"])
+    }
+
     /// What kldload holds on this machine, as its installation says; none where kldload did not install it.
     func patterns(in root: FilePath) -> [String] {
-        guard let bytes = try? files.read(FilePath(root.string == "/" ? InstallManifest.path : root.string + InstallManifest.path)) else {
-            return []
-        }
-        return (try? JSONDecoder().decode(InstallManifest.self, from: Data(bytes)))?.heldPackages ?? []
+        InstallManifest.read(files, below: root)?.heldPackages ?? []
     }
 
     /// Takes away what earlier runs left half made that were killed, or whose power went. Only for whoever holds the lock of boot environments:

@@ -28,12 +28,26 @@ public struct ARCStats: Sendable, Hashable {
 
     /// - Returns: `nil` where one of the three is missing.
     public static func parse(_ text: String) -> ARCStats? {
-        var values: [String: UInt64] = [:]
-        for line in text.split(separator: "\n") {
-            let words = line.split(whereSeparator: \.isWhitespace)
-            if words.count == 3, ["size", "c_max", "c_min"].contains(words[0]) { values[String(words[0])] = UInt64(words[2]) }
-        }
+        let values = values(text)
         guard let size = values["size"], let most = values["c_max"], let least = values["c_min"] else { return nil }
         return ARCStats(size: size, most: most, least: least)
+    }
+
+    /// How often what was asked for was in the cache since the module was loaded, in per cent; `nil` where nothing was asked for, or it is not told.
+    public static func hitPercent(_ text: String) -> Int? {
+        let values = values(text)
+        guard let hits = values["hits"].map(Double.init), let misses = values["misses"].map(Double.init), hits + misses > 0 else {
+            return nil
+        }
+        return Int(hits / (hits + misses) * 100)
+    }
+
+    private static func values(_ text: String) -> [Substring: UInt64] {
+        var values: [Substring: UInt64] = [:]
+        for line in text.split(separator: "\n") {
+            let words = line.split(whereSeparator: \.isWhitespace)
+            if words.count == 3 { values[words[0]] = UInt64(words[2]) }
+        }
+        return values
     }
 }
