@@ -36,7 +36,7 @@ extension Scenario {
                 try check(said.contains("kldload.entry=kldload-debian-") && said.contains(": it starts"), said)
 
                 try await environments(lab, guest, .grub)
-                said = try await guest.run("ls /boot/efi/EFI/kldload /boot/efi/EFI/kldload/entries; df -h /boot/efi")
+                said = try await guest.run("ls /boot/efi/EFI/kldload /boot/efi/EFI/kldload/entries | cat; df -h /boot/efi")
                 lab.log(said)
                 for kind in ["vmlinuz-", "initrd-", "hostid-"] {
                     try check(said.lines.count { $0.hasPrefix(kind) } == 1, "environments do not share one \(kind): \(said)")
@@ -44,7 +44,7 @@ extension Scenario {
                 try await once(lab, guest, before: "next")
 
                 // As a package does that changes the initramfs.
-                said = try await guest.run("update-initramfs -u 2>&1; kbe list; ls /boot/efi/EFI/kldload", within: .seconds(300))
+                said = try await guest.run("update-initramfs -u 2>&1; kbe list; ls /boot/efi/EFI/kldload | cat", within: .seconds(300))
                 lab.log(said)
                 try check(
                     said.lines.contains { $0.hasPrefix("next") && $0.contains("on trial") }

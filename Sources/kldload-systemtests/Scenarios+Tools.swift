@@ -92,7 +92,7 @@ extension Scenario {
             """
             ksnap rollback / --yes; echo status $?; ksnap rollback '/srv/my data' --yes; echo status $?
             ksnap rollback 'rpool/srv/my data@mysnap' --yes; echo status $?; cat "/srv/my data/$J/a b"
-            ksnap rollback 'rpool/srv/my data@mysnap' --destroy later --yes; echo status $?; cat "/srv/my data/$J/a b"; ls "/srv/my data/$J"; systemctl start sanoid.timer
+            ksnap rollback 'rpool/srv/my data@mysnap' --destroy later --yes; echo status $?; cat "/srv/my data/$J/a b"; ls "/srv/my data/$J" | cat; systemctl start sanoid.timer
             """)
         lab.log(said)
         try check(
