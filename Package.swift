@@ -5,7 +5,13 @@ import PackageDescription
 let linker: [LinkerSetting] = [.unsafeFlags(["-use-ld=lld"])]
 
 // A static executable exports its symbols by default: a megabyte of names that nobody looks up.
-let executable: [LinkerSetting] = linker + [.unsafeFlags(["-Xlinker", "--no-export-dynamic"])]
+let executable: [LinkerSetting] =
+    linker + [
+        .unsafeFlags(["-Xlinker", "--no-export-dynamic"]),
+        .unsafeFlags(
+            ["-Xlinker", "--no-eh-frame-hdr", "-Xlinker", "-T\(Context.packageDirectory)/tools/no-unwind-tables.ld"],
+            .when(configuration: .release)),
+    ]
 
 let features: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),
