@@ -43,7 +43,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], recorded: Bool =
 }
 
 let mechanisms: [Target.Dependency] = ["KldCore", "KldExec", "KldFiles", "KldPlan", systemPackage]
-let outside: [Target.Dependency] = ["KldZFS", "KldBlock", "KldBoot", "KldPackages", "KldVirt"]
+let outside: [Target.Dependency] = ["KldZFS", "KldBlock", "KldBoot", "KldPackages", "KldVirt", "KldSystemd"]
 
 let package = Package(
     name: "kldload",
@@ -71,6 +71,7 @@ let package = Package(
         library("KldBoot", mechanisms),
         library("KldPackages", mechanisms),
         library("KldVirt", mechanisms),
+        library("KldSystemd", ["KldCore", "KldExec"]),
         // L3 definitions
         library("KldDistro", mechanisms + outside),
         library("KldAnswers", mechanisms),
@@ -108,6 +109,7 @@ let package = Package(
         tests("KldBoot", []),
         tests("KldPackages", []),
         tests("KldVirt", []),
+        tests("KldSystemd", []),
         tests("KldDistro", ["KldPackages", "KldBoot"]),
         tests("KldAnswers", []),
         tests("KldInstall", ["KldAnswers", "KldDistro", "KldZFS", "KldBlock", "KldBoot", "KldPackages"], recorded: true),
