@@ -211,7 +211,7 @@ struct BootSession: Sendable {
         }
         let lock = try await FileLock.acquire("/run/kldload/boot.lock") { Output.errorLine("waiting for another kbe") }
         defer { withExtendedLifetime(lock) {} }
-        try await BootSystem.sweep(runner: runner, files: files)
+        try await TemporaryMount.sweep(runner: runner, files: files)
         try await body()
     }
 
