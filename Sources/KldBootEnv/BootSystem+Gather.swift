@@ -59,8 +59,8 @@ extension BootSystem {
     ///
     /// - Throws: ``Diagnosis`` `be.no-zfs-root`.
     public static func running(_ files: any FileSystem) throws -> DatasetName {
-        guard let mounted = try files.mounts().first(where: \.isZFSRoot), let dataset = try? DatasetName(mounted.source) else { throw noRoot }
-        return dataset
+        guard let root = try files.mounts().first(where: \.isZFSRoot), let name = try? DatasetName(root.source) else { throw noRoot }
+        return name
     }
 
     /// As the pool knows the machine: inside one that does not run, by the id under which whoever helps has imported its pool.

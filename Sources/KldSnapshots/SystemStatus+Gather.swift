@@ -64,7 +64,8 @@ extension SystemStatus {
         }
         pools = names.map { name in
             Pool(
-                name: name, usage: usage.value?.first { $0.name == name }, report: reports.value?.first { $0.name == name },
+                name: name, boots: root?.hasPrefix("\(name)/") ?? false, usage: usage.value?.first { $0.name == name },
+                report: reports.value?.first { $0.name == name },
                 reportProblem: reports.problem, now: now)
         }
         if let problem = usage.problem {
