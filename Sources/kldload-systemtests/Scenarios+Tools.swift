@@ -6,7 +6,7 @@ extension Scenario {
     static let tools: [Scenario] = [
         Scenario(
             "daily.tools",
-            "kst, ksnap, kclone, kdf and kdir on odd names, clones of clones, holds, quotas, a locked dataset, a degraded pool, 10,000 snapshots",
+            "kst, ksnap, kclone, kdf and kdir on odd names, clones of clones, holds, quotas, a locked dataset, a degraded pool, 10,000 snapshots (emulated: 500)",
             limit: .seconds(7200)
         ) { lab in
             try await withMachine(lab, ["KLDLOAD_PROFILE=server"]) { guest in
@@ -157,22 +157,24 @@ extension Scenario {
 
     /// Numbers are printed; what is judged is that the one `zfs list` takes the most memory, or no more than is promised.
     private static func manySnapshots(_ lab: Laboratory, _ guest: Guest) async throws {
+        // In an emulated machine ZFS itself takes minutes to list thousands.
+        let datasets = lab.host.accelerator == .kvm ? 100 : 5
         let said = try await guest.run(
             """
             export TIMEFORMAT='%R s'
             peak() { perl -e 'system(@ARGV); my $b = "\\0" x 144; syscall(98, -1, $b); print STDERR "peak ", (unpack("q18", $b))[4], "\\n"' "$@" 2>&1 >/dev/null; }
-            zfs create rpool/many && for number in $(seq 100); do zfs create -u rpool/many/d$number; done
+            zfs create rpool/many && for number in $(seq \(datasets)); do zfs create -u rpool/many/d$number; done
             for label in $(seq 100); do zfs snapshot -r rpool/many@s$label; done; ksnap list -q | wc -l
-            echo "the zfs list of ksnap:"; time zfs list -Hp -t snapshot -o name,type,used,referenced,creation,createtxg,userrefs,clones >/dev/null
-            echo "ksnap list:"; time ksnap list >/dev/null
-            echo "kst:"; time kst >/dev/null
-            peak zfs list -Hp -t snapshot -o name,type,used,referenced,creation,createtxg,userrefs,clones; peak ksnap list; peak ksnap list --format json; peak kst
+            echo "the zfs list of ksnap:"; time peak zfs list -Hp -t snapshot -o name,type,used,referenced,creation,createtxg,userrefs,clones
+            echo "ksnap list:"; time peak ksnap list
+            echo "ksnap list, JSON:"; time peak ksnap list --format json
+            echo "kst:"; time peak kst
             """, within: .seconds(1200))
         lab.log(said)
         let peaks = said.lines.filter { $0.hasPrefix("peak ") }.compactMap { Int($0.words.last ?? "") }
         try check(peaks.count == 4, said)
         // In KiB; of the tool and what it called, the larger one.
         try check(peaks.dropFirst().allSatisfy { $0 <= max(60 << 10, peaks[0]) }, "it takes more memory than is promised: \(peaks) KiB")
-        try check((Int(said.lines.first?.trimmed ?? "") ?? 0) > 10_000, said)
+        try check((Int(said.lines.first?.trimmed ?? "") ?? 0) > datasets * 100, said)
     }
 }
