@@ -1,4 +1,5 @@
 package import KldCore
+import SystemPackage
 
 /// Why a connection over ssh failed, told from its words. Phrases of OpenSSH 8.4 to 10.0.
 package enum SSHProblem: Sendable, Hashable {

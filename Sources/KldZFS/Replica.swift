@@ -186,7 +186,7 @@ extension ZFS {
     ///
     /// Runs: `zfs send -nvP -t TOKEN`, reads. Source: zfs-send(8), `zfs_send_resume_impl` of OpenZFS 2.1 to 2.4.
     public static func describe(resume token: String) -> Command {
-        Command(tool, ["send", "-nvP", "-t", token], effect: .reads, accepting: [0, 1, 255])
+        Command(tool, ["send", "-nvP", "-t", token], effect: .reads, accepting: [0, 1])
     }
 
     /// Remembers a snapshot as a point to send from: it may be destroyed then. Status 1 where the bookmark is there already.
