@@ -9,11 +9,13 @@ package struct ReplicationRunner: CommandRunner {
     private let request: ReplicationRequest
     /// Where this dataset goes.
     private let target: ReplicaPlace
+    private let sent: SentBytes?
 
-    package init(_ inner: any CommandRunner, _ request: ReplicationRequest, target: ReplicaPlace? = nil) {
+    package init(_ inner: any CommandRunner, _ request: ReplicationRequest, target: ReplicaPlace? = nil, sent: SentBytes? = nil) {
         self.inner = inner
         self.request = request
         self.target = target ?? request.target
+        self.sent = sent
     }
 
     package func run(_ command: Command) async throws -> CommandOutput {
@@ -21,6 +23,7 @@ package struct ReplicationRunner: CommandRunner {
     }
 
     package func run(pipeline: [Command]) async throws -> CommandOutput {
+        defer { sent?.endStream() }
         do { return try await inner.run(pipeline: pipeline) } catch { throw explained(error) }
     }
 

@@ -291,22 +291,24 @@ package struct ReplicationPlanner: Sendable {
         // Those of runs that were cut off before they sent anything come along in the stream.
         let passing = request.withSnapshotsBetween ? oldHere.filter { !$0.isBookmark }.map(\.label) : []
         return [
-            step(
-                "replicate.tidy.source", request.source.at(source), held: here.filter(isOld),
+            Self.step(
+                "replicate.tidy.source", request.source.at(source), tag: request.tag, held: here.filter(isOld),
                 snapshots: oldHere.filter { !$0.isBookmark }.map(\.label), bookmarks: oldHere.filter(\.isBookmark).map(\.label)),
-            step(
-                "replicate.tidy.target", target, held: there.filter(isOld),
+            Self.step(
+                "replicate.tidy.target", target, tag: request.tag, held: there.filter(isOld),
                 snapshots: oldThere + passing.filter { !oldThere.contains($0) }, bookmarks: []),
         ].compactMap { $0 }
     }
 
-    private func step(_ id: String, _ place: ReplicaPlace, held: [ReplicaSnapshot], snapshots: [String], bookmarks: [String]) -> Step? {
+    static func step(
+        _ id: String, _ place: ReplicaPlace, tag: String, held: [ReplicaSnapshot], snapshots: [String], bookmarks: [String]
+    ) -> Step? {
         let held = held.filter { !$0.isBookmark && $0.holds > 0 }.compactMap { try? SnapshotName(place.dataset, $0.label) }
         var actions: [Action] = []
-        if !held.isEmpty { actions.append(.run(place.at(Self.tolerant(ZFS.release(held, tag: request.tag, recursive: false))))) }
+        if !held.isEmpty { actions.append(.run(place.at(tolerant(ZFS.release(held, tag: tag, recursive: false))))) }
         // One by one: of several, one that somebody holds would keep all.
-        actions += snapshots.map { .run(place.at(Self.tolerant(ZFS.destroy(place.dataset, snapshots: [$0])))) }
-        actions += bookmarks.map { .run(place.at(Self.tolerant(ZFS.destroy(place.dataset, bookmark: $0)))) }
+        actions += snapshots.map { .run(place.at(tolerant(ZFS.destroy(place.dataset, snapshots: [$0])))) }
+        actions += bookmarks.map { .run(place.at(tolerant(ZFS.destroy(place.dataset, bookmark: $0)))) }
         guard !actions.isEmpty else { return nil }
         return Step(
             id, "Leave earlier snapshots of this replication behind in \(place)", actions,
