@@ -56,6 +56,20 @@ package struct ReplicationState: Sendable, Hashable, Codable {
     /// How old the target is, in seconds; `nil`: nothing has arrived yet.
     package func lag(_ now: Timestamp) -> Int64? { snapshotTime.map { max(0, now.seconds - $0.seconds) } }
 
+    /// What somebody should look at, in a few words; `nil`: all is well.
+    package func trouble(_ now: Timestamp) -> String? {
+        guard let lag = lag(now) else { return "nothing has arrived yet" + (problem.map { ": \($0)" } ?? "") }
+        if lag > maxLag { return "\(Self.age(lag)) old, and may be \(Self.age(maxLag))" + (problem.map { ": \($0)" } ?? "") }
+        if let problem { return "the last run failed: \(problem)" }
+        return drill?.problem.map { "the last restore failed: \($0)" }
+    }
+
+    /// `45 min`, `26 h`, `9 d`. - Parameter seconds: not negative.
+    package static func age(_ seconds: Int64) -> String {
+        if seconds < 7200 { return "\(seconds / 60) min" }
+        return seconds < 3 * 86_400 ? "\(seconds / 3600) h" : "\(seconds / 86_400) d"
+    }
+
     package static func path(_ name: String) -> FilePath { folder.appending("\(name).json") }
 
     /// - Returns: `nil` where there is none yet.
