@@ -122,7 +122,7 @@ let package = Package(
         tests("KldDoctor", ["KldZFS", "KldDistro", "KldTrust"]),
         tests("KldTrust", ["KldAnswers"]),
         tests("KldUpkeep", ["KldPackages", "KldZFS", "KldBoot", "KldBootEnv", "KldDistro"]),
-        tests("KldCLI", ["KldAnswers", "KldInstall", "KldImage", argumentParser], recorded: true),
+        tests("KldCLI", ["KldAnswers", "KldInstall", "KldImage", "KldReplicate", "KldSSH", argumentParser], recorded: true),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -122,8 +122,6 @@ private final class Said: Sendable {
 
     @Test func `to forget it takes its own away at both ends, and keeps the newest snapshot of the copy`() async throws {
         let own = "kreplicate-off-site-1"
-        let base = try machine(
-            target: "x", there: "tank/srv@\(own)\tsnapshot\t9\t9\t1785000000\t1\toff-site\ntank/srv@b\tsnapshot\t8\t8\t1785000000\t0\t-\n")
         let runner = ScriptedRunner([
             { command in
                 switch command {
@@ -138,7 +136,6 @@ private final class Said: Sendable {
                 }
             }, { _ in CommandOutput() },
         ])
-        _ = base
         let files = MemoryFiles([ReplicationState.path("off-site").string: "{}"])
         try await replication(runner, files).forget(onlyHere: false)
         #expect(
