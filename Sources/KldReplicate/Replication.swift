@@ -117,7 +117,8 @@ package struct Replication: Sendable {
     func apply(_ plan: Plan, to target: ReplicaPlace, performers: [String: Performer] = [:]) async throws {
         if plan.steps.isEmpty { return }
         let approvals = plan.destroys.compactMap { WipeApproval(owned: true, dataset: $0) }
-        try await PlanRunner(runner: ReplicationRunner(runner, request, target: target, sent: sent), files: files, performers: performers) { event in
+        try await PlanRunner(runner: ReplicationRunner(runner, request, target: target, sent: sent), files: files, performers: performers) {
+            event in
             if event.kind == .stepStarted, let step = event.step, !step.hasPrefix("replicate.keep"), !step.hasPrefix("replicate.tidy") {
                 say(event.message)
             }
@@ -129,7 +130,8 @@ package struct Replication: Sendable {
     /// - Parameter clock: the time at the end.
     /// - Throws: ``Diagnosis`` `replicate.incomplete` where a dataset was not replicated; those of ``run()``.
     package func recorded(clock: @Sendable () -> Timestamp) async throws -> ReplicationOutcome {
-        var state = (try? ReplicationState.read(request.name, files)) ?? ReplicationState(request)
+        let known = try? ReplicationState.read(request.name, files)
+        var state = known ?? ReplicationState(request)
         state.source = request.source.description
         state.target = request.target.description
         state.recursive = request.recursive
@@ -159,6 +161,9 @@ package struct Replication: Sendable {
             state.snapshot = outcome.label
             state.snapshotTime = outcome.time
         }
+        // A command line that could never have worked is nobody's replication.
+        let mistakes: Set<String> = ["replicate.no-source", "replicate.no-pool", "replicate.taken", "replicate.no-pv"]
+        if let problem, known == nil, mistakes.contains(problem.code) { throw problem }
         try state.write(files)
         if let problem { throw problem }
         return outcome

@@ -32,7 +32,8 @@ package struct ReplicationDrill: Sendable, Hashable {
     ///   - scratch: `nil`: one of its own in the local end's pool.
     /// - Throws: ``Diagnosis`` `replicate.no-local-end`, `replicate.nothing-to-restore`, `replicate.no-key`, `replicate.drill-space`; ``NameError``.
     package init(
-        _ request: ReplicationRequest, _ dataset: ReplicaDataset, facts: ReplicationFacts, scratch: DatasetName?, keyFile: FilePath?, meter: Bool
+        _ request: ReplicationRequest, _ dataset: ReplicaDataset, facts: ReplicationFacts, scratch: DatasetName?, keyFile: FilePath?,
+        meter: Bool
     ) throws {
         self.request = request
         source = request.source.at(try DatasetName(dataset.name))
@@ -99,7 +100,8 @@ package struct ReplicationDrill: Sendable, Hashable {
         let send = target.at(ZFS.send(try SnapshotName(target.dataset, label), options))
         let clearing = Action.perform(Self.destroy, ["dataset": scratch.text, "name": request.name], effect: .destroys)
         var steps = [
-            Step("replicate.drill.clear", "Take away what an earlier drill left",
+            Step(
+                "replicate.drill.clear", "Take away what an earlier drill left",
                 [.run(MountCommand.unmount(original)), .run(MountCommand.unmount(mounted)), clearing], destroys: [scratch.text]),
             Step(
                 "replicate.drill.receive", "Restore \(target)@\(label) into \(scratch)",
@@ -112,7 +114,9 @@ package struct ReplicationDrill: Sendable, Hashable {
             read.outputFile = "/dev/null"
             steps.append(Step("replicate.drill.read", "Read all of \(scratch)", [.run(read)], weight: 5))
         } else {
-            if isRaw, let keyFile { steps.append(Step("replicate.drill.unlock", "Unlock \(scratch)", [.run(ZFS.loadKey(scratch, file: keyFile.string))])) }
+            if isRaw, let keyFile {
+                steps.append(Step("replicate.drill.unlock", "Unlock \(scratch)", [.run(ZFS.loadKey(scratch, file: keyFile.string))]))
+            }
             let other = source.host == nil ? source : target
             steps += [
                 Step(

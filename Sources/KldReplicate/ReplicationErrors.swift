@@ -49,12 +49,16 @@ package struct ReplicationRunner: CommandRunner {
         if has("artially received snapshot is saved", "incomplete stream", "Broken pipe") {
             return Diagnosis(
                 "replicate.cut", "the stream to \(target) was cut off; what arrived is kept",
-                remedies: ["run the same again: it goes on from there"], exit: .tryAgain, causes: text.lines.suffix(4).map { String($0.prefix(200)) })
+                remedies: ["run the same again: it goes on from there"], exit: .tryAgain,
+                causes: text.lines.suffix(4).map { String($0.prefix(200)) })
         }
         if has("must be upgraded", "unsupported feature", "not supported by the receiving") {
             return Diagnosis(
                 "replicate.feature", "the pool of \(target) does not take such a stream",
-                remedies: ["see what the pool lacks: zpool get all \(target.dataset.pool)", "zpool upgrade \(target.dataset.pool), where every machine that imports it is new enough"],
+                remedies: [
+                    "see what the pool lacks: zpool get all \(target.dataset.pool)",
+                    "zpool upgrade \(target.dataset.pool), where every machine that imports it is new enough",
+                ],
                 exit: .unavailable, causes: Array(text.lines.suffix(4)))
         }
         if let known = ZFSError(text) { return ZFSFailure(known, command: command, output: output) }
@@ -71,7 +75,8 @@ package struct ReplicationRunner: CommandRunner {
         if newer.isEmpty {
             remedies.append("\(there)to lose those changes: ksnap rollback to the newest snapshot that both have, then repeat")
         } else {
-            remedies.append("\(there)to lose them: ksnap destroy \(newer.prefix(3).map(Command.quoted).joined(separator: " ")), then repeat")
+            remedies.append(
+                "\(there)to lose them: ksnap destroy \(newer.prefix(3).map(Command.quoted).joined(separator: " ")), then repeat")
             remedies.append("keep whoever makes snapshots there from doing so: in sanoid's settings autosnap = no")
         }
         remedies.append("\(there)to keep them: zfs rename \(name) \(name)-kept, then repeat: everything is sent anew")

@@ -141,7 +141,8 @@ package struct ReplicationPlanner: Sendable {
             throw Diagnosis(
                 "replicate.taken", "\(target) is there, and was not made by a replication",
                 remedies: [
-                    "choose another target", "or put it aside: zfs rename \(Command.quoted(target.dataset.text)) \(Command.quoted(target.dataset.text + "-kept"))",
+                    "choose another target",
+                    "or put it aside: zfs rename \(Command.quoted(target.dataset.text)) \(Command.quoted(target.dataset.text + "-kept"))",
                 ], exit: .cannotCreate)
         }
 

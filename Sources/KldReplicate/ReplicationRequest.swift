@@ -68,7 +68,8 @@ package struct ReplicationRequest: Sendable, Hashable {
         }
         if source.host == target.host, source.dataset.isWithin(target.dataset) || target.dataset.isWithin(source.dataset) {
             throw Diagnosis(
-                "replicate.same", "\(source) and \(target) lie within each other", remedies: ["name a target in another place"], exit: .usage)
+                "replicate.same", "\(source) and \(target) lie within each other", remedies: ["name a target in another place"],
+                exit: .usage)
         }
         self.source = source
         self.target = target

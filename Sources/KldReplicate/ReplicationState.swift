@@ -126,7 +126,9 @@ package struct ReplicationState: Sendable, Hashable, Codable {
             return "# HELP kldload_replication_\(name) \(help)\n# TYPE kldload_replication_\(name) \(kind)\n" + lines.joined()
         }
         return family("up", "gauge", "1 if the last run succeeded.") { $0.lastAttempt == nil ? nil : $0.problem == nil ? "1" : "0" }
-            + family("last_success_timestamp_seconds", "gauge", "End of the last run that succeeded.") { $0.lastSuccess.map { "\($0.seconds)" } }
+            + family("last_success_timestamp_seconds", "gauge", "End of the last run that succeeded.") {
+                $0.lastSuccess.map { "\($0.seconds)" }
+            }
             + family("snapshot_timestamp_seconds", "gauge", "When the newest snapshot that arrived was taken.") {
                 $0.snapshotTime.map { "\($0.seconds)" }
             }

@@ -41,10 +41,14 @@ package struct TreeComparison: Sendable, Hashable {
                 } else if status.kind == .directory {
                     waiting.append(path)
                 } else if status.kind == .symlink {
-                    if try system.readLink(Self.path(one, path)) != system.readLink(Self.path(other, path)) { differ("\(path) points elsewhere") }
+                    if try system.readLink(Self.path(one, path)) != system.readLink(Self.path(other, path)) {
+                        differ("\(path) points elsewhere")
+                    }
                 } else if status.kind == .file {
                     bytes += status.size.bytes
-                    if try !Self.isEqual(Self.path(one, path), status, Self.path(other, path), wanted, system) { differ("\(path) has another content") }
+                    if try !Self.isEqual(Self.path(one, path), status, Self.path(other, path), wanted, system) {
+                        differ("\(path) has another content")
+                    }
                 }
             }
         }

@@ -40,7 +40,6 @@ extension Scenario {
             print STDERR "$n\\n";
             END
             chmod 755 /usr/local/sbin/pv; test -x /usr/bin/pv
-            sent() { cat /run/sent/* 2>/dev/null | awk '{ s += $1 } END { print s + 0 }'; }
             sum() { for f in /run/sent/*; do cat $f 2>/dev/null; echo; done | awk '{ s += $1 } END { print s + 0 }'; }
             """)
     }
@@ -57,7 +56,9 @@ extension Scenario {
         lab.log(said)
         try check(said.lines.filter { $0.hasPrefix("status") }.allSatisfy { $0.trimmed == "status 0" }, "it failed: \(said)")
         try check(said.contains("far/web/data/a b\ton\tnoauto\tno"), "what arrived is writable or mounted: \(said)")
-        let (near, far) = (said.lines.filter { $0.hasPrefix("near/data@kreplicate-") }, said.lines.filter { $0.hasPrefix("far/web/data@kreplicate-") })
+        let (near, far) = (
+            said.lines.filter { $0.hasPrefix("near/data@kreplicate-") }, said.lines.filter { $0.hasPrefix("far/web/data@kreplicate-") }
+        )
         try check(near.count == 1 && far.count == 1, "one snapshot of each end was to be left: \(said)")
         try check(near[0].hasSuffix("\t1") && far[0].hasSuffix("\t1") && said.contains("far/web/data@mine"), "they are not held: \(said)")
         try check(said.contains("near/data#kreplicate-") && said.contains("OK") && said.contains("kldload_replication_up{"), said)
@@ -66,7 +67,7 @@ extension Scenario {
         said = try await guest.run(
             """
             last=$(zfs list -H -o name -t snapshot -d 1 near/data | grep @kreplicate-); zfs release $(zfs holds -H "$last" | cut -f 2) "$last"; zfs destroy "$last"
-            echo third >/near/data/x/file; kreplicate -r near/data far/web/data; echo status $?; zfs send -nvP far/web/data@$(zfs list -H -o name -t snapshot -d 1 far/web/data | tail -n 1 | cut -d @ -f 2) | tail -n 1
+            echo third >/near/data/x/file; kreplicate -r near/data far/web/data; echo status $?
             kreplicate drill -r near/data far/web/data; echo status $?; zfs list -H -o name -r near | grep drill; findmnt -n -o TARGET | grep drill || echo nothing left
             """, within: .seconds(300))
         lab.log(said)
@@ -94,17 +95,20 @@ extension Scenario {
             """, within: .seconds(2400))
         lab.log(said)
         let words = said.lines.last { $0.hasPrefix("sent ") }?.words ?? []
-        guard words.count == 4, let sent = Double(words[1]), let changed = Double(words[3]) else { throw CheckFailure("nothing was counted: \(said)") }
+        guard words.count == 4, let sent = Double(words[1]), let changed = Double(words[3]) else {
+            throw CheckFailure("nothing was counted: \(said)")
+        }
         lab.log("\(Int(sent)) of \(Int(changed)) bytes: \(sent / changed) times")
         try check((Int(said.lines.first?.trimmed ?? "") ?? 0) >= 25, "too few runs were killed: \(said)")
-        try check(changed > 250_000_000 && sent >= changed * 0.99 && sent <= changed * 1.05, "\(sent / changed) times the changed bytes: \(said)")
-        try check(said.lines.count { $0.trimmed == "status 0" } == 2 && said.lines.contains { $0.trimmed == "2" }, "something is left: \(said)")
+        try check(
+            changed > 250_000_000 && sent >= changed * 0.99 && sent <= changed * 1.05, "\(sent / changed) times the changed bytes: \(said)")
+        try check(
+            said.lines.count { $0.trimmed == "status 0" } == 2 && said.lines.contains { $0.trimmed == "2" }, "something is left: \(said)")
     }
 
     private static func refused(_ lab: Laboratory, _ guest: Guest) async throws {
         let said = try await guest.run(
             """
-            guid() { zfs list -H -o guid -t snapshot -d 1 far/web/data | sort | md5sum; }; before=$(guid)
             zfs snapshot far/web/data@theirs; kreplicate near/data far/web/data; echo status $?; zfs destroy far/web/data@theirs
             zfs set readonly=off far/web/data; zfs mount far/web/data; echo x >/far/web/data/y; zfs unmount far/web/data
             kreplicate near/data far/web/data; echo status $?; kldload-doctor --all --only replication.lag
@@ -117,7 +121,8 @@ extension Scenario {
         try check(said.lines.count { $0.contains("error[replicate.diverged]") } == 2 && said.contains("zfs rename far/web/data"), said)
         try check(said.contains("WARN") && said.lines.contains { $0.trimmed == "x" }, "the target was changed: \(said)")
         try check(
-            said.lines.filter { $0.hasPrefix("status") }.map(\.trimmed) == ["status 1", "status 1", "status 73", "status 66", "status 0"], said)
+            said.lines.filter { $0.hasPrefix("status") }.map(\.trimmed) == ["status 1", "status 1", "status 73", "status 66", "status 0"],
+            said)
     }
 
     private static func encrypted(_ lab: Laboratory, _ guest: Guest) async throws {
@@ -147,7 +152,7 @@ extension Scenario {
         let said = try await guest.run(
             """
             cd /run; ssh-keygen -q -t ed25519 -N '' -f /run/id; ssh-keygen -q -t ed25519 -N '' -f /run/hostkey; cp id.pub authorized; chmod 600 authorized
-            printf 'Port 2299\\nListenAddress 127.0.0.1\\nHostKey /run/hostkey\\nAuthorizedKeysFile /run/authorized\\nPidFile none\\nStrictModes no\\nUsePAM no\\nPermitRootLogin prohibit-password\\n' >sshd.cfg
+            printf 'Port 2299\\nListenAddress 127.0.0.1\\nHostKey /run/hostkey\\nAuthorizedKeysFile /run/authorized\\nPidFile none\\nStrictModes no\\nUsePAM yes\\nPermitRootLogin prohibit-password\\n' >sshd.cfg
             mkdir -p /run/sshd; /usr/sbin/sshd -f /run/sshd.cfg; : >known; ssh="--sshport 2299 --sshkey /run/id --known-hosts /run/known"
             kreplicate $ssh near/data root@127.0.0.1:far/pushed; echo status $?
             echo "[127.0.0.1]:2299 $(cut -d ' ' -f 1,2 hostkey.pub)" >known

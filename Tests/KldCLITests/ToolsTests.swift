@@ -33,7 +33,10 @@ import Testing
                 ["kreplicate", "-r", "--no-sync-snap", "--no-stream", "--source-bwlimit=10m", "--sshport", "2222", "a/b", "h:c/d"],
                 KreplicateCommand.Run.self
             ),
-            (["kreplicate", "--no-raw", "--max-lag", "7d", "--create-bookmark", "--no-rollback", "a/b", "c/d"], KreplicateCommand.Run.self),
+            (
+                ["kreplicate", "--no-raw", "--max-lag", "7d", "--create-bookmark", "--no-rollback", "a/b", "c/d"],
+                KreplicateCommand.Run.self
+            ),
             (["kreplicate", "status", "--format", "json"], KreplicateCommand.Status.self),
             (["kreplicate", "drill", "a/b", "h:c/d", "--key-file", "/k", "--into", "a/x"], KreplicateCommand.Drill.self),
             (["kreplicate", "forget", "a/b", "h:c/d", "--only-here", "--dry-run"], KreplicateCommand.Forget.self),
@@ -47,7 +50,8 @@ import Testing
 
     @Test(arguments: [
         ["ksnap", "rollback"], ["ksnap", "destroy"], ["ksnap", "hold", "audit"], ["kclone", "rpool/data"], ["kdir"], ["kst", "x"],
-        ["kreplicate"], ["kreplicate", "a/b"], ["kreplicate", "--skip-parent", "a/b", "c/d"], ["kreplicate", "--bwlimit", "fast", "a/b", "c/d"],
+        ["kreplicate"], ["kreplicate", "a/b"], ["kreplicate", "--skip-parent", "a/b", "c/d"],
+        ["kreplicate", "--bwlimit", "fast", "a/b", "c/d"],
         ["kreplicate", "--max-lag", "soon", "a/b", "c/d"],
     ])
     func `incomplete command lines are refused`(words: [String]) throws {

@@ -1,6 +1,7 @@
 import KldCore
 import KldExec
 import KldPlan
+import KldSSH
 import KldTestSupport
 import KldZFS
 import Testing
@@ -53,11 +54,12 @@ func code(_ body: () async throws -> Void) async -> String {
 }
 
 @Suite struct ReplicationRequestTests {
-    @Test(arguments: [
-        ("rpool/home", nil, "rpool/home"), ("backup-host:backup/home", "backup-host", "backup/home"),
-        ("root@backup.infra.local:backup/web-01/srv", "root@backup.infra.local", "backup/web-01/srv"),
-        ("root@[fd00::1]:tank/my data", "root@fd00::1", "tank/my data"), ("tank/a:b", nil, "tank/a:b"),
-    ] as [(String, String?, String)])
+    @Test(
+        arguments: [
+            ("rpool/home", nil, "rpool/home"), ("backup-host:backup/home", "backup-host", "backup/home"),
+            ("root@backup.infra.local:backup/web-01/srv", "root@backup.infra.local", "backup/web-01/srv"),
+            ("root@[fd00::1]:tank/my data", "root@fd00::1", "tank/my data"), ("tank/a:b", nil, "tank/a:b"),
+        ] as [(String, String?, String)])
     func `ends are read as syncoid reads them`(text: String, host: String?, dataset: String) throws {
         let place = try ReplicaPlace(text)
         #expect(place.host?.description == host && place.dataset.text == dataset)
@@ -216,7 +218,8 @@ func code(_ body: () async throws -> Void) async -> String {
     @Test func `without a snapshot of its own the newest is sent, held and remembered`() throws {
         var planner = Sample.planner(
             try Sample.request(), target: [ReplicaDataset(name: "tank/srv")],
-            here: [Sample.snapshot("rpool/srv@a", 10, holds: 1), Sample.snapshot("rpool/srv@b", 20)], there: [Sample.snapshot("tank/srv@a", 10, holds: 1)])
+            here: [Sample.snapshot("rpool/srv@a", 10, holds: 1), Sample.snapshot("rpool/srv@b", 20)],
+            there: [Sample.snapshot("tank/srv@a", 10, holds: 1)])
         planner.request.takesSnapshot = false
         #expect(try planner.preparation().steps.isEmpty)
         #expect(

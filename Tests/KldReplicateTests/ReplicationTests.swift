@@ -11,7 +11,9 @@ import Testing
 @testable import KldReplicate
 
 /// Two pools on one machine, as far as `zfs` tells of them.
-private func machine(target: String = "", there: String = "", failing: (@Sendable (Command) -> CommandOutput?)? = nil) throws -> ScriptedRunner {
+private func machine(target: String = "", there: String = "", failing: (@Sendable (Command) -> CommandOutput?)? = nil) throws
+    -> ScriptedRunner
+{
     let (source, place) = (try DatasetName("rpool/srv"), try DatasetName("tank/srv"))
     let rows = "rpool/srv\tfilesystem\t-\toff\t-\t-\t-\t1000000\t4096\n"
     let table: [Command: CommandOutput] = [
@@ -22,7 +24,9 @@ private func machine(target: String = "", there: String = "", failing: (@Sendabl
         ZFS.replicaSnapshots(of: place, recursive: false): CommandOutput(output: there),
         ZFS.existing([try DatasetName("tank")]): CommandOutput(output: "tank\n"),
     ]
-    return ScriptedRunner([{ table[$0] }, { failing?($0) }, { $0.effect == .reads && $0.arguments.first != "send" ? nil : CommandOutput() }])
+    return ScriptedRunner([
+        { table[$0] }, { failing?($0) }, { $0.effect == .reads && $0.arguments.first != "send" ? nil : CommandOutput() },
+    ])
 }
 
 private func replication(_ runner: any CommandRunner, _ files: MemoryFiles = MemoryFiles(), said: Said = Said()) throws -> Replication {
@@ -60,15 +64,23 @@ private final class Said: Sendable {
                 """) == true)
     }
 
-    @Test(arguments: [
-        ("cannot receive incremental stream: destination tank/srv has been modified\nsince most recent snapshot\n", "replicate.diverged", 1),
-        ("cannot receive new filesystem stream: destination 'tank/srv' exists\nmust specify -F to overwrite it\n", "replicate.diverged", 1),
-        (
-            "cannot receive resume stream: checksum mismatch or incomplete stream.\nPartially received snapshot is saved.\n", "replicate.cut", 75
-        ),
-        ("cannot receive incremental stream: pool must be upgraded to receive this stream.\n", "replicate.feature", 69),
-        ("cannot receive new filesystem stream: out of space\n", "zfs.no-space", 73),
-    ] as [(String, String, Int32)])
+    @Test(
+        arguments: [
+            (
+                "cannot receive incremental stream: destination tank/srv has been modified\nsince most recent snapshot\n",
+                "replicate.diverged", 1
+            ),
+            (
+                "cannot receive new filesystem stream: destination 'tank/srv' exists\nmust specify -F to overwrite it\n",
+                "replicate.diverged", 1
+            ),
+            (
+                "cannot receive resume stream: checksum mismatch or incomplete stream.\nPartially received snapshot is saved.\n",
+                "replicate.cut", 75
+            ),
+            ("cannot receive incremental stream: pool must be upgraded to receive this stream.\n", "replicate.feature", 69),
+            ("cannot receive new filesystem stream: out of space\n", "zfs.no-space", 73),
+        ] as [(String, String, Int32)])
     func `what receive complains about is named, and kept for the doctor`(errors: String, expected: String, status: Int32) async throws {
         let runner = try machine { $0.arguments.first == "receive" ? CommandOutput(status: 1, errors: errors) : nil }
         let files = MemoryFiles()
@@ -107,6 +119,9 @@ private final class Said: Sendable {
     @Test func `a source that is not there, and a limit without pv, are refused before anything is done`() async throws {
         let missing = ScriptedRunner([{ _ in CommandOutput(status: 1, errors: "cannot open 'rpool/srv': dataset does not exist\n") }])
         #expect(await code { _ = try await replication(missing).run() } == "replicate.no-source")
+        let files = MemoryFiles()
+        #expect(await code { _ = try await replication(missing, files).recorded { Sample.now } } == "replicate.no-source")
+        #expect(try ReplicationState.all(files) == [], "a slip of the keyboard is no replication that the doctor watches")
         var request = try Sample.request()
         request.rate = .mebibytes(1)
         let limited = Replication(request, runner: ScriptedRunner([]), files: MemoryFiles(), now: Sample.now) { _ in }
@@ -129,7 +144,9 @@ private final class Said: Sendable {
                 case ZFS.existing([try DatasetName("tank/srv")]): CommandOutput(output: "tank/srv\n")
                 case ZFS.replicaSnapshots(of: try DatasetName("rpool/srv"), recursive: false):
                     CommandOutput(
-                        output: "rpool/srv@\(own)\tsnapshot\t9\t9\t1785000000\t1\toff-site\nrpool/srv#\(own)\tbookmark\t9\t9\t1785000000\t-\t-\n")
+                        output:
+                            "rpool/srv@\(own)\tsnapshot\t9\t9\t1785000000\t1\toff-site\nrpool/srv#\(own)\tbookmark\t9\t9\t1785000000\t-\t-\n"
+                    )
                 case ZFS.replicaSnapshots(of: try DatasetName("tank/srv"), recursive: false):
                     CommandOutput(output: "tank/srv@\(own)\tsnapshot\t9\t9\t1785000000\t1\toff-site\n")
                 default: nil
@@ -201,7 +218,10 @@ private final class Said: Sendable {
                 "replicate.compare original=/run/kldload/drill/off-site.original restored=/run/kldload/drill/off-site",
             ])
         #expect(plan.destroys == ["rpool/kldload-drill-off-site"])
-        #expect(plan[step: "replicate.drill.receive"]?.release.map(\.text) == ["replicate.destroy-scratch dataset=rpool/kldload-drill-off-site name=off-site"])
+        #expect(
+            plan[step: "replicate.drill.receive"]?.release.map(\.text) == [
+                "replicate.destroy-scratch dataset=rpool/kldload-drill-off-site name=off-site"
+            ])
     }
 
     @Test func `what is encrypted needs its key, from a file, and comes raw`() async throws {

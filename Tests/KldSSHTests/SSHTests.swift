@@ -69,7 +69,9 @@ private let hasServer = [sshd, "ssh", "ssh-keygen", "ssh-keyscan"].allSatisfy {
             let port = UInt16.random(in: 20_000..<32_000)
             for key in ["host", "client"] {
                 try await runner.run(
-                    Command("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", folder.appending(key).string], effect: .changes))
+                    Command(
+                        "ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", folder.appending(key).string], effect: .changes)
+                )
             }
             try files.write(try files.read(folder.appending("client.pub")), to: folder.appending("authorized"), mode: .secret)
             let key = try files.readText(folder.appending("host.pub")).words.prefix(2).joined(separator: " ")
@@ -101,7 +103,8 @@ private let hasServer = [sshd, "ssh", "ssh-keygen", "ssh-keyscan"].allSatisfy {
             }
             try await body(
                 SSHDestination(
-                    host: "127.0.0.1", user: user, port: port, identity: folder.appending("client"), knownHosts: folder.appending("known_hosts")),
+                    host: "127.0.0.1", user: user, port: port, identity: folder.appending("client"),
+                    knownHosts: folder.appending("known_hosts")),
                 folder)
             process.cancel()
             _ = try? await process.value

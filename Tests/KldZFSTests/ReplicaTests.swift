@@ -62,7 +62,8 @@ import Testing
     @Test func `commands say what they do`() throws {
         let (name, snapshot) = (try DatasetName("rpool/my data"), try SnapshotName("rpool/my data@a"))
         #expect(ZFS.replicas(of: name, recursive: true).arguments.prefix(4) == ["list", "-Hp", "-r", "-t"])
-        #expect(ZFS.replicaSnapshots(of: name, recursive: false).arguments.prefix(6) == ["list", "-Hp", "-d", "1", "-t", "snapshot,bookmark"])
+        #expect(
+            ZFS.replicaSnapshots(of: name, recursive: false).arguments.prefix(6) == ["list", "-Hp", "-d", "1", "-t", "snapshot,bookmark"])
         #expect(ZFS.describe(resume: "1-a").arguments == ["send", "-nvP", "-t", "1-a"])
         #expect(ZFS.bookmark(snapshot, as: "b").arguments == ["bookmark", "rpool/my data@a", "rpool/my data#b"])
         #expect(ZFS.loadKey(name, file: "/k").arguments == ["load-key", "-L", "file:///k", "rpool/my data"])
