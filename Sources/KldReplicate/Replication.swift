@@ -74,7 +74,10 @@ package struct Replication: Sendable {
     /// - Throws: ``Diagnosis`` where nothing can be replicated; `CancellationError`.
     package func run() async throws -> ReplicationOutcome {
         var planner = try await planner()
-        try await apply(planner.preparation(), to: request.target)
+        // Where nothing can be sent, no snapshot is taken either: run by the clock, they would pile up.
+        if planner.datasets.contains(where: { (try? planner.plan(for: $0)) != nil }) {
+            try await apply(planner.preparation(), to: request.target)
+        }
         var outcome = ReplicationOutcome()
         if request.takesSnapshot {
             (outcome.label, outcome.time) = (planner.label, now)

@@ -53,7 +53,8 @@ package struct ReplicationPlanner: Sendable {
 
     /// One instant of everything that is sent, held until a newer one has arrived; and what the target lies below.
     ///
-    /// Runs: `zfs snapshot [-r] -o com.kldload:replica=NAME …`, `zfs hold [-r]` at the source; `zfs create -o canmount=off` at the target; changes.
+    /// Runs: `zfs snapshot [-r] -o com.kldload:replica=NAME …`, `zfs hold [-r]` at the source; `zfs create -o canmount=off` at the target; changes. And
+    /// `zfs release`, `zfs destroy` of snapshots of ours that were never sent; destroys.
     package func preparation() throws -> Plan {
         var steps: [Step] = []
         if request.takesSnapshot {
@@ -86,7 +87,24 @@ package struct ReplicationPlanner: Sendable {
                     "replicate.parents", "Make what \(request.target) lies below",
                     missing.map { .run(request.target.at(ZFS.create($0, properties: ["canmount": "off"]))) }))
         }
+        steps += try unsent()
         return Plan("prepare the replication \(request.name)", steps.isEmpty ? [] : [Phase("replicate", "Replicate", steps)])
+    }
+
+    /// Snapshots of runs that never sent them, but for the last one: neither has the target one of them, nor does it wait for the rest of one.
+    private func unsent() throws -> [Step] {
+        try datasets.compactMap { dataset in
+            let target = try request.target(of: dataset.name).text
+            var needed = Set((facts.targetSnapshots[target] ?? []).map(\.guid))
+            if case .to(_, let guid)? = facts.tokens[target] { needed.insert(guid) }
+            let ours = (facts.sourceSnapshots[dataset.name] ?? []).filter {
+                !$0.isBookmark && $0.replication == request.name && $0.label.hasPrefix(request.tag + "-")
+            }
+            let stale = ours.sorted { $0.transaction < $1.transaction }.dropLast().filter { !needed.contains($0.guid) }
+            return Self.step(
+                "replicate.tidy.unsent", request.source.at(try DatasetName(dataset.name)), tag: request.tag, held: Array(stale),
+                snapshots: stale.map(\.label), bookmarks: [])
+        }
     }
 
     // MARK: one dataset

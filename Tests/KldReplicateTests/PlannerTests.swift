@@ -279,6 +279,21 @@ func code(_ body: () async throws -> Void) async -> String {
             ])
     }
 
+    @Test func `snapshots that were never sent do not pile up; what the target has, or waits for, stays`() throws {
+        func own(_ number: UInt64) -> ReplicaSnapshot {
+            Sample.snapshot("rpool/srv@kreplicate-off-site-\(number)", number, holds: 1, ours: true)
+        }
+        let planner = Sample.planner(
+            try Sample.request(), target: [ReplicaDataset(name: "tank/srv", token: "1-abc")], here: (1...5).map(own),
+            there: [Sample.snapshot("tank/srv@kreplicate-off-site-1", 1)],
+            tokens: ["tank/srv": .to(label: "kreplicate-off-site-3", guid: 3)])
+        #expect(
+            Sample.lines(try planner.preparation()).suffix(3) == [
+                "zfs release kreplicate-off-site rpool/srv@kreplicate-off-site-2 rpool/srv@kreplicate-off-site-4",
+                "zfs destroy rpool/srv@kreplicate-off-site-2", "zfs destroy rpool/srv@kreplicate-off-site-4",
+            ])
+    }
+
     @Test func `a name that is taken within the same second is counted up`() throws {
         #expect(Sample.planner(try Sample.request(), here: [Sample.snapshot("rpool/srv@\(Sample.label)", 3)]).label == "\(Sample.label)-2")
     }

@@ -128,6 +128,12 @@ private final class Said: Sendable {
         #expect(await code { _ = try await limited.run() } == "replicate.no-pv")
     }
 
+    @Test func `where nothing can be sent no snapshot is taken`() async throws {
+        let runner = try machine(target: "tank/srv\tfilesystem\t-\toff\t-\t-\t-\t1\t1\n")
+        #expect(try await replication(runner).run().rows.map(\.problem?.code) == ["replicate.taken"])
+        #expect(runner.commands.allSatisfy { $0.effect == .reads })
+    }
+
     @Test func `a dry run changes nothing, and says what stands in the way`() async throws {
         let runner = try machine(target: "tank/srv\tfilesystem\t-\toff\t-\t-\t-\t1\t1\n")
         let (plan, problems) = try await replication(runner).preview()
