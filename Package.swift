@@ -43,7 +43,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], recorded: Bool =
 }
 
 let mechanisms: [Target.Dependency] = ["KldCore", "KldExec", "KldFiles", "KldPlan", systemPackage]
-let outside: [Target.Dependency] = ["KldZFS", "KldBlock", "KldBoot", "KldPackages", "KldSSH", "KldVirt"]
+let outside: [Target.Dependency] = ["KldZFS", "KldBlock", "KldBoot", "KldPackages", "KldSSH", "KldVirt", "KldSystemd"]
 
 let package = Package(
     name: "kldload",
@@ -72,6 +72,7 @@ let package = Package(
         library("KldPackages", mechanisms),
         library("KldSSH", mechanisms),
         library("KldVirt", mechanisms),
+        library("KldSystemd", ["KldCore", "KldExec"]),
         // L3 definitions
         library("KldDistro", mechanisms + outside),
         library("KldAnswers", mechanisms),
@@ -112,6 +113,7 @@ let package = Package(
         tests("KldPackages", []),
         tests("KldSSH", []),
         tests("KldVirt", []),
+        tests("KldSystemd", []),
         tests("KldDistro", ["KldPackages", "KldBoot"]),
         tests("KldAnswers", []),
         tests("KldInstall", ["KldAnswers", "KldDistro", "KldZFS", "KldBlock", "KldBoot", "KldPackages"], recorded: true),

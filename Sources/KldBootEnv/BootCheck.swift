@@ -2,6 +2,7 @@ import FoundationEssentials
 import KldCore
 public import KldExec
 public import KldFiles
+import KldSystemd
 import KldZFS
 public import SystemPackage
 
@@ -33,9 +34,7 @@ public enum BootCheck {
     private static func look(_ runner: any CommandRunner, _ files: any FileSystem) async throws -> [String] {
         var problems: [String] = []
         for unit in units(files) {
-            let state = try await runner.run(
-                Command(Tool("systemctl", package: "systemd"), ["is-active", unit], effect: .reads, accepting: Set(0...4))
-            ).output.trimmed
+            let state = try await runner.run(Systemctl.isActive(unit)).output.trimmed
             if state != "active" { problems.append("\(unit) is \(state.isEmpty ? "unknown" : state)") }
         }
         for pool in try PoolRow.parse(await runner.run(ZPool.list()).output) where ![.online, .degraded].contains(pool.health) {

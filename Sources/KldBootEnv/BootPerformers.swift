@@ -18,7 +18,7 @@ public enum BootPerformers {
         table[mountESP] = { parameters, runner, files in
             let (device, place) = (parameters["device"] ?? "", FilePath(parameters["at"] ?? ""))
             let mounted = try files.mounts().contains { $0.place == place.string }
-            if !mounted { try await runner.run(MountCommand.mount(device, at: place, type: "vfat", options: ["umask=0077"])) }
+            if !mounted { try await MountCommand.mountWhenFree(device, at: place, type: "vfat", options: ["umask=0077"], runner: runner) }
         }
         table[rewrite] = { parameters, _, files in
             let image = try files.read(FilePath(parameters["from"] ?? ""))

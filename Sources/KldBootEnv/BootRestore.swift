@@ -63,7 +63,7 @@ public struct BootRestore: Sendable, Hashable {
             chosen.append(partition)
         }
         for partition in chosen {
-            if let place = partition.mountpoints.first {
+            if let place = partition.mountpoint {
                 throw Diagnosis("boot.esp-mounted", "\(partition.path) is mounted at \(place)", remedies: ["umount \(place), then again"])
             }
         }

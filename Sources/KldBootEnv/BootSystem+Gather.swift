@@ -1,4 +1,3 @@
-import Glibc
 import KldBlock
 import KldBoot
 import KldDistro
@@ -6,7 +5,7 @@ import KldCore
 public import KldExec
 public import KldFiles
 import KldInstall
-import KldZFS
+public import KldZFS
 import SystemPackage
 
 extension BootSystem {
@@ -30,12 +29,8 @@ extension BootSystem {
     public static func gather(
         _ detail: Detail = .environments, visiting: Bool = false, runner: any CommandRunner, files: any FileSystem
     ) async throws -> BootSystem {
-        guard let root = try await RunningRoot.gather(runner: runner, files: files),
-            let mounted = try files.mounts().first(where: \.isZFSRoot),
-            let dataset = try? DatasetName(mounted.source), let top = dataset.parent
-        else {
-            throw noRoot
-        }
+        let dataset = try running(files)
+        guard let top = dataset.parent, let root = try await RunningRoot.gather(runner: runner, files: files) else { throw noRoot }
         let pool = try PoolName(root.pool)
         let chain = try Installation.read(files)?.chain ?? .systemdBoot
         let output = try await runner.run(ZFS.list(top, columns: columns, types: types(detail))).output
@@ -58,6 +53,14 @@ extension BootSystem {
             esps: esps,
             builder: try BootImageBuilder.find(files), signing: try signing(files),
             secureBoot: EFIVariable.isSecureBootOn(files), selected: visiting ? nil : selected(files))
+    }
+
+    /// The dataset of the environment that runs: what is mounted at `/`.
+    ///
+    /// - Throws: ``Diagnosis`` `be.no-zfs-root`.
+    public static func running(_ files: any FileSystem) throws -> DatasetName {
+        guard let root = try files.mounts().first(where: \.isZFSRoot), let name = try? DatasetName(root.source) else { throw noRoot }
+        return name
     }
 
     /// As the pool knows the machine: inside one that does not run, by the id under which whoever helps has imported its pool.
@@ -133,7 +136,7 @@ extension BootSystem {
                     dataset: dataset, used: row.bytes("used") ?? ByteCount(0), referenced: row.bytes("referenced") ?? ByteCount(0),
                     created: created(row), origin: try row["origin"].map { try SnapshotName($0) },
                     owned: owned.contains(row.name),
-                    mountpoint: mounts.first { $0.source == row.name && $0.type == "zfs" }?.place)
+                    mountpoint: mounts.first { $0.source == row.name && $0.type == "zfs" && !TemporaryMount.isPlace($0.place) }?.place)
             } else {
                 found[parts.prefix(depth).joined(separator: "/")]?.children[dataset] = row["mountpoint"] ?? "none"
             }
@@ -153,9 +156,9 @@ extension BootSystem {
     private static func esp(
         _ device: BlockDevice, _ index: Int, _ chain: BootChain, runner: any CommandRunner, files: any FileSystem
     ) async throws -> ESP {
-        try await looking(at: device.path, device.mountpoints.first.map { FilePath($0) }, index, runner: runner, files: files) { place in
+        try await looking(at: device.path, device.mountpoint.map { FilePath($0) }, index, runner: runner, files: files) { place in
             var esp = ESP(
-                device: device.path, mount: device.mountpoints.first.map { FilePath($0) }, free: try files.freeSpace(place))
+                device: device.path, mount: device.mountpoint.map { FilePath($0) }, free: try files.freeSpace(place))
             for name in try names(place.appending(chain.entryFolder), files) {
                 // A power cut may leave one that cannot be read: the loader passes it over, and it is written again.
                 guard let bytes = try? files.read(place.appending(chain.entryFolder).appending(name)) else { continue }
@@ -201,45 +204,20 @@ extension BootSystem {
         return found
     }
 
-    private static let looks: FilePath = "/run/kldload/boot-look"
-
-    /// Where this process looks at something: nobody else unmounts that, and when it was killed others know that nobody looks any more.
-    static func place(of name: String) -> FilePath { looks.appending("\(getpid())").appending(name) }
-
-    /// Takes away what processes left mounted that were killed while they looked. Only for whoever holds the lock.
-    ///
-    /// Runs: `umount --recursive PLACE` for each, changes.
-    public static func sweep(runner: any CommandRunner, files: any FileSystem) async throws {
-        for process in (try? files.folders(in: looks)) ?? [] where try !files.exists(FilePath("/proc/\(process)")) {
-            for mount in try files.mounts().reversed() where mount.place.hasPrefix("\(looks)/\(process)/") {
-                try await runner.run(MountCommand.unmount(FilePath(mount.place)))
-            }
-            // Never crosses a mount point: what is still used there goes another time.
-            try? files.remove(looks.appending(process))
-        }
-    }
-
     /// Shows an ESP where it is mounted, or mounts it read-only for as long as `body` runs.
     static func looking<Result>(
         at device: String, _ mounted: FilePath?, _ index: Int, runner: any CommandRunner, files: any FileSystem,
         _ body: (FilePath) async throws -> Result
     ) async throws -> Result {
         if let mounted { return try await body(mounted) }
-        let place = place(of: "esp\(index)")
-        try files.makeDirectory(place, mode: 0o700)
-        do { try await runner.run(MountCommand.mount(device, at: place, type: "vfat", options: ["ro", "umask=0077"])) } catch {
+        do {
+            return try await TemporaryMount().with(
+                at: device, as: "esp\(index)", type: "vfat", options: ["umask=0077"], runner: runner, files: files, body)
+        } catch CommandError.failed(let command, let output) where command.tool.name == "mount" {
             throw Diagnosis(
                 "boot.esp-damaged", "the ESP \(device) cannot be mounted",
                 remedies: ["repair it: fsck.fat -a \(device)", "or make it anew: kldload boot restore --format \(device)"],
-                causes: [Diagnosis(of: error).message])
-        }
-        do {
-            let result = try await body(place)
-            try await runner.run(MountCommand.unmount(place))
-            return result
-        } catch {
-            _ = try? await runner.run(MountCommand.unmount(place))
-            throw error
+                causes: [Diagnosis(of: CommandError.failed(command, output)).message])
         }
     }
 }
@@ -256,17 +234,9 @@ extension BootTarget {
             return try await body(seen(environment, at: FilePath(place), files))
         }
         // Two may be looked at together.
-        let place = BootSystem.place(of: environment.name)
-        try files.makeDirectory(place, mode: 0o700)
-        try await runner.run(MountCommand.mount(environment.dataset.text, at: place, type: "zfs", options: ["ro", "zfsutil"]))
-        do {
-            let result = try await body(seen(environment, at: place, files))
-            try await runner.run(MountCommand.unmount(place))
-            return result
-        } catch {
-            _ = try? await runner.run(MountCommand.unmount(place))
-            throw error
-        }
+        return try await TemporaryMount().with(
+            at: environment.dataset.text, as: environment.name, type: "zfs", options: ["zfsutil"], runner: runner, files: files
+        ) { try await body(seen(environment, at: $0, files)) }
     }
 
     private static func seen(_ environment: BootEnvironment, at root: FilePath, _ files: any FileSystem) throws -> BootTarget {

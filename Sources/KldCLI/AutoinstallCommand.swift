@@ -6,6 +6,7 @@ import KldExec
 import KldFiles
 import KldImage
 import KldInstall
+import KldSystemd
 import SystemPackage
 
 /// Started by the live environment, once per boot. Where nobody says what to install, it does nothing.
@@ -65,8 +66,8 @@ struct AutoinstallCommand: AsyncParsableCommand {
         }
         await report(on: volume, "installed", answers, runner, files)
         switch answers?.afterInstall {
-        case .powerOff?, nil: try await runner.run(Command(Tool("systemctl", package: "systemd"), ["poweroff"], effect: .changes))
-        case .reboot?: try await runner.run(Command(Tool("systemctl", package: "systemd"), ["reboot"], effect: .changes))
+        case .powerOff?, nil: try await runner.run(Systemctl.powerOff)
+        case .reboot?: try await runner.run(Systemctl.reboot())
         case .stay?: Output.errorLine("kldload: installed; the machine stays up, as KLDLOAD_NO_AUTO_REBOOT=1 says")
         }
     }

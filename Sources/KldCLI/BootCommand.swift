@@ -7,6 +7,7 @@ import KldExec
 import KldFiles
 import KldInstall
 import KldPlan
+import KldSystemd
 import KldZFS
 import SystemPackage
 
@@ -210,7 +211,7 @@ struct BootSession: Sendable {
         }
         let lock = try await FileLock.acquire("/run/kldload/boot.lock") { Output.errorLine("waiting for another kbe") }
         defer { withExtendedLifetime(lock) {} }
-        try await BootSystem.sweep(runner: runner, files: files)
+        try await TemporaryMount.sweep(runner: runner, files: files)
         try await body()
     }
 
@@ -257,7 +258,7 @@ struct BootSession: Sendable {
         if unlessGood, try files.exists(BootTrial.goodMarker) { return }
         try files.write(reason + "\n", to: BootTrial.file(entry.id))
         Output.errorLine("kldload: \(entry.environment) is on trial and did not boot well: restarting")
-        try await runner.run(Command(Tool("systemctl", package: "systemd"), ["--no-block", "reboot"], effect: .changes))
+        try await runner.run(Systemctl.reboot(waiting: false))
     }
 
     func report(_ trial: BootTrial) throws {

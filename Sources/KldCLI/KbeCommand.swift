@@ -105,7 +105,7 @@ struct KbeCommand: AsyncParsableCommand {
 
     struct Current: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Print the name of the running environment.")
-        func run() async throws { Output.line(try await BootSession(dryRun: false).system().running.leaf) }
+        func run() async throws { Output.line(try BootSystem.running(LocalFiles()).leaf) }
     }
 
     struct Rollback: AsyncParsableCommand {

@@ -6,6 +6,7 @@ import KldExec
 import KldFiles
 import KldPackages
 import KldPlan
+import KldSystemd
 import KldTerminal
 import KldUpkeep
 import KldZFS
@@ -77,7 +78,7 @@ struct WorkOptions: ParsableArguments {
         guard let report = made else { return }
         if format == .json { try Output.json(report) } else { Output.line(Self.text(report)) }
         if reboot, report.rebootNeeded {
-            try await session.runner.run(Command(Tool("systemctl", package: "systemd"), ["--no-block", "reboot"], effect: .changes))
+            try await session.runner.run(Systemctl.reboot(waiting: false))
         }
     }
 

@@ -1,3 +1,4 @@
+import KldBlock
 import KldBoot
 import FoundationEssentials
 public import KldCore
@@ -16,8 +17,8 @@ public struct CheckContext: Sendable {
     public let manifestProblem: String?
     /// `nil`: not known, and whatever depends on it is skipped.
     public let now: Timestamp?
-    /// Where an ESP that is not mounted is looked at.
-    private(set) var espPlace: FilePath = "/run/kldload/verify-esp"
+    /// How an ESP that is not mounted is looked at.
+    private(set) var looking = TemporaryMount(process: 0)
     /// What checks of one report ask in common.
     private let reads: SharedReads
 
@@ -35,14 +36,14 @@ public struct CheckContext: Sendable {
     /// The same with nothing known yet: each report asks the machine anew.
     var fresh: CheckContext {
         var fresh = CheckContext(runner: runner, files: files, manifest: manifest, manifestProblem: manifestProblem, now: now)
-        fresh.espPlace = espPlace
+        fresh.looking = looking
         return fresh
     }
 
     /// The same with places of its own: at a machine's start the hypervisor may ask for a report while a person does.
     public func inProcess(_ id: Int32) -> CheckContext {
         var copy = self
-        copy.espPlace = FilePath("\(espPlace)-\(id)")
+        copy.looking = TemporaryMount(process: id)
         return copy
     }
 

@@ -80,24 +80,13 @@ enum ESP {
         return contents
     }
 
-    /// Shows an ESP to `body`: where it is mounted, or mounted read-only for as long as `body` runs.
-    ///
-    /// Runs: `mount -t vfat -o ro DEVICE /run/kldload/verify-esp-PROCESS`, `umount`, changes: the only thing that verify changes, and only there.
+    /// Shows an ESP to `body`: where it is mounted, or mounted read-only for as long as `body` runs: the only thing that verify changes, and
+    /// only there.
     static func look<Result>(
         _ context: CheckContext, at device: BlockDevice, _ body: (FilePath) async throws -> Result
     ) async throws -> Result {
-        if let place = device.mountpoints.first { return try await body(FilePath(place)) }
-        let place = context.espPlace
-        try context.files.makeDirectory(place, mode: 0o700)
-        defer { if (try? context.files.list(place)) == [] { try? context.files.remove(place) } }
-        try await context.runner.run(MountCommand.mount(device.path, at: place, type: "vfat", options: ["ro"]))
-        do {
-            let result = try await body(place)
-            try await context.runner.run(MountCommand.unmount(place, recursive: false))
-            return result
-        } catch {
-            _ = try? await context.runner.run(MountCommand.unmount(place, recursive: false))
-            throw error
-        }
+        if let place = device.mountpoint { return try await body(FilePath(place)) }
+        return try await context.looking.with(
+            at: device.path, as: "esp", type: "vfat", runner: context.runner, files: context.files, body)
     }
 }

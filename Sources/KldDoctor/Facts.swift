@@ -1,5 +1,6 @@
 import KldCore
 import KldExec
+import KldSystemd
 import KldZFS
 
 /// What several checks look at, each asked once in a report.
@@ -70,19 +71,14 @@ extension CheckContext {
     ]
 
     /// What systemd knows of the manifest's units and of ``watchedUnits``.
-    ///
-    /// Runs: `systemctl show --no-pager --property … UNIT…`, reads; units that do not exist are `LoadState=not-found`.
     func units() async throws -> [UnitState] {
         let names = (manifest?.units ?? []) + Self.watchedUnits.filter { manifest?.units.contains($0) != true }
-        return UnitState.parse(
-            try await read(
-                "systemctl", ["show", "--no-pager", "--property", UnitState.properties.joined(separator: ",")] + names
-            ).output)
+        return UnitState.parse(try await read(Systemctl.show(names)).output)
     }
 
     /// One of them, by any of its names.
     func unit(_ name: String) async throws -> UnitState? {
-        try await units().first { $0["Id"] == name || $0["Names"].words.contains(name) }
+        try await units().first { $0.names.contains(name) }
     }
 }
 

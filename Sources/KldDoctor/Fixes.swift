@@ -3,6 +3,7 @@ import KldExec
 import KldFiles
 import KldPackages
 public import KldPlan
+import KldSystemd
 import KldZFS
 import SystemPackage
 
@@ -45,8 +46,11 @@ public struct Fix: Sendable {
     // MARK: what each of them does
 
     /// Whether it helped is what the second look finds out: an exit status says less.
-    private static func change(_ tool: Tool, _ words: [String]) -> Action {
-        .run(Command(tool, words, effect: .changes, accepting: Set(0...255)))
+    private static func change(_ tool: Tool, _ words: [String]) -> Action { change(Command(tool, words, effect: .changes)) }
+    private static func change(_ command: Command) -> Action {
+        var command = command
+        command.acceptedExitStatuses = Set(0...255)
+        return .run(command)
     }
 
     private static func boot(_ verb: String) -> Action { change(Tool("/usr/lib/kldload/kldload", package: "kldload"), ["boot", verb]) }
@@ -82,17 +86,17 @@ public struct Fix: Sendable {
     private static func enable(_ names: [String], _ context: CheckContext) async throws -> [Action] {
         var wanted: [String] = []
         for name in names {
-            guard let unit = try await context.unit(name), unit["LoadState"] == "loaded", unit["ActiveState"] != "failed",
+            guard let unit = try await context.unit(name), unit.load == "loaded", unit.active != "failed",
                 unit.problem != nil
             else { continue }
             wanted.append(name)
         }
-        return wanted.isEmpty ? [] : [change("systemctl", ["enable", "--now"] + wanted)]
+        return wanted.isEmpty ? [] : [change(Systemctl.change(["enable", "--now"] + wanted))]
     }
 
     @Sendable private static func startAgain(_ context: CheckContext) async throws -> [Action] {
         let known = try await Check.failedUnits(context).filter { again.contains($0) }
-        return known.isEmpty ? [] : [change("systemctl", ["reset-failed"] + known), change("systemctl", ["start"] + known)]
+        return known.isEmpty ? [] : [change(Systemctl.change(["reset-failed"] + known)), change(Systemctl.change(["start"] + known))]
     }
 
     @Sendable private static func synchroniseTime(_ context: CheckContext) async throws -> [Action] {

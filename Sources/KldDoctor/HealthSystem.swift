@@ -3,6 +3,7 @@ import KldDistro
 import KldExec
 import KldFiles
 import KldTrust
+import KldSystemd
 import KldZFS
 import SystemPackage
 
@@ -28,9 +29,9 @@ extension Check {
         var problems: [String] = []
         var names: [String] = []
         for name in CheckContext.watchedTimers {
-            guard let unit = try await context.unit(name), unit["LoadState"] != "not-found" else { continue }
+            guard let unit = try await context.unit(name), unit.load != "not-found" else { continue }
             // What the profile does not use may lie there, switched off.
-            if profile?.tools != true, unit["UnitFileState"] == "disabled" { continue }
+            if profile?.tools != true, unit.file == "disabled" { continue }
             names.append(name)
             if let problem = unit.problem { problems.append("\(name) \(problem)") }
         }
@@ -43,7 +44,7 @@ extension Check {
     }
 
     @Sendable private static func zed(_ context: CheckContext) async throws -> CheckOutcome {
-        guard let unit = try await context.unit("zfs-zed.service"), unit["LoadState"] != "not-found" else {
+        guard let unit = try await context.unit("zfs-zed.service"), unit.load != "not-found" else {
             return .skip("zfs-zed is not installed")
         }
         if let problem = unit.problem {

@@ -2,6 +2,7 @@ import FoundationEssentials
 import KldCore
 import KldExec
 import KldFiles
+import KldSystemd
 import SystemPackage
 
 /// `ip -json …`. Source: ip(8), iproute2 6.15; unknown fields are ignored.
@@ -82,7 +83,7 @@ extension Check {
                 remedy: "ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf; systemctl enable --now systemd-resolved")
         }
         if servers.contains(where: { $0.hasPrefix("127.0.0.5") }) {
-            let state = try await context.unit("systemd-resolved.service")?["ActiveState"] ?? "unknown"
+            let state = try await context.unit("systemd-resolved.service")?.active ?? "unknown"
             guard state == "active" else {
                 return .fail(
                     expected: "systemd-resolved behind \(servers[0])", actual: state,

@@ -1,5 +1,6 @@
 public import KldAnswers
 public import KldExec
+import KldSystemd
 
 extension Answers {
     /// What a machine does when its installation has succeeded: only what the answers say. Nobody's shell is powered off by a default.
@@ -10,8 +11,8 @@ extension Answers {
     public var afterInstallCommand: Command? {
         guard isGiven("KLDLOAD_AFTER_INSTALL") else { return nil }
         return switch afterInstall {
-        case .powerOff: Command("systemctl", ["poweroff"], effect: .changes)
-        case .reboot: Command("systemctl", ["reboot"], effect: .changes)
+        case .powerOff: Systemctl.powerOff
+        case .reboot: Systemctl.reboot()
         case .stay: nil
         }
     }

@@ -1,6 +1,7 @@
 import KldCore
 import KldExec
 public import KldPlan
+import KldSystemd
 import SystemPackage
 
 /// How the known default password is kept from the network.
@@ -33,8 +34,8 @@ public enum DefaultPassword {
                             "password.ssh", "Accept the password of \(user) over SSH",
                             [
                                 .remove(FilePath(sshDropIn)),
-                                .run(Command("systemctl", ["reload-or-restart", "ssh.service"], effect: .changes)),
-                                .run(Command("systemctl", ["disable", "--now", pathUnit], effect: .changes)),
+                                .run(Systemctl.change(["reload-or-restart", "ssh.service"])),
+                                .run(Systemctl.change(["disable", "--now", pathUnit])),
                             ])
                     ])
             ])

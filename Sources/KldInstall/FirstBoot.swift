@@ -4,6 +4,7 @@ public import KldCore
 import KldExec
 import KldFiles
 public import KldPlan
+import KldSystemd
 import KldZFS
 public import SystemPackage
 
@@ -170,7 +171,7 @@ public struct FirstBoot: Sendable, Hashable {
     /// the table: after a power cut in between this is done again with another number.
     private func espSerial(_ serial: UInt32) -> Step {
         func systemctl(_ words: [String], accepting: Set<Int32>) -> Action {
-            .run(Command(Tool("systemctl", package: "systemd"), words, effect: .changes, accepting: accepting))
+            .run(Systemctl.change(words, accepting: accepting))
         }
         // systemd ends a mount with the device of that name, so it reads the table again before there is a mount. That none is there in time
         // is no failure: the next boot mounts it.

@@ -3,6 +3,7 @@ import KldBoot
 public import KldCore
 public import KldExec
 public import KldFiles
+import KldSystemd
 import KldZFS
 import SystemPackage
 
@@ -63,7 +64,8 @@ extension SystemStatus {
         }
         pools = names.map { name in
             Pool(
-                name: name, usage: usage.value?.first { $0.name == name }, report: reports.value?.first { $0.name == name },
+                name: name, boots: root?.hasPrefix("\(name)/") ?? false, usage: usage.value?.first { $0.name == name },
+                report: reports.value?.first { $0.name == name },
                 reportProblem: reports.problem, now: now)
         }
         if let problem = usage.problem {
@@ -185,11 +187,7 @@ extension SystemStatus {
     ]
 
     private mutating func addUnits(wanted: [String], _ runner: any CommandRunner) async throws {
-        let failed = try await Self.asked {
-            let command = Command(
-                Tool("systemctl", package: "systemd"), ["list-units", "--failed", "--plain", "--no-legend", "--no-pager"], effect: .reads)
-            return try await runner.run(command).output.lines.compactMap { $0.words.first }
-        }
+        let failed = try await Self.asked { Systemctl.names(try await runner.run(Systemctl.failedUnits).output) }
         if let names = failed.value {
             lines.append(
                 names.isEmpty
@@ -200,12 +198,7 @@ extension SystemStatus {
             lines.append(Line("units", .unknown, "whether units have failed could not be asked: \(failed.problem ?? "")"))
         }
         let names = Self.units + wanted.filter { !Self.units.contains($0) }
-        let shown = try await Self.asked {
-            let command = Command(
-                Tool("systemctl", package: "systemd"),
-                ["show", "--no-pager", "--property", "Id,Names,LoadState,ActiveState,SubState,Type"] + names, effect: .reads)
-            return ServiceState.parse(try await runner.run(command).output)
-        }
+        let shown = try await Self.asked { UnitState.parse(try await runner.run(Systemctl.show(names)).output) }
         guard let states = shown.value else {
             lines.append(Line("services", .unknown, "services could not be asked about: \(shown.problem ?? "")"))
             return
@@ -213,7 +206,7 @@ extension SystemStatus {
         var told: [String] = []
         for name in names {
             let state = states.first { $0.names.contains(name) }
-            let (text, runs) = state?.told ?? ("unknown", false)
+            let (text, runs) = (state?.told ?? "unknown", state?.isWell ?? false)
             let short = name.hasSuffix(".service") ? String(name.dropLast(8)) : name
             told.append("\(short) \(text)")
             if runs { continue }
@@ -277,40 +270,5 @@ extension SystemStatus.Datasets {
         if line["keystatus"] == "unavailable" { locked.append(String(name)) }
         if let top, name.hasPrefix(top), !name.dropFirst(top.count).contains("/") { environments += 1 }
         if let root, name == root { (rootUsed, rootRatio) = (line.bytes("used"), String(line["compressratio"].prefix { $0 != "x" })) }
-    }
-}
-
-/// One unit, as `systemctl show` tells of it: `Name=Value` lines, units apart by an empty line. Source: systemctl(1), systemd 252 to 257.
-struct ServiceState: Sendable, Hashable {
-    var names: [String]
-    /// In words, and whether it does what it is for.
-    var told: (String, Bool) {
-        if load == "not-found" || load.isEmpty { return ("not installed", false) }
-        if load != "loaded" { return (load, false) }
-        switch active {
-        case "active", "reloading", "refreshing": return (sub == "exited" ? "done" : "active", true)
-        // One that runs and is over, when it was called or a timer calls it.
-        case "inactive" where type == "oneshot": return ("waiting", true)
-        default: return (active, false)
-        }
-    }
-    private var load, active, sub, type: String
-
-    static func parse(_ output: String) -> [ServiceState] {
-        var units: [ServiceState] = []
-        for block in output.split(separator: "\n", omittingEmptySubsequences: false).split(whereSeparator: \.isEmpty) {
-            var values: [Substring: Substring] = [:]
-            for line in block {
-                guard let mark = line.firstIndex(of: "=") else { continue }
-                values[line[..<mark]] = line[line.index(after: mark)...]
-            }
-            func value(_ name: Substring) -> String { String(values[name] ?? "") }
-            units.append(
-                ServiceState(
-                    names: value("Names").words + [value("Id")], load: value("LoadState"), active: value("ActiveState"),
-                    sub: value("SubState"),
-                    type: value("Type")))
-        }
-        return units
     }
 }

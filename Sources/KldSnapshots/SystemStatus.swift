@@ -85,7 +85,8 @@ extension SystemStatus.Pool {
     /// Distributions scrub once a month.
     static let scrubDays: Int64 = 35
 
-    init(name: String, usage: PoolUsage?, report: PoolReport?, reportProblem: String?, now: Timestamp) {
+    /// - Parameter boots: the machine boots from it, so each of its disks has an ESP.
+    init(name: String, boots: Bool, usage: PoolUsage?, report: PoolReport?, reportProblem: String?, now: Timestamp) {
         self.name = name
         self.usage = usage
         self.report = report
@@ -108,7 +109,7 @@ extension SystemStatus.Pool {
             add(
                 .problem, "device",
                 "\(trouble.name) is \(trouble.state), errors: read \(trouble.readErrors), write \(trouble.writeErrors), checksum \(trouble.checksumErrors)",
-                "replace what failed: zpool replace \(name) OLD NEW; kldload boot restore NEW gives it its ESP")
+                "replace what failed: zpool replace \(name) OLD NEW" + (boots ? "; kldload boot restore NEW gives it its ESP" : ""))
         }
         if let errors = report.dataErrors { add(.problem, "data", errors, "zpool status -v \(name) names the files; restore them") }
         addScan(report.scan, now)

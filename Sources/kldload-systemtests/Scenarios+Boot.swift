@@ -102,7 +102,7 @@ extension Scenario {
                 lab.log(said)
                 try check(said.lines.count { $0.contains("the next boot is") && $0.contains(": it starts") } == 11, said)
                 said = try await guest.run("findmnt -n -o TARGET -R /run/kldload || true; ls -A /run/kldload/boot /boot/efi/EFI/kldload")
-                try check(!said.contains(".new") && !said.contains("/run/kldload/boot-look"), "something was left: \(said)")
+                try check(!said.contains(".new") && !said.contains("/run/kldload/look"), "something was left: \(said)")
 
                 // As a package does that changes the initramfs.
                 said = try await guest.run("time update-initramfs -u 2>&1; kbe list; ls /boot/efi/loader/entries", within: .seconds(300))

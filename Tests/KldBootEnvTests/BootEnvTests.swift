@@ -50,7 +50,7 @@ enum Fixture {
             ], esps: esps)
     }
 
-    static func target(_ name: String, root: FilePath = "/run/kldload/boot-look/root", matching: [String: Set<String>] = [:]) throws
+    static func target(_ name: String, root: FilePath = "/run/kldload/look/root", matching: [String: Set<String>] = [:]) throws
         -> BootTarget
     {
         BootTarget(

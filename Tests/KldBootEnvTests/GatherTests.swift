@@ -23,7 +23,7 @@ struct GatherTests {
             {"path":"/dev/vdb2","name":"vdb2","size":7000000000,"type":"part","fstype":"zfs_member","mountpoints":[null]}]}
         ]}
         """
-    static let look = BootSystem.place(of: "esp1").string
+    static let look = TemporaryMount().place("esp1").string
 
     func gather(
         environments: Int = 1, _ detail: BootSystem.Detail = .environments, visiting: Bool = false, more: [String: String] = [:],
@@ -116,21 +116,6 @@ struct GatherTests {
         let name = "/sys/firmware/efi/efivars/LoaderEntrySelected-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
         let text = "kldload-debian-6.1.1.conf".flatMap { [String($0), "\0"] }.joined()
         #expect(try await gather(more: [name: "\u{6}\0\0\0" + text + "\0\0"]).0.selected == "kldload-debian-6.1.1")
-    }
-
-    @Test("what a process left mounted that was killed is unmounted; where somebody looks now, nothing happens")
-    func sweep() async throws {
-        let files = MemoryFiles([
-            "/proc/self/mounts":
-                "x /run/kldload/boot-look/77/one zfs ro 0 0\nx /run/kldload/boot-look/8/two zfs ro 0 0\nx /run/kldload/boot-look/77/one/usr zfs ro 0 0\n",
-            "/proc/8/stat": "", "/run/kldload/boot-look/77/one/x": "", "/run/kldload/boot-look/8/two/x": "",
-        ])
-        let runner = ScriptedRunner([
-            "umount --recursive /run/kldload/boot-look/77/one/usr": "", "umount --recursive /run/kldload/boot-look/77/one": "",
-        ])
-        try await BootSystem.sweep(runner: runner, files: files)
-        #expect(runner.commands.count == 2)
-        #expect(try files.folders(in: "/run/kldload/boot-look") == ["8"])
     }
 
     @Test("kernels without an initramfs or modules are passed over; the newest comes first")

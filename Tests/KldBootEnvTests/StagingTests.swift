@@ -26,10 +26,10 @@ struct BootStagingTests {
                   + boot.image: Build the boot image of test, Linux \(Fixture.release)
                       mkdir /run/kldload/boot (700)
                       write /run/kldload/boot/hostid.cpio (644, 512 bytes)
-                      ukify build --linux=/run/kldload/boot-look/root/boot/vmlinuz-\(Fixture.release) \
-                --initrd=/run/kldload/boot-look/root/boot/initrd.img-\(Fixture.release) --initrd=/run/kldload/boot/hostid.cpio \
+                      ukify build --linux=/run/kldload/look/root/boot/vmlinuz-\(Fixture.release) \
+                --initrd=/run/kldload/look/root/boot/initrd.img-\(Fixture.release) --initrd=/run/kldload/boot/hostid.cpio \
                 '--cmdline=root=ZFS=rpool/ROOT/test boot=zfs rw console=tty0 panic=15' --uname=\(Fixture.release) \
-                --os-release=@/run/kldload/boot-look/root/usr/lib/os-release --stub=/usr/lib/systemd/boot/efi/linuxx64.efi.stub \
+                --os-release=@/run/kldload/look/root/usr/lib/os-release --stub=/usr/lib/systemd/boot/efi/linuxx64.efi.stub \
                 --output=/run/kldload/boot/\(Self.id).efi
                       release: remove /run/kldload/boot/\(Self.id).efi
                       release: remove /run/kldload/boot/hostid.cpio

@@ -114,14 +114,14 @@ extension Fault {
         Fault("boot.esp", "no kernel image") { $0.bytes[uki] = nil },
         Fault("boot.esp.copies", "files differ") {
             $0.change(
-                "sha256sum /run/kldload/verify-esp/EFI/BOOT/BOOTX64.EFI /run/kldload/verify-esp/EFI/kldload/kldload-debian-7.2.12-amd64.1.efi /run/kldload/verify-esp/loader/entries/kldload-debian-7.2.12-amd64.1.conf",
+                "sha256sum /run/kldload/look/0/esp/EFI/BOOT/BOOTX64.EFI /run/kldload/look/0/esp/EFI/kldload/kldload-debian-7.2.12-amd64.1.efi /run/kldload/look/0/esp/loader/entries/kldload-debian-7.2.12-amd64.1.conf",
                 "bbb ", "ccc ")
         },
         Fault("boot.esp.copies", "a disk is gone") { $0.links["/dev/disk/by-id/virtio-B-part1"] = nil },
         Fault("boot.esp.copies", "not formatted") { $0.change(lsblk, #""fstype": "vfat""#, #""fstype": null"#) },
         Fault("boot.esp.copies", "empty") { machine in
-            machine.files = machine.files.filter { !$0.key.hasPrefix("/run/kldload/verify-esp") }
-            machine.bytes = machine.bytes.filter { !$0.key.hasPrefix("/run/kldload/verify-esp") }
+            machine.files = machine.files.filter { !$0.key.hasPrefix("/run/kldload/look/0/esp") }
+            machine.bytes = machine.bytes.filter { !$0.key.hasPrefix("/run/kldload/look/0/esp") }
         },
     ]
 

@@ -5,6 +5,7 @@ import KldExec
 import KldFiles
 public import KldPlan
 import KldPackages
+import KldSystemd
 import SystemPackage
 
 /// What is done inside a new tree, after the packages, natively and once, so that an installation need not.
@@ -47,7 +48,7 @@ public enum PayloadRecipe {
 
     private static func command(_ tool: Tool, _ words: [String]) -> Action { .run(Command(tool, words, effect: .changes)) }
 
-    private static func enable(_ units: [String]) -> Action { command("systemctl", ["enable"] + units) }
+    private static func enable(_ units: [String]) -> Action { .run(Systemctl.change(["enable"] + units)) }
 
     private static func sources(_ payload: PayloadSpec, _ spec: DistroSpec) throws -> Step {
         let sources = try spec.sources(mirror: payload.installedMirror).map(\.stanza).joined(separator: "\n")
@@ -121,9 +122,9 @@ public enum PayloadRecipe {
                             + [spec.units[.network], spec.units[.resolver], spec.units[.timeSync], spec.units[.ssh]].compactMap { $0 }
                             + ["zfs-import-cache.service", "zfs-mount.service", "zfs.target", spec.units[.zed] ?? "zfs-zed.service"]),
                     // The initramfs imports the root pool. Pools made here are in the cache file; a scan would import foreign ones too.
-                    command("systemctl", ["disable", "zfs-import-scan.service"]),
+                    .run(Systemctl.change(["disable", "zfs-import-scan.service"])),
                     // It is never satisfied when no cable is plugged in.
-                    command("systemctl", ["disable", "systemd-networkd-wait-online.service"]),
+                    .run(Systemctl.change(["disable", "systemd-networkd-wait-online.service"])),
                 ]),
         ]
         steps.append(
@@ -202,9 +203,10 @@ public enum PayloadRecipe {
                         FilePath("/usr/lib/systemd/system/\(SystemFiles.autoinstall.name)"), content: .text(SystemFiles.autoinstall.text)),
                     enable([SystemFiles.autoinstall.name]),
                     // A pool of the machine is imported on request, never by itself.
-                    command(
-                        "systemctl",
-                        ["mask", "zfs-import-cache.service", "zfs-import-scan.service", "zfs-mount.service", "zfs-share.service"]),
+                    .run(
+                        Systemctl.change([
+                            "mask", "zfs-import-cache.service", "zfs-import-scan.service", "zfs-mount.service", "zfs-share.service",
+                        ])),
                 ]),
             Step(
                 "payload.tools", "The tools on PATH",
@@ -218,7 +220,7 @@ public enum PayloadRecipe {
                     .symlink("/etc/resolv.conf", to: "../run/systemd/resolve/stub-resolv.conf"),
                     enable([spec.units[.network], spec.units[.resolver]].compactMap { $0 }),
                     // It is never satisfied when no cable is plugged in.
-                    command("systemctl", ["disable", "systemd-networkd-wait-online.service"]),
+                    .run(Systemctl.change(["disable", "systemd-networkd-wait-online.service"])),
                 ]),
             Step(
                 "payload.ssh", "No way in but the console until there is a key",
