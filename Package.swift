@@ -43,7 +43,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], recorded: Bool =
 }
 
 let mechanisms: [Target.Dependency] = ["KldCore", "KldExec", "KldFiles", "KldPlan", systemPackage]
-let outside: [Target.Dependency] = ["KldZFS", "KldBlock", "KldBoot", "KldPackages", "KldVirt", "KldSystemd"]
+let outside: [Target.Dependency] = ["KldZFS", "KldBlock", "KldBoot", "KldPackages", "KldSSH", "KldVirt", "KldSystemd"]
 
 let package = Package(
     name: "kldload",
@@ -70,6 +70,7 @@ let package = Package(
         library("KldBlock", mechanisms),
         library("KldBoot", mechanisms),
         library("KldPackages", mechanisms),
+        library("KldSSH", mechanisms),
         library("KldVirt", mechanisms),
         library("KldSystemd", ["KldCore", "KldExec"]),
         // L3 definitions
@@ -79,15 +80,17 @@ let package = Package(
         library("KldInstall", mechanisms + outside + ["KldDistro", "KldAnswers"]),
         library("KldBootEnv", mechanisms + outside + ["KldDistro", "KldAnswers", "KldInstall"]),
         library("KldSnapshots", mechanisms + outside),
+        library("KldReplicate", mechanisms + outside),
         library("KldImage", mechanisms + outside + ["KldDistro", "KldAnswers", "KldInstall", "KldDoctor"]),
-        library("KldDoctor", mechanisms + outside + ["KldDistro", "KldAnswers", "KldTrust"]),
+        library("KldDoctor", mechanisms + outside + ["KldDistro", "KldAnswers", "KldReplicate", "KldTrust"]),
         library("KldTrust", mechanisms + ["KldAnswers"]),
         library("KldUpkeep", mechanisms + outside + ["KldDistro", "KldInstall", "KldBootEnv"]),
         // L5 faces
         library(
             "KldCLI",
             mechanisms + outside + [
-                "KldTerminal", "KldDistro", "KldAnswers", "KldInstall", "KldBootEnv", "KldSnapshots", "KldImage", "KldDoctor",
+                "KldTerminal", "KldDistro", "KldAnswers", "KldInstall", "KldBootEnv", "KldSnapshots", "KldReplicate", "KldImage",
+                "KldDoctor",
                 "KldTrust", "KldUpkeep", "CKldCompat", argumentParser,
             ]),
         // L6 executables
@@ -108,6 +111,7 @@ let package = Package(
         tests("KldBlock", []),
         tests("KldBoot", []),
         tests("KldPackages", []),
+        tests("KldSSH", []),
         tests("KldVirt", []),
         tests("KldSystemd", []),
         tests("KldDistro", ["KldPackages", "KldBoot"]),
@@ -115,11 +119,12 @@ let package = Package(
         tests("KldInstall", ["KldAnswers", "KldDistro", "KldZFS", "KldBlock", "KldBoot", "KldPackages"], recorded: true),
         tests("KldBootEnv", ["KldZFS", "KldBlock", "KldBoot", "KldInstall"]),
         tests("KldSnapshots", ["KldZFS", "KldBoot"]),
+        tests("KldReplicate", ["KldZFS", "KldSSH"]),
         tests("KldImage", ["KldAnswers", "KldDistro", "KldInstall", "KldVirt", "KldPackages", "KldZFS"], recorded: true),
         tests("KldDoctor", ["KldZFS", "KldDistro", "KldTrust"]),
         tests("KldTrust", ["KldAnswers"]),
         tests("KldUpkeep", ["KldPackages", "KldZFS", "KldBoot", "KldBootEnv", "KldDistro"]),
-        tests("KldCLI", ["KldAnswers", "KldInstall", "KldImage", argumentParser], recorded: true),
+        tests("KldCLI", ["KldAnswers", "KldInstall", "KldImage", "KldReplicate", "KldSSH", argumentParser], recorded: true),
     ],
     swiftLanguageModes: [.v6]
 )

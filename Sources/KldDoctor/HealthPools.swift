@@ -8,7 +8,7 @@ import SystemPackage
 extension Check {
     /// What goes wrong while a machine runs; ``all`` compares it with its installation.
     public static let health: [Check] =
-        healthOfPools + healthOfMounts + healthOfBoot + healthOfDisks + healthOfServices + healthOfSystem
+        healthOfPools + healthOfMounts + healthOfBoot + healthOfDisks + healthOfReplication + healthOfServices + healthOfSystem
 
     /// What `kldload-doctor` asks.
     public static let everything: [Check] = all + health

@@ -40,7 +40,7 @@ public struct SubprocessRunner: CommandRunner {
         }
         // The first that failed by itself is the cause. Those before it lost their reader, those after it saw their input end too early.
         let ended = pipeline.indices.compactMap { index in results[index].map { (pipeline[index], $0) } }
-        for (command, output) in ended where !Self.lostItsReader(output) { _ = try check(command, output) }
+        for (command, output) in ended where !Self.lostItsReader(command, output) { _ = try check(command, output) }
         for (command, output) in ended { _ = try check(command, output) }
         return results[pipeline.count - 1] ?? CommandOutput()
     }
@@ -52,9 +52,10 @@ public struct SubprocessRunner: CommandRunner {
         return ends
     }
 
-    /// By SIGPIPE, which a program may also report as its exit status or in words.
-    private static func lostItsReader(_ output: CommandOutput) -> Bool {
+    /// By SIGPIPE, which a program may also report as its exit status or in words; ssh ends with 255, and without a word (OpenSSH 9.2).
+    private static func lostItsReader(_ command: Command, _ output: CommandOutput) -> Bool {
         output.status == -SIGPIPE || output.status == 128 + SIGPIPE || output.errors.contains("Broken pipe")
+            || command.tool.name == "ssh" && output.status == 255 && output.errors.isEmpty
     }
 
     private func check(_ command: Command, _ output: CommandOutput) throws -> CommandOutput {

@@ -26,7 +26,7 @@ struct Scenario: Sendable {
 
     static let all: [Scenario] =
         installs + boots + bootNumbers + powerCuts + isos + networkBoots + recoveries + recoveryImages + secureBoots + images + troubles
-        + dailies + doctors + tools
+        + dailies + doctors + tools + replications
 }
 
 /// A check that did not hold.

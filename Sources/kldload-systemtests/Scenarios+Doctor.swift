@@ -213,6 +213,13 @@ extension Scenario {
             "services.timers", warns: true, "systemctl stop systemd-tmpfiles-clean.timer",
             mend: "systemctl start systemd-tmpfiles-clean.timer"),
         Fault("services.zed", warns: true, "systemctl stop zfs-zed", mend: "systemctl start zfs-zed"),
+        Fault(
+            "replication.lag",
+            """
+            d=/var/lib/kldload/replication; mkdir -p $d; n='"schema":"replication/1","name":"x","source":"a/b","target":"c/d","recursive":false'
+            echo "{$n,\"maxLag\":60,\"bytesTotal\":0,\"seconds\":0,\"snapshotTime\":\"2020-01-01T00:00:00Z\"}" >$d/x.json
+            """,
+            mend: "rm -r $d"),
         .edited("region.locale", "/etc/locale.conf", "s/LANG=.*/LANG=xx_XX.UTF-8/"),
         .edited("region.keyboard", "/etc/default/keyboard", "s/XKBLAYOUT=.*/XKBLAYOUT=xx/"),
         .away("system.journal", "/var/log/journal"),

@@ -2,9 +2,12 @@ import ArgumentParser
 import KldCore
 import KldExec
 import KldPlan
+import KldReplicate
+import KldSSH
 import KldSnapshots
 import KldTerminal
 import KldZFS
+import SystemPackage
 import Testing
 
 @testable import KldCLI
@@ -21,6 +24,22 @@ import Testing
             (["kclone", "rpool/data@snap", "rpool/data-copy"], KcloneCommand.self), (["kdf"], KdfCommand.self),
             (["kdf", "/home"], KdfCommand.self),
             (["kdir", "-p", "-o", "recordsize=1M", "-o", "compression=zstd", "/srv/a/b"], KdirCommand.self),
+            (["kreplicate", "rpool/home", "backup-host:backup/home"], KreplicateCommand.Run.self),
+            (
+                ["kreplicate", "--recursive", "--no-privilege-elevation", "rpool/ROOT", "root@backup.infra.local:backup/web-01/ROOT"],
+                KreplicateCommand.Run.self
+            ),
+            (
+                ["kreplicate", "-r", "--no-sync-snap", "--no-stream", "--source-bwlimit=10m", "--sshport", "2222", "a/b", "h:c/d"],
+                KreplicateCommand.Run.self
+            ),
+            (
+                ["kreplicate", "--no-raw", "--max-lag", "7d", "--create-bookmark", "--no-rollback", "a/b", "c/d"],
+                KreplicateCommand.Run.self
+            ),
+            (["kreplicate", "status", "--format", "json"], KreplicateCommand.Status.self),
+            (["kreplicate", "drill", "a/b", "h:c/d", "--key-file", "/k", "--into", "a/x"], KreplicateCommand.Drill.self),
+            (["kreplicate", "forget", "a/b", "h:c/d", "--only-here", "--dry-run"], KreplicateCommand.Forget.self),
             (["kldload-overview"], OverviewTool.self),
             (["kldload-help"], HelpTool.self), (["kldload-help", "ksnap"], HelpTool.self),
         ] as [([String], any ParsableCommand.Type)])
@@ -31,6 +50,9 @@ import Testing
 
     @Test(arguments: [
         ["ksnap", "rollback"], ["ksnap", "destroy"], ["ksnap", "hold", "audit"], ["kclone", "rpool/data"], ["kdir"], ["kst", "x"],
+        ["kreplicate"], ["kreplicate", "a/b"], ["kreplicate", "--skip-parent", "a/b", "c/d"],
+        ["kreplicate", "--bwlimit", "fast", "a/b", "c/d"],
+        ["kreplicate", "--max-lag", "soon", "a/b", "c/d"],
     ])
     func `incomplete command lines are refused`(words: [String]) throws {
         let tool = try #require(Applet.named(words[0])?.command)
@@ -91,6 +113,34 @@ import Testing
         await #expect { try await StorageSession.approvals(for: plan, word: "x", named: false, yes: true, losses: [], again: "") } throws: {
             Diagnosis(of: $0).code == "snapshot.unasked"
         }
+    }
+}
+
+@Suite struct KreplicateTests {
+    @Test func `what was said reaches the request`() throws {
+        let words = ["-r", "--skip-parent", "--bwlimit", "512k", "--raw", "--sshport", "2222", "--sshkey", "/k", "--known-hosts", "/h"]
+        let command = try #require(
+            try KreplicateCommand.parseAsRoot(words + ["--max-lag", "90m", "rpool/a", "root@h:tank/a"]) as? KreplicateCommand.Run)
+        let request = try command.request()
+        #expect(request.recursive && request.skipParent && request.raw == true && request.rate == ByteCount(524_288))
+        #expect(request.maxLag == 5400 && request.takesSnapshot && request.withSnapshotsBetween)
+        #expect(request.target.host?.port == 2222 && request.target.host?.identity == "/k" && request.target.host?.knownHosts == "/h")
+        #expect(request.source.host == nil && request.target.dataset.text == "tank/a")
+    }
+
+    @Test func `replications are listed with what is wrong with them`() throws {
+        var state = ReplicationState(try ReplicationRequest(from: ReplicaPlace("rpool/a"), to: ReplicaPlace("h:tank/a"), name: "off-site"))
+        let now = Timestamp(seconds: 1_786_000_000)
+        #expect(KreplicateCommand.Status.table([], now) == "no replication has run here")
+        state.lastSuccess = Timestamp(seconds: now.seconds - 60)
+        state.snapshotTime = Timestamp(seconds: now.seconds - 3 * 86_400)
+        state.bytes = 1 << 20
+        #expect(
+            KreplicateCommand.Status.table([state], now) == """
+                NAME      SOURCE   TARGET    AGE   SENT  LAST SUCCESS          DRILL  STATE
+                off-site  rpool/a  h:tank/a  3 d  1 MiB  2026-08-06T07:05:40Z  never  3 d old, and may be 26 h
+                """)
+        #expect(KreplicateCommand.Status.json([state], now).rendered.contains("\"lag\": 259200,"))
     }
 }
 

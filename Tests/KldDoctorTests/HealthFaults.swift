@@ -10,7 +10,7 @@ enum HealthFault {
         "lsblk --json --bytes --tree --output PATH,NAME,SIZE,TYPE,RO,RM,SERIAL,MODEL,WWN,TRAN,FSTYPE,LABEL,PARTLABEL,PTTYPE,MOUNTPOINTS,LOG-SEC"
     private static let day: Int64 = 86_400
 
-    static let all: [Fault] = pool + mounts + boot + disks + services + system
+    static let all: [Fault] = pool + mounts + boot + disks + replication + services + system
 
     private static func tank(_ machine: inout HealthyMachine, _ old: String, _ new: String) {
         // Of two pools it is the second.
@@ -133,6 +133,21 @@ enum HealthFault {
             )
         },
         Fault("disks.smart", "it has none", .skip) { disk(&$0, #"{"smartctl":{"exit_status":4}}"#) },
+    ]
+
+    private static let replication: [Fault] = [
+        Fault("replication.lag", "two days old") { $0.edit(HealthyMachine.replication, "2025-12-08T12:20:00Z", "2025-12-06T12:20:00Z") },
+        Fault("replication.lag", "never") {
+            $0.edit(HealthyMachine.replication, #"  "snapshotTime" : "2025-12-08T12:20:00Z","#, #"  "problem" : "ssh.denied: no","#)
+        },
+        Fault("replication.lag", "the last run failed", .warn) {
+            $0.edit(HealthyMachine.replication, #""recursive""#, #""problem" : "ssh.unreachable: no", "recursive""#)
+        },
+        Fault("replication.lag", "the last restore failed", .warn) {
+            $0.edit(HealthyMachine.replication, #""files" : 12"#, #""problem" : "replicate.drill-differs: 1", "files" : 12"#)
+        },
+        Fault("replication.lag", "what is known cannot be read") { $0.files[HealthyMachine.replication] = "{" },
+        Fault("replication.lag", "nothing is replicated", .skip) { $0.files[HealthyMachine.replication] = nil },
     ]
 
     private static let services: [Fault] = [

@@ -74,5 +74,26 @@ extension HealthyMachine {
         "/usr/lib/modules/6.12.0-amd64/modules.dep": "",
         "/etc/kldload/ca/root/ca.crt": "root",
         "/etc/kldload/ca/issued/web/current": "leaf",
+        replication: """
+        {
+          "bytes" : 1048576,
+          "bytesTotal" : 2097152,
+          "drill" : { "bytes" : 4096, "files" : 12, "time" : "2025-12-01T03:00:00Z" },
+          "lastAttempt" : "2025-12-08T12:20:00Z",
+          "lastSuccess" : "2025-12-08T12:20:09Z",
+          "maxLag" : 93600,
+          "name" : "off-site",
+          "recursive" : true,
+          "schema" : "replication/1",
+          "seconds" : 9,
+          "snapshot" : "kreplicate-off-site-20251208-122000",
+          "snapshotTime" : "2025-12-08T12:20:00Z",
+          "source" : "rpool/srv",
+          "target" : "root@backup.infra.local:backup/web-01/srv"
+        }
+
+        """,
     ]
+
+    static let replication = "/var/lib/kldload/replication/off-site.json"
 }

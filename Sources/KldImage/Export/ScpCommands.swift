@@ -1,5 +1,6 @@
 import KldCore
 package import KldExec
+import KldSSH
 package import SystemPackage
 
 /// The command lines of an upload. Source: scp(1), sftp(1), ssh_config(5), OpenSSH 9.2; `SSH_ASKPASS_REQUIRE` needs 8.4.
@@ -52,13 +53,10 @@ package struct ScpCommands: Sendable, Hashable {
 
     /// Host keys are never taken on trust (`StrictHostKeyChecking=yes`); nothing is ever asked.
     private var options: [String] {
-        var options = ["StrictHostKeyChecking=yes", "UpdateHostKeys=no", "ConnectTimeout=20", "ServerAliveInterval=15"]
-        if let file = destination.knownHosts {
-            options += ["UserKnownHostsFile=\"\(file.string)\"", "GlobalKnownHostsFile=/dev/null"]
-        }
+        var options = SSH.trust(knownHosts: destination.knownHosts)
         switch destination.credential {
         case .key(let file):
-            options += ["BatchMode=yes", "IdentitiesOnly=yes", "PreferredAuthentications=publickey"]
+            options += SSH.keyOnly
             return ["-i", file.string] + options.flatMap { ["-o", $0] }
         case .password:
             options += ["BatchMode=no", "NumberOfPasswordPrompts=1", "PubkeyAuthentication=no"]

@@ -1,5 +1,6 @@
 public import KldAnswers
 public import KldCore
+import KldSSH
 public import SystemPackage
 
 /// Where finished images are uploaded: the `KLDLOAD_EXPORT_SCP_*` answers.
@@ -34,9 +35,9 @@ public struct ScpDestination: Sendable, Hashable {
                 remedies: ["use letters, digits and -_.+/@=, only; a path without ~ is below the user's home unless it begins with /"],
                 exit: .badAnswers)
         }
-        guard Self.isPlain(host, ".-_:%"), !host.isEmpty, !host.hasPrefix("-") else { throw refuse("host", host) }
-        guard Self.isPlain(user, ".-_@+"), !user.isEmpty, !user.hasPrefix("-") else { throw refuse("user", user) }
-        guard Self.isPlain(folder.string, "./-_+@=,:"), !folder.string.hasPrefix("-") else { throw refuse("path", folder.string) }
+        guard SSH.isPlain(host, ".-_:%"), !host.isEmpty, !host.hasPrefix("-") else { throw refuse("host", host) }
+        guard SSH.isPlain(user, ".-_@+"), !user.isEmpty, !user.hasPrefix("-") else { throw refuse("user", user) }
+        guard SSH.isPlain(folder.string, "./-_+@=,:"), !folder.string.hasPrefix("-") else { throw refuse("path", folder.string) }
         self.host = host
         self.port = port
         self.user = user
@@ -56,15 +57,6 @@ public struct ScpDestination: Sendable, Hashable {
             }
         try self.init(
             host: target.host, user: target.user, folder: FilePath(target.path), credential: credential, knownHosts: target.knownHosts)
-    }
-
-    private static func isPlain(_ text: String, _ others: String) -> Bool {
-        text.utf8.allSatisfy { byte in
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
-            default: others.utf8.contains(byte)
-            }
-        }
     }
 
     /// `root@images.infra.local`, `root@[fd00::1]`.

@@ -1,6 +1,7 @@
 import KldCore
 public import KldExec
 public import KldFiles
+import KldSSH
 public import SystemPackage
 
 /// Copies finished files to another machine over ssh: each under `.NAME.partial`, and when all are there, all get their names.
@@ -77,19 +78,19 @@ public struct ScpUpload: Sendable {
         }
     }
 
-    /// Names the cause of a failed connection. Phrases of OpenSSH 8.4 to 10.0.
+    /// Names the cause of a failed connection.
     private func translated(_ error: any Error) -> any Error {
         guard let text = (error as? CommandError)?.failure?.errors else { return error }
         let name = destination.knownName
-        if text.contains("REMOTE HOST IDENTIFICATION HAS CHANGED") {
+        switch SSHProblem(text) {
+        case .hostChanged:
             return Diagnosis(
                 "image.upload-host-changed", "\(name) shows another host key than the one that is known",
                 remedies: [
                     "find out why before anything else: somebody may be in between",
                     "if the server was reinstalled: ssh-keygen -R '\(name)', then learn the new key as for an unknown host",
                 ], exit: .failed)
-        }
-        if text.contains("Host key verification failed") || text.contains("host key is known for") {
+        case .hostUnknown:
             let file = destination.knownHosts?.string ?? "known_hosts"
             return Diagnosis(
                 "image.upload-host-unknown", "the host key of \(name) is not known, and unknown keys are not accepted",
@@ -98,13 +99,12 @@ public struct ScpUpload: Sendable {
                     "compare ssh-keygen -lf \(file).new with ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on the server itself",
                     "if they are equal, append it to \(file) and set KLDLOAD_EXPORT_SCP_KNOWN_HOSTS to that file",
                 ], exit: .failed)
-        }
-        if text.contains("Permission denied (") {
+        case .denied:
             return Diagnosis(
                 "image.upload-denied", "\(destination.account) does not let us in",
                 remedies: ["check KLDLOAD_EXPORT_SCP_USER and KLDLOAD_EXPORT_SCP_KEY or KLDLOAD_EXPORT_SCP_PASS"], exit: .failed,
                 causes: Array(text.lines.suffix(2)))
+        case .unreachable, nil: return error
         }
-        return error
     }
 }

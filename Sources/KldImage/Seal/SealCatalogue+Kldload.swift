@@ -39,7 +39,8 @@ extension SealCatalogue {
             "kldload-default-keys", "Default authorised keys", "a key that opens every machine made from the image",
             [.remove("etc/kldload/default-authorized-keys")]),
         SealClass(
-            "kldload-fleet", "List of the fleet", "names and addresses of other machines", [.remove("etc/kldload/fleet-hosts.txt")]),
+            "kldload-fleet", "List of the fleet", "names and addresses of other machines",
+            [.clear("var/lib/kldload/replication/"), .remove("etc/kldload/fleet-hosts.txt")]),
         SealClass(
             "kldload-firstboot", "Markers of the first boot", "with them a clone believes that it has been personalised already",
             [
