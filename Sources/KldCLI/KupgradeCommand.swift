@@ -129,19 +129,11 @@ extension BootSession {
     /// With a log of all that package managers say, and their progress on standard error.
     static func forPackages(dryRun: Bool) -> BootSession {
         let managers = PackageFamily.allCases.compactMap(\.manager)
-        @Sendable func progress(_ line: String) -> (percent: Int, text: String)? { managers.lazy.compactMap { $0.progress(line) }.first }
-        let last = Locked("")
         let inner = SubprocessRunner { _, line in
-            guard let now = progress(line) else { return }
-            let text = "\(now.percent) % \(now.text)"
-            let isNew = last.withLock { last in
-                defer { last = text }
-                return last != text
-            }
-            if isNew { Output.errorLine("kldload: \(text)") }
+            if let text = managers.lazy.compactMap({ $0.progress(line) }).first { Output.errorLine("kldload: \(text)") }
         }
         var session = BootSession(dryRun: dryRun)
-        session.runner = ZFSExplainingRunner(LoggingRunner(inner, file: PackageWork.log) { progress($0) != nil })
+        session.runner = ZFSExplainingRunner(LoggingRunner(inner, file: PackageWork.log))
         return session
     }
 

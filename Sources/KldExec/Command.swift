@@ -47,6 +47,9 @@ public struct Command: Sendable, Hashable {
     public var environment: [String: String]
     /// Standard output goes into this file instead of the result.
     public var outputFile: FilePath?
+    /// Standard output tells a person what happens, as standard error does: both are read line by line in the order in which they come, and
+    /// the result has them as its errors.
+    public var tellsOnBoth = false
     public var workingDirectory: FilePath?
 
     public init(

@@ -8,7 +8,7 @@ package import SystemPackage
 ///
 /// A cancelled task ends the whole group: SIGTERM, then SIGKILL after two seconds.
 public struct SubprocessRunner: CommandRunner {
-    /// Called with each line of standard error as it is printed.
+    /// Called with each line of standard error as it is printed; of ``Command/tellsOnBoth`` with those of standard output too.
     private let lines: (@Sendable (Command, String) -> Void)?
 
     public init(lines: (@Sendable (Command, String) -> Void)? = nil) { self.lines = lines }
@@ -127,6 +127,12 @@ public struct SubprocessRunner: CommandRunner {
                 configuration, input: .fileDescriptor(own.input, closeAfterSpawningProcess: false),
                 output: .fileDescriptor(sink, closeAfterSpawningProcess: false), error: .sequence
             ) { try await errors($0.processIdentifier, $0.standardError) }
+            return finish(result, "")
+        case (nil, nil) where command.tellsOnBoth:
+            let result = try await Subprocess.run(
+                configuration, input: .fileDescriptor(own.input, closeAfterSpawningProcess: false), output: .sequence,
+                error: .combinedWithOutput
+            ) { try await errors($0.processIdentifier, $0.standardOutput) }
             return finish(result, "")
         case (nil, nil):
             let result = try await Subprocess.run(

@@ -13,7 +13,7 @@ public struct Apt: PackageManager {
     /// Asks nothing, and keeps what a person has changed: where a package brings other settings, the new ones go beside (`.dpkg-dist`).
     private static let options = [
         "-q", "-y", "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold", "-o", "Dpkg::Use-Pty=0", "-o",
-        "APT::Status-Fd=2", "-o", "DPkg::Lock::Timeout=300",
+        "DPkg::Lock::Timeout=300",
     ]
 
     /// debconf's, ucf's and needrestart's ways of asking. Source: debconf(7), ucf(1), needrestart(1).
@@ -63,7 +63,9 @@ public struct Apt: PackageManager {
 
     /// Runs: `apt-get -q -y … full-upgrade`, `… install -- NAME…` or `… remove -- NAME…`, changes.
     public func apply(_ request: PackageRequest) -> Command {
-        Command(Self.get, Self.options + Self.words(request), effect: .changes, environment: Self.silence)
+        var command = Command(Self.get, Self.options + Self.words(request), effect: .changes, environment: Self.silence)
+        command.tellsOnBoth = true
+        return command
     }
 
     /// How much is to be downloaded. Runs: `apt-get --print-uris -q -y …`, reads. Its output is read by ``downloadSize(_:)``.
@@ -132,18 +134,18 @@ public struct Apt: PackageManager {
                 found.append(line.trimmed)
             }
         }
-        return found.isEmpty ? Array(output.errors.lines.filter { progress($0) == nil }.suffix(6)) : Array(found.prefix(8))
+        return found.isEmpty ? Array(output.errors.lines.suffix(6)) : Array(found.prefix(8))
     }
 
-    /// Source: apt's `README.progress-reporting`, apt 2.6 to 3.0:
+    /// Lines of apt 2.6 to 3.0. Its `APT::Status-Fd` would tell percent too, on a descriptor that dpkg and its scripts do not get: none of
+    /// the three that they write to.
     /// ```
-    /// pmstatus:hello:40.0000:Unpacking hello (amd64)
-    /// dlstatus:1:20.0000:Retrieving file 1 of 1
+    /// Get:1 http://deb.debian.org/debian trixie/main amd64 hello amd64 2.10-5 [53.2 kB]
+    /// Unpacking hello (2.10-5) ...
+    /// Setting up hello (2.10-5) ...
     /// ```
-    public func progress(_ line: String) -> (percent: Int, text: String)? {
-        let fields = line.split(separator: ":", maxSplits: 3).map(String.init)
-        guard fields.count == 4, fields[0] == "pmstatus" || fields[0] == "dlstatus", let percent = Double(fields[2]) else { return nil }
-        return (Int(percent), fields[3].trimmed)
+    public func progress(_ line: String) -> String? {
+        ["Get:", "Unpacking ", "Setting up ", "Removing ", "Processing triggers "].contains { line.hasPrefix($0) } ? line.trimmed : nil
     }
 
     public var leftBeside: [String] { [".dpkg-dist", ".dpkg-new", ".ucf-dist"] }

@@ -63,14 +63,14 @@ public protocol PackageManager: Sendable {
 
     /// Why it failed, in its own words: a few lines of what it printed.
     func reasons(_ output: CommandOutput) -> [String]
-    /// A line of standard error that says how far it is: percent, and what it does; `nil` for any other line.
-    func progress(_ line: String) -> (percent: Int, text: String)?
+    /// What it does now, from a line of what it prints; `nil` for any other line.
+    func progress(_ line: String) -> String?
     /// Names of files in which a package leaves settings that it did not put in force.
     var leftBeside: [String] { get }
 }
 
 extension PackageManager {
-    public func progress(_ line: String) -> (percent: Int, text: String)? { nil }
+    public func progress(_ line: String) -> String? { nil }
     public func reasons(_ output: CommandOutput) -> [String] { Array(output.errors.lines.suffix(6)) }
 }
 

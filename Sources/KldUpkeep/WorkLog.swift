@@ -7,13 +7,10 @@ public import SystemPackage
 public struct LoggingRunner: CommandRunner {
     private let inner: any CommandRunner
     private let file: FilePath
-    private let leavesOut: @Sendable (String) -> Bool
 
-    /// - Parameter leavesOut: lines that tell progress and nothing else.
-    public init(_ inner: any CommandRunner, file: FilePath, leavesOut: @escaping @Sendable (String) -> Bool = { _ in false }) {
+    public init(_ inner: any CommandRunner, file: FilePath) {
         self.inner = inner
         self.file = file
-        self.leavesOut = leavesOut
     }
 
     public func run(_ command: Command) async throws -> CommandOutput {
@@ -32,7 +29,7 @@ public struct LoggingRunner: CommandRunner {
 
     /// A log that cannot be written keeps nobody from working.
     private func append(_ command: Command, _ output: CommandOutput) {
-        let said = (output.output.lines + output.errors.lines.filter { !leavesOut($0) }).map { "  \($0)\n" }.joined()
+        let said = (output.output.lines + output.errors.lines).map { "  \($0)\n" }.joined()
         let text = "\(command)\n\(said)" + (output.status == 0 ? "" : "  exit status \(output.status)\n")
         try? LocalFiles().makeDirectory(file.removingLastComponent(), mode: .directory)
         let opened = try? FileDescriptor.open(

@@ -7,7 +7,7 @@ extension Scenario {
     static let doctors: [Scenario] = [
         Scenario(
             "daily.doctor",
-            "on a healthy machine no check fails, in time; each of more than fifty faults is found, and gone again once it is mended",
+            "on a healthy machine no check fails; each of more than fifty faults is found, and gone again once it is mended",
             limit: .seconds(7200)
         ) { lab in
             let disks = try await lab.disks(2)
@@ -28,8 +28,6 @@ extension Scenario {
                 try check(healthy.count > 55, "few checks ran:\n\(first)")
                 let alarms = healthy.filter { $0.value == "FAIL" || $0.value == "WARN" && !excused.contains($0.key) }.keys.sorted()
                 try check(alarms.isEmpty, "false alarms: \(alarms.joined(separator: ", "))\n\(first)")
-                let seconds = first.lines.last { $0.hasPrefix("took ") }.flatMap { Double($0.words[1]) } ?? .infinity
-                try check(.seconds(seconds) < host.deadline(.seconds(3)), "it took \(seconds) s")
 
                 try await guest.run("zpool create -m /tank tank mirror /var/tmp/v0 /var/tmp/v1")
                 var missed: [String] = []

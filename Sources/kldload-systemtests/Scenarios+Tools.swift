@@ -158,7 +158,7 @@ extension Scenario {
     /// Numbers are printed; what is judged is that the one `zfs list` takes the most memory, or no more than is promised.
     private static func manySnapshots(_ lab: Laboratory, _ guest: Guest) async throws {
         // In an emulated machine ZFS itself takes minutes to list thousands.
-        let datasets = lab.host.accelerator == .kvm ? 100 : 5
+        let datasets = guest.host.accelerator == .kvm ? 100 : 5
         let said = try await guest.run(
             """
             export TIMEFORMAT='%R s'

@@ -157,6 +157,17 @@ struct ProcessTests {
         }
     }
 
+    @Test("a command that tells on both is heard on both, in order")
+    func both() async throws {
+        let told = Mutex<[String]>([])
+        let runner = SubprocessRunner { _, line in told.withLock { $0.append(line) } }
+        var command = shell("echo one; echo two >&2; echo three")
+        command.tellsOnBoth = true
+        let output = try await runner.run(command)
+        #expect(told.withLock { $0 } == ["one", "two", "three"])
+        #expect(output.errors == "one\ntwo\nthree\n" && output.output.isEmpty)
+    }
+
     @Test("much standard error is kept from its end")
     func manyErrors() async throws {
         let output = try await runner.run(shell("i=0; while test $i -lt 60000; do echo \"this is line $i of many\" >&2; i=$((i+1)); done"))
