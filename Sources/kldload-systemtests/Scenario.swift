@@ -25,7 +25,8 @@ struct Scenario: Sendable {
     }
 
     static let all: [Scenario] =
-        installs + boots + bootNumbers + powerCuts + isos + networkBoots + recoveries + recoveryImages + secureBoots + images + troubles
+        installs + boots + bootNumbers + updates + powerCuts + isos + networkBoots + recoveries + recoveryImages + secureBoots + images
+        + troubles
         + dailies + doctors + tools
 }
 
