@@ -12,7 +12,7 @@ extension Scenario {
         Scenario(
             "boot.kernel-update",
             "apt installs a newer kernel: DKMS signs its module, it is staged on trial and boots; the old one stays, and starts when asked for",
-            limit: .seconds(7200)
+            limit: .seconds(10800)
         ) { lab in
             let mirror = archive(lab)
             let wanted = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core"] + mirror)
@@ -63,7 +63,7 @@ extension Scenario {
                     """
                     entry=$(basename /boot/efi/loader/entries/kldload-debian-\(old).*.conf); test -e /boot/efi/loader/entries/$entry
                     { printf '\\007\\000\\000\\000'; printf '%s' $entry | sed 's/./&\\x00/g'; printf '\\000\\000'; } >/run/once
-                    cat /run/once >/sys/firmware/efi/efivars/LoaderEntryOneShot-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f
+                    tee /sys/firmware/efi/efivars/LoaderEntryOneShot-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f </run/once >/dev/null
                     """)
                 try await guest.restart()
                 try await guest.until("systemctl is-active kldload-boot-good", says: "active")
@@ -87,7 +87,7 @@ extension Scenario {
         Scenario(
             "boot.full-upgrade",
             "apt full-upgrade to kernel and OpenZFS of backports, which boot; kbe rollback brings the old ones back, and the old package database",
-            limit: .seconds(7200)
+            limit: .seconds(10800)
         ) { lab in
             let mirror = archive(lab)
             let wanted = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core"] + mirror)
