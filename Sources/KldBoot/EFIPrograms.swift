@@ -34,6 +34,12 @@ public struct EFIPrograms: Sendable, Hashable, Codable {
         self.stub = stub
         self.grub = grub
     }
+
+    /// Each of them, once.
+    public var all: [String] {
+        ([shim, mokManager, fallback, systemdBoot, stub] + (grub.map { [$0.program] } ?? []))
+            .reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+    }
 }
 
 /// What lies on an ESP: paths below its root.

@@ -54,10 +54,11 @@ struct Laboratory: Sendable {
     }
 
     /// Installs as the answers say, onto disks whose serials they name.
+    /// - Parameter kernel: one certain kernel; `nil`: the release's newest.
     func install(
-        _ answers: Answers, onto disks: [Factory.Disk], heard: @escaping @Sendable (PlanEvent) -> Void = { _ in }
+        _ answers: Answers, onto disks: [Factory.Disk], kernel: String? = nil, heard: @escaping @Sendable (PlanEvent) -> Void = { _ in }
     ) async throws {
-        let bench = try await workshop.prepare(answers, mirror: nil, report: report)
+        let bench = try await workshop.prepare(answers, mirror: nil, kernel: kernel, report: report)
         try await bench.factory.install(
             answers, payload: bench.payload, stream: workshop.stream(bench, report: report), onto: disks, version: "systemtest",
             folder: folder.appending("install"),

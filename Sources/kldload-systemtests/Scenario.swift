@@ -25,8 +25,8 @@ struct Scenario: Sendable {
     }
 
     static let all: [Scenario] =
-        installs + boots + bootNumbers + powerCuts + isos + networkBoots + recoveries + recoveryImages + secureBoots + images + troubles
-        + dailies + doctors + tools + replications
+        installs + boots + bootNumbers + updates + powerCuts + isos + networkBoots + recoveries + recoveryImages + secureBoots + images
+        + troubles + dailies + doctors + tools + replications
 }
 
 /// A check that did not hold.

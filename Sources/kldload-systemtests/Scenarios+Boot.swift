@@ -321,15 +321,18 @@ extension Scenario {
     }
 
     /// One that is installed, and up; of profile core unless the overrides say another.
+    /// - Parameters:
+    ///   - kernel: the one that it is installed with; `nil`: the release's newest.
+    ///   - more: disks that it has beside its own.
     static func withMachine(
-        _ lab: Laboratory, example: String = "three-lines", disks count: Int = 1, _ overrides: [String] = [],
-        _ body: (Guest) async throws -> Void
+        _ lab: Laboratory, example: String = "three-lines", disks count: Int = 1, _ overrides: [String] = [], kernel: String? = nil,
+        more: [MachineDisk] = [], _ body: (Guest) async throws -> Void
     ) async throws {
         let disks = try await lab.disks(count)
         let profile = overrides.contains { $0.hasPrefix("KLDLOAD_PROFILE=") } ? [] : ["KLDLOAD_PROFILE=core"]
         let answers = try lab.answers(example, ["KLDLOAD_PASSWORD=Correct-Horse-7"] + profile + overrides)
-        try await lab.install(answers.forTest(), onto: disks)
-        try await lab.boot(disks) { machine, host in
+        try await lab.install(answers.forTest(), onto: disks, kernel: kernel)
+        try await lab.boot(disks, more: more) { machine, host in
             let guest = Guest(lab: lab, machine: machine, host: host)
             try await guest.logIn()
             try await guest.until("systemctl is-active kldload-boot-good", says: "active")

@@ -19,10 +19,14 @@ extension Scenario {
             var chance = try seeded(lab)
             try await cuts.replay(log, instants: 1000, &chance)
         },
-        Scenario("boot.power-cuts-booted", "the power goes at twenty such instants, and the machine starts") { lab in
-            let (cuts, log) = try await recorded(lab)
+        Scenario(
+            "boot.power-cuts-booted",
+            "the power goes at forty instants of create, activate, update and destroy, twenty of them of writes to the ESP: the machine starts",
+            limit: .seconds(10800)
+        ) { lab in
+            let (cuts, log) = try await recorded(lab, verbs: changing)
             var chance = try seeded(lab)
-            try await cuts.boot(log, instants: 20, &chance)
+            try await cuts.boot(log, instants: 40, &chance)
         },
     ]
 
@@ -32,8 +36,21 @@ extension Scenario {
         return SplitMix(state: seed)
     }
 
+    /// What changes the boot menu, and leaves every kernel and initramfs as it is.
+    private static let choosing = """
+        kbe create one && kbe activate one && kbe create two --from one && kbe activate --once two && kbe activate debian &&
+        kbe rename two three && kbe activate three && kbe activate debian && kbe destroy one --yes && kbe destroy three --yes &&
+        rm /boot/efi/EFI/BOOT/mmx64.efi && /usr/lib/kldload/kldload boot refresh
+        """
+
+    /// The same with an initramfs that is made anew, as a package does, through the hook that packages call.
+    private static let changing = """
+        kbe create one && kbe activate one && kbe activate debian && update-initramfs -u 2>&1 && kbe create two --from one &&
+        kbe activate --once two && kbe activate debian && kbe destroy one --yes && kbe destroy two --yes && kbe list
+        """
+
     /// A machine whose writes are recorded while verbs change its boot menu.
-    private static func recorded(_ lab: Laboratory) async throws -> (PowerCuts, WriteLog) {
+    private static func recorded(_ lab: Laboratory, verbs: String = choosing) async throws -> (PowerCuts, WriteLog) {
         let disk = try await lab.disks(1)[0]
         let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"])
         try await lab.install(answers.forTest(), onto: [disk])
@@ -42,12 +59,7 @@ extension Scenario {
             let guest = Guest(lab: lab, machine: machine, host: host)
             try await guest.logIn()
             try await guest.until("systemctl is-active kldload-boot-good", says: "active")
-            try await guest.run(
-                """
-                kbe create one && kbe activate one && kbe create two --from one && kbe activate --once two && kbe activate debian &&
-                kbe rename two three && kbe activate three && kbe activate debian && kbe destroy one --yes && kbe destroy three --yes &&
-                rm /boot/efi/EFI/BOOT/mmx64.efi && /usr/lib/kldload/kldload boot refresh
-                """, within: .seconds(600))
+            lab.log(try await guest.run(verbs, within: .seconds(900)))
             try await machine.console.send("systemctl poweroff\n")
             try await machine.waitForPowerOff(within: host.deadline(.seconds(120)))
         }
@@ -216,20 +228,44 @@ private struct PowerCuts {
         try check(environments == ["debian", "one", "two", "three"], "first in the menu were only \(environments.sorted())")
     }
 
-    /// The whole disk as it stood at instants of writes to the ESP.
+    /// The whole disk as it stood at instants of its writes: the first half of them instants of writes to the ESP, which are few among all.
+    /// Each is started; every fifth is asked what it holds too.
     func boot(_ log: WriteLog, instants: Int, _ chance: inout SplitMix) async throws {
-        let places = log.entries.indices.filter { log.entries[$0].kind != .flush && log.entries[$0].range.overlaps(esp) }
-        let chosen = (0..<instants).compactMap { _ in places.randomElement(using: &chance) }.sorted()
+        let all = log.entries.indices.filter { log.entries[$0].kind != .flush }
+        let places = [all.filter { log.entries[$0].range.overlaps(esp) }, all]
+        var chosen: [Int] = []
+        for number in 0..<instants {
+            guard let place = places[number < instants / 2 ? 0 : 1].randomElement(using: &chance) else {
+                throw CheckFailure("nothing was written: \(log.entries.count) entries")
+            }
+            chosen.append(place)
+        }
+        chosen.sort()
         let size = UInt64(try files.status(base)?.size.bytes ?? 0)
         var applied = 0
         for (number, place) in chosen.enumerated() {
             try log.apply(log.entries[applied..<place], to: base, part: 0..<size)
             applied = max(applied, place)
             try await lab.workshop.runner.run(Command("cp", ["--sparse=always", base.string, disk.file.string], effect: .changes))
-            try await lab.boot([disk], label: "cut\(number)") { machine, host in
-                _ = try await machine.console.expect("login:", within: host.deadline(.seconds(300)))
+            let what = "cut \(number + 1) of \(chosen.count), before write \(place) of \(log.entries.count)"
+            do {
+                try await lab.boot([disk], label: "cut\(number)") { machine, host in
+                    guard number % 5 == 4 else {
+                        _ = try await machine.console.expect("login:", within: host.deadline(.seconds(300)))
+                        return
+                    }
+                    let guest = Guest(lab: lab, machine: machine, host: host)
+                    try await guest.logIn()
+                    try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                    let said = try await guest.run("kbe list; zpool status -x; $tool boot refresh 2>&1; $tool doctor boot")
+                    lab.log(said)
+                    try check(said.contains("all pools are healthy"), "the pool is not well: \(said)")
+                    try check(said.contains("the next boot is ") && said.contains(": it starts"), "the next boot would not start: \(said)")
+                }
+            } catch {
+                throw CheckFailure("\(what): it does not start: \(Diagnosis(of: error).rendered)")
             }
-            lab.log("cut \(number + 1) of \(chosen.count), before write \(place): it starts")
+            lab.log("\(what): it starts")
         }
     }
 }

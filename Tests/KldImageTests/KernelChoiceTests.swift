@@ -33,6 +33,14 @@ struct KernelChoiceTests {
                 == "the newest kernel, 7.3.4-1~bpo13+1, is newer than OpenZFS supports (7.2): taking 7.2.12+deb13-amd64")
     }
 
+    @Test("kernels are listed the oldest first, without those that a module cannot be built for")
+    func listed() {
+        #expect(
+            KernelChoice.releases(naming, images: images.reversed(), headers: headers) == [
+                "6.12.107+deb13-amd64", "7.2.9+deb13-amd64", "7.2.12+deb13-amd64",
+            ])
+    }
+
     @Test("series are compared as numbers")
     func numbers() throws {
         #expect(try KernelChoice(naming, standard: "6.9.7-1", images: [], headers: [], supported: KernelSeries("6.12")).release == nil)

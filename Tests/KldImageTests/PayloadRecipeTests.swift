@@ -118,6 +118,20 @@ struct PayloadRecipeTests {
         }
     }
 
+    @Test("whoever changes what boots is told by the files of the release", arguments: DistroSpec.all.map(\.title))
+    func hooks(_ title: String) throws {
+        let spec = try #require(DistroSpec.all.first { $0.title == title })
+        let payload = PayloadSpec(
+            kind: .target, distro: spec.id, suite: spec.suite, backports: spec.backports, profile: "core",
+            buildMirror: "http://mirror.example/debian",
+            installedMirror: "http://mirror.example/debian")
+        let actions = try PayloadRecipe.plan(payload).steps.flatMap(\.actions)
+        #expect(!spec.bootHooks.isEmpty)
+        for hook in spec.bootHooks {
+            #expect(actions.contains(.write(FilePath(hook.path), content: .text(hook.text), mode: hook.isScript ? .script : .file)))
+        }
+    }
+
     @Test("every tool is on PATH in the live environment, and nothing listens there before there is a key")
     func live() throws {
         let actions = try PayloadRecipe.plan(Self.spec(kind: .live)).steps.flatMap(\.actions)

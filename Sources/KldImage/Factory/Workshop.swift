@@ -42,10 +42,13 @@ public struct Workshop: Sendable {
 
     /// Makes sure that host, payload and live environment are there.
     ///
-    /// - Parameter mirror: where packages come from; `nil`: the answers' mirror where they name one, else the one that this machine's apt
-    ///   uses.
-    public func prepare(_ answers: Answers, mirror: String?, report: @escaping @Sendable (PlanEvent) -> Void) async throws -> Bench {
-        async let made = materials(answers, mirror: mirror, report)
+    /// - Parameters:
+    ///   - mirror: where packages come from; `nil`: the answers' mirror where they name one, else the one that this machine's apt uses.
+    ///   - kernel: one certain kernel, as `uname -r` prints it; `nil`: the release's newest.
+    public func prepare(
+        _ answers: Answers, mirror: String?, kernel: String? = nil, report: @escaping @Sendable (PlanEvent) -> Void
+    ) async throws -> Bench {
+        async let made = materials(answers, mirror: mirror, kernel: kernel, report)
         // Trying what guests may use takes seconds, or fails: then nothing else is worth doing.
         let host = try await host(report)
         let (payload, live) = try await made
@@ -53,16 +56,39 @@ public struct Workshop: Sendable {
     }
 
     private func materials(
-        _ answers: Answers, mirror: String?, _ report: @escaping @Sendable (PlanEvent) -> Void
+        _ answers: Answers, mirror: String?, kernel: String?, _ report: @escaping @Sendable (PlanEvent) -> Void
     ) async throws -> (PayloadBuilder.Payload, LiveImage) {
-        let named = answers.customMirrorURL ?? (answers.isGiven("KLDLOAD_DEBIAN_MIRROR") ? answers.debianMirror : nil)
-        let archive = mirror ?? named ?? HostArchive.find(files: LocalFiles()) ?? answers.debianMirror
+        let archive = mirror ?? archive(answers)
         let builder = builder(report)
         let live = try await builder.settle(.live(backports: answers.backports, buildMirror: archive, installedMirror: Self.defaultMirror))
-        let target = try await builder.settle(PayloadSpec(answers, buildMirror: archive))
+        let target = try await builder.settle(target(answers, archive, kernel: kernel))
         async let made = self.live(builder, live)
         let payload = try await builder.payload(target)
         return (payload, try await made)
+    }
+
+    private func archive(_ answers: Answers) -> String {
+        let named = answers.customMirrorURL ?? (answers.isGiven("KLDLOAD_DEBIAN_MIRROR") ? answers.debianMirror : nil)
+        return named ?? HostArchive.find(files: LocalFiles()) ?? answers.debianMirror
+    }
+
+    private func target(_ answers: Answers, _ archive: String, kernel: String?) -> PayloadSpec {
+        var spec = PayloadSpec(answers, buildMirror: archive)
+        spec.kernel = kernel
+        return spec
+    }
+
+    /// The releases of kernels that the answers' archive has now, with their headers, the oldest first.
+    package func kernels(_ answers: Answers, report: @escaping @Sendable (PlanEvent) -> Void) async throws -> [String] {
+        try await builder(report).kernels(target(answers, archive(answers), kernel: nil))
+    }
+
+    /// OpenZFS' modules for a kernel as DKMS makes them on this host, and its record of that: `modules.tar`, from the cache or built now.
+    /// - Parameter kernel: as `uname -r` prints it; `nil`: the one that a payload of the answers gets.
+    package func modules(
+        _ answers: Answers, kernel: String? = nil, report: @escaping @Sendable (PlanEvent) -> Void
+    ) async throws -> FilePath {
+        try await builder(report).modules(of: target(answers, archive(answers), kernel: kernel))
     }
 
     /// The payload as machines are installed from it, from the cache or made now.

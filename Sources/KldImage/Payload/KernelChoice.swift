@@ -17,16 +17,7 @@ struct KernelChoice: Sendable, Hashable {
     /// - Throws: ``Diagnosis`` `payload.no-kernel`.
     init(_ naming: DistroSpec.KernelNaming, standard: String, images: [String], headers: [String], supported: KernelSeries) throws {
         guard KernelSeries(standard) > supported else { return }
-        let headers = Set(headers)
-        let releases = images.compactMap { name -> String? in
-            let release = String(name.dropFirst(naming.image.count))
-            guard name.hasPrefix(naming.image), release.first?.isNumber == true, release.hasSuffix(naming.flavour),
-                !naming.otherFlavours.contains(where: release.hasSuffix), headers.contains(naming.headers + release),
-                KernelSeries(release) <= supported
-            else { return nil }
-            return release
-        }
-        guard let best = releases.max(by: KernelRelease.precedes) else {
+        guard let best = Self.releases(naming, images: images, headers: headers).last(where: { KernelSeries($0) <= supported }) else {
             throw Diagnosis(
                 "payload.no-kernel", "the archive has no kernel that its OpenZFS supports: that reaches to Linux \(supported)",
                 remedies: ["install without backports: remove KLDLOAD_DEBIAN_BACKPORTS=1", "wait until OpenZFS' package follows"],
@@ -34,5 +25,17 @@ struct KernelChoice: Sendable, Hashable {
         }
         release = best
         note = "the newest kernel, \(standard), is newer than OpenZFS supports (\(supported)): taking \(best)"
+    }
+
+    /// The releases of kernels that a module can be built for, the oldest first.
+    static func releases(_ naming: DistroSpec.KernelNaming, images: [String], headers: [String]) -> [String] {
+        let headers = Set(headers)
+        return images.compactMap { name -> String? in
+            let release = String(name.dropFirst(naming.image.count))
+            guard name.hasPrefix(naming.image), release.first?.isNumber == true, release.hasSuffix(naming.flavour),
+                !naming.otherFlavours.contains(where: release.hasSuffix), headers.contains(naming.headers + release)
+            else { return nil }
+            return release
+        }.sorted(by: KernelRelease.precedes)
     }
 }

@@ -168,18 +168,13 @@ public struct PayloadBuilder: Sendable {
 
     /// Asks the archive, and settles on a kernel that OpenZFS supports.
     private func offer(_ wanted: PayloadSpec, refreshing: Bool) async throws -> (PayloadSpec, Offer, [ImageDescription.Mirror]) {
+        try await asking(wanted, refreshing: refreshing) { indexes, folder in try await offer(wanted, indexes, in: folder) }
+    }
+
+    private func offer(
+        _ wanted: PayloadSpec, _ indexes: AptIndexes, in folder: FilePath
+    ) async throws -> (PayloadSpec, Offer, [ImageDescription.Mirror]) {
         let spec = try wanted.spec
-        guard case .apt(_, let pins, _) = spec.packaging else {
-            throw spec.unsupported("packages by \(spec.packaging.family.rawValue)")
-        }
-        let sources = try spec.sources(mirror: wanted.buildMirror)
-        let key = try await cache.key((sources.map(\.line) + pins.map(\.stanza)).joined(separator: "\n"))
-        let lock = try await FileLock.acquire(cache.root.appending("locks/apt-\(key)")) { say("another build asks the archive; waiting") }
-        defer { withExtendedLifetime(lock) {} }
-        let folder = cache.root.appending("apt/\(key)")
-        let indexes = AptIndexes(folder: folder, runner: runner, files: files)
-        // Payload and live environment of one build mostly come from one archive: it is asked once.
-        if asked.insert(key) || refreshing, let note = try await indexes.refresh(sources, pins: pins) { say(note) }
         let state = try await indexes.state()
         // An index is the same on every mirror of an archive: that of the build is told by the address of the installed system's, and the mirror
         // that was really asked stays unsaid.
@@ -196,6 +191,39 @@ public struct PayloadBuilder: Sendable {
         var payload = wanted
         payload.kernel = offer.kernel
         return (payload, offer, mirrors)
+    }
+
+    /// The archive's lists, fetched once in a build, and the folder where they lie.
+    private func asking<Result>(
+        _ wanted: PayloadSpec, refreshing: Bool = false, _ body: (AptIndexes, FilePath) async throws -> Result
+    ) async throws -> Result {
+        let spec = try wanted.spec
+        guard case .apt(_, let pins, _) = spec.packaging else {
+            throw spec.unsupported("packages by \(spec.packaging.family.rawValue)")
+        }
+        let sources = try spec.sources(mirror: wanted.buildMirror)
+        let key = try await cache.key((sources.map(\.line) + pins.map(\.stanza)).joined(separator: "\n"))
+        let lock = try await FileLock.acquire(cache.root.appending("locks/apt-\(key)")) { say("another build asks the archive; waiting") }
+        defer { withExtendedLifetime(lock) {} }
+        let folder = cache.root.appending("apt/\(key)")
+        let indexes = AptIndexes(folder: folder, runner: runner, files: files)
+        // Payload and live environment of one build mostly come from one archive: it is asked once.
+        if asked.insert(key) || refreshing, let note = try await indexes.refresh(sources, pins: pins) { say(note) }
+        return try await body(indexes, folder)
+    }
+
+    /// The releases of kernels that the archive has now, with their headers, the oldest first.
+    func kernels(_ wanted: PayloadSpec) async throws -> [String] {
+        let naming = try wanted.spec.kernel
+        return try await asking(wanted) { indexes, _ in
+            KernelChoice.releases(
+                naming, images: try await indexes.names(prefix: naming.image), headers: try await indexes.names(prefix: naming.headers))
+        }
+    }
+
+    /// What DKMS makes for the kernel of a payload, and its record of that: `modules.tar`, from the cache or built now.
+    func modules(of wanted: PayloadSpec) async throws -> FilePath {
+        try await modules(settle(wanted).modules).appending("modules.tar")
     }
 
     /// Simulating an installation takes half a minute of apt's time, and the same lists give the same answer.

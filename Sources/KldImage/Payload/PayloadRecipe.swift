@@ -130,7 +130,7 @@ public enum PayloadRecipe {
         steps.append(
             Step(
                 "payload.boot", "What boots follows the kernel; a hang ends",
-                SystemFiles.refreshHooks.map { .write(FilePath($0), content: .text(SystemFiles.refreshHook), mode: .script) } + [
+                spec.bootHooks.map { .write(FilePath($0.path), content: .text($0.text), mode: $0.isScript ? .script : .file) } + [
                     .write("/etc/systemd/system.conf.d/50-kldload-watchdog.conf", content: .text(SystemFiles.watchdog))
                 ]))
         if profile.tools {

@@ -186,16 +186,6 @@ extension SystemFiles {
         ("kldload-grub-refresh.\($0)", "kldload-boot-refresh.\($0)")
     }
 
-    /// Before the package manager ends, for whoever restarts the machine right away. Called with a release, or with nothing.
-    /// Source: kernel-postinst hooks of Debian, `run-parts /etc/kernel/postinst.d`; initramfs-tools(7), `/etc/initramfs/post-update.d`.
-    static let refreshHook = """
-        #!/bin/sh
-        # Written by kldload: what boots follows the kernel and its initramfs.
-        [ -x /usr/lib/kldload/kldload ] || exit 0
-        exec /usr/lib/kldload/kldload boot refresh --hook >&2
-
-        """
-
     /// What the recovery image needs beyond a root on ZFS: the ESP's file system, and the firmware's variables. They are loaded when they are used.
     /// Source: initramfs-tools(7), `hook-functions`, 0.142 to 0.148; Linux 6.1 to 7.2, `fs/fat/Kconfig`: code page 437, and ASCII or UTF-8.
     static let initramfsHook = (
@@ -209,8 +199,6 @@ extension SystemFiles {
 
         """
     )
-
-    static let refreshHooks = ["/etc/initramfs/post-update.d/zz-kldload", "/etc/kernel/postrm.d/zz-kldload"]
 
     /// A kernel that hangs is started again by the hardware, where there is a watchdog. systemd-system.conf(5), systemd 252.
     static let watchdog = """
