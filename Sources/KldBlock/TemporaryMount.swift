@@ -61,8 +61,8 @@ public struct TemporaryMount: Sendable, Hashable {
 }
 
 extension MountCommand {
-    /// How long one process looks at an ESP at most, in a slow guest; in seconds.
-    static let patience = 120
+    /// So often is it tried; with the pauses between them two minutes, longer than one process looks at an ESP in a slow guest.
+    private static let tries = 480
 
     /// Mounts something that other processes mount for a moment. Linux mounts a device either to be read or to be written: who comes second
     /// with the other wish waits, two minutes at most.
@@ -77,15 +77,15 @@ extension MountCommand {
         pause: Duration = .milliseconds(250)
     ) async throws {
         let command = mount(source, at: target, type: type, options: options)
-        let end = ContinuousClock.now + .seconds(patience)
-        while true {
+        for _ in 1..<tries {
             do {
                 try await runner.run(command)
                 return
-            } catch CommandError.failed(_, let output) where output.errors.contains("already mounted") && ContinuousClock.now < end {
+            } catch CommandError.failed(_, let output) where output.errors.contains("already mounted") {
                 try await Task.sleep(for: pause)
             }
         }
+        try await runner.run(command)
     }
 }
 

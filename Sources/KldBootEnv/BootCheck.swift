@@ -14,7 +14,7 @@ public enum BootCheck {
     /// Looks once a second until nothing is wrong, or the time is over.
     ///
     /// Runs: `systemctl is-active UNIT` for every unit that the installation named, `zpool list`, reads; then the files in ``hooks``.
-    /// That there is a network card's driver is read from /sys.
+    /// That the kernel's modules are there, and a driver for the network card, is read from /usr/lib/modules and /sys.
     /// - Parameter limit: how long services may take to come up.
     /// - Returns: what is still wrong at the end; none for a good boot.
     public static func run(
@@ -40,12 +40,18 @@ public enum BootCheck {
         for pool in try PoolRow.parse(await runner.run(ZPool.list()).output) where ![.online, .degraded].contains(pool.health) {
             problems.append("pool \(pool.name) is \(pool.health)")
         }
-        if let problem = network(files) { problems.append(problem) }
+        problems += [modules(files), network(files)].compactMap { $0 }
         return problems
     }
 
-    /// An environment without its kernel's modules knows none of the machine's network cards. A cable that is out, or a silent DHCP server, is
-    /// no fault of the environment.
+    /// An environment without its kernel's modules has only what its initramfs held: an ESP, say, cannot be mounted.
+    private static func modules(_ files: any FileSystem) -> String? {
+        guard let release = try? files.readText("/proc/sys/kernel/osrelease").trimmed else { return nil }
+        let there = ["/usr/lib/modules", "/lib/modules"].contains { (try? files.exists(FilePath("\($0)/\(release)"))) == true }
+        return there ? nil : "the running kernel, Linux \(release), has no modules here"
+    }
+
+    /// A cable that is out, or a silent DHCP server, is no fault of the environment.
     ///
     /// Source: sysfs-bus-pci (Linux ABI documentation), `class`: 0x02 is a network controller.
     private static func network(_ files: any FileSystem) -> String? {

@@ -217,7 +217,7 @@ extension BootSystem {
             throw Diagnosis(
                 "boot.esp-damaged", "the ESP \(device) cannot be mounted",
                 remedies: ["repair it: fsck.fat -a \(device)", "or make it anew: kldload boot restore --format \(device)"],
-                causes: [Diagnosis(of: CommandError.failed(command, output)).message])
+                causes: [Diagnosis(of: CommandError.failed(command, output)).message] + output.errors.lines)
         }
     }
 }

@@ -393,7 +393,7 @@ struct Guest: Sendable {
                 "it never reached its health check"
             ),
             ("rootless", "kbe unmount rootless && zfs destroy -r rpool/ROOT/rootless", nil),
-            ("moduleless", "mv $place/lib/modules $place/lib/modules.away", "no driver has taken the network card"),
+            ("moduleless", "mv $place/lib/modules $place/lib/modules.away", "has no modules here"),
             ("deaf", "echo Nonsense yes > $place/etc/ssh/sshd_config.d/00-nonsense.conf", "ssh.service is"),
         ] {
             try await run(

@@ -1,5 +1,7 @@
 import KldAnswers
 import KldCore
+import KldImage
+import KldVirt
 
 extension Scenario {
     /// The tools that a person uses on an installed machine every day, on datasets with odd names.

@@ -46,6 +46,14 @@ struct BootCheckTests {
         #expect(found == ["no driver has taken the network card 0000:00:02.0"])
     }
 
+    @Test("a kernel without its modules is a problem, whatever drivers its initramfs has loaded")
+    func modules() async throws {
+        let kernel = ["/proc/sys/kernel/osrelease": "6.12.9\n"]
+        #expect(try await problems(kernel) == ["the running kernel, Linux 6.12.9, has no modules here"])
+        #expect(try await problems(kernel.merging(["/usr/lib/modules/6.12.9/modules.dep": ""]) { $1 }) == [])
+        #expect(try await problems(kernel.merging(["/usr/lib/modules/6.12.8/modules.dep": ""]) { $1 }).count == 1)
+    }
+
     @Test("a unit that does not run, and a faulted pool, are problems; a degraded pool is not")
     func units() async throws {
         #expect(try await problems([:], ssh: "failed", pool: "SUSPENDED") == ["ssh.service is failed", "pool rpool is SUSPENDED"])
