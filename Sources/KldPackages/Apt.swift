@@ -106,7 +106,7 @@ public struct Apt: PackageManager {
     public func held(_ output: String) -> [String] { output.lines.map(\.trimmed) }
 
     /// Holds what is installed of these. Runs: `apt-mark hold '?and(?installed,?name(^grub-efi-amd64))' …`, changes.
-    /// - Parameter patterns: names; `*` at the end matches the rest. Each must match something.
+    /// - Parameter patterns: names; `*` at the end matches the rest. Something must match.
     /// - Source: apt-patterns(7), apt 2.6 to 3.0.
     public static func hold(matching patterns: [String]) -> Command {
         Command(

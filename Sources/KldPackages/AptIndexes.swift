@@ -17,7 +17,7 @@ public struct AptIndexes: Sendable {
         public var sha256: String
     }
 
-    private let folder: FilePath
+    public let folder: FilePath
     private let runner: any CommandRunner
     private let files: any FileSystem
 

@@ -55,14 +55,40 @@ public struct Workshop: Sendable {
     private func materials(
         _ answers: Answers, mirror: String?, _ report: @escaping @Sendable (PlanEvent) -> Void
     ) async throws -> (PayloadBuilder.Payload, LiveImage) {
-        let named = answers.customMirrorURL ?? (answers.isGiven("KLDLOAD_DEBIAN_MIRROR") ? answers.debianMirror : nil)
-        let archive = mirror ?? named ?? HostArchive.find(files: LocalFiles()) ?? answers.debianMirror
+        let archive = Self.archive(answers, mirror)
         let builder = builder(report)
         let live = try await builder.settle(.live(backports: answers.backports, buildMirror: archive, installedMirror: Self.defaultMirror))
         let target = try await builder.settle(PayloadSpec(answers, buildMirror: archive))
         async let made = self.live(builder, live)
         let payload = try await builder.payload(target)
         return (payload, try await made)
+    }
+
+    /// Where the packages of a build come from.
+    private static func archive(_ answers: Answers, _ mirror: String?) -> String {
+        let named = answers.customMirrorURL ?? (answers.isGiven("KLDLOAD_DEBIAN_MIRROR") ? answers.debianMirror : nil)
+        return mirror ?? named ?? HostArchive.find(files: LocalFiles()) ?? answers.debianMirror
+    }
+
+    /// Asks the archives for packages, before anything is built.
+    /// - Throws: ``Diagnosis`` `iso.no-package`.
+    func requireOffered(
+        _ packages: [String], for answers: [Answers], mirror: String?, report: @escaping @Sendable (PlanEvent) -> Void
+    ) async throws {
+        let builder = builder(report)
+        for answers in answers {
+            try await builder.requireOffered(packages, PayloadSpec(answers, buildMirror: Self.archive(answers, mirror)))
+        }
+    }
+
+    /// What may be added to payloads, one or more of one release, without a network.
+    /// - Parameter packages: beyond what the release's own optional ones are.
+    func mirror(
+        of payloads: [(answers: Answers, payload: PayloadBuilder.Payload)], packages: [String], mirror: String?,
+        report: @escaping @Sendable (PlanEvent) -> Void
+    ) async throws -> PayloadBuilder.Mirror {
+        try await builder(report).mirror(
+            of: payloads.map { (PayloadSpec($0.answers, buildMirror: Self.archive($0.answers, mirror)), $0.payload) }, packages: packages)
     }
 
     /// The payload as machines are installed from it, from the cache or made now.
