@@ -86,8 +86,7 @@ enum PayloadCheck {
         guard missing.isEmpty else {
             throw Diagnosis(
                 "install.packages-missing",
-                "the answers ask for packages that neither the root file system nor the mirror here has: "
-                    + missing.joined(separator: ", "),
+                "neither the root file system nor the mirror here has what the answers ask for: \(missing.joined(separator: ", "))",
                 remedies: [
                     "make a medium that has them: kldload iso build --with-packages \(missing.joined(separator: ","))",
                     "or install without them, and add them on the machine: apt-get install NAME",

@@ -40,11 +40,11 @@ public struct ISOBuild: Sendable {
         self.report = report
     }
 
-    /// Names of packages, separated by blanks or commas, each once. - Throws: ``Diagnosis`` of answers.
+    /// Names of packages, separated by blanks or commas; sorted, each once. - Throws: ``Diagnosis`` of answers.
     public static func packages(_ names: String) throws -> [String] {
-        try Answers(
-            "KLDLOAD_DISTRO=debian\nKLDLOAD_DISK=auto\nKLDLOAD_HOSTNAME=kldload\n", overrides: ["KLDLOAD_EXTRA_PACKAGES=\(names)"]
-        ).extraPackages
+        let answers = try Answers(
+            "KLDLOAD_DISTRO=debian\nKLDLOAD_DISK=auto\nKLDLOAD_HOSTNAME=kldload\n", overrides: ["KLDLOAD_EXTRA_PACKAGES=\(names)"])
+        return Set(answers.extraPackages).sorted()
     }
 
     /// The answers that stand for a payload. - Throws: ``Diagnosis`` of answers.
