@@ -48,14 +48,14 @@ extension AnswerKey {
     static let packageKeys: [AnswerKey] = [
         AnswerKey("EXTRA_PACKAGES", .packages, .packages, since: "1.0.3", "Further packages to install, separated by spaces or commas."),
         AnswerKey(
-            "KEEP_DARKSITE", .packages, .bool, default: "0", since: "1.0.3", effect: .later("offline mirrors"),
+            "KEEP_DARKSITE", .packages, .bool, default: "0", since: "1.0.3", effect: .later("mirrors that stay"),
             "`1` keeps the offline mirror on the installed system."),
         AnswerKey(
             "CUSTOM_MIRROR_URL", .packages, .url, since: "1.0.3", aliases: ["MIRROR", "CUSTOM_REPO"],
             "The package mirror to build from, and for the installed machine, instead of `KLDLOAD_DEBIAN_MIRROR`. "
                 + "Its signatures are verified all the same."),
         AnswerKey(
-            "ALLOW_INTERNET_FALLBACK", .packages, .bool, default: "1", since: "1.1.0", effect: .later("offline mirrors"),
+            "ALLOW_INTERNET_FALLBACK", .packages, .bool, default: "1", since: "1.1.0", effect: .later("packages from the network"),
             "`0` installs from the offline mirror alone, or says beforehand what it lacks."),
     ]
 

@@ -69,8 +69,8 @@ public enum AnswersReferenceDocument {
         "A disk that holds anything is wiped only when it is named and `KLDLOAD_FORCE_WIPE=1` is written, or when its name is typed. "
             + "Ready-made files lie in `Examples/`.",
         "",
-        "`kldload install` unpacks a root file system that was built before: `KLDLOAD_EXTRA_PACKAGES`, `KLDLOAD_ENABLE_EBPF`, the mirrors and "
-            + "the locale's data take part when it is built, not when it is unpacked.",
+        "`kldload install` unpacks a root file system that was built before: the mirrors and the locale's data take part when it is built, not "
+            + "when it is unpacked. Packages that it lacks come from the medium's offline mirror, or nothing is installed.",
         "",
     ]
 

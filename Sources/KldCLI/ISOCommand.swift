@@ -14,6 +14,9 @@ struct ISOCommand: AsyncParsableCommand {
             discussion: "Write it to a stick as it is: dd if=kldload.iso of=/dev/sdX bs=4M. What it holds is installed without a network.")
         @Option(help: "The distribution to install.") var distro = "debian"
         @Option(help: "The profiles to carry, separated by commas.") var profile = "server,core"
+        @Option(
+            help: "Packages that can be added to them without a network, separated by commas, beyond what the answers' own switches add.")
+        var withPackages = ""
         @Option(name: .shortAndLong, help: "The file to write.") var output = "kldload.iso"
         @Flag(help: "Replace a file of that name.") var overwrite = false
         @Option(help: "The package archive to build from; default: the one this machine's apt uses.") var mirror: String?
@@ -24,7 +27,8 @@ struct ISOCommand: AsyncParsableCommand {
             let reporter = try Reporter(progress, log: Host.log("iso-build"))
             let names = profile.split(separator: ",").map(String.init)
             let request = ISOBuild.Request(
-                payloads: try names.map { try ISOBuild.payload(distro: distro, profile: $0) }, output: Host.absolute(output),
+                payloads: try names.map { try ISOBuild.payload(distro: distro, profile: $0) },
+                packages: try ISOBuild.packages(withPackages), output: Host.absolute(output),
                 overwrite: overwrite, mirror: mirror, version: Version.number)
             let made = try await PlanEvent.telling("\(request.output)", to: reporter.report) {
                 try await ISOBuild(workshop: Host.workshop(reporter), report: reporter.report).run(request)

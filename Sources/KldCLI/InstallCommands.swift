@@ -22,18 +22,20 @@ struct PayloadOptions: ParsableArguments {
     var payload: String?
 
     /// - Parameter whole: `false`: for a plan. What would come over the network is not fetched then.
-    /// - Throws: ``Diagnosis`` `install.no-payload`, `install.payload-unreadable`, `install.payload-differs`; of ``NetworkMedium``.
+    /// - Throws: ``Diagnosis`` `install.no-payload`, `install.payload-unreadable`, `install.payload-differs`, `install.packages-missing`; of
+    ///   ``NetworkMedium``.
     func find(_ answers: Answers, whole: Bool = true) async throws -> InstallRequest.Payload {
         let files = LocalFiles()
+        let medium = try payload == nil ? NetworkMedium.running(files) : nil
+        func fetched(_ folder: String, whole: Bool) async throws -> FilePath? {
+            try await medium?.fetch(folder, whole: whole, runner: SubprocessRunner(), files: files, say: { Reporter.note($0) })
+        }
         var folder = LiveMedium.mountPoint.appending(LiveMedium.payload(answers))
         var isElsewhere = false
         if let payload {
             folder = Host.absolute(payload)
-        } else if let medium = try NetworkMedium.running(files),
-            let fetched = try await medium.fetch(
-                LiveMedium.payload(answers), whole: whole, runner: SubprocessRunner(), files: files, say: { Reporter.note($0) })
-        {
-            (folder, isElsewhere) = (fetched, !whole)
+        } else if let found = try await fetched(LiveMedium.payload(answers), whole: whole) {
+            (folder, isElsewhere) = (found, !whole)
         }
         guard try files.exists(folder.appending("payload.json")) else {
             throw Diagnosis(
@@ -43,7 +45,11 @@ struct PayloadOptions: ParsableArguments {
                 exit: .inputMissing)
         }
         let info = try PayloadCheck.read(folder.appending("payload.json"), files)
-        try PayloadCheck.check(info, for: answers)
+        // A mirror was verified with the payload beside it; another may need more.
+        let mirror = LiveMedium.mountPoint.appending(LiveMedium.mirror(answers))
+        _ = try await fetched(LiveMedium.mirror(answers), whole: false)
+        let lacking = try PayloadCheck.check(info, for: answers, mirror: payload == nil ? PayloadCheck.mirror(mirror, files) : nil)
+        if whole, !lacking.isEmpty { _ = try await fetched(LiveMedium.mirror(answers), whole: true) }
         let (stream, compressed) = (folder.appending("root.zfs"), folder.appending("rootfs.tar.zst"))
         let source: InstallRequest.Payload.Source =
             if try isElsewhere || files.exists(stream) {
@@ -51,7 +57,9 @@ struct PayloadOptions: ParsableArguments {
             } else {
                 .archive(try files.exists(compressed) ? compressed : folder.appending("rootfs.tar"))
             }
-        return InstallRequest.Payload(source, kernel: info.kernel, openZFS: info.openZFS)
+        return InstallRequest.Payload(
+            source, kernel: info.kernel, openZFS: info.openZFS,
+            additions: lacking.isEmpty ? nil : .init(packages: lacking, mirror: mirror))
     }
 }
 

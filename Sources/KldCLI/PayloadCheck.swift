@@ -1,6 +1,7 @@
 import FoundationEssentials
 import KldAnswers
 import KldCore
+import KldDistro
 import KldExec
 import KldFiles
 import KldImage
@@ -56,13 +57,51 @@ enum PayloadCheck {
         }
     }
 
-    /// - Throws: ``Diagnosis`` `install.payload-differs`, with every difference.
-    static func check(_ info: PayloadInfo, for answers: Answers) throws {
+    /// What the mirror beside a payload can add to it; `nil` where there is none.
+    /// - Throws: ``Diagnosis`` `install.mirror-unreadable`; ``FileError``.
+    static func mirror(_ folder: FilePath, _ files: any FileSystem) throws -> MirrorInfo? {
+        let file = folder.appending(LiveMedium.mirrorInfo)
+        guard try files.exists(file) else { return nil }
+        return try SchemaDocument.read(file, files, schema: MirrorInfo.currentSchema) { cause in
+            Diagnosis(
+                "install.mirror-unreadable", "\(file) does not describe a mirror that this version can install from",
+                remedies: ["make the medium again, with this version: kldload iso build"], exit: .inputMissing, causes: [cause])
+        }
+    }
+
+    /// - Parameter mirror: what can be added.
+    /// - Returns: the packages that are to be added to it.
+    /// - Throws: ``Diagnosis`` `install.payload-differs`, with every difference; `install.packages-missing`.
+    @discardableResult
+    static func check(_ info: PayloadInfo, for answers: Answers, mirror: MirrorInfo? = nil) throws -> [String] {
         let differences = differences(info.spec, answers)
-        guard !differences.isEmpty else { return }
-        throw Diagnosis(
-            "install.payload-differs", "the root file system that is here is not the one that the answers ask for",
-            remedies: ["name a folder that holds it: --payload FOLDER", "or change the answers"], exit: .inputMissing, causes: differences)
+        guard differences.isEmpty else {
+            throw Diagnosis(
+                "install.payload-differs", "the root file system that is here is not the one that the answers ask for",
+                remedies: ["name a folder that holds it: --payload FOLDER", "or change the answers"], exit: .inputMissing,
+                causes: differences)
+        }
+        let lacking = try lacking(info.spec, answers)
+        let missing = Set(lacking).subtracting(mirror?.packages[info.spec.profile] ?? []).sorted()
+        guard missing.isEmpty else {
+            throw Diagnosis(
+                "install.packages-missing",
+                "neither the root file system nor the mirror here has what the answers ask for: \(missing.joined(separator: ", "))",
+                remedies: [
+                    "make a medium that has them: kldload iso build --with-packages \(missing.joined(separator: ","))",
+                    "or install without them, and add them on the machine: apt-get install NAME",
+                ], exit: .inputMissing)
+        }
+        return lacking
+    }
+
+    /// Packages of the answers' own list and of what they switch on, which the root file system does not have.
+    private static func lacking(_ has: PayloadSpec, _ answers: Answers) throws -> [String] {
+        let wanted = PayloadSpec(answers, buildMirror: "")
+        let spec = try wanted.spec
+        let groups = Set(wanted.groups).subtracting(has.groups).sorted()
+        return try Set(wanted.extraPackages + groups.flatMap { ProfileSpec.groupPackages($0, for: spec) }).subtracting(has.packages)
+            .sorted()
     }
 
     /// More packages than the answers ask for are no difference, nor is a mirror that nobody named.
@@ -72,10 +111,6 @@ enum PayloadCheck {
         func compare(_ what: String, _ has: String, _ wanted: String) {
             if has != wanted { found.append("\(what): it has \(has), the answers say \(wanted)") }
         }
-        func contain(_ what: String, _ has: [String], _ wanted: [String]) {
-            let missing = Set(wanted).subtracting(has).sorted()
-            if !missing.isEmpty { found.append("\(what): it lacks \(missing.joined(separator: ", "))") }
-        }
         compare("kind", has.kind.rawValue, wanted.kind.rawValue)
         compare("distribution", has.distro, wanted.distro)
         compare("release", has.suite, wanted.suite)
@@ -83,8 +118,6 @@ enum PayloadCheck {
         compare("profile", has.profile, wanted.profile)
         // It is the only one that was generated.
         compare("locale", has.locale, wanted.locale)
-        contain("extra packages", has.extraPackages, wanted.extraPackages)
-        contain("package groups", has.groups, wanted.groups)
         if answers.isGiven("KLDLOAD_CUSTOM_MIRROR_URL") || answers.isGiven("KLDLOAD_DEBIAN_MIRROR") {
             compare("mirror", has.installedMirror, wanted.installedMirror)
         }

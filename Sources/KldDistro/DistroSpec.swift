@@ -1,6 +1,7 @@
 public import KldBoot
 public import KldCore
 public import KldPackages
+public import SystemPackage
 
 /// A distribution release as data. Call sites ask for what they need; they never compare names.
 public struct DistroSpec: Sendable, Hashable {
@@ -129,6 +130,16 @@ public struct DistroSpec: Sendable, Hashable {
             self.flavour = flavour
             self.otherFlavours = otherFlavours
         }
+    }
+
+    /// The parts of a release's archives that lie in a folder.
+    /// - Parameters:
+    ///   - folder: as the apt that reads it sees it.
+    ///   - state: see ``OfflineMirror/state``.
+    /// - Throws: ``Diagnosis`` `distro.unsupported` for another family than apt.
+    public func offlineMirror(in folder: FilePath, state: FilePath, status: FilePath? = nil) throws -> OfflineMirror {
+        guard case .apt(_, let pins, _) = packaging else { throw unsupported("packages by \(packaging.family.rawValue)") }
+        return OfflineMirror(sources: try sources(mirror: "file:\(folder)/debian"), pins: pins, state: state, status: status)
     }
 
     /// apt's sources on a mirror.

@@ -47,6 +47,13 @@ public struct ProfileSpec: Sendable, Hashable {
         }
     }
 
+    /// What a machine may need beyond any profile: all that the answers switch on, and the firmware that core leaves out. A medium that
+    /// installs without a network carries it.
+    public static func optionalPackages(for spec: DistroSpec) -> [String] {
+        (["ebpf", "wifi", grubGroup].flatMap { groupPackages($0, for: spec) } + spec.firmwarePackages)
+            .reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+    }
+
     public static let all: [ProfileSpec] = [core, server, kvm, desktop, ai]
 
     /// - Throws: ``Diagnosis`` `profile.unknown`.

@@ -9,10 +9,11 @@ import SystemPackage
 
 extension InstallPlanner {
     var system: [Step] {
-        [mounts, pages, names, region, users, ssh, network, firstBoot] + signing
+        (request.payload.additions == nil ? [mounts] : []) + [pages, names, region, users, ssh, network, firstBoot] + signing
     }
 
-    private var mounts: Step {
+    /// Where packages are added, it comes before them.
+    var mounts: Step {
         let binds: [Action] = ["dev", "proc", "sys", "run"].map { .run(MountCommand.bind("/\($0)", at: inTarget("/\($0)"))) }
         return Step(
             "target.mounts", "Give the new system its kernel file systems", binds,

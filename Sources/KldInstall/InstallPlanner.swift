@@ -56,7 +56,7 @@ public struct InstallPlanner: Sendable {
                 [
                     Phase("disks", "Prepare the disks", verifying + wiping + partitioning),
                     Phase("storage", "Create the pool and its datasets", try storage),
-                    Phase("payload", "Unpack the system", [unpack] + tools),
+                    Phase("payload", "Unpack the system", [unpack] + (try additions) + tools),
                     Phase("system", "Make it this machine's", system),
                     Phase("boot", "Make it boot", boot),
                     Phase("finish", "Close it", try finish),

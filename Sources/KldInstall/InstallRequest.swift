@@ -17,10 +17,12 @@ public struct InstallRequest: Sendable, Hashable {
         public var source: Source
         public var kernel: String
         public var openZFS: String
-        public init(_ source: Source, kernel: String, openZFS: String) {
+        public var additions: Additions?
+        public init(_ source: Source, kernel: String, openZFS: String, additions: Additions? = nil) {
             self.source = source
             self.kernel = kernel
             self.openZFS = openZFS
+            self.additions = additions
         }
     }
 

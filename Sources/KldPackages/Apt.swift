@@ -17,7 +17,7 @@ public struct Apt: PackageManager {
     ]
 
     /// debconf's, ucf's and needrestart's ways of asking. Source: debconf(7), ucf(1), needrestart(1).
-    private static let silence = [
+    static let silence = [
         "DEBIAN_FRONTEND": "noninteractive", "DEBIAN_PRIORITY": "critical", "UCF_FORCE_CONFFOLD": "1", "APT_LISTCHANGES_FRONTEND": "none",
         "NEEDRESTART_SUSPEND": "1",
     ]
@@ -106,6 +106,17 @@ public struct Apt: PackageManager {
     /// Runs: `apt-mark showhold`, reads. One name a line.
     public var listHeld: Command? { Command(Self.mark, ["showhold"], effect: .reads) }
     public func held(_ output: String) -> [String] { output.lines.map(\.trimmed) }
+
+    /// Holds what is installed of these. Runs: `apt-mark hold '?and(?installed,?name(^grub-efi-amd64))' …`, changes.
+    /// - Parameter patterns: names; `*` at the end matches the rest. Something must match.
+    /// - Source: apt-patterns(7), apt 2.6 to 3.0.
+    public static func hold(matching patterns: [String]) -> Command {
+        Command(
+            mark,
+            ["hold"]
+                + patterns.map { $0.hasSuffix("*") ? "?and(?installed,?name(^\($0.dropLast())))" : "?and(?installed,?exact-name(\($0)))" },
+            effect: .changes)
+    }
 
     /// Runs: `apt-mark unhold NAME…`, changes.
     public func release(_ names: [String]) -> Command? { Command(Self.mark, ["unhold"] + names, effect: .changes) }

@@ -17,7 +17,7 @@ public struct AptIndexes: Sendable {
         public var sha256: String
     }
 
-    private let folder: FilePath
+    public let folder: FilePath
     private let runner: any CommandRunner
     private let files: any FileSystem
 
@@ -110,6 +110,78 @@ public struct AptIndexes: Sendable {
                 .output
             return Self.closure(output)
         } catch { throw MmdebstrapError.explain(error) }
+    }
+
+    /// What an installation of these would fetch, on a system where dpkg knows of other packages already.
+    ///
+    /// - Parameter status: dpkg's list of what is installed there.
+    /// - Throws: ``Diagnosis`` `packages.unknown`, `packages.unmet`; `packages.uris` when the answer is not understood.
+    ///
+    /// Runs: `apt-get -y --print-uris install -- NAME…`, reads.
+    public func downloads(_ packages: [String], status: FilePath) async throws -> [AptDownload] {
+        let options = ["-o", "Dir::State::status=\(status)", "-o", "Acquire::ForceHash=SHA256"]
+        do {
+            let command = apt("apt-get", options + ["-y", "--print-uris", "install", "--"] + packages, effect: .reads)
+            return try await runner.run(command).output.lines.filter { $0.hasPrefix("'") }.map { line in
+                guard let download = AptDownload(line: line) else {
+                    throw Diagnosis(
+                        "packages.uris", "apt-get names a package in a way that is not understood", exit: .bug, causes: [line])
+                }
+                return download
+            }
+        } catch { throw MmdebstrapError.explain(error) }
+    }
+
+    /// The indexes as a mirror has them: signed ones as they were fetched, and the compressed lists that they name.
+    ///
+    /// Reads `lists/*_InRelease`.
+    public func published(_ sources: [AptSource]) throws -> (signed: [(source: AptSource, file: FilePath)], lists: [AptDownload]) {
+        let indexes = try indexes()
+        var (signed, lists): ([(source: AptSource, file: FilePath)], [AptDownload]) = ([], [])
+        for source in sources {
+            guard let index = indexes.first(where: { $0.suite == source.suite }) else {
+                throw Diagnosis(
+                    "packages.no-index", "the signed index of \(source.suite) is not among apt's lists", remedies: ["try again"],
+                    exit: .unavailable)
+            }
+            signed.append((source, index.path))
+            lists += Self.lists(source, in: try files.readText(index.path))
+        }
+        return (signed, lists)
+    }
+
+    /// A line of the part `SHA256:` of an index. Source: Debian 13's.
+    /// ```
+    ///  be3d7d96a040eda0505c1808cccc67f183bbc05dff0842c50f88e6c396557412  9679304 main/binary-amd64/Packages.xz
+    /// ```
+    static func lists(_ source: AptSource, in release: String) -> [AptDownload] {
+        let wanted = Set(source.components.map { "\($0)/binary-amd64/Packages.xz" })
+        return release.lines.compactMap { line in
+            let words = line.words
+            guard line.hasPrefix(" "), words.count == 3, words[0].utf8.count == 64, let size = UInt64(words[1]), wanted.contains(words[2])
+            else { return nil }
+            return AptDownload(uri: "\(source.uri)/dists/\(source.suite)/\(words[2])", size: ByteCount(size), sha256: words[0])
+        }
+    }
+
+    /// Fetches files of the archive, each looked at whole before it gets its name.
+    ///
+    /// - Parameter wanted: the files with the names that they get. Lists are fetched by their digest, for their names are those of today's.
+    /// - Throws: ``Diagnosis`` `packages.unreachable`.
+    ///
+    /// Runs: `/usr/lib/apt/apt-helper download-file URI FILE SHA256:DIGEST …`, changes. Source: `apt-helper --help`, apt 2.6 to 3.0.
+    public func fetch(_ wanted: [(download: AptDownload, file: FilePath)]) async throws {
+        guard !wanted.isEmpty else { return }
+        let words = wanted.flatMap { download, file in [Self.address(download), file.string, "SHA256:\(download.sha256)"] }
+        do {
+            try await runner.run(apt("/usr/lib/apt/apt-helper", ["download-file"] + words, effect: .changes))
+        } catch { throw MmdebstrapError.explain(error) }
+    }
+
+    /// Source: Debian's repository format, "Acquire-By-Hash"; Debian's archives have it since 2016.
+    static func address(_ download: AptDownload) -> String {
+        guard download.uri.hasSuffix("/Packages.xz"), let slash = download.uri.lastIndex(of: "/") else { return download.uri }
+        return "\(download.uri[..<slash])/by-hash/SHA256/\(download.sha256)"
     }
 
     /// `Inst linux-base (4.17~bpo13+1 Debian Backports:stable-backports [all])`. Source: apt 3.0.

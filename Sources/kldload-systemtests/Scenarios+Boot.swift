@@ -197,6 +197,45 @@ extension Scenario {
             }
             try await lab.verify(disks)
         },
+        Scenario(
+            "iso.packages",
+            "without a network a package from the ISO's mirror is installed; one that it does not have is named before anything is touched"
+        ) { lab in
+            let iso = try await lab.iso(profiles: ["core"], packages: ["htop"])
+            let disks = try await lab.disks(1)
+            let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"]).forTest()
+            let lines = answers.environmentText.lines.map { "'\($0)'" }.joined(separator: " ")
+            let medium = MachineDisk(iso, serial: "medium", readOnly: true)
+            try await lab.boot(disks, label: "iso", network: nil, more: [medium]) { machine, host in
+                let shell = try await lab.liveShell(machine, host)
+                try await shell.run("printf '%s\\n' \(lines) >/run/answers.env")
+                let install = "kldload install --answers /run/answers.env --progress plain --set KLDLOAD_EXTRA_PACKAGES="
+                var said = try await shell.run("\(install)htop,cowsay 2>&1", within: .seconds(60), accepting: [66])
+                lab.log(said)
+                try check(said.contains("error[install.packages-missing]") && said.contains("what the answers ask for: cowsay"), said)
+                try check(lab.files.read(disks[0].file, 0..<(1 << 20)).allSatisfy { $0 == 0 }, "something was written")
+                said = try await shell.run("\(install)htop,bpftool 2>&1", within: .seconds(400))
+                try check(said.contains("Packages from this medium: bpftool, htop"), said)
+                try await machine.console.send("systemctl poweroff\n")
+                try await machine.waitForPowerOff(within: host.deadline(.seconds(60)))
+            }
+            try await lab.verify(disks)
+            try await lab.boot(disks, label: "machine", network: nil) { machine, host in
+                let guest = Guest(lab: lab, machine: machine, host: host)
+                try await guest.logIn()
+                // Its own sources are what they would be, and nothing of the medium's is left.
+                let said = try await guest.run(
+                    """
+                    htop --version; dpkg-query -W -f '${Package} ${db:Status-Abbrev}\\n' htop bpftool; dpkg --audit
+                    ls /mnt /var/tmp /var/lib/apt/lists /etc/apt/sources.list.d; ls /usr/sbin/policy-rc.d 2>&1 || true
+                    grep -r file: /etc/apt || echo no medium
+                    """)
+                lab.log(said)
+                try check(said.contains("htop 3.") && said.contains("htop ii") && said.contains("bpftool ii"), said)
+                try check(said.contains("kldload.sources") && said.contains("no medium") && !said.contains("kldload-mirror"), said)
+                try check(said.contains("policy-rc.d': No such file"), said)
+            }
+        },
         Scenario("iso.secure-boot", "the ISO starts with Secure Boot enforcing, and its kernel refuses a module that nobody has signed") {
             lab in
             // Before the ISO is built.

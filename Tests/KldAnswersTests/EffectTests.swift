@@ -11,7 +11,7 @@ import Testing
         #expect(
             answers.notes.map(\.description) == [
                 "line 4: KLDLOAD_ENABLE_AI: the key has no effect in this version: it waits for the assistant (answers.no-effect)",
-                "line 5: KLDLOAD_ALLOW_INTERNET_FALLBACK: the key has no effect in this version: it waits for offline mirrors "
+                "line 5: KLDLOAD_ALLOW_INTERNET_FALLBACK: the key has no effect in this version: it waits for packages from the network "
                     + "(answers.no-effect)",
                 "KLDLOAD_TEMPLATE: the key has no effect in this version: it waits for roles at the first boot (answers.no-effect)",
             ])

@@ -50,8 +50,6 @@ struct PayloadCheckTests {
         ("backports: it has 1, the answers say 0", "", { $0.backports = true }),
         ("profile: it has core, the answers say server", "", { $0.profile = "core" }),
         ("locale: it has en_US.UTF-8, the answers say de_DE.UTF-8", "KLDLOAD_LOCALE=de_DE.UTF-8", { $0.locale = "en_US.UTF-8" }),
-        ("extra packages: it lacks htop, vim", "KLDLOAD_EXTRA_PACKAGES='vim git htop'", { $0.extraPackages = ["git", "nano"] }),
-        ("package groups: it lacks wifi", "KLDLOAD_WIFI_SSID=x", { $0.groups = [] }),
         (
             "mirror: it has http://a.example.org, the answers say http://b.example.org", "KLDLOAD_CUSTOM_MIRROR_URL=http://b.example.org",
             { $0.installedMirror = "http://a.example.org" }
@@ -66,6 +64,54 @@ struct PayloadCheckTests {
         #expect(problem?.code == "install.payload-differs")
         #expect(problem?.exit == .inputMissing)
         #expect(problem?.causes == [cause])
+    }
+
+    @Test("what it lacks is added from the mirror beside it; what its profile has, or it was built with, is not")
+    func additions() throws {
+        let mirror = MirrorInfo(packages: ["core": ["awscli", "htop"], "server": ["awscli", "bpfcc-tools", "bpftool", "bpftrace"]])
+        let answers = try Self.answers("KLDLOAD_EXTRA_PACKAGES='zsh awscli htop'", "KLDLOAD_ENABLE_EBPF=1")
+        let info = Self.info(answers) {
+            $0.extraPackages = ["zsh"]
+            $0.groups = []
+        }
+        // htop is a tool of the profile server.
+        #expect(try PayloadCheck.check(info, for: answers, mirror: mirror) == ["awscli", "bpfcc-tools", "bpftool", "bpftrace"])
+        #expect(try PayloadCheck.check(Self.info(answers), for: answers, mirror: mirror) == [])
+        let core = try Self.answers("KLDLOAD_EXTRA_PACKAGES=htop", "KLDLOAD_PROFILE=core")
+        #expect(try PayloadCheck.check(Self.info(core) { $0.extraPackages = [] }, for: core, mirror: mirror) == ["htop"])
+    }
+
+    @Test("packages that neither it nor the mirror has are named, with the medium that would have them", arguments: [true, false])
+    func missing(_ mirrored: Bool) throws {
+        let answers = try Self.answers("KLDLOAD_EXTRA_PACKAGES='awscli cowsay'", "KLDLOAD_PROFILE=core")
+        // Of another profile it was never tried.
+        let mirror = MirrorInfo(packages: ["core": ["awscli"], "server": ["awscli", "cowsay"]])
+        let problem = problem {
+            try PayloadCheck.check(Self.info(answers) { $0.extraPackages = [] }, for: answers, mirror: mirrored ? mirror : nil)
+        }
+        let names = mirrored ? ["cowsay"] : ["awscli", "cowsay"]
+        #expect(problem?.code == "install.packages-missing" && problem?.exit == .inputMissing)
+        #expect(problem?.message.hasSuffix(" ask for: \(names.joined(separator: ", "))") == true)
+        #expect(problem?.remedies.first?.hasSuffix("kldload iso build --with-packages \(names.joined(separator: ","))") == true)
+    }
+
+    @Test("what the answers switch on is looked for too")
+    func groups() throws {
+        let answers = try Self.answers("KLDLOAD_WIFI_SSID=x", "KLDLOAD_PROFILE=core")
+        let problem = problem { try PayloadCheck.check(Self.info(answers) { $0.groups = [] }, for: answers) }
+        #expect(problem?.code == "install.packages-missing" && problem?.message.contains("firmware-iwlwifi") == true)
+    }
+
+    @Test("what a mirror says of itself is read; where there is none nothing can be added; what is not understood is refused")
+    func mirror() throws {
+        let info = MirrorInfo(packages: ["core": ["htop"]])
+        let text = String(decoding: try JSONEncoder().encode(info), as: UTF8.self)
+        #expect(try PayloadCheck.mirror("/m", MemoryFiles(["/m/mirror.json": text])) == info)
+        #expect(try PayloadCheck.mirror("/m", MemoryFiles()) == nil)
+        for text in Self.broken {
+            let problem = problem { _ = try PayloadCheck.mirror("/m", MemoryFiles(["/m/mirror.json": text])) }
+            #expect(problem?.code == "install.mirror-unreadable", "\(text)")
+        }
     }
 
     @Test("is refused with every difference at once")

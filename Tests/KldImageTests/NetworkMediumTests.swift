@@ -11,6 +11,7 @@ import Testing
 @Suite("A live environment that came over the network")
 struct NetworkMediumTests {
     static let folder = "kldload/payloads/debian-trixie-core"
+    static let mirror = "kldload/mirrors/debian-trixie"
     static let place = LiveMedium.mountPoint.string
 
     /// What the server has, by path; digests are the first byte's.
@@ -23,6 +24,8 @@ struct NetworkMediumTests {
             .init(path: "LiveOS/squashfs.img", size: ByteCount(4), digest: digest("live")),
             .init(path: "\(folder)/root.zfs", size: ByteCount(4), digest: digest("root")),
             .init(path: "\(folder)/payload.json", size: ByteCount(4), digest: digest("json")),
+            .init(path: "\(mirror)/debian/pool/x.deb", size: ByteCount(4), digest: digest("deb.")),
+            .init(path: "\(mirror)/mirror.json", size: ByteCount(4), digest: digest("says")),
         ]).text
     }
 
@@ -65,6 +68,7 @@ struct NetworkMediumTests {
         let contents = [
             "http://h/k/kldload/medium.list": try list(), "http://h/k/\(folder)/root.zfs": "root",
             "http://h/k/\(folder)/payload.json": "json",
+            "http://h/k/\(mirror)/mirror.json": "says", "http://h/k/\(mirror)/debian/pool/x.deb": "deb.",
         ]
         return Server(contents.merging(more) { $1 }, failures: failures)
     }
@@ -115,6 +119,16 @@ struct NetworkMediumTests {
         #expect(server.files.texts["\(Self.place)/\(Self.folder)/root.zfs"] == nil)
         #expect(try await fetch(server, "kldload/payloads/debian-trixie-server") == nil)
         #expect(try await Self.medium().payloads(runner: server.runner, files: server.files) == ["debian-trixie-core"])
+    }
+
+    @Test("what a mirror can add is known by its description; packages are fetched when some are to be added")
+    func mirror() async throws {
+        let server = try Self.server()
+        let deb = "\(Self.place)/\(Self.mirror)/debian/pool/x.deb"
+        #expect(try await fetch(server, Self.mirror, whole: false) == LiveMedium.mountPoint.pushing(FilePath(Self.mirror)))
+        #expect(server.files.texts["\(Self.place)/\(Self.mirror)/mirror.json"] == "says" && server.files.texts[deb] == nil)
+        #expect(try await fetch(server, Self.mirror) != nil)
+        #expect(server.files.texts[deb] == "deb.")
     }
 
     @Test("a network that comes up late is waited for; a server that says no is an error")

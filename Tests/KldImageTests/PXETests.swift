@@ -227,6 +227,9 @@ struct PXETests {
             .init(path: "LiveOS/squashfs.img", size: ByteCount(7), digest: try Self.live),
             .init(path: "kldload/payloads/debian-trixie-core/root.zfs", size: ByteCount(8), digest: try Self.list),
             .init(path: "kldload/payloads/debian-trixie-core/payload.json", size: ByteCount(9), digest: try Self.list),
+            .init(
+                path: "kldload/mirrors/debian-trixie/debian/pool/main/l/x/libx1_1.2~rc1+dfsg-1_amd64.deb", size: ByteCount(9),
+                digest: try Self.list),
         ])
         #expect(try MediumList(text: list.text) == list)
         #expect(list("LiveOS/squashfs.img")?.size == ByteCount(7) && list("LiveOS") == nil)

@@ -22,6 +22,14 @@ public enum LiveMedium {
         "\(payloadFolder)/\(answers.distro.rawValue)-\(answers.release)-\(answers.profile.rawValue)"
     }
 
+    static let mirrorFolder = "kldload/mirrors"
+
+    /// The folder of the offline mirror of a release, below the medium's top: `kldload/mirrors/debian-trixie`.
+    public static func mirror(_ answers: Answers) -> String { "\(mirrorFolder)/\(answers.distro.rawValue)-\(answers.release)" }
+
+    /// What the mirror says of itself, below its folder.
+    public static let mirrorInfo = MirrorInfo.name
+
     /// The folders of all payloads that a medium carries, each by its own name.
     static func payloads(in list: MediumList) -> [String] {
         Set(list.files(in: payloadFolder).compactMap { $0.path.split(separator: "/").dropFirst(2).first.map(String.init) }).sorted()

@@ -58,18 +58,13 @@ public struct Workshop: Sendable {
     private func materials(
         _ answers: Answers, mirror: String?, kernel: String?, _ report: @escaping @Sendable (PlanEvent) -> Void
     ) async throws -> (PayloadBuilder.Payload, LiveImage) {
-        let archive = mirror ?? archive(answers)
+        let archive = Self.archive(answers, mirror)
         let builder = builder(report)
         let live = try await builder.settle(.live(backports: answers.backports, buildMirror: archive, installedMirror: Self.defaultMirror))
         let target = try await builder.settle(target(answers, archive, kernel: kernel))
         async let made = self.live(builder, live)
         let payload = try await builder.payload(target)
         return (payload, try await made)
-    }
-
-    private func archive(_ answers: Answers) -> String {
-        let named = answers.customMirrorURL ?? (answers.isGiven("KLDLOAD_DEBIAN_MIRROR") ? answers.debianMirror : nil)
-        return named ?? HostArchive.find(files: LocalFiles()) ?? answers.debianMirror
     }
 
     private func target(_ answers: Answers, _ archive: String, kernel: String?) -> PayloadSpec {
@@ -80,7 +75,7 @@ public struct Workshop: Sendable {
 
     /// The releases of kernels that the answers' archive has now, with their headers, the oldest first.
     package func kernels(_ answers: Answers, report: @escaping @Sendable (PlanEvent) -> Void) async throws -> [String] {
-        try await builder(report).kernels(target(answers, archive(answers), kernel: nil))
+        try await builder(report).kernels(target(answers, Self.archive(answers, nil), kernel: nil))
     }
 
     /// OpenZFS' modules for a kernel as DKMS makes them on this host, and its record of that: `modules.tar`, from the cache or built now.
@@ -88,7 +83,34 @@ public struct Workshop: Sendable {
     package func modules(
         _ answers: Answers, kernel: String? = nil, report: @escaping @Sendable (PlanEvent) -> Void
     ) async throws -> FilePath {
-        try await builder(report).modules(of: target(answers, archive(answers), kernel: kernel))
+        try await builder(report).modules(of: target(answers, Self.archive(answers, nil), kernel: kernel))
+    }
+
+    /// Where the packages of a build come from.
+    private static func archive(_ answers: Answers, _ mirror: String?) -> String {
+        let named = answers.customMirrorURL ?? (answers.isGiven("KLDLOAD_DEBIAN_MIRROR") ? answers.debianMirror : nil)
+        return mirror ?? named ?? HostArchive.find(files: LocalFiles()) ?? answers.debianMirror
+    }
+
+    /// Asks the archives for packages, before anything is built.
+    /// - Throws: ``Diagnosis`` `iso.no-package`.
+    func requireOffered(
+        _ packages: [String], for answers: [Answers], mirror: String?, report: @escaping @Sendable (PlanEvent) -> Void
+    ) async throws {
+        let builder = builder(report)
+        for answers in answers {
+            try await builder.requireOffered(packages, PayloadSpec(answers, buildMirror: Self.archive(answers, mirror)))
+        }
+    }
+
+    /// What may be added to payloads, one or more of one release, without a network.
+    /// - Parameter packages: beyond what the release's own optional ones are.
+    func mirror(
+        of payloads: [(answers: Answers, payload: PayloadBuilder.Payload)], packages: [String], mirror: String?,
+        report: @escaping @Sendable (PlanEvent) -> Void
+    ) async throws -> PayloadBuilder.Mirror {
+        try await builder(report).mirror(
+            of: payloads.map { (PayloadSpec($0.answers, buildMirror: Self.archive($0.answers, mirror)), $0.payload) }, packages: packages)
     }
 
     /// The payload as machines are installed from it, from the cache or made now.

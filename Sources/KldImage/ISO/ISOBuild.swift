@@ -11,14 +11,19 @@ public struct ISOBuild: Sendable {
     public struct Request: Sendable {
         /// One for each payload that the medium carries; only distribution, release and profile of them count.
         public var payloads: [Answers]
+        /// What may be added without a network, beyond what the answers' own switches ask for.
+        public var packages: [String]
         public var output: FilePath
         public var overwrite: Bool
         /// Where packages are fetched from during the build; `nil`: what this machine's apt uses.
         public var mirror: String?
         public var version: String
 
-        public init(payloads: [Answers], output: FilePath, overwrite: Bool, mirror: String? = nil, version: String) {
+        public init(
+            payloads: [Answers], packages: [String] = [], output: FilePath, overwrite: Bool, mirror: String? = nil, version: String
+        ) {
             self.payloads = payloads
+            self.packages = packages
             self.output = output
             self.overwrite = overwrite
             self.mirror = mirror
@@ -35,13 +40,21 @@ public struct ISOBuild: Sendable {
         self.report = report
     }
 
+    /// Names of packages, separated by blanks or commas; sorted, each once. - Throws: ``Diagnosis`` of answers.
+    public static func packages(_ names: String) throws -> [String] {
+        let answers = try Answers(
+            "KLDLOAD_DISTRO=debian\nKLDLOAD_DISK=auto\nKLDLOAD_HOSTNAME=kldload\n", overrides: ["KLDLOAD_EXTRA_PACKAGES=\(names)"])
+        return Set(answers.extraPackages).sorted()
+    }
+
     /// The answers that stand for a payload. - Throws: ``Diagnosis`` of answers.
     public static func payload(distro: String, profile: String) throws -> Answers {
         try Answers("KLDLOAD_DISTRO=\(distro)\nKLDLOAD_DISK=auto\nKLDLOAD_HOSTNAME=kldload\nKLDLOAD_PROFILE=\(profile)\n")
     }
 
     /// - Returns: size and SHA-256 of the ISO, which lies at its name only when it is whole; `.sha256` lies beside it.
-    /// - Throws: ``Diagnosis`` `iso.exists`, `image.output-denied`, `iso.program-missing`; what building payloads throws.
+    /// - Throws: ``Diagnosis`` `iso.exists`, `image.output-denied`, `iso.no-package`, `iso.program-missing`, `iso.mirror-incomplete`; what
+    ///   building payloads throws.
     public func run(_ request: Request) async throws -> (size: ByteCount, digest: FileDigest) {
         if try files.exists(request.output), !request.overwrite {
             throw Diagnosis(
@@ -49,20 +62,30 @@ public struct ISOBuild: Sendable {
                 exit: .cannotCreate)
         }
         try OutputFolder.check(request.output.removingLastComponent(), files)
+        try await workshop.requireOffered(request.packages, for: request.payloads, mirror: request.mirror, report: report)
         let live = try await workshop.liveMedium(mirror: request.mirror, report: report)
         var items = [
             (ISOContents.kernel, live.image.kernel), (ISOContents.initrd, live.image.initrd), (LiveMedium.squashfs, live.image.squashfs),
             (ISOContents.netbootInitrd, try await workshop.netboot(live.payload)),
         ]
+        var payloads: [(answers: Answers, payload: PayloadBuilder.Payload)] = []
         for answers in request.payloads {
             let bench = try await workshop.prepare(answers, mirror: request.mirror, report: report)
             let stream = try await workshop.stream(bench, report: report)
+            payloads.append((answers, bench.payload))
             let folder = LiveMedium.payload(answers)
             items += [
                 ("\(folder)/payload.json", bench.payload.folder.appending("payload.json")),
                 ("\(folder)/sbom.spdx.json", bench.payload.folder.appending("sbom.spdx.json")),
                 ("\(folder)/root.zfs", stream.root), ("\(folder)/rest.tar", stream.rest),
             ]
+        }
+        for folder in Set(request.payloads.map(LiveMedium.mirror)).sorted() {
+            let mirror = try await workshop.mirror(
+                of: payloads.filter { LiveMedium.mirror($0.answers) == folder }, packages: request.packages, mirror: request.mirror,
+                report: report)
+            items += mirror.items.map { ("\(folder)/\($0.path)", $0.file) }
+            report(PlanEvent(.line, message: "the offline mirror has \(mirror.size)"))
         }
         let size = try items.reduce(UInt64(0)) { try $0 + (files.status(files.resolve($1.1))?.size.bytes ?? 0) }
         try requireRoom(ByteCount(size) + .mebibytes(64), at: request.output)

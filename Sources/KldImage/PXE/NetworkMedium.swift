@@ -38,11 +38,11 @@ public struct NetworkMedium: Sendable, Hashable {
         LiveMedium.payloads(in: try await contents(.seconds(3), runner, files))
     }
 
-    /// Fetches one payload, where it is not there yet.
+    /// Fetches one payload, or the mirror of what may be added to it, where it is not there yet.
     ///
     /// Runs: `curl … --output FILE URL`, again while the network or the server is not up; `sha256sum`; changes.
     /// - Parameters:
-    ///   - folder: as ``LiveMedium/payload(_:)`` says it.
+    ///   - folder: as ``LiveMedium/payload(_:)`` or ``LiveMedium/mirror(_:)`` says it.
     ///   - whole: `false`: only its description.
     /// - Returns: its folder, as on a medium; `nil` when the server has none.
     /// - Throws: ``Diagnosis`` `medium.unreachable`, `medium.wrong-digest`, `medium.no-memory`, `medium.list-unreadable`.
@@ -50,7 +50,9 @@ public struct NetworkMedium: Sendable, Hashable {
         _ folder: String, whole: Bool = true, every pause: Duration = .seconds(3), runner: any CommandRunner, files: any FileSystem,
         say: (String) -> Void
     ) async throws -> FilePath? {
-        let wanted = try await contents(pause, runner, files).files(in: folder).filter { whole || $0.path.hasSuffix("/payload.json") }
+        let wanted = try await contents(pause, runner, files).files(in: folder).filter { file in
+            whole || file.path == "\(folder)/\(PayloadManifest.info)" || file.path == "\(folder)/\(MirrorInfo.name)"
+        }
         if wanted.isEmpty { return nil }
         let missing = try wanted.filter { file in
             // It was looked at before it got its name.

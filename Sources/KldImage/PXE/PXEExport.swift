@@ -113,7 +113,12 @@ public struct PXEExport: Sendable {
 
     /// What is copied of a medium.
     private static func copied(of medium: Medium) -> [MediumList.File] {
-        copies.compactMap { medium.list($0.source) } + medium.list.files(in: LiveMedium.payloadFolder)
+        copies.compactMap { medium.list($0.source) } + installed(from: medium)
+    }
+
+    /// Root file systems, and the mirrors of what may be added to them.
+    private static func installed(from medium: Medium) -> [MediumList.File] {
+        [LiveMedium.payloadFolder, LiveMedium.mirrorFolder].flatMap { medium.list.files(in: $0) }
     }
 
     private enum Performer {
@@ -129,7 +134,7 @@ public struct PXEExport: Sendable {
         let address = request.address
         let menus = PXEMenus(address: address, live: medium.list(LiveMedium.squashfs)?.digest ?? medium.listDigest, list: medium.listDigest)
         let servers = PXEServers(address: address, tree: request.output)
-        let payloads = medium.list.files(in: LiveMedium.payloadFolder).map(\.path)
+        let payloads = installed(from: medium).map(\.path)
         let targets = copies.map { ($0.source, $0.targets[0]) } + payloads.map { ($0, "http/\($0)") }
         let sums = targets.compactMap { source, target in medium.list(source).map { (name: target, digest: $0.digest) } }
         func write(_ path: String, _ text: String) -> Action { .write(new.pushing(FilePath(path)), content: .text(text)) }

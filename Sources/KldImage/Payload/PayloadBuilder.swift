@@ -67,7 +67,7 @@ public struct PayloadBuilder: Sendable {
     /// Times in the tree; also what `SOURCE_DATE_EPOCH` says when it is set.
     static let defaultEpoch = 1_767_225_600
 
-    private func text(_ value: some Encodable) throws -> String {
+    func text(_ value: some Encodable) throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return String(decoding: try encoder.encode(value), as: UTF8.self)
@@ -166,14 +166,31 @@ public struct PayloadBuilder: Sendable {
         var moduleVersions: [String]
     }
 
-    /// Asks the archive, and settles on a kernel that OpenZFS supports.
-    private func offer(_ wanted: PayloadSpec, refreshing: Bool) async throws -> (PayloadSpec, Offer, [ImageDescription.Mirror]) {
-        try await asking(wanted, refreshing: refreshing) { indexes, folder in try await offer(wanted, indexes, in: folder) }
+    /// The lists of a payload's archive, fetched once; nobody else changes them meanwhile.
+    /// - Parameter body: gets the sources that they came from, too.
+    func withIndexes<Result: Sendable>(
+        _ wanted: PayloadSpec, refreshing: Bool = false, _ body: (AptIndexes, [AptSource]) async throws -> Result
+    ) async throws -> Result {
+        let spec = try wanted.spec
+        guard case .apt(_, let pins, _) = spec.packaging else {
+            throw spec.unsupported("packages by \(spec.packaging.family.rawValue)")
+        }
+        let sources = try spec.sources(mirror: wanted.buildMirror)
+        let key = try await cache.key((sources.map(\.line) + pins.map(\.stanza)).joined(separator: "\n"))
+        let lock = try await FileLock.acquire(cache.root.appending("locks/apt-\(key)")) { say("another build asks the archive; waiting") }
+        defer { withExtendedLifetime(lock) {} }
+        let indexes = AptIndexes(folder: cache.root.appending("apt/\(key)"), runner: runner, files: files)
+        // Payload and live environment of one build mostly come from one archive: it is asked once.
+        if asked.insert(key) || refreshing, let note = try await indexes.refresh(sources, pins: pins) { say(note) }
+        return try await body(indexes, sources)
     }
 
-    private func offer(
-        _ wanted: PayloadSpec, _ indexes: AptIndexes, in folder: FilePath
-    ) async throws -> (PayloadSpec, Offer, [ImageDescription.Mirror]) {
+    /// Asks the archive, and settles on a kernel that OpenZFS supports.
+    private func offer(_ wanted: PayloadSpec, refreshing: Bool) async throws -> (PayloadSpec, Offer, [ImageDescription.Mirror]) {
+        try await withIndexes(wanted, refreshing: refreshing) { indexes, _ in try await offer(wanted, indexes) }
+    }
+
+    private func offer(_ wanted: PayloadSpec, _ indexes: AptIndexes) async throws -> (PayloadSpec, Offer, [ImageDescription.Mirror]) {
         let spec = try wanted.spec
         let state = try await indexes.state()
         // An index is the same on every mirror of an archive: that of the build is told by the address of the installed system's, and the mirror
@@ -184,7 +201,7 @@ public struct PayloadBuilder: Sendable {
                 url: told.first { $0.suite == index.suite }?.uri ?? wanted.installedMirror, suite: index.suite,
                 index: FileDigest(hex: index.sha256), date: Timestamp(aptDate: index.date))
         }.sorted { $0.suite < $1.suite }
-        let offer = try await remembered(wanted, spec, lists: state.map(\.sha256).sorted(), in: folder) {
+        let offer = try await remembered(wanted, spec, lists: state.map(\.sha256).sorted(), in: indexes.folder) {
             try await simulate(wanted, indexes)
         }
         if let note = offer.note { say(note) }
@@ -193,29 +210,10 @@ public struct PayloadBuilder: Sendable {
         return (payload, offer, mirrors)
     }
 
-    /// The archive's lists, fetched once in a build, and the folder where they lie.
-    private func asking<Result>(
-        _ wanted: PayloadSpec, refreshing: Bool = false, _ body: (AptIndexes, FilePath) async throws -> Result
-    ) async throws -> Result {
-        let spec = try wanted.spec
-        guard case .apt(_, let pins, _) = spec.packaging else {
-            throw spec.unsupported("packages by \(spec.packaging.family.rawValue)")
-        }
-        let sources = try spec.sources(mirror: wanted.buildMirror)
-        let key = try await cache.key((sources.map(\.line) + pins.map(\.stanza)).joined(separator: "\n"))
-        let lock = try await FileLock.acquire(cache.root.appending("locks/apt-\(key)")) { say("another build asks the archive; waiting") }
-        defer { withExtendedLifetime(lock) {} }
-        let folder = cache.root.appending("apt/\(key)")
-        let indexes = AptIndexes(folder: folder, runner: runner, files: files)
-        // Payload and live environment of one build mostly come from one archive: it is asked once.
-        if asked.insert(key) || refreshing, let note = try await indexes.refresh(sources, pins: pins) { say(note) }
-        return try await body(indexes, folder)
-    }
-
     /// The releases of kernels that the archive has now, with their headers, the oldest first.
     func kernels(_ wanted: PayloadSpec) async throws -> [String] {
         let naming = try wanted.spec.kernel
-        return try await asking(wanted) { indexes, _ in
+        return try await withIndexes(wanted) { indexes, _ in
             KernelChoice.releases(
                 naming, images: try await indexes.names(prefix: naming.image), headers: try await indexes.names(prefix: naming.headers))
         }
