@@ -14,7 +14,8 @@ struct ISOCommand: AsyncParsableCommand {
             discussion: "Write it to a stick as it is: dd if=kldload.iso of=/dev/sdX bs=4M. What it holds is installed without a network.")
         @Option(help: "The distribution to install.") var distro = "debian"
         @Option(help: "The profiles to carry, separated by commas.") var profile = "server,core"
-        @Option(help: "Packages that can be added to them without a network, separated by commas, beyond what the answers' own switches add.")
+        @Option(
+            help: "Packages that can be added to them without a network, separated by commas, beyond what the answers' own switches add.")
         var withPackages = ""
         @Option(name: .shortAndLong, help: "The file to write.") var output = "kldload.iso"
         @Flag(help: "Replace a file of that name.") var overwrite = false

@@ -72,7 +72,8 @@ struct Laboratory: Sendable {
         let file = folder.appending("kldload.iso")
         let made = try await ISOBuild(workshop: workshop, report: report).run(
             ISOBuild.Request(
-                payloads: try profiles.map { try ISOBuild.payload(distro: "debian", profile: $0) }, packages: packages, output: file, overwrite: false,
+                payloads: try profiles.map { try ISOBuild.payload(distro: "debian", profile: $0) }, packages: packages, output: file,
+                overwrite: false,
                 version: "systemtest"))
         log("kldload.iso: \(made.size)")
         return file

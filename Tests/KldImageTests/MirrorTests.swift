@@ -89,7 +89,8 @@ struct MirrorTests {
                 }
             }
             let lost = world.state.withLock(\.lost)
-            for path in wanted.map({ $0.replacing("%2b", with: "+") }) where try lost.contains(path) || !files.exists(tree.pushing(FilePath(path))) {
+            for path in wanted.map({ $0.replacing("%2b", with: "+") })
+            where try lost.contains(path) || !files.exists(tree.pushing(FilePath(path))) {
                 throw CommandError.failed(command, CommandOutput(status: 100, errors: "E: Failed to fetch file:\(tree)/\(path)\n"))
             }
             return CommandOutput()
@@ -115,7 +116,8 @@ struct MirrorTests {
                     spec,
                     PayloadBuilder.Payload(
                         archive: "/p/rootfs.tar", digest: profile,
-                        info: PayloadInfo(spec: spec, kernel: "6.12", openZFS: "2.3", packageCount: 1), mirrors: [], packages: "/p/packages.tsv")
+                        info: PayloadInfo(spec: spec, kernel: "6.12", openZFS: "2.3", packageCount: 1), mirrors: [],
+                        packages: "/p/packages.tsv")
                 )
             }, packages: packages)
     }
@@ -126,7 +128,9 @@ struct MirrorTests {
     func whole() async throws {
         try await Scratch.with { (root) async throws in
             let world = World()
-            world.state.withLock { $0.closures["htop"] = ["debian/pool/main/htop_3%2bb1_amd64.deb", "debian-security/pool/libnl_1_amd64.deb"] }
+            world.state.withLock {
+                $0.closures["htop"] = ["debian/pool/main/htop_3%2bb1_amd64.deb", "debian-security/pool/libnl_1_amd64.deb"]
+            }
             let mirror = try await build(world, ["htop"], in: root)
             let paths = mirror.items.map(\.path)
             for path in [

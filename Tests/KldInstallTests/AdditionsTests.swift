@@ -43,7 +43,8 @@ struct AdditionsTests {
         let sources = step.actions.compactMap { action -> String? in
             if case .write("/target/var/tmp/kldload-mirror/sources.list", .text(let text), _) = action { text } else { nil }
         }
-        let options = "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg check-date=no check-valid-until=no by-hash=no target=Packages]"
+        let options =
+            "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg check-date=no check-valid-until=no by-hash=no target=Packages]"
         let components = "main contrib non-free-firmware"
         #expect(
             sources == [

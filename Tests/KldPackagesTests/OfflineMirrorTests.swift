@@ -85,7 +85,8 @@ struct OfflineMirrorTests {
     func downloads() async throws {
         let runner = ScriptedRunner([
             { command in
-                guard command.tool.name == "apt-get", command.arguments.suffix(5) == ["--print-uris", "install", "--", "gpm", "nginx"] else {
+                guard command.tool.name == "apt-get", command.arguments.suffix(5) == ["--print-uris", "install", "--", "gpm", "nginx"]
+                else {
                     return nil
                 }
                 #expect(command.arguments.contains("Dir::State::status=/w/status") && command.effect == .reads)
