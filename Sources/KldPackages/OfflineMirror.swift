@@ -106,7 +106,8 @@ public struct AptDownload: Sendable, Hashable {
                 bytes.append(byte)
                 continue
             }
-            guard let decoded = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) else { return nil }
+            let digits = String(decoding: rest.prefix(2), as: UTF8.self)
+            guard digits.count == 2, digits.allSatisfy(\.isHexDigit), let decoded = UInt8(digits, radix: 16) else { return nil }
             bytes.append(decoded)
             rest = rest.dropFirst(2)
         }

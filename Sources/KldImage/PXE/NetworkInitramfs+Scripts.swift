@@ -141,9 +141,10 @@ extension NetworkInitramfs {
         # Whoever presses Enter at any console gets a shell there; nobody: once more.
         offer() {
             say "error: $reason"
-            say "once more in 30 seconds; Enter: a shell before that ($log says more)"
             for console in $(consoles); do
                 (
+                    # Said when the console is open: what is typed into one that is closed again is lost.
+                    echo "kldload: once more in 30 seconds; Enter: a shell before that ($log says more)"
                     read -r -t 30 answer || exit 0
                     echo "kldload: 'exit' tries once more"
                     setsid -c sh
