@@ -165,7 +165,10 @@ struct BootCommand: AsyncParsableCommand {
                 let system = try await session.system()
                 try await session.apply(BootTrial(system).proven)
                 try session.report(BootTrial(system))
-                if !dryRun { try session.files.write("good\n", to: BootTrial.goodMarker) }
+                if !dryRun {
+                    try session.files.write("good\n", to: BootTrial.goodMarker)
+                    try BlindRestarts.forget(session.files)
+                }
                 // This boot is good whatever becomes of this; and who was booted once leaves the others' boot loader alone.
                 if system.current?.once == true { return }
                 do { try await session.renewLoaders(system) } catch { Output.errorLine(Diagnosis(of: error).rendered) }
@@ -251,11 +254,19 @@ struct BootSession: Sendable {
         try await Host.apply(plan, approvals: approvals, dryRun: dryRun, runner: runner, performers: BootPerformers.table)
     }
 
-    /// Restarts the machine if what runs is on trial: the loader counts. Nothing happens to an environment that has proved itself.
+    /// Restarts the machine if what runs is on trial: the loader counts. Nothing happens to an environment that has proved itself; where no ESP
+    /// can be read to tell, see ``BlindRestarts``.
     func leave(because reason: String, unlessGood: Bool = false) async throws {
-        guard let entry = BootTrial(try await system()).counted else { return }
         // An environment that was to be booted once is counted for as long as it runs.
         if unlessGood, try files.exists(BootTrial.goodMarker) { return }
+        let trial: BootTrial
+        do { trial = BootTrial(try await system()) } catch let error as Diagnosis {
+            guard let number = try BlindRestarts.count(files) else { throw error }
+            Output.errorLine("\(error.rendered)\nkldload: \(reason): restart \(number) of \(BootEntry.tries)")
+            try await runner.run(Systemctl.reboot(waiting: false))
+            return
+        }
+        guard let entry = trial.counted else { return }
         try files.write(reason + "\n", to: BootTrial.file(entry.id))
         Output.errorLine("kldload: \(entry.environment) is on trial and did not boot well: restarting")
         try await runner.run(Systemctl.reboot(waiting: false))

@@ -14,6 +14,7 @@ extension NetworkInitramfs {
         /busybox --install -s /bin
         export PATH=/bin HOME=/ TERM=linux
         # The kernel asks for drivers of parts of a card by itself.
+        modprobe=$(cat /proc/sys/kernel/modprobe)
         echo /bin/modprobe >/proc/sys/kernel/modprobe
         log=/run/kldload-network.log
         live=/run/initramfs/live
@@ -134,6 +135,7 @@ extension NetworkInitramfs {
             mount -t tmpfs -o mode=0755 tmpfs /run/overlay || return 1
             mkdir -p /run/overlay/files /run/overlay/work
             mount -t overlay -o lowerdir=/run/rootfsbase,upperdir=/run/overlay/files,workdir=/run/overlay/work overlay /sysroot || return 1
+            echo "$modprobe" >/proc/sys/kernel/modprobe
             for place in dev proc sys run; do mount -o move "/$place" "/sysroot/$place"; done
             exec switch_root /sysroot /sbin/init
         }

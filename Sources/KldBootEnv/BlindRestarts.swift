@@ -1,0 +1,24 @@
+import KldBoot
+import KldCore
+public import KldFiles
+public import SystemPackage
+
+/// Restarts of a boot that is no good while no ESP can be read, so that nobody knows whether the loader counts it.
+///
+/// If it does, another environment starts after so many of them; if not, no restart helps, and the machine stays up. They are counted in the
+/// environment itself: it is all that can be read.
+public enum BlindRestarts {
+    public static let file: FilePath = "/etc/kldload/boot-restarts"
+
+    /// Counts one more, on the disk.
+    /// - Returns: which one it is, from 1; `nil`: there were as many as an environment has tries.
+    public static func count(_ files: any FileSystem) throws -> Int? {
+        let done = (try? files.readText(file)).flatMap { Int($0.trimmed) } ?? 0
+        guard done < BootEntry.tries else { return nil }
+        try files.write("\(done + 1)\n", to: file)
+        return done + 1
+    }
+
+    /// For a boot that was good.
+    public static func forget(_ files: any FileSystem) throws { try files.remove(file) }
+}
