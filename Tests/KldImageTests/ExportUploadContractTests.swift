@@ -2,85 +2,27 @@ import KldCore
 import KldExec
 import KldFiles
 import KldImage
+import KldTestSupport
 import SystemPackage
 import Testing
 
-private let sshd = "/usr/sbin/sshd"
-private let hasServer = [sshd, "scp", "sftp", "ssh-keygen", "ssh-keyscan"].allSatisfy {
-    SubprocessRunner.find($0, path: "/usr/local/bin:/usr/bin:/bin") != nil
-}
-
 /// Uploads to a real sshd on the loopback address, with keys and configuration of its own.
-@Suite(.enabled(if: hasServer, "openssh-server or openssh-client is not installed")) struct ExportUploadContractTests {
+@Suite(.enabled(if: SSHServer.isInstalled, "openssh-server or openssh-client is not installed")) struct ExportUploadContractTests {
     let runner = SubprocessRunner()
     let files = LocalFiles()
 
-    struct Server {
-        var folder: FilePath
-        var port: UInt16
-        var user: String
-        /// With the server's key in it.
-        var knownHosts: FilePath { folder.appending("known_hosts") }
-        var inbox: FilePath { folder.appending("inbox") }
-
-        func destination(_ credential: ScpDestination.Credential? = nil, knownHosts other: FilePath? = nil) throws -> ScpDestination {
-            try ScpDestination(
-                host: "127.0.0.1", port: port, user: user, folder: inbox, credential: credential ?? .key(folder.appending("client")),
-                knownHosts: other ?? knownHosts)
+    func withServer(_ body: (SSHServer) async throws -> Void) async throws {
+        try await SSHServer.with { server in
+            try files.makeDirectory(server.inbox, mode: .directory)
+            try await body(server)
         }
-    }
-
-    /// Starts the server, runs the body, and ends the server.
-    func withServer(_ body: (Server) async throws -> Void) async throws {
-        let made = try await runner.run(Command("mktemp", ["-d", "-t", "kexport-ssh.XXXXXXXX"], effect: .changes)).output.trimmed
-        let folder = FilePath(made)
-        defer { try? files.remove(folder) }
-        let user = try await runner.run(Command("id", ["-un"], effect: .reads)).output.trimmed
-        let server = Server(folder: folder, port: UInt16.random(in: 20_000..<32_000), user: user)
-        for key in ["host", "client", "stranger"] {
-            try await tool("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", folder.appending(key).string])
-        }
-        try files.makeDirectory(server.inbox, mode: .directory)
-        try files.write(try files.read(folder.appending("client.pub")), to: folder.appending("authorized"), mode: .secret)
-        let hostKey = try files.readText(folder.appending("host.pub")).words.prefix(2).joined(separator: " ")
-        try files.write("[127.0.0.1]:\(server.port) \(hostKey)\n", to: server.knownHosts)
-        try files.write(
-            """
-            Port \(server.port)
-            ListenAddress 127.0.0.1
-            HostKey \(folder.appending("host"))
-            AuthorizedKeysFile \(folder.appending("authorized"))
-            PidFile none
-            StrictModes no
-            UsePAM no
-            PasswordAuthentication no
-            KbdInteractiveAuthentication no
-            PermitRootLogin prohibit-password
-            Subsystem sftp internal-sftp
-
-            """, to: folder.appending("sshd_config"))
-        // sshd wants this folder when it runs as root; a package's unit makes it at boot.
-        if user == "root" { try files.makeDirectory("/run/sshd", mode: .directory) }
-        let process = Task { [runner] in
-            _ = try await runner.run(
-                Command(Tool(sshd), ["-D", "-e", "-f", folder.appending("sshd_config").string], effect: .changes))
-        }
-        defer { process.cancel() }
-        for _ in 0..<100 {
-            let scan = Command("ssh-keyscan", ["-p", String(server.port), "-T", "1", "127.0.0.1"], effect: .reads, accepting: [0, 1])
-            if try await runner.run(scan).output.contains("ssh-ed25519") { break }
-            try await Task.sleep(for: .milliseconds(100))
-        }
-        try await body(server)
-        process.cancel()
-        _ = try? await process.value
     }
 
     func tool(_ name: String, _ arguments: [String]) async throws {
         _ = try await runner.run(Command(Tool(name), arguments, effect: .changes))
     }
 
-    func upload(_ server: Server, to destination: ScpDestination, _ names: [String]) async throws -> [String] {
+    func upload(_ server: SSHServer, to destination: ScpDestination, _ names: [String]) async throws -> [String] {
         for name in names { try files.write("content of \(name)", to: server.folder.appending(name)) }
         return try await ScpUpload(to: destination, runner: runner, files: files, scratch: server.folder.appending("scratch"))
             .upload(names.map { server.folder.appending($0) })
@@ -111,8 +53,7 @@ private let hasServer = [sshd, "scp", "sftp", "ssh-keygen", "ssh-keyscan"].allSa
     @Test func aChangedHostKeyIsRefused() async throws {
         try await withServer { server in
             let other = server.folder.appending("other")
-            let key = try files.readText(server.folder.appending("stranger.pub")).words.prefix(2).joined(separator: " ")
-            try files.write("[127.0.0.1]:\(server.port) \(key)\n", to: other)
+            try files.write(try server.line(of: "stranger"), to: other)
             let destination = try server.destination(knownHosts: other)
             let problem = try await #require(throws: Diagnosis.self) { try await upload(server, to: destination, ["a.raw"]) }
             #expect(problem.code == "image.upload-host-changed")
@@ -157,5 +98,17 @@ private let hasServer = [sshd, "scp", "sftp", "ssh-keygen", "ssh-keyscan"].allSa
             _ = try await runner.run(command)
             #expect(try files.list(server.inbox) == [".x.partial"])
         }
+    }
+}
+
+extension SSHServer {
+    fileprivate var inbox: FilePath { folder.appending("inbox") }
+
+    fileprivate func destination(
+        _ credential: ScpDestination.Credential? = nil, knownHosts other: FilePath? = nil
+    ) throws -> ScpDestination {
+        try ScpDestination(
+            host: "127.0.0.1", port: port, user: user, folder: inbox, credential: credential ?? .key(folder.appending("client")),
+            knownHosts: other ?? knownHosts)
     }
 }

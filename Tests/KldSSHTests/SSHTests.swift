@@ -54,60 +54,18 @@ import Testing
     }
 }
 
-private let sshd = "/usr/sbin/sshd"
-private let hasServer = [sshd, "ssh", "ssh-keygen", "ssh-keyscan"].allSatisfy {
-    SubprocessRunner.find($0, path: "/usr/local/bin:/usr/bin:/bin") != nil
-}
-
 /// Commands over a real sshd on the loopback address, with keys and settings of its own.
-@Suite(.enabled(if: hasServer, "openssh-server or openssh-client is not installed")) struct SSHContractTests {
+@Suite(.enabled(if: SSHServer.isInstalled, "openssh-server or openssh-client is not installed")) struct SSHContractTests {
     let runner = SubprocessRunner()
     let files = LocalFiles()
 
     func withServer(_ body: (SSHDestination, FilePath) async throws -> Void) async throws {
-        try await Scratch.with { folder in
-            let port = UInt16.random(in: 20_000..<32_000)
-            for key in ["host", "client"] {
-                try await runner.run(
-                    Command(
-                        "ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", folder.appending(key).string], effect: .changes)
-                )
-            }
-            try files.write(try files.read(folder.appending("client.pub")), to: folder.appending("authorized"), mode: .secret)
-            let key = try files.readText(folder.appending("host.pub")).words.prefix(2).joined(separator: " ")
-            try files.write("[127.0.0.1]:\(port) \(key)\n", to: folder.appending("known_hosts"))
-            try files.write(
-                """
-                Port \(port)
-                ListenAddress 127.0.0.1
-                HostKey \(folder.appending("host"))
-                AuthorizedKeysFile \(folder.appending("authorized"))
-                PidFile none
-                StrictModes no
-                UsePAM no
-                PasswordAuthentication no
-                KbdInteractiveAuthentication no
-                PermitRootLogin prohibit-password
-
-                """, to: folder.appending("sshd_config"))
-            let user = try await runner.run(Command("id", ["-un"], effect: .reads)).output.trimmed
-            // sshd wants this folder when it runs as root; a package's unit makes it at boot.
-            if user == "root" { try files.makeDirectory("/run/sshd", mode: .directory) }
-            let server = Command(Tool(sshd), ["-D", "-e", "-f", folder.appending("sshd_config").string], effect: .changes)
-            let process = Task { [runner] in _ = try await runner.run(server) }
-            defer { process.cancel() }
-            for _ in 0..<100 {
-                let scan = Command("ssh-keyscan", ["-p", String(port), "-T", "1", "127.0.0.1"], effect: .reads, accepting: [0, 1])
-                if try await runner.run(scan).output.contains("ssh-ed25519") { break }
-                try await Task.sleep(for: .milliseconds(100))
-            }
+        try await SSHServer.with { server in
             try await body(
                 SSHDestination(
-                    host: "127.0.0.1", user: user, port: port, identity: folder.appending("client"),
-                    knownHosts: folder.appending("known_hosts")),
-                folder)
-            process.cancel()
-            _ = try? await process.value
+                    host: "127.0.0.1", user: server.user, port: server.port, identity: server.folder.appending("client"),
+                    knownHosts: server.knownHosts),
+                server.folder)
         }
     }
 
