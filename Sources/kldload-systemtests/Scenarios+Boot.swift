@@ -327,7 +327,7 @@ extension Scenario {
             printf '#!/bin/sh\\necho no disk for the database\\nexit 1\\n' > $place/etc/kldload/boot-check.d/10-database
             chmod 755 $place/etc/kldload/boot-check.d/10-database && kbe unmount useless && kbe activate useless
             """)
-        try await guest.restart(expecting: "useless (Linux", boots: 4)
+        try await guest.restart(leaving: "useless", boots: 4)
         var list = try await guest.run("kbe current; kbe list; cat /run/motd.d/50-kldload-boot")
         lab.log(list)
         try check(list.hasPrefix("next"), "it went elsewhere")
@@ -335,7 +335,7 @@ extension Scenario {
 
         // Its root is not there any more: no program of it ever runs.
         try await guest.run("kbe create gone && kbe activate gone && zfs destroy -r rpool/ROOT/gone")
-        try await guest.restart(expecting: "gone (Linux", boots: 4)
+        try await guest.restart(leaving: "gone", boots: 4)
         list = try await guest.run("kbe current; zpool get -H -o value bootfs rpool; kbe destroy useless --yes; kbe list")
         lab.log(list)
         try check(
@@ -441,8 +441,7 @@ struct Guest: Sendable {
                 kbe create \(name) && kbe activate \(name) && place=$(kbe mount \(name)) && \(harm) && { kbe unmount \(name) || true; }
                 for entry in /boot/efi/loader/entries/kldload-\(name)-*+3.conf; do mv $entry ${entry%+3.conf}+1-2.conf; done; sync
                 """)
-            // The loader's menu names it too.
-            try await restart(expecting: "the boot environment \(name) (Linux", boots: 5)
+            try await restart(leaving: name, boots: 5)
             let said = try await run("kbe current; kbe list")
             lab.log(said)
             try check(said.hasPrefix(good + "\n"), "\(name): it did not come back: \(said)")
@@ -452,10 +451,14 @@ struct Guest: Sendable {
         }
     }
 
-    /// Restarts, and logs in again. - Parameter text: said on the console by the boot that is waited for, after so many boots.
-    func restart(expecting text: String? = nil, boots: Int = 1) async throws {
+    /// Restarts, and logs in again.
+    /// - Parameter environment: what is left for another one, after so many boots. An environment on trial may show a login prompt too, and the
+    ///   loader's menu names it: what is waited for is the word of the one that came after.
+    func restart(leaving environment: String? = nil, boots: Int = 1) async throws {
         try await machine.console.send("systemctl reboot\n")
-        if let text { _ = try await machine.console.expect(text, within: host.deadline(.seconds(120 * boots))) }
+        if let environment {
+            _ = try await machine.console.expect("the boot environment \(environment) (Linux", within: host.deadline(.seconds(120 * boots)))
+        }
         try await logIn()
     }
 }
