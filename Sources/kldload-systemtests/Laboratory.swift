@@ -106,8 +106,12 @@ struct Laboratory: Sendable {
             name: name, accelerator: host.accelerator, memory: memory, processors: 2,
             boot: secure
                 ? .secureBoot(code: firmware.code, variables: variables) : .uefi(code: firmware.code, variables: variables),
-            disks: disks.map { MachineDisk($0.file, serial: $0.serial, cache: writeLog == nil ? .unsafe : .writeback, writeLog: writeLog) }
-                + more, networks: network.map { [$0] } ?? [],
+            disks: disks.enumerated().map { index, disk in
+                // Of a machine that has an order of starting, OVMF forgets what is not in it.
+                MachineDisk(
+                    disk.file, serial: disk.serial, cache: writeLog == nil ? .unsafe : .writeback,
+                    bootIndex: network?.bootIndex.map { $0 + index + 1 }, writeLog: writeLog)
+            } + more, networks: network.map { [$0] } ?? [],
             channels: [ImageVerification.channel], graphics: graphics)
         return try await VirtualMachine.with(spec, qemu: host.qemu, folder: place) { try await body($0, host) }
     }
