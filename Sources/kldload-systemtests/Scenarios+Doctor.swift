@@ -1,5 +1,6 @@
 import KldAnswers
 import KldCore
+import KldPackages
 import KldImage
 
 extension Scenario {
@@ -11,7 +12,9 @@ extension Scenario {
             limit: .seconds(7200)
         ) { lab in
             let disks = try await lab.disks(2)
-            let answers = try lab.answers("mirror", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"])
+            // The machine fetches zinject from its archive: the one that this host uses.
+            let mirror = HostArchive.find(files: lab.files).map { ["KLDLOAD_DEBIAN_MIRROR=\($0)"] } ?? []
+            let answers = try lab.answers("mirror", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"] + mirror)
             try await lab.install(answers.forTest(), onto: disks)
             try await lab.boot(disks) { machine, host in
                 let guest = Guest(lab: lab, machine: machine, host: host)
@@ -29,7 +32,12 @@ extension Scenario {
                 let alarms = healthy.filter { $0.value == "FAIL" || $0.value == "WARN" && !excused.contains($0.key) }.keys.sorted()
                 try check(alarms.isEmpty, "false alarms: \(alarms.joined(separator: ", "))\n\(first)")
 
-                try await guest.run("zpool create -m /tank tank mirror /var/tmp/v0 /var/tmp/v1")
+                try await guest.run(
+                    """
+                    zpool create -m /tank tank mirror /var/tmp/v0 /var/tmp/v1
+                    cd /run && apt-get -q update >/dev/null && apt-get -q download zfs-test >/dev/null && dpkg -x zfs-test_*.deb /run/zfs-test
+                    cd /var/tmp && PATH=$PATH:/run/zfs-test/usr/sbin:/run/zfs-test/sbin && command -v zinject
+                    """, within: .seconds(300))
                 var missed: [String] = []
                 for fault in faults {
                     let said = try await guest.run(
@@ -148,7 +156,8 @@ extension Scenario {
             mend: "rm /opt/full; zfs set quota=none rpool/opt"),
         Fault(
             "zfs.snapshots.pruned", warns: true,
-            "zfs create -o mountpoint=none rpool/probe; zfs snapshot $(seq -f rpool/probe@n%g 401)", mend: "zfs destroy -r rpool/probe"),
+            "zfs create -o mountpoint=none rpool/probe; for n in $(seq 401); do zfs snapshot rpool/probe@n$n; done",
+            mend: "zfs destroy -r rpool/probe"),
         Fault("zfs.root", warns: true, "zpool set bootfs=rpool/ROOT rpool", mend: "zpool set bootfs=rpool/ROOT/debian rpool"),
         Fault(
             "zfs.hostid", "cp -a /etc/hostid /run/hostid; printf '\\1\\2\\3\\4' >/etc/hostid", mend: "cp -a /run/hostid /etc/hostid"),
@@ -206,7 +215,7 @@ extension Scenario {
         Fault("packages.holds", "apt-mark unhold zfsutils-linux >/dev/null", mend: "apt-mark hold zfsutils-linux >/dev/null"),
         .file("packages.sources", "/etc/apt/sources.list.d/x.list", "deb [trusted=yes] http://x.invalid/ x main"),
         Fault("services.failed", "systemd-run --quiet --unit=doomed false; sleep 2", mend: "systemctl reset-failed doomed"),
-        Fault("services.units", "systemctl disable --quiet ssh", mend: "systemctl enable --quiet ssh"),
+        Fault("services.units", "systemctl disable --quiet ssh", mend: "systemctl enable --quiet --now ssh"),
         Fault(
             "services.timers", warns: true, "systemctl stop systemd-tmpfiles-clean.timer",
             mend: "systemctl start systemd-tmpfiles-clean.timer"),
