@@ -4,6 +4,7 @@ import KldDoctor
 import KldExec
 import KldFiles
 import KldImage
+import KldPackages
 import KldPlan
 import KldVirt
 import SystemPackage
@@ -52,6 +53,9 @@ struct Laboratory: Sendable {
             Command(Tool("mcopy", package: "mtools"), ["-i", image.string] + contents.map(\.string) + ["::"], effect: .changes))
         return image
     }
+
+    /// Answers by which a machine reaches its archive: the one that this host uses.
+    var archive: [String] { HostArchive.find(files: files).map { ["KLDLOAD_DEBIAN_MIRROR=\($0)"] } ?? [] }
 
     /// Installs as the answers say, onto disks whose serials they name.
     /// - Parameter kernel: one certain kernel; `nil`: the release's newest.

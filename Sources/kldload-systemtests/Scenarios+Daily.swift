@@ -1,6 +1,5 @@
 import KldAnswers
 import KldCore
-import KldPackages
 
 extension Scenario {
     /// What happens to an installed machine in its second month.
@@ -10,9 +9,7 @@ extension Scenario {
             "packages change in a new environment, which boots and carries them; what fails or is killed leaves the running system as it was",
             limit: .seconds(7200)
         ) { lab in
-            // The machine must reach its archive: the one that this host uses.
-            let mirror = HostArchive.find(files: lab.files).map { ["KLDLOAD_DEBIAN_MIRROR=\($0)"] } ?? []
-            try await withMachine(lab, mirror) { guest in
+            try await withMachine(lab, lab.archive) { guest in
                 // From the real archive.
                 var said = try await guest.run(
                     """

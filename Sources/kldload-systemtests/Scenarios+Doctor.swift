@@ -1,6 +1,5 @@
 import KldAnswers
 import KldCore
-import KldPackages
 import KldImage
 
 extension Scenario {
@@ -12,9 +11,7 @@ extension Scenario {
             limit: .seconds(7200)
         ) { lab in
             let disks = try await lab.disks(2)
-            // The machine fetches zinject from its archive: the one that this host uses.
-            let mirror = HostArchive.find(files: lab.files).map { ["KLDLOAD_DEBIAN_MIRROR=\($0)"] } ?? []
-            let answers = try lab.answers("mirror", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"] + mirror)
+            let answers = try lab.answers("mirror", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"] + lab.archive)
             try await lab.install(answers.forTest(), onto: disks)
             try await lab.boot(disks) { machine, host in
                 let guest = Guest(lab: lab, machine: machine, host: host)

@@ -2,7 +2,6 @@ import KldAnswers
 import KldCore
 import KldExec
 import KldImage
-import KldPackages
 import KldVirt
 import SystemPackage
 
@@ -14,8 +13,7 @@ extension Scenario {
             "apt installs a newer kernel: DKMS signs its module, it is staged on trial and boots; the old one stays, and starts when asked for",
             limit: .seconds(10800)
         ) { lab in
-            let mirror = archive(lab)
-            let wanted = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core"] + mirror)
+            let wanted = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core"] + lab.archive)
             let modules = try await lab.modules(wanted, serial: "modules0")
             let new = modules.kernel
             let kernels = try await lab.workshop.kernels(wanted, report: lab.report)
@@ -25,7 +23,7 @@ extension Scenario {
             let old = kernels[place - 1]
             lab.log("from Linux \(old) to \(new)")
 
-            try await withMachine(lab, mirror, kernel: old, more: [modules.disk]) { guest in
+            try await withMachine(lab, lab.archive, kernel: old, more: [modules.disk]) { guest in
                 try await guest.run(builtElsewhere)
                 var said = try await guest.run("uname -r; kbe list")
                 try check(said.lines.first?.trimmed == old, "it was installed with another kernel than \(old): \(said)")
@@ -89,10 +87,9 @@ extension Scenario {
             "apt full-upgrade to kernel and OpenZFS of backports, which boot; kbe rollback brings the old ones back, and the old package database",
             limit: .seconds(10800)
         ) { lab in
-            let mirror = archive(lab)
-            let wanted = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core"] + mirror)
+            let wanted = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core"] + lab.archive)
             let old = try await lab.workshop.prepare(wanted, mirror: nil, report: lab.report).payload.info.kernel
-            let newer = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_DEBIAN_BACKPORTS=1"] + mirror)
+            let newer = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_DEBIAN_BACKPORTS=1"] + lab.archive)
             // DKMS builds for every kernel that is there.
             let modules = [
                 try await lab.modules(newer, serial: "modules0"), try await lab.modules(newer, kernel: old, serial: "modules1"),
@@ -100,7 +97,7 @@ extension Scenario {
             let new = modules[0].kernel
             lab.log("from Linux \(old) to \(new)")
 
-            try await withMachine(lab, mirror, more: modules.map(\.disk)) { guest in
+            try await withMachine(lab, lab.archive, more: modules.map(\.disk)) { guest in
                 var said = try await guest.run(
                     "uname -r; zfs version; zfs snapshot rpool/ROOT/debian@before && dpkg-query -W | sort >/var/log/packages-before")
                 let before = said
@@ -158,11 +155,6 @@ extension Scenario {
             }
         },
     ]
-
-    /// The machine must reach its archive: the one that this host uses.
-    private static func archive(_ lab: Laboratory) -> [String] {
-        HostArchive.find(files: lab.files).map { ["KLDLOAD_DEBIAN_MIRROR=\($0)"] } ?? []
-    }
 
     /// `zfs-2.3.9-…` of the tools, and that of the kernel's module without `kmod-`; OpenZFS 2.3:
     /// ```

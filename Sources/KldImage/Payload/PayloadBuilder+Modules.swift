@@ -145,3 +145,14 @@ final class SharedWork: Sendable {
         }
     }
 }
+
+extension PayloadBuilder {
+    /// The releases of kernels that the archive has now, with their headers, the oldest first.
+    func kernels(_ wanted: PayloadSpec) async throws -> [String] {
+        let naming = try wanted.spec.kernel
+        return try await withIndexes(wanted) { indexes, _ in
+            KernelChoice.releases(
+                naming, images: try await indexes.names(prefix: naming.image), headers: try await indexes.names(prefix: naming.headers))
+        }
+    }
+}

@@ -210,15 +210,6 @@ public struct PayloadBuilder: Sendable {
         return (payload, offer, mirrors)
     }
 
-    /// The releases of kernels that the archive has now, with their headers, the oldest first.
-    func kernels(_ wanted: PayloadSpec) async throws -> [String] {
-        let naming = try wanted.spec.kernel
-        return try await withIndexes(wanted) { indexes, _ in
-            KernelChoice.releases(
-                naming, images: try await indexes.names(prefix: naming.image), headers: try await indexes.names(prefix: naming.headers))
-        }
-    }
-
     /// What DKMS makes for the kernel of a payload, and its record of that: `modules.tar`, from the cache or built now.
     func modules(of wanted: PayloadSpec) async throws -> FilePath {
         try await modules(settle(wanted).modules).appending("modules.tar")

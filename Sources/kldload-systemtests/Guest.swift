@@ -1,0 +1,84 @@
+import KldCore
+import KldImage
+import KldVirt
+
+/// Root on the serial console of an installed machine, through its restarts.
+struct Guest: Sendable {
+    let lab: Laboratory
+    let machine: VirtualMachine
+    let host: FactoryHost
+
+    /// Waits for the login prompt first.
+    func logIn() async throws {
+        _ = try await machine.console.expect("login:", within: host.deadline(.seconds(240)))
+        try await lab.logIn(machine, host, [("login:", "admin"), ("assword:", "Correct-Horse-7")])
+        try await machine.console.send("sudo -i\n")
+        _ = try await machine.console.expect("# ", within: host.deadline(.seconds(30)))
+        try await machine.console.send(
+            "stty -echo; export PS1= PS2= TERM=dumb; tool=/usr/lib/kldload/kldload; kbe() { $tool kbe \"$@\"; }; dmesg -n 1\n")
+        try await run("true")
+    }
+
+    /// Runs lines of shell, and returns what they printed. - Throws: ``CheckFailure`` when they end with another status than 0.
+    @discardableResult
+    func run(_ script: String, within limit: Duration = .seconds(120)) async throws -> String {
+        try await LiveShell(machine: machine, host: host).run(script, within: limit)
+    }
+
+    /// Asks once in a while, until the answer holds a text.
+    func until(_ script: String, says text: String) async throws {
+        for _ in 0..<60 {
+            if try await LiveShell(machine: machine, host: host).run(script, accepting: Set(0...4)).lines.contains(where: {
+                $0.contains(text)
+            }) {
+                return
+            }
+            try await Task.sleep(for: .seconds(2))
+        }
+        throw CheckFailure("'\(script)' did not say '\(text)'")
+    }
+
+    /// Environments that are bad in five ways, each activated and started: without a person the machine comes back to the one that runs now.
+    ///
+    /// Each has one try left, as after two starts that failed: that it gets three is another scenario's.
+    func leaveBadEnvironments() async throws {
+        let good = try await run("kbe current").trimmed
+        for (name, harm, reason): (String, String, String?) in [
+            ("panics", "ln -sf /bin/false $place/sbin/init", "it never reached its health check"),
+            // The first process has a fault, and systemd stops there: nobody calls the watchdog any more.
+            (
+                "hangs",
+                "printf '[Service]\\nExecStart=/bin/kill -SEGV 1\\n[Install]\\nWantedBy=sysinit.target\\n' > $place/etc/systemd/system/fault.service && ln -s ../fault.service $place/etc/systemd/system/sysinit.target.wants/",
+                "it never reached its health check"
+            ),
+            ("rootless", "kbe unmount rootless && zfs destroy -r rpool/ROOT/rootless", nil),
+            // Not even its reason can be written down: the ESP's file system is a module.
+            ("moduleless", "mv $place/lib/modules $place/lib/modules.away", "it never reached its health check"),
+            ("deaf", "echo Nonsense yes > $place/etc/ssh/sshd_config.d/00-nonsense.conf", "ssh.service is"),
+        ] {
+            try await run(
+                """
+                kbe create \(name) && kbe activate \(name) && place=$(kbe mount \(name)) && \(harm) && { kbe unmount \(name) || true; }
+                for entry in /boot/efi/loader/entries/kldload-\(name)-*+3.conf; do mv $entry ${entry%+3.conf}+1-2.conf; done; sync
+                """)
+            try await restart(leaving: name, boots: 5)
+            let said = try await run("kbe current; kbe list")
+            lab.log(said)
+            try check(said.hasPrefix(good + "\n"), "\(name): it did not come back: \(said)")
+            // Of what is not there any more nothing is listed.
+            if let reason { try check(said.contains(reason), "\(name): the reason is not said: \(said)") }
+            try await run("kbe destroy \(name) --yes || true")
+        }
+    }
+
+    /// Restarts, and logs in again.
+    /// - Parameter environment: what is left for another one, after so many boots. An environment on trial may show a login prompt too, and the
+    ///   loader's menu names it: what is waited for is the word of the one that came after.
+    func restart(leaving environment: String? = nil, boots: Int = 1) async throws {
+        try await machine.console.send("systemctl reboot\n")
+        if let environment {
+            _ = try await machine.console.expect("the boot environment \(environment) (Linux", within: host.deadline(.seconds(120 * boots)))
+        }
+        try await logIn()
+    }
+}
