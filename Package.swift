@@ -121,7 +121,7 @@ let package = Package(
         tests("KldSnapshots", ["KldZFS", "KldBoot"]),
         tests("KldReplicate", ["KldZFS", "KldSSH"]),
         tests("KldImage", ["KldAnswers", "KldDistro", "KldInstall", "KldVirt", "KldPackages", "KldZFS"], recorded: true),
-        tests("KldDoctor", ["KldZFS", "KldDistro", "KldTrust"]),
+        tests("KldDoctor", ["KldZFS", "KldBlock", "KldDistro", "KldTrust"]),
         tests("KldTrust", ["KldAnswers"]),
         tests("KldUpkeep", ["KldPackages", "KldZFS", "KldBoot", "KldBootEnv", "KldDistro"]),
         tests("KldCLI", ["KldAnswers", "KldInstall", "KldImage", "KldReplicate", "KldSSH", argumentParser], recorded: true),

@@ -59,8 +59,8 @@ extension BootSystem {
     ///
     /// - Throws: ``Diagnosis`` `be.no-zfs-root`.
     public static func running(_ files: any FileSystem) throws -> DatasetName {
-        guard let root = try files.mounts().first(where: \.isZFSRoot), let name = try? DatasetName(root.source) else { throw noRoot }
-        return name
+        guard let root = try files.rootDataset() else { throw noRoot }
+        return root
     }
 
     /// As the pool knows the machine: inside one that does not run, by the id under which whoever helps has imported its pool.
@@ -213,7 +213,7 @@ extension BootSystem {
         do {
             return try await TemporaryMount().with(
                 at: device, as: "esp\(index)", type: "vfat", options: ["umask=0077"], runner: runner, files: files, body)
-        } catch CommandError.failed(let command, let output) where command.tool.name == "mount" {
+        } catch CommandError.failed(let command, let output) where command.arguments.contains(device) {
             throw Diagnosis(
                 "boot.esp-damaged", "the ESP \(device) cannot be mounted",
                 remedies: ["repair it: fsck.fat -a \(device)", "or make it anew: kldload boot restore --format \(device)"],

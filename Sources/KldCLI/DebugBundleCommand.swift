@@ -1,4 +1,3 @@
-import Glibc
 import ArgumentParser
 import KldCore
 import KldDoctor
@@ -38,7 +37,7 @@ struct DebugBundleCommand: AsyncParsableCommand {
         defer { try? files.remove(scratch) }
         let limited = TimeLimitRunner(runner, limit: DebugBundle.limit)
         let report = try await Doctor.run(
-            CheckContext(runner: limited, files: files, now: .current).inProcess(getpid()), checks: Check.everything)
+            CheckContext(runner: limited, files: files, now: .current), checks: Check.everything)
         let archive = scratch.appending("\(bundle.name).tar")
         let file = try FileDescriptor.open(
             archive, .writeOnly, options: [.create, .exclusiveCreate, .closeOnExec], permissions: [.ownerReadWrite])

@@ -1,4 +1,3 @@
-import Glibc
 import ArgumentParser
 import KldBootEnv
 import KldCore
@@ -42,7 +41,7 @@ struct DoctorCommand: AsyncParsableCommand {
             }
             let runner = TimeLimitRunner(SubprocessRunner(), limit: DoctorCommand.limit)
             func look() async throws -> (VerifyReport, CheckContext) {
-                let context = CheckContext(runner: runner, files: LocalFiles(), now: .current).inProcess(getpid())
+                let context = CheckContext(runner: runner, files: LocalFiles(), now: .current)
                 return (try await Doctor.run(context, checks: Check.everything, only: only), context)
             }
             var (report, context) = try await look()

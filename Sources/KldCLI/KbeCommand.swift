@@ -286,9 +286,10 @@ enum Age {
     }
 
     /// `30d` and the like, in seconds; `nil` for anything else.
-    static func seconds(_ text: String) -> Int64? {
-        let units: [Character: Int64] = ["h": 3600, "d": 86_400, "w": 604_800]
-        guard let unit = text.last.flatMap({ units[$0] }), let count = Int64(text.dropLast()), (0...100_000).contains(count) else {
+    static func seconds(
+        _ text: String, units: [Character: Int64] = ["h": 3600, "d": 86_400, "w": 604_800], in range: ClosedRange<Int64> = 0...100_000
+    ) -> Int64? {
+        guard let unit = text.last.flatMap({ units[$0] }), let count = Int64(text.dropLast()), range.contains(count) else {
             return nil
         }
         return count * unit

@@ -93,11 +93,7 @@ struct KreplicateCommand: AsyncParsableCommand {
         @Flag(help: .hidden) var createBookmark = false
 
         static func seconds(_ text: String) -> Int64? {
-            let units: [Character: Int64] = ["m": 60, "h": 3600, "d": 86_400]
-            guard let unit = text.last.flatMap({ units[$0] }), let number = Int64(text.dropLast()), number > 0, number < 100_000 else {
-                return nil
-            }
-            return number * unit
+            Age.seconds(text, units: ["m": 60, "h": 3600, "d": 86_400], in: 1...99_999)
         }
 
         func request() throws -> ReplicationRequest {

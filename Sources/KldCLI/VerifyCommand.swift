@@ -1,4 +1,3 @@
-import Glibc
 import ArgumentParser
 import FoundationEssentials
 import KldCore
@@ -19,7 +18,7 @@ struct VerifyCommand: AsyncParsableCommand {
     func run() async throws {
         let (runner, files) = (SubprocessRunner(), LocalFiles())
         if settle > 0 { try await Settle.wait(runner, atMost: .seconds(settle)) }
-        let report = try await Doctor.run(CheckContext(runner: runner, files: files).inProcess(getpid()), only: only)
+        let report = try await Doctor.run(CheckContext(runner: runner, files: files), only: only)
         if let output {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

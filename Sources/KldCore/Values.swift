@@ -107,6 +107,21 @@ extension StringProtocol {
     package var words: [String] { Substring(self).split(whereSeparator: \.isWhitespace).map(String.init) }
 }
 
+extension UInt8 {
+    /// A letter or a digit of ASCII.
+    package var isASCIIAlphanumeric: Bool {
+        switch self {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
+        default: false
+        }
+    }
+}
+
+extension String {
+    /// Whether it has nothing but letters and digits of ASCII, and these.
+    package func isPlain(besides others: String) -> Bool { utf8.allSatisfy { $0.isASCIIAlphanumeric || others.utf8.contains($0) } }
+}
+
 /// The number of single-character edits between two words, counting a swap of neighbours as one (optimal string alignment).
 package func editDistance(_ a: String, _ b: String) -> Int {
     let (a, b) = (Array(a.utf8), Array(b.utf8))

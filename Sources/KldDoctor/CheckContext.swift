@@ -18,7 +18,7 @@ public struct CheckContext: Sendable {
     /// `nil`: not known, and whatever depends on it is skipped.
     public let now: Timestamp?
     /// How an ESP that is not mounted is looked at.
-    private(set) var looking = TemporaryMount(process: 0)
+    var looking = TemporaryMount()
     /// What checks of one report ask in common.
     private let reads: SharedReads
 
@@ -38,13 +38,6 @@ public struct CheckContext: Sendable {
         var fresh = CheckContext(runner: runner, files: files, manifest: manifest, manifestProblem: manifestProblem, now: now)
         fresh.looking = looking
         return fresh
-    }
-
-    /// The same with places of its own: at a machine's start the hypervisor may ask for a report while a person does.
-    public func inProcess(_ id: Int32) -> CheckContext {
-        var copy = self
-        copy.looking = TemporaryMount(process: id)
-        return copy
     }
 
     /// Whether GRUB starts the kernel, and no image holds it.

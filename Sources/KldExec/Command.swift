@@ -50,6 +50,8 @@ public struct Command: Sendable, Hashable {
     /// Standard output tells a person what happens, as standard error does: both are read line by line in the order in which they come, and
     /// the result has them as its errors.
     public var tellsOnBoth = false
+    /// It ends so, and without a word, when nobody reads what it writes any more; `nil`: by SIGPIPE, as most do.
+    public var statusWithoutReader: Int32?
     public var workingDirectory: FilePath?
 
     public init(
@@ -89,13 +91,7 @@ extension Command: CustomStringConvertible {
     }
 
     package static func quoted(_ word: String) -> String {
-        let plain = word.utf8.allSatisfy { byte in
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
-            default: "_-./:=,@+%^".utf8.contains(byte)
-            }
-        }
-        return plain && !word.isEmpty
+        word.isPlain(besides: "_-./:=,@+%^") && !word.isEmpty
             ? word : "'" + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
     }
 }

@@ -52,10 +52,10 @@ public struct SubprocessRunner: CommandRunner {
         return ends
     }
 
-    /// By SIGPIPE, which a program may also report as its exit status or in words; ssh ends with 255, and without a word (OpenSSH 9.2).
+    /// By SIGPIPE, which a program may also report as its exit status or in words.
     private static func lostItsReader(_ command: Command, _ output: CommandOutput) -> Bool {
         output.status == -SIGPIPE || output.status == 128 + SIGPIPE || output.errors.contains("Broken pipe")
-            || command.tool.name == "ssh" && output.status == 255 && output.errors.isEmpty
+            || output.status == command.statusWithoutReader && output.errors.isEmpty
     }
 
     private func check(_ command: Command, _ output: CommandOutput) throws -> CommandOutput {

@@ -175,8 +175,8 @@ package struct Replication: Sendable {
 
 /// Adds up what pv says, stream by stream.
 package final class SentBytes: Sendable {
-    private let counts = Mutex<(done: UInt64, stream: UInt64?)>((0, nil))
-    private let seen = Mutex(false)
+    /// `nil`: nothing was counted.
+    private let counts = Mutex<(done: UInt64?, stream: UInt64?)>((nil, nil))
 
     package init() {}
 
@@ -184,19 +184,17 @@ package final class SentBytes: Sendable {
     package func add(_ line: String) {
         guard let count = UInt64(line.trimmed) else { return }
         counts.withLock { $0.stream = count }
-        seen.withLock { $0 = true }
     }
 
     func endStream() {
-        counts.withLock { counts in
-            counts.done += counts.stream ?? 0
-            counts.stream = nil
-        }
+        counts.withLock { $0 = (Self.sum($0), nil) }
     }
 
     /// `nil`: nothing was counted.
-    package var sum: UInt64? {
-        guard seen.withLock({ $0 }) else { return nil }
-        return counts.withLock { $0.done + ($0.stream ?? 0) }
+    package var sum: UInt64? { counts.withLock { Self.sum($0) } }
+
+    private static func sum(_ counts: (done: UInt64?, stream: UInt64?)) -> UInt64? {
+        guard let stream = counts.stream else { return counts.done }
+        return (counts.done ?? 0) + stream
     }
 }

@@ -25,10 +25,7 @@ extension Replication {
             if !isTarget { ours = Set(all.values.joined().filter { $0.replication == request.name }.map(\.guid)) }
             for (dataset, rows) in all.sorted(by: { $0.key < $1.key }) {
                 let newest = rows.filter { !$0.isBookmark }.max { $0.transaction < $1.transaction }
-                let gone = rows.filter { row in
-                    row.label.hasPrefix(request.tag + "-") && (row.isBookmark || row.replication == request.name || ours.contains(row.guid))
-                        && !(isTarget && row == newest)
-                }
+                let gone = rows.filter { row in request.owns(row, ours) && !(isTarget && row == newest) }
                 let step = ReplicationPlanner.step(
                     id, place.at(try DatasetName(dataset)), tag: request.tag, held: rows,
                     snapshots: gone.filter { !$0.isBookmark }.map(\.label), bookmarks: gone.filter(\.isBookmark).map(\.label))

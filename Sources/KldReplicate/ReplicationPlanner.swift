@@ -302,11 +302,8 @@ package struct ReplicationPlanner: Sendable {
         func isOld(_ row: ReplicaSnapshot) -> Bool {
             row.label != end.label && row.guid != end.guid && (!row.isBookmark || row.label != bookmark(end.label))
         }
-        func isOurs(_ row: ReplicaSnapshot) -> Bool {
-            row.label.hasPrefix(request.tag + "-") && (row.isBookmark || row.replication == request.name || ours.contains(row.guid))
-        }
-        let oldHere = here.filter { isOld($0) && isOurs($0) }
-        let oldThere = there.filter { !$0.isBookmark && isOld($0) && isOurs($0) }.map(\.label)
+        let oldHere = here.filter { isOld($0) && request.owns($0, ours) }
+        let oldThere = there.filter { !$0.isBookmark && isOld($0) && request.owns($0, ours) }.map(\.label)
         // Those of runs that were cut off before they sent anything come along in the stream.
         let passing = request.withSnapshotsBetween ? oldHere.filter { !$0.isBookmark }.map(\.label) : []
         return [

@@ -60,7 +60,7 @@ package struct ReplicationRequest: Sendable, Hashable {
     /// - Throws: ``Diagnosis`` `replicate.name`, `replicate.same`.
     package init(from source: ReplicaPlace, to target: ReplicaPlace, name: String? = nil) throws(Diagnosis) {
         if let name {
-            guard !name.isEmpty, name.utf8.count <= 40, !name.hasPrefix("-"), !name.hasPrefix("."), SSH.isPlain(name, "-_.") else {
+            guard !name.isEmpty, name.utf8.count <= 40, !name.hasPrefix("-"), !name.hasPrefix("."), name.isPlain(besides: "-_.") else {
                 throw Diagnosis(
                     "replicate.name", "'\(name)' cannot be the name of a replication",
                     remedies: ["use at most 40 letters, digits, hyphens, dots and underscores"], exit: .usage)
@@ -85,6 +85,12 @@ package struct ReplicationRequest: Sendable, Hashable {
 
     /// The tag of its holds, and what the names of its snapshots and bookmarks begin with.
     package var tag: String { "kreplicate-\(name)" }
+
+    /// Whether a snapshot or bookmark of either end is this replication's own: nothing else is ever destroyed.
+    /// - Parameter ours: guids of its snapshots at the source; a copy of one may have arrived without its mark.
+    func owns(_ row: ReplicaSnapshot, _ ours: Set<UInt64>) -> Bool {
+        row.label.hasPrefix(tag + "-") && (row.isBookmark || row.replication == name || ours.contains(row.guid))
+    }
 
     /// Where a dataset of the source goes. - Throws: ``NameError``.
     package func target(of dataset: String) throws(NameError) -> DatasetName {

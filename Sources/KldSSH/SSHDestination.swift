@@ -23,8 +23,8 @@ package struct SSHDestination: Sendable, Hashable, CustomStringConvertible {
                 "ssh.destination", "'\(value)' cannot be the \(what) of a machine to log in to",
                 remedies: ["HOST or USER@HOST; an IPv6 address in brackets: root@[fd00::1]"], exit: .usage)
         }
-        guard !host.isEmpty, !host.hasPrefix("-"), SSH.isPlain(host, ".-_:%") else { throw refuse("name", host) }
-        if let user { guard !user.isEmpty, !user.hasPrefix("-"), SSH.isPlain(user, ".-_@+") else { throw refuse("user", user) } }
+        guard !host.isEmpty, !host.hasPrefix("-"), host.isPlain(besides: ".-_:%") else { throw refuse("name", host) }
+        if let user { guard !user.isEmpty, !user.hasPrefix("-"), user.isPlain(besides: ".-_@+") else { throw refuse("user", user) } }
         self.host = host
         self.user = user
         self.port = port
@@ -61,15 +61,6 @@ package enum SSH {
 
     /// For a login by one key and nothing else.
     package static let keyOnly = ["BatchMode=yes", "IdentitiesOnly=yes", "PreferredAuthentications=publickey"]
-
-    package static func isPlain(_ text: String, _ others: String) -> Bool {
-        text.utf8.allSatisfy { byte in
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
-            default: others.utf8.contains(byte)
-            }
-        }
-    }
 }
 
 extension Command {
@@ -90,6 +81,8 @@ extension Command {
         var copy = self
         copy.tool = SSH.tool
         copy.arguments = words + ["--", host.description, text]
+        // OpenSSH 9.2.
+        copy.statusWithoutReader = 255
         return copy
     }
 }

@@ -49,10 +49,8 @@ public struct Upkeep: Sendable {
 
     /// The environment that runs. - Parameter what: who asks, for the remedy. - Throws: ``Diagnosis`` `be.no-zfs-root`.
     func running(for what: String) throws -> DatasetName {
-        guard let root = try files.mounts().first(where: \.isZFSRoot), let running = try? DatasetName(root.source) else {
-            throw Self.noRoot(what)
-        }
-        return running
+        guard let root = try files.rootDataset() else { throw Self.noRoot(what) }
+        return root
     }
 
     static func noRoot(_ what: String) -> Diagnosis {

@@ -61,13 +61,7 @@ package struct MachineDisk: Sendable, Hashable {
     /// - Throws: ``Diagnosis`` `vm.bad-serial`.
     func check() throws {
         guard let serial else { return }
-        let plain = serial.utf8.allSatisfy { byte in
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
-            default: "-_.".utf8.contains(byte)
-            }
-        }
-        guard plain, (1...20).contains(serial.utf8.count) else {
+        guard serial.isPlain(besides: "-_."), (1...20).contains(serial.utf8.count) else {
             throw Diagnosis(
                 "vm.bad-serial", "\"\(serial)\" cannot be the serial number of a disk",
                 remedies: ["use 1 to 20 letters, digits, hyphens, underscores or full stops"], exit: .badConfiguration)

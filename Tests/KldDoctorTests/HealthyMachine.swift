@@ -1,10 +1,12 @@
 import FoundationEssentials
+import KldBlock
 import KldCore
-import KldDoctor
 import KldExec
 import KldFiles
 import KldTestSupport
 import SystemPackage
+
+@testable import KldDoctor
 
 /// A machine on which every check is content: mirror of two disks, Debian 13, profile server. Tests break one thing at a time.
 struct HealthyMachine {
@@ -52,8 +54,10 @@ struct HealthyMachine {
             try memory.write(Array(try JSONEncoder().encode(manifest)), to: FilePath(InstallManifest.path), mode: 0o640)
         }
         let (table, units) = (commands, units)
-        return CheckContext(
+        var context = CheckContext(
             runner: ScriptedRunner([{ table[$0.description] }, { Self.show($0, units) }]), files: memory, now: now)
+        context.looking = TemporaryMount(process: 0)
+        return context
     }
 
     /// Source: systemctl(1) `show`, systemd 257: the properties in an order of its own, units apart by an empty line; no error for unknown ones.

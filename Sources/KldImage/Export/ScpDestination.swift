@@ -1,6 +1,5 @@
 public import KldAnswers
 public import KldCore
-import KldSSH
 public import SystemPackage
 
 /// Where finished images are uploaded: the `KLDLOAD_EXPORT_SCP_*` answers.
@@ -35,9 +34,9 @@ public struct ScpDestination: Sendable, Hashable {
                 remedies: ["use letters, digits and -_.+/@=, only; a path without ~ is below the user's home unless it begins with /"],
                 exit: .badAnswers)
         }
-        guard SSH.isPlain(host, ".-_:%"), !host.isEmpty, !host.hasPrefix("-") else { throw refuse("host", host) }
-        guard SSH.isPlain(user, ".-_@+"), !user.isEmpty, !user.hasPrefix("-") else { throw refuse("user", user) }
-        guard SSH.isPlain(folder.string, "./-_+@=,:"), !folder.string.hasPrefix("-") else { throw refuse("path", folder.string) }
+        guard host.isPlain(besides: ".-_:%"), !host.isEmpty, !host.hasPrefix("-") else { throw refuse("host", host) }
+        guard user.isPlain(besides: ".-_@+"), !user.isEmpty, !user.hasPrefix("-") else { throw refuse("user", user) }
+        guard folder.string.isPlain(besides: "./-_+@=,:"), !folder.string.hasPrefix("-") else { throw refuse("path", folder.string) }
         self.host = host
         self.port = port
         self.user = user

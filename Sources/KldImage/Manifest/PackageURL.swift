@@ -1,3 +1,5 @@
+import KldCore
+
 /// A package URL: the name of a package across all package managers. Source: https://github.com/package-url/purl-spec, 1.0.
 package enum PackageURL {
     /// `pkg:deb/debian/libstdc%2B%2B6@12.2.0-14?arch=amd64&distro=trixie`.
@@ -32,11 +34,10 @@ package enum PackageURL {
         let digits = Array("0123456789ABCDEF".utf8)
         var bytes: [UInt8] = []
         for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"):
+            if byte.isASCIIAlphanumeric || ".-_~:".utf8.contains(byte) {
                 bytes.append(byte)
-            case _ where ".-_~:".utf8.contains(byte): bytes.append(byte)
-            default: bytes += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+            } else {
+                bytes += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
             }
         }
         return String(decoding: bytes, as: UTF8.self)

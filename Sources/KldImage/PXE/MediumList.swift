@@ -38,12 +38,7 @@ package struct MediumList: Sendable, Hashable {
 
     /// Of names that need no quoting inside a word or an address; nothing leads out of the folder.
     private static func isPlain(_ path: String) -> Bool {
-        path.utf8.allSatisfy { byte in
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
-            default: "._-/+~".utf8.contains(byte)
-            }
-        } && !path.hasPrefix("/") && !path.split(separator: "/").contains("..")
+        path.isPlain(besides: "._-/+~") && !path.hasPrefix("/") && !path.split(separator: "/").contains("..")
     }
 
     package var text: String { files.map { "\($0.digest.hex) \($0.size.bytes) \($0.path)\n" }.joined() }
