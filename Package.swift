@@ -81,6 +81,7 @@ let package = Package(
         library("KldBootEnv", mechanisms + outside + ["KldDistro", "KldAnswers", "KldInstall"]),
         library("KldSnapshots", mechanisms + outside),
         library("KldReplicate", mechanisms + outside),
+        library("KldDisks", mechanisms + outside + ["KldInstall"]),
         library("KldImage", mechanisms + outside + ["KldDistro", "KldAnswers", "KldInstall", "KldDoctor"]),
         library("KldDoctor", mechanisms + outside + ["KldDistro", "KldAnswers", "KldReplicate", "KldTrust"]),
         library("KldTrust", mechanisms + ["KldAnswers"]),
@@ -90,7 +91,7 @@ let package = Package(
             "KldCLI",
             mechanisms + outside + [
                 "KldTerminal", "KldDistro", "KldAnswers", "KldInstall", "KldBootEnv", "KldSnapshots", "KldReplicate", "KldImage",
-                "KldDoctor",
+                "KldDisks", "KldDoctor",
                 "KldTrust", "KldUpkeep", "CKldCompat", argumentParser,
             ]),
         // L6 executables
@@ -120,6 +121,7 @@ let package = Package(
         tests("KldBootEnv", ["KldZFS", "KldBlock", "KldBoot", "KldInstall"]),
         tests("KldSnapshots", ["KldZFS", "KldBoot"]),
         tests("KldReplicate", ["KldZFS", "KldSSH"]),
+        tests("KldDisks", ["KldZFS", "KldBlock", "KldInstall"], recorded: true),
         tests("KldImage", ["KldAnswers", "KldDistro", "KldInstall", "KldVirt", "KldPackages", "KldZFS"], recorded: true),
         tests("KldDoctor", ["KldZFS", "KldBlock", "KldDistro", "KldTrust"]),
         tests("KldTrust", ["KldAnswers"]),

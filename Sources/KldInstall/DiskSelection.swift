@@ -74,7 +74,10 @@ public struct DiskSelection: Sendable, Hashable {
         }
     }
 
-    private static func choose(_ name: String, _ facts: MachineFacts, _ least: ByteCount, for whose: String) throws -> Chosen {
+    /// A disk that may be wiped, once that is approved.
+    ///
+    /// - Throws: ``Diagnosis`` `disk.missing`, `disk.not-a-disk`, `disk.live`, `disk.read-only`, `disk.in-use`, `disk.too-small`.
+    package static func choose(_ name: String, _ facts: MachineFacts, _ least: ByteCount, for whose: String) throws -> Chosen {
         guard let device = facts.disk(name) else {
             if let type = facts.disks.flatMap(\.tree).first(where: { $0.path == name })?.type ?? facts.notDisks[name] {
                 throw Diagnosis(

@@ -85,45 +85,7 @@ public struct InstallPlanner: Sendable {
     /// Steps that wipe the disks, one after the other. A device that spans several of them is let go of once, by the first.
     var wiping: [Step] {
         var closed: Set<String> = []
-        return disks.all.flatMap { wipe($0, &closed) }
-    }
-
-    private func wipe(_ disk: DiskSelection.Chosen, _ closed: inout Set<String>) -> [Step] {
-        let name = disk.device.name
-        let partitions = disk.device.children.filter { $0.type == "part" }
-        var actions: [Action] = []
-        // From the top of the stack down: what holds a lower device must let go first.
-        for device in disk.device.tree.dropFirst().reversed() where !partitions.contains(device) {
-            guard let close = close(device), closed.insert(device.path).inserted else { continue }
-            actions.append(.run(close))
-        }
-        for device in partitions.reversed() + [disk.device] {
-            if device.filesystem == "zfs_member" {
-                actions.append(.run(ZPool.labelClear(device.path, force: Force(because: "the disk it is on was approved"))))
-            }
-            actions.append(.run(Disk.wipeSignatures(device.path)))
-        }
-        actions += [
-            .run(Disk.zap(disk.path)), .run(Disk.discard(disk.path)), .run(Disk.zeroStart(disk.path)), .run(Disk.rereadTable(disk.path)),
-            .run(Disk.settle),
-        ]
-        return [
-            Step("disk.wipe.\(name)", "Wipe \(disk.path) (\(disk.device.size))", actions, destroys: [disk.path]),
-            Step(
-                "disk.verify.\(name)", "Verify that \(disk.path) is clean",
-                [.perform(Performers.verifyClean, ["disk": disk.path], effect: .reads)]),
-        ]
-    }
-
-    /// What takes down a device that lies on others; `nil` for one that goes with them, as a partition of an array does.
-    private func close(_ device: BlockDevice) -> Command? {
-        switch device.type {
-        case "crypt": Command(Tool("cryptsetup", package: "cryptsetup-bin"), ["close", device.name], effect: .changes)
-        case let type where type.hasPrefix("raid") || type == "md" || type == "linear":
-            Command("mdadm", ["--stop", device.path], effect: .changes)
-        case _ where device.path.hasPrefix("/dev/mapper/"): Command("dmsetup", ["remove", "--retry", device.name], effect: .changes)
-        default: nil
-        }
+        return disks.all.flatMap { $0.wiping(&closed) }
     }
 
     var partitioning: [Step] {
@@ -137,21 +99,7 @@ public struct InstallPlanner: Sendable {
                     PartitionSpec(1, size: Self.espSize, type: .efiSystem, name: ESPLayout.partitionName),
                     PartitionSpec(2, size: rootSize, type: .zfs, name: "kldload \(pool)"),
                 ]
-            var actions: [Action] = [.run(Disk.partition(disk.path, parts)), .run(Disk.settle)]
-            for part in parts {
-                let path = Disk.partition(part.number, of: disk.path)
-                // What lay here long ago, under another table that was gone already, would be found again at the partition's start.
-                actions += [
-                    .waitFor(FilePath(path), seconds: 30),
-                    .run(ZPool.labelClear(path, force: Force(because: "the disk it is on was approved and wiped"))),
-                    .run(Disk.wipeSignatures(path)),
-                ]
-            }
-            if !special {
-                actions.append(
-                    .run(Disk.makeFAT(Disk.partition(1, of: disk.path), label: ESPLayout.volumeLabel, serial: request.identity.espSerial)))
-            }
-            return Step("disk.partition.\(disk.device.name)", "Partition \(disk.path)", actions, destroys: [disk.path])
+            return disk.partitioning(parts, espSerial: request.identity.espSerial)
         }
     }
 

@@ -21,10 +21,6 @@ public enum Performers {
     ///   - seal: seals the tree below a folder.
     public static func table(logs: [FilePath], seal: @escaping Performer) -> [String: Performer] {
         let own: [String: Performer] = [
-            verifyClean: { parameters, runner, _ in try await verify(parameters["disk"] ?? "", runner) },
-            WipeApproval.verifier: { parameters, runner, files in
-                try await verifyEmpty(parameters["disk"] ?? "", runner, files)
-            },
             releaseFreeSpace: { parameters, runner, files in
                 try await releaseFreeSpace(of: parameters["pool"] ?? "", on: FilePath(parameters["device"] ?? ""), runner, files)
             },
@@ -40,8 +36,14 @@ public enum Performers {
             },
             self.seal: seal,
         ]
-        return own.merging(closing) { $1 }.merging(ModuleSigning.performers) { $1 }.merging(KeyEnrolment.performers) { $1 }
+        return own.merging(verifying) { $1 }.merging(closing) { $1 }.merging(ModuleSigning.performers) { $1 }.merging(KeyEnrolment.performers) { $1 }
     }
+
+    /// What looks at a disk right before it is wiped, and right after.
+    public static let verifying: [String: Performer] = [
+        verifyClean: { parameters, runner, _ in try await verify(parameters["disk"] ?? "", runner) },
+        WipeApproval.verifier: { parameters, runner, files in try await verifyEmpty(parameters["disk"] ?? "", runner, files) },
+    ]
 
     /// What ``close(_:mountedAt:)`` performs.
     public static let closing: [String: Performer] = [

@@ -1,0 +1,149 @@
+public import KldBlock
+public import KldCore
+public import KldExec
+public import KldFiles
+public import KldInstall
+public import KldZFS
+import SystemPackage
+
+/// The disks of a machine, and those that its pools miss.
+public struct DiskInventory: Sendable, Hashable {
+    /// A device of a pool, with its passport.
+    public struct Member: Sendable, Hashable {
+        public var device: PoolDevice
+        public var passport: DiskPassport
+        /// The kernel's name of the partition, or of the disk: `/dev/sda2`; `nil` where the disk is not there.
+        public var node: String?
+    }
+
+    public struct Entry: Sendable, Hashable {
+        /// `nil`: a pool knows it, and the machine does not show it.
+        public var device: BlockDevice?
+        /// The name that outlives a restart; of one that is not there, as the pool calls it.
+        public var name: String
+        /// None: no pool has it.
+        public var members: [Member]
+
+        public var serial: String? { device?.serial ?? members.lazy.compactMap { $0.passport["serial"] }.first }
+        public var model: String? { device?.model ?? members.lazy.compactMap { $0.passport["model"] }.first }
+        public var passport: DiskPassport { members.first { !$0.passport.isEmpty }?.passport ?? DiskPassport() }
+
+        /// The passport was written for another disk: one was put in its place without `kdisk replace`.
+        public var passportOfAnother: String? {
+            guard let written = passport["serial"], let serial = device?.serial, written != DiskPassport.printable(serial) else { return nil }
+            return written
+        }
+
+        /// The state of the vdev that is worst off; of a disk in no pool `-`.
+        public var state: String {
+            let bad = members.first { !$0.device.isHealthy && $0.device.state != .inUse }
+            guard let member = bad ?? members.first else { return "-" }
+            return member.device.state.description + (member.device.hasErrors && member.device.state == .online ? ", errors" : "")
+        }
+    }
+
+    public var facts: MachineFacts
+    public var entries: [Entry]
+    public var store: PassportStore
+    public var versions: OpenZFSVersions
+
+    /// Reads the machine.
+    ///
+    /// Runs: what ``MachineFacts/gather(runner:files:asked:)`` runs, `zfs --version`, and where OpenZFS is loaded what
+    /// ``PoolStatus/all(_:runner:)`` and ``PassportStore/passports(of:runner:)`` run; `zdb -l` of a path whose device a pool cannot open; reads.
+    public static func gather(runner: any CommandRunner, files: any FileSystem) async throws -> DiskInventory {
+        let facts = try await MachineFacts.gather(runner: runner, files: files)
+        let loaded = try files.exists("/sys/module/zfs")
+        let versions = loaded ? OpenZFSVersions.parse(try await runner.run(ZFS.version()).output) : OpenZFSVersions()
+        let store = PassportStore(versions)
+        var members: [Member] = []
+        for status in loaded ? try await PoolStatus.all(versions, runner: runner) : [] {
+            // A suspended pool answers to nobody.
+            let passports = status.state == .suspended ? [:] : try await store.passports(of: PoolName(status.name), runner: runner)
+            for device in status.members {
+                let node = try await node(of: device, runner: runner, files: files)
+                members.append(Member(device: device, passport: device.guid.flatMap { passports[$0] } ?? DiskPassport(), node: node))
+            }
+        }
+        return DiskInventory(facts, members, store, versions)
+    }
+
+    /// What a pool's path leads to, as long as it is the pool's own: what a pool cannot open may be another disk by now, in the same place.
+    private static func node(of device: PoolDevice, runner: any CommandRunner, files: any FileSystem) async throws -> String? {
+        guard let path = device.path, path.hasPrefix("/dev/"), let node = try? files.resolve(FilePath(path)).string else { return nil }
+        guard [.unavailable, .removed].contains(device.state) else { return node }
+        let label = DiskLabel.parse(try await runner.run(DiskLabel.command(node)).output)
+        return label?.guid != nil && label?.guid == device.guid ? node : nil
+    }
+
+    init(_ facts: MachineFacts, _ members: [Member], _ store: PassportStore, _ versions: OpenZFSVersions) {
+        self.facts = facts
+        self.store = store
+        self.versions = versions
+        entries = facts.disks.map { disk in
+            let nodes = Set(disk.tree.map(\.path))
+            return Entry(
+                device: disk, name: facts.stableName(disk), members: members.filter { $0.node.map { nodes.contains($0) } ?? false })
+        }
+        let shown = Set(facts.disks.flatMap(\.tree).map(\.path))
+        for member in members where member.device.path?.hasPrefix("/dev/") != false && !(member.node.map { shown.contains($0) } ?? false) {
+            entries.append(Entry(device: nil, name: member.device.path ?? member.device.name, members: [member]))
+        }
+    }
+
+    /// The disk that a person means: by a path or its last part, a serial number, a vdev's GUID, or the slot of its passport.
+    ///
+    /// - Throws: ``Diagnosis`` `kdisk.unknown`, `kdisk.which`.
+    public func find(_ word: String) throws(Diagnosis) -> Entry {
+        func named(_ path: String) -> Bool { path == word || path.split(separator: "/").last.map(String.init) == word }
+        var found = entries.filter { entry in
+            if named(entry.name) || entry.serial == word { return true }
+            if let path = entry.device?.path, named(path) || facts.aliases.contains(where: { $0.value == path && named($0.key) }) { return true }
+            return entry.members.contains { member in
+                member.device.guid.map(String.init) == word || member.device.path.map(named) == true || member.node.map(named) == true
+            }
+        }
+        if found.isEmpty { found = entries.filter { $0.passport["slot"] == word } }
+        guard let entry = found.first else {
+            throw Diagnosis(
+                "kdisk.unknown", "there is no disk '\(word)'",
+                remedies: ["see what there is: kdisk list", "a disk has many names: its path, serial number, slot or vdev's GUID"],
+                exit: .inputMissing)
+        }
+        guard found.count == 1 else {
+            throw Diagnosis(
+                "kdisk.which", "'\(word)' may be \(found.map(\.name).joined(separator: " or "))", remedies: ["name one by its path"],
+                exit: .usage)
+        }
+        return entry
+    }
+
+    /// The one vdev that is on a disk.
+    ///
+    /// - Throws: ``Diagnosis`` `kdisk.no-vdev`, `kdisk.several-vdevs`.
+    public static func member(of entry: Entry) throws(Diagnosis) -> Member {
+        guard let member = entry.members.first else {
+            throw Diagnosis(
+                "kdisk.no-vdev", "\(entry.name) belongs to no pool that is imported, and a passport lies in a pool",
+                remedies: ["see what belongs to which pool: kdisk list"], exit: .inputMissing)
+        }
+        guard entry.members.count == 1 else {
+            let vdevs = entry.members.map { "\($0.device.pool) \($0.device.name)" }
+            throw Diagnosis(
+                "kdisk.several-vdevs", "\(entry.name) carries more than one vdev: \(vdevs.joined(separator: ", "))",
+                remedies: ["name one of them by its path or GUID, for a label", "replace one after the other by hand: zpool replace"],
+                exit: .usage)
+        }
+        return member
+    }
+
+    /// The vdev that a person means: the only one of a disk, or the one of several that the word names itself.
+    public func member(_ word: String) throws(Diagnosis) -> (entry: Entry, member: Member) {
+        let entry = try find(word)
+        let own = entry.members.filter { member in
+            [member.device.guid.map(String.init), member.device.path, member.node].contains(word)
+        }
+        if own.count == 1 { return (entry, own[0]) }
+        return (entry, try Self.member(of: entry))
+    }
+}
