@@ -55,44 +55,7 @@ struct BootCommand: AsyncParsableCommand {
             [String] = []
         @Flag(help: "Print the plan and change nothing.") var dryRun = false
 
-        func run() async throws {
-            let session = BootSession(dryRun: dryRun)
-            try await session.locked {
-                let restore = try await BootRestore.gather(
-                    disk: disk.map { Host.absolute($0) }, runner: session.runner, files: session.files)
-                // By the kernel's name, whatever link was typed.
-                let format = try format.map { try session.files.resolve(Host.absolute($0)).string }
-                let plan = try restore.formatting(format, serial: .random(in: 1 ... .max))
-                let named = format.compactMap { WipeApproval(typed: $0, disk: $0) }
-                if dryRun {
-                    try await session.apply(plan)
-                } else {
-                    if let lost = restore.lost.first(where: { !format.contains($0.path) }), !Host.isAttended {
-                        throw Diagnosis(
-                            "boot.esp-lost", "\(lost.path) should be an ESP, and holds none",
-                            remedies: ["make one of it: --format \(lost.path)"])
-                    }
-                    try await session.apply(plan, approvals: Host.approvals(for: plan, given: named))
-                    if !plan.steps.isEmpty { try await restore.awaitESPs(plan.destroys, runner: session.runner, files: session.files) }
-                }
-                if dryRun, !plan.steps.isEmpty {
-                    Output.line("then: shim and the boot loader, what boots, and the firmware's entry")
-                    return
-                }
-                let system = try await session.system()
-                try await session.renewLoaders(system)
-                // Where no entry says any more what boots, the pool does; else it is what runs.
-                let said = system.next.map { next in system.environments.contains { $0.dataset.text == next.dataset } } ?? false
-                let meant = system.environments.first { $0.dataset.text == system.bootfs }?.name
-                try await session.refresh(system, of: said ? nil : meant, said ? .unchanged : .always)
-                let after = dryRun ? system : try await session.system()
-                try await session.apply(BootTrial(after).equal)
-                let fresh = try await BootRestore.gather(
-                    disk: disk.map { Host.absolute($0) }, runner: session.runner, files: session.files)
-                try await session.apply(
-                    try await fresh.entering(LoaderStaging.label(session.files), runner: session.runner, files: session.files))
-            }
-        }
+        func run() async throws { try await BootSession(dryRun: dryRun).restore(disk.map { Host.absolute($0) }, format: format) }
     }
 
     struct Recovery: AsyncParsableCommand {
@@ -247,6 +210,49 @@ struct BootSession: Sendable {
     func renewLoaders(_ system: BootSystem) async throws {
         guard let steps = try await LoaderStaging.gather(system, runner: runner, files: files)?.steps else { return }
         try await apply(Plan("renew the boot loader", [Phase("boot", "Boot", steps)]))
+    }
+
+    /// Makes the machine start from its disks again: an ESP that is lost, the boot loader, what boots, the firmware's entry.
+    ///
+    /// - Parameters:
+    ///   - disk: this one alone; `nil`: every disk of the root pool.
+    ///   - format: partitions that become empty ESPs; all on them is lost.
+    func restore(_ disk: FilePath?, format: [String] = []) async throws {
+        try await locked {
+            let restore = try await BootRestore.gather(
+                disk: disk, runner: runner, files: files)
+            // By the kernel's name, whatever link was typed.
+            let format = try format.map { try files.resolve(Host.absolute($0)).string }
+            let plan = try restore.formatting(format, serial: .random(in: 1 ... .max))
+            let named = format.compactMap { WipeApproval(typed: $0, disk: $0) }
+            if dryRun {
+                try await apply(plan)
+            } else {
+                if let lost = restore.lost.first(where: { !format.contains($0.path) }), !Host.isAttended {
+                    throw Diagnosis(
+                        "boot.esp-lost", "\(lost.path) should be an ESP, and holds none",
+                        remedies: ["make one of it: --format \(lost.path)"])
+                }
+                try await apply(plan, approvals: Host.approvals(for: plan, given: named))
+                if !plan.steps.isEmpty { try await restore.awaitESPs(plan.destroys, runner: runner, files: files) }
+            }
+            if dryRun, !plan.steps.isEmpty {
+                Output.line("then: shim and the boot loader, what boots, and the firmware's entry")
+                return
+            }
+            let system = try await self.system()
+            try await renewLoaders(system)
+            // Where no entry says any more what boots, the pool does; else it is what runs.
+            let said = system.next.map { next in system.environments.contains { $0.dataset.text == next.dataset } } ?? false
+            let meant = system.environments.first { $0.dataset.text == system.bootfs }?.name
+            try await refresh(system, of: said ? nil : meant, said ? .unchanged : .always)
+            let after = dryRun ? system : try await self.system()
+            try await apply(BootTrial(after).equal)
+            let fresh = try await BootRestore.gather(
+                disk: disk, runner: runner, files: files)
+            try await apply(
+                try await fresh.entering(LoaderStaging.label(files), runner: runner, files: files))
+        }
     }
 
     /// Shows a plan, or does it; what it does, on standard error.

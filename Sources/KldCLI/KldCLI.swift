@@ -65,6 +65,7 @@ struct Applet: Sendable {
         case .kclone: Applet(name: name.rawValue, command: KcloneCommand.self)
         case .kdf: Applet(name: name.rawValue, command: KdfCommand.self)
         case .kdir: Applet(name: name.rawValue, command: KdirCommand.self)
+        case .kdisk: Applet(name: name.rawValue, command: KdiskCommand.self)
         case .kreplicate: Applet(name: name.rawValue, command: KreplicateCommand.self)
         case .overview: Applet(name: name.rawValue, command: OverviewTool.self)
         case .help: Applet(name: name.rawValue, command: HelpTool.self)
@@ -131,7 +132,7 @@ struct Root: AsyncParsableCommand {
             SecureBootCommand.self, CACommand.self, DoctorCommand.self, DebugBundleCommand.self,
             KexportCommand.self,
             RecoveryCommand.self,
-            KstCommand.self, KsnapCommand.self, KcloneCommand.self, KdfCommand.self, KdirCommand.self, KreplicateCommand.self,
+            KstCommand.self, KsnapCommand.self, KcloneCommand.self, KdfCommand.self, KdirCommand.self, KdiskCommand.self, KreplicateCommand.self,
             OverviewCommand.self,
             ToolsCommand.self, RecoveryConsoleCommand.self, FactsCommand.self,
             AppletsCommand.self,

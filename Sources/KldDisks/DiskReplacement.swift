@@ -1,11 +1,12 @@
-public import KldBlock
+import KldBlock
 import KldBoot
 public import KldCore
 import KldExec
-public import KldInstall
+import KldFiles
+import KldInstall
 public import KldPlan
 public import KldZFS
-public import SystemPackage
+import SystemPackage
 
 /// One disk takes another one's place, and gets its passport. Planned from facts; nothing is touched here.
 public struct DiskReplacement: Sendable, Hashable {

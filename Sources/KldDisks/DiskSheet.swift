@@ -1,3 +1,4 @@
+import KldBlock
 public import KldCore
 public import KldZFS
 
@@ -109,7 +110,7 @@ public struct DiskSheet: Sendable, Hashable {
         var out = [
             #"<?xml version="1.0" encoding="UTF-8"?>"#,
             #"<svg xmlns="http://www.w3.org/2000/svg" width="100mm" height="62mm" viewBox="0 0 100 62">"#,
-            #"<rect width="100" height="62" fill="#fff"/>"#,
+            #"<rect width="100" height="62" fill="white"/>"#,
             #"<g font-family="monospace" font-size="\#(Self.number(size))">"#,
         ]
         for (index, line) in lines.enumerated() {
@@ -122,7 +123,7 @@ public struct DiskSheet: Sendable, Hashable {
         let module = 40.0 / Double(code.size + 8)
         out.append(
             #"<g transform="translate(\#(Self.number(58 + 4 * module)) \#(Self.number(11 + 4 * module))) scale(\#(Self.number(module)))">"#)
-        out.append(#"<path d="\#(code.path)" fill="#000" shape-rendering="crispEdges"/>"#)
+        out.append(#"<path d="\#(code.path)" fill="black" shape-rendering="crispEdges"/>"#)
         out += ["</g>", "</svg>"]
         return out.joined(separator: "\n") + "\n"
     }

@@ -1,4 +1,5 @@
-public import KldCore
+import KldCore
+import KldBlock
 import KldExec
 import KldFiles
 public import KldPlan

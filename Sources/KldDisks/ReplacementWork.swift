@@ -2,9 +2,9 @@ import KldBlock
 public import KldCore
 public import KldExec
 public import KldFiles
-public import KldInstall
+import KldInstall
 public import KldPlan
-public import KldZFS
+import KldZFS
 import SystemPackage
 
 extension DiskReplacement {

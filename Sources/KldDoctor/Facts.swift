@@ -45,6 +45,28 @@ extension CheckContext {
         }
     }
 
+    /// Which disks a pool's trouble is about, for the remedy: where each of them is, as its passport says, and what finds and replaces it.
+    ///
+    /// Runs: what ``PassportStore/passports(of:runner:)`` runs, where a device is ill; reads.
+    /// - Returns: nothing for a pool without an ill device, and before OpenZFS 2.3.
+    func diskAdvice(_ pool: PoolName) async throws -> String {
+        let versions = try await openZFS()
+        guard versions.tools?.hasJSON == true,
+            let status = try PoolStatus.parse(json: try await read(ZPool.statusOfAll(json: true)).output).first(where: { $0.name == pool.text })
+        else { return "" }
+        let ill = status.members.filter { $0.path?.hasPrefix("/dev/") != false && !$0.isHealthy && $0.state != .inUse }
+        if ill.isEmpty { return "" }
+        // It only adds to a remedy that stands without it; a suspended pool would not answer.
+        let passports = status.state == .suspended ? [:] : (try? await PassportStore(versions).passports(of: pool, runner: runner)) ?? [:]
+        return ill.map { device in
+            let passport = device.guid.flatMap { passports[$0] } ?? DiskPassport()
+            let place = ["rack", "enclosure", "bay", "slot", "serial"].compactMap { key in passport[key].map { "\(key) \($0)" } }
+            let name = device.path ?? device.name
+            return "; \(name)\(place.isEmpty ? "" : " (\(place.joined(separator: ", ")))"): kldload kdisk locate \(name), "
+                + "kldload kdisk replace \(name) NEW"
+        }.joined()
+    }
+
     func openZFS() async throws -> OpenZFSVersions { OpenZFSVersions.parse(try await read(ZFS.version()).output) }
 
     /// Every package that dpkg knows. What is held stands there too: apt-mark(8) sets dpkg's own selection, and takes seconds to read it back.

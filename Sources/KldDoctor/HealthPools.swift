@@ -28,10 +28,12 @@ extension Check {
         guard !others.isEmpty else { return .skip("there is no other pool") }
         let ill = others.filter { !$0.problems.isEmpty }
         guard ill.isEmpty else {
+            var advice = ""
+            for pool in ill { advice += try await context.diskAdvice(PoolName(pool.pool)) }
             return .fail(
                 expected: "ONLINE, no errors",
                 actual: ill.map { "\($0.pool): \($0.problems.joined(separator: "; "))" }.joined(separator: "; "),
-                remedy: ill.map { "zpool status -v \($0.pool)" }.joined(separator: "; ") + "; replace what failed, then scrub")
+                remedy: ill.map { "zpool status -v \($0.pool)" }.joined(separator: "; ") + "; replace what failed, then scrub" + advice)
         }
         return .ok(others.map(\.pool).joined(separator: ", "))
     }

@@ -19,7 +19,7 @@ extension Check {
         guard problems.isEmpty else {
             return .fail(
                 expected: "ONLINE, no errors", actual: problems.joined(separator: "; "),
-                remedy: "zpool status -v \(pool); replace what failed, then zpool scrub \(pool)")
+                remedy: "zpool status -v \(pool); replace what failed, then zpool scrub \(pool)" + (try await context.diskAdvice(pool)))
         }
         return .ok("\(pool) is ONLINE, no errors")
     }

@@ -1,4 +1,4 @@
-public import KldCore
+import KldCore
 public import KldExec
 
 /// Where the passports of a machine's disks lie: user properties of each vdev, or, before OpenZFS 2.2, of the pool's root dataset under the

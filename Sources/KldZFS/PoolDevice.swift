@@ -1,4 +1,4 @@
-public import KldCore
+import KldCore
 public import KldExec
 
 /// A device of a pool, and what would be left without it.
