@@ -126,7 +126,7 @@ let package = Package(
         tests("KldDoctor", ["KldZFS", "KldBlock", "KldDistro", "KldTrust"]),
         tests("KldTrust", ["KldAnswers"]),
         tests("KldUpkeep", ["KldPackages", "KldZFS", "KldBoot", "KldBootEnv", "KldDistro"]),
-        tests("KldCLI", ["KldAnswers", "KldInstall", "KldImage", "KldReplicate", "KldSSH", argumentParser], recorded: true),
+        tests("KldCLI", ["KldAnswers", "KldInstall", "KldImage", "KldReplicate", "KldDisks", "KldBlock", "KldSSH", argumentParser], recorded: true),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -273,7 +273,7 @@ struct KdiskCommand: AsyncParsableCommand {
                     if let unstaged { throw unstaged }
                     return
                 }
-                try await work.wait(runner: session.runner) { Output.errorLine("kdisk: \($0) % of it is there") }
+                try await work.wait(runner: session.runner, files: session.files) { Output.errorLine("kdisk: \($0) % of it is there") }
                 work.stage = .filled
             }
             try await session.finish(work)

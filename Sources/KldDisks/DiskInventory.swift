@@ -118,6 +118,16 @@ public struct DiskInventory: Sendable, Hashable {
         return entry
     }
 
+    /// A name of the disk itself, of what it is on this machine, as the checks of an installation know it; any other word as it stands. The words
+    /// for a disk that may be wiped are fewer: no partition, vdev or slot.
+    func wholeDisk(_ word: String) -> String {
+        let found = entries.filter { entry in
+            guard let device = entry.device else { return false }
+            return [device.name, device.serial, entry.name.split(separator: "/").last.map(String.init)].contains(word)
+        }
+        return found.count == 1 ? found[0].name : word
+    }
+
     /// The one vdev that is on a disk.
     ///
     /// - Throws: ``Diagnosis`` `kdisk.no-vdev`, `kdisk.several-vdevs`.

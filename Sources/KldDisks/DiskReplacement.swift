@@ -78,13 +78,13 @@ public struct DiskReplacement: Sendable, Hashable {
         try Self.check(device, entry, request, failing: failing)
         let model = try Self.model(device, entry, inventory)
         let shape = try Shape(model.device, vdev: model.vdev, name: entry.name)
-        let chosen = try DiskSelection.choose(
-            request.new, inventory.facts, shape.least(model.device), for: "the place of \(entry.name)")
-        guard chosen.device.path != entry.device?.path else {
+        let name = inventory.wholeDisk(request.new)
+        if let same = inventory.facts.disk(name), same.path == entry.device?.path {
             throw Diagnosis(
                 "kdisk.same", "\(request.old) and \(request.new) are the same disk", remedies: ["name the new disk second: kdisk list"],
                 exit: .usage)
         }
+        let chosen = try DiskSelection.choose(name, inventory.facts, shape.least(model.device), for: "the place of \(entry.name)")
         let passport = try member.passport.carried(
             on: String(now.description.prefix(10)), setting: request.fields, serial: chosen.device.serial, model: chosen.device.model,
             oldSerial: entry.device?.serial, oldModel: entry.device?.model)

@@ -31,12 +31,12 @@ extension DiskReplacement {
     /// - Parameter report: how far it is, when that has changed: whole per cents.
     /// - Throws: ``Diagnosis`` `kdisk.new-lost`, `kdisk.new-failed`; `CancellationError`: it goes on without us.
     public func wait(
-        every pause: Duration = .seconds(3), runner: any CommandRunner, report: (Int) -> Void
+        every pause: Duration = .seconds(3), runner: any CommandRunner, files: any FileSystem, report: (Int) -> Void
     ) async throws {
         let versions = OpenZFSVersions.parse(try await runner.run(ZFS.version()).output)
         var told: Int?
         while true {
-            guard let (device, percent) = try await Self.progress(of: record, versions, runner) else {
+            guard let (device, percent) = try await Self.progress(of: record, versions, runner, files) else {
                 throw Diagnosis(
                     "kdisk.new-lost", "\(record.newVdev) is not in the pool \(record.pool) any more",
                     remedies: ["see what happened: zpool status \(record.pool); zpool events \(record.pool)"])
@@ -57,11 +57,16 @@ extension DiskReplacement {
 
     /// - Returns: the new device, and how much of it is filled, in per cent, where that is known; `nil` where the pool does not have it.
     private static func progress(
-        of record: ReplacementRecord, _ versions: OpenZFSVersions, _ runner: any CommandRunner
+        of record: ReplacementRecord, _ versions: OpenZFSVersions, _ runner: any CommandRunner, _ files: any FileSystem
     ) async throws -> (PoolDevice, Int?)? {
         let statuses = try await PoolStatus.all(versions, runner: runner)
+        // After a restart the pool may know it by another of its names.
+        func node(_ path: String) -> String? { try? files.resolve(FilePath(path)).string }
+        let new = node(record.newVdev)
         guard let status = statuses.first(where: { $0.name == record.pool }),
-            let device = status.members.first(where: { $0.path.map { Self.isSame($0, record.newVdev) } ?? false })
+            let device = status.members.first(where: {
+                $0.guid != record.old && ($0.path.map { Self.isSame($0, record.newVdev) || new != nil && node($0) == new } ?? false)
+            })
         else { return nil }
         let percent = status.scan.flatMap { $0.total > 0 ? Int(min(100, Double($0.issued) / Double($0.total) * 100)) : nil }
         return (device, percent)
@@ -77,7 +82,7 @@ extension DiskReplacement {
                 let record = try ReplacementRecord.read(FilePath(parameters["record"] ?? ""), files)
                 let pool = try PoolName(record.pool)
                 let versions = OpenZFSVersions.parse(try await runner.run(ZFS.version()).output)
-                guard let guid = try await progress(of: record, versions, runner)?.0.guid else {
+                guard let guid = try await progress(of: record, versions, runner, files)?.0.guid else {
                     throw Diagnosis(
                         "kdisk.new-lost", "\(record.newVdev) is not in the pool \(pool) any more",
                         remedies: ["see what happened: zpool status \(pool); zpool events \(pool)"])

@@ -40,6 +40,15 @@ import Testing
             (["kreplicate", "status", "--format", "json"], KreplicateCommand.Status.self),
             (["kreplicate", "drill", "a/b", "h:c/d", "--key-file", "/k", "--into", "a/x"], KreplicateCommand.Drill.self),
             (["kreplicate", "forget", "a/b", "h:c/d", "--only-here", "--dry-run"], KreplicateCommand.Forget.self),
+            (["kdisk", "list", "-q"], KdiskCommand.List.self), (["kdisk", "list", "--format", "json"], KdiskCommand.List.self),
+            (["kdisk", "label", "sda"], KdiskCommand.Label.self), (["kdisk", "label", "sda", "--format", "svg", "-o", "x"], KdiskCommand.Label.self),
+            (["kdisk", "label", "sda", "--set", "slot=7", "rack=R 1", "--set", "x-a=b=c", "--unset", "bay"], KdiskCommand.Label.self),
+            (["kdisk", "locate", "sda", "--seconds", "5", "--blink"], KdiskCommand.Locate.self),
+            (["kdisk", "locate", "sda", "--off"], KdiskCommand.Locate.self),
+            (
+                ["kdisk", "replace", "sda", "sdb", "--wipe", "/dev/sdb", "--healthy", "/dev/sda", "--yes", "--wait", "--set", "asset=A"],
+                KdiskCommand.Replace.self
+            ),
             (["kldload-overview"], OverviewTool.self),
             (["kldload-help"], HelpTool.self), (["kldload-help", "ksnap"], HelpTool.self),
         ] as [([String], any ParsableCommand.Type)])
@@ -50,6 +59,9 @@ import Testing
 
     @Test(arguments: [
         ["ksnap", "rollback"], ["ksnap", "destroy"], ["ksnap", "hold", "audit"], ["kclone", "rpool/data"], ["kdir"], ["kst", "x"],
+        ["kdisk", "label"], ["kdisk", "label", "sda", "--set", "slot"], ["kdisk", "label", "sda", "--format", "png"],
+        ["kdisk", "label", "sda", "--dry-run"], ["kdisk", "locate", "sda", "--off", "--blink"], ["kdisk", "locate", "sda", "--seconds", "0"],
+        ["kdisk", "replace", "sda"], ["kdisk", "replace", "sda", "sdb", "--set", "=x"],
         ["kreplicate"], ["kreplicate", "a/b"], ["kreplicate", "--skip-parent", "a/b", "c/d"],
         ["kreplicate", "--bwlimit", "fast", "a/b", "c/d"],
         ["kreplicate", "--max-lag", "soon", "a/b", "c/d"],

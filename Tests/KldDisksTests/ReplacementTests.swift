@@ -1,0 +1,308 @@
+import KldBlock
+import KldCore
+import KldExec
+import KldFiles
+import KldInstall
+import KldPlan
+import KldTestSupport
+import KldZFS
+import SystemPackage
+import Testing
+
+@testable import KldDisks
+
+private func replacement(
+    _ status: String = Machine.status(second: "FAULTED"), _ old: String = "vdb", _ new: String = "vdc", listing: String = Machine.listing,
+    passports: [UInt64: [String: String]] = [:], records: [ReplacementRecord] = [], failing: [String] = [],
+    _ change: (inout DiskReplacement.Request) -> Void = { _ in }
+) async throws -> DiskReplacement {
+    var request = DiskReplacement.Request(old: old, new: new, yes: true)
+    change(&request)
+    return try DiskReplacement(
+        request, try await Machine.inventory(status, listing: listing, passports: passports), records: records, failing: failing,
+        now: Machine.now, espSerial: 0xCAFE_F00D)
+}
+
+private let spare = Machine.byID + "virtio-spare0"
+private let record = ReplacementRecord(
+    pool: "rpool", old: Machine.second, oldNames: ["\(Machine.byID)virtio-disk1", "/dev/vdb", "vdb"], new: spare, newSerial: "spare0",
+    newVdev: "\(spare)-part2", passport: ["slot": "7", "serial": "spare0"], started: Machine.now, approved: true)
+
+@Suite struct DiskReplacementTests {
+    @Test func `the new disk gets the others' partitions, the place in the pool, and the passport of the place`() async throws {
+        let work = try await replacement(passports: [Machine.second: ["slot": "7", "asset": "A-1", "serial": "disk-vdb"]])
+        #expect(try Golden.difference(work.plan.text(contents: true), "replace.txt") == nil)
+        #expect(work.esp == "\(spare)-part1" && work.stage == .begin && work.losses.count == 1)
+        #expect(work.approvals.map(\.onlyIfEmpty) == [true])
+        try PlanRunner.check(work.plan, approvals: work.approvals)
+    }
+
+    @Test func `a disk that is well stays, unless it is named`() async throws {
+        let status = Machine.status(second: "ONLINE")
+        #expect(await code { _ = try await replacement(status) } == "kdisk.healthy")
+        #expect(await code { _ = try await replacement(status) { $0.healthy = "vdb" } } == "kdisk.healthy")
+        #expect(await code { _ = try await replacement(status) { $0.healthy = "\(Machine.byID)virtio-disk0" } } == "kdisk.healthy")
+        #expect(await code { _ = try await replacement(status) { $0.healthy = "\(Machine.byID)virtio-disk1" } } == nil)
+    }
+
+    @Test func `one that counts errors, or says itself that it fails, is not well`() async throws {
+        let errors = Machine.status(second: "ONLINE").replacing(#""write_errors":0,"checksum_errors":0}}"#, with: #""write_errors":0,"checksum_errors":3}}"#)
+        #expect(errors.contains(#""checksum_errors":3"#))
+        #expect(await code { _ = try await replacement(errors) } == nil)
+        #expect(await code { _ = try await replacement(Machine.status(second: "ONLINE"), failing: ["its own verdict is FAILED"]) } == nil)
+        for state in ["OFFLINE", "DEGRADED", "FAULTED"] { #expect(await code { _ = try await replacement(Machine.status(second: state)) } == nil) }
+    }
+
+    @Test func `the last disk that has the data stays`() async throws {
+        let first = #""path":"/dev/disk/by-id/virtio-disk0-part2","state":"ONLINE""#
+        let status = Machine.status(second: "FAULTED").replacing(first, with: first.replacing("ONLINE", with: "FAULTED"))
+        #expect(status.contains(first.replacing("ONLINE", with: "FAULTED")))
+        #expect(await code { _ = try await replacement(status) } == "kdisk.no-redundancy")
+    }
+
+    func shape(parity: Int, lost: Int, _ state: PoolState) async throws -> String? {
+        var inventory = try await Machine.inventory(Machine.status(second: "FAULTED"))
+        inventory.entries[1].members[0].device = PoolDevice(
+            pool: "rpool", vdev: "raidz", parity: parity, lost: lost, others: 3, siblings: ["\(Machine.byID)virtio-disk0-part2"],
+            path: "\(Machine.byID)virtio-disk1-part2", guid: Machine.second, state: state)
+        let request = DiskReplacement.Request(old: "vdb", new: "vdc", healthy: "\(Machine.byID)virtio-disk1", yes: true)
+        return code { _ = try DiskReplacement(request, inventory, records: [], now: Machine.now, espSerial: 1) }
+    }
+
+    @Test(
+        arguments: [
+            (1, 0, "FAULTED", true), (1, 1, "FAULTED", false), (2, 1, "UNAVAIL", true), (2, 2, "OFFLINE", false), (3, 2, "REMOVED", true),
+            (1, 1, "ONLINE", true), (1, 2, "ONLINE", false), (0, 0, "ONLINE", true), (0, 0, "DEGRADED", true), (0, 0, "FAULTED", false),
+            (2, 2, "DEGRADED", true),
+        ])
+    func `what is lost already counts against what the vdev survives`(parity: Int, lost: Int, state: String, allowed: Bool) async throws {
+        #expect(try await shape(parity: parity, lost: lost, PoolState(state)) == (allowed ? nil : "kdisk.no-redundancy"))
+    }
+
+    @Test func `pools and vdevs that cannot take a disk now are refused`() async throws {
+        let suspended = Machine.status(second: "FAULTED").replacing(#""state":"DEGRADED","pool_guid""#, with: #""state":"SUSPENDED","pool_guid""#)
+        #expect(await code { _ = try await replacement(suspended) } == "kdisk.suspended")
+        #expect(await code { _ = try await replacement(Machine.filling()) { $0.new = "vda" } } == "kdisk.busy")
+        let spares = Machine.status(second: "FAULTED").replacing(
+            #""error_count":0"#, with: #""error_count":0,"spares":{\#(Machine.member("/dev/vdc", 9, "AVAIL"))}"#)
+        #expect(await code { _ = try await replacement(spares, "vdc", "vdb") } == "kdisk.kind")
+    }
+
+    @Test(
+        arguments: [
+            ("vdx", "disk.missing"), ("vda2", "disk.missing"), (String(Machine.first), "disk.missing"), ("vda", "disk.in-use"), ("/dev/vdc1", "disk.missing"), ("/dev/vda", "disk.in-use"), ("/dev/vda2", "disk.not-a-disk"),
+        ])
+    func `the new disk is looked at like those of an installation`(new: String, expected: String) async {
+        #expect(await code { _ = try await replacement { $0.new = new } } == expected)
+    }
+
+    @Test func `a new disk that is read-only, mounted or too small is refused; one that the partitions fit on is taken`() async throws {
+        func with(_ old: String, _ new: String) -> String { Machine.listing.replacing(old, with: new) }
+        let spare = #""path":"/dev/vdc","name":"vdc","size":8589934592,"type":"disk""#
+        #expect(await code { _ = try await replacement(listing: with(spare, spare + #","ro":true"#)) } == "disk.read-only")
+        #expect(
+            await code { _ = try await replacement(listing: with(#""model":"QEMU DISK","mountpoints":[null]"#, #""mountpoints":["/mnt"]"#)) }
+                == "disk.in-use")
+        #expect(await code { _ = try await replacement(listing: with(spare, spare.replacing("8589934592", with: "8580000000"))) } == "disk.too-small")
+        let larger = try await replacement(listing: with(spare, spare.replacing("8589934592", with: "9000000000")))
+        #expect(try larger.plan.text().contains("--new=1:0:+1024M") && larger.plan.text().contains("--new=2:0:0"))
+        let fits = Machine.listing.replacing("7514095616", with: "7000000000").replacing(spare, with: spare.replacing("8589934592", with: "8500000000"))
+        #expect(try await replacement(listing: fits).plan.text().contains("--new=2:0:+6675M"))
+    }
+
+    static let used = Machine.listing.replacing(
+        #""model":"QEMU DISK","mountpoints":[null]}"#,
+        with: #""pttype":"gpt","mountpoints":[null],"children":[{"path":"/dev/vdc1","name":"vdc1","size":1000,"type":"part","fstype":"zfs_member","label":"tank","mountpoints":[null]}]}"#)
+
+    @Test func `what a new disk holds is told, and wiped only where it is named`() async throws {
+        let asked = try await replacement(listing: Self.used)
+        #expect(asked.approvals.isEmpty && asked.losses.last?.contains("/dev/vdc1 zfs_member 'tank'") == true)
+        #expect(code { try PlanRunner.check(asked.plan, approvals: asked.approvals) } == "plan.unapproved")
+        for word in ["vdc", "/dev/vdc", "\(Machine.byID)virtio-disk1", ""] {
+            #expect(try await replacement(listing: Self.used) { $0.wipe = word }.approvals.isEmpty, "\(word)")
+        }
+        let named = try await replacement(listing: Self.used) { $0.wipe = spare }
+        #expect(named.approvals.map(\.disk) == [spare])
+        #expect(try named.plan.commandLines.contains("zpool labelclear -f /dev/vdc1"))
+        try PlanRunner.check(named.plan, approvals: named.approvals)
+        #expect(try await replacement(listing: Self.used) { ($0.wipe, $0.yes) = (spare, false) }.approvals.isEmpty)
+        #expect(try await replacement { $0.yes = false }.approvals.isEmpty)
+    }
+
+    @Test func `a whole disk is replaced by a whole disk, somebody's own partitions are left to him`() async throws {
+        func with(_ label: String, _ other: String) -> String {
+            Machine.listing.replacing(#""partlabel":"EFI system partition""#, with: #""partlabel":"\#(label)""#)
+                .replacing(#""partlabel":"kldload rpool""#, with: #""partlabel":"\#(other)""#)
+        }
+        #expect(await code { _ = try await replacement(listing: with("boot", "data")) } == "kdisk.layout")
+        #expect(await code { _ = try await replacement(listing: with("EFI system partition", "data")) } == "kdisk.layout")
+        let whole = BlockDevice(path: "/dev/sda", size: .gibibytes(8), children: [
+            BlockDevice(path: "/dev/sda1", size: .gibibytes(7), type: "part"), BlockDevice(path: "/dev/sda9", size: .mebibytes(8), type: "part"),
+        ])
+        var labelled = whole
+        labelled.children[0].partitionLabel = "zfs-0123456789abcdef"
+        #expect(try DiskReplacement.Shape(labelled, vdev: "/dev/sda1", name: "x").vdev == nil)
+        #expect(code { _ = try DiskReplacement.Shape(whole, vdev: "/dev/sda1", name: "x") } == "kdisk.layout")
+        #expect(try DiskReplacement.Shape(BlockDevice(path: "/dev/sdb", size: .gibibytes(8)), vdev: "/dev/sdb", name: "x").vdev == nil)
+        var special = BlockDevice(path: "/dev/sdc", size: .gibibytes(8), children: [BlockDevice(path: "/dev/sdc1", size: .gibibytes(7), type: "part")])
+        special.children[0].partitionLabel = "kldload special"
+        let shape = try DiskReplacement.Shape(special, vdev: "/dev/sdc1", name: "x")
+        #expect(shape.vdev == 1 && shape.esp == nil)
+        #expect(shape.partitions(on: special, like: special) == [PartitionSpec(1, size: nil, type: .zfs, name: "kldload special")])
+    }
+
+    @Test func `old and new are not one`() async {
+        #expect(await code { _ = try await replacement { $0.new = "virtio-disk1" } } == "kdisk.same")
+        let status = Machine.status(second: "UNAVAIL")
+        var tools = Machine.tools(status)
+        tools["zdb -l /dev/vdb2"] = ""
+        tools["zpool list -H -P -v -o name"] = "rpool\n\tmirror-0\n\t/dev/disk/by-id/virtio-disk0-part2\n"
+        let inventory = try? await DiskInventory.gather(runner: ScriptedRunner(tools), files: Machine.files())
+        // The disk in the place of the old one holds something else by now: it may come, and is asked for like any other.
+        let request = DiskReplacement.Request(old: "virtio-disk1-part2", new: "vdb", yes: true)
+        let work = inventory.flatMap { try? DiskReplacement(request, $0, records: [], now: Machine.now, espSerial: 1) }
+        #expect(work?.approvals.isEmpty == true && work?.record.new == "\(Machine.byID)virtio-disk1")
+    }
+
+    @Test func `what an earlier run made of the new disk is made again, without asking`() async throws {
+        let made = Machine.listing.replacing(
+            #""model":"QEMU DISK","mountpoints":[null]}"#,
+            with: #"""
+                "pttype":"gpt","mountpoints":[null],"children":[
+                {"path":"/dev/vdc1","name":"vdc1","size":1000,"type":"part","fstype":"vfat","label":"EFI","partlabel":"EFI system partition","mountpoints":[null]},
+                {"path":"/dev/vdc2","name":"vdc2","size":1000,"type":"part","partlabel":"kldload rpool","mountpoints":[null]}]}
+                """#)
+        #expect(try await replacement(listing: made, records: [record]).approvals.map(\.disk) == [spare])
+        #expect(try await replacement(listing: made).approvals.isEmpty)
+        #expect(try await replacement(listing: Self.used, records: [record]).approvals.isEmpty)
+        var other = record
+        other.newSerial = "another"
+        #expect(try await replacement(listing: made, records: [other]).approvals.isEmpty)
+        other = record
+        other.old = 5
+        #expect(try await replacement(listing: made, records: [other]).approvals.isEmpty)
+        let filled = made.replacing(#""size":1000,"type":"part","partlabel":"kldload rpool""#, with: #""size":1000,"type":"part","fstype":"zfs_member","partlabel":"kldload rpool""#)
+        #expect(try await replacement(listing: filled, records: [record]).approvals.isEmpty)
+    }
+
+    static let given = Machine.listing.replacing(
+        #""model":"QEMU DISK","mountpoints":[null]}"#,
+        with: #""mountpoints":[null],"children":[{"path":"/dev/vdc1","name":"vdc1","size":1,"type":"part","partlabel":"EFI system partition","mountpoints":[null]},{"path":"/dev/vdc2","name":"vdc2","size":1,"type":"part","mountpoints":[null]}]}"#)
+
+    @Test func `once the pool has the new disk, only what is left is done`() async throws {
+        for word in ["vdb", "/dev/vdb", "virtio-disk1", String(Machine.second)] {
+            let filling = try await replacement(Machine.filling(), word, listing: Self.given, records: [record])
+            #expect(filling.stage == .filling && filling.esp == "/dev/vdc1" && filling.approvals.isEmpty)
+            #expect(try filling.plan.steps.map(\.id) == ["kdisk.passport"] && filling.plan.destroys.isEmpty)
+        }
+        let filled = try await replacement(Machine.filled, listing: Self.given, records: [record])
+        #expect(filled.stage == .filled)
+        #expect(try filled.finishing(.vdev, old: DiskPassport()).steps.map(\.id) == ["kdisk.passport", "kdisk.forget"])
+        // Nothing remembers it.
+        #expect(await code { _ = try await replacement(Machine.filled, listing: Self.given) } == "kdisk.no-vdev")
+    }
+
+    @Test func `before OpenZFS 2.2 the old disk's passport is taken off the pool`() async throws {
+        let filled = try await replacement(Machine.filled, listing: Self.given, records: [record])
+        #expect(
+            try filled.finishing(.dataset, old: DiskPassport(["slot": "7"])).commandLines == [
+                "zfs inherit com.kldload:disk.1527839927278881561.slot rpool"
+            ])
+    }
+}
+
+@Suite struct ReplacementWorkTests {
+    /// Answers of the machine that follow one another for `zpool status`.
+    private func runner(_ statuses: [String], passports: [UInt64: [String: String]] = [:]) -> ScriptedRunner {
+        let counter = Counter()
+        let tools = Machine.tools(passports: passports)
+        return ScriptedRunner([
+            { command in
+                if command.arguments.first == "status" { return CommandOutput(output: statuses[min(counter.next(), statuses.count - 1)]) }
+                if command.arguments.first == "set" { return CommandOutput() }
+                return tools[command.description].map { CommandOutput(output: $0) }
+            }
+        ])
+    }
+
+    private func work() async throws -> DiskReplacement {
+        try await replacement(Machine.filling(), listing: DiskReplacementTests.given, records: [record])
+    }
+
+    @Test func `it is waited for until the new disk is alone, and told how far it is`() async throws {
+        func part(_ issued: Int) -> String {
+            Machine.filling().replacing(
+                #""error_count":0"#,
+                with: #""error_count":0,"scan_stats":{"function":"RESILVER","state":"SCANNING","issued":\#(issued),"to_examine":200,"skipped":0}"#)
+        }
+        var told: [Int] = []
+        try await work().wait(every: .zero, runner: runner([part(20), part(20), part(100), Machine.filled]), files: Machine.files()) { told.append($0) }
+        #expect(told == [10, 50])
+    }
+
+    @Test func `it is known by another of its names too`() async throws {
+        let link = "\(Machine.byID)wwn-0x5001-part2"
+        let files = MemoryFiles(links: Machine.links.merging([link: "/dev/vdc2"]) { $1 })
+        let renamed = Machine.filled.replacing("\(spare)-part2", with: link)
+        try await work().wait(every: .zero, runner: runner([renamed]), files: files) { _ in }
+    }
+
+    @Test func `a new disk that fails or goes away ends the wait`() async throws {
+        let work = try await work()
+        #expect(await code { try await work.wait(every: .zero, runner: runner([Machine.filling("FAULTED")]), files: Machine.files()) { _ in } } == "kdisk.new-failed")
+        #expect(
+            await code { try await work.wait(every: .zero, runner: runner([Machine.status(second: "FAULTED")]), files: Machine.files()) { _ in } } == "kdisk.new-lost")
+    }
+
+    @Test func `the passport goes to the vdev that has the new path, and what else is there goes`() async throws {
+        let files = MemoryFiles([record.file.string: try record.text])
+        let plan = try await work().plan
+        let runner = runner([Machine.filling()], passports: [42: ["slot": "7", "serial": "spare0"]])
+        try await PlanRunner(runner: runner, files: files, performers: DiskReplacement.performers).apply(plan)
+        #expect(!runner.commands.contains { $0.arguments.first == "set" })
+        let other = self.runner([Machine.filling()], passports: [42: ["slot": "1", "asset": "A-1"]])
+        let result = await code { try await PlanRunner(runner: other, files: files, performers: DiskReplacement.performers).apply(plan) }
+        #expect(
+            other.commands.filter { $0.arguments.first == "set" }.map(\.description) == [
+                "zpool set com.kldload:disk.slot=7 rpool 42", "zpool set com.kldload:disk.asset= rpool 42",
+                "zpool set com.kldload:disk.serial=spare0 rpool 42",
+            ])
+        // The script kept nothing of it.
+        #expect(result == "kdisk.not-kept")
+    }
+
+    @Test func `what is remembered is read again, and nothing else is taken for it`() throws {
+        let files = MemoryFiles([record.file.string: try record.text])
+        #expect(try ReplacementRecord.all(files) == [record] && record.isOf(old: "virtio-disk1") && !record.isOf(old: "disk1"))
+        #expect(try ReplacementRecord.all(MemoryFiles()).isEmpty)
+        let broken = MemoryFiles(["/var/lib/kldload/disks/replace-1.json": "{}"])
+        #expect(code { _ = try ReplacementRecord.all(broken) } == "kdisk.record")
+    }
+
+    @Test func `of a whole disk the pool knows the partition that it made`() {
+        #expect(DiskReplacement.isSame("\(spare)-part1", spare) && DiskReplacement.isSame("/dev/sdb1", "/dev/sdb"))
+        #expect(!DiskReplacement.isSame("/dev/sdb2", "/dev/sdb") && DiskReplacement.isSame("/dev/sdb2", "/dev/sdb2"))
+    }
+
+    @Test(arguments: 0..<12) func `cut off anywhere, the old disk is in the pool or the new one is, and the record says so`(cut: Int) async throws {
+        let (plan, files) = (try await replacement().plan, Machine.files())
+        let state = Given()
+        let tools = Machine.tools(Machine.status(second: "FAULTED"))
+        let inner = ScriptedRunner([
+            { command in
+                if command.arguments.first == "replace" { state.given() }
+                if command.arguments.first == "status" { return CommandOutput(output: state.isGiven ? Machine.filling() : Machine.status(second: "FAULTED")) }
+                return tools[command.description].map { CommandOutput(output: $0) } ?? CommandOutput()
+            }
+        ])
+        let devices = MemoryFiles(files.texts, devices: ["\(spare)-part1", "\(spare)-part2"], links: Machine.links.filter { !$0.key.contains("spare0-") })
+        let fuse = Fuse(at: cut, forever: true)
+        let approvals = try await replacement().approvals
+        _ = try? await PlanRunner(
+            runner: FaultyRunner(inner, fuse), files: FaultyFiles(devices, fuse), performers: DiskReplacement.performers
+        ).apply(plan, approvals: approvals)
+        // Whatever was given to the pool was remembered before.
+        if state.isGiven { #expect(try ReplacementRecord.all(devices).count == 1) }
+        if inner.commands.contains(where: { $0.effect == .destroys }) { #expect(try ReplacementRecord.all(devices).count == 1) }
+    }
+}
