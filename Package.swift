@@ -126,7 +126,9 @@ let package = Package(
         tests("KldDoctor", ["KldZFS", "KldBlock", "KldDistro", "KldTrust"]),
         tests("KldTrust", ["KldAnswers"]),
         tests("KldUpkeep", ["KldPackages", "KldZFS", "KldBoot", "KldBootEnv", "KldDistro"]),
-        tests("KldCLI", ["KldAnswers", "KldInstall", "KldImage", "KldReplicate", "KldDisks", "KldBlock", "KldSSH", argumentParser], recorded: true),
+        tests(
+            "KldCLI", ["KldAnswers", "KldInstall", "KldImage", "KldReplicate", "KldDisks", "KldBlock", "KldSSH", argumentParser],
+            recorded: true),
     ],
     swiftLanguageModes: [.v6]
 )

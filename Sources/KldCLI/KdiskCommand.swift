@@ -72,7 +72,8 @@ struct KdiskCommand: AsyncParsableCommand {
                     .list(
                         inventory.entries.map { entry in
                             .object([
-                                ("name", .text(entry.name)), ("device", .optional(entry.device?.path)), ("size", .bytes(entry.device?.size)),
+                                ("name", .text(entry.name)), ("device", .optional(entry.device?.path)),
+                                ("size", .bytes(entry.device?.size)),
                                 ("model", .optional(entry.model)), ("serial", .optional(entry.serial)), ("state", .text(entry.state)),
                                 ("passportOfAnother", .optional(entry.passportOfAnother)), ("vdevs", .list(entry.members.map(member))),
                             ])
@@ -85,7 +86,8 @@ struct KdiskCommand: AsyncParsableCommand {
             let device = member.device
             return .object([
                 ("pool", .text(device.pool)), ("vdev", .text(device.vdev)), ("class", .text(device.kind)), ("layout", .text(device.layout)),
-                ("path", .optional(device.path)), ("guid", .optional(device.guid.map(String.init))), ("state", .text(device.state.description)),
+                ("path", .optional(device.path)), ("guid", .optional(device.guid.map(String.init))),
+                ("state", .text(device.state.description)),
                 ("errors", .flag(device.hasErrors)), ("replacing", .flag(device.sharesPlace)),
                 ("passport", .object(member.passport.keys.map { ($0, .optional(member.passport[$0])) })),
             ])
@@ -128,7 +130,9 @@ struct KdiskCommand: AsyncParsableCommand {
             let session = StorageSession()
             let inventory = try await DiskInventory.gather(runner: session.runner, files: session.files)
             let (entry, member) = try inventory.member(disk)
-            if set.isEmpty, unset.isEmpty { return try await show(try DiskSheet(member, of: entry, host: Self.host(session.files)), session) }
+            if set.isEmpty, unset.isEmpty {
+                return try await show(try DiskSheet(member, of: entry, host: Self.host(session.files)), session)
+            }
             let change = try PassportChange(
                 member, of: entry, setting: Self.fields(set), unsetting: unset, store: inventory.store)
             if !dryRun { try KdiskCommand.needRoot() }
@@ -256,7 +260,8 @@ struct KdiskCommand: AsyncParsableCommand {
             if dryRun {
                 Output.line(plan.text())
                 return Output.line(
-                    "then: \(work.esp == nil ? "" : "what the machine starts from, on the new disk; ")wait until the new disk has everything")
+                    "then: \(work.esp == nil ? "" : "what the machine starts from, on the new disk; ")wait until the new disk has everything"
+                )
             }
             if work.stage == .begin {
                 try await session.replace(plan, given: work.approvals)
@@ -265,7 +270,7 @@ struct KdiskCommand: AsyncParsableCommand {
                 try await session.apply(plan, performers: DiskReplacement.performers)
             }
             // The data goes on to the new disk meanwhile. What cannot be staged must not keep it from becoming whole.
-            let unstaged = await session.startable(from: work)
+            var unstaged = await session.startable(from: work)
             if work.stage == .filling {
                 guard wait else {
                     Output.line("\(work.record.new) is being filled: zpool status \(work.record.pool)")
@@ -277,6 +282,8 @@ struct KdiskCommand: AsyncParsableCommand {
                 work.stage = .filled
             }
             try await session.finish(work)
+            // A dying disk may have been the reason; it is gone now.
+            if unstaged != nil { unstaged = await session.startable(from: work) }
             Output.line("\(work.record.new) is in the place of \(work.record.oldNames.first ?? old)")
             if let unstaged { throw unstaged }
         }

@@ -30,7 +30,9 @@ public struct DiskInventory: Sendable, Hashable {
 
         /// The passport was written for another disk: one was put in its place without `kdisk replace`.
         public var passportOfAnother: String? {
-            guard let written = passport["serial"], let serial = device?.serial, written != DiskPassport.printable(serial) else { return nil }
+            guard let written = passport["serial"], let serial = device?.serial, written != DiskPassport.printable(serial) else {
+                return nil
+            }
             return written
         }
 
@@ -98,7 +100,9 @@ public struct DiskInventory: Sendable, Hashable {
         func named(_ path: String) -> Bool { path == word || path.split(separator: "/").last.map(String.init) == word }
         var found = entries.filter { entry in
             if named(entry.name) || entry.serial == word { return true }
-            if let path = entry.device?.path, named(path) || facts.aliases.contains(where: { $0.value == path && named($0.key) }) { return true }
+            if let path = entry.device?.path, named(path) || facts.aliases.contains(where: { $0.value == path && named($0.key) }) {
+                return true
+            }
             return entry.members.contains { member in
                 member.device.guid.map(String.init) == word || member.device.path.map(named) == true || member.node.map(named) == true
             }

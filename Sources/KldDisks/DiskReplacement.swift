@@ -23,7 +23,8 @@ public struct DiskReplacement: Sendable, Hashable {
         public var fields: [(key: String, value: String)]
 
         public init(
-            old: String, new: String, healthy: String? = nil, wipe: String? = nil, yes: Bool = false, fields: [(key: String, value: String)] = []
+            old: String, new: String, healthy: String? = nil, wipe: String? = nil, yes: Bool = false,
+            fields: [(key: String, value: String)] = []
         ) {
             self.old = old
             self.new = new
@@ -115,7 +116,9 @@ public struct DiskReplacement: Sendable, Hashable {
         approvals = []
         if isOurs, request.yes, let approval = WipeApproval(typed: chosen.path, disk: chosen.path) { approvals = [approval] }
         if let approval = WipeApproval(typed: request.wipe ?? "", disk: chosen.path), request.yes { approvals = [approval] }
-        if approvals.isEmpty, let approval = WipeApproval(automatic: request.yes, empty: empty, disk: chosen.path) { approvals = [approval] }
+        if approvals.isEmpty, let approval = WipeApproval(automatic: request.yes, empty: empty, disk: chosen.path) {
+            approvals = [approval]
+        }
     }
 
     private init(_ record: ReplacementRecord, _ stage: Stage, esp: String?) {
@@ -228,7 +231,9 @@ public struct DiskReplacement: Sendable, Hashable {
             }
             throw Diagnosis(
                 "kdisk.layout", "the partitions of \(disk.path), which those for the place of \(name) would be like, are somebody's own",
-                remedies: ["partition the new disk by hand, then: zpool replace", "kldload boot restore NEW gives it what starts the machine"],
+                remedies: [
+                    "partition the new disk by hand, then: zpool replace", "kldload boot restore NEW gives it what starts the machine",
+                ],
                 causes: labels)
         }
 
@@ -246,14 +251,16 @@ public struct DiskReplacement: Sendable, Hashable {
                 // All that is left, unless that is less than the others have: then as much as they.
                 let size = isESP || disk.size < model.size ? part?.size : nil
                 return PartitionSpec(
-                    number, size: size.map { .mebibytes($0.bytes >> 20) }, type: isESP ? .efiSystem : .zfs, name: part?.partitionLabel ?? "kldload")
+                    number, size: size.map { .mebibytes($0.bytes >> 20) }, type: isESP ? .efiSystem : .zfs,
+                    name: part?.partitionLabel ?? "kldload")
             }
         }
     }
 
     /// Nothing but the partitions that an earlier run made, with nothing in the pool's.
     private static func isHalfMade(_ disk: BlockDevice, _ parts: [PartitionSpec]) -> Bool {
-        disk.filesystem == nil && disk.children.allSatisfy { $0.children.isEmpty && $0.filesystem != "zfs_member" && $0.mountpoints.isEmpty }
+        disk.filesystem == nil
+            && disk.children.allSatisfy { $0.children.isEmpty && $0.filesystem != "zfs_member" && $0.mountpoints.isEmpty }
             && disk.children.map { $0.partitionLabel ?? "" } == parts.map(\.name)
     }
 

@@ -75,7 +75,9 @@ public struct PassportChange: Sendable, Hashable {
         guard wrong.isEmpty else {
             throw Diagnosis(
                 "kdisk.not-kept", "the passport in \(pool) is not what was written: \(wrong.joined(separator: ", "))",
-                remedies: ["look at it: zpool get all \(pool) \(device)", "zpool status \(pool): a pool that takes no writes keeps nothing"],
+                remedies: [
+                    "look at it: zpool get all \(pool) \(device)", "zpool status \(pool): a pool that takes no writes keeps nothing",
+                ],
                 causes: wrong.map { "\($0): '\(kept[$0] ?? "")', and not '\(new[$0] ?? "")'" })
         }
     }

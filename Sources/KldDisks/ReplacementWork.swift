@@ -44,7 +44,9 @@ extension DiskReplacement {
             if !device.isReadable {
                 throw Diagnosis(
                     "kdisk.new-failed", "the new disk \(record.new) is \(device.state)",
-                    remedies: ["look at it: dmesg; smartctl --all \(record.new)", "give it up: zpool detach \(record.pool) \(record.newVdev)"])
+                    remedies: [
+                        "look at it: dmesg; smartctl --all \(record.new)", "give it up: zpool detach \(record.pool) \(record.newVdev)",
+                    ])
             }
             if !device.sharesPlace { return }
             if let percent, percent != told {

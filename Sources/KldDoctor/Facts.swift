@@ -52,7 +52,9 @@ extension CheckContext {
     func diskAdvice(_ pool: PoolName) async throws -> String {
         let versions = try await openZFS()
         guard versions.tools?.hasJSON == true,
-            let status = try PoolStatus.parse(json: try await read(ZPool.statusOfAll(json: true)).output).first(where: { $0.name == pool.text })
+            let status = try PoolStatus.parse(json: try await read(ZPool.statusOfAll(json: true)).output).first(where: {
+                $0.name == pool.text
+            })
         else { return "" }
         let ill = status.members.filter { $0.path?.hasPrefix("/dev/") != false && !$0.isHealthy && $0.state != .inUse }
         if ill.isEmpty { return "" }

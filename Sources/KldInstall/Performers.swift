@@ -36,7 +36,9 @@ public enum Performers {
             },
             self.seal: seal,
         ]
-        return own.merging(verifying) { $1 }.merging(closing) { $1 }.merging(ModuleSigning.performers) { $1 }.merging(KeyEnrolment.performers) { $1 }
+        return own.merging(verifying) { $1 }.merging(closing) { $1 }.merging(ModuleSigning.performers) { $1 }.merging(
+            KeyEnrolment.performers
+        ) { $1 }
     }
 
     /// What looks at a disk right before it is wiped, and right after.

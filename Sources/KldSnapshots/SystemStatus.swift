@@ -109,7 +109,7 @@ extension SystemStatus.Pool {
             add(
                 .problem, "device",
                 "\(trouble.name) is \(trouble.state), errors: read \(trouble.readErrors), write \(trouble.writeErrors), checksum \(trouble.checksumErrors)",
-                "replace what failed: zpool replace \(name) OLD NEW" + (boots ? "; kldload boot restore NEW gives it its ESP" : ""))
+                "replace what failed: kldload kdisk replace OLD NEW" + (boots ? ", which gives it its ESP too" : ""))
         }
         if let errors = report.dataErrors { add(.problem, "data", errors, "zpool status -v \(name) names the files; restore them") }
         addScan(report.scan, now)

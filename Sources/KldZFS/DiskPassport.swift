@@ -25,7 +25,8 @@ public struct DiskPassport: Sendable, Hashable {
         Field(key: "rack", title: "Rack", kind: .place), Field(key: "enclosure", title: "Enclosure", kind: .place),
         Field(key: "bay", title: "Bay", kind: .place), Field(key: "slot", title: "Slot", kind: .place),
         Field(key: "owner", title: "Owner", kind: .place), Field(key: "asset", title: "Asset ID", kind: .disk),
-        Field(key: "bought", title: "Bought", kind: .disk, isDate: true), Field(key: "warranty", title: "Warranty", kind: .disk, isDate: true),
+        Field(key: "bought", title: "Bought", kind: .disk, isDate: true),
+        Field(key: "warranty", title: "Warranty", kind: .disk, isDate: true),
         Field(key: "rma", title: "RMA", kind: .disk), Field(key: "note", title: "Note", kind: .disk),
         Field(key: "serial", title: "Serial", kind: .record), Field(key: "model", title: "Model", kind: .record),
         Field(key: "since", title: "In service since", kind: .record, isDate: true),
@@ -115,7 +116,9 @@ public struct DiskPassport: Sendable, Hashable {
     /// - Throws: ``Diagnosis`` `passport.field`.
     static func check(_ key: String) throws(Diagnosis) {
         let own = key.hasPrefix(freePrefix) ? key.dropFirst(freePrefix.count) : ""
-        if !own.isEmpty, key.utf8.count <= 32, own.utf8.first != UInt8(ascii: "-"), String(own).isPlain(besides: "-"), own == own.lowercased() {
+        if !own.isEmpty, key.utf8.count <= 32, own.utf8.first != UInt8(ascii: "-"), String(own).isPlain(besides: "-"),
+            own == own.lowercased()
+        {
             return
         }
         let mine = fields.filter { $0.kind != .record }.map(\.key)

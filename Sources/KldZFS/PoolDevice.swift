@@ -55,7 +55,9 @@ public struct PoolDevice: Sendable, Hashable {
 
     /// `mirror`, `raidz2`, `draid2:10d:12c:1s`; of a single device `disk`.
     public var layout: String {
-        guard vdev != name, let dash = vdev.lastIndex(of: "-"), vdev[vdev.index(after: dash)...].allSatisfy(\.isNumber) else { return "disk" }
+        guard vdev != name, let dash = vdev.lastIndex(of: "-"), vdev[vdev.index(after: dash)...].allSatisfy(\.isNumber) else {
+            return "disk"
+        }
         return String(vdev[..<dash])
     }
 }
@@ -76,7 +78,8 @@ extension PoolStatus {
             let siblings = others.flatMap(\.leaves).filter { $0.state == .online }.compactMap(\.path)
             return place.leaves.map { leaf in
                 PoolDevice(
-                    pool: name, poolState: state, kind: kind, vdev: Self.isPlace(top) || top.children.isEmpty ? leaf.path ?? leaf.name : top.name,
+                    pool: name, poolState: state, kind: kind,
+                    vdev: Self.isPlace(top) || top.children.isEmpty ? leaf.path ?? leaf.name : top.name,
                     parity: parity, lost: others.count { !Self.isWhole($0) }, others: others.count, siblings: siblings,
                     sharesPlace: place != leaf, path: leaf.path, name: leaf.path ?? leaf.name, guid: leaf.guid, state: leaf.state,
                     hasErrors: leaf.hasErrors)

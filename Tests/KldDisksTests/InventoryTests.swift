@@ -19,7 +19,8 @@ import Testing
 
     @Test func `a disk that is gone is listed with what its passport says of it`() async throws {
         let listing = Machine.listing.replacing(Machine.installed("vdb") + ",", with: "")
-        var tools = Machine.tools(Machine.status(second: "UNAVAIL"), listing: listing, passports: [Machine.second: ["serial": "WD-2", "slot": "2"]])
+        var tools = Machine.tools(
+            Machine.status(second: "UNAVAIL"), listing: listing, passports: [Machine.second: ["serial": "WD-2", "slot": "2"]])
         tools["zdb -l \(Machine.byID)virtio-disk1-part2"] = "failed to unpack label 0\n"
         let files = Machine.files(without: [Machine.byID + "virtio-disk1", Machine.byID + "virtio-disk1-part2"])
         let inventory = try await DiskInventory.gather(runner: ScriptedRunner(tools), files: files)
@@ -43,16 +44,18 @@ import Testing
     }
 
     @Test func `without OpenZFS there are only disks`() async throws {
-        let runner = ScriptedRunner([Machine.tools().filter { $0.key.hasPrefix("lsblk") }].map { table in
-            { table[$0.description].map { CommandOutput(output: $0) } }
-        })
+        let runner = ScriptedRunner(
+            [Machine.tools().filter { $0.key.hasPrefix("lsblk") }].map { table in
+                { table[$0.description].map { CommandOutput(output: $0) } }
+            })
         let files = MemoryFiles(["/proc/meminfo": "MemTotal: 1 kB\n", "/sys/class/net/lo": ""])
         let inventory = try await DiskInventory.gather(runner: runner, files: files)
         #expect(inventory.entries.map(\.name) == ["/dev/vda", "/dev/vdb", "/dev/vdc"] && inventory.entries.allSatisfy(\.members.isEmpty))
     }
 
     @Test func `a suspended pool is listed, and not asked`() async throws {
-        var tools = Machine.tools(Machine.status(second: "ONLINE").replacing(#""state":"ONLINE","pool_guid""#, with: #""state":"SUSPENDED","pool_guid""#))
+        var tools = Machine.tools(
+            Machine.status(second: "ONLINE").replacing(#""state":"ONLINE","pool_guid""#, with: #""state":"SUSPENDED","pool_guid""#))
         tools[Machine.zpoolGet] = nil
         let inventory = try await DiskInventory.gather(runner: ScriptedRunner(tools), files: Machine.files())
         #expect(inventory.entries[0].members.map(\.device.poolState) == [.suspended])
@@ -77,7 +80,9 @@ import Testing
     @Test func `a label needs a vdev, and one alone`() async throws {
         let inventory = try await Machine.inventory()
         #expect(code { _ = try inventory.member("vdc") } == "kdisk.no-vdev")
-        let another = #"\#(Machine.member(Machine.byID + "virtio-disk1-part2", Machine.second, "ONLINE")),"# + Machine.member("/dev/vda1", 77, "ONLINE")
+        let another =
+            #"\#(Machine.member(Machine.byID + "virtio-disk1-part2", Machine.second, "ONLINE")),"#
+            + Machine.member("/dev/vda1", 77, "ONLINE")
         let both = Machine.status.replacing("SECOND", with: another).replacing("STATE", with: "ONLINE")
         let double = try await Machine.inventory(both)
         #expect(code { _ = try double.member("vda") } == "kdisk.several-vdevs")
@@ -86,14 +91,17 @@ import Testing
 }
 
 @Suite struct PassportChangeTests {
-    func change(_ fields: [(key: String, value: String)], unsetting: [String] = [], had: [String: String] = [:]) async throws -> PassportChange {
+    func change(_ fields: [(key: String, value: String)], unsetting: [String] = [], had: [String: String] = [:]) async throws
+        -> PassportChange
+    {
         let inventory = try await Machine.inventory(passports: had.isEmpty ? [:] : [Machine.second: had])
         let (entry, member) = try inventory.member("vdb")
         return try PassportChange(member, of: entry, setting: fields, unsetting: unsetting, store: inventory.store)
     }
 
     @Test func `fields are written to the vdev, with the disk's serial number beside them`() async throws {
-        let plan = try await change([("slot", "SLOT 7"), ("warranty", "2028-02-12")], unsetting: ["bay"], had: ["bay": "3", "slot": "6"]).plan
+        let plan = try await change([("slot", "SLOT 7"), ("warranty", "2028-02-12")], unsetting: ["bay"], had: ["bay": "3", "slot": "6"])
+            .plan
         #expect(
             plan.commandLines == [
                 "zpool set com.kldload:disk.bay= rpool 1527839927278881561",

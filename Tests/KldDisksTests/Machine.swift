@@ -52,10 +52,13 @@ enum Machine {
     static func filling(_ new: String = "ONLINE") -> String {
         let old = member("\(byID)virtio-disk1-part2", second, "FAULTED")
         let both = "\(old),\(member("\(byID)virtio-spare0-part2", 42, new))"
-        return status.replacing("SECOND", with: #""replacing-1":{"name":"replacing-1","vdev_type":"replacing","guid":8,"state":"DEGRADED","vdevs":{\#(both)}}"#)
-            .replacing("STATE", with: "DEGRADED")
+        return status.replacing(
+            "SECOND", with: #""replacing-1":{"name":"replacing-1","vdev_type":"replacing","guid":8,"state":"DEGRADED","vdevs":{\#(both)}}"#
+        )
+        .replacing("STATE", with: "DEGRADED")
     }
-    static let filled = status.replacing("SECOND", with: member("\(byID)virtio-spare0-part2", 42, "ONLINE")).replacing("STATE", with: "ONLINE")
+    static let filled = status.replacing("SECOND", with: member("\(byID)virtio-spare0-part2", 42, "ONLINE")).replacing(
+        "STATE", with: "ONLINE")
 
     static let links = [
         "\(byID)virtio-disk0": "/dev/vda", "\(byID)virtio-disk0-part2": "/dev/vda2", "\(byID)virtio-disk1": "/dev/vdb",
@@ -73,7 +76,8 @@ enum Machine {
 
     static func rows(_ passports: [UInt64: [String: String]]) -> String {
         passports.sorted { $0.key < $1.key }.map { guid, values in
-            "d\(guid)\tguid\t\(guid)\t-\n" + values.sorted { $0.key < $1.key }.map { "d\(guid)\tcom.kldload:disk.\($0)\t\($1)\tlocal\n" }.joined()
+            "d\(guid)\tguid\t\(guid)\t-\n"
+                + values.sorted { $0.key < $1.key }.map { "d\(guid)\tcom.kldload:disk.\($0)\t\($1)\tlocal\n" }.joined()
         }.joined()
     }
 
@@ -86,7 +90,8 @@ enum Machine {
     ) -> [String: String] {
         [
             ListBlockDevices.command.description: listing,
-            "zpool list -H -P -v -o name": "rpool\n\tmirror-0\n\t/dev/disk/by-id/virtio-disk0-part2\n\t/dev/disk/by-id/virtio-disk1-part2\n",
+            "zpool list -H -P -v -o name":
+                "rpool\n\tmirror-0\n\t/dev/disk/by-id/virtio-disk0-part2\n\t/dev/disk/by-id/virtio-disk1-part2\n",
             "zfs --version": "zfs-\(version)\nzfs-kmod-\(version)\n", "zpool status -j --json-int -p -P": status,
             "zfs get -Hp -o name,property,value,source all rpool": "rpool\ttype\tfilesystem\t-\n", zpoolGet: rows(passports),
         ]

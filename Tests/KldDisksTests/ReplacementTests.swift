@@ -46,11 +46,14 @@ private let record = ReplacementRecord(
     }
 
     @Test func `one that counts errors, or says itself that it fails, is not well`() async throws {
-        let errors = Machine.status(second: "ONLINE").replacing(#""write_errors":0,"checksum_errors":0}}"#, with: #""write_errors":0,"checksum_errors":3}}"#)
+        let errors = Machine.status(second: "ONLINE").replacing(
+            #""write_errors":0,"checksum_errors":0}}"#, with: #""write_errors":0,"checksum_errors":3}}"#)
         #expect(errors.contains(#""checksum_errors":3"#))
         #expect(await code { _ = try await replacement(errors) } == nil)
         #expect(await code { _ = try await replacement(Machine.status(second: "ONLINE"), failing: ["its own verdict is FAILED"]) } == nil)
-        for state in ["OFFLINE", "DEGRADED", "FAULTED"] { #expect(await code { _ = try await replacement(Machine.status(second: state)) } == nil) }
+        for state in ["OFFLINE", "DEGRADED", "FAULTED"] {
+            #expect(await code { _ = try await replacement(Machine.status(second: state)) } == nil)
+        }
     }
 
     @Test func `the last disk that has the data stays`() async throws {
@@ -80,7 +83,8 @@ private let record = ReplacementRecord(
     }
 
     @Test func `pools and vdevs that cannot take a disk now are refused`() async throws {
-        let suspended = Machine.status(second: "FAULTED").replacing(#""state":"DEGRADED","pool_guid""#, with: #""state":"SUSPENDED","pool_guid""#)
+        let suspended = Machine.status(second: "FAULTED").replacing(
+            #""state":"DEGRADED","pool_guid""#, with: #""state":"SUSPENDED","pool_guid""#)
         #expect(await code { _ = try await replacement(suspended) } == "kdisk.suspended")
         #expect(await code { _ = try await replacement(Machine.filling()) { $0.new = "vda" } } == "kdisk.busy")
         let spares = Machine.status(second: "FAULTED").replacing(
@@ -90,7 +94,8 @@ private let record = ReplacementRecord(
 
     @Test(
         arguments: [
-            ("vdx", "disk.missing"), ("vda2", "disk.missing"), (String(Machine.first), "disk.missing"), ("vda", "disk.in-use"), ("/dev/vdc1", "disk.missing"), ("/dev/vda", "disk.in-use"), ("/dev/vda2", "disk.not-a-disk"),
+            ("vdx", "disk.missing"), ("vda2", "disk.missing"), (String(Machine.first), "disk.missing"), ("vda", "disk.in-use"),
+            ("/dev/vdc1", "disk.missing"), ("/dev/vda", "disk.in-use"), ("/dev/vda2", "disk.not-a-disk"),
         ])
     func `the new disk is looked at like those of an installation`(new: String, expected: String) async {
         #expect(await code { _ = try await replacement { $0.new = new } } == expected)
@@ -101,18 +106,25 @@ private let record = ReplacementRecord(
         let spare = #""path":"/dev/vdc","name":"vdc","size":8589934592,"type":"disk""#
         #expect(await code { _ = try await replacement(listing: with(spare, spare + #","ro":true"#)) } == "disk.read-only")
         #expect(
-            await code { _ = try await replacement(listing: with(#""model":"QEMU DISK","mountpoints":[null]"#, #""mountpoints":["/mnt"]"#)) }
+            await code {
+                _ = try await replacement(listing: with(#""model":"QEMU DISK","mountpoints":[null]"#, #""mountpoints":["/mnt"]"#))
+            }
                 == "disk.in-use")
-        #expect(await code { _ = try await replacement(listing: with(spare, spare.replacing("8589934592", with: "8580000000"))) } == "disk.too-small")
+        #expect(
+            await code { _ = try await replacement(listing: with(spare, spare.replacing("8589934592", with: "8580000000"))) }
+                == "disk.too-small")
         let larger = try await replacement(listing: with(spare, spare.replacing("8589934592", with: "9000000000")))
         #expect(try larger.plan.text().contains("--new=1:0:+1024M") && larger.plan.text().contains("--new=2:0:0"))
-        let fits = Machine.listing.replacing("7514095616", with: "7000000000").replacing(spare, with: spare.replacing("8589934592", with: "8500000000"))
+        let fits = Machine.listing.replacing("7514095616", with: "7000000000").replacing(
+            spare, with: spare.replacing("8589934592", with: "8500000000"))
         #expect(try await replacement(listing: fits).plan.text().contains("--new=2:0:+6675M"))
     }
 
     static let used = Machine.listing.replacing(
         #""model":"QEMU DISK","mountpoints":[null]}"#,
-        with: #""pttype":"gpt","mountpoints":[null],"children":[{"path":"/dev/vdc1","name":"vdc1","size":1000,"type":"part","fstype":"zfs_member","label":"tank","mountpoints":[null]}]}"#)
+        with:
+            #""pttype":"gpt","mountpoints":[null],"children":[{"path":"/dev/vdc1","name":"vdc1","size":1000,"type":"part","fstype":"zfs_member","label":"tank","mountpoints":[null]}]}"#
+    )
 
     @Test func `what a new disk holds is told, and wiped only where it is named`() async throws {
         let asked = try await replacement(listing: Self.used)
@@ -136,15 +148,19 @@ private let record = ReplacementRecord(
         }
         #expect(await code { _ = try await replacement(listing: with("boot", "data")) } == "kdisk.layout")
         #expect(await code { _ = try await replacement(listing: with("EFI system partition", "data")) } == "kdisk.layout")
-        let whole = BlockDevice(path: "/dev/sda", size: .gibibytes(8), children: [
-            BlockDevice(path: "/dev/sda1", size: .gibibytes(7), type: "part"), BlockDevice(path: "/dev/sda9", size: .mebibytes(8), type: "part"),
-        ])
+        let whole = BlockDevice(
+            path: "/dev/sda", size: .gibibytes(8),
+            children: [
+                BlockDevice(path: "/dev/sda1", size: .gibibytes(7), type: "part"),
+                BlockDevice(path: "/dev/sda9", size: .mebibytes(8), type: "part"),
+            ])
         var labelled = whole
         labelled.children[0].partitionLabel = "zfs-0123456789abcdef"
         #expect(try DiskReplacement.Shape(labelled, vdev: "/dev/sda1", name: "x").vdev == nil)
         #expect(code { _ = try DiskReplacement.Shape(whole, vdev: "/dev/sda1", name: "x") } == "kdisk.layout")
         #expect(try DiskReplacement.Shape(BlockDevice(path: "/dev/sdb", size: .gibibytes(8)), vdev: "/dev/sdb", name: "x").vdev == nil)
-        var special = BlockDevice(path: "/dev/sdc", size: .gibibytes(8), children: [BlockDevice(path: "/dev/sdc1", size: .gibibytes(7), type: "part")])
+        var special = BlockDevice(
+            path: "/dev/sdc", size: .gibibytes(8), children: [BlockDevice(path: "/dev/sdc1", size: .gibibytes(7), type: "part")])
         special.children[0].partitionLabel = "kldload special"
         let shape = try DiskReplacement.Shape(special, vdev: "/dev/sdc1", name: "x")
         #expect(shape.vdev == 1 && shape.esp == nil)
@@ -181,13 +197,17 @@ private let record = ReplacementRecord(
         other = record
         other.old = 5
         #expect(try await replacement(listing: made, records: [other]).approvals.isEmpty)
-        let filled = made.replacing(#""size":1000,"type":"part","partlabel":"kldload rpool""#, with: #""size":1000,"type":"part","fstype":"zfs_member","partlabel":"kldload rpool""#)
+        let filled = made.replacing(
+            #""size":1000,"type":"part","partlabel":"kldload rpool""#,
+            with: #""size":1000,"type":"part","fstype":"zfs_member","partlabel":"kldload rpool""#)
         #expect(try await replacement(listing: filled, records: [record]).approvals.isEmpty)
     }
 
     static let given = Machine.listing.replacing(
         #""model":"QEMU DISK","mountpoints":[null]}"#,
-        with: #""mountpoints":[null],"children":[{"path":"/dev/vdc1","name":"vdc1","size":1,"type":"part","partlabel":"EFI system partition","mountpoints":[null]},{"path":"/dev/vdc2","name":"vdc2","size":1,"type":"part","mountpoints":[null]}]}"#)
+        with:
+            #""mountpoints":[null],"children":[{"path":"/dev/vdc1","name":"vdc1","size":1,"type":"part","partlabel":"EFI system partition","mountpoints":[null]},{"path":"/dev/vdc2","name":"vdc2","size":1,"type":"part","mountpoints":[null]}]}"#
+    )
 
     @Test func `once the pool has the new disk, only what is left is done`() async throws {
         for word in ["vdb", "/dev/vdb", "virtio-disk1", String(Machine.second)] {
@@ -233,10 +253,14 @@ private let record = ReplacementRecord(
         func part(_ issued: Int) -> String {
             Machine.filling().replacing(
                 #""error_count":0"#,
-                with: #""error_count":0,"scan_stats":{"function":"RESILVER","state":"SCANNING","issued":\#(issued),"to_examine":200,"skipped":0}"#)
+                with:
+                    #""error_count":0,"scan_stats":{"function":"RESILVER","state":"SCANNING","issued":\#(issued),"to_examine":200,"skipped":0}"#
+            )
         }
         var told: [Int] = []
-        try await work().wait(every: .zero, runner: runner([part(20), part(20), part(100), Machine.filled]), files: Machine.files()) { told.append($0) }
+        try await work().wait(every: .zero, runner: runner([part(20), part(20), part(100), Machine.filled]), files: Machine.files()) {
+            told.append($0)
+        }
         #expect(told == [10, 50])
     }
 
@@ -249,9 +273,13 @@ private let record = ReplacementRecord(
 
     @Test func `a new disk that fails or goes away ends the wait`() async throws {
         let work = try await work()
-        #expect(await code { try await work.wait(every: .zero, runner: runner([Machine.filling("FAULTED")]), files: Machine.files()) { _ in } } == "kdisk.new-failed")
         #expect(
-            await code { try await work.wait(every: .zero, runner: runner([Machine.status(second: "FAULTED")]), files: Machine.files()) { _ in } } == "kdisk.new-lost")
+            await code { try await work.wait(every: .zero, runner: runner([Machine.filling("FAULTED")]), files: Machine.files()) { _ in } }
+                == "kdisk.new-failed")
+        #expect(
+            await code {
+                try await work.wait(every: .zero, runner: runner([Machine.status(second: "FAULTED")]), files: Machine.files()) { _ in }
+            } == "kdisk.new-lost")
     }
 
     @Test func `the passport goes to the vdev that has the new path, and what else is there goes`() async throws {
@@ -284,18 +312,23 @@ private let record = ReplacementRecord(
         #expect(!DiskReplacement.isSame("/dev/sdb2", "/dev/sdb") && DiskReplacement.isSame("/dev/sdb2", "/dev/sdb2"))
     }
 
-    @Test(arguments: 0..<12) func `cut off anywhere, the old disk is in the pool or the new one is, and the record says so`(cut: Int) async throws {
+    @Test(arguments: 0..<12) func `cut off anywhere, the old disk is in the pool or the new one is, and the record says so`(cut: Int)
+        async throws
+    {
         let (plan, files) = (try await replacement().plan, Machine.files())
         let state = Given()
         let tools = Machine.tools(Machine.status(second: "FAULTED"))
         let inner = ScriptedRunner([
             { command in
                 if command.arguments.first == "replace" { state.given() }
-                if command.arguments.first == "status" { return CommandOutput(output: state.isGiven ? Machine.filling() : Machine.status(second: "FAULTED")) }
+                if command.arguments.first == "status" {
+                    return CommandOutput(output: state.isGiven ? Machine.filling() : Machine.status(second: "FAULTED"))
+                }
                 return tools[command.description].map { CommandOutput(output: $0) } ?? CommandOutput()
             }
         ])
-        let devices = MemoryFiles(files.texts, devices: ["\(spare)-part1", "\(spare)-part2"], links: Machine.links.filter { !$0.key.contains("spare0-") })
+        let devices = MemoryFiles(
+            files.texts, devices: ["\(spare)-part1", "\(spare)-part2"], links: Machine.links.filter { !$0.key.contains("spare0-") })
         let fuse = Fuse(at: cut, forever: true)
         let approvals = try await replacement().approvals
         _ = try? await PlanRunner(

@@ -26,12 +26,15 @@ import Testing
         #expect(result.status == .fail)
         #expect(
             result.remediation?.hasSuffix(
-                "; \(Self.path) (slot SLOT07, serial WD-2): kldload kdisk locate \(Self.path), kldload kdisk replace \(Self.path) NEW") == true)
+                "; \(Self.path) (slot SLOT07, serial WD-2): kldload kdisk locate \(Self.path), kldload kdisk replace \(Self.path) NEW")
+                == true)
     }
 
     @Test func `passports that cannot be read take nothing from the remedy`() async throws {
         let result = try #require(try await Self.ill().result("zfs.pool.health"))
         #expect(result.remediation?.contains("replace what failed") == true)
-        #expect(result.remediation?.hasSuffix("; \(Self.path): kldload kdisk locate \(Self.path), kldload kdisk replace \(Self.path) NEW") == true)
+        #expect(
+            result.remediation?.hasSuffix("; \(Self.path): kldload kdisk locate \(Self.path), kldload kdisk replace \(Self.path) NEW")
+                == true)
     }
 }

@@ -28,7 +28,10 @@ private func code(_ body: () throws -> Void) -> String? {
         #expect(passport[key] == value && passport["serial"] == "WD-1" && passport["model"] == nil)
     }
 
-    @Test(arguments: ["slto", "serial", "history", "since", "model", "Slot", "x-", "x--a", "x-UPPER", "x-a b", "free", "", "x-" + String(repeating: "a", count: 31)])
+    @Test(arguments: [
+        "slto", "serial", "history", "since", "model", "Slot", "x-", "x--a", "x-UPPER", "x-a b", "free", "",
+        "x-" + String(repeating: "a", count: 31),
+    ])
     func `a field that there is not, or that kldload writes, is refused`(key: String) {
         #expect(code { _ = try DiskPassport().changed(setting: [(key, "x")], serial: nil, model: nil) } == "passport.field")
         #expect(code { _ = try old.changed(setting: [], unsetting: [key], serial: nil, model: nil) } == "passport.field")
@@ -77,7 +80,9 @@ private func code(_ body: () throws -> Void) -> String? {
                 on: "2026-01-01", setting: [], serial: "NEW-\(number)", model: nil, oldSerial: "OLD-\(number)", oldModel: nil)
         }
         let history = try #require(passport["history"])
-        #expect(history.hasPrefix("out 2026-01-01, serial NEW-59, since 2026-01-01; out 2026-01-01, serial NEW-58") && history.utf8.count <= 2048)
+        #expect(
+            history.hasPrefix("out 2026-01-01, serial NEW-59, since 2026-01-01; out 2026-01-01, serial NEW-58")
+                && history.utf8.count <= 2048)
         #expect(!history.contains("OLD-1"))
     }
 }
@@ -150,7 +155,9 @@ private func code(_ body: () throws -> Void) -> String? {
     }
 
     @Test func `only what differs is written, in the order of a label`() throws {
-        let (old, new) = (DiskPassport(["slot": "7", "rack": "R1", "x-a": "1"]), DiskPassport(["slot": "8", "rack": "R1", "serial": "WD 1"]))
+        let (old, new) = (
+            DiskPassport(["slot": "7", "rack": "R1", "x-a": "1"]), DiskPassport(["slot": "8", "rack": "R1", "serial": "WD 1"])
+        )
         #expect(
             try PassportStore.vdev.commands(from: old, to: new, pool: PoolName(pool), device: 5).map(\.description) == [
                 "zpool set com.kldload:disk.slot=8 rpool 5", "zpool set 'com.kldload:disk.serial=WD 1' rpool 5",
@@ -166,7 +173,9 @@ private func code(_ body: () throws -> Void) -> String? {
 }
 
 @Suite struct PoolDeviceTests {
-    static func vdev(_ name: String, _ state: PoolState = .online, guid: UInt64 = 1, errors: UInt64 = 0, of children: [PoolStatus.Vdev] = [])
+    static func vdev(
+        _ name: String, _ state: PoolState = .online, guid: UInt64 = 1, errors: UInt64 = 0, of children: [PoolStatus.Vdev] = []
+    )
         -> PoolStatus.Vdev
     {
         PoolStatus.Vdev(
@@ -196,14 +205,17 @@ private func code(_ body: () throws -> Void) -> String? {
             Self.vdev(
                 "raidz1-0",
                 of: [
-                    Self.vdev("/dev/a", .faulted, guid: 1), Self.vdev("/dev/b", .degraded, guid: 2), Self.vdev("/dev/c", .unavailable, guid: 3),
+                    Self.vdev("/dev/a", .faulted, guid: 1), Self.vdev("/dev/b", .degraded, guid: 2),
+                    Self.vdev("/dev/c", .unavailable, guid: 3),
                     Self.vdev(
                         "replacing-3", .degraded, of: [Self.vdev("/dev/d", .unavailable, guid: 4), Self.vdev("/dev/e", .online, guid: 5)]),
                 ]))
         let members = status.members
         #expect(members.map(\.lost) == [2, 3, 2, 2, 2] && members.map(\.sharesPlace) == [false, false, false, true, true])
         #expect(members[0].siblings == ["/dev/e"] && members[4].vdev == "raidz1-0" && members[4].others == 3)
-        #expect(members.map(\.isHealthy) == [false, false, false, false, true] && members.map(\.isReadable) == [false, true, false, false, true])
+        #expect(
+            members.map(\.isHealthy) == [false, false, false, false, true]
+                && members.map(\.isReadable) == [false, true, false, false, true])
     }
 
     @Test func `a single device that is being replaced is one place`() {
