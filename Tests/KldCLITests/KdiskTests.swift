@@ -36,11 +36,11 @@ import Testing
             ], .vdev, OpenZFSVersions())
         #expect(
             KdiskCommand.List.table(inventory) == """
-                DISK     NAME               SIZE  MODEL  SERIAL  POOL  VDEV         STATE           PASSPORT
-                vda      virtio-disk0      8 GiB  QEMU   disk0   tank  mirror-0     ONLINE, errors  rack R1, slot 7
-                vda      virtio-disk0      8 GiB  QEMU   disk0   tank  disk (logs)  ONLINE, errors  slot 7
-                vdb      vdb               4 GiB  -      -       -     -            -               -
-                missing  virtio-gone-part2     -  -      WD-9    tank  mirror-0     UNAVAIL         yes
+                DISK     NAME                SIZE  MODEL  SERIAL  POOL  VDEV         STATE           PASSPORT
+                vda      virtio-disk0       8 GiB  QEMU   disk0   tank  mirror-0     ONLINE, errors  rack R1, slot 7
+                vda      virtio-disk0       8 GiB  QEMU   disk0   tank  disk (logs)  ONLINE, errors  slot 7
+                vdb      vdb                4 GiB  -      -       -     -            -               -
+                missing  virtio-gone-part2      -  -      WD-9    tank  mirror-0     UNAVAIL         yes
                 """)
         let json = KdiskCommand.List.json(inventory).rendered
         #expect(json.contains("\"schema\": \"disks/1\"") && json.contains("\"guid\": \"5\"") && json.contains("\"device\": null"))
