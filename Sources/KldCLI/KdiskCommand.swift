@@ -326,6 +326,6 @@ extension StorageSession {
     fileprivate func finish(_ work: DiskReplacement) async throws {
         let store = PassportStore(OpenZFSVersions.parse(try await runner.run(ZFS.version()).output))
         let old = try await store.passports(of: PoolName(work.record.pool), runner: runner)[work.record.old] ?? DiskPassport()
-        try await apply(work.finishing(store, old: old), performers: DiskReplacement.performers)
+        try await apply(work.finishing(store, old: old, manifest: InstallManifest.read(files)), performers: DiskReplacement.performers)
     }
 }

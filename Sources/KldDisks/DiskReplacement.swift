@@ -311,21 +311,38 @@ public struct DiskReplacement: Sendable, Hashable {
     ///
     /// Once more, because OpenZFS keeps the properties of a top-level vdev beside those of the device: a device that was alone in a pool hands
     /// its own on to the one that takes its place. Source: `vdev_prop_get_objid()`, `vdev_top_transfer()`, OpenZFS 2.4.4.
-    public func finishing(_ store: PassportStore, old: DiskPassport) throws -> Plan {
+    ///
+    /// - Parameters:
+    ///   - old: the passport that the old vdev still has: before OpenZFS 2.2 it lies in the pool by number, and would outlive the disk.
+    ///   - manifest: of the installation; what is checked on the machine is what it names.
+    public func finishing(_ store: PassportStore, old: DiskPassport, manifest: InstallManifest?) throws -> Plan {
         let pool = try PoolName(record.pool)
-        // Before OpenZFS 2.2 it lies in the pool by number, and would outlive the disk.
         let clearing = store == .dataset ? store.commands(from: old, to: DiskPassport(), pool: pool, device: record.old) : []
-        return Plan(
-            "replaced \(record.oldNames.first ?? String(record.old))",
-            [
-                Phase(
-                    "finish", "Finish",
-                    [
-                        Step(
-                            "kdisk.passport", "Give \(record.newVdev) the passport of the place",
-                            [.perform(Self.carry, ["record": record.file.string], effect: .changes)] + clearing.map { .run($0) }),
-                        Step("kdisk.forget", "Forget that it was being replaced", [.remove(record.file)]),
-                    ])
-            ])
+        var steps = [
+            Step(
+                "kdisk.passport", "Give \(record.newVdev) the passport of the place",
+                [.perform(Self.carry, ["record": record.file.string], effect: .changes)] + clearing.map { .run($0) })
+        ]
+        if let renamed = manifest.flatMap(renamed) {
+            let text = try InstallManifestText.render(renamed)
+            steps.append(
+                Step(
+                    "kdisk.manifest", "Name \(record.new) in the install manifest",
+                    [.write(FilePath(InstallManifest.path), content: .text(text), mode: 0o640)]))
+        }
+        steps.append(Step("kdisk.forget", "Forget that it was being replaced", [.remove(record.file)]))
+        return Plan("replaced \(record.oldNames.first ?? String(record.old))", [Phase("finish", "Finish", steps)])
+    }
+
+    /// `nil` where the installation knew nothing of the old disk.
+    private func renamed(_ manifest: InstallManifest) -> InstallManifest? {
+        // Of a disk that is gone only its vdev's path is known.
+        func isOld(_ disk: String) -> Bool {
+            [disk, Disk.partition(1, of: disk), Disk.partition(2, of: disk)].contains { record.oldNames.contains($0) }
+        }
+        var copy = manifest
+        copy.disks = manifest.disks.map { isOld($0) ? record.new : $0 }
+        copy.specialDisks = manifest.specialDisks?.map { isOld($0) ? record.new : $0 }
+        return copy == manifest ? nil : copy
     }
 }

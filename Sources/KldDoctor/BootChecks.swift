@@ -126,8 +126,7 @@ extension Check {
             guard let device = devices.first(where: { $0.path == path }) else {
                 return .fail(
                     expected: "an ESP on \(disk)", actual: "there is no \(path)",
-                    remedy: "replace the disk, partition it like the others, and stage the boot files: kbe activate the running environment"
-                )
+                    remedy: "kldload kdisk replace \(disk) NEW partitions a new disk like the others, and stages the boot files")
             }
             guard device.filesystem == "vfat" else {
                 return .fail(

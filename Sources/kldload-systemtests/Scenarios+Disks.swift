@@ -88,7 +88,7 @@ extension Scenario {
             kill -KILL $pid; wait $pid 2>/dev/null; sleep 5; cat /run/first.log; ls $f
             k replace virtio-disk1 virtio-new0 $wipe --wait; echo "status $?"
             zpool status -x; zpool list -vHP rpool; k list; k label SLOT07; k label virtio-disk1; ls $f | wc -l
-            $tool doctor boot; $tool doctor --all --only zfs.pool.health --only boot.esp.copies
+            $tool doctor boot; $tool doctor --all --only zfs.pool.health --only zfs.pool.topology --only boot.esp.copies
             """, within: .seconds(900))
         lab.log(said)
         try check(said.contains("status 0") && said.contains("all pools are healthy"), "it was not replaced:\n\(said)")
@@ -97,6 +97,9 @@ extension Scenario {
                 && said.contains("Rack: R12-08  Slot: SLOT07"), "the passport did not come along:\n\(said)")
         try check(said.contains("serial disk1") && !said.contains("Warranty"), "the old disk's own fields:\n\(said)")
         try check(said.contains("error[kdisk.no-vdev]") && said.contains("\n0\n"), "something of the old disk is left:\n\(said)")
+        let well = said.lines.map(\.words).filter { $0.first == "OK" }.compactMap { $0.dropFirst().first }
+        try check(
+            ["zfs.pool.health:", "zfs.pool.topology:", "boot.esp.copies:"].allSatisfy(well.contains), "the doctor is not content:\n\(said)")
         try check(said.contains("the same on /dev/vda1, /dev/vdc1") && said.contains(": it starts"), "what boots:\n\(said)")
     }
 }

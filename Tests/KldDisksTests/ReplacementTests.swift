@@ -217,15 +217,32 @@ private let record = ReplacementRecord(
         }
         let filled = try await replacement(Machine.filled, listing: Self.given, records: [record])
         #expect(filled.stage == .filled)
-        #expect(try filled.finishing(.vdev, old: DiskPassport()).steps.map(\.id) == ["kdisk.passport", "kdisk.forget"])
+        #expect(try filled.finishing(.vdev, old: DiskPassport(), manifest: nil).steps.map(\.id) == ["kdisk.passport", "kdisk.forget"])
         // Nothing remembers it.
         #expect(await code { _ = try await replacement(Machine.filled, listing: Self.given) } == "kdisk.no-vdev")
+    }
+
+    @Test(arguments: [["\(Machine.byID)virtio-disk1"], ["\(Machine.byID)virtio-disk1-part2", "5"]])
+    func `the installation knows the new disk in the old one's place`(names: [String]) async throws {
+        var manifest = InstallManifest(
+            kldloadVersion: "2", distro: "debian", suite: "trixie", profile: "core", hostname: "box", username: "admin", pool: "rpool",
+            bootEnvironment: "debian", topology: "mirror", disks: ["\(Machine.byID)virtio-disk0", "\(Machine.byID)virtio-disk1"],
+            encrypted: false, network: .init(.dhcp), timezone: "UTC", locale: "C.UTF-8", keyboard: "us", sshPolicy: .keys, heldPackages: [],
+            units: [], hostID: nil, sealed: false, credentials: .locked)
+        var work = try await replacement(Machine.filled, listing: Self.given, records: [record])
+        work.record.oldNames = names
+        let plan = try work.finishing(.vdev, old: DiskPassport(), manifest: manifest)
+        #expect(plan.steps.map(\.id) == ["kdisk.passport", "kdisk.manifest", "kdisk.forget"])
+        let text = plan.text(contents: true)
+        #expect(text.contains("virtio-spare0\"") && text.contains("virtio-disk0\"") && !text.contains("virtio-disk1\""))
+        manifest.disks = ["/dev/disk/by-id/other"]
+        #expect(try work.finishing(.vdev, old: DiskPassport(), manifest: manifest).steps.count == 2)
     }
 
     @Test func `before OpenZFS 2.2 the old disk's passport is taken off the pool`() async throws {
         let filled = try await replacement(Machine.filled, listing: Self.given, records: [record])
         #expect(
-            try filled.finishing(.dataset, old: DiskPassport(["slot": "7"])).commandLines == [
+            try filled.finishing(.dataset, old: DiskPassport(["slot": "7"]), manifest: nil).commandLines == [
                 "zfs inherit com.kldload:disk.1527839927278881561.slot rpool"
             ])
     }
