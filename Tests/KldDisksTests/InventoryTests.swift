@@ -53,6 +53,26 @@ import Testing
         #expect(inventory.entries.map(\.name) == ["/dev/vda", "/dev/vdb", "/dev/vdc"] && inventory.entries.allSatisfy(\.members.isEmpty))
     }
 
+    @Test func `before OpenZFS 2.2 it is the same, from text and by number`() async throws {
+        func text(_ first: String, _ second: String) -> String {
+            "  pool: rpool\n state: ONLINE\nconfig:\n\n\tNAME  STATE  READ WRITE CKSUM\n\trpool  ONLINE  0 0 0\n\t  mirror-0  ONLINE  0 0 0\n"
+                + "\t    \(first)  ONLINE  0 0 0\n\t    \(second)  FAULTED  0 0 0\n\nerrors: No known data errors\n"
+        }
+        var tools = Machine.tools(version: "2.1.11").filter { !$0.key.hasPrefix("zpool status") && $0.key != Machine.zpoolGet }
+        tools["zpool status -p -P"] = text("\(Machine.byID)virtio-disk0-part2", "\(Machine.byID)virtio-disk1-part2")
+        tools["zpool status -p -P -g"] = text(String(Machine.first), String(Machine.second))
+        tools["zfs get -Hp -o name,property,value,source all rpool"] = "rpool\tcom.kldload:disk.\(Machine.second).slot\t7\tlocal\n"
+        let inventory = try await DiskInventory.gather(runner: ScriptedRunner(tools), files: Machine.files())
+        #expect(inventory.store == .dataset && inventory.entries.count == 3)
+        let (entry, member) = try inventory.member("7")
+        #expect(entry.device?.name == "vdb" && member.device.parity == 1 && member.device.state == .faulted)
+        let change = try PassportChange(member, of: entry, setting: [("rack", "R1")], unsetting: [], store: inventory.store)
+        #expect(change.plan.commandLines.first == "zfs set com.kldload:disk.\(Machine.second).rack=R1 rpool")
+        let request = DiskReplacement.Request(old: "7", new: "vdc", yes: true)
+        let work = try DiskReplacement(request, inventory, records: [], now: Machine.now, espSerial: 1)
+        #expect(work.record.old == Machine.second && work.record.passport["slot"] == "7")
+    }
+
     @Test func `a suspended pool is listed, and not asked`() async throws {
         var tools = Machine.tools(
             Machine.status(second: "ONLINE").replacing(#""state":"ONLINE","pool_guid""#, with: #""state":"SUSPENDED","pool_guid""#))
