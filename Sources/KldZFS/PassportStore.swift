@@ -51,6 +51,19 @@ public enum PassportStore: Sendable, Hashable {
         return older.merging(Self.parse(vdevs: rows)) { $1 }
     }
 
+    /// What takes every passport of a pool away, wherever it lies.
+    ///
+    /// Runs: what ``passports(of:runner:)`` runs; reads.
+    public static func clearing(_ pool: PoolName, _ versions: OpenZFSVersions, runner: any CommandRunner) async throws -> [Command] {
+        func commands(_ store: PassportStore, _ found: [UInt64: DiskPassport]) -> [Command] {
+            found.sorted { $0.key < $1.key }.flatMap { store.commands(from: $0.value, to: DiskPassport(), pool: pool, device: $0.key) }
+        }
+        let older = parse(dataset: try PropertyRow.parse(await runner.run(ZFS.get(pool.text, ["all"])).output))
+        guard PassportStore(versions) == .vdev else { return commands(.dataset, older) }
+        let rows = try PropertyRow.parse(await runner.run(ZPool.propertiesOfDevices(pool)).output)
+        return commands(.dataset, older) + commands(.vdev, parse(vdevs: rows))
+    }
+
     /// The rows of one vdev follow one another, one of each property; `guid` is among them. A name may come twice, a property of one vdev
     /// does not.
     static func parse(vdevs rows: [PropertyRow]) -> [UInt64: DiskPassport] {

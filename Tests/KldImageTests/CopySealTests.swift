@@ -68,6 +68,8 @@ struct CopySealTests {
                 disk: Make the rest of the disk anew
                   ! copy.esp: Make the ESP anew, with boot images without the host id
                       copy.remake-esp partition=\(part) serial=195939070 target=/target
+                  + copy.passports: Take away what is known of the source's disk
+                      copy.drop-passports pool=rpool
                   + copy.pool-guid: A GUID of its own for the pool
                       zpool reguid rpool
                   + copy.logs: Empty the intent logs
@@ -118,6 +120,20 @@ struct CopySealTests {
         let problem = await #expect(throws: Diagnosis.self) { try await open() }
         #expect(problem?.code == "image.unmounted")
         #expect(problem?.causes == [cause])
+    }
+
+    @Test("passports are taken off vdevs, and off the pool's dataset, where an older OpenZFS put them")
+    func passports() async throws {
+        let runner = ScriptedRunner([
+            "zfs --version": "zfs-2.4.4\nzfs-kmod-2.4.4\n",
+            "zfs get -Hp -o name,property,value,source all rpool":
+                "rpool\tcom.kldload:owner\tkldload\tlocal\nrpool\tcom.kldload:disk.5.slot\t7\tlocal\n",
+            "zpool get -Hp -o name,property,value,source all rpool all-vdevs":
+                "a\tguid\t5\t-\na\tcom.kldload:disk.serial\tWD-1\tlocal\nb\tguid\t6\t-\n",
+            "zfs inherit com.kldload:disk.5.slot rpool": "", "zpool set com.kldload:disk.serial= rpool 5": "",
+        ])
+        try await perform(CopySeal.dropPassports, ["pool": "rpool"], runner, MemoryFiles())
+        #expect(runner.commands.filter { $0.effect == .changes }.count == 2)
     }
 
     @Test("the bundle of authorities is made again where there is one")

@@ -27,6 +27,7 @@ struct CopySeal: Sendable, Hashable {
     static let open = "copy.open"
     static let describe = "copy.describe"
     static let dropSnapshots = "copy.drop-snapshots"
+    static let dropPassports = "copy.drop-passports"
     static let keepManifest = "copy.keep-manifest"
     static let rebuildTrust = "copy.rebuild-trust"
     static let lookIntoInitramfs = "copy.look-into-initramfs"
@@ -61,6 +62,9 @@ struct CopySeal: Sendable, Hashable {
                                             "serial": String(espSerial),
                                         ], effect: .destroys)
                                 ], weight: 10, destroys: [disk]),
+                            Step(
+                                "copy.passports", "Take away what is known of the source's disk",
+                                [.perform(Self.dropPassports, ["pool": pool], effect: .changes)]),
                             Step("copy.pool-guid", "A GUID of its own for the pool", [.run(ZPool.reguid(name))]),
                             Step("copy.logs", "Empty the intent logs", emptying(name)),
                             Step(
@@ -165,6 +169,12 @@ struct CopySeal: Sendable, Hashable {
                     Command("zfs", ["list", "-H", "-t", "snapshot", "-o", "name", "-r", parameters["pool"] ?? ""], effect: .reads)
                 ).output.lines
                 for snapshot in list { try await runner.run(ZFS.destroy(try SnapshotName(snapshot), recursive: false)) }
+            },
+            dropPassports: { parameters, runner, _ in
+                let versions = OpenZFSVersions.parse(try await runner.run(ZFS.version()).output)
+                for command in try await PassportStore.clearing(PoolName(parameters["pool"] ?? ""), versions, runner: runner) {
+                    try await runner.run(command)
+                }
             },
             // What all clones have in common; a system that kldload did not install has none.
             keepManifest: { parameters, _, files in

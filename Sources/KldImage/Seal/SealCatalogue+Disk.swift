@@ -24,6 +24,13 @@ extension SealCatalogue {
                 DiskIdentity(
                     .borne, "OpenZFS cannot change them; pools are told apart by the pool's GUID, which no two clones share"))),
         SealClass(
+            "disk-passports", "Passports of disks", "say where the source's disk stands, whose it is, and its serial number",
+            .disk(
+                DiskIdentity(
+                    .borne,
+                    "what kdisk wrote is taken off the copy that is exported, but the pool's history keeps the commands that wrote it; an "
+                        + "installation writes none, and no passport takes a password"))),
+        SealClass(
             "pool-label-host", "Host name and host id in pool labels", "say which machine had the pool last",
             .disk(
                 DiskIdentity(
