@@ -64,7 +64,10 @@ public struct IncrementPack: Sendable, Hashable {
                                 ], destroys: [scratch]),
                             Step(
                                 "pack.pool", "Create a pool", [.makeDirectory(target), .run(create)],
-                                release: Performers.close(pool, mountedAt: target), destroys: [scratch]),
+                                release: [
+                                    .run(MountCommand.unmount(from)), .run(MountCommand.unmount(to)),
+                                    Performers.exporting(pool, mountedAt: target),
+                                ], destroys: [scratch]),
                             Step(
                                 "increment.base", "Receive the base",
                                 [.run(receive(old, base)), .run(PayloadPack.compressing(old)), .run(ZFS.mount(old))], weight: 10),

@@ -59,7 +59,9 @@ struct MediumListTests {
         "kldload-medium 2\nincrement a a", "\(digest) 4 a\nkldload-medium 2", "\(digest) -4 a", "\(digest) 4 a b", "\(digest) 4",
     ]
 
-    @Test("what is not understood is refused: a newer format, a path that leads elsewhere, a base that is an increment itself", arguments: broken)
+    @Test(
+        "what is not understood is refused: a newer format, a path that leads elsewhere, a base that is an increment itself",
+        arguments: broken)
     func unreadable(_ text: String) {
         #expect(#expect(throws: Diagnosis.self) { try MediumList(text: text) }?.code == "medium.list-unreadable")
     }
@@ -172,7 +174,8 @@ struct PayloadFolderTests {
         arguments: ["\(core)/root.zfs", "\(server)/increment.zfs", "\(server)/rest.tar"])
     func damaged(_ path: String) async throws {
         let cases: [(MemoryFiles, String, String)] = [
-            (try Self.medium { $0[path] = "xxxx" }, "-", "its sha256 is "), (try Self.medium { $0[path] = "m" }, "-", "it has 1 bytes, not 4"),
+            (try Self.medium { $0[path] = "xxxx" }, "-", "its sha256 is "),
+            (try Self.medium { $0[path] = "m" }, "-", "it has 1 bytes, not 4"),
             (try Self.medium(), path, "sha256sum: /cd/\(path): Input/output error"),
         ]
         for (files, unreadable, cause) in cases {

@@ -102,7 +102,8 @@ struct IncrementTests {
                       zpool create -o ashift=12 -o compatibility=openzfs-2.3-linux -O acltype=posixacl -O canmount=off -O compression=lz4 \
                 -O dnodesize=auto -O normalization=formD -O relatime=on -O xattr=sa -O mountpoint=none -O com.kldload:owner=kldload \
                 -R /target payload /dev/scratch1
-                      release: umount --recursive /target
+                      release: umount --recursive /target/whole
+                      release: umount --recursive /target/base
                       release: zfs.export pool=payload target=/target
                   + increment.base: Receive the base
                       zfs receive -u -o atime=off -o canmount=noauto -o mountpoint=/base payload/base < /dev/base
@@ -184,9 +185,10 @@ struct IncrementContractTests {
             let places = ["from": whole.string, "to": base.string]
             await #expect(throws: Diagnosis.self) { try await compare(places, runner, files) }
 
-            let copy = try #require(pack.plan.steps.flatMap(\.actions).lazy.compactMap { action in
-                if case .run(let command) = action, command.tool.name == "rsync" { command } else { nil }
-            }.first)
+            let copy = try #require(
+                pack.plan.steps.flatMap(\.actions).lazy.compactMap { action in
+                    if case .run(let command) = action, command.tool.name == "rsync" { command } else { nil }
+                }.first)
             try await runner.run(copy)
             try await compare(places, runner, files)
             #expect(try files.readText(base.appending("etc/changed")) == "new")

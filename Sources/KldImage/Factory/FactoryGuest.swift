@@ -175,7 +175,9 @@ public struct FactoryGuest: Sendable {
         let performers = Performers.table(logs: []) { parameters, _, files in
             guard let root = parameters["root"] else { return }
             try SealStep.seal(FilePath(root), options, report: SealStep.guestReport, files, say: say)
-        }.merging(SealStep.performers(say: say)) { $1 }.merging(CopySeal.performers(tell: tell)) { $1 }.merging(IncrementPack.performers) { $1 }
+        }.merging(SealStep.performers(say: say)) { $1 }.merging(CopySeal.performers(tell: tell)) { $1 }.merging(IncrementPack.performers) {
+            $1
+        }
         try await PlanRunner(runner: runner, files: files, performers: performers, report: report).apply(plan, approvals: approvals)
     }
 

@@ -103,7 +103,9 @@ public struct ISOBuild: Sendable {
         let bases = ISOContents.bases(
             try payloads.map { payload in
                 let answers = payload.answers
-                return (payload.folder, "\(answers.distro.rawValue) \(answers.release) \(answers.backports)", try size(of: payload.stream.root))
+                return (
+                    payload.folder, "\(answers.distro.rawValue) \(answers.release) \(answers.backports)", try size(of: payload.stream.root)
+                )
             })
         var (items, increments): ([(String, FilePath)], [String: String]) = ([], [:])
         for payload in payloads {
