@@ -23,7 +23,7 @@ struct PayloadOptions: ParsableArguments {
 
     /// - Parameter whole: `false`: for a plan. What would come over the network is not fetched then.
     /// - Throws: ``Diagnosis`` `install.no-payload`, `install.payload-unreadable`, `install.payload-differs`, `install.packages-missing`; of
-    ///   ``NetworkMedium``.
+    ///   ``PayloadFolder`` and ``NetworkMedium``.
     func find(_ answers: Answers, whole: Bool = true) async throws -> InstallRequest.Payload {
         let files = LocalFiles()
         let medium = try payload == nil ? NetworkMedium.running(files) : nil
@@ -50,13 +50,10 @@ struct PayloadOptions: ParsableArguments {
         _ = try await fetched(LiveMedium.mirror(answers), whole: false)
         let lacking = try PayloadCheck.check(info, for: answers, mirror: payload == nil ? PayloadCheck.mirror(mirror, files) : nil)
         if whole, !lacking.isEmpty { _ = try await fetched(LiveMedium.mirror(answers), whole: true) }
-        let (stream, compressed) = (folder.appending("root.zfs"), folder.appending("rootfs.tar.zst"))
-        let source: InstallRequest.Payload.Source =
-            if try isElsewhere || files.exists(stream) {
-                .stream(root: stream, rest: folder.appending("rest.tar"))
-            } else {
-                .archive(try files.exists(compressed) ? compressed : folder.appending("rootfs.tar"))
-            }
+        let found = try PayloadFolder(folder, files: files)
+        let source = try found.source(elsewhere: isElsewhere, files: files)
+        // What came over the network was compared when it came.
+        if whole, medium == nil { try await found.verify(source, runner: SubprocessRunner(), files: files, say: { Reporter.note($0) }) }
         return InstallRequest.Payload(
             source, kernel: info.kernel, openZFS: info.openZFS,
             additions: lacking.isEmpty ? nil : .init(packages: lacking, mirror: mirror))

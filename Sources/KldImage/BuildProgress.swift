@@ -30,7 +30,7 @@ final class BuildProgress: Sendable {
     }
 
     private static let artefacts: [String: Double] = [
-        "modules": 300, "target": 120, "live": 90, "live-image": 30, "stream": 120, "template": 120,
+        "modules": 300, "target": 120, "live": 90, "live-image": 30, "stream": 120, "increment": 150, "template": 120,
     ]
     private let state: Mutex<State>
     private let forward: @Sendable (PlanEvent) -> Void

@@ -173,7 +173,7 @@ public struct InstallPlanner: Sendable {
         get throws {
             let datasets = Step(
                 "zfs.datasets", "Create the datasets", tree.otherCommands.map { .run($0) }, resume: [.run(ZFS.mountAll())], weight: 3)
-            guard case .stream(let stream, _) = request.payload.source else {
+            guard case .stream(let stream, let base, _) = request.payload.source else {
                 let commands = tree.rootCommands() + [PayloadPack.compressing(tree.root)]
                 return [
                     Step(
@@ -181,6 +181,7 @@ public struct InstallPlanner: Sendable {
                         resume: [.run(ZFS.mount(tree.root))]), datasets,
                 ]
             }
+            if let base { return try receiving(stream, onto: base) + [datasets] }
             // The snapshot that it came in goes at once.
             let received = tree.rootCommands(from: stream) + [ZFS.destroy(try PayloadPack.snapshot(of: tree.root))]
             return [
@@ -193,6 +194,26 @@ public struct InstallPlanner: Sendable {
         }
     }
 
+    /// A boot environment that arrives in two parts. Each is a step of its own: one that failed is done again, onto what the one before left.
+    ///
+    /// Mounted only when both are there, for a dataset that was mounted has changed. With its snapshot goes what the base had and this system
+    /// has not. Source: zfs-receive(8), OpenZFS 2.4.
+    private func receiving(_ increment: FilePath, onto base: FilePath) throws -> [Step] {
+        let labels = [try PayloadPack.snapshot(of: tree.root), try IncrementPack.snapshot(of: tree.root)].map(\.label)
+        return [
+            Step(
+                "zfs.root", "Receive what the boot environment \(tree.root) builds on",
+                tree.rootDatasets(from: base).map { .run($0) }, weight: 24),
+            Step(
+                "zfs.root.increment", "Receive the rest of the boot environment",
+                [.run(ZFS.receive(tree.root, input: .file(increment)))], weight: 22),
+            Step(
+                "zfs.root.mount", "Mount the boot environment",
+                [.run(ZFS.mount(tree.root)), .run(ZFS.destroy(tree.root, snapshots: labels))], resume: [.run(ZFS.mount(tree.root))],
+                destroys: disks.all.map(\.path)),
+        ]
+    }
+
     // MARK: payload
 
     var unpack: Step {
@@ -201,7 +222,7 @@ public struct InstallPlanner: Sendable {
             Step(
                 "payload.unpack", "Unpack the root file system",
                 [PayloadPack.unpack(path, into: target), .run(PayloadPack.compressed(tree.root))], weight: 60)
-        case .stream(_, let rest):
+        case .stream(_, _, let rest):
             Step("payload.unpack", "Unpack what lies outside the boot environment", [PayloadPack.unpack(rest, into: target)], weight: 3)
         }
     }

@@ -11,8 +11,9 @@ public struct InstallRequest: Sendable, Hashable {
         public enum Source: Sendable, Hashable {
             /// `rootfs.tar` or `rootfs.tar.zst`.
             case archive(FilePath)
-            /// `root.zfs`, a send stream of the boot environment, and `rest.tar` for the other datasets: several times as fast.
-            case stream(root: FilePath, rest: FilePath)
+            /// `root.zfs`, a send stream of the boot environment, and `rest.tar` for the other datasets: several times as fast. Where there is
+            /// a base, the stream is what the boot environment has beyond that one: see ``IncrementPack``.
+            case stream(root: FilePath, onto: FilePath? = nil, rest: FilePath)
         }
         public var source: Source
         public var kernel: String

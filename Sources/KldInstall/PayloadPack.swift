@@ -89,7 +89,7 @@ public struct PayloadPack: Sendable, Hashable {
         }
     }
 
-    private static func writing(_ command: Command, to file: FilePath) -> Command {
+    static func writing(_ command: Command, to file: FilePath) -> Command {
         var copy = command
         copy.outputFile = file
         copy.effect = .changes

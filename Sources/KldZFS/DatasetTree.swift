@@ -96,11 +96,14 @@ public struct DatasetTree: Sendable, Hashable {
     ///
     /// Runs: `zfs create -o … NAME` for each, or `zfs receive -u -o … ROOT`; `zfs mount ROOT`.
     /// - Parameter stream: a send stream with the boot environment's content; `nil`: it begins empty.
-    public func rootCommands(from stream: FilePath? = nil) -> [Command] {
+    public func rootCommands(from stream: FilePath? = nil) -> [Command] { rootDatasets(from: stream) + [ZFS.mount(root)] }
+
+    /// The same, and not mounted yet: an increment is received only onto what nobody has changed.
+    public func rootDatasets(from stream: FilePath?) -> [Command] {
         entries.prefix(through + 1).map { entry in
             guard entry.name == root, let stream else { return ZFS.create(entry.name, properties: entry.properties) }
             return ZFS.receive(root, properties: entry.properties, input: .file(stream))
-        } + [ZFS.mount(root)]
+        }
     }
 
     /// Every other dataset, in order; each mounts itself. Runs: `zfs create -o … NAME` for each, changes.

@@ -1,5 +1,6 @@
 import KldAnswers
 import KldCore
+import KldExec
 import KldFiles
 import KldImage
 import KldPlan
@@ -9,10 +10,24 @@ import SystemPackage
 extension Scenario {
     /// The live ISO, as a person writes it to a stick.
     static let isos: [Scenario] = [
-        Scenario("iso.install", "the ISO starts by itself, installs as a seed volume says, without a network, and powers off") { lab in
-            let iso = try await lab.iso(profiles: ["core"])
+        Scenario(
+            "iso.install",
+            "the ISO starts by itself, installs server, which it carries as what that has beyond core, as a seed volume says, without a network, and powers off"
+        ) { lab in
+            let iso = try await lab.iso(profiles: ["server", "core"])
+            let listed = lab.folder.appending("medium.list")
+            try await lab.workshop.runner.run(
+                Command(
+                    "xorriso",
+                    ["-report_about", "FAILURE", "-osirrox", "on", "-indev", iso.string, "-extract", "/\(MediumList.path)", listed.string],
+                    effect: .changes))
+            let folder = "kldload/payloads/debian-trixie"
+            let list = try MediumList(text: lab.files.readText(listed))
+            try check(
+                list.bases == ["\(folder)-server/increment.zfs": "\(folder)-core/root.zfs"] && list("\(folder)-server/root.zfs") == nil,
+                "the ISO carries server whole: \(list.bases)")
             let disks = try await lab.disks(1)
-            let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core"]).forTest()
+            let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=server", "KLDLOAD_PASSWORD=Correct-Horse-7"]).forTest()
             let file = lab.folder.appending(SeedVolume.answersName)
             try lab.files.write(answers.environmentText, to: file, mode: .secret)
             let seed = lab.folder.appending("seed.img")
@@ -28,6 +43,19 @@ extension Scenario {
             }
             lab.log("the machine was on for \(start.duration(to: .now).components.seconds) s, and is installed")
             try await lab.verify(disks)
+            try await lab.boot(disks, label: "machine", network: nil) { machine, host in
+                let guest = Guest(lab: lab, machine: machine, host: host)
+                try await guest.logIn()
+                // Every file is what its package says, but for settings, and for what a build leaves out: nothing of core's stayed in its place.
+                let odd = try await guest.run(
+                    "dpkg --verify | grep -vE '^missing.*(/LC_MESSAGES/|/usr/share/doc/|/var/)|^[^ ]+ +c /' || true", within: .seconds(240))
+                try check(odd.trimmed.isEmpty, "not what its package says:\n\(odd)")
+                let said = try await guest.run(
+                    "dpkg --audit; podman --version; zfs list -H -o name -t snapshot -d 1 rpool/ROOT/debian")
+                lab.log(said.lines.joined(separator: "; "))
+                try check(said.contains("podman version") && said.contains("@install"), said)
+                try check(!said.contains("@payload") && !said.contains("@increment"), "a snapshot that it arrived in is left:\n\(said)")
+            }
         },
         Scenario(
             "iso.guided",

@@ -112,6 +112,33 @@ struct NetworkMediumTests {
         #expect(try await fetch(silent) != nil)
     }
 
+    @Test("what its stream builds on comes with it, and nothing else of that payload; where the server lacks it, that is said before")
+    func base() async throws {
+        let more = "kldload/payloads/debian-trixie-server"
+        var list = try MediumList(text: Self.list())
+        list.files.append(.init(path: "\(more)/increment.zfs", size: ByteCount(4), digest: try Self.digest("incr")))
+        list.bases = ["\(more)/increment.zfs": "\(Self.folder)/root.zfs"]
+        // The list's own digest is its first byte's.
+        let medium = try #require(
+            NetworkMedium(
+                commandLine: "root=live:http://h/k/live.squashfs kldload.medium-sha256=\(Self.digest(list.text).hex)"))
+        func fetch(_ server: Server, whole: Bool) async throws -> FilePath? {
+            try await medium.fetch(more, whole: whole, every: .zero, runner: server.runner, files: server.files, say: { _ in })
+        }
+        var contents = ["http://h/k/kldload/medium.list": list.text, "http://h/k/\(more)/increment.zfs": "incr"]
+        let server = try Self.server(contents)
+        #expect(try await fetch(server, whole: true) != nil)
+        let found = server.files.texts.keys.filter { $0.hasSuffix(".zfs") || $0.hasSuffix(".json") }.sorted()
+        #expect(found == ["\(Self.place)/\(Self.folder)/root.zfs", "\(Self.place)/\(more)/increment.zfs"])
+        list.files.removeAll { $0.path == "\(Self.folder)/root.zfs" }
+        contents["http://h/k/kldload/medium.list"] = list.text
+        for whole in [true, false] {
+            let server = try Self.server(contents)
+            await #expect { _ = try await fetch(server, whole: whole) } throws: { Diagnosis(of: $0).code == "medium.base-missing" }
+            #expect(server.files.texts.keys.allSatisfy { !$0.hasSuffix(".zfs") })
+        }
+    }
+
     @Test("for a plan its description is enough; of what the server does not have there is nothing")
     func description() async throws {
         let server = try Self.server()

@@ -18,8 +18,9 @@ struct PXETreeTests {
     static let payload = "kldload/payloads/debian-trixie-core"
 
     /// - Parameter damaged: a file whose content is another than the list says.
-    private func iso(in folder: FilePath, damaged: String? = nil, without: String? = nil) async throws -> FilePath {
-        var list = MediumList()
+    /// - Parameter base: on which the payload's `payload.json` builds, so to speak.
+    private func iso(in folder: FilePath, damaged: String? = nil, without: String? = nil, base: String? = nil) async throws -> FilePath {
+        var list = MediumList(bases: base.map { ["\(Self.payload)/payload.json": $0] } ?? [:])
         var items: [(String, FilePath)] = []
         let names =
             ISOContents.netboot.map(\.target) + [
@@ -198,6 +199,8 @@ struct PXETreeTests {
             }
             let old = try await iso(in: folder.appending("old"), without: "netboot/grubx64.efi")
             #expect(await code { try await export(old, to: tree) } == "pxe.not-our-iso")
+            let half = try await iso(in: folder.appending("half"), base: "\(Self.payload)-other/root.zfs")
+            #expect(await code { try await export(half, to: tree) } == "medium.base-missing")
             try files.write(String(repeating: "x", count: 100_000), to: folder.appending("no.iso"))
             #expect(await code { try await export(folder.appending("no.iso"), to: tree) } == "pxe.not-our-iso")
             #expect(await code { try await export(folder.appending("none.iso"), to: tree) } == "file.missing")

@@ -17,10 +17,11 @@ struct FaultTests {
         var lines: [String]
         var plan: @Sendable (InstallPlanner) throws -> Plan = { try $0.plan }
         var sealed = false
+        var source: InstallRequest.Payload.Source?
     }
 
     static let kinds = [
-        Kind(testDescription: "one disk", lines: []),
+        Kind(testDescription: "one disk", lines: []), Kind(testDescription: "in two parts", lines: [], source: increment),
         Kind(testDescription: "a template", lines: [], plan: { try $0.template }, sealed: true),
         Kind(testDescription: "an image of a template", lines: [], plan: { try $0.image }, sealed: true),
         Kind(
@@ -33,7 +34,9 @@ struct FaultTests {
 
     private func plan(_ kind: Kind) throws -> Plan {
         let answers = try answers(disk: "/dev/vda", kind.lines.joined(separator: "\n"))
-        return try kind.plan(InstallPlanner(request(answers, Machines.virtual, sealed: kind.sealed)))
+        var request = try request(answers, Machines.virtual, sealed: kind.sealed)
+        if let source = kind.source { request.payload.source = source }
+        return try kind.plan(InstallPlanner(request))
     }
 
     struct Run {

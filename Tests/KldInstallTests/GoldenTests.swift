@@ -40,6 +40,14 @@ struct GoldenTests {
         try compare(InstallPlanner(request(answers, Machines.used)).plan.text(contents: true), "used-disks.txt")
     }
 
+    @Test("the plan for a boot environment in two parts is the recorded one")
+    func parts() throws {
+        let answers = try Answers(bytes: LocalFiles().read(Self.examples.appending("three-lines.env")), source: "three-lines")
+        var request = try request(answers, Machines.virtual)
+        request.payload.source = increment
+        try compare(InstallPlanner(request).plan.text(), "increment.txt")
+    }
+
     /// One kind of installation, or of image, that a command can be asked for.
     struct Class {
         enum Firmware: String, CaseIterable {
@@ -216,7 +224,7 @@ struct GoldenTests {
     func nothingElse() throws {
         let folder = FilePath(#filePath).removingLastComponent().appending("Golden")
         let expected =
-            Self.names.map { "example-\($0).txt" } + ["classes.txt", "used-disks.txt"]
+            Self.names.map { "example-\($0).txt" } + ["classes.txt", "increment.txt", "used-disks.txt"]
         #expect(try Set(LocalFiles().list(folder)) == Set(expected))
     }
 }

@@ -167,8 +167,8 @@ extension Invariant {
             allowed.formUnion([disk.path, Disk.partition(1, of: disk.path), Disk.partition(2, of: disk.path), disk.device.path])
             allowed.formUnion(disk.device.children.map(\.path))
         }
-        // A received boot environment's snapshot, which another invariant watches.
-        let snapshots = view.run("zfs", "receive").map { ["destroy", "\($0.command.arguments.last ?? "")@payload"] }
+        // A received boot environment's snapshots, which another invariant watches.
+        let snapshots = view.arrived.map { ["destroy", $0] }
         for (_, command) in view.commands where command.effect == .destroys && !snapshots.contains(command.arguments) {
             // dd names what it writes to as of=DISK.
             let devices = command.arguments.map { $0.hasPrefix("of=") ? String($0.dropFirst(3)) : $0 }.filter { $0.hasPrefix("/dev/") }

@@ -51,13 +51,12 @@ extension Invariant {
         Invariant("the root dataset is mounted right after it was made, once", of: .disk) { view in
             let made = view.datasets, mounted = view.run("zfs", "mount")
             guard mounted.count == 1, let mount = mounted.first, let root = mount.command.arguments.last else { return false }
-            return made.first { $0.command.arguments.last == root }?.item == mount.item - 1
+            return made.last { $0.command.arguments.last == root }?.item == mount.item - 1
         },
-        Invariant("the snapshot that a boot environment arrives in is destroyed right after, and no other", of: .disk) { view in
-            let arrived = view.run("zfs", "receive").map { "\($0.command.arguments.last ?? "")@payload" }
+        Invariant("the snapshots that a boot environment arrives in are destroyed right after, and no other", of: .disk) { view in
             let destroyed = view.run("zfs", "destroy"),
                 others = view.run("zfs", "create").filter { $0.command.arguments.last?.contains("/ROOT") == false }
-            return destroyed.map(\.command.arguments) == arrived.map { ["destroy", $0] }
+            return destroyed.map(\.command.arguments) == view.arrived.map { ["destroy", $0] }
                 && destroyed.allSatisfy { $0.item < others.first?.item ?? 0 }
         },
         Invariant("every mount is undone: by a later action of its step, or by its release", of: .every, offender: unreleased),
@@ -97,11 +96,13 @@ extension Invariant {
                 guard set.count == 1, back.count == 1, let unpack = tar.first?.item, let first = set.first?.item, first < unpack,
                     let last = back.first?.item, unpack < last
                 else { return false }
-            case .stream(let root, let rest):
+            case .stream(let root, let base, let rest):
                 archive = rest
                 let received = view.run("zfs", "receive")
-                guard received.count == 1, received.first?.command.input == .file(root),
-                    received.first?.command.arguments.contains("-u") == true
+                // Nothing comes between two parts, and none is forced: the first is as it was sent.
+                guard received.map(\.command.input) == [base, root].compactMap({ $0.map { .file($0) } }), let first = received.first?.item,
+                    let last = received.last?.item, last - first == received.count - 1,
+                    received.allSatisfy({ $0.command.arguments.contains("-u") && !$0.command.arguments.contains("-F") })
                 else { return false }
             }
             let direct = words.contains("--file=\(archive)")
@@ -176,7 +177,9 @@ extension Invariant {
 
     @Sendable private static func datasets(_ view: PlanView) -> String? {
         var made: Set<String> = [view.pool]
-        for (_, command) in view.datasets {
+        // An increment goes into what is there.
+        let increments = view.run("zfs", "receive").dropFirst().map(\.item)
+        for (item, command) in view.datasets where !increments.contains(item) {
             guard let name = command.arguments.last, let slash = name.lastIndex(of: "/") else { return command.description }
             guard made.contains(String(name[..<slash])), made.insert(name).inserted else { return name }
         }

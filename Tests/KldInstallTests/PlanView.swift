@@ -124,6 +124,13 @@ struct PlanView {
         run("zfs").filter { ["create", "receive"].contains($0.command.arguments.first) }
     }
 
+    /// The snapshots that a boot environment arrives in, as a command names them.
+    var arrived: [String] {
+        let received = run("zfs", "receive")
+        guard let root = received.first?.command.arguments.last else { return [] }
+        return ["\(root)@\(["payload", "increment"].prefix(received.count).joined(separator: ","))"]
+    }
+
     /// Commands inside the installed system.
     func inside(_ tool: String) -> [Command] {
         run("chroot").map(\.command).filter { $0.arguments.first == target && $0.arguments.dropFirst().first == tool }

@@ -114,7 +114,7 @@ struct RandomRequests {
             payload: InstallRequest.Payload(
                 pick([
                     .stream(root: "/dev/disk/by-id/virtio-kldload-stream", rest: "/dev/disk/by-id/virtio-kldload-rest"),
-                    .archive("/run/initramfs/live/rootfs.tar"), .archive("/run/initramfs/live/rootfs.tar.zst"),
+                    increment, .archive("/run/initramfs/live/rootfs.tar"), .archive("/run/initramfs/live/rootfs.tar.zst"),
                 ]),
                 kernel: pick(["6.12.48+deb13-amd64", "6.1.0-40-amd64"]), openZFS: "2.3.2"),
             identity: InstallRequest.Identity(

@@ -84,6 +84,11 @@ func request(_ answers: Answers, _ facts: MachineFacts, sealed: Bool = false) th
         identity: identity, sealed: sealed, version: "2.0.0-test", executable: "/usr/lib/kldload/kldload")
 }
 
+/// A boot environment in two parts, as the live ISO has it.
+let increment = InstallRequest.Payload.Source.stream(
+    root: "/medium/kldload/payloads/debian-trixie-server/increment.zfs", onto: "/medium/kldload/payloads/debian-trixie-core/root.zfs",
+    rest: "/medium/kldload/payloads/debian-trixie-server/rest.tar")
+
 /// The code of what a body throws; `nil` when it throws nothing.
 func code(_ body: () throws -> Void) -> String? {
     do {

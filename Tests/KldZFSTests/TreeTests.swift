@@ -47,6 +47,10 @@ import Testing
             ])
     }
 
+    @Test func `leaves it unmounted where an increment follows`() throws {
+        #expect(try tree().rootDatasets(from: "/payload/root.zfs") == tree().rootCommands(from: "/payload/root.zfs").dropLast())
+    }
+
     @Test func `keeps the package database in the boot environment`() throws {
         for path in ["/var/lib", "/var/lib/dpkg", "/var/lib/rpm", "/var/lib/pacman", "/usr", "/etc", "/boot", "/var"] {
             #expect(try !tree().mountpoints.contains(path), "\(path) must go back with the boot environment")

@@ -37,8 +37,8 @@ public struct Factory: Sendable {
         public var rest: FilePath
 
         init(in folder: FilePath) {
-            root = folder.appending("root.zfs")
-            rest = folder.appending("rest.tar")
+            root = folder.appending(PayloadFolder.root)
+            rest = folder.appending(PayloadFolder.rest)
         }
 
         var disks: [MachineDisk] {
@@ -98,11 +98,7 @@ public struct Factory: Sendable {
     ) async throws {
         let stream = Stream(in: folder)
         let scratch = work.appending("scratch.raw")
-        for file in [stream.root, stream.rest, scratch] {
-            let disk = try FileDescriptor.open(
-                file, .writeOnly, options: [.create, .truncate, .closeOnExec], permissions: [.ownerReadWrite])
-            try disk.closeAfter { try disk.resize(to: Int64(ByteCount.gibibytes(64).bytes)) }
-        }
+        try Self.makeDisks([stream.root, stream.rest, scratch])
         let job = FactoryJob(work: .pack, payload: payload.info.spec, version: "")
         let disks = [
             Self.archiveDisk(payload),
@@ -111,13 +107,45 @@ public struct Factory: Sendable {
             Self.machineDisk(Disk(file: stream.rest, serial: FactoryJob.restSerial)),
         ]
         try await run(job, answers: "", disks: disks, folder: work.appending(WorkFolder.guest), silence: Self.unpacking, report: report)
-        for file in [stream.root, stream.rest] {
-            let disk = try FileDescriptor.open(file, .readWrite, options: [.closeOnExec])
-            try disk.closeAfter { try disk.resize(to: try Self.end(of: disk)) }
-        }
+        try Self.cut([stream.root, stream.rest])
         // With these the folder is one that `kldload install --payload` takes.
         for name in PayloadManifest.files {
             try files.write(files.read(payload.folder.appending(name)), to: folder.appending(name), mode: .file)
+        }
+    }
+
+    /// Makes a stream of what one payload's stream has beyond another's: see ``KldInstall/IncrementPack``. It ends as the others do.
+    func increment(
+        _ payload: PayloadBuilder.Payload, whole: Stream, onto base: Stream, to file: FilePath, work: FilePath,
+        report: @escaping @Sendable (PlanEvent) -> Void
+    ) async throws {
+        let scratch = work.appending("scratch.raw")
+        try Self.makeDisks([file, scratch])
+        let disks = [
+            MachineDisk(base.root, serial: FactoryJob.baseSerial, readOnly: true),
+            MachineDisk(whole.root, serial: FactoryJob.streamSerial, readOnly: true),
+            Self.machineDisk(Disk(file: scratch, serial: FactoryJob.scratchSerial)),
+            Self.machineDisk(Disk(file: file, serial: FactoryJob.incrementSerial)),
+        ]
+        try await run(
+            FactoryJob(work: .increment, payload: payload.info.spec, version: ""), answers: "", disks: disks,
+            folder: work.appending(WorkFolder.guest), silence: Self.unpacking, report: report)
+        try Self.cut([file])
+    }
+
+    /// Sparse files, larger than what will be on them.
+    private static func makeDisks(_ files: [FilePath]) throws {
+        for file in files {
+            let disk = try FileDescriptor.open(
+                file, .writeOnly, options: [.create, .truncate, .closeOnExec], permissions: [.ownerReadWrite])
+            try disk.closeAfter { try disk.resize(to: Int64(ByteCount.gibibytes(64).bytes)) }
+        }
+    }
+
+    private static func cut(_ files: [FilePath]) throws {
+        for file in files {
+            let disk = try FileDescriptor.open(file, .readWrite, options: [.closeOnExec])
+            try disk.closeAfter { try disk.resize(to: try Self.end(of: disk)) }
         }
     }
 

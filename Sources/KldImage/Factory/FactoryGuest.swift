@@ -54,7 +54,7 @@ public struct FactoryGuest: Sendable {
         try await runner.run(Command(Tool("udevadm", package: "udev"), ["settle", "--timeout=60"], effect: .reads))
         switch job.work {
         case .install, .template, .image: try await install(job, report)
-        case .pack: try await pack(job, report)
+        case .pack, .increment: try await pack(job, report)
         case .seal: try await seal(report, tell: tell)
         }
     }
@@ -115,13 +115,21 @@ public struct FactoryGuest: Sendable {
             root: device(FactoryJob.streamSerial), rest: device(FactoryJob.restSerial))
     }
 
+    /// The packing of what one stream has beyond another, likewise.
+    static func incrementing(_ payload: PayloadSpec) throws -> IncrementPack {
+        IncrementPack(
+            compatibility: try payload.spec.compatibility, base: device(FactoryJob.baseSerial), whole: device(FactoryJob.streamSerial),
+            scratch: device(FactoryJob.scratchSerial).string, result: device(FactoryJob.incrementSerial))
+    }
+
     private static func device(_ serial: String) -> FilePath { FilePath("/dev/disk/by-id/virtio-\(serial)") }
 
     private func pack(_ job: FactoryJob, _ report: @escaping @Sendable (PlanEvent) -> Void) async throws {
         guard let payload = job.payload else { throw Diagnosis("factory.job", "the job names no payload", exit: .bug) }
-        let pack = try Self.packing(payload)
-        let approval = WipeApproval(forceWipe: true, named: [pack.scratch], disk: pack.scratch)
-        try await apply(try pack.plan, approvals: [approval].compactMap { $0 }, SealOptions(), report)
+        let scratch = Self.device(FactoryJob.scratchSerial).string
+        let plan = try job.work == .increment ? Self.incrementing(payload).plan : Self.packing(payload).plan
+        let approval = WipeApproval(forceWipe: true, named: [scratch], disk: scratch)
+        try await apply(plan, approvals: [approval].compactMap { $0 }, SealOptions(), report)
     }
 
     /// The only disk with a pool is the copy.
@@ -167,7 +175,9 @@ public struct FactoryGuest: Sendable {
         let performers = Performers.table(logs: []) { parameters, _, files in
             guard let root = parameters["root"] else { return }
             try SealStep.seal(FilePath(root), options, report: SealStep.guestReport, files, say: say)
-        }.merging(SealStep.performers(say: say)) { $1 }.merging(CopySeal.performers(tell: tell)) { $1 }
+        }.merging(SealStep.performers(say: say)) { $1 }.merging(CopySeal.performers(tell: tell)) { $1 }.merging(IncrementPack.performers) {
+            $1
+        }
         try await PlanRunner(runner: runner, files: files, performers: performers, report: report).apply(plan, approvals: approvals)
     }
 

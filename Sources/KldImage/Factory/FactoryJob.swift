@@ -13,6 +13,8 @@ struct FactoryJob: Sendable, Hashable, Codable {
     static let payloadSerial = "kldload-payload"
     static let streamSerial = "kldload-stream"
     static let restSerial = "kldload-rest"
+    static let baseSerial = "kldload-base"
+    static let incrementSerial = "kldload-increment"
     static let scratchSerial = "kldload-scratch"
     static let liveSerial = "kldload-live"
 
@@ -22,6 +24,8 @@ struct FactoryJob: Sendable, Hashable, Codable {
         case template, image
         /// Make a stream of a payload's archive.
         case pack
+        /// Make a stream of what one payload's stream has beyond another's.
+        case increment
         /// Seal the copy of an installed disk.
         case seal
     }

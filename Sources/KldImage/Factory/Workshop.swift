@@ -126,6 +126,32 @@ public struct Workshop: Sendable {
         return Factory.Stream(in: folder)
     }
 
+    /// What a payload's stream has beyond another's, from the cache or made now.
+    ///
+    /// Its key is made of both streams and not of what they were made of: an increment fits one stream only.
+    func increment(
+        of whole: Factory.Stream, onto base: Factory.Stream, _ bench: Bench, report: @escaping @Sendable (PlanEvent) -> Void
+    ) async throws -> FilePath {
+        let plan = try FactoryGuest.incrementing(bench.payload.info.spec).plan
+        var inputs = "increment/1\n"
+        for stream in [base, whole] { inputs += "\(try await digest(of: stream))\n" }
+        let folder = try await cache.artifact("increment", inputs: inputs + "\(plan.text(contents: true))\n") { partial in
+            report(PlanEvent(.line, message: "packing what profile \(bench.payload.info.spec.profile) has beyond its base, once"))
+            try await WorkFolder.with("increment", in: cache.root, report: report) { work in
+                try await bench.factory.increment(
+                    bench.payload, whole: whole, onto: base, to: partial.appending(PayloadFolder.increment), work: work,
+                    report: Self.building("increment", report))
+            }
+        }
+        return folder.appending(PayloadFolder.increment)
+    }
+
+    /// As the cache has it, where the stream was verified.
+    private func digest(of stream: Factory.Stream) async throws -> String {
+        if let known = try cache.digest(of: PayloadFolder.root, in: stream.root.removingLastComponent()) { return known }
+        return try SHA256Sum.parse(await runner.run(SHA256Sum.command(stream.root)).output).hex
+    }
+
     /// A disk image (qcow2) that holds everything but what the answers make of it, from the cache or made now.
     ///
     /// - Parameter answers: as the guest gets them. Only their pool, the size of their disk and what lies on the ESP matter here.

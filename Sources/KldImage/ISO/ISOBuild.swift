@@ -68,30 +68,62 @@ public struct ISOBuild: Sendable {
             (ISOContents.kernel, live.image.kernel), (ISOContents.initrd, live.image.initrd), (LiveMedium.squashfs, live.image.squashfs),
             (ISOContents.netbootInitrd, try await workshop.netboot(live.payload)),
         ]
-        var payloads: [(answers: Answers, payload: PayloadBuilder.Payload)] = []
+        var payloads: [Carried] = []
         for answers in request.payloads {
             let bench = try await workshop.prepare(answers, mirror: request.mirror, report: report)
-            let stream = try await workshop.stream(bench, report: report)
-            payloads.append((answers, bench.payload))
-            let folder = LiveMedium.payload(answers)
-            items += [
-                ("\(folder)/payload.json", bench.payload.folder.appending("payload.json")),
-                ("\(folder)/sbom.spdx.json", bench.payload.folder.appending("sbom.spdx.json")),
-                ("\(folder)/root.zfs", stream.root), ("\(folder)/rest.tar", stream.rest),
-            ]
+            payloads.append(Carried(answers: answers, bench: bench, stream: try await workshop.stream(bench, report: report)))
         }
+        let (streams, bases) = try await streams(payloads)
+        items += streams
         for folder in Set(request.payloads.map(LiveMedium.mirror)).sorted() {
             let mirror = try await workshop.mirror(
-                of: payloads.filter { LiveMedium.mirror($0.answers) == folder }, packages: request.packages, mirror: request.mirror,
-                report: report)
+                of: payloads.filter { LiveMedium.mirror($0.answers) == folder }.map { ($0.answers, $0.bench.payload) },
+                packages: request.packages, mirror: request.mirror, report: report)
             items += mirror.items.map { ("\(folder)/\($0.path)", $0.file) }
             report(PlanEvent(.line, message: "the offline mirror has \(mirror.size)"))
         }
-        let size = try items.reduce(UInt64(0)) { try $0 + (files.status(files.resolve($1.1))?.size.bytes ?? 0) }
-        try requireRoom(ByteCount(size) + .mebibytes(64), at: request.output)
+        let total = try items.reduce(UInt64(0)) { try $0 + size(of: $1.1).bytes }
+        try requireRoom(ByteCount(total) + .mebibytes(64), at: request.output)
         return try await WorkFolder.with("iso", in: workshop.cache.root, report: report) { work in
-            try await write(request, live.payload.archive, items, in: work)
+            try await write(request, live.payload.archive, items, bases, in: work)
         }
+    }
+
+    private struct Carried {
+        var answers: Answers
+        var bench: Workshop.Bench
+        var stream: Factory.Stream
+        var folder: String { LiveMedium.payload(answers) }
+    }
+
+    private func size(of file: FilePath) throws -> ByteCount { try files.status(files.resolve(file))?.size ?? ByteCount(0) }
+
+    /// The files of payloads, and which of them build on which: most of what a large profile holds is in a small one too.
+    private func streams(_ payloads: [Carried]) async throws -> (items: [(String, FilePath)], bases: [String: String]) {
+        let bases = ISOContents.bases(
+            try payloads.map { payload in
+                let answers = payload.answers
+                return (
+                    payload.folder, "\(answers.distro.rawValue) \(answers.release) \(answers.backports)", try size(of: payload.stream.root)
+                )
+            })
+        var (items, increments): ([(String, FilePath)], [String: String]) = ([], [:])
+        for payload in payloads {
+            let (folder, bench, whole) = (payload.folder, payload.bench, payload.stream)
+            items += [PayloadManifest.info, PayloadManifest.sbom].map { ("\(folder)/\($0)", bench.payload.folder.appending($0)) }
+            var root = (path: "\(folder)/\(PayloadFolder.root)", file: whole.root)
+            if let name = bases[folder], let base = payloads.first(where: { $0.folder == name }) {
+                let increment = try await workshop.increment(of: whole, onto: base.stream, bench, report: report)
+                let (full, size) = (try size(of: whole.root), try size(of: increment))
+                if size < full {
+                    root = ("\(folder)/\(PayloadFolder.increment)", increment)
+                    increments[root.path] = "\(name)/\(PayloadFolder.root)"
+                    report(PlanEvent(.line, message: "\(folder) builds on \(name): \(size) instead of \(full)"))
+                }
+            }
+            items += [(root.path, root.file), ("\(folder)/\(PayloadFolder.rest)", whole.rest)]
+        }
+        return (items, increments)
     }
 
     private func requireRoom(_ needed: ByteCount, at output: FilePath) throws {
@@ -105,7 +137,7 @@ public struct ISOBuild: Sendable {
     }
 
     private func write(
-        _ request: Request, _ archive: FilePath, _ contents: [(String, FilePath)], in work: FilePath
+        _ request: Request, _ archive: FilePath, _ contents: [(String, FilePath)], _ bases: [String: String], in work: FilePath
     ) async throws -> (size: ByteCount, digest: FileDigest) {
         report(PlanEvent(.line, message: "writing \(request.output)"))
         let esp = work.appending("esp.img")
@@ -114,7 +146,7 @@ public struct ISOBuild: Sendable {
         var items = contents + ISOContents.netboot.map { ($0.target, programs.appending($0.source)) }
         for (path, text) in [
             (ISOContents.menu, ISOContents.grub()), (ISOContents.marker, "kldload \(request.version)\n"),
-            ("VERSION", request.version + "\n"), (MediumList.path, try await list(items).text),
+            ("VERSION", request.version + "\n"), (MediumList.path, try await list(items, bases).text),
         ] {
             let file = work.appending("text").appending(path.replacing("/", with: "-"))
             try files.write(text, to: file)
@@ -141,11 +173,11 @@ public struct ISOBuild: Sendable {
     private static let epoch = ["SOURCE_DATE_EPOCH": String(PayloadBuilder.defaultEpoch)]
 
     /// What the medium carries, with digests: a server for network boots copies it from there.
-    private func list(_ items: [(String, FilePath)]) async throws -> MediumList {
-        var list = MediumList()
+    private func list(_ items: [(String, FilePath)], _ bases: [String: String]) async throws -> MediumList {
+        var list = MediumList(bases: bases)
         for (path, file) in items {
             let digest = try SHA256Sum.parse(await workshop.runner.run(SHA256Sum.command(file)).output)
-            list.files.append(.init(path: path, size: try files.status(files.resolve(file))?.size ?? ByteCount(0), digest: digest))
+            list.files.append(.init(path: path, size: try size(of: file), digest: digest))
         }
         return list
     }

@@ -29,6 +29,21 @@ enum ISOContents {
         (source: "usr/lib/grub/x86_64-efi-signed/grubnetx64.efi.signed", target: "netboot/grubx64.efi"),
     ]
 
+    /// Which payload each of the others is carried as an increment on, by folder: the one with the smallest stream of its release and channel.
+    /// In whichever order they are named, the same.
+    static func bases(_ payloads: [(folder: String, channel: String, size: ByteCount)]) -> [String: String] {
+        var smallest: [String: (folder: String, channel: String, size: ByteCount)] = [:]
+        for payload in payloads {
+            guard let known = smallest[payload.channel], (known.size, known.folder) <= (payload.size, payload.folder) else {
+                smallest[payload.channel] = payload
+                continue
+            }
+        }
+        return payloads.reduce(into: [:]) { bases, payload in
+            if let base = smallest[payload.channel]?.folder, base != payload.folder { bases[payload.folder] = base }
+        }
+    }
+
     /// Media that are slow to appear are waited for. Source: dracut.cmdline(7), dracut 106.
     private static let root = "root=live:LABEL=\(volume) rd.live.image rd.live.overlay.overlayfs=1 rootdelay=30 rd.retry=120"
     static let consoles = "console=ttyS0,115200 console=tty0"

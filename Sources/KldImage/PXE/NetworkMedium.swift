@@ -38,21 +38,25 @@ public struct NetworkMedium: Sendable, Hashable {
         LiveMedium.payloads(in: try await contents(.seconds(3), runner, files))
     }
 
-    /// Fetches one payload, or the mirror of what may be added to it, where it is not there yet.
+    /// Fetches one payload, with what it builds on, or the mirror of what may be added to it, where it is not there yet.
     ///
     /// Runs: `curl … --output FILE URL`, again while the network or the server is not up; `sha256sum`; changes.
     /// - Parameters:
     ///   - folder: as ``LiveMedium/payload(_:)`` or ``LiveMedium/mirror(_:)`` says it.
     ///   - whole: `false`: only its description.
     /// - Returns: its folder, as on a medium; `nil` when the server has none.
-    /// - Throws: ``Diagnosis`` `medium.unreachable`, `medium.wrong-digest`, `medium.no-memory`, `medium.list-unreadable`.
+    /// - Throws: ``Diagnosis`` `medium.unreachable`, `medium.wrong-digest`, `medium.no-memory`, `medium.list-unreadable`,
+    ///   `medium.base-missing`.
     public func fetch(
         _ folder: String, whole: Bool = true, every pause: Duration = .seconds(3), runner: any CommandRunner, files: any FileSystem,
         say: (String) -> Void
     ) async throws -> FilePath? {
-        let wanted = try await contents(pause, runner, files).files(in: folder).filter { file in
+        let list = try await contents(pause, runner, files)
+        var wanted = list.files(in: folder).filter { file in
             whole || file.path == "\(folder)/\(PayloadManifest.info)" || file.path == "\(folder)/\(MirrorInfo.name)"
         }
+        let bases = try list.bases(in: folder)
+        if whole { wanted = bases + wanted }
         if wanted.isEmpty { return nil }
         let missing = try wanted.filter { file in
             // It was looked at before it got its name.

@@ -52,7 +52,7 @@ public struct PXEExport: Sendable {
     ///
     /// Runs: `xorriso -osirrox on -indev ISO -extract /kldload/medium.list FILE`, `sha256sum FILE`; changes nothing but the temporary file.
     /// - Parameter folder: for that file; it goes again.
-    /// - Throws: ``Diagnosis`` `pxe.not-our-iso`, `medium.list-unreadable`; ``FileError`` when there is none.
+    /// - Throws: ``Diagnosis`` `pxe.not-our-iso`, `medium.list-unreadable`, `medium.base-missing`; ``FileError`` when there is none.
     public static func read(
         _ iso: FilePath, folder: FilePath, runner: any CommandRunner, files: any FileSystem
     ) async throws -> Medium {
@@ -71,6 +71,7 @@ public struct PXEExport: Sendable {
         let list = try MediumList(text: files.readText(file))
         let missing = copies.map(\.source).filter { list($0) == nil }
         guard missing.isEmpty else { throw refuse(missing.map { "it has no \($0)" }) }
+        _ = try list.bases(in: LiveMedium.payloadFolder)
         return Medium(list: list, listDigest: try SHA256Sum.parse(await runner.run(SHA256Sum.command(file)).output))
     }
 

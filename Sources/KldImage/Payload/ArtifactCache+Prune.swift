@@ -19,7 +19,7 @@ extension ArtifactCache {
     }
 
     /// Folders whose content is addressed by what went into it. Others in the cache belong to builds under way, or are records.
-    static let kinds = ["modules", "target", "stream", "template", "live", "live-image", "netboot", "mirror", "probe"]
+    static let kinds = ["modules", "target", "stream", "increment", "template", "live", "live-image", "netboot", "mirror", "probe"]
     /// A build may be using what it began with this long ago, in seconds: nothing younger is ever removed.
     public static let leastAge: Int64 = 86_400
 

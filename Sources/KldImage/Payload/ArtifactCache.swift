@@ -18,7 +18,8 @@ public struct ArtifactCache: Sendable {
 
     /// The most that building a kind takes on the cache's file system. What is there is a fifth to a half of it.
     private static let room: [String: ByteCount] = [
-        "modules": .gibibytes(1), "target": .gibibytes(5), "stream": .gibibytes(5), "template": .gibibytes(5), "live": .gibibytes(4),
+        "modules": .gibibytes(1), "target": .gibibytes(5), "stream": .gibibytes(5), "increment": .gibibytes(5), "template": .gibibytes(5),
+        "live": .gibibytes(4),
         "live-image": .gibibytes(2), "mirror": .gibibytes(1),
     ]
 

@@ -1,0 +1,98 @@
+import KldCore
+public import KldExec
+public import KldFiles
+public import KldInstall
+public import SystemPackage
+
+/// A folder that holds a payload, as a medium carries it, a server gave it, or a build left it.
+public struct PayloadFolder: Sendable {
+    static let root = "root.zfs"
+    /// In place of ``root``: what the boot environment has beyond another payload's. Of another name, so that nobody takes it for a whole one.
+    static let increment = "increment.zfs"
+    static let rest = "rest.tar"
+
+    private let folder: FilePath
+    /// The top of the medium that it lies on, and what that says of itself.
+    private let medium: (top: FilePath, list: MediumList)?
+
+    /// Where the folder lies three below a folder with ``MediumList``, that is the medium, wherever it is mounted.
+    /// - Throws: ``Diagnosis`` `medium.list-unreadable`; ``FileError``.
+    public init(_ folder: FilePath, files: any FileSystem) throws {
+        self.folder = folder
+        let top = folder.removingLastComponent().removingLastComponent().removingLastComponent()
+        let list = top.pushing(FilePath(MediumList.path))
+        guard folder.removingLastComponent() == top.pushing(FilePath(LiveMedium.payloadFolder)), try files.exists(list) else {
+            medium = nil
+            return
+        }
+        medium = (top, try MediumList(text: files.readText(list)))
+    }
+
+    /// Its name on the medium: `kldload/payloads/debian-trixie-core`.
+    private var name: String { "\(LiveMedium.payloadFolder)/\(folder.lastComponent?.string ?? "")" }
+
+    /// Where the root file system comes from.
+    ///
+    /// - Parameter elsewhere: the files are still to be fetched.
+    /// - Throws: ``Diagnosis`` `medium.base-missing`, `install.base-unknown`; ``FileError``.
+    public func source(elsewhere: Bool = false, files: any FileSystem) throws -> InstallRequest.Payload.Source {
+        let (root, rest, increment) = (folder.appending(Self.root), folder.appending(Self.rest), folder.appending(Self.increment))
+        if let medium, let base = try medium.list.base(of: "\(name)/\(Self.increment)") {
+            let file = medium.top.pushing(FilePath(base.path))
+            guard try elsewhere || files.exists(file) else { throw MediumList.missing(base.path, of: "\(name)/\(Self.increment)") }
+            return .stream(root: increment, onto: file, rest: rest)
+        }
+        if try elsewhere || files.exists(root) { return .stream(root: root, rest: rest) }
+        guard try !files.exists(increment) else {
+            throw Diagnosis(
+                "install.base-unknown", "\(folder) holds only what its system has beyond another one, and nothing says which",
+                remedies: [
+                    "mount the whole ISO, and name the folder there: --payload FOLDER/\(name)", "or start this machine from the ISO",
+                ], exit: .inputMissing)
+        }
+        let compressed = folder.appending("rootfs.tar.zst")
+        return .archive(try files.exists(compressed) ? compressed : folder.appending("rootfs.tar"))
+    }
+
+    /// Reads all that will be installed, and compares it with what the medium says that it carries. Of a folder elsewhere nobody says that.
+    ///
+    /// Runs: `sha256sum FILE`, reads.
+    /// - Parameter say: told how much will be read.
+    /// - Throws: ``Diagnosis`` `medium.damaged`.
+    public func verify(
+        _ source: InstallRequest.Payload.Source, runner: any CommandRunner, files: any FileSystem, say: (String) -> Void
+    ) async throws {
+        guard let medium, case .stream(let root, let base, let rest) = source else { return }
+        let parts = [base, root, rest].compactMap { $0 }.compactMap { file in
+            var path = file
+            return path.removePrefix(medium.top) ? medium.list(path.string) : nil
+        }
+        say("reading \(ByteCount(parts.reduce(0) { $0 + $1.size.bytes })) of this medium before anything is changed")
+        for part in parts {
+            if let problem = try await Self.problem(of: medium.top.pushing(FilePath(part.path)), part, runner, files) {
+                let user = part.path.hasPrefix(name + "/") ? "" : ", on which \(name) builds,"
+                throw Diagnosis(
+                    "medium.damaged", "\(part.path)\(user) is not what this medium says that it carries; nothing was changed",
+                    remedies: [
+                        "write the ISO to another stick, and compare it first: sha256sum --check kldload.iso.sha256",
+                        "or start this machine again, and choose: Check this medium",
+                    ], exit: .inputMissing, causes: [problem])
+            }
+        }
+    }
+
+    /// In words; `nil` when a file is what it should be.
+    private static func problem(
+        of file: FilePath, _ expected: MediumList.File, _ runner: any CommandRunner, _ files: any FileSystem
+    ) async throws -> String? {
+        guard let size = try files.status(file)?.size else { return "it is not there" }
+        guard size == expected.size else { return "it has \(size.bytes) bytes, not \(expected.size.bytes)" }
+        var command = SHA256Sum.command(file)
+        // What cannot be read is damaged too.
+        command.acceptedExitStatuses = [0, 1]
+        let answer = try await runner.run(command)
+        guard answer.status == 0 else { return answer.errors.lines.first ?? "it cannot be read" }
+        let digest = try SHA256Sum.parse(answer.output)
+        return digest == expected.digest ? nil : "its sha256 is \(digest.hex), not \(expected.digest.hex)"
+    }
+}
