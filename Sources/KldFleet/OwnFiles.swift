@@ -1,0 +1,121 @@
+import KldCore
+package import KldExec
+package import KldFiles
+import KldImage
+package import SystemPackage
+
+/// What makes a machine itself, in an environment that came from another one: replaced by what the running environment has, or taken away.
+///
+/// It is what sealing an image takes out (``SealCatalogue``), and what a machine was told about itself: network, mounts, who may log in.
+package struct OwnFiles: Sendable {
+    /// Beside what a seal knows.
+    static let more: [PathPattern] = [
+        "etc/hosts", "etc/hostname", "etc/resolv.conf", "etc/fstab", "etc/crypttab", "etc/adjtime", "etc/localtime", "etc/timezone",
+        "etc/subuid", "etc/subgid", "etc/sudoers", "etc/sudoers.d", "etc/ssh", "etc/kldload", "etc/network", "etc/netplan",
+        "etc/NetworkManager/system-connections", "etc/systemd/network", "etc/systemd/resolved.conf", "etc/systemd/resolved.conf.d",
+        "etc/nftables.conf", "etc/nftables.d", "etc/zfs/zpool.cache", "etc/zfs/zfs-list.cache", "etc/ca-certificates.conf", "etc/ssl/certs",
+    ]
+    /// Of the seal, what is no identity: what grows by itself, or can be fetched again; and accounts, which are joined.
+    package static let others: Set<String> = [
+        "passwords", "package-cache", "package-lists", "rpm-db-regions", "configuration-backups", "journal", "login-records", "audit-logs",
+        "process-accounting", "kldload-logs", "logs", "crash-dumps", "core-dumps", "crash-reports", "tmp", "var-tmp", "lost-and-found",
+        "swap-files", "package-build-leftovers",
+    ]
+    private static let accounts = ["etc/passwd", "etc/group", "etc/shadow", "etc/gshadow"]
+
+    let here: SealTree
+    let there: SealTree
+    let files: any FileSystem
+    /// Where something else is mounted: all environments share it.
+    let shared: [String]
+
+    /// - Parameter root: where the environment is mounted, to be written to.
+    package init(into root: FilePath, files: any FileSystem) throws {
+        here = SealTree(root: "/", files: files)
+        there = SealTree(root: root, files: files)
+        self.files = files
+        shared = try files.mounts().map(\.place).filter { $0 != "/" }
+    }
+
+    /// Paths below both roots, none of them below another.
+    ///
+    /// - Throws: ``FileError``.
+    package func paths() throws -> [String] {
+        var found: Set<String> = []
+        func add(_ pattern: PathPattern, changed: Bool, except: [PathPattern]) throws {
+            // Homes are shared by all environments.
+            if pattern.isBelowHome { return }
+            // A file of which single lines are a machine's own is taken where there is one, and stays where there is none.
+            let trees = changed ? [here] : [here, there]
+            for match in try trees.flatMap({ try $0.expand(pattern, homes: []).matches }) {
+                let path = match.names.joined(separator: "/")
+                if shared.contains(where: { "/\(path)" == $0 || "/\(path)".hasPrefix($0 + "/") }) { continue }
+                if except.contains(where: { $0.covers(match.names) }) { continue }
+                found.insert(path)
+            }
+        }
+        for pattern in Self.more { try add(pattern, changed: false, except: []) }
+        for kind in SealCatalogue.classes where !Self.others.contains(kind.id) {
+            for target in kind.targets {
+                let changed = if case .edit = target.operation { true } else { false }
+                for pattern in target.patterns { try add(pattern, changed: changed, except: target.excluding) }
+            }
+        }
+        found.subtract(Self.accounts)
+        return found.filter { path in
+            let names = path.split(separator: "/")
+            return !(1..<names.count).contains { found.contains(names.prefix($0).joined(separator: "/")) }
+        }.sorted()
+    }
+
+    /// Takes all of it.
+    ///
+    /// Runs: `cp --archive --no-target-directory FROM TO` for each, changes. Source: cp(1), coreutils 9.1.
+    /// - Throws: ``Diagnosis`` `fleet.link`, `fleet.accounts`; ``FileError``; ``CommandError``.
+    package func take(runner: any CommandRunner) async throws {
+        let paths = try paths()
+        // All of it is looked at before any of it is changed.
+        let joined = try joinedAccounts()
+        for path in paths { try refuseLinks(on: path) }
+        for path in paths {
+            let (from, to) = (FilePath("/\(path)"), there.root.appending(path))
+            try files.remove(to)
+            guard try files.exists(from) else { continue }
+            try files.makeDirectory(to.removingLastComponent(), mode: .directory)
+            try await runner.run(
+                Command(
+                    Tool("cp", package: "coreutils"), ["--archive", "--no-target-directory", from.string, to.string], effect: .changes))
+        }
+        for (path, text) in joined {
+            let file = there.root.appending(path)
+            try files.replace(file, with: Array(text.utf8), mode: try files.status(file)?.mode ?? .file)
+        }
+    }
+
+    /// A link on the way would lead out of the environment, into the system that runs.
+    private func refuseLinks(on path: String) throws {
+        let names = path.split(separator: "/").map(String.init)
+        for count in 1..<max(1, names.count) {
+            let folder = there.path(names.prefix(count))
+            guard let status = try files.status(folder) else { return }
+            guard status.kind == .directory else {
+                throw Diagnosis(
+                    "fleet.link", "\(folder) is no folder, and /\(path) is this machine's own: it cannot be put there",
+                    remedies: ["make the environment on a machine that was installed as this one"])
+            }
+        }
+    }
+
+    private func joinedAccounts() throws -> [(String, String)] {
+        func tables(_ root: FilePath) throws -> AccountTables {
+            func text(_ path: String) throws -> String {
+                let file = root.appending(path)
+                return try files.exists(file) ? files.readText(file) : ""
+            }
+            return AccountTables(
+                passwd: try text("etc/passwd"), group: try text("etc/group"), shadow: try text("etc/shadow"), gshadow: try text("etc/gshadow"))
+        }
+        let joined = try tables("/").taking(from: tables(there.root))
+        return zip(Self.accounts, [joined.passwd, joined.group, joined.shadow, joined.gshadow]).filter { !$0.1.isEmpty }.map { ($0, $1) }
+    }
+}
