@@ -18,7 +18,7 @@ struct KfleetCommand: AsyncParsableCommand {
             Machines are HOST, USER@HOST or USER@HOST:PORT, root where no user is named; without any, those of
             \(FleetHosts.file), one a line. They are reached over ssh: host keys must be known, and nothing is asked.
             """,
-        subcommands: [Health.self, Push.self, Rollout.self, Self_.self])
+        subcommands: [Health.self, Push.self, Rollout.self, OwnReport.self])
 
     /// Which machines, and how they are reached.
     struct Hosts: ParsableArguments {
@@ -280,7 +280,7 @@ struct KfleetCommand: AsyncParsableCommand {
     }
 
     /// What the commands above ask of each machine.
-    struct Self_: AsyncParsableCommand {
+    struct OwnReport: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "self", abstract: "What this machine says of itself to whoever looks after a fleet, as JSON.", shouldDisplay: false)
         @Flag(help: "Without its doctor and its pools.") var brief = false

@@ -58,7 +58,7 @@ package enum FleetHosts {
                 "fleet.hosts", "\(file) cannot be read as a list of machines",
                 remedies: ["one a line: HOST, USER@HOST or USER@HOST:PORT; # begins a comment"], exit: .badConfiguration, causes: problems)
         }
-        guard !hosts.isEmpty else { throw noHosts("\(file) names no machine") }
+        guard !hosts.isEmpty else { throw noHosts("\(file) holds none") }
         return hosts
     }
 
@@ -68,7 +68,7 @@ package enum FleetHosts {
     package static func gather(_ words: [String], file: FilePath?, _ files: any FileSystem) throws -> [SSHDestination] {
         if words.isEmpty {
             let path = file ?? Self.file
-            guard try files.exists(path) else { throw noHosts("no machine is named, and there is no \(path)") }
+            guard try files.exists(path) else { throw noHosts("there is no \(path)") }
             return try parse(files.readText(path), path)
         }
         guard file == nil else {
@@ -87,8 +87,9 @@ package enum FleetHosts {
         }
     }
 
-    private static func noHosts(_ message: String) -> Diagnosis {
+    private static func noHosts(_ why: String) -> Diagnosis {
         Diagnosis(
-            "fleet.no-hosts", message, remedies: ["name machines: HOST…", "or write one a line into \(file)"], exit: .inputMissing)
+            "fleet.no-hosts", "no machine is named, and \(why)", remedies: ["name machines: HOST…", "or write one a line into \(file)"],
+            exit: .inputMissing)
     }
 }

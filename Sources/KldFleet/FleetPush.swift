@@ -117,7 +117,7 @@ package struct FleetPush: Sendable {
         if own.last?.label != label { try await local.run(ZFS.snapshot(try SnapshotName(dataset, label))) }
         let after = try await listed(top)
         guard let end = after.first(where: { $0.dataset == dataset.text && $0.label == label && !$0.isBookmark }) else {
-            throw Diagnosis("be.no-snapshot", "\(dataset)@\(label) was taken, and is gone", remedies: ["run the same again"], exit: .tryAgain)
+            throw Diagnosis("fleet.snapshot-gone", "\(dataset)@\(label) was taken, and is gone", remedies: ["run the same again"], exit: .tryAgain)
         }
         return FleetLineage(end, datasets: datasets, snapshots: after)
     }
