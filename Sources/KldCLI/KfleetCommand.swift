@@ -161,13 +161,13 @@ struct KfleetCommand: AsyncParsableCommand {
             if format == .json { Output.line(Self.json(lineage, rows).rendered) } else { Output.line(Self.text(lineage, rows)) }
             let failed = rows.filter { $0.problem != nil }
             guard let first = failed.first?.problem else { return }
-            let again = failed.contains { $0.problem?.exit != .tryAgain } ? first.exit : .tryAgain
+            let later = failed.allSatisfy { $0.problem?.exit == .tryAgain }
             throw Diagnosis(
                 "fleet.incomplete", "\(failed.count) of \(rows.count) machines did not get \(lineage.end.name)",
                 remedies: first.remedies + [
                     "then go on with the same: kfleet push \(lineage.end.name.split(separator: "/").last ?? "") and the machines"
                 ],
-                exit: Task.isCancelled ? .interrupted : again == .tryAgain ? .tryAgain : .failed,
+                exit: Task.isCancelled ? .interrupted : later ? .tryAgain : .failed,
                 causes: failed.compactMap { row in
                     row.problem.map { problem in
                         "\(row.host.knownName): \(problem.message)" + (problem.causes.first.map { ": \($0)" } ?? "")
@@ -282,7 +282,8 @@ struct KfleetCommand: AsyncParsableCommand {
     /// What the commands above ask of each machine.
     struct OwnReport: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "self", abstract: "What this machine says of itself to whoever looks after a fleet, as JSON.", shouldDisplay: false)
+            commandName: "self", abstract: "What this machine says of itself to whoever looks after a fleet, as JSON.", shouldDisplay: false
+        )
         @Flag(help: "Without its doctor and its pools.") var brief = false
 
         func run() async throws {

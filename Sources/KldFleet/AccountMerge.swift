@@ -47,7 +47,9 @@ package struct AccountTables: Sendable, Hashable {
             return theirs.filter { line in
                 guard line.isSystem, let number = line.number else { return false }
                 if let same = names[line.name] {
-                    if same.number != number { problems.append("the \(what) \(line.name) is \(number) there, and \(same.number ?? -1) here") }
+                    if same.number != number {
+                        problems.append("the \(what) \(line.name) is \(number) there, and \(same.number ?? -1) here")
+                    }
                     return false
                 }
                 if let taken = numbers[number] {
@@ -73,7 +75,9 @@ package struct AccountTables: Sendable, Hashable {
         let members = groups.map { line in
             var line = line
             // Who of them is a person may be nobody, or somebody else, here.
-            if line.fields.count > 3 { line.fields[3] = line.fields[3].split(separator: ",").filter { services.contains(String($0)) }.joined(separator: ",") }
+            if line.fields.count > 3 {
+                line.fields[3] = line.fields[3].split(separator: ",").filter { services.contains(String($0)) }.joined(separator: ",")
+            }
             return line.text
         }
         let shadows = Dictionary(Self.lines(other.shadow).map { ($0.name, $0) }) { first, _ in first }

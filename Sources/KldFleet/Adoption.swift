@@ -108,7 +108,9 @@ package struct Adoption: Sendable, Hashable {
             }
             let initramfs = root.appending("boot/initrd.img-\(release)")
             guard foreign, try files.exists(initramfs) else { continue }
-            guard case .perform(let name, let parameters, _) = ModuleSigning.signing(root: root, release: release, with: key, initramfs: initramfs)
+            guard
+                case .perform(let name, let parameters, _) = ModuleSigning.signing(
+                    root: root, release: release, with: key, initramfs: initramfs)
             else { continue }
             try await ModuleSigning.performers[name]?(parameters, runner, files)
         }

@@ -94,7 +94,9 @@ package struct Fleet: Sendable {
                 remedies: ["take it off the list", "or install kldload there"], exit: .unavailable, causes: Array(text.lines.suffix(1)))
         }
         let told = text.lines.filter { $0.hasPrefix("error[") || $0.hasPrefix("Error: ") }
-        if told.contains(where: { $0.contains("Unexpected argument") || $0.contains("Unknown option") || $0.contains("unexpected argument") }) {
+        if told.contains(where: {
+            $0.contains("Unexpected argument") || $0.contains("Unknown option") || $0.contains("unexpected argument")
+        }) {
             return Diagnosis(
                 "fleet.old", "the kldload of \(host) does not know kfleet yet", remedies: ["bring it to the version of this machine"],
                 exit: .unavailable, causes: Array(told.prefix(1)))

@@ -86,7 +86,8 @@ package struct FleetPush: Sendable {
         let dataset = try top.appending(parts[0])
         let datasets = try ReplicaDataset.parse(await local.run(ZFS.replicas(of: top, recursive: true)).output)
         guard datasets.contains(where: { $0.name == dataset.text }) else {
-            throw Diagnosis("be.unknown", "there is no boot environment \(parts[0])", remedies: ["see what there is: kbe list"], exit: .inputMissing)
+            throw Diagnosis(
+                "be.unknown", "there is no boot environment \(parts[0])", remedies: ["see what there is: kbe list"], exit: .inputMissing)
         }
         guard !datasets.contains(where: { $0.name.hasPrefix(dataset.text + "/") }) else {
             throw Diagnosis(
@@ -117,7 +118,8 @@ package struct FleetPush: Sendable {
         if own.last?.label != label { try await local.run(ZFS.snapshot(try SnapshotName(dataset, label))) }
         let after = try await listed(top)
         guard let end = after.first(where: { $0.dataset == dataset.text && $0.label == label && !$0.isBookmark }) else {
-            throw Diagnosis("fleet.snapshot-gone", "\(dataset)@\(label) was taken, and is gone", remedies: ["run the same again"], exit: .tryAgain)
+            throw Diagnosis(
+                "fleet.snapshot-gone", "\(dataset)@\(label) was taken, and is gone", remedies: ["run the same again"], exit: .tryAgain)
         }
         return FleetLineage(end, datasets: datasets, snapshots: after)
     }
@@ -151,7 +153,8 @@ package struct FleetPush: Sendable {
         let report = try await fleet.report(of: host, brief: true)
         let running = try DatasetName(report.dataset)
         guard let top = running.parent else {
-            throw Diagnosis("fleet.no-top", "\(report.dataset) on \(host) lies below nothing", remedies: ["boot environments lie in POOL/ROOT"])
+            throw Diagnosis(
+                "fleet.no-top", "\(report.dataset) on \(host) lies below nothing", remedies: ["boot environments lie in POOL/ROOT"])
         }
         let source = try DatasetName(lineage.end.dataset)
         let target = try top.appending(request.name ?? source.leaf)

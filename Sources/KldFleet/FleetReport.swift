@@ -19,6 +19,11 @@ package struct FleetReport: Sendable, Hashable, Codable {
     package struct Pool: Sendable, Hashable, Codable {
         package var name: String
         package var state: String
+
+        package init(name: String, state: String) {
+            self.name = name
+            self.state = state
+        }
     }
 
     package struct Environment: Sendable, Hashable, Codable {

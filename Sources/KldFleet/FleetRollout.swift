@@ -61,7 +61,8 @@ package struct FleetRolloutOutcome: Sendable {
                 "\(failed.map(\.host.knownName).joined(separator: ", ")) did not take \(environment); \(run) of \(rows.count) machines run it, and nothing more is restarted",
                 remedies: (first.problem?.remedies ?? []) + ["when it is mended, run the same again: machines that run it are left alone"],
                 causes: failed.map { row in
-                    "\(row.host.knownName): \(row.problem?.message ?? row.state.rawValue)" + (row.problem?.causes.first.map { ": \($0)" } ?? "")
+                    "\(row.host.knownName): \(row.problem?.message ?? row.state.rawValue)"
+                        + (row.problem?.causes.first.map { ": \($0)" } ?? "")
                 })
         }
         if interrupted {
@@ -171,7 +172,9 @@ package struct FleetRollout: Sendable {
         guard report.good else { return "its boot of \(report.running) was not noted as good" }
         if report.running == name { return nil }
         if environment.state.hasPrefix("failed") { return "\(name) was tried there before: \(environment.state)" }
-        if let next = report.next, next != report.running { return "\(next) boots next there already: restart it, or kbe activate \(report.running)" }
+        if let next = report.next, next != report.running {
+            return "\(next) boots next there already: restart it, or kbe activate \(report.running)"
+        }
         return nil
     }
 
@@ -249,7 +252,8 @@ package struct FleetRollout: Sendable {
             // What is left of a trial is the machine's own.
             row.state = .restarting
             row.problem = Diagnosis(
-                "fleet.restarting", "\(host.knownName) was starting \(request.environment) on trial: it goes back by itself if it does not boot well",
+                "fleet.restarting",
+                "\(host.knownName) was starting \(request.environment) on trial: it goes back by itself if it does not boot well",
                 remedies: ["see what became of it: kfleet health \(host.knownName)"], exit: .interrupted)
         }
         return row
@@ -307,7 +311,8 @@ package struct FleetRollout: Sendable {
             let state = report.environments.first { $0.name == name }?.state
             row.problem = Diagnosis(
                 "fleet.came-back", "\(host.knownName) did not boot \(name) well, and came back to \(report.running) by itself",
-                remedies: ["look at it there: kbe list, kbe diff \(before.running) \(name)"], causes: state.map { ["\(name): \($0)"] } ?? [])
+                remedies: ["look at it there: kbe list, kbe diff \(before.running) \(name)"], causes: state.map { ["\(name): \($0)"] } ?? []
+            )
             // Its loader has no try left; should it have one, the next restart must not be a surprise.
             if let problem = await activate(report.running, host) { row.problem?.causes.append(problem.message) }
         case .stuck(let report):
@@ -319,11 +324,9 @@ package struct FleetRollout: Sendable {
         case .late(let report, let why):
             row.problem = Diagnosis(
                 "fleet.late",
-                "\(host.knownName) " + (report.map { "runs \($0.running), and" } ?? "restarted, and")
-                    + " was not well within \(request.patience) s",
-                remedies: [
-                    "look at its console: an environment that does not boot well is left by the loader after three boots",
-                ], causes: why.map { [$0.message] } ?? [])
+                "\(host.knownName) was not well within \(request.patience) s of its restart: \(report.map { "it runs \($0.running)" } ?? "it does not answer")",
+                remedies: ["look at its console: an environment that does not boot well is left by the loader after three boots"],
+                causes: why.map { [$0.message] } ?? [])
             row.runs = report?.running
             if let report, report.running == name { try await revert(report, &row) } else { row.state = .unknown }
         }

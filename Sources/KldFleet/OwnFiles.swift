@@ -113,7 +113,8 @@ package struct OwnFiles: Sendable {
                 return try files.exists(file) ? files.readText(file) : ""
             }
             return AccountTables(
-                passwd: try text("etc/passwd"), group: try text("etc/group"), shadow: try text("etc/shadow"), gshadow: try text("etc/gshadow"))
+                passwd: try text("etc/passwd"), group: try text("etc/group"), shadow: try text("etc/shadow"),
+                gshadow: try text("etc/gshadow"))
         }
         let joined = try tables("/").taking(from: tables(there.root))
         return zip(Self.accounts, [joined.passwd, joined.group, joined.shadow, joined.gshadow]).filter { !$0.1.isEmpty }.map { ($0, $1) }

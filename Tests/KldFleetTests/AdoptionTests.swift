@@ -112,9 +112,11 @@ import Testing
     }
 
     @Test func `nothing is taken through a link into the system that runs`() async throws {
-        let files = machine(["/etc/netplan/x.yaml": "mine\n", "/etc/NetworkManager/system-connections/a": "mine\n"], links: [
-            "/new/etc/NetworkManager": "/srv/network"
-        ])
+        let files = machine(
+            ["/etc/netplan/x.yaml": "mine\n", "/etc/NetworkManager/system-connections/a": "mine\n"],
+            links: [
+                "/new/etc/NetworkManager": "/srv/network"
+            ])
         let before = files.texts
         await #expect { try await OwnFiles(into: "/new", files: files).take(runner: copying(files)) } throws: {
             Diagnosis(of: $0).code == "fleet.link"
@@ -134,7 +136,8 @@ import Testing
             pool: try PoolName("rpool"), running: try name("debian"), release: "6.12", hostID: HostID(0x0123_4567),
             commandLine: KernelCommandLine(running: "root=ZFS=rpool/ROOT/debian"), bootfs: "rpool/ROOT/\(next)",
             environments: [
-                BootEnvironment(dataset: try name("debian"), mountpoint: "/"), BootEnvironment(dataset: try name("golden"), children: children),
+                BootEnvironment(dataset: try name("debian"), mountpoint: "/"),
+                BootEnvironment(dataset: try name("golden"), children: children),
             ], esps: [])
     }
 
@@ -162,7 +165,10 @@ import Testing
         for (plan, code) in [
             ({ try Adoption(self.system()).plan("debian", image: nil) }, "be.running"),
             ({ try Adoption(self.system(next: "golden")).plan("golden", image: nil) }, "be.active"),
-            ({ try Adoption(self.system(children: [try DatasetName("rpool/ROOT/golden/var"): "/var"])).plan("golden", image: nil) }, "be.deep"),
+            (
+                { try Adoption(self.system(children: [try DatasetName("rpool/ROOT/golden/var"): "/var"])).plan("golden", image: nil) },
+                "be.deep"
+            ),
             ({ try Adoption(self.system()).plan("nothing", image: nil) }, "be.unknown"),
         ] as [(() throws -> Plan, String)] {
             #expect { try plan() } throws: { Diagnosis(of: $0).code == code }

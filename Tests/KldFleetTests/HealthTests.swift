@@ -68,23 +68,27 @@ import Testing
     }
 
     // ssh's words are those of OpenSSH 9.2, env's of coreutils 9.1, the last but one of ArgumentParser 1.8.
-    @Test(arguments: [
-        (255, "ssh: connect to host web port 22: No route to host\n", FleetHealth.State.unreachable, "ssh.unreachable"),
-        (255, "", .unreachable, "ssh.unreachable"),
-        (
-            255, "No ED25519 host key is known for web and you have requested strict checking.\nHost key verification failed.\n",
-            .hostUnknown, "ssh.host-unknown"
-        ),
-        (
-            255, "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\nHost key verification failed.\n", .hostChanged,
-            "ssh.host-changed"
-        ),
-        (255, "root@web: Permission denied (publickey).\n", .denied, "ssh.denied"),
-        (127, "env: '/usr/lib/kldload/kldload': No such file or directory\n", .foreign, "fleet.foreign"),
-        (64, "Error: Unexpected argument 'kfleet'\nUsage: kldload <subcommand>\n", .foreign, "fleet.old"),
-        // The command's own word of a connection is not ssh's.
-        (1, "error[be.no-zfs-root]: the root file system is not a dataset of ZFS\nConnection reset by peer\n", .silent, "fleet.refused"),
-    ] as [(Int32, String, FleetHealth.State, String)])
+    @Test(
+        arguments: [
+            (255, "ssh: connect to host web port 22: No route to host\n", FleetHealth.State.unreachable, "ssh.unreachable"),
+            (255, "", .unreachable, "ssh.unreachable"),
+            (
+                255, "No ED25519 host key is known for web and you have requested strict checking.\nHost key verification failed.\n",
+                .hostUnknown, "ssh.host-unknown"
+            ),
+            (
+                255, "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\nHost key verification failed.\n", .hostChanged,
+                "ssh.host-changed"
+            ),
+            (255, "root@web: Permission denied (publickey).\n", .denied, "ssh.denied"),
+            (127, "env: '/usr/lib/kldload/kldload': No such file or directory\n", .foreign, "fleet.foreign"),
+            (64, "Error: Unexpected argument 'kfleet'\nUsage: kldload <subcommand>\n", .foreign, "fleet.old"),
+            // The command's own word of a connection is not ssh's.
+            (
+                1, "error[be.no-zfs-root]: the root file system is not a dataset of ZFS\nConnection reset by peer\n", .silent,
+                "fleet.refused"
+            ),
+        ] as [(Int32, String, FleetHealth.State, String)])
     func `why a machine cannot be asked is a state of its own, and the others are told all the same`(
         status: Int32, errors: String, state: FleetHealth.State, code: String
     ) async throws {

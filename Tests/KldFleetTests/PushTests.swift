@@ -173,7 +173,9 @@ private struct There {
     private func running() throws -> DatasetName { try DatasetName("rpool/ROOT/debian") }
 
     private func told(_ runner: ScriptedRunner) -> [String] {
-        runner.commands.compactMap { $0.effect == .reads ? nil : $0.arguments.last?.split(separator: "LC_ALL=C.UTF-8 ").last.map(String.init) }
+        runner.commands.compactMap {
+            $0.effect == .reads ? nil : $0.arguments.last?.split(separator: "LC_ALL=C.UTF-8 ").last.map(String.init)
+        }
     }
 
     @Test func `what changed is received as a new environment that nobody mounts, and made that machine's own`() async throws {
@@ -188,7 +190,8 @@ private struct There {
         #expect(lines[1] == "pv -n -b -i 1")
         #expect(
             stream.commands[2].arguments.last?.hasSuffix(
-                "zfs receive -u -s -o origin=tank/ROOT/web@first -o canmount=noauto -o mountpoint=/ -o com.kldload:owner=kldload tank/ROOT/next")
+                "zfs receive -u -s -o origin=tank/ROOT/web@first -o canmount=noauto -o mountpoint=/ -o com.kldload:owner=kldload tank/ROOT/next"
+            )
                 == true)
         #expect(told(web) == ["/usr/lib/kldload/kldload kbe adopt next --image 50"])
         #expect(local.commands.allSatisfy { $0.effect == .reads })
@@ -255,7 +258,9 @@ private struct There {
                 $0.arguments.last?.contains("zfs receive") == true
                     ? CommandOutput(
                         status: 1,
-                        errors: "cannot receive resume stream: checksum mismatch or incomplete stream.\nPartially received snapshot is saved.\n")
+                        errors:
+                            "cannot receive resume stream: checksum mismatch or incomplete stream.\nPartially received snapshot is saved.\n"
+                    )
                     : CommandOutput()
             }
         ])

@@ -127,7 +127,9 @@ import Testing
     }
 
     @Test func `the order is told before`() async throws {
-        let rollout = try rollout([("a", FakeMachine("golden", also: [])), ("b", FakeMachine(also: [.init(name: "golden", state: "good")]))])
+        let rollout = try rollout([
+            ("a", FakeMachine("golden", also: [])), ("b", FakeMachine(also: [.init(name: "golden", state: "good")])),
+        ])
         let ready = try await rollout.ready()
         #expect(rollout.text(ready) == "a runs golden already\n1. b: debian -> golden")
     }
