@@ -126,7 +126,7 @@ let package = Package(
         tests("KldImage", ["KldAnswers", "KldDistro", "KldInstall", "KldVirt", "KldPackages", "KldZFS"], recorded: true),
         tests("KldDoctor", ["KldZFS", "KldBlock", "KldDistro", "KldTrust"]),
         tests("KldTrust", ["KldAnswers"]),
-        tests("KldFleet", ["KldZFS", "KldSSH", "KldBoot", "KldBootEnv", "KldImage", "KldReplicate"]),
+        tests("KldFleet", ["KldZFS", "KldSSH", "KldBlock", "KldBoot", "KldBootEnv", "KldImage", "KldReplicate"]),
         tests("KldUpkeep", ["KldPackages", "KldZFS", "KldBoot", "KldBootEnv", "KldDistro"]),
         tests("KldCLI", ["KldAnswers", "KldInstall", "KldImage", "KldReplicate", "KldFleet", "KldSSH", argumentParser], recorded: true),
     ],

@@ -103,7 +103,7 @@ package struct Fleet: Sendable {
         }
         return Diagnosis(
             "fleet.refused", "\(host) did not do it: exit status \(output.status)", remedies: ["see for yourself: ssh \(host)"],
-            causes: Array((told.isEmpty ? Array(text.lines.suffix(4)) : Array(text.lines.suffix(8)))))
+            causes: Array(text.lines.suffix(told.isEmpty ? 4 : 8)))
     }
 }
 

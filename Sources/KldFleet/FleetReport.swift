@@ -109,9 +109,10 @@ package struct FleetReport: Sendable, Hashable, Codable {
     package static func gather(
         brief: Bool, version: String, now: Timestamp, runner: any CommandRunner, files: any FileSystem
     ) async throws -> FleetReport {
-        let system = try await BootSystem.gather(runner: runner, files: files)
+        let explaining = ZFSExplainingRunner(runner)
+        let system = try await BootSystem.gather(runner: explaining, files: files)
         let marks = try PropertyRow.parse(
-            await runner.run(ZFS.get(system.top.text, [KldProperty.image], recursive: true, types: ["filesystem"])).output)
+            await explaining.run(ZFS.get(system.top.text, [KldProperty.image], recursive: true, types: ["filesystem"])).output)
         // A clone of an environment that was pushed does not take the mark along; what lies below it inherits it, and is none.
         let images = Dictionary(marks.filter { $0.source == .local }.compactMap { row in row.value.map { (row.name, $0) } }) { $1 }
         let list = BootList(system) { id in try? files.readText(BootTrial.file(id)).trimmed }
@@ -122,7 +123,7 @@ package struct FleetReport: Sendable, Hashable, Codable {
             next: list.rows.first { $0.bootsNext || $0.bootsOnce }?.name,
             environments: list.rows.map { Environment(name: $0.name, state: $0.state, image: images[$0.dataset]) })
         if brief { return report }
-        let status = try await SystemStatus.gather(runner: runner, files: files, now: now)
+        let status = try await SystemStatus.gather(runner: explaining, files: files, now: now)
         report.pools = status.pools.map { Pool(name: $0.name, state: $0.state.description) }
         report.snapshots = status.datasets.map { UInt64($0.snapshots) }
         report.problems = status.problems.filter { $0.id != "pool.state" }.map { "\($0.id): \($0.text)" }

@@ -42,12 +42,12 @@ package struct OwnFiles: Sendable {
     /// - Throws: ``FileError``.
     package func paths() throws -> [String] {
         var found: Set<String> = []
+        // People's are shared by all environments; those of services may lie in them.
+        let homes = Set(try here.homes() + there.homes()).sorted()
         func add(_ pattern: PathPattern, changed: Bool, except: [PathPattern]) throws {
-            // Homes are shared by all environments.
-            if pattern.isBelowHome { return }
             // A file of which single lines are a machine's own is taken where there is one, and stays where there is none.
             let trees = changed ? [here] : [here, there]
-            for match in try trees.flatMap({ try $0.expand(pattern, homes: []).matches }) {
+            for match in try trees.flatMap({ try $0.expand(pattern, homes: homes).matches }) {
                 let path = match.names.joined(separator: "/")
                 if shared.contains(where: { "/\(path)" == $0 || "/\(path)".hasPrefix($0 + "/") }) { continue }
                 if except.contains(where: { $0.covers(match.names) }) { continue }
@@ -79,8 +79,16 @@ package struct OwnFiles: Sendable {
         for path in paths { try refuseLinks(on: path) }
         for path in paths {
             let (from, to) = (FilePath("/\(path)"), there.root.appending(path))
+            guard try files.exists(from) else {
+                // A folder that a package brought stays, with its owner and mode: services expect theirs.
+                if try files.status(to)?.kind == .directory {
+                    for match in try there.filesBelow(path.split(separator: "/").map(String.init)) { try files.remove(match.path) }
+                } else {
+                    try files.remove(to)
+                }
+                continue
+            }
             try files.remove(to)
-            guard try files.exists(from) else { continue }
             try files.makeDirectory(to.removingLastComponent(), mode: .directory)
             try await runner.run(
                 Command(

@@ -63,7 +63,7 @@ import Testing
         ["kreplicate"], ["kreplicate", "a/b"], ["kreplicate", "--skip-parent", "a/b", "c/d"],
         ["kreplicate", "--bwlimit", "fast", "a/b", "c/d"],
         ["kreplicate", "--max-lag", "soon", "a/b", "c/d"],
-        ["kfleet"], ["kfleet", "push"], ["kfleet", "rollout"], ["kfleet", "health", "--parallel", "0"], ["kbe", "adopt"],
+        ["kfleet", "push"], ["kfleet", "rollout"], ["kfleet", "health", "--parallel", "0"], ["kbe", "adopt"],
         ["kfleet", "rollout", "golden", "--batch", "0"], ["kfleet", "health", "--timeout", "0"],
     ])
     func `incomplete command lines are refused`(words: [String]) throws {
