@@ -12,6 +12,8 @@ package struct Fleet: Sendable {
     package var limit: Int64
     /// How many machines are dealt with at a time.
     package var parallel: Int
+    /// Tests have a stand-in.
+    var tools = FleetTools()
 
     package init(limit: Int64 = 60, parallel: Int = 8, runner: @escaping @Sendable (SSHDestination) -> any CommandRunner) {
         self.runner = runner
@@ -67,7 +69,7 @@ package struct Fleet: Sendable {
     /// What a machine says of itself. - Parameter brief: without asking its doctor.
     /// - Throws: ``Diagnosis`` `fleet.unreadable`; as ``run(_:on:within:)``.
     func report(of host: SSHDestination, brief: Bool = false) async throws -> FleetReport {
-        let output = try await run(FleetTools.report(brief: brief), on: host).output
+        let output = try await run(tools.report(brief: brief), on: host).output
         guard let report = FleetReport(json: output) else {
             throw Diagnosis(
                 "fleet.unreadable", "what the kldload of \(host) says is not understood",
@@ -90,7 +92,7 @@ package struct Fleet: Sendable {
         // env(1) could not start it. Source: coreutils 9.1.
         if output.status == 127 || output.status == 126 {
             return Diagnosis(
-                "fleet.foreign", "\(host) is no machine of kldload: it has no \(FleetTools.kldload.name)",
+                "fleet.foreign", "\(host) is no machine of kldload: it has no \(FleetTools().kldload.name)",
                 remedies: ["take it off the list", "or install kldload there"], exit: .unavailable, causes: Array(text.lines.suffix(1)))
         }
         let told = text.lines.filter { $0.hasPrefix("error[") || $0.hasPrefix("Error: ") }
@@ -108,19 +110,19 @@ package struct Fleet: Sendable {
 }
 
 /// Commands of kldload on another machine. By its place in every tree: the profile `core` has no tools on PATH.
-enum FleetTools {
-    static let kldload = Tool("/usr/lib/kldload/kldload", package: "kldload")
+struct FleetTools: Sendable, Hashable {
+    var kldload = Tool("/usr/lib/kldload/kldload", package: "kldload")
 
     /// Runs: `kldload kfleet self [--brief]`, reads; read by ``FleetReport/init(json:)``.
-    static func report(brief: Bool) -> Command {
+    func report(brief: Bool) -> Command {
         Command(kldload, ["kfleet", "self"] + (brief ? ["--brief"] : []), effect: .reads, accepting: [0, 2])
     }
 
     /// Runs: `kldload kbe activate NAME`, changes: it boots next, on trial.
-    static func activate(_ name: String) -> Command { Command(kldload, ["kbe", "activate", name], effect: .changes) }
+    func activate(_ name: String) -> Command { Command(kldload, ["kbe", "activate", name], effect: .changes) }
 
     /// Runs: `kldload kbe adopt NAME --image GUID`, changes.
-    static func adopt(_ name: String, image: String) -> Command {
+    func adopt(_ name: String, image: String) -> Command {
         Command(kldload, ["kbe", "adopt", name, "--image", image], effect: .changes)
     }
 }

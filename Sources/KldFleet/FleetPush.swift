@@ -200,7 +200,7 @@ package struct FleetPush: Sendable {
         }
         if !isOwn {
             say("\(host.knownName): make \(target.leaf) its own")
-            try await fleet.run(FleetTools.adopt(target.leaf, image: image), on: host, within: Self.adoption)
+            try await fleet.run(fleet.tools.adopt(target.leaf, image: image), on: host, within: Self.adoption)
         }
         if plan == .present, isOwn { row.state = .present } else { row.state = .pushed }
     }

@@ -274,7 +274,7 @@ package struct FleetRollout: Sendable {
     }
 
     private func activate(_ name: String, _ host: SSHDestination) async -> Diagnosis? {
-        await whole { try await $0.run(FleetTools.activate(name), on: host, within: Self.staging) }
+        await whole { try await $0.run($0.tools.activate(name), on: host, within: Self.staging) }
     }
 
     /// Takes an activation back before any restart. Activating what boots already changes nothing.

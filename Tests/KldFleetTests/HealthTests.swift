@@ -194,4 +194,34 @@ import Testing
             if !installed { #expect(health.last?.state == .foreign) }
         }
     }
+
+    @Test func `a real ssh brings what a machine says, and what it is told, word by word`() async throws {
+        try await SSHServer.with { server in
+            let files = LocalFiles()
+            var report = FleetReport(
+                host: "web", version: "1", boot: "b", running: "debian", dataset: "rpool/ROOT/debian", good: true,
+                environments: [.init(name: "debian", state: "good")])
+            (report.failed, report.warned) = ([], [])
+            // With a space in its path: the words go through the shell of an account.
+            let place = server.folder.appending("a place")
+            try files.write(try report.json, to: place.appending("report"))
+            let tool = place.appending("kldload")
+            try files.write(
+                "#!/bin/sh\necho \"$@\" >>'\(place)/told'\ncase $2 in self) cat '\(place)/report';; *) echo 'error[be.unknown]: no' >&2; exit 66;; esac\n",
+                to: tool, mode: .script)
+            var one = Fleet(limit: 60) { _ in SubprocessRunner() }
+            one.tools.kldload = Tool(tool.string)
+            let host = try SSHDestination(
+                host: "127.0.0.1", user: server.user, port: server.port, identity: server.folder.appending("client"),
+                knownHosts: server.knownHosts)
+            let health = await one.health([host])
+            #expect(health.map(\.state) == [.well] && health.first?.report == report)
+            let fleet = one
+            await #expect { try await fleet.run(fleet.tools.activate("it's"), on: host) } throws: { error in
+                let problem = Diagnosis(of: error)
+                return problem.code == "fleet.refused" && problem.causes == ["error[be.unknown]: no"]
+            }
+            #expect(try files.readText(place.appending("told")) == "kfleet self\nkbe activate it's\n")
+        }
+    }
 }
