@@ -21,7 +21,19 @@ package struct OwnFiles: Sendable {
         "process-accounting", "kldload-logs", "logs", "crash-dumps", "core-dumps", "crash-reports", "tmp", "var-tmp", "lost-and-found",
         "swap-files", "package-build-leftovers",
     ]
+    /// Of the seal, what is taken away and has no equal here: traces of what people did, and caches.
+    package static let traces: Set<String> = [
+        "shell-history", "zsh-history", "database-history", "interpreter-history", "pager-editor-history", "desktop-traces",
+    ]
     private static let accounts = ["etc/passwd", "etc/group", "etc/shadow", "etc/gshadow"]
+
+    /// Paths below a root, in their order; none of them lies below another.
+    package struct Choice: Sendable, Hashable {
+        /// As it is here; what is not here goes.
+        package var own: [String]
+        /// Goes in any case.
+        package var gone: [String]
+    }
 
     let here: SealTree
     let there: SealTree
@@ -29,43 +41,52 @@ package struct OwnFiles: Sendable {
     /// Where something else is mounted: all environments share it.
     let shared: [String]
 
-    /// - Parameter root: where the environment is mounted, to be written to.
-    package init(into root: FilePath, files: any FileSystem) throws {
-        here = SealTree(root: "/", files: files)
+    /// - Parameters:
+    ///   - root: where the environment is mounted, to be written to.
+    ///   - running: the system that runs.
+    ///   - shared: `nil`: wherever something is mounted.
+    package init(into root: FilePath, from running: FilePath = "/", shared: [String]? = nil, files: any FileSystem) throws {
+        here = SealTree(root: running, files: files)
         there = SealTree(root: root, files: files)
         self.files = files
-        shared = try files.mounts().map(\.place).filter { $0 != "/" }
+        self.shared = try shared ?? files.mounts().map(\.place).filter { $0 != "/" }
     }
 
-    /// Paths below both roots, none of them below another.
-    ///
-    /// - Throws: ``FileError``.
-    package func paths() throws -> [String] {
-        var found: Set<String> = []
+    /// What is replaced, and what is taken away. - Throws: ``FileError``.
+    package func choice() throws -> Choice {
+        var (own, gone) = (Set<String>(), Set<String>())
         // People's are shared by all environments; those of services may lie in them.
         let homes = Set(try here.homes() + there.homes()).sorted()
-        func add(_ pattern: PathPattern, changed: Bool, except: [PathPattern]) throws {
-            // A file of which single lines are a machine's own is taken where there is one, and stays where there is none.
-            let trees = changed ? [here] : [here, there]
-            for match in try trees.flatMap({ try $0.expand(pattern, homes: homes).matches }) {
+        func paths(_ pattern: PathPattern, in trees: [SealTree], except: [PathPattern] = []) throws -> [String] {
+            try trees.flatMap { try $0.expand(pattern, homes: homes).matches }.compactMap { match in
                 let path = match.names.joined(separator: "/")
-                if shared.contains(where: { "/\(path)" == $0 || "/\(path)".hasPrefix($0 + "/") }) { continue }
-                if except.contains(where: { $0.covers(match.names) }) { continue }
-                found.insert(path)
+                if shared.contains(where: { "/\(path)" == $0 || "/\(path)".hasPrefix($0 + "/") }) { return nil }
+                return except.contains { $0.covers(match.names) } ? nil : path
             }
         }
-        for pattern in Self.more { try add(pattern, changed: false, except: []) }
+        for pattern in Self.more { own.formUnion(try paths(pattern, in: [here, there])) }
         for kind in SealCatalogue.classes where !Self.others.contains(kind.id) {
             for target in kind.targets {
-                let changed = if case .edit = target.operation { true } else { false }
-                for pattern in target.patterns { try add(pattern, changed: changed, except: target.excluding) }
+                for pattern in target.patterns {
+                    if Self.traces.contains(kind.id) {
+                        gone.formUnion(try paths(pattern, in: [there], except: target.excluding))
+                    } else if case .edit = target.operation {
+                        // A file of which single lines are a machine's own is taken where there is one, and stays where there is none.
+                        own.formUnion(try paths(pattern, in: [here], except: target.excluding))
+                    } else {
+                        own.formUnion(try paths(pattern, in: [here, there], except: target.excluding))
+                    }
+                }
             }
         }
-        found.subtract(Self.accounts)
-        return found.filter { path in
-            let names = path.split(separator: "/")
-            return !(1..<names.count).contains { found.contains(names.prefix($0).joined(separator: "/")) }
-        }.sorted()
+        own.subtract(Self.accounts)
+        func tops(_ all: Set<String>) -> [String] {
+            all.filter { path in
+                let names = path.split(separator: "/")
+                return !(1..<names.count).contains { all.contains(names.prefix($0).joined(separator: "/")) }
+            }.sorted()
+        }
+        return Choice(own: tops(own), gone: tops(gone.subtracting(own)))
     }
 
     /// Takes all of it.
@@ -73,19 +94,15 @@ package struct OwnFiles: Sendable {
     /// Runs: `cp --archive --no-target-directory FROM TO` for each, changes. Source: cp(1), coreutils 9.1.
     /// - Throws: ``Diagnosis`` `fleet.link`, `fleet.accounts`; ``FileError``; ``CommandError``.
     package func take(runner: any CommandRunner) async throws {
-        let paths = try paths()
+        let choice = try choice()
         // All of it is looked at before any of it is changed.
         let joined = try joinedAccounts()
-        for path in paths { try refuseLinks(on: path) }
-        for path in paths {
-            let (from, to) = (FilePath("/\(path)"), there.root.appending(path))
+        for path in choice.own + choice.gone { try refuseLinks(on: path) }
+        for path in choice.gone { try clear(path) }
+        for path in choice.own {
+            let (from, to) = (here.root.appending(path), there.root.appending(path))
             guard try files.exists(from) else {
-                // A folder that a package brought stays, with its owner and mode: services expect theirs.
-                if try files.status(to)?.kind == .directory {
-                    for match in try there.filesBelow(path.split(separator: "/").map(String.init)) { try files.remove(match.path) }
-                } else {
-                    try files.remove(to)
-                }
+                try clear(path)
                 continue
             }
             try files.remove(to)
@@ -98,6 +115,13 @@ package struct OwnFiles: Sendable {
             let file = there.root.appending(path)
             try files.replace(file, with: Array(text.utf8), mode: try files.status(file)?.mode ?? .file)
         }
+    }
+
+    /// Removes a file, or all files of a folder: the folder may be a package's, and services expect theirs, with owner and mode.
+    private func clear(_ path: String) throws {
+        let place = there.root.appending(path)
+        guard try files.status(place)?.kind == .directory else { return try files.remove(place) }
+        for match in try there.filesBelow(path.split(separator: "/").map(String.init)) { try files.remove(match.path) }
     }
 
     /// A link on the way would lead out of the environment, into the system that runs.
@@ -124,7 +148,7 @@ package struct OwnFiles: Sendable {
                 passwd: try text("etc/passwd"), group: try text("etc/group"), shadow: try text("etc/shadow"),
                 gshadow: try text("etc/gshadow"))
         }
-        let joined = try tables("/").taking(from: tables(there.root))
+        let joined = try tables(here.root).taking(from: tables(there.root))
         return zip(Self.accounts, [joined.passwd, joined.group, joined.shadow, joined.gshadow]).filter { !$0.1.isEmpty }.map { ($0, $1) }
     }
 }

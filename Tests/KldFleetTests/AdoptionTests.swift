@@ -110,7 +110,7 @@ import Testing
     }
 
     @Test func `what all environments share is not copied into one`() throws {
-        let paths = try OwnFiles(into: "/new", files: machine()).paths()
+        let paths = try OwnFiles(into: "/new", files: machine()).choice().own
         #expect(!paths.contains { $0.hasPrefix("var/lib/kldload") || $0.hasPrefix("var/log") || $0.hasPrefix("srv") })
         #expect(paths.contains("etc/ssh") && !paths.contains { $0.hasPrefix("etc/ssh/") } && !paths.contains("etc/passwd"))
     }
@@ -128,8 +128,45 @@ import Testing
         #expect(files.texts == before)
     }
 
-    @Test func `every class of the seal that is left out is one`() {
-        #expect(OwnFiles.others.subtracting(SealCatalogue.classes.map(\.id)).isEmpty)
+    @Test func `traces and caches of the other machine go, and those of this one are not copied`() async throws {
+        let files = machine([
+            "/var/lib/ci/.cache/large": "mine", "/new/var/lib/ci/.cache/x/large": "theirs", "/new/var/lib/ci/.bash_history": "theirs",
+            "/new/root/.lesshst": "theirs",
+        ])
+        let own = try OwnFiles(into: "/new", files: files)
+        #expect(try own.choice().gone == ["root/.lesshst", "var/lib/ci/.bash_history", "var/lib/ci/.cache"])
+        try await own.take(runner: copying(files))
+        #expect(!files.texts.contains { $0.key.hasPrefix("/new/") && ($0.value == "theirs" || $0.key.contains("large")) })
+    }
+
+    @Test func `every class of the seal that is treated in a way of its own is one`() {
+        #expect(OwnFiles.others.union(OwnFiles.traces).subtracting(SealCatalogue.classes.map(\.id)).isEmpty)
+    }
+
+    /// With the real cp, in two small trees.
+    @Test func `modes, links and times stay as they are here`() async throws {
+        try await Scratch.with { folder in
+            let (files, runner) = (LocalFiles(), SubprocessRunner())
+            let (here, there) = (folder.appending("here"), folder.appending("there"))
+            for (root, word) in [(here, "mine"), (there, "theirs")] {
+                try files.write("root:x:0:0:root:/root:/bin/bash\n", to: root.appending("etc/passwd"))
+                try files.write("root:x:0:\n", to: root.appending("etc/group"))
+                try files.write("root:\(word):1::::::\n", to: root.appending("etc/shadow"), mode: 0o640)
+                try files.write(word, to: root.appending("etc/machine-id"), mode: 0o444)
+                try files.write(word, to: root.appending("etc/ssh/ssh_host_ed25519_key"), mode: .secret)
+                try files.write(word, to: root.appending("usr/lib/app"))
+            }
+            try files.symlink(here.appending("etc/localtime"), to: "../usr/share/zoneinfo/Europe/Berlin")
+            try files.symlink(there.appending("etc/localtime"), to: "../usr/share/zoneinfo/UTC")
+            try await OwnFiles(into: there, from: here, shared: [], files: files).take(runner: runner)
+            #expect(try files.readText(there.appending("etc/machine-id")) == "mine")
+            #expect(try files.status(there.appending("etc/machine-id"))?.mode == 0o444)
+            #expect(try files.status(there.appending("etc/ssh/ssh_host_ed25519_key"))?.mode == .secret)
+            #expect(try files.readLink(there.appending("etc/localtime")) == "../usr/share/zoneinfo/Europe/Berlin")
+            #expect(try files.readText(there.appending("etc/shadow")) == "root:mine:1::::::\n")
+            #expect(try files.status(there.appending("etc/shadow"))?.mode == 0o640)
+            #expect(try files.readText(there.appending("usr/lib/app")) == "theirs")
+        }
     }
 }
 
