@@ -291,7 +291,8 @@ struct KfleetCommand: AsyncParsableCommand {
                 throw Diagnosis("fleet.not-root", "only root can see all that is asked", remedies: ["log in as root"], exit: .needsRoot)
             }
             let report = try await FleetReport.gather(
-                brief: brief, version: Version.number, now: .current, runner: TimeLimitRunner(SubprocessRunner(), limit: DoctorCommand.limit),
+                brief: brief, version: Version.number, now: .current,
+                runner: TimeLimitRunner(SubprocessRunner(), limit: DoctorCommand.limit),
                 files: LocalFiles())
             Output.line(try report.json)
         }

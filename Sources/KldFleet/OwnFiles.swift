@@ -1,13 +1,13 @@
 import KldCore
-package import KldExec
-package import KldFiles
+import KldExec
+import KldFiles
 import KldImage
-package import SystemPackage
+import SystemPackage
 
 /// What makes a machine itself, in an environment that came from another one: replaced by what the running environment has, or taken away.
 ///
 /// It is what sealing an image takes out (``SealCatalogue``), and what a machine was told about itself: network, mounts, who may log in.
-package struct OwnFiles: Sendable {
+struct OwnFiles: Sendable {
     /// Beside what a seal knows.
     static let more: [PathPattern] = [
         "etc/hosts", "etc/hostname", "etc/resolv.conf", "etc/fstab", "etc/crypttab", "etc/adjtime", "etc/localtime", "etc/timezone",
@@ -16,23 +16,30 @@ package struct OwnFiles: Sendable {
         "etc/nftables.conf", "etc/nftables.d", "etc/zfs/zpool.cache", "etc/zfs/zfs-list.cache", "etc/ca-certificates.conf", "etc/ssl/certs",
     ]
     /// Of the seal, what is no identity: what grows by itself, or can be fetched again; and accounts, which are joined.
-    package static let others: Set<String> = [
+    static let others: Set<String> = [
         "passwords", "package-cache", "package-lists", "rpm-db-regions", "configuration-backups", "journal", "login-records", "audit-logs",
         "process-accounting", "kldload-logs", "logs", "crash-dumps", "core-dumps", "crash-reports", "tmp", "var-tmp", "lost-and-found",
         "swap-files", "package-build-leftovers",
     ]
     /// Of the seal, what is taken away and has no equal here: traces of what people did, and caches.
-    package static let traces: Set<String> = [
+    static let traces: Set<String> = [
         "shell-history", "zsh-history", "database-history", "interpreter-history", "pager-editor-history", "desktop-traces",
     ]
     private static let accounts = ["etc/passwd", "etc/group", "etc/shadow", "etc/gshadow"]
 
     /// Paths below a root, in their order; none of them lies below another.
-    package struct Choice: Sendable, Hashable {
+    struct Choice: Sendable, Hashable {
         /// As it is here; what is not here goes.
-        package var own: [String]
+        var own: [String]
         /// Goes in any case.
-        package var gone: [String]
+        var gone: [String]
+        /// Is not here, and has lines there that are the other machine's own: they go.
+        var edited: [Edit]
+    }
+
+    struct Edit: Sendable, Hashable {
+        var path: String
+        var edit: LineEdit
     }
 
     let here: SealTree
@@ -45,7 +52,7 @@ package struct OwnFiles: Sendable {
     ///   - root: where the environment is mounted, to be written to.
     ///   - running: the system that runs.
     ///   - shared: `nil`: wherever something is mounted.
-    package init(into root: FilePath, from running: FilePath = "/", shared: [String]? = nil, files: any FileSystem) throws {
+    init(into root: FilePath, from running: FilePath = "/", shared: [String]? = nil, files: any FileSystem) throws {
         here = SealTree(root: running, files: files)
         there = SealTree(root: root, files: files)
         self.files = files
@@ -53,8 +60,12 @@ package struct OwnFiles: Sendable {
     }
 
     /// What is replaced, and what is taken away. - Throws: ``FileError``.
-    package func choice() throws -> Choice {
-        var (own, gone) = (Set<String>(), Set<String>())
+    func choice() throws -> Choice {
+        var (own, gone, edited) = (Set<String>(), Set<String>(), [Edit]())
+        func has(_ edit: LineEdit, _ tree: SealTree, _ path: String) throws -> Bool {
+            let file = tree.root.appending(path)
+            return try files.status(file)?.kind == .file && edit.applied(to: files.read(file)).changes > 0
+        }
         // People's are shared by all environments; those of services may lie in them.
         let homes = Set(try here.homes() + there.homes()).sorted()
         func paths(_ pattern: PathPattern, in trees: [SealTree], except: [PathPattern] = []) throws -> [String] {
@@ -70,9 +81,17 @@ package struct OwnFiles: Sendable {
                 for pattern in target.patterns {
                     if Self.traces.contains(kind.id) {
                         gone.formUnion(try paths(pattern, in: [there], except: target.excluding))
-                    } else if case .edit = target.operation {
-                        // A file of which single lines are a machine's own is taken where there is one, and stays where there is none.
-                        own.formUnion(try paths(pattern, in: [here], except: target.excluding))
+                    } else if case .edit(let edit) = target.operation {
+                        // A file of settings is the package's, unless it has lines that are a machine's own.
+                        for path in Set(try paths(pattern, in: [here, there], except: target.excluding)).sorted() {
+                            let isOwn = try has(edit, here, path)
+                            guard try isOwn || has(edit, there, path) else { continue }
+                            if try isOwn || files.exists(here.root.appending(path)) {
+                                own.insert(path)
+                            } else {
+                                edited.append(Edit(path: path, edit: edit))
+                            }
+                        }
                     } else {
                         own.formUnion(try paths(pattern, in: [here, there], except: target.excluding))
                     }
@@ -86,18 +105,26 @@ package struct OwnFiles: Sendable {
                 return !(1..<names.count).contains { all.contains(names.prefix($0).joined(separator: "/")) }
             }.sorted()
         }
-        return Choice(own: tops(own), gone: tops(gone.subtracting(own)))
+        let taken = tops(own)
+        return Choice(
+            own: taken, gone: tops(gone.subtracting(own)),
+            edited: edited.filter { edit in !taken.contains { edit.path == $0 || edit.path.hasPrefix($0 + "/") } })
     }
 
     /// Takes all of it.
     ///
     /// Runs: `cp --archive --no-target-directory FROM TO` for each, changes. Source: cp(1), coreutils 9.1.
     /// - Throws: ``Diagnosis`` `fleet.link`, `fleet.accounts`; ``FileError``; ``CommandError``.
-    package func take(runner: any CommandRunner) async throws {
+    func take(runner: any CommandRunner) async throws {
         let choice = try choice()
         // All of it is looked at before any of it is changed.
         let joined = try joinedAccounts()
-        for path in choice.own + choice.gone { try refuseLinks(on: path) }
+        for path in choice.own + choice.gone + choice.edited.map(\.path) { try refuseLinks(on: path) }
+        for edit in choice.edited {
+            let file = there.root.appending(edit.path)
+            guard let status = try files.status(file) else { continue }
+            try files.replace(file, with: edit.edit.applied(to: files.read(file)).content, mode: status.mode)
+        }
         for path in choice.gone { try clear(path) }
         for path in choice.own {
             let (from, to) = (here.root.appending(path), there.root.appending(path))

@@ -65,13 +65,16 @@ import Testing
                 "/etc/hostid": "mine", "/etc/machine-id": "mine\n", "/etc/hostname": "web-01\n", "/etc/ssh/ssh_host_ed25519_key": "mine",
                 "/etc/network/interfaces": "mine\n", "/etc/kldload/install-manifest.env": "mine\n", "/etc/passwd": accounts,
                 "/etc/shadow": "root:!:1::::::\n", "/etc/group": "root:x:0:\n", "/var/lib/kldload/secrets/x.key": "shared",
-                "/var/lib/dkms/mok.key": "mine", "/etc/dnf/dnf.conf": "mine\n",
+                "/var/lib/dkms/mok.key": "mine", "/etc/dnf/dnf.conf": "proxy=mine\n",
+                "/etc/modprobe.d/zfs.conf": "options zfs zfs_arc_max=1\n", "/new/etc/modprobe.d/zfs.conf": "options zfs zfs_arc_max=2\n",
+                "/etc/nslcd.conf": "uri ldap://a\n", "/new/etc/nslcd.conf": "uri ldap://b\nbindpw theirs\n",
+                "/new/etc/postfix/main.cf": "x = 1\nmyhostname = theirs\n",
                 "/new/etc/hostid": "theirs", "/new/etc/machine-id": "theirs\n", "/new/etc/hostname": "golden\n",
                 "/new/etc/ssh/ssh_host_ed25519_key": "theirs", "/new/etc/ssh/ssh_host_rsa_key": "theirs",
                 "/new/etc/wireguard/wg0.conf": "theirs", "/new/var/lib/dkms/mok.key": "theirs",
                 "/new/etc/passwd": accounts + "ci:x:200:200::/var/lib/ci:/bin/sh\n",
                 "/new/etc/shadow": "root:$y$theirs:1::::::\n", "/new/etc/group": "root:x:0:\n", "/new/etc/app.conf": "new\n",
-                "/new/etc/dnf/dnf.conf": "theirs\n", "/new/etc/yum.conf": "new\n", "/new/var/log/syslog": "hidden",
+                "/new/etc/dnf/dnf.conf": "new\n", "/new/etc/yum.conf": "new\n", "/new/var/log/syslog": "hidden",
                 "/new/usr/bin/app": "new", "/new/var/lib/ci/.ssh/id_ed25519": "theirs", "/new/var/lib/ci/work": "new",
             ].merging(more) { $1 }, links: links)
     }
@@ -100,6 +103,9 @@ import Testing
         ] {
             #expect(texts["/new" + path] == texts[path], "\(path)")
         }
+        // Settings are the package's, but for lines that are a machine's own.
+        #expect(texts["/new/etc/modprobe.d/zfs.conf"] == "options zfs zfs_arc_max=2\n")
+        #expect(texts["/new/etc/nslcd.conf"] == "uri ldap://a\n" && texts["/new/etc/postfix/main.cf"] == "x = 1\n")
         // What only the other machine had; the folder is a package's.
         #expect(try files.status("/new/etc/wireguard")?.kind == .directory)
         #expect(texts["/new/etc/ssh/ssh_host_rsa_key"] == nil && texts["/new/etc/wireguard/wg0.conf"] == nil)
