@@ -86,13 +86,16 @@ let package = Package(
         library("KldDoctor", mechanisms + outside + ["KldDistro", "KldAnswers", "KldReplicate", "KldTrust"]),
         library("KldTrust", mechanisms + ["KldAnswers"]),
         library("KldUpkeep", mechanisms + outside + ["KldDistro", "KldInstall", "KldBootEnv"]),
+        library(
+            "KldFleet",
+            mechanisms + outside + ["KldInstall", "KldBootEnv", "KldSnapshots", "KldReplicate", "KldImage", "KldDoctor"]),
         // L5 faces
         library(
             "KldCLI",
             mechanisms + outside + [
                 "KldTerminal", "KldDistro", "KldAnswers", "KldInstall", "KldBootEnv", "KldSnapshots", "KldReplicate", "KldImage",
                 "KldDisks", "KldDoctor",
-                "KldTrust", "KldUpkeep", "CKldCompat", argumentParser,
+                "KldTrust", "KldUpkeep", "KldFleet", "CKldCompat", argumentParser,
             ]),
         // L6 executables
         .target(name: "CKldCompat"),
@@ -125,9 +128,10 @@ let package = Package(
         tests("KldImage", ["KldAnswers", "KldDistro", "KldInstall", "KldVirt", "KldPackages", "KldZFS"], recorded: true),
         tests("KldDoctor", ["KldZFS", "KldBlock", "KldDistro", "KldTrust"]),
         tests("KldTrust", ["KldAnswers"]),
+        tests("KldFleet", ["KldZFS", "KldSSH", "KldBlock", "KldBoot", "KldBootEnv", "KldImage", "KldReplicate"]),
         tests("KldUpkeep", ["KldPackages", "KldZFS", "KldBoot", "KldBootEnv", "KldDistro"]),
         tests(
-            "KldCLI", ["KldAnswers", "KldInstall", "KldImage", "KldReplicate", "KldDisks", "KldBlock", "KldSSH", argumentParser],
+            "KldCLI", ["KldAnswers", "KldInstall", "KldImage", "KldReplicate", "KldDisks", "KldFleet", "KldBlock", "KldSSH", argumentParser],
             recorded: true),
     ],
     swiftLanguageModes: [.v6]

@@ -5,6 +5,7 @@ import KldBootEnv
 import KldCore
 import KldExec
 import KldFiles
+import KldFleet
 import KldInstall
 import KldPlan
 import KldTerminal
@@ -21,7 +22,7 @@ struct KbeCommand: AsyncParsableCommand {
             """,
         subcommands: [
             List.self, Create.self, Activate.self, Current.self, Rollback.self, Rename.self, Mount.self, Unmount.self, Destroy.self,
-            Prune.self, Diff.self, Export.self, Import.self,
+            Prune.self, Diff.self, Export.self, Import.self, Adopt.self,
         ], defaultSubcommand: List.self)
 
     struct Change: ParsableArguments {
@@ -254,6 +255,26 @@ struct KbeCommand: AsyncParsableCommand {
             let session = BootSession(dryRun: change.dryRun)
             let file = input.map { Host.absolute($0) } ?? "/dev/stdin"
             try await session.locked { try await session.apply(BootEnvironments(try await session.system()).importing(name, from: file)) }
+        }
+    }
+
+    struct Adopt: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Make an environment that came from another machine this one's own: identity, accounts, network, keys.",
+            discussion: "kfleet push does so on every machine; after kbe import of another machine's stream it is for you to do.")
+        @Argument(help: "The environment's name.") var name: String
+        @Option(help: .hidden) var image: String?
+        @OptionGroup var change: Change
+
+        func run() async throws {
+            let session = BootSession(dryRun: change.dryRun)
+            try await session.locked {
+                try await Adoption.sweep(runner: session.runner, files: session.files)
+                let plan = try Adoption(try await session.system()).plan(name, image: image)
+                try await Host.apply(
+                    plan, dryRun: change.dryRun, runner: session.runner,
+                    performers: BootPerformers.table.merging(Adoption.performers) { $1 })
+            }
         }
     }
 

@@ -67,6 +67,7 @@ struct Applet: Sendable {
         case .kdir: Applet(name: name.rawValue, command: KdirCommand.self)
         case .kdisk: Applet(name: name.rawValue, command: KdiskCommand.self)
         case .kreplicate: Applet(name: name.rawValue, command: KreplicateCommand.self)
+        case .kfleet: Applet(name: name.rawValue, command: KfleetCommand.self)
         case .overview: Applet(name: name.rawValue, command: OverviewTool.self)
         case .help: Applet(name: name.rawValue, command: HelpTool.self)
         case .installTarget: Applet(name: name.rawValue, command: GuidedTool.self)
@@ -133,7 +134,7 @@ struct Root: AsyncParsableCommand {
             KexportCommand.self,
             RecoveryCommand.self,
             KstCommand.self, KsnapCommand.self, KcloneCommand.self, KdfCommand.self, KdirCommand.self, KdiskCommand.self,
-            KreplicateCommand.self,
+            KreplicateCommand.self, KfleetCommand.self,
             OverviewCommand.self,
             ToolsCommand.self, RecoveryConsoleCommand.self, FactsCommand.self,
             AppletsCommand.self,

@@ -2,7 +2,7 @@
 /// are made from it, so that none of them can lack a tool.
 public enum AppletName: String, Sendable, Hashable, CaseIterable {
     case kbe, kupgrade, kpkg, kexport, krecovery
-    case kst, ksnap, kclone, kdf, kdir, kdisk, kreplicate
+    case kst, ksnap, kclone, kdf, kdir, kdisk, kreplicate, kfleet
     case overview = "kldload-overview"
     case help = "kldload-help"
     case installTarget = "kldload-install-target"

@@ -1,6 +1,7 @@
 import ArgumentParser
 import KldCore
 import KldExec
+import KldFleet
 import KldPlan
 import KldReplicate
 import KldSSH
@@ -50,6 +51,15 @@ import Testing
                 ["kdisk", "replace", "sda", "sdb", "--wipe", "/dev/sdb", "--healthy", "/dev/sda", "--yes", "--wait", "--set", "asset=A"],
                 KdiskCommand.Replace.self
             ),
+            (["kfleet", "health"], KfleetCommand.Health.self),
+            (["kfleet", "health", "web-01", "root@[fd00::1]:22", "-q", "--format", "json"], KfleetCommand.Health.self),
+            (["kfleet", "push", "golden@x", "web-01", "--as", "v2", "--whole", "--dry-run", "--parallel", "2"], KfleetCommand.Push.self),
+            (
+                ["kfleet", "rollout", "golden", "--hosts", "/h", "--batch", "2", "--pause", "60", "--within", "900", "--yes"],
+                KfleetCommand.Rollout.self
+            ),
+            (["kfleet", "self", "--brief"], KfleetCommand.OwnReport.self),
+            (["kbe", "adopt", "golden", "--image", "50"], KbeCommand.Adopt.self),
             (["kldload-overview"], OverviewTool.self),
             (["kldload-help"], HelpTool.self), (["kldload-help", "ksnap"], HelpTool.self),
         ] as [([String], any ParsableCommand.Type)])
@@ -67,6 +77,8 @@ import Testing
         ["kreplicate"], ["kreplicate", "a/b"], ["kreplicate", "--skip-parent", "a/b", "c/d"],
         ["kreplicate", "--bwlimit", "fast", "a/b", "c/d"],
         ["kreplicate", "--max-lag", "soon", "a/b", "c/d"],
+        ["kfleet", "push"], ["kfleet", "rollout"], ["kfleet", "health", "--parallel", "0"], ["kbe", "adopt"],
+        ["kfleet", "rollout", "golden", "--batch", "0"], ["kfleet", "health", "--timeout", "0"],
     ])
     func `incomplete command lines are refused`(words: [String]) throws {
         let tool = try #require(Applet.named(words[0])?.command)
@@ -165,5 +177,42 @@ import Testing
         #expect(
             JSONText.object([("a", .number(.max)), ("b", .list([.flag(true), .none])), ("c", .optional(nil as String?))]).rendered
                 == "{\n \"a\": 18446744073709551615,\n \"b\": [\n  true,\n  null\n ],\n \"c\": null\n}")
+    }
+}
+
+@Suite struct FleetTextTests {
+    private func report(_ running: String) -> FleetReport {
+        var report = FleetReport(
+            host: "h", version: "1", boot: "b", running: running, dataset: "rpool/ROOT/\(running)", good: true)
+        (report.snapshots, report.scrub, report.failed, report.warned) = (412, "2026-11-20", [], ["apt.lists"])
+        report.pools = [.init(name: "rpool", state: "ONLINE")]
+        return report
+    }
+
+    @Test func `health is a row for each machine, and below it what is to be looked at`() throws {
+        var ill = report("golden")
+        (ill.pools, ill.failed, ill.warned) = ([.init(name: "rpool", state: "DEGRADED")], ["zfs.pool.health"], [])
+        let gone = try SSHDestination(host: "web-03", user: "root", port: 2222)
+        let health = [
+            FleetHealth(try SSHDestination("root@web-01"), report: report("debian")),
+            FleetHealth(try SSHDestination("root@web-02"), report: ill),
+            FleetHealth(gone, problem: SSHProblem.hostChanged.diagnosis(of: gone, errors: "")),
+        ]
+        #expect(
+            KfleetCommand.Health.text(health) == """
+                HOST           SSH          ZFS       BOOT-ENV  SNAPS  LAST-SCRUB  DOCTOR
+                web-01         OK           ONLINE    debian      412  2026-11-20  1 warnings
+                web-02         OK           DEGRADED  golden      412  2026-11-20  1 failed
+                [web-03]:2222  KEY-CHANGED  -         -             -  -           -
+
+                web-02: rpool is DEGRADED
+                web-02: kldload-doctor: zfs.pool.health
+                [web-03]:2222: [web-03]:2222 shows another host key than the one that is known
+                  remedy: find out why before anything else: somebody may be in between
+                  remedy: if it was installed anew: ssh-keygen -R '[web-03]:2222', then learn the new key as for an unknown host
+                1 of 3 machines are well
+                """)
+        let json = KfleetCommand.Health.json(health).rendered
+        #expect(json.contains("\"state\": \"key-changed\"") && json.contains("\"code\": \"ssh.host-changed\""))
     }
 }

@@ -1,0 +1,118 @@
+import KldBlock
+import KldBoot
+package import KldBootEnv
+import KldCore
+package import KldExec
+package import KldFiles
+package import KldPlan
+import KldZFS
+import SystemPackage
+
+/// Makes a boot environment that came from another machine this one's own, before anybody boots it: `kbe adopt`.
+package struct Adoption: Sendable, Hashable {
+    private static let take = "fleet.take"
+    private static let sign = "fleet.sign"
+    private static let places: FilePath = "/run/kldload/adopt"
+
+    let system: BootSystem
+    package init(_ system: BootSystem) { self.system = system }
+
+    /// The mark is set last: who is killed before does it all again.
+    ///
+    /// - Parameter image: what is remembered of where it came from; `nil`: nothing.
+    /// - Throws: ``Diagnosis`` `be.unknown`, `be.running`, `be.active`, `be.mounted`, `be.deep`.
+    ///
+    /// Runs: `zfs set canmount=noauto NAME`, `zfs set mountpoint=/ com.kldload:owner=kldload NAME`, `mount -t zfs`, what ``OwnFiles`` and
+    /// ``ModuleSigning`` run, `umount`, `zfs set com.kldload:image=IMAGE NAME`; changes.
+    package func plan(_ name: String, image: String?) throws -> Plan {
+        let environment = try system.environment(name)
+        let dataset = environment.dataset
+        guard dataset != system.running else {
+            throw Diagnosis("be.running", "\(name) is running: it is this machine's own", remedies: ["nothing is to do"])
+        }
+        guard system.next?.dataset != dataset.text, system.bootfs != dataset.text else {
+            throw Diagnosis(
+                "be.active", "\(name) is what boots next, and cannot be changed", remedies: ["kbe activate another one before"])
+        }
+        guard environment.children.isEmpty else {
+            throw Diagnosis(
+                "be.deep", "\(name) has datasets of its own below it: they could be another machine's too",
+                remedies: ["look at them: zfs list -r \(dataset)"])
+        }
+        let place = Self.places.appending(name)
+        let root = ["root": place.string]
+        var inside: [Action] = [.perform(Self.take, root, effect: .changes)]
+        if case .by = system.signing {
+            // Where an initramfs has to be built anew, it is built in there.
+            inside += ["/dev", "/proc", "/sys"].map { .run(MountCommand.bind($0, at: FilePath(place.string + $0))) }
+            inside.append(.perform(Self.sign, root, effect: .changes))
+        }
+        var steps = [
+            Step(
+                "fleet.properties", "\(dataset) is mounted by nobody but who boots it",
+                [
+                    .run(ZFS.set(dataset, ["canmount": "noauto"])),
+                    .run(ZFS.set(dataset, ["mountpoint": "/", KldProperty.owner: KldProperty.ownerValue])),
+                ])
+        ]
+        steps += try BootEnvironments(system).mount(name, at: place).plan.steps.map { step in
+            var step = step
+            step.release = [.run(MountCommand.unmount(place)), .remove(place)]
+            return step
+        }
+        steps.append(Step("fleet.take", "Give it this machine's identity, accounts, network and keys", inside, weight: 5))
+        if let image {
+            // As it lies on the disk, before it counts as ready.
+            steps.append(
+                Step(
+                    "fleet.mark", "Remember that it is this machine's own",
+                    [.run(MountCommand.unmount(place)), .run(ZFS.set(dataset, [KldProperty.image: image]))]))
+        }
+        return Plan("adopt boot environment \(name)", [Phase("fleet", "Fleet", steps)])
+    }
+
+    /// Takes away what a run left mounted that was killed. Only for whoever holds the lock of boot environments.
+    ///
+    /// Runs: `umount --recursive PLACE` for each, changes.
+    package static func sweep(runner: any CommandRunner, files: any FileSystem) async throws {
+        for mount in try files.mounts().reversed() where mount.place.hasPrefix("\(places)/") {
+            try await runner.run(MountCommand.unmount(FilePath(mount.place)))
+        }
+    }
+
+    /// What plans of an adoption perform by name.
+    package static var performers: [String: Performer] {
+        [
+            take: { parameters, runner, files in
+                try await OwnFiles(into: FilePath(parameters["root"] ?? ""), files: files).take(runner: runner)
+            },
+            sign: { parameters, runner, files in
+                try await signModules(in: FilePath(parameters["root"] ?? ""), runner: runner, files: files)
+            },
+        ]
+    }
+
+    /// Modules that bear another machine's signature would not be loaded where the firmware enforces it.
+    private static func signModules(in root: FilePath, runner: any CommandRunner, files: any FileSystem) async throws {
+        let key = MachineOwnerKey()
+        let signer = try key.identity(files)
+        let prefix = "vmlinuz-"
+        let releases = ((try? files.list(root.appending("boot"))) ?? []).filter { $0.hasPrefix(prefix) }.map {
+            String($0.dropFirst(prefix.count))
+        }
+        for release in releases {
+            var foreign = false
+            for module in ModuleSigning.modules(in: root, release, files) {
+                let signature = try await ModuleSigning.signature(of: module, runner: runner, files: files)
+                if !(signature.map(signer.signed) ?? false) { foreign = true }
+            }
+            let initramfs = root.appending("boot/initrd.img-\(release)")
+            guard foreign, try files.exists(initramfs) else { continue }
+            guard
+                case .perform(let name, let parameters, _) = ModuleSigning.signing(
+                    root: root, release: release, with: key, initramfs: initramfs)
+            else { continue }
+            try await ModuleSigning.performers[name]?(parameters, runner, files)
+        }
+    }
+}

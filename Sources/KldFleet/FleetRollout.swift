@@ -1,0 +1,413 @@
+package import KldCore
+import KldExec
+package import KldSSH
+
+/// Time as a rollout sees it: tests have one of their own.
+package struct FleetClock: Sendable {
+    /// Counts up, in seconds, from any beginning.
+    var seconds: @Sendable () -> Int64
+    var sleep: @Sendable (Int64) async throws -> Void
+
+    package init(seconds: @escaping @Sendable () -> Int64, sleep: @escaping @Sendable (Int64) async throws -> Void) {
+        self.seconds = seconds
+        self.sleep = sleep
+    }
+
+    package static var real: FleetClock {
+        let start = ContinuousClock.now
+        return FleetClock(seconds: { Int64(start.duration(to: .now) / .seconds(1)) }, sleep: { try await Task.sleep(for: .seconds($0)) })
+    }
+}
+
+/// What became of one machine in a rollout.
+package struct FleetRolloutRow: Sendable {
+    package enum State: String, Sendable, Hashable {
+        /// It was not its turn yet.
+        case untouched
+        /// It ran the environment before.
+        case already
+        case done
+        /// Nothing was restarted; what boots next is what boots now.
+        case notRestarted = "not-restarted"
+        /// It left the environment by itself, and runs the one before.
+        case cameBack = "came-back"
+        /// It was sent back, and runs the one before.
+        case reverted
+        /// Somebody has to look at it.
+        case unknown
+        /// Interrupted while it starts: it proves itself, or goes back by itself.
+        case restarting
+    }
+    package var host: SSHDestination
+    package var state: State
+    /// The environment that ran when it was asked first.
+    package var before: String
+    /// The environment that it ran when it was asked last; `nil`: it did not answer.
+    package var runs: String?
+    package var problem: Diagnosis?
+}
+
+package struct FleetRolloutOutcome: Sendable {
+    package var rows: [FleetRolloutRow]
+    package var interrupted = false
+
+    /// Why it was stopped. - Returns: `nil`: every machine runs the environment.
+    package func problem(_ environment: String) -> Diagnosis? {
+        let failed = rows.filter { ![.untouched, .already, .done, .restarting].contains($0.state) }
+        let run = rows.count { $0.state == .done || $0.state == .already }
+        if let first = failed.first {
+            return Diagnosis(
+                "fleet.stopped",
+                "\(failed.map(\.host.knownName).joined(separator: ", ")) did not take \(environment); \(run) of \(rows.count) machines run it, and nothing more is restarted",
+                remedies: (first.problem?.remedies ?? []) + ["when it is mended, run the same again: machines that run it are left alone"],
+                causes: failed.map { row in
+                    "\(row.host.knownName): \(row.problem?.message ?? row.state.rawValue)"
+                        + (row.problem?.causes.first.map { ": \($0)" } ?? "")
+                })
+        }
+        if interrupted {
+            return Diagnosis(
+                "fleet.interrupted", "interrupted: \(run) of \(rows.count) machines run \(environment)",
+                remedies: ["run the same again: machines that run it are left alone"], exit: .interrupted)
+        }
+        return nil
+    }
+}
+
+/// Starts machines into a boot environment that they have already, some at a time, and stops at the first that does not do well with it.
+///
+/// Each machine tries the environment on trial: should it not come up, its loader goes back by itself. What came up, and is not as well as before,
+/// is sent back.
+package struct FleetRollout: Sendable {
+    package struct Request: Sendable, Hashable {
+        package var environment: String
+        package var hosts: [SSHDestination]
+        /// So many machines at a time.
+        package var batch = 1
+        /// Between one batch and the next, in seconds.
+        package var pause: Int64 = 0
+        /// How long a machine may take from its restart until it has noted its boot as good, in seconds. A trial has up to three boots.
+        package var patience: Int64 = 1200
+        /// How long its doctor may find more than before, in seconds: services take their time.
+        package var settling: Int64 = 120
+        /// Between two questions, in seconds.
+        package var interval: Int64 = 5
+
+        package init(_ environment: String, _ hosts: [SSHDestination]) {
+            self.environment = environment
+            self.hosts = hosts
+        }
+    }
+
+    /// A machine that can begin, as it was before.
+    package struct Ready: Sendable, Hashable {
+        package var host: SSHDestination
+        package var report: FleetReport
+        /// It runs the environment, and has noted it as good.
+        package var isDone: Bool
+    }
+
+    package let request: Request
+    let fleet: Fleet
+    let clock: FleetClock
+    let say: @Sendable (String) -> Void
+
+    /// Staging what boots may mean to build and sign an image.
+    private static let staging: Int64 = 600
+
+    package init(_ request: Request, fleet: Fleet, clock: FleetClock = .real, say: @escaping @Sendable (String) -> Void) {
+        self.request = request
+        self.fleet = fleet
+        self.clock = clock
+        self.say = say
+    }
+
+    // MARK: before
+
+    /// Looks at every machine before any of them is touched.
+    ///
+    /// - Throws: ``Diagnosis`` `fleet.not-ready`, with what is wrong on which machine; `CancellationError`.
+    ///
+    /// Runs: `kldload kfleet self` on each, reads.
+    package func ready() async throws -> [Ready] {
+        let asked = await fleet.health(request.hosts)
+        try Task.checkCancellation()
+        var ready: [Ready] = []
+        var problems: [String] = []
+        for health in asked {
+            guard let report = health.report else {
+                problems.append("\(health.host.knownName): \(health.problem?.message ?? "no answer")")
+                continue
+            }
+            if let why = obstacle(report) {
+                problems.append("\(health.host.knownName): \(why)")
+            } else {
+                ready.append(Ready(host: health.host, report: report, isDone: report.running == request.environment))
+            }
+        }
+        let images = Dictionary(grouping: ready) { image($0.report) ?? "" }
+        if images.count > 1 {
+            problems += images.sorted { $0.value.count < $1.value.count }.dropLast().flatMap(\.value).map {
+                "\($0.host.knownName): its \(request.environment) is not what the others have"
+            }
+        }
+        guard problems.isEmpty else {
+            throw Diagnosis(
+                "fleet.not-ready", "\(problems.count) of \(request.hosts.count) machines cannot begin; no machine was touched",
+                remedies: ["mend what is told here, or leave those machines out", "kfleet health says how they are"],
+                exit: .problemsFound, causes: problems)
+        }
+        return ready
+    }
+
+    private func image(_ report: FleetReport) -> String? {
+        report.environments.first { $0.name == request.environment }?.image
+    }
+
+    private func obstacle(_ report: FleetReport) -> String? {
+        let name = request.environment
+        guard let environment = report.environments.first(where: { $0.name == name }) else {
+            return "it has no environment \(name): kfleet push \(name) brings it"
+        }
+        guard report.good else { return "its boot of \(report.running) was not noted as good" }
+        if report.running == name { return nil }
+        if environment.state.hasPrefix("failed") { return "\(name) was tried there before: \(environment.state)" }
+        if let next = report.next, next != report.running {
+            return "\(next) boots next there already: restart it, or kbe activate \(report.running)"
+        }
+        return nil
+    }
+
+    /// The machines that are restarted, so many at a time.
+    package func batches(_ ready: [Ready]) -> [[Ready]] {
+        let waiting = ready.filter { !$0.isDone }
+        return stride(from: 0, to: waiting.count, by: max(1, request.batch)).map {
+            Array(waiting[$0..<min($0 + max(1, request.batch), waiting.count)])
+        }
+    }
+
+    /// What would be done, for people.
+    package func text(_ ready: [Ready]) -> String {
+        var lines = ready.filter(\.isDone).map { "\($0.host.knownName) runs \(request.environment) already" }
+        for (number, batch) in zip(1..., batches(ready)) {
+            lines += batch.map { "\(number). \($0.host.knownName): \($0.report.running) -> \(request.environment)" }
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    // MARK: doing
+
+    /// Restarts batch after batch, and stops after the first with a machine that did not do well.
+    ///
+    /// Runs there: `kldload kbe activate NAME`, `systemctl --no-block reboot`, changes; `kldload kfleet self`, reads.
+    /// - Returns: one row for each machine, in their order, whatever happened.
+    package func run(_ ready: [Ready]) async -> FleetRolloutOutcome {
+        var rows = Dictionary(
+            uniqueKeysWithValues: ready.map { one in
+                let state: FleetRolloutRow.State = one.isDone ? .already : .untouched
+                return (one.host, FleetRolloutRow(host: one.host, state: state, before: one.report.running, runs: one.report.running))
+            })
+        for (number, batch) in batches(ready).enumerated() {
+            if Task.isCancelled { break }
+            if number > 0, request.pause > 0 {
+                say("waiting for \(request.pause) s")
+                guard (try? await clock.sleep(request.pause)) != nil else { break }
+            }
+            let results = await Fleet.each(batch, parallel: batch.count) { await advance($0) }
+            for row in results { rows[row.host] = row }
+            if results.contains(where: { $0.state != .done }) { break }
+        }
+        return FleetRolloutOutcome(rows: ready.compactMap { rows[$0.host] }, interrupted: Task.isCancelled)
+    }
+
+    /// One machine, all the way.
+    private func advance(_ ready: Ready) async -> FleetRolloutRow {
+        let (host, before) = (ready.host, ready.report)
+        var row = FleetRolloutRow(host: host, state: .untouched, before: before.running, runs: before.running)
+        if Task.isCancelled { return row }
+        say("\(host.knownName): activate \(request.environment), on trial")
+        if let problem = await activate(request.environment, host) {
+            row.problem = problem
+            await stay(&row)
+            return row
+        }
+        // It was activated as a whole, whatever was pressed meanwhile; from here on there are two ways, and both are taken to their end.
+        if Task.isCancelled {
+            await stay(&row)
+            return row
+        }
+        say("\(host.knownName): restart")
+        if let problem = await whole({ try await $0.restart(host) }) {
+            row.problem = problem
+            await stay(&row)
+            return row
+        }
+        row.runs = nil
+        do { try await judge(before, &row) } catch {
+            if row.problem != nil {
+                // On its way back.
+                row.problem?.causes.append("interrupted before it was seen to run \(before.running) again")
+                return row
+            }
+            // What is left of a trial is the machine's own.
+            row.state = .restarting
+            row.problem = Diagnosis(
+                "fleet.restarting",
+                "\(host.knownName) was starting \(request.environment) on trial: it goes back by itself if it does not boot well",
+                remedies: ["see what became of it: kfleet health \(host.knownName)"], exit: .interrupted)
+        }
+        return row
+    }
+
+    /// Does something in a task of its own: what was begun on a machine is not left half done when somebody presses Ctrl-C here.
+    ///
+    /// - Returns: what went wrong.
+    private func whole(_ body: @escaping @Sendable (Fleet) async throws -> Void) async -> Diagnosis? {
+        let fleet = fleet
+        // why: a task of its own does not inherit the cancellation.
+        return await Task { () -> Diagnosis? in
+            do {
+                try await body(fleet)
+                return nil
+            } catch { return Diagnosis(of: error) }
+        }.value
+    }
+
+    private func activate(_ name: String, _ host: SSHDestination) async -> Diagnosis? {
+        await whole { try await $0.run($0.tools.activate(name), on: host, within: Self.staging) }
+    }
+
+    /// Takes an activation back before any restart. Activating what boots already changes nothing.
+    private func stay(_ row: inout FleetRolloutRow) async {
+        row.state = row.problem == nil ? .untouched : .notRestarted
+        guard let problem = await activate(row.before, row.host) else { return }
+        row.state = .unknown
+        row.problem = Diagnosis(
+            "fleet.half-activated", "\(row.host.knownName) runs \(row.before), and \(request.environment) may boot next there, on trial",
+            remedies: ["on that machine: kbe list, and kbe activate \(row.before)"],
+            causes: [row.problem?.message, problem.message].compactMap { $0 })
+    }
+
+    /// Waits until a machine that was restarted is well, or knows that it is not; then it is sent back.
+    ///
+    /// - Throws: `CancellationError`.
+    private func judge(_ before: FleetReport, _ row: inout FleetRolloutRow) async throws {
+        let (host, name) = (row.host, request.environment)
+        switch try await arrival(host, after: before.boot, expecting: name) {
+        case .good(let report):
+            row.runs = report.running
+            guard let worse = try await worse(than: before, host) else {
+                row.state = .done
+                say("\(host.knownName): runs \(name), and is as well as before")
+                return
+            }
+            row.problem = Diagnosis(
+                "fleet.worse", "\(host.knownName) runs \(name), and is not as well as before: \(worse)",
+                remedies: ["look at it there: kbe mount \(name), kbe diff \(before.running) \(name)"])
+            try await revert(report, &row)
+        case .back(let report):
+            row.runs = report.running
+            row.state = .cameBack
+            let state = report.environments.first { $0.name == name }?.state
+            row.problem = Diagnosis(
+                "fleet.came-back", "\(host.knownName) did not boot \(name) well, and came back to \(report.running) by itself",
+                remedies: ["look at it there: kbe list, kbe diff \(before.running) \(name)"], causes: state.map { ["\(name): \($0)"] } ?? []
+            )
+            // Its loader has no try left; should it have one, the next restart must not be a surprise.
+            if let problem = await activate(report.running, host) { row.problem?.causes.append(problem.message) }
+        case .stuck(let report):
+            row.runs = report.running
+            row.problem = Diagnosis(
+                "fleet.not-restarted", "\(host.knownName) did not restart within \(request.patience) s",
+                remedies: ["see what it waits for: systemctl list-jobs"])
+            await stay(&row)
+        case .late(let report, let why):
+            row.problem = Diagnosis(
+                "fleet.late",
+                "\(host.knownName) was not well within \(request.patience) s of its restart: \(report.map { "it runs \($0.running)" } ?? "it does not answer")",
+                remedies: ["look at its console: an environment that does not boot well is left by the loader after three boots"],
+                causes: why.map { [$0.message] } ?? [])
+            row.runs = report?.running
+            if let report, report.running == name { try await revert(report, &row) } else { row.state = .unknown }
+        }
+    }
+
+    private enum Arrival {
+        /// The environment runs, and was noted as good.
+        case good(FleetReport)
+        /// Another one runs.
+        case back(FleetReport)
+        /// It never went down.
+        case stuck(FleetReport)
+        /// Time is over; what it said last, and why it says nothing.
+        case late(FleetReport?, Diagnosis?)
+    }
+
+    private func arrival(_ host: SSHDestination, after boot: String, expecting name: String) async throws -> Arrival {
+        let end = clock.seconds() + request.patience
+        var (last, old, why) = (FleetReport?.none, FleetReport?.none, Diagnosis?.none)
+        var heard = false
+        while clock.seconds() < end {
+            try await clock.sleep(request.interval)
+            do {
+                let report = try await fleet.report(of: host, brief: true)
+                why = nil
+                guard report.boot != boot else {
+                    old = report
+                    continue
+                }
+                if !heard { say("\(host.knownName): it is back, with \(report.running)") }
+                (last, old, heard) = (report, nil, true)
+                if report.running != name { return .back(report) }
+                if report.good { return .good(report) }
+            } catch let error as CancellationError { throw error } catch {
+                // On its way down or up; or it answers, and cannot be believed.
+                (last, old, why) = (nil, nil, Diagnosis(of: error))
+            }
+        }
+        if let old { return .stuck(old) }
+        return .late(last, why)
+    }
+
+    /// - Returns: what the doctor finds now and did not find before; `nil`: nothing.
+    private func worse(than before: FleetReport, _ host: SSHDestination) async throws -> String? {
+        let end = clock.seconds() + request.settling
+        let known = Set(before.failed ?? []).union(before.pools.filter { $0.state != "ONLINE" }.map(\.name))
+        while true {
+            let found: String
+            do {
+                let report = try await fleet.report(of: host)
+                let new = (report.failed ?? ["it could not be asked"]) + report.pools.filter { $0.state != "ONLINE" }.map(\.name)
+                let worse = new.filter { !known.contains($0) }
+                if worse.isEmpty { return nil }
+                found = worse.joined(separator: ", ")
+            } catch let error as CancellationError { throw error } catch { found = Diagnosis(of: error).message }
+            if clock.seconds() >= end { return found }
+            try await clock.sleep(request.interval)
+        }
+    }
+
+    /// Sends a machine back to what ran before, and waits for it.
+    ///
+    /// - Throws: `CancellationError`.
+    private func revert(_ now: FleetReport, _ row: inout FleetRolloutRow) async throws {
+        let (host, before) = (row.host, row.before)
+        say("\(host.knownName): back to \(before)")
+        row.state = .unknown
+        if let problem = await activate(before, host) {
+            row.problem?.causes.append("\(before) could not be activated again: \(problem.message)")
+            return
+        }
+        if let problem = await whole({ try await $0.restart(host) }) {
+            row.problem?.causes.append("it boots \(before) next, and could not be restarted: \(problem.message)")
+            return
+        }
+        row.runs = nil
+        if case .good(let report) = try await arrival(host, after: now.boot, expecting: before) {
+            (row.runs, row.state) = (report.running, .reverted)
+            say("\(host.knownName): runs \(before) again")
+        } else {
+            row.problem?.causes.append("it was sent back to \(before), and has not come up yet")
+        }
+    }
+}

@@ -1,0 +1,224 @@
+import KldBootEnv
+import KldBoot
+import KldCore
+import KldExec
+import KldFiles
+import KldImage
+import KldPlan
+import KldTestSupport
+import KldZFS
+import SystemPackage
+import Testing
+
+@testable import KldFleet
+
+@Suite struct AccountTests {
+    private let here = AccountTables(
+        passwd: "root:x:0:0:root:/root:/bin/bash\nsshd:x:101:65534::/run/sshd:/usr/sbin/nologin\nann:x:1000:1000::/home/ann:/bin/bash\n",
+        group: "root:x:0:\nsudo:x:27:ann\nann:x:1000:\n", shadow: "root:!:1:0:99999:7:::\nsshd:!*:1::::::\nann:$y$own:1:0:99999:7:::\n",
+        gshadow: "root:*::\nsudo:*::ann\nann:!::\n")
+
+    @Test func `services of the other tree come along, its people and its passwords do not`() throws {
+        let there = AccountTables(
+            passwd: """
+                root:x:0:0:root:/root:/bin/sh
+                sshd:x:101:65534::/run/sshd:/usr/sbin/nologin
+                redis:x:105:110::/var/lib/redis:/usr/sbin/nologin
+                bob:x:1000:1000::/home/bob:/bin/bash
+
+                """,
+            group: "root:x:0:\nsudo:x:27:bob\nredis:x:110:bob,redis\nbob:x:1000:\n",
+            shadow: "root:$y$theirs:1:0:99999:7:::\nsshd:!*:1::::::\nredis:$y$theirs:20000::::::\nbob:$y$theirs:1:0:99999:7:::\n",
+            gshadow: "root:*::\nsudo:*::bob\nredis:!::bob\nbob:!::\n")
+        let joined = try here.taking(from: there)
+        #expect(joined.passwd == here.passwd + "redis:x:105:110::/var/lib/redis:/usr/sbin/nologin\n")
+        #expect(joined.group == here.group + "redis:x:110:redis\n")
+        #expect(joined.shadow == here.shadow + "redis:!*:20000::::::\n")
+        #expect(joined.gshadow == here.gshadow + "redis:!::\n")
+    }
+
+    @Test func `a service with another number is refused: its files would be somebody else's`() {
+        var there = here
+        there.passwd = "sshd:x:102:65534::/run/sshd:/usr/sbin/nologin\nredis:x:101:110::/:/usr/sbin/nologin\n"
+        there.group = "sudo:x:28:\n"
+        #expect { try here.taking(from: there) } throws: { error in
+            let problem = Diagnosis(of: error)
+            return problem.code == "fleet.accounts"
+                && problem.causes == [
+                    "the user sshd is 102 there, and 101 here", "the user redis is 101 there, and that is sshd here",
+                    "the group sudo is 28 there, and 27 here",
+                ]
+        }
+    }
+
+    @Test func `the same accounts stay as they are`() throws {
+        #expect(try here.taking(from: here) == here)
+    }
+}
+
+@Suite struct OwnFilesTests {
+    private func machine(_ more: [String: String] = [:], links: [String: String] = [:]) -> MemoryFiles {
+        let accounts = "root:x:0:0:root:/root:/bin/bash\n"
+        return MemoryFiles(
+            [
+                "/proc/self/mounts": "rpool/ROOT/debian / zfs rw 0 0\nrpool/srv /srv zfs rw 0 0\nrpool/state /var/lib/kldload zfs rw 0 0\n",
+                "/etc/hostid": "mine", "/etc/machine-id": "mine\n", "/etc/hostname": "web-01\n", "/etc/ssh/ssh_host_ed25519_key": "mine",
+                "/etc/network/interfaces": "mine\n", "/etc/kldload/install-manifest.env": "mine\n", "/etc/passwd": accounts,
+                "/etc/shadow": "root:!:1::::::\n", "/etc/group": "root:x:0:\n", "/var/lib/kldload/secrets/x.key": "shared",
+                "/var/lib/dkms/mok.key": "mine", "/etc/dnf/dnf.conf": "proxy=mine\n",
+                "/etc/modprobe.d/zfs.conf": "options zfs zfs_arc_max=1\n", "/new/etc/modprobe.d/zfs.conf": "options zfs zfs_arc_max=2\n",
+                "/etc/nslcd.conf": "uri ldap://a\n", "/new/etc/nslcd.conf": "uri ldap://b\nbindpw theirs\n",
+                "/new/etc/postfix/main.cf": "x = 1\nmyhostname = theirs\n",
+                "/new/etc/hostid": "theirs", "/new/etc/machine-id": "theirs\n", "/new/etc/hostname": "golden\n",
+                "/new/etc/ssh/ssh_host_ed25519_key": "theirs", "/new/etc/ssh/ssh_host_rsa_key": "theirs",
+                "/new/etc/wireguard/wg0.conf": "theirs", "/new/var/lib/dkms/mok.key": "theirs",
+                "/new/etc/passwd": accounts + "ci:x:200:200::/var/lib/ci:/bin/sh\n",
+                "/new/etc/shadow": "root:$y$theirs:1::::::\n", "/new/etc/group": "root:x:0:\n", "/new/etc/app.conf": "new\n",
+                "/new/etc/dnf/dnf.conf": "new\n", "/new/etc/yum.conf": "new\n", "/new/var/log/syslog": "hidden",
+                "/new/usr/bin/app": "new", "/new/var/lib/ci/.ssh/id_ed25519": "theirs", "/new/var/lib/ci/work": "new",
+            ].merging(more) { $1 }, links: links)
+    }
+
+    /// Copies files as cp does.
+    private func copying(_ files: MemoryFiles) -> ScriptedRunner {
+        ScriptedRunner([
+            { command in
+                guard command.tool.name == "cp", command.arguments.prefix(2) == ["--archive", "--no-target-directory"] else { return nil }
+                let (from, to) = (command.arguments[2], command.arguments[3])
+                for (path, text) in files.texts where path == from || path.hasPrefix(from + "/") {
+                    try files.write(text, to: FilePath(to + path.dropFirst(from.count)))
+                }
+                return CommandOutput()
+            }
+        ])
+    }
+
+    @Test func `what makes a machine itself is its own, and everything else is what came`() async throws {
+        let files = machine()
+        try await OwnFiles(into: "/new", files: files).take(runner: copying(files))
+        let texts = files.texts
+        for path in [
+            "/etc/hostid", "/etc/machine-id", "/etc/hostname", "/etc/ssh/ssh_host_ed25519_key", "/etc/network/interfaces",
+            "/etc/kldload/install-manifest.env", "/var/lib/dkms/mok.key", "/etc/dnf/dnf.conf", "/etc/group",
+        ] {
+            #expect(texts["/new" + path] == texts[path], "\(path)")
+        }
+        // Settings are the package's, but for lines that are a machine's own.
+        #expect(texts["/new/etc/modprobe.d/zfs.conf"] == "options zfs zfs_arc_max=2\n")
+        #expect(texts["/new/etc/nslcd.conf"] == "uri ldap://a\n" && texts["/new/etc/postfix/main.cf"] == "x = 1\n")
+        // What only the other machine had; the folder is a package's.
+        #expect(try files.status("/new/etc/wireguard")?.kind == .directory)
+        #expect(texts["/new/etc/ssh/ssh_host_rsa_key"] == nil && texts["/new/etc/wireguard/wg0.conf"] == nil)
+        #expect(!texts.contains { $0.key.hasPrefix("/new/") && $0.value.contains("theirs") })
+        #expect(texts["/new/etc/passwd"] == "root:x:0:0:root:/root:/bin/bash\nci:x:200:200::/var/lib/ci:/bin/sh\n")
+        #expect(texts["/new/etc/shadow"] == "root:!:1::::::\nci:!*:::::::\n" && texts["/new/var/lib/ci/work"] == "new")
+        #expect(texts["/new/etc/app.conf"] == "new\n" && texts["/new/etc/yum.conf"] == "new\n" && texts["/new/usr/bin/app"] == "new")
+    }
+
+    @Test func `what all environments share is not copied into one`() throws {
+        let paths = try OwnFiles(into: "/new", files: machine()).choice().own
+        #expect(!paths.contains { $0.hasPrefix("var/lib/kldload") || $0.hasPrefix("var/log") || $0.hasPrefix("srv") })
+        #expect(paths.contains("etc/ssh") && !paths.contains { $0.hasPrefix("etc/ssh/") } && !paths.contains("etc/passwd"))
+    }
+
+    @Test func `nothing is taken through a link into the system that runs`() async throws {
+        let files = machine(
+            ["/etc/netplan/x.yaml": "mine\n", "/etc/NetworkManager/system-connections/a": "mine\n"],
+            links: [
+                "/new/etc/NetworkManager": "/srv/network"
+            ])
+        let before = files.texts
+        await #expect { try await OwnFiles(into: "/new", files: files).take(runner: copying(files)) } throws: {
+            Diagnosis(of: $0).code == "fleet.link"
+        }
+        #expect(files.texts == before)
+    }
+
+    @Test func `traces and caches of the other machine go, and those of this one are not copied`() async throws {
+        let files = machine([
+            "/var/lib/ci/.cache/large": "mine", "/new/var/lib/ci/.cache/x/large": "theirs", "/new/var/lib/ci/.bash_history": "theirs",
+            "/new/root/.lesshst": "theirs",
+        ])
+        let own = try OwnFiles(into: "/new", files: files)
+        #expect(try own.choice().gone == ["root/.lesshst", "var/lib/ci/.bash_history", "var/lib/ci/.cache"])
+        try await own.take(runner: copying(files))
+        #expect(!files.texts.contains { $0.key.hasPrefix("/new/") && ($0.value == "theirs" || $0.key.contains("large")) })
+    }
+
+    @Test func `every class of the seal that is treated in a way of its own is one`() {
+        #expect(OwnFiles.others.union(OwnFiles.traces).subtracting(SealCatalogue.classes.map(\.id)).isEmpty)
+    }
+
+    /// With the real cp, in two small trees.
+    @Test func `modes, links and times stay as they are here`() async throws {
+        try await Scratch.with { folder in
+            let (files, runner) = (LocalFiles(), SubprocessRunner())
+            let (here, there) = (folder.appending("here"), folder.appending("there"))
+            for (root, word) in [(here, "mine"), (there, "theirs")] {
+                try files.write("root:x:0:0:root:/root:/bin/bash\n", to: root.appending("etc/passwd"))
+                try files.write("root:x:0:\n", to: root.appending("etc/group"))
+                try files.write("root:\(word):1::::::\n", to: root.appending("etc/shadow"), mode: 0o640)
+                try files.write(word, to: root.appending("etc/machine-id"), mode: 0o444)
+                try files.write(word, to: root.appending("etc/ssh/ssh_host_ed25519_key"), mode: .secret)
+                try files.write(word, to: root.appending("usr/lib/app"))
+            }
+            try files.symlink(here.appending("etc/localtime"), to: "../usr/share/zoneinfo/Europe/Berlin")
+            try files.symlink(there.appending("etc/localtime"), to: "../usr/share/zoneinfo/UTC")
+            try await OwnFiles(into: there, from: here, shared: [], files: files).take(runner: runner)
+            #expect(try files.readText(there.appending("etc/machine-id")) == "mine")
+            #expect(try files.status(there.appending("etc/machine-id"))?.mode == 0o444)
+            #expect(try files.status(there.appending("etc/ssh/ssh_host_ed25519_key"))?.mode == .secret)
+            #expect(try files.readLink(there.appending("etc/localtime")) == "../usr/share/zoneinfo/Europe/Berlin")
+            #expect(try files.readText(there.appending("etc/shadow")) == "root:mine:1::::::\n")
+            #expect(try files.status(there.appending("etc/shadow"))?.mode == 0o640)
+            #expect(try files.readText(there.appending("usr/lib/app")) == "theirs")
+        }
+    }
+}
+
+@Suite struct AdoptionTests {
+    private func system(next: String = "debian", children: [DatasetName: String] = [:]) throws -> BootSystem {
+        func name(_ leaf: String) throws -> DatasetName { try DatasetName("rpool/ROOT/\(leaf)") }
+        return BootSystem(
+            pool: try PoolName("rpool"), running: try name("debian"), release: "6.12", hostID: HostID(0x0123_4567),
+            commandLine: KernelCommandLine(running: "root=ZFS=rpool/ROOT/debian"), bootfs: "rpool/ROOT/\(next)",
+            environments: [
+                BootEnvironment(dataset: try name("debian"), mountpoint: "/"),
+                BootEnvironment(dataset: try name("golden"), children: children),
+            ], esps: [])
+    }
+
+    @Test func `it is closed to everybody, mounted apart, made this machine's own, and marked last`() throws {
+        let plan = try Adoption(system()).plan("golden", image: "50")
+        #expect(plan.steps.map(\.id) == ["fleet.properties", "be.mount", "fleet.take", "fleet.mark"])
+        #expect(
+            plan.commandLines == [
+                "zfs set canmount=noauto rpool/ROOT/golden", "zfs set mountpoint=/ com.kldload:owner=kldload rpool/ROOT/golden",
+                "mount -t zfs -o zfsutil rpool/ROOT/golden /run/kldload/adopt/golden", "umount --recursive /run/kldload/adopt/golden",
+                "zfs set com.kldload:image=50 rpool/ROOT/golden",
+            ])
+        #expect(plan[step: "be.mount"]?.release.isEmpty == false && plan.destroys.isEmpty)
+    }
+
+    @Test func `a machine that signs what it boots signs the modules too`() throws {
+        var system = try system()
+        system.signing = .by(
+            try CertificateIdentity([0x30, 0x0d, 0x30, 0x0b, 0x02, 0x01, 0x05, 0x30, 0x02, 0x05, 0x00, 0x30, 0x02, 0x31, 0x00]))
+        let actions = try Adoption(system).plan("golden", image: nil)[step: "fleet.take"]?.actions ?? []
+        #expect(actions.last == .perform("fleet.sign", ["root": "/run/kldload/adopt/golden"], effect: .changes))
+    }
+
+    @Test func `what runs, or boots next, or holds more, is left alone`() throws {
+        for (plan, code) in [
+            ({ try Adoption(self.system()).plan("debian", image: nil) }, "be.running"),
+            ({ try Adoption(self.system(next: "golden")).plan("golden", image: nil) }, "be.active"),
+            (
+                { try Adoption(self.system(children: [try DatasetName("rpool/ROOT/golden/var"): "/var"])).plan("golden", image: nil) },
+                "be.deep"
+            ),
+            ({ try Adoption(self.system()).plan("nothing", image: nil) }, "be.unknown"),
+        ] as [(() throws -> Plan, String)] {
+            #expect { try plan() } throws: { Diagnosis(of: $0).code == code }
+        }
+    }
+}

@@ -1,0 +1,198 @@
+import KldCore
+import KldExec
+import KldSSH
+import KldTestSupport
+import Testing
+
+@testable import KldFleet
+
+@Suite struct FleetRolloutTests {
+    let time = FakeClock()
+    let said = Said()
+
+    private func rollout(_ machines: [(String, FakeMachine)], batch: Int = 1) throws -> FleetRollout {
+        var request = FleetRollout.Request("golden", try machines.map { try FleetHosts.host($0.0) })
+        (request.batch, request.pause) = (batch, 60)
+        return FleetRollout(
+            request, fleet: fleet(Dictionary(uniqueKeysWithValues: machines.map { ($0.0, $0.1 as any CommandRunner) })), clock: time.clock
+        ) { [said] in said.add($0) }
+    }
+
+    private func run(_ machines: [(String, FakeMachine)], batch: Int = 1) async throws -> FleetRolloutOutcome {
+        let rollout = try rollout(machines, batch: batch)
+        return await rollout.run(try await rollout.ready())
+    }
+
+    @Test func `machines try the environment one after another, and are seen to be well with it`() async throws {
+        let (a, b) = (FakeMachine(), FakeMachine())
+        let outcome = try await run([("a", a), ("b", b)])
+        #expect(outcome.rows.map(\.state) == [.done, .done] && outcome.rows.map(\.runs) == ["golden", "golden"])
+        #expect(outcome.problem("golden") == nil)
+        #expect(a.told == ["activate golden", "reboot"] && b.told == a.told)
+        #expect(
+            said.all == [
+                "a: activate golden, on trial", "a: restart", "a: it is back, with golden", "a: runs golden, and is as well as before",
+                "waiting for 60 s", "b: activate golden, on trial", "b: restart", "b: it is back, with golden",
+                "b: runs golden, and is as well as before",
+            ])
+        // Three questions that nobody answers, one that is; for each.
+        #expect(time.seconds == 60 + 2 * 4 * 5)
+    }
+
+    @Test func `who runs it already is left alone`() async throws {
+        let (a, b) = (FakeMachine("golden", also: []), FakeMachine(also: [.init(name: "golden", state: "good")]))
+        let outcome = try await run([("a", a), ("b", b)])
+        #expect(outcome.rows.map(\.state) == [.already, .done] && a.told.isEmpty)
+    }
+
+    @Test func `an environment that does not boot is left by the machine itself, and the others are not touched`() async throws {
+        let (a, b, c) = (FakeMachine(), FakeMachine(), FakeMachine())
+        b.change { $0.boot = .back }
+        let outcome = try await run([("a", a), ("b", b), ("c", c)])
+        #expect(outcome.rows.map(\.state) == [.done, .cameBack, .untouched])
+        #expect(outcome.rows.map(\.runs) == ["golden", "debian", "debian"])
+        #expect(b.told == ["activate golden", "reboot", "activate debian"] && c.told.isEmpty)
+        let problem = try #require(outcome.problem("golden"))
+        #expect(problem.code == "fleet.stopped" && problem.exit == .failed)
+        #expect(problem.message == "b did not take golden; 1 of 3 machines run it, and nothing more is restarted")
+        #expect(problem.causes.first?.hasPrefix("b: b did not boot golden well, and came back to debian by itself") == true)
+    }
+
+    @Test func `a machine that boots it, and is not as well as before, is sent back`() async throws {
+        let (a, b) = (FakeMachine(), FakeMachine())
+        // What was ill before is no reason.
+        a.change { $0.failing = ["debian": ["ssh.keys"], "golden": ["ssh.keys", "systemd.failed"]] }
+        let outcome = try await run([("a", a), ("b", b)])
+        #expect(outcome.rows.map(\.state) == [.reverted, .untouched] && outcome.rows[0].runs == "debian")
+        #expect(outcome.rows[0].problem?.message == "a runs golden, and is not as well as before: systemd.failed")
+        #expect(a.told == ["activate golden", "reboot", "activate debian", "reboot"] && b.told.isEmpty)
+        // It was given time to settle.
+        #expect(time.seconds >= 120)
+    }
+
+    @Test func `what was ill before and is ill now keeps nobody from going on`() async throws {
+        let a = FakeMachine()
+        a.change { $0.failing = ["debian": ["ssh.keys", "x.y"], "golden": ["ssh.keys"]] }
+        #expect(try await run([("a", a)]).rows.map(\.state) == [.done])
+    }
+
+    @Test func `a machine that is never noted as good is sent back when its time is over`() async throws {
+        let a = FakeMachine()
+        a.change { $0.boot = .unproven }
+        let outcome = try await run([("a", a)])
+        #expect(outcome.rows[0].state == .reverted && outcome.rows[0].problem?.code == "fleet.late" && a.running == "debian")
+        #expect(time.seconds >= 1200)
+    }
+
+    @Test func `a machine that does not come back is told, and stops everything`() async throws {
+        let (a, b) = (FakeMachine(), FakeMachine())
+        a.change { $0.boot = .never }
+        let outcome = try await run([("a", a), ("b", b)])
+        #expect(outcome.rows.map(\.state) == [.unknown, .untouched] && outcome.rows[0].runs == nil)
+        #expect(outcome.rows[0].problem?.code == "fleet.late")
+        #expect(outcome.rows[0].problem?.causes == ["root@a cannot be reached, or the connection broke"])
+        #expect(b.told.isEmpty && time.seconds <= 1210)
+    }
+
+    @Test func `a machine that does not go down keeps what it runs, and its trial is taken back`() async throws {
+        let a = FakeMachine()
+        a.change { $0.boot = .ignored }
+        let outcome = try await run([("a", a)])
+        #expect(outcome.rows[0].state == .notRestarted && outcome.rows[0].runs == "debian")
+        #expect(a.told == ["activate golden", "reboot", "activate debian"])
+    }
+
+    @Test func `a machine on which it cannot be activated is not restarted`() async throws {
+        let (a, b) = (FakeMachine(), FakeMachine())
+        a.change { $0.refusing = "activate golden" }
+        let outcome = try await run([("a", a), ("b", b)])
+        #expect(outcome.rows.map(\.state) == [.notRestarted, .untouched])
+        #expect(outcome.rows[0].problem?.causes.contains("error[boot.esp-full]: the ESP is full") == true)
+        #expect(!a.told.contains("reboot") && b.told.isEmpty)
+    }
+
+    @Test func `where the way back cannot be told either, it is said so`() async throws {
+        let a = FakeMachine()
+        a.change { $0.refusing = "kbe activate" }
+        let outcome = try await run([("a", a)])
+        #expect(outcome.rows[0].state == .unknown && outcome.rows[0].problem?.code == "fleet.half-activated")
+    }
+
+    @Test func `a batch is restarted together, and all of it is seen to its end`() async throws {
+        let machines = (0..<5).map { ("m\($0)", FakeMachine()) }
+        machines[1].1.change { $0.boot = .back }
+        let outcome = try await run(machines, batch: 3)
+        #expect(outcome.rows.map(\.state) == [.done, .cameBack, .done, .untouched, .untouched])
+        #expect(outcome.problem("golden")?.message.hasPrefix("m1 did not take golden; 2 of 5 machines run it") == true)
+    }
+
+    @Test func `the order is told before`() async throws {
+        let rollout = try rollout([
+            ("a", FakeMachine("golden", also: [])), ("b", FakeMachine(also: [.init(name: "golden", state: "good")])),
+        ])
+        let ready = try await rollout.ready()
+        #expect(rollout.text(ready) == "a runs golden already\n1. b: debian -> golden")
+    }
+
+    @Test func `nobody is touched where one machine cannot begin`() async throws {
+        let well = FakeMachine()
+        let (gone, lacking, failed, unproven, waiting, other) = (
+            FakeMachine(), FakeMachine(also: []), FakeMachine(also: [.init(name: "golden", state: "failed: it panics", image: "77")]),
+            FakeMachine(), FakeMachine(), FakeMachine(also: [.init(name: "golden", state: "never activated", image: "78")])
+        )
+        gone.change { $0.isGone = true }
+        unproven.change { $0.report.good = false }
+        waiting.change { $0.report.next = "third" }
+        let machines = [
+            ("well", well), ("gone", gone), ("lacking", lacking), ("failed", failed), ("unproven", unproven), ("waiting", waiting),
+            ("twin", FakeMachine()), ("other", other),
+        ]
+        let rollout = try rollout(machines)
+        await #expect {
+            _ = try await rollout.ready()
+        } throws: { error in
+            let problem = Diagnosis(of: error)
+            return problem.code == "fleet.not-ready" && problem.exit == .problemsFound
+                && problem.causes == [
+                    "gone: root@gone cannot be reached, or the connection broke",
+                    "lacking: it has no environment golden: kfleet push golden brings it",
+                    "failed: golden was tried there before: failed: it panics", "unproven: its boot of debian was not noted as good",
+                    "waiting: third boots next there already: restart it, or kbe activate debian",
+                    "other: its golden is not what the others have",
+                ]
+        }
+        #expect(machines.allSatisfy { $0.1.told.isEmpty })
+    }
+
+    /// Cancels itself once a machine hears something: as Ctrl-C does, in the middle of it.
+    private func interrupted(when text: String) async throws -> (outcome: FleetRolloutOutcome, told: [String], others: [String]) {
+        let work = Locked<Task<FleetRolloutOutcome, Never>?>(nil)
+        let a = FakeMachine { heard in if heard.contains(text) { work.value?.cancel() } }
+        let b = FakeMachine()
+        let rollout = try rollout([("a", a), ("b", b)])
+        let ready = try await rollout.ready()
+        let (started, start) = AsyncStream.makeStream(of: Void.self)
+        let task = Task {
+            for await _ in started { break }
+            return await rollout.run(ready)
+        }
+        work.value = task
+        start.yield()
+        return (await task.value, a.told, b.told)
+    }
+
+    @Test func `interrupted after an activation, a machine is not restarted, and boots what it boots now`() async throws {
+        let (outcome, told, others) = try await interrupted(when: "activate golden")
+        #expect(outcome.interrupted && outcome.rows.map(\.state) == [.untouched, .untouched])
+        #expect(told == ["activate golden", "activate debian"] && others.isEmpty)
+        #expect(outcome.problem("golden")?.exit == .interrupted)
+    }
+
+    @Test func `interrupted while a machine starts, it is said to be on trial`() async throws {
+        let (outcome, told, others) = try await interrupted(when: "reboot")
+        #expect(outcome.interrupted && outcome.rows.map(\.state) == [.restarting, .untouched])
+        #expect(outcome.rows[0].problem?.code == "fleet.restarting" && outcome.rows[0].runs == nil)
+        #expect(told == ["activate golden", "reboot"] && others.isEmpty)
+        #expect(outcome.problem("golden")?.code == "fleet.interrupted")
+    }
+}
