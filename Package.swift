@@ -94,8 +94,7 @@ let package = Package(
             "KldCLI",
             mechanisms + outside + [
                 "KldTerminal", "KldDistro", "KldAnswers", "KldInstall", "KldBootEnv", "KldSnapshots", "KldReplicate", "KldImage",
-                "KldDisks", "KldDoctor",
-                "KldTrust", "KldUpkeep", "KldFleet", "CKldCompat", argumentParser,
+                "KldDisks", "KldDoctor", "KldTrust", "KldUpkeep", "KldFleet", "CKldCompat", argumentParser,
             ]),
         // L6 executables
         .target(name: "CKldCompat"),
@@ -131,7 +130,8 @@ let package = Package(
         tests("KldFleet", ["KldZFS", "KldSSH", "KldBlock", "KldBoot", "KldBootEnv", "KldImage", "KldReplicate"]),
         tests("KldUpkeep", ["KldPackages", "KldZFS", "KldBoot", "KldBootEnv", "KldDistro"]),
         tests(
-            "KldCLI", ["KldAnswers", "KldInstall", "KldImage", "KldReplicate", "KldDisks", "KldFleet", "KldBlock", "KldSSH", argumentParser],
+            "KldCLI",
+            ["KldAnswers", "KldInstall", "KldImage", "KldReplicate", "KldDisks", "KldFleet", "KldBlock", "KldSSH", argumentParser],
             recorded: true),
     ],
     swiftLanguageModes: [.v6]

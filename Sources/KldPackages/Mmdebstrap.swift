@@ -74,7 +74,8 @@ public struct Mmdebstrap: Sendable, Hashable {
     ///   - epoch: seconds since 1970 for every time stamp (SOURCE_DATE_EPOCH).
     ///   - mountedRoot: whether `/` is a mount point. That of a plain chroot is none, so mounts below it cannot be made private: those of a
     ///     build that is killed may stay. Source: mount_namespaces(7), util-linux 2.38.
-    public func command(root: Bool, epoch: Int, mountedRoot: Bool = true) -> Command {
+    ///   - yielding: whether other builds come first. Source: nice(1), coreutils 9.1.
+    public func command(root: Bool, epoch: Int, mountedRoot: Bool = true, yielding: Bool = false) -> Command {
         var words = [
             "--mode=\(root ? "root" : "unshare")", "--variant=apt", "--format=tar", "--include=\(packages.joined(separator: ","))",
             "--aptopt=APT::Install-Recommends \"false\"", "--aptopt=Acquire::Languages \"none\"", "--aptopt=Acquire::Retries \"3\"",
@@ -86,15 +87,19 @@ public struct Mmdebstrap: Sendable, Hashable {
         words += [suite, output.string]
         words += sources.map(\.line)
         let environment = ["SOURCE_DATE_EPOCH": String(epoch)]
-        guard root else { return Command(Self.tool, words, effect: .changes, environment: environment) }
+        let yields = yielding ? ["nice", "--adjustment=10"] : []
+        guard root else {
+            let line = yields + [Self.tool.name] + words
+            return Command(yielding ? Tool("nice") : Self.tool, Array(line.dropFirst()), effect: .changes, environment: environment)
+        }
         // In mount and process namespaces of its own, so that nothing stays mounted or running on the host when it is killed.
         // As an ordinary user mmdebstrap makes such namespaces itself.
         return Command(
             Tool("unshare", package: "util-linux"),
             [
                 "--mount", "--propagation=\(mountedRoot ? "private" : "unchanged")", "--pid", "--fork", "--kill-child", "--mount-proc",
-                "--", Self.tool.name,
-            ] + words,
+                "--",
+            ] + yields + [Self.tool.name] + words,
             effect: .changes, environment: environment)
     }
 }

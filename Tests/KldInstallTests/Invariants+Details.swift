@@ -105,9 +105,12 @@ extension Invariant {
 
     @Sendable private static func datasets(_ view: PlanView) -> String? {
         let made = view.datasets.compactMap(\.command.arguments.last).map { $0.dropFirst(view.pool.count + 1) }
+        // What is carried in two parts is received twice.
+        var root = ["ROOT/\(view.request.spec.id)"]
+        if case .stream(_, .some, _) = view.request.payload.source { root += root }
         let expected: [String] =
-            [
-                "ROOT", "ROOT/\(view.request.spec.id)", "home", "home/\(view.request.answers.username)", "root", "srv", "opt", "usr",
+            ["ROOT"] + root + [
+                "home", "home/\(view.request.answers.username)", "root", "srv", "opt", "usr",
                 "usr/local", "var",
                 "var/cache", "var/log", "var/spool", "var/tmp", "var/lib", "var/lib/containerd", "var/lib/containers", "var/lib/docker",
                 "var/lib/kldload", "var/lib/libvirt",

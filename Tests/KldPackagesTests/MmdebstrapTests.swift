@@ -55,6 +55,17 @@ struct MmdebstrapTests {
         #expect(command.arguments.dropFirst(9) == Self.job.command(root: false, epoch: 12).arguments.dropFirst())
     }
 
+    @Test("where other builds come first, it is nice, inside its namespaces too")
+    func yielding() {
+        let user = Self.job.command(root: false, epoch: 0, yielding: true)
+        #expect(user.tool == Tool("nice"))
+        #expect(user.arguments.prefix(2) == ["--adjustment=10", "mmdebstrap"])
+        #expect(Array(user.arguments.dropFirst(2)) == Self.job.command(root: false, epoch: 0).arguments)
+        let root = Self.job.command(root: true, epoch: 0, yielding: true)
+        #expect(root.tool.name == "unshare")
+        #expect(root.arguments.drop { $0 != "--" }.prefix(4) == ["--", "nice", "--adjustment=10", "mmdebstrap"])
+    }
+
     @Test("nothing in it weakens the check of signatures")
     func signatures() {
         for word in Self.job.command(root: true, epoch: 0).arguments {

@@ -60,12 +60,9 @@ struct PXEMenus: Sendable, Hashable {
             \(entry(Self.installing, "install", "quiet loglevel=4 $answers"))
             fi
 
+            # The firmware goes on with what comes next in its order. A shim that is started from here, by another shim, may hang.
             menuentry '\(Self.fromDisk)' --id disk {
-                if search --no-floppy --file --set=disk /EFI/BOOT/BOOTX64.EFI; then
-                    chainloader ($disk)/EFI/BOOT/BOOTX64.EFI
-                else
-                    exit
-                fi
+                exit
             }
 
             \(Self.entries.map(entry).joined(separator: "\n\n"))

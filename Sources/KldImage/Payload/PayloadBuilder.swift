@@ -303,7 +303,8 @@ public struct PayloadBuilder: Sendable {
         let job = try job(payload, spec, executable: executable, into: folder)
         try await runner.run(Command("mkfifo", ["--mode=0600", staged.modules.string], effect: .changes))
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await run(job) }
+            // It waits for the modules in the end, so they come first.
+            group.addTask { try await run(job, yielding: true) }
             group.addTask {
                 let tar = try await self.modules(modules).appending("modules.tar")
                 // Waits until mmdebstrap opens the pipe's other end. Who fails first ends the other.
@@ -329,11 +330,11 @@ public struct PayloadBuilder: Sendable {
     }
 
     /// - Throws: what ``MmdebstrapError`` makes of a failure.
-    func run(_ job: Mmdebstrap) async throws {
+    func run(_ job: Mmdebstrap, yielding: Bool = false) async throws {
         let mounts = try? files.mounts().map(\.place)
-        do { try await runner.run(job.command(root: root, epoch: Self.defaultEpoch, mountedRoot: mounts?.contains("/") ?? true)) } catch {
-            throw MmdebstrapError.explain(error)
-        }
+        let command = job.command(
+            root: root, epoch: Self.defaultEpoch, mountedRoot: mounts?.contains("/") ?? true, yielding: yielding)
+        do { try await runner.run(command) } catch { throw MmdebstrapError.explain(error) }
     }
 
     /// What dpkg leaves out while a tree is built, and what it keeps of that. Later upgrades bring everything: see ``Mmdebstrap/settings``.
