@@ -78,6 +78,8 @@ struct Guest: Sendable {
         try await machine.console.send("systemctl reboot\n")
         if let environment {
             _ = try await machine.console.expect("the boot environment \(environment) (Linux", within: host.deadline(.seconds(120 * boots)))
+            // It may have come after the prompt: for another one.
+            try await machine.console.send("\n")
         }
         try await logIn()
     }
