@@ -206,7 +206,9 @@ struct MirrorTests {
     func names() throws {
         #expect(try ISOBuild.packages("") == [])
         #expect(try ISOBuild.packages("tmux,htop tmux") == ["htop", "tmux"])
-        #expect(throws: (any Error).self) { try ISOBuild.packages("htop,$(reboot)") }
-        #expect(throws: (any Error).self) { try ISOBuild.packages("--option") }
+        for (names, word) in [("htop,$(reboot)", "$(reboot)"), ("htop --option", "--option"), ("tmux Name!", "Name!")] {
+            let error = #expect(throws: Diagnosis.self) { try ISOBuild.packages(names) }
+            #expect(error?.code == "iso.package-name" && error?.message.contains("\"\(word)\"") == true)
+        }
     }
 }

@@ -40,11 +40,21 @@ public struct ISOBuild: Sendable {
         self.report = report
     }
 
-    /// Names of packages, separated by blanks or commas; sorted, each once. - Throws: ``Diagnosis`` of answers.
+    /// Names of packages, separated by blanks or commas; sorted, each once. They are what answers may name too.
+    /// - Throws: ``Diagnosis`` `iso.package-name`.
     public static func packages(_ names: String) throws -> [String] {
-        let answers = try Answers(
-            "KLDLOAD_DISTRO=debian\nKLDLOAD_DISK=auto\nKLDLOAD_HOSTNAME=kldload\n", overrides: ["KLDLOAD_EXTRA_PACKAGES=\(names)"])
-        return Set(answers.extraPackages).sorted()
+        let words = names.split { $0.isWhitespace || $0 == "," }
+        for word in words {
+            do {
+                _ = try Answers(
+                    "KLDLOAD_DISTRO=debian\nKLDLOAD_DISK=auto\nKLDLOAD_HOSTNAME=kldload\n", overrides: ["KLDLOAD_EXTRA_PACKAGES=\(word)"])
+            } catch {
+                throw Diagnosis(
+                    "iso.package-name", "\"\(word)\" cannot be the name of a package",
+                    remedies: ["separate names by spaces or commas: --with-packages \"tmux htop\""], exit: .usage)
+            }
+        }
+        return Set(words.map(String.init)).sorted()
     }
 
     /// The answers that stand for a payload. - Throws: ``Diagnosis`` of answers.
