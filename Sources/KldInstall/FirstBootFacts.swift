@@ -37,7 +37,8 @@ extension FirstBoot {
         func hostID(_ path: FilePath) -> HostID? { (try? files.read(path)).flatMap { HostID(fileContent: $0) } }
         return FirstBoot(
             sealed: try files.exists(sealedMarker), hostID: hostID("/etc/hostid"), runningHostID: hostID(runningHostIDFile),
-            newHostID: .random(), pool: root.pool, disks: root.disks, esps: root.esps.map(\.path), kernel: kernel,
+            newHostID: .random(), pool: root.pool, disks: root.disks, rooms: root.rooms, journal: (try? files.readText(journalFile)) ?? "",
+            esps: root.esps.map(\.path), kernel: kernel,
             commandLine: try files.readText("/proc/cmdline").trimmed, images: images,
             builder: try BootImageBuilder.find(files), entries: entries,
             extras: try extras(files))

@@ -56,6 +56,28 @@ struct FirstBootFactsTests {
             ])
     }
 
+    @Test("what is free behind a partition of the pool is known where it is the disk's last, and where the kernel says it")
+    func rooms() async throws {
+        #expect(try await gather().0.rooms.isEmpty)
+        let sys = "/sys/class/block"
+        let places = [
+            "\(sys)/vda1/start": "2048\n", "\(sys)/vda1/size": "2097152\n", "\(sys)/vda2/start": "2099200\n",
+            "\(sys)/vda2/size": "8388608\n",
+            // Another partition lies behind the pool's.
+            "\(sys)/nvme0n1p12/start": "2048\n", "\(sys)/nvme0n1p12/size": "8388608\n", "\(sys)/nvme0n1p1/start": "8390656\n",
+            "\(sys)/nvme0n1p1/size": "2097152\n",
+        ]
+        #expect(try await gather(files: places).0.rooms == ["/dev/vda2": ByteCount((16_777_216 - 10_487_808) * 512)])
+        // Nobody knows where the first one lies: it may be behind.
+        #expect(try await gather(files: places.filter { !$0.key.hasPrefix("\(sys)/vda1") }).0.rooms.isEmpty)
+    }
+
+    @Test("the journal of earlier boots is read")
+    func journal() async throws {
+        #expect(try await gather().0.journal == "")
+        #expect(try await gather(files: [FirstBoot.journalFile.string: "done firstboot.pool-guid\n"]).0.journal.words.count == 2)
+    }
+
     @Test("ESPs are those on the pool's disks: another system's, and other FAT file systems, are not ours")
     func esps() async throws { #expect(try await gather().0.esps == ["/dev/vda1", "/dev/nvme0n1p1"]) }
 
