@@ -77,6 +77,8 @@ public struct FirstBoot: Sendable, Hashable {
     /// The command line of the running kernel, which its unified kernel image brought.
     public var commandLine: String
     public var stub: FilePath
+    /// Why nobody could look at the first ESP.
+    public var espProblem: String?
     /// UKIs found on the first ESP for the running kernel.
     public var images: [String]
     public var builder: BootImageBuilder?
@@ -180,6 +182,13 @@ public struct FirstBoot: Sendable, Hashable {
         }
         if let serial = extras.espSerial, !esps.isEmpty { steps.append(espSerial(serial)) }
         if let key { steps += sign(with: key, id, pool) }
+        if let espProblem {
+            // The other tasks need no ESP, but the first boot is not done before this one is.
+            steps.append(
+                Step(
+                    Self.image, "Look for boot images on \(esps.first ?? "the ESP")",
+                    [.perform(Self.unreadable, ["device": esps.first ?? "", "problem": espProblem], effect: .reads)], needs: imageNeeds))
+        }
         if let builder, !images.isEmpty { steps.append(rebuild(id, builder)) }
         if !entries.isEmpty { steps.append(restage(id)) }
         return steps
@@ -322,6 +331,7 @@ public struct FirstBoot: Sendable, Hashable {
 
     static let assemble = "boot.assemble"
     static let nameInitiator = "iscsi.name"
+    static let unreadable = "esp.unreadable"
 
     /// What plans of a first boot perform by name.
     public static var performers: [String: Performer] {
@@ -340,6 +350,13 @@ public struct FirstBoot: Sendable, Hashable {
                 let program = try PortableExecutable(files.read(path("stub")))
                 try await runner.run(UnifiedKernelImage.assemble(parts, stub: path("stub"), program, output: path("output")))
                 try files.remove(whole)
+            },
+            unreadable: { parameters, _, _ in
+                let device = parameters["device"] ?? ""
+                throw Diagnosis(
+                    "firstboot.esp-unreadable", "the ESP \(device) cannot be looked at, so its boot images have no host id yet",
+                    remedies: ["fsck.vfat -a \(device), then kldload firstboot", "kldload boot restore makes a lost ESP anew"],
+                    causes: [parameters["problem"] ?? ""])
             },
             // Runs: `iscsi-iname`, which prints a name that nobody has. Source: iscsi-iname(8), open-iscsi 2.1.
             nameInitiator: { _, runner, files in

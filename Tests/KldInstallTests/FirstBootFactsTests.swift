@@ -3,6 +3,7 @@ import KldCore
 import KldExec
 import KldFiles
 import KldInstall
+import KldPlan
 import KldTestSupport
 import SystemPackage
 import Testing
@@ -27,7 +28,8 @@ struct FirstBootFactsTests {
         "rpool\n\tmirror-0\t7G\n\t/dev/disk/by-id/virtio-a-part2\t7G\n\t/dev/nvme0n1p12\t7G\nspecial      -      -\n\t/dev/vdz9\t1G\n"
 
     func gather(
-        files change: [String: String] = [:], without: [String] = [], root: String = "rpool/ROOT/debian / zfs rw,relatime 0 0\n"
+        files change: [String: String] = [:], without: [String] = [], mount status: Int32 = 0,
+        root: String = "rpool/ROOT/debian / zfs rw,relatime 0 0\n"
     ) async throws -> (FirstBoot, ScriptedRunner) {
         var texts = [
             "/proc/self/mounts": "proc /proc proc rw 0 0\n" + root, "/proc/cmdline": "root=ZFS=rpool/ROOT/debian boot=zfs rw\n",
@@ -37,9 +39,15 @@ struct FirstBootFactsTests {
         ]
         for path in without { texts[path] = nil }
         texts.merge(change) { $1 }
-        let runner = ScriptedRunner([
+        let table = [
             ListBlockDevices.command.description: Self.listing, "zpool list -H -P -v -o name rpool": Self.pool, "uname -r": "6.12.0\n",
             "mount -t vfat /dev/vda1 /run/kldload/firstboot/look": "", "umount --recursive /run/kldload/firstboot/look": "",
+        ]
+        let runner = ScriptedRunner([
+            { command in
+                if status != 0, command.tool.name == "mount" { return CommandOutput(status: status, errors: "bad superblock\n") }
+                return table[command.description].map { CommandOutput(output: $0) }
+            }
         ])
         let files = MemoryFiles(texts, links: ["/dev/disk/by-id/virtio-a-part2": "../../vda2"])
         return (try await FirstBoot.gather(runner: runner, files: files), runner)
@@ -87,6 +95,22 @@ struct FirstBootFactsTests {
         #expect(boot.images == ["kldload-debian-6.12.0.1.efi"])
         #expect(boot.kernel == "6.12.0")
         #expect(runner.commands.suffix(2).map(\.tool.name) == ["mount", "umount"])
+    }
+
+    @Test("an ESP that cannot be mounted keeps nobody out: everything else is done, and the first boot is not finished")
+    func brokenESP() async throws {
+        let boot = try await gather(mount: 32).0
+        #expect(boot.espProblem?.contains("bad superblock") == true && boot.images.isEmpty)
+        let plan = try boot.plan
+        #expect(plan[step: "firstboot.ssh-keys"] != nil)
+        let runner = ScriptedRunner.accepting
+        let files = MemoryFiles()
+        do {
+            try await PlanRunner(runner: runner, files: files, performers: FirstBoot.performers).apply(plan)
+            Issue.record("it is done")
+        } catch { #expect(Diagnosis(of: error).code == "firstboot.esp-unreadable") }
+        #expect(runner.commands.contains { $0.tool.name == "ssh-keygen" })
+        #expect(try !files.exists(FirstBoot.doneMarker))
     }
 
     @Test("an ESP without our folder has no images")
