@@ -1,5 +1,6 @@
 public import KldCore
 public import KldExec
+public import KldFiles
 public import SystemPackage
 
 /// GPT partition type codes, in sgdisk's short form.
@@ -104,6 +105,41 @@ public enum Disk {
     /// New GUIDs for the partition table and for every partition. Runs: `sgdisk --randomize-guids DISK`.
     public static func randomizeGUIDs(_ disk: String) -> Command {
         Command(sgdisk, ["--randomize-guids", disk], effect: .changes)
+    }
+
+    /// Less than this behind a partition is alignment, or an image's rounding.
+    public static let smallestRoom = ByteCount.mebibytes(8)
+
+    /// What is free behind a partition, up to the end of its disk; `nil` when another partition follows, or the kernel does not say.
+    ///
+    /// Reads `/sys/class/block/vda2/start` and `size`, which count 512 bytes on every disk. Source: Linux, `block/partitions/core.c`, 6.12.
+    public static func room(behind partition: String, on disk: BlockDevice, _ files: any FileSystem) -> ByteCount? {
+        guard let end = Self.end(of: partition, files), end <= disk.size.bytes else { return nil }
+        for other in disk.children where other.path != partition && other.type == "part" {
+            guard let other = Self.end(of: other.path, files), other < end else { return nil }
+        }
+        return ByteCount(disk.size.bytes - end)
+    }
+
+    private static func end(of partition: String, _ files: any FileSystem) -> UInt64? {
+        let folder = FilePath("/sys/class/block").appending(String(partition.split(separator: "/").last ?? ""))
+        func number(_ name: String) -> UInt64? { (try? files.readText(folder.appending(name))).flatMap { UInt64($0.trimmed) } }
+        guard let start = number("start"), let size = number("size") else { return nil }
+        return (start + size) * 512
+    }
+
+    /// Moves the end of the last partition to the end of the disk, and tells the kernel, which may be using it. Never shrinks one.
+    ///
+    /// Runs: `sgdisk --move-second-header DISK`, `sfdisk --no-reread --no-tell-kernel --partno N DISK`, `partx --update DISK`; changes.
+    /// Source: sgdisk(8) 1.0.10, sfdisk(8) and partx(8), util-linux 2.41; partx ends with 1 where one of the other partitions is busy.
+    public static func growing(_ number: Int, of disk: String) -> [Command] {
+        [
+            Command(sgdisk, ["--move-second-header", disk], effect: .changes),
+            Command(
+                Tool("sfdisk", package: "fdisk"), ["--no-reread", "--no-tell-kernel", "--partno", String(number), disk], effect: .changes,
+                input: .text(", +\n")),
+            Command(Tool("partx", package: "util-linux"), ["--update", disk], effect: .changes, accepting: [0, 1]),
+        ]
     }
 
     /// `1234-ABCD`, as blkid prints a FAT volume id.

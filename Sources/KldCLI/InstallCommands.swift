@@ -10,6 +10,7 @@ import KldFiles
 import KldImage
 import KldInstall
 import KldPlan
+import KldTerminal
 import KldZFS
 import SystemPackage
 
@@ -192,24 +193,70 @@ extension InstallCommand {
     }
 }
 
-struct FirstBootCommand: AsyncParsableCommand {
+struct FirstBootCommand: AsyncParsableCommand, ReportingCommand {
     static let configuration = CommandConfiguration(
-        commandName: "firstboot", abstract: "Finish a machine on its first boot: identities, keys, growth.")
+        commandName: "firstboot", abstract: "Finish a machine on its first boot: identities, keys, growth.",
+        discussion: "May run again: it does what is missing. Exit status: 0 everything is done, 1 a task failed and the others were done; "
+            + "of --status: 0 everything is done, 2 something is left.")
 
-    @Flag(help: "Print the plan and change nothing.") var dryRun = false
+    @Flag(help: "Print what is left to do and change nothing.") var dryRun = false
+    @Flag(help: "Show which task is done, and which is left.") var status = false
+    @Option(help: "How --dry-run and --status print: table or json.") var format = TableFormat.table
+    @OptionGroup var progress: ProgressOptions
+    var form: ProgressOptions.Form { progress.progress }
+
+    func validate() throws {
+        if dryRun, status { throw ValidationError("one of --dry-run and --status") }
+    }
 
     func run() async throws {
         let (runner, files) = (ZFSExplainingRunner(SubprocessRunner()), LocalFiles())
-        let plan = try await FirstBoot.gather(runner: runner, files: files).plan
+        if status {
+            let status = try FirstBootStatus.read(files)
+            Output.line(format == .json ? Self.json(status) : Self.text(status))
+            if status.state != .done { throw ExitCode(ExitStatus.problemsFound.rawValue) }
+            return
+        }
         if dryRun {
-            Output.line(plan.text())
+            let plan = try await FirstBoot.gather(runner: runner, files: files).plan
+            if format == .json { try Output.json(plan.json) } else { Output.line(plan.text()) }
             return
         }
         let lock = try FileLock("/run/kldload/firstboot.lock")
         defer { withExtendedLifetime(lock) {} }
-        try await PlanRunner(runner: runner, files: files, performers: FirstBoot.performers) { event in
-            if event.kind == .stepStarted || event.kind == .stepFailed { Output.errorLine("kldload: \(event.message)") }
-        }.apply(plan)
+        let plan = try await FirstBoot.gather(runner: runner, files: files).plan
+        let journal = try PlanJournal(FirstBoot.journalFile, keeping: true, files: files)
+        try FirstBootStatus.write(plan, files)
+        let reporter = try Reporter(progress, log: FirstBoot.log, resuming: true, steps: plan.steps.map(\.id))
+        try await PlanRunner(
+            runner: runner, files: files, performers: FirstBoot.performers, journal: journal, report: reporter.report
+        ).apply(plan)
+    }
+
+    static func text(_ status: FirstBootStatus) -> String {
+        var table = TextTable([("STATE", .left), ("TASK", .left), ("WHAT", .left)])
+        for task in status.tasks { table.add([task.state.rawValue, task.id, task.title]) }
+        let done = status.tasks.count { $0.state == .done }
+        let what =
+            switch status.state {
+            case .notBegun: "the first boot has not begun"
+            case .unfinished: "the first boot is not finished: \(done) of \(status.tasks.count) tasks are done"
+            case .done: "the first boot is done"
+            }
+        return status.tasks.isEmpty ? what : "\(what)\n\n\(table.text)"
+    }
+
+    /// `firstboot/1`.
+    static func json(_ status: FirstBootStatus) -> String {
+        let tasks = status.tasks.map { task in
+            JSONText.object([
+                ("id", .text(task.id)), ("title", .text(task.title)), ("state", .text(task.state.rawValue)),
+                ("weight", .number(UInt64(task.weight))), ("needs", .texts(task.needs)),
+            ])
+        }
+        return JSONText.object([
+            ("schema", .text("firstboot/1")), ("state", .text(status.state.rawValue)), ("tasks", .list(tasks)),
+        ]).rendered
     }
 }
 

@@ -20,10 +20,11 @@ final class Reporter: Sendable {
     /// Says where the log is: to a person in words, to a program in an event.
     ///
     /// - Parameter resuming: goes on with the log that is there.
-    init(_ options: ProgressOptions, log file: FilePath, resuming: Bool = false) throws {
+    /// - Parameter steps: see ``ProgressView``.
+    init(_ options: ProgressOptions, log file: FilePath, resuming: Bool = false, steps: [String] = []) throws {
         form = options.progress
         let terminal = form == .auto && isatty(STDERR_FILENO) == 1
-        view = Locked(ProgressView(terminal: terminal, columns: Host.columns))
+        view = Locked(ProgressView(terminal: terminal, columns: Host.columns, steps: steps))
         log = try EventLog(file, resuming: resuming)
         for event in Self.early.withLock({ $0 }) { log.append(event) }
         Self.current.withLock { $0 = self }

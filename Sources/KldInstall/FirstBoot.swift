@@ -10,11 +10,16 @@ public import SystemPackage
 
 /// What is left to do when a machine starts for the first time: a clone of a sealed image becomes somebody.
 ///
-/// Every step may run again: a power cut in the middle, and the next boot finishes it.
+/// Its steps are tasks that say what they need (``Step/needs``): when one fails, those that can do without it are done all the same. Every one
+/// may run again: after a failure or a power cut the next boot does what is missing.
 public struct FirstBoot: Sendable, Hashable {
     public static let folder: FilePath = "/var/lib/kldload/firstboot"
     public static let sealedMarker = folder.appending("sealed")
     public static let doneMarker = folder.appending("done")
+    /// What was begun and done, over all boots that it took.
+    public static let journalFile = folder.appending("journal")
+    /// The events of all those boots.
+    public static let log = folder.appending("events.jsonl")
 
     /// What some machines have and others have not: each is made anew only where the program that owns it is installed.
     public struct Extras: Sendable, Hashable {
@@ -62,12 +67,18 @@ public struct FirstBoot: Sendable, Hashable {
     public var newHostID: HostID
     public var pool: String
     public var disks: [RunningRoot.Disk]
+    /// What is free behind each of the pool's partitions that is the last of its disk.
+    public var rooms: [String: ByteCount]
+    /// What ``journalFile`` holds.
+    public var journal: String
     /// Block devices with an ESP of this machine.
     public var esps: [String]
     public var kernel: String
     /// The command line of the running kernel, which its unified kernel image brought.
     public var commandLine: String
     public var stub: FilePath
+    /// Why nobody could look at the first ESP.
+    public var espProblem: String?
     /// UKIs found on the first ESP for the running kernel.
     public var images: [String]
     public var builder: BootImageBuilder?
@@ -76,9 +87,8 @@ public struct FirstBoot: Sendable, Hashable {
     public var extras: Extras
 
     public init(
-        sealed: Bool, hostID: HostID?, runningHostID: HostID?, newHostID: HostID, pool: String, disks: [RunningRoot.Disk], esps: [String],
-        kernel: String,
-        commandLine: String,
+        sealed: Bool, hostID: HostID?, runningHostID: HostID?, newHostID: HostID, pool: String, disks: [RunningRoot.Disk],
+        rooms: [String: ByteCount] = [:], journal: String = "", esps: [String], kernel: String, commandLine: String,
         stub: FilePath = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub", images: [String], builder: BootImageBuilder?,
         entries: [BootEntry] = [],
         extras: Extras = Extras()
@@ -89,6 +99,8 @@ public struct FirstBoot: Sendable, Hashable {
         self.newHostID = newHostID
         self.pool = pool
         self.disks = disks
+        self.rooms = rooms
+        self.journal = journal
         self.esps = esps
         self.kernel = kernel
         self.commandLine = commandLine
@@ -99,19 +111,42 @@ public struct FirstBoot: Sendable, Hashable {
         self.extras = extras
     }
 
+    /// What is left to do.
     public var plan: Plan {
+        get throws {
+            let whole = try whole
+            // Everything else is decided by what the machine has now, whatever an earlier boot did.
+            let decided = whole.steps.filter { !isSettledByJournal($0) }.map { "started \($0.id)\n" }
+            let finished = PlanJournal.finished(of: whole, journal + decided.joined())
+            return Plan(whole.title, [Phase("firstboot", "First boot", whole.steps.filter { !finished.contains($0.id) })])
+        }
+    }
+
+    /// Whether nothing on the machine tells that a task is done, other than the journal, and what it made is on the disk when the journal says so.
+    private func isSettledByJournal(_ step: Step) -> Bool {
+        switch step.id {
+        case "firstboot.pool-guid", "firstboot.esp-serial", "firstboot.signing-key", "firstboot.sign-modules": true
+        // An image that made the initramfs invent a host id does not carry ours.
+        case Self.image: runningHostID == nil
+        // The kernel may call another disk so at the next boot.
+        default: disks.contains { step.id == "firstboot.gpt-guids.\(name($0))" && $0.vdev.hasPrefix("/dev/disk/by-") }
+        }
+    }
+
+    /// All tasks, those that an earlier boot did among them.
+    private var whole: Plan {
         get throws {
             var steps: [Step] = []
             let id = runningHostID ?? hostID ?? newHostID
             if hostID != id {
                 steps.append(
-                    Step("firstboot.host-id", "Host id \(id)", [.write("/etc/hostid", content: .bytes(id.fileContent))]))
+                    Step("firstboot.host-id", "Host id \(id)", [.write("/etc/hostid", content: .bytes(id.fileContent))], needs: []))
             }
             // First what lets a person in: a disk that fails later must not keep them out.
             steps.append(
                 Step(
                     "firstboot.ssh-keys", "SSH host keys that are missing",
-                    [.run(Command(Tool("ssh-keygen", package: "openssh-client"), ["-A"], effect: .changes))], weight: 3))
+                    [.run(Command(Tool("ssh-keygen", package: "openssh-client"), ["-A"], effect: .changes))], weight: 3, needs: []))
             if sealed { steps += try clone(id) }
             // Missing in every new system: packages make them when they are unpacked, once for all machines of a payload.
             steps += initiators
@@ -125,45 +160,63 @@ public struct FirstBoot: Sendable, Hashable {
 
     private func clone(_ id: HostID) throws -> [Step] {
         let pool = try PoolName(pool)
-        var steps = [Step("firstboot.pool-guid", "A GUID of its own for the pool", [.run(ZPool.reguid(pool))])]
-        for disk in disks {
+        var steps = [Step("firstboot.pool-guid", "A GUID of its own for the pool", [.run(ZPool.reguid(pool))], needs: [])]
+        // Partition and pool may have been parted by a power cut.
+        let interrupted = PlanJournal.states(journal).contains { $0.key.hasPrefix(Self.grow) && $0.value != .done }
+        for (index, disk) in disks.enumerated() {
             // A clone has no boot entries yet, which would name the ESP by its GUID: it starts from the removable path.
+            if !disks[..<index].contains(where: { $0.disk == disk.disk }) {
+                steps.append(
+                    Step(
+                        "firstboot.gpt-guids.\(name(disk))", "GUIDs of its own for \(disk.disk) and its partitions",
+                        [.run(Disk.randomizeGUIDs(disk.disk))], needs: []))
+            }
+            guard let room = rooms[disk.partition] else { continue }
+            let isSmall = room < Disk.smallestRoom
+            if isSmall && !interrupted { continue }
+            let expand = ZPool.expand(pool, device: disk.vdev)
             steps.append(
                 Step(
-                    "firstboot.gpt-guids.\(disk.disk.split(separator: "/").last ?? "")",
-                    "GUIDs of its own for \(disk.disk) and its partitions",
-                    [.run(Disk.randomizeGUIDs(disk.disk))]))
-            steps.append(
-                Step(
-                    "firstboot.grow.\(disk.partition.split(separator: "/").last ?? "")",
-                    "Grow \(disk.partition) to the end of \(disk.disk)",
-                    [
-                        .run(Command(Tool("sgdisk", package: "gdisk"), ["--move-second-header", disk.disk], effect: .changes)),
-                        .run(
-                            Command(
-                                Tool("sfdisk", package: "fdisk"),
-                                ["--no-reread", "--no-tell-kernel", "--partno", String(disk.number), disk.disk], effect: .changes,
-                                accepting: [0, 1], input: .text(", +\n"))),
-                        .run(Command(Tool("partx", package: "util-linux"), ["--update", disk.disk], effect: .changes, accepting: [0, 1])),
-                        .run(Command("zpool", ["online", "-e", pool.text, disk.vdev], effect: .changes, accepting: [0, 1])),
-                    ]))
+                    Self.grow + name(disk), "Grow \(disk.partition) and the pool to the end of \(disk.disk)",
+                    ((isSmall ? [] : Disk.growing(disk.number, of: disk.disk)) + [expand]).map { .run($0) }, weight: 2, needs: []))
         }
         if let serial = extras.espSerial, !esps.isEmpty { steps.append(espSerial(serial)) }
-        if let key { steps += sign(with: key, id) }
+        if let key { steps += sign(with: key, id, pool) }
+        if let espProblem {
+            // The other tasks need no ESP, but the first boot is not done before this one is.
+            steps.append(
+                Step(
+                    Self.image, "Look for boot images on \(esps.first ?? "the ESP")",
+                    [.perform(Self.unreadable, ["device": esps.first ?? "", "problem": espProblem], effect: .reads)], needs: imageNeeds))
+        }
         if let builder, !images.isEmpty { steps.append(rebuild(id, builder)) }
         if !entries.isEmpty { steps.append(restage(id)) }
         return steps
     }
 
+    private static let grow = "firstboot.grow."
+    private static let image = "firstboot.image"
+
+    /// A disk's name that is the same at each boot, where it has one.
+    private func name(_ disk: RunningRoot.Disk) -> String {
+        let (last, tail) = (disk.vdev.split(separator: "/").last ?? "", "-part\(disk.number)")
+        if last.hasSuffix(tail) { return String(last.dropLast(tail.count)) }
+        return String(disk.disk.split(separator: "/").last ?? "")
+    }
+
     private var key: MachineOwnerKey? { extras.signs ? MachineOwnerKey() : nil }
 
-    private func sign(with key: MachineOwnerKey, _ id: HostID) -> [Step] {
-        [
-            Step("firstboot.signing-key", "A key of its own, to sign with", key.creating(name: "kldload clone \(id)"), weight: 2),
+    private func sign(with key: MachineOwnerKey, _ id: HostID, _ pool: PoolName) -> [Step] {
+        // On the disk before the journal says that it is done.
+        let sync = Action.run(ZPool.sync(pool))
+        return [
+            Step(
+                "firstboot.signing-key", "A key of its own, to sign with", key.creating(name: "kldload clone \(id)") + [sync], weight: 2,
+                needs: []),
             Step(
                 "firstboot.sign-modules", "Sign OpenZFS' modules of \(kernel)",
-                [ModuleSigning.signing(root: "/", release: kernel, with: key, initramfs: FilePath("/boot/initrd.img-\(kernel)"))], weight: 5
-            ),
+                [ModuleSigning.signing(root: "/", release: kernel, with: key, initramfs: FilePath("/boot/initrd.img-\(kernel)")), sync],
+                weight: 5, needs: ["firstboot.signing-key"]),
         ]
     }
 
@@ -182,7 +235,8 @@ public struct FirstBoot: Sendable, Hashable {
         actions += esps.map { .run(Disk.setFATSerial($0, serial)) }
         if renamed != table { actions.append(.write("/etc/fstab", content: .text(renamed.text))) }
         return Step(
-            "firstboot.esp-serial", "A serial number of its own for the ESP: \(Disk.fatUUID(serial))", actions + back, undo: back)
+            "firstboot.esp-serial", "A serial number of its own for the ESP: \(Disk.fatUUID(serial))", actions + back, undo: back,
+            weight: 2, needs: [])
     }
 
     /// Names by which storage servers know a machine, and the certificate of services that have no other.
@@ -196,11 +250,11 @@ public struct FirstBoot: Sendable, Hashable {
                     [
                         .write("/etc/nvme/hostnqn", content: .text("nqn.2014-08.org.nvmexpress:uuid:\(uuid)\n")),
                         .write("/etc/nvme/hostid", content: .text("\(uuid)\n")),
-                    ]))
+                    ], needs: []))
         }
         if extras.iscsi {
             steps.append(
-                Step("firstboot.iscsi-initiator", "iSCSI initiator name", [.perform(Self.nameInitiator, [:], effect: .changes)]))
+                Step("firstboot.iscsi-initiator", "iSCSI initiator name", [.perform(Self.nameInitiator, [:], effect: .changes)], needs: []))
         }
         if extras.certificate {
             steps.append(
@@ -211,10 +265,13 @@ public struct FirstBoot: Sendable, Hashable {
                             Command(
                                 Tool("make-ssl-cert", package: "ssl-cert"), ["generate-default-snakeoil", "--force-overwrite"],
                                 effect: .changes))
-                    ], weight: 2))
+                    ], weight: 2, needs: []))
         }
         return steps
     }
+
+    /// What a boot image is made of: the host id, and signed modules where it is signed itself.
+    private var imageNeeds: [String] { ["firstboot.host-id"] + (key == nil ? [] : ["firstboot.signing-key", "firstboot.sign-modules"]) }
 
     /// The host id goes into the unified kernel image: new file, checked, renamed over the old one, on each ESP.
     private func rebuild(_ id: HostID, _ builder: BootImageBuilder) -> Step {
@@ -239,8 +296,9 @@ public struct FirstBoot: Sendable, Hashable {
             actions.append(.run(MountCommand.unmount(mount)))
         }
         return Step(
-            "firstboot.image", "Put the host id into the boot image", actions,
-            release: esps.indices.map { .run(MountCommand.unmount(scratch.appending("esp\($0)"))) } + [.remove(uki)], weight: 5)
+            Self.image, "Put the host id into the boot image", actions,
+            release: esps.indices.map { .run(MountCommand.unmount(scratch.appending("esp\($0)"))) } + [.remove(uki)], weight: 5,
+            needs: imageNeeds)
     }
 
     /// The same where GRUB joins kernel, initramfs and host id: what each entry needs first, then the entry itself.
@@ -266,12 +324,14 @@ public struct FirstBoot: Sendable, Hashable {
             actions.append(.run(MountCommand.unmount(mount)))
         }
         return Step(
-            "firstboot.image", "Put the host id beside what GRUB starts", actions,
-            release: esps.indices.map { .run(MountCommand.unmount(scratch.appending("esp\($0)"))) } + [.remove(supplement)], weight: 3)
+            Self.image, "Put the host id beside what GRUB starts", actions,
+            release: esps.indices.map { .run(MountCommand.unmount(scratch.appending("esp\($0)"))) } + [.remove(supplement)], weight: 3,
+            needs: imageNeeds)
     }
 
     static let assemble = "boot.assemble"
     static let nameInitiator = "iscsi.name"
+    static let unreadable = "esp.unreadable"
 
     /// What plans of a first boot perform by name.
     public static var performers: [String: Performer] {
@@ -290,6 +350,13 @@ public struct FirstBoot: Sendable, Hashable {
                 let program = try PortableExecutable(files.read(path("stub")))
                 try await runner.run(UnifiedKernelImage.assemble(parts, stub: path("stub"), program, output: path("output")))
                 try files.remove(whole)
+            },
+            unreadable: { parameters, _, _ in
+                let device = parameters["device"] ?? ""
+                throw Diagnosis(
+                    "firstboot.esp-unreadable", "the ESP \(device) cannot be looked at, so its boot images have no host id yet",
+                    remedies: ["fsck.vfat -a \(device), then kldload firstboot", "kldload boot restore makes a lost ESP anew"],
+                    causes: [parameters["problem"] ?? ""])
             },
             // Runs: `iscsi-iname`, which prints a name that nobody has. Source: iscsi-iname(8), open-iscsi 2.1.
             nameInitiator: { _, runner, files in

@@ -22,10 +22,19 @@ extension FirstBoot {
         let kernel = try await runner.run(Command(Tool("uname", package: "coreutils"), ["-r"], effect: .reads)).output.trimmed
         var images: [String] = []
         var entries: [BootEntry] = []
+        var espProblem: String?
+        let mount: FilePath = "/run/kldload/firstboot/look"
         if let first = root.esps.first {
-            let mount: FilePath = "/run/kldload/firstboot/look"
             try files.makeDirectory(mount, mode: 0o700)
-            try await runner.run(MountCommand.mount(first.path, at: mount, type: "vfat"))
+            do {
+                try await runner.run(MountCommand.mount(first.path, at: mount, type: "vfat"))
+            } catch {
+                try Task.checkCancellation()
+                let problem = Diagnosis(of: error)
+                espProblem = ([problem.message] + problem.causes).joined(separator: "; ")
+            }
+        }
+        if !root.esps.isEmpty, espProblem == nil {
             images = ((try? files.list(mount.appending(BootEntry.imageFolder))) ?? [])
                 .filter { BootEntry.isImage($0) && $0.contains("-\(kernel).") }
             let menu = mount.appending(BootChain.grub.entryFolder)
@@ -35,12 +44,15 @@ extension FirstBoot {
             try await runner.run(MountCommand.unmount(mount))
         }
         func hostID(_ path: FilePath) -> HostID? { (try? files.read(path)).flatMap { HostID(fileContent: $0) } }
-        return FirstBoot(
+        var boot = FirstBoot(
             sealed: try files.exists(sealedMarker), hostID: hostID("/etc/hostid"), runningHostID: hostID(runningHostIDFile),
-            newHostID: .random(), pool: root.pool, disks: root.disks, esps: root.esps.map(\.path), kernel: kernel,
+            newHostID: .random(), pool: root.pool, disks: root.disks, rooms: root.rooms, journal: (try? files.readText(journalFile)) ?? "",
+            esps: root.esps.map(\.path), kernel: kernel,
             commandLine: try files.readText("/proc/cmdline").trimmed, images: images,
             builder: try BootImageBuilder.find(files), entries: entries,
             extras: try extras(files))
+        boot.espProblem = espProblem
+        return boot
     }
 
     private static func extras(_ files: any FileSystem) throws -> Extras {

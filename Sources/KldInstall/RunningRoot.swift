@@ -1,6 +1,6 @@
 public import KldBlock
 import KldBoot
-import KldCore
+public import KldCore
 public import KldExec
 public import KldFiles
 import SystemPackage
@@ -24,6 +24,8 @@ public struct RunningRoot: Sendable, Hashable {
 
     public var pool: String
     public var disks: [Disk]
+    /// What is free behind each of the pool's partitions that is the last of its disk.
+    public var rooms: [String: ByteCount] = [:]
     /// FAT partitions labelled `EFI` on those disks: another system's are not ours.
     public var esps: [BlockDevice]
     /// Partitions of those disks that are named as an ESP, and hold no file system at all: one that does may be another system's.
@@ -48,10 +50,15 @@ public struct RunningRoot: Sendable, Hashable {
             else { return nil }
             return Disk(disk: disk.path, partition: resolved, number: number, vdev: vdev)
         }
+        var rooms: [String: ByteCount] = [:]
+        for disk in disks {
+            guard let device = devices.first(where: { $0.path == disk.disk }) else { continue }
+            rooms[disk.partition] = KldBlock.Disk.room(behind: disk.partition, on: device, files)
+        }
         let partitions = devices.filter { device in disks.contains { $0.disk == device.path } }.flatMap(\.children)
         func isESP(_ partition: BlockDevice) -> Bool { partition.filesystem == "vfat" && partition.label == ESPLayout.volumeLabel }
         return RunningRoot(
-            pool: pool, disks: disks, esps: partitions.filter(isESP),
+            pool: pool, disks: disks, rooms: rooms, esps: partitions.filter(isESP),
             lostESPs: partitions.filter { $0.partitionLabel == ESPLayout.partitionName && $0.filesystem == nil },
             namedESPs: partitions.filter { $0.partitionLabel == ESPLayout.partitionName })
     }

@@ -58,10 +58,13 @@ public struct Step: Sendable, Hashable {
     public var weight: Int
     /// The devices this step wipes; each needs an approval that names it.
     public var destroys: [String]
+    /// The steps before it without which it is not done; one that the plan does not have is done already. When the step fails, it alone is
+    /// undone, and every step that does not need it is still done. `nil`: it needs all before it, and its failure ends the plan.
+    public var needs: [String]?
 
     public init(
         _ id: String, _ title: String, _ actions: [Action], undo: [Action] = [], release: [Action] = [], resume: [Action] = [],
-        weight: Int = 1, destroys: [String] = []
+        weight: Int = 1, destroys: [String] = [], needs: [String]? = nil
     ) {
         self.id = id
         self.title = title
@@ -71,6 +74,7 @@ public struct Step: Sendable, Hashable {
         self.resume = resume
         self.weight = weight
         self.destroys = destroys
+        self.needs = needs
     }
 
     public var effect: Effect { destroys.isEmpty ? actions.map(\.effect).max() ?? .reads : .destroys }
@@ -102,6 +106,8 @@ public struct Plan: Sendable, Hashable {
     public var steps: [Step] { phases.flatMap(\.steps) }
     /// Every device that the plan wipes, in order, once.
     public var destroys: [String] { steps.flatMap(\.destroys).reduce(into: []) { if !$0.contains($1) { $0.append($1) } } }
+    /// The ids of the steps before one.
+    func before(_ step: Step) -> Set<String> { Set(steps.prefix { $0.id != step.id }.map(\.id)) }
     public var weight: Int { steps.reduce(0) { $0 + $1.weight } }
 }
 

@@ -7,6 +7,8 @@ public struct PlanEvent: Sendable, Hashable, Codable {
         case stepStarted = "step-started"
         case stepDone = "step-done"
         case stepFailed = "step-failed"
+        /// A step that it needs failed.
+        case stepSkipped = "step-skipped"
         case undoing, releasing, line
         /// A line that a tool printed: for the log, and the last one for a person who waits.
         case output

@@ -7,6 +7,7 @@ public enum PlanEventReference {
         case .stepStarted: ("`phase`, `step`, `done`, `total`", "a step begins; `message` is its title")
         case .stepDone: ("`phase`, `step`, `done`, `total`", "the step is done; its weight is in `done` now")
         case .stepFailed: ("`phase`, `step`, `done`, `total`, `diagnosis`", "the step failed; what was done is undone and released next")
+        case .stepSkipped: ("`phase`, `step`, `done`, `total`", "the step is not done, for one that it needs failed; `message` says which")
         case .undoing: ("`step`, `done`, `total`", "what this step did is taken back; only after a failure")
         case .releasing: ("`step`, `done`, `total`", "what this step holds is let go: mounts, pools, keys; always, newest step first")
         case .line: ("`step`, `diagnosis`, where they apply", "something that a person should read")

@@ -30,8 +30,9 @@ public struct PlanRunner: Sendable {
     /// Applies the plan.
     ///
     /// On failure: undo of every step begun, newest first; then, as always, release of every step begun, newest first.
+    /// Of steps that say what they need (``Step/needs``), one that fails is undone alone and at once, and those that can do without it follow.
     /// - Parameter from: the step to begin with. Of those before it only what brings back their state is run, and their release at the end.
-    /// - Throws: ``Diagnosis`` of ``check(_:approvals:from:)``, or the failed step's.
+    /// - Throws: ``Diagnosis`` of ``check(_:approvals:from:)``, or that of the first step that failed, with the others among its causes.
     public func apply(_ plan: Plan, approvals: [WipeApproval] = [], from first: String? = nil) async throws {
         try Self.check(plan, approvals: approvals, from: first)
         let reporter = Reporter(start: .now, total: plan.weight, report: report)
@@ -39,10 +40,19 @@ public struct PlanRunner: Sendable {
         var done = 0
         var skipping = first != nil
         var failure: Diagnosis?
+        var (missing, ended): ([Step], Bool) = ([], false)
         reporter.event(.planStarted, message: plan.title)
         phases: for phase in plan.phases {
             for step in phase.steps {
                 if step.id == first { skipping = false }
+                if let unmet = missing.first(where: { step.needs?.contains($0.id) ?? true }) {
+                    let text = "\(step.title): not done, it needs \(unmet.id)"
+                    missing.append(step)
+                    done += step.weight
+                    failure?.causes.append(text)
+                    reporter.event(.stepSkipped, phase: phase, step: step, message: text, done: done)
+                    continue
+                }
                 begun.append(step)
                 if !skipping { reporter.event(.stepStarted, phase: phase, step: step, message: step.title, done: done) }
                 do {
@@ -50,9 +60,18 @@ public struct PlanRunner: Sendable {
                 } catch {
                     var problem = Diagnosis(of: error)
                     problem.causes.insert("step: \(step.id) (\(step.title))", at: 0)
-                    failure = problem
                     reporter.event(.stepFailed, phase: phase, step: step, message: problem.message, done: done, problem)
-                    break phases
+                    if failure == nil {
+                        failure = problem
+                    } else {
+                        failure?.causes.append("step: \(step.id) (\(step.title)): \(problem.message)")
+                    }
+                    ended = step.needs == nil
+                    if !ended, !step.undo.isEmpty { await cleanUp(step.undo, .undoing, step, reporter, done: done) }
+                    if ended || Task.isCancelled { break phases }
+                    missing.append(step)
+                    done += step.weight
+                    continue
                 }
                 if !skipping {
                     reporter.event(.stepDone, phase: phase, step: step, message: step.title, done: done + step.weight)
@@ -60,8 +79,8 @@ public struct PlanRunner: Sendable {
                 done += step.weight
             }
         }
-        if failure != nil {
-            for step in begun.reversed() where !step.undo.isEmpty {
+        if ended {
+            for step in begun.reversed() where step.needs == nil && !step.undo.isEmpty {
                 await cleanUp(step.undo, .undoing, step, reporter, done: done)
             }
         }
@@ -78,12 +97,18 @@ public struct PlanRunner: Sendable {
 
     /// What ``apply(_:approvals:from:)`` refuses before it does anything.
     ///
-    /// - Throws: ``Diagnosis`` `plan.unapproved`, `plan.unverified`, `plan.unnamed-destruction`, `plan.no-such-step`.
+    /// - Throws: ``Diagnosis`` `plan.unapproved`, `plan.unverified`, `plan.unnamed-destruction`, `plan.no-such-step`, `plan.needs-later`.
     public static func check(_ plan: Plan, approvals: [WipeApproval], from first: String? = nil) throws {
         if let step = plan.steps.first(where: \.destroysUnnamed) {
             throw Diagnosis(
                 "plan.unnamed-destruction", "the step \(step.id) destroys something and does not say which device",
                 remedies: ["report this as a defect of kldload"], exit: .bug)
+        }
+        let ids = plan.steps.map(\.id)
+        for (index, step) in plan.steps.enumerated() where step.needs?.contains(where: { ids[index...].contains($0) }) == true {
+            throw Diagnosis(
+                "plan.needs-later", "the step \(step.id) needs one that comes after it", remedies: ["report this as a defect of kldload"],
+                exit: .bug)
         }
         let approved = Set(approvals.map(\.disk))
         if let disk = plan.destroys.first(where: { !approved.contains($0) }) {
@@ -223,6 +248,38 @@ public struct PlanJournal: Sendable {
             }
         }
         return ids.first { !done.contains($0) }
+    }
+
+    /// What a journal says of a step last.
+    public enum State: String, Sendable, Hashable { case started, done, failed }
+
+    /// By the step's id. - Parameter text: what a journal holds.
+    public static func states(_ text: String) -> [String: State] {
+        var states: [String: State] = [:]
+        for words in text.lines.map(\.words) where words.count == 2 {
+            if let state = State(rawValue: words[0]) { states[words[1]] = state }
+        }
+        return states
+    }
+
+    /// The steps that are done, of a plan whose steps say what they need.
+    ///
+    /// A step that was begun again makes those that need it undone, and those that need them.
+    public static func finished(of plan: Plan, _ text: String) -> Set<String> {
+        var done: Set<String> = []
+        for words in text.lines.map(\.words) where words.count == 2 {
+            switch State(rawValue: words[0]) {
+            case .done: done.insert(words[1])
+            case .started, .failed:
+                var undone: Set = [words[1]]
+                for step in plan.steps where step.needs?.contains(where: undone.contains) ?? !undone.isDisjoint(with: plan.before(step)) {
+                    undone.insert(step.id)
+                }
+                done.subtract(undone)
+            case nil: break
+            }
+        }
+        return done.intersection(plan.steps.map(\.id))
     }
 
     func record(_ step: String, _ state: String) throws {

@@ -40,6 +40,7 @@ extension Plan {
                     case .destroys: "!"
                     }
                 lines.append("  \(mark) \(step.id): \(step.title)")
+                if let needs = step.needs, !needs.isEmpty { lines.append("      needs: \(needs.joined(separator: ", "))") }
                 for action in step.actions {
                     lines.append("      \(action.text)")
                     if contents, case .write(_, .text(let text), _) = action {
@@ -63,7 +64,7 @@ extension Plan {
                     steps: phase.steps.map {
                         PlanDocument.StepEntry(
                             id: $0.id, title: $0.title, effect: $0.effect.rawValue, weight: $0.weight, wipes: $0.destroys,
-                            actions: $0.actions.map(\.text), undo: $0.undo.map(\.text), release: $0.release.map(\.text))
+                            actions: $0.actions.map(\.text), undo: $0.undo.map(\.text), release: $0.release.map(\.text), needs: $0.needs)
                     })
             })
     }
@@ -74,6 +75,8 @@ public struct PlanDocument: Codable, Sendable, Hashable {
         public var id, title, effect: String
         public var weight: Int
         public var wipes, actions, undo, release: [String]
+        /// Absent: all steps before it.
+        public var needs: [String]?
     }
     public struct PhaseEntry: Codable, Sendable, Hashable {
         public var id, title: String

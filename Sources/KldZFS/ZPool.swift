@@ -117,6 +117,14 @@ public enum ZPool {
     /// Gives the pool a new GUID, for clones of an image. Runs: `zpool reguid NAME`, changes.
     public static func reguid(_ name: PoolName) -> Command { Command(tool, ["reguid", name.text], effect: .changes) }
 
+    /// Uses all of a device that has grown. The pool grows when all devices of a mirror or of raidz have. With nothing to gain it does nothing,
+    /// and it never shrinks. Not for a device that is offline on purpose: it is brought back.
+    ///
+    /// Runs: `zpool online -e NAME DEVICE`, changes. Source: zpool-online(8), OpenZFS 2.1 to 2.4.
+    public static func expand(_ name: PoolName, device: String) -> Command {
+        Command(tool, ["online", "-e", name.text, device], effect: .changes)
+    }
+
     /// Tells the devices which blocks are free. - Parameter wait: until it is done.
     ///
     /// Runs: `zpool trim [-w] NAME`, changes. Fails with "trim operations are not supported by this device".

@@ -3,6 +3,7 @@ import KldCore
 import KldExec
 import KldFiles
 import KldInstall
+import KldPlan
 import KldTestSupport
 import SystemPackage
 import Testing
@@ -27,7 +28,8 @@ struct FirstBootFactsTests {
         "rpool\n\tmirror-0\t7G\n\t/dev/disk/by-id/virtio-a-part2\t7G\n\t/dev/nvme0n1p12\t7G\nspecial      -      -\n\t/dev/vdz9\t1G\n"
 
     func gather(
-        files change: [String: String] = [:], without: [String] = [], root: String = "rpool/ROOT/debian / zfs rw,relatime 0 0\n"
+        files change: [String: String] = [:], without: [String] = [], mount status: Int32 = 0,
+        root: String = "rpool/ROOT/debian / zfs rw,relatime 0 0\n"
     ) async throws -> (FirstBoot, ScriptedRunner) {
         var texts = [
             "/proc/self/mounts": "proc /proc proc rw 0 0\n" + root, "/proc/cmdline": "root=ZFS=rpool/ROOT/debian boot=zfs rw\n",
@@ -37,9 +39,15 @@ struct FirstBootFactsTests {
         ]
         for path in without { texts[path] = nil }
         texts.merge(change) { $1 }
-        let runner = ScriptedRunner([
+        let table = [
             ListBlockDevices.command.description: Self.listing, "zpool list -H -P -v -o name rpool": Self.pool, "uname -r": "6.12.0\n",
             "mount -t vfat /dev/vda1 /run/kldload/firstboot/look": "", "umount --recursive /run/kldload/firstboot/look": "",
+        ]
+        let runner = ScriptedRunner([
+            { command in
+                if status != 0, command.tool.name == "mount" { return CommandOutput(status: status, errors: "bad superblock\n") }
+                return table[command.description].map { CommandOutput(output: $0) }
+            }
         ])
         let files = MemoryFiles(texts, links: ["/dev/disk/by-id/virtio-a-part2": "../../vda2"])
         return (try await FirstBoot.gather(runner: runner, files: files), runner)
@@ -56,6 +64,28 @@ struct FirstBootFactsTests {
             ])
     }
 
+    @Test("what is free behind a partition of the pool is known where it is the disk's last, and where the kernel says it")
+    func rooms() async throws {
+        #expect(try await gather().0.rooms.isEmpty)
+        let sys = "/sys/class/block"
+        let places = [
+            "\(sys)/vda1/start": "2048\n", "\(sys)/vda1/size": "2097152\n", "\(sys)/vda2/start": "2099200\n",
+            "\(sys)/vda2/size": "8388608\n",
+            // Another partition lies behind the pool's.
+            "\(sys)/nvme0n1p12/start": "2048\n", "\(sys)/nvme0n1p12/size": "8388608\n", "\(sys)/nvme0n1p1/start": "8390656\n",
+            "\(sys)/nvme0n1p1/size": "2097152\n",
+        ]
+        #expect(try await gather(files: places).0.rooms == ["/dev/vda2": ByteCount((16_777_216 - 10_487_808) * 512)])
+        // Nobody knows where the first one lies: it may be behind.
+        #expect(try await gather(files: places.filter { !$0.key.hasPrefix("\(sys)/vda1") }).0.rooms.isEmpty)
+    }
+
+    @Test("the journal of earlier boots is read")
+    func journal() async throws {
+        #expect(try await gather().0.journal == "")
+        #expect(try await gather(files: [FirstBoot.journalFile.string: "done firstboot.pool-guid\n"]).0.journal.words.count == 2)
+    }
+
     @Test("ESPs are those on the pool's disks: another system's, and other FAT file systems, are not ours")
     func esps() async throws { #expect(try await gather().0.esps == ["/dev/vda1", "/dev/nvme0n1p1"]) }
 
@@ -65,6 +95,22 @@ struct FirstBootFactsTests {
         #expect(boot.images == ["kldload-debian-6.12.0.1.efi"])
         #expect(boot.kernel == "6.12.0")
         #expect(runner.commands.suffix(2).map(\.tool.name) == ["mount", "umount"])
+    }
+
+    @Test("an ESP that cannot be mounted keeps nobody out: everything else is done, and the first boot is not finished")
+    func brokenESP() async throws {
+        let boot = try await gather(mount: 32).0
+        #expect(boot.espProblem?.contains("bad superblock") == true && boot.images.isEmpty)
+        let plan = try boot.plan
+        #expect(plan[step: "firstboot.ssh-keys"] != nil)
+        let runner = ScriptedRunner.accepting
+        let files = MemoryFiles()
+        do {
+            try await PlanRunner(runner: runner, files: files, performers: FirstBoot.performers).apply(plan)
+            Issue.record("it is done")
+        } catch { #expect(Diagnosis(of: error).code == "firstboot.esp-unreadable") }
+        #expect(runner.commands.contains { $0.tool.name == "ssh-keygen" })
+        #expect(try !files.exists(FirstBoot.doneMarker))
     }
 
     @Test("an ESP without our folder has no images")

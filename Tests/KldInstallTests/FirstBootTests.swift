@@ -21,13 +21,13 @@ struct FirstBootTests {
 
     static func clone(
         hostID: HostID? = nil, runningHostID: HostID? = identity.hostID, sealed: Bool = true, esps: [String] = ["/dev/vda1"],
-        build: Bool = true,
+        build: Bool = true, room: ByteCount = .gibibytes(4), journal: String = "",
         extras: FirstBoot.Extras = FirstBoot.Extras()
     ) -> FirstBoot {
         FirstBoot(
             sealed: sealed, hostID: hostID, runningHostID: runningHostID, newHostID: HostID(0x7777_7777) ?? identity.hostID, pool: "rpool",
             disks: [RunningRoot.Disk(disk: "/dev/vda", partition: "/dev/vda2", number: 2, vdev: "/dev/disk/by-id/virtio-disk0-part2")],
-            esps: esps, kernel: kernel,
+            rooms: ["/dev/vda2": room], journal: journal, esps: esps, kernel: kernel,
             commandLine: "initrd=\\x BOOT_IMAGE=/y root=ZFS=rpool/ROOT/debian boot=zfs rw console=tty0 zfs_force=1",
             images: [image],
             builder: build ? .ukify : nil, extras: extras)
@@ -112,14 +112,15 @@ struct FirstBootTests {
                       ssh-keygen -A
                   + firstboot.pool-guid: A GUID of its own for the pool
                       zpool reguid rpool
-                  + firstboot.gpt-guids.vda: GUIDs of its own for /dev/vda and its partitions
+                  + firstboot.gpt-guids.virtio-disk0: GUIDs of its own for /dev/vda and its partitions
                       sgdisk --randomize-guids /dev/vda
-                  + firstboot.grow.vda2: Grow /dev/vda2 to the end of /dev/vda
+                  + firstboot.grow.virtio-disk0: Grow /dev/vda2 and the pool to the end of /dev/vda
                       sgdisk --move-second-header /dev/vda
                       sfdisk --no-reread --no-tell-kernel --partno 2 /dev/vda
                       partx --update /dev/vda
                       zpool online -e rpool /dev/disk/by-id/virtio-disk0-part2
                   + firstboot.image: Put the host id into the boot image
+                      needs: firstboot.host-id
                       write /run/kldload/firstboot/hostid.cpio (644, 512 bytes)
                       ukify build --linux=/boot/vmlinuz-\(Self.kernel) --initrd=/boot/initrd.img-\(Self.kernel) \
                 --initrd=/run/kldload/firstboot/hostid.cpio '--cmdline=root=ZFS=rpool/ROOT/debian boot=zfs rw console=tty0' \
@@ -180,8 +181,8 @@ struct FirstBootTests {
             let ids = try boot.plan.steps.map(\.id)
             #expect(
                 ids == [
-                    "firstboot.host-id", "firstboot.ssh-keys", "firstboot.pool-guid", "firstboot.gpt-guids.vda", "firstboot.grow.vda2",
-                    "firstboot.done",
+                    "firstboot.host-id", "firstboot.ssh-keys", "firstboot.pool-guid", "firstboot.gpt-guids.virtio-disk0",
+                    "firstboot.grow.virtio-disk0", "firstboot.done",
                 ])
         }
     }
@@ -233,6 +234,138 @@ struct FirstBootTests {
             ])
         #expect(try files.readText("/run/kldload/firstboot/cmdline") == "root=ZFS=rpool/ROOT/debian boot=zfs rw console=tty0")
         #expect(try !files.exists("/run/kldload/firstboot/initrd"))
+    }
+
+    // MARK: growth
+
+    /// Two disks of a mirror, both larger than the image.
+    static func mirror(_ rooms: [String: ByteCount], journal: String = "") -> FirstBoot {
+        var boot = clone(journal: journal)
+        boot.disks.append(RunningRoot.Disk(disk: "/dev/vdb", partition: "/dev/vdb2", number: 2, vdev: "/dev/vdb2"))
+        boot.rooms = rooms
+        return boot
+    }
+
+    static func growth(_ boot: FirstBoot) throws -> [String: [String]] {
+        let steps = try boot.plan.steps.filter { $0.id.hasPrefix("firstboot.grow.") }
+        return Dictionary(steps.map { ($0.id, $0.actions.map(\.text)) }) { first, _ in first }
+    }
+
+    @Test("each disk of a mirror grows by itself, and only a partition that is the last and has room behind it")
+    func growsEach() throws {
+        let rooms: [String: ByteCount] = ["/dev/vda2": .gibibytes(4), "/dev/vdb2": .gibibytes(4)]
+        let both = try Self.growth(Self.mirror(rooms))
+        #expect(both.keys.sorted() == ["firstboot.grow.vdb", "firstboot.grow.virtio-disk0"])
+        #expect(both["firstboot.grow.vdb"]?.last == "zpool online -e rpool /dev/vdb2")
+        #expect(try Self.growth(Self.mirror(["/dev/vdb2": .gibibytes(4)])).keys.sorted() == ["firstboot.grow.vdb"])
+        // Rounding of an image is no room, and an unknown end is none.
+        #expect(try Self.growth(Self.mirror(["/dev/vda2": .mebibytes(2), "/dev/vdb2": ByteCount(0)])).isEmpty)
+        #expect(try Self.growth(Self.mirror([:])).isEmpty)
+        #expect(try Self.mirror(rooms).plan.steps.filter { $0.id.hasPrefix("firstboot.gpt-guids.") }.count == 2)
+    }
+
+    @Test("where the power was cut between partition and pool, the next boot grows the pool, and no partition again")
+    func growsPool() throws {
+        let full: [String: ByteCount] = ["/dev/vda2": ByteCount(17 * 512), "/dev/vdb2": ByteCount(17 * 512)]
+        let cut = try Self.growth(Self.mirror(full, journal: "started firstboot.grow.virtio-disk0\n"))
+        // The kernel may have called the disk otherwise then.
+        #expect(
+            cut == [
+                "firstboot.grow.virtio-disk0": ["zpool online -e rpool /dev/disk/by-id/virtio-disk0-part2"],
+                "firstboot.grow.vdb": ["zpool online -e rpool /dev/vdb2"],
+            ])
+        let done = "started firstboot.grow.virtio-disk0\ndone firstboot.grow.virtio-disk0\n"
+        #expect(try Self.growth(Self.mirror(full, journal: done)).isEmpty)
+    }
+
+    // MARK: tasks
+
+    /// One boot with a journal. - Parameter failing: the begin of a command that fails.
+    private func apply(_ boot: FirstBoot, failing: String, journal: FilePath) async throws -> (problem: Diagnosis?, events: [PlanEvent]) {
+        let log = KldTestSupport.EventLog()
+        let runner = ScriptedRunner([{ CommandOutput(status: !failing.isEmpty && $0.description.hasPrefix(failing) ? 1 : 0) }])
+        let record = try PlanJournal(journal, keeping: true, files: LocalFiles())
+        do {
+            try await PlanRunner(
+                runner: runner, files: MemoryFiles(), performers: FirstBoot.performers, journal: record, report: log.report
+            ).apply(boot.plan)
+            return (nil, log.events)
+        } catch { return (Diagnosis(of: error), log.events) }
+    }
+
+    @Test(
+        "a task that fails takes only those along that need it; the next boot does what is missing, and nothing that is done",
+        arguments: [
+            ("fatlabel", ["esp-serial"], []), ("zpool reguid", ["pool-guid"], []),
+            ("sgdisk --randomize-guids", ["gpt-guids.virtio-disk0"], []),
+            ("sgdisk --move-second-header", ["grow.virtio-disk0"], []), ("sfdisk", ["grow.virtio-disk0"], []),
+            ("zpool online", ["grow.virtio-disk0"], []), ("ssh-keygen", ["ssh-keys"], []), ("ukify", ["image"], []),
+            ("openssl req", ["signing-key"], ["sign-modules", "image"]), ("", [], []),
+        ] as [(String, [String], [String])])
+    func resumes(_ command: String, _ failed: [String], _ skipped: [String]) async throws {
+        try await Scratch.with { folder in
+            let journal = folder.appending("journal")
+            let signs = command.hasPrefix("openssl")
+            let extras = FirstBoot.Extras(espSerial: 7, mountTable: Self.mountTable, signs: signs)
+            let first = try await apply(Self.clone(extras: extras), failing: command, journal: journal)
+            func ids(_ kind: PlanEvent.Kind) -> [String] {
+                first.events.filter { $0.kind == kind }.compactMap { $0.step.map { String($0.dropFirst("firstboot.".count)) } }
+            }
+            #expect(ids(.stepFailed) == failed)
+            #expect(ids(.stepSkipped) == skipped + (failed.isEmpty ? [] : ["done"]))
+            #expect((first.problem == nil) == failed.isEmpty)
+            #expect(first.problem?.causes.first?.hasPrefix("step: firstboot.\(failed.first ?? "")") ?? true)
+            // The next boot: an image that was not built has no host id, and the initramfs makes another one up.
+            let built = ids(.stepDone).contains("image")
+            let grown = !["sgdisk --move-second-header", "sfdisk"].contains(command)
+            let next = try Self.clone(
+                hostID: identity.hostID, runningHostID: built ? nil : HostID(0x0101_0101), sealed: !failed.isEmpty,
+                room: grown ? ByteCount(0) : .gibibytes(4), journal: LocalFiles().readText(journal), extras: extras)
+            let left = try next.plan.steps.map { String($0.id.dropFirst("firstboot.".count)) }
+            let missing = (failed + skipped).filter { $0 != "ssh-keys" }
+            #expect(left == (built ? [] : ["host-id"]) + ["ssh-keys"] + missing + ["done"])
+            #expect(try await apply(next, failing: "", journal: journal).problem?.code == (signs ? "trust.no-modules" : nil))
+        }
+    }
+
+    @Test("every task names what it needs, and none comes before it; only the last one needs all")
+    func needs() throws {
+        let plan = try Self.clone(extras: Self.extras).plan
+        try PlanRunner.check(plan, approvals: [])
+        #expect(plan.steps.filter { $0.needs == nil }.map(\.id) == ["firstboot.done"])
+        #expect(
+            plan[step: "firstboot.image"]?.needs == ["firstboot.host-id", "firstboot.signing-key", "firstboot.sign-modules"])
+    }
+
+    @Test("a disk without a name of its own gets new GUIDs again: the journal may mean another one")
+    func unstableName() throws {
+        let journal = ["gpt-guids.virtio-disk0", "gpt-guids.vdb"].map { "started firstboot.\($0)\ndone firstboot.\($0)\n" }.joined()
+        let steps = try Self.mirror([:], journal: journal).plan.steps
+        #expect(steps.map(\.id).filter { $0.hasPrefix("firstboot.gpt-guids.") } == ["firstboot.gpt-guids.vdb"])
+    }
+
+    @Test("the status says of each task what became of it, over several boots")
+    func status() throws {
+        let files = MemoryFiles()
+        #expect(try FirstBootStatus.read(files) == FirstBootStatus(.notBegun, []))
+        let plan = try Self.clone(extras: FirstBoot.Extras(espSerial: 7, signs: true)).plan
+        try FirstBootStatus.write(plan, files)
+        try files.write(
+            "started firstboot.host-id\ndone firstboot.host-id\nstarted firstboot.pool-guid\nfailed firstboot.pool-guid\n"
+                + "started firstboot.signing-key\nfailed firstboot.signing-key\nstarted firstboot.esp-serial\n", to: FirstBoot.journalFile)
+        let status = try FirstBootStatus.read(files)
+        #expect(status.state == .unfinished)
+        #expect(
+            status.tasks.map { "\($0.state.rawValue) \($0.id.dropFirst("firstboot.".count))" } == [
+                "done host-id", "waiting ssh-keys", "failed pool-guid", "waiting gpt-guids.virtio-disk0", "waiting grow.virtio-disk0",
+                "begun esp-serial", "failed signing-key", "skipped sign-modules", "skipped image", "skipped done",
+            ])
+        #expect(status.tasks[2].title == "A GUID of its own for the pool")
+        // The next boot has another list: what is done stays in view, what is no task any more does not.
+        try FirstBootStatus.write(Plan("first boot", [Phase("p", "P", plan.steps.filter { $0.id == "firstboot.pool-guid" })]), files)
+        #expect(try FirstBootStatus.read(files).tasks.map(\.id) == ["firstboot.host-id", "firstboot.pool-guid"])
+        try files.write("", to: FirstBoot.doneMarker)
+        #expect(try FirstBootStatus.read(files).state == .done)
     }
 
     // MARK: interrupted

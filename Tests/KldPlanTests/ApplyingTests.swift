@@ -56,6 +56,78 @@ struct ApplyingTests {
         #expect(problem?.causes == ["step: s.b (Step b)", "command: do 'act b'", "it broke"])
     }
 
+    /// b needs a, d needs b, c needs nothing; the last needs all.
+    static let tasks = Plan(
+        "tasks",
+        [
+            Phase(
+                "tasks", "Tasks",
+                [("a", []), ("b", ["t.a"]), ("c", []), ("d", ["t.gone", "t.b"]), ("end", nil)].map { (name: String, needs: [String]?) in
+                    Step(
+                        "t.\(name)", "Task \(name)", [word("act \(name)")], undo: [word("undo \(name)")],
+                        release: [word("release \(name)")],
+                        weight: 2, needs: needs)
+                })
+        ])
+
+    @Test("of tasks that say what they need, one that fails is undone alone, and those that can do without it are done")
+    func tasks() async {
+        let (runner, log) = (doer(failing: "act a"), EventLog())
+        let problem = await apply(Self.tasks, runner, log: log)
+        #expect(runner.words == ["act a", "undo a", "act c", "release c", "release a"])
+        #expect(
+            problem?.causes == [
+                "step: t.a (Task a)", "command: do 'act a'", "it broke", "Task b: not done, it needs t.a", "Task d: not done, it needs t.b",
+                "Task end: not done, it needs t.a",
+            ])
+        #expect(
+            log.events.filter { $0.step != nil && ![.undoing, .releasing].contains($0.kind) }.map { "\($0.kind.rawValue) \($0.done)" } == [
+                "step-started 0", "step-failed 0", "step-skipped 4", "step-started 4", "step-done 6", "step-skipped 8", "step-skipped 10",
+            ])
+        let all = doer()
+        #expect(await apply(Self.tasks, all) == nil)
+        #expect(all.words.filter { $0.hasPrefix("act") }.count == 5 && !all.words.contains { $0.hasPrefix("undo") })
+    }
+
+    @Test("where several tasks fail, the error names each; one that ends the plan does not undo tasks that are done")
+    func tasksFail() async {
+        let two = ScriptedRunner([{ CommandOutput(status: ["act c", "act d"].contains($0.arguments[0]) ? 3 : 0) }])
+        let problem = await apply(Self.tasks, two)
+        #expect(problem?.causes.first == "step: t.c (Task c)")
+        #expect(problem?.causes.contains { $0.hasPrefix("step: t.d (Task d): ") } == true)
+        #expect(two.words.filter { $0.hasPrefix("undo") } == ["undo c", "undo d"])
+        let last = doer(failing: "act end")
+        #expect(await apply(Self.tasks, last) != nil)
+        #expect(last.words.filter { $0.hasPrefix("undo") } == ["undo end"])
+    }
+
+    @Test("a task that needs a later one is refused")
+    func needsLater() async {
+        let steps = [Step("a", "A", [word("act a")], needs: ["b"]), Step("b", "B", [word("act b")], needs: [])]
+        let runner = doer()
+        #expect(await apply(Plan("p", [Phase("p", "P", steps)]), runner)?.code == "plan.needs-later")
+        #expect(runner.words.isEmpty)
+    }
+
+    @Test(
+        "a task that was begun again makes those undone that need it, however far",
+        arguments: [
+            ("", []), ("started t.a\ndone t.a\n", ["t.a"]), ("done t.a\ndone t.b\ndone t.c\ndone t.d\n", ["t.a", "t.b", "t.c", "t.d"]),
+            ("done t.a\ndone t.b\ndone t.c\ndone t.d\nstarted t.a\n", ["t.c"]),
+            ("done t.a\ndone t.b\ndone t.d\nfailed t.a\ndone t.a\n", ["t.a"]), ("done t.c\ndone t.end\nstarted t.c\n", []),
+            ("done elsewhere\nnonsense\n", []),
+        ] as [(String, [String])])
+    func finished(_ text: String, _ done: [String]) {
+        #expect(PlanJournal.finished(of: Self.tasks, text).sorted() == done)
+    }
+
+    @Test("what a journal says last of a step counts")
+    func states() {
+        #expect(
+            PlanJournal.states("started a\ndone a\nstarted b\nstarted c\nfailed c\nnonsense d\n")
+                == ["a": .done, "b": .started, "c": .failed])
+    }
+
     @Test("work that is no plan begins and ends as one")
     func telling() async throws {
         let log = EventLog()

@@ -39,6 +39,20 @@ struct ProgressViewTests {
         #expect(view.show(PlanEvent(.planDone, message: "installed", milliseconds: 90_000)) == "[1:30] done: installed\n")
     }
 
+    @Test("where the steps are known, a line says which of how many it is, and how long the rest may take")
+    func counted() {
+        var view = ProgressView(terminal: false, steps: ["a", "b", "c", "d"])
+        func event(_ kind: PlanEvent.Kind, _ step: String, done: Int) -> PlanEvent {
+            PlanEvent(kind, phase: "tasks", step: step, message: "Task \(step)", done: done, total: 20, milliseconds: done * 1_000)
+        }
+        #expect(view.show(event(.stepStarted, "a", done: 0)) == "[0:00] 1 of 4: Task a\n")
+        #expect(view.show(event(.stepStarted, "b", done: 5)) == "[0:05] 2 of 4, about 0:15 left: Task b\n")
+        #expect(view.show(event(.stepSkipped, "c", done: 10)) == "[0:10] 3 of 4: Task c\n")
+        #expect(view.show(event(.line, "elsewhere", done: 10)) == "[0:10] Task elsewhere\n")
+        var terminal = ProgressView(terminal: true, columns: 100, steps: ["a", "b"])
+        #expect(terminal.show(event(.stepStarted, "b", done: 10)) == "\r\u{1B}[K[##########..........]  50% 0:10 left  2 of 2: Task b")
+    }
+
     @Test("a failure stays on a terminal, below the line that was rewritten")
     func failure() {
         var view = ProgressView(terminal: true)
