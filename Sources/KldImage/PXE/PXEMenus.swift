@@ -60,7 +60,7 @@ struct PXEMenus: Sendable, Hashable {
             \(entry(Self.installing, "install", "quiet loglevel=4 $answers"))
             fi
 
-            # The firmware goes on with what comes next in its order. A shim that is started from here, by another shim, may hang.
+            # A shim that is started from here, by another shim, has been seen to hang.
             menuentry '\(Self.fromDisk)' --id disk {
                 exit
             }
