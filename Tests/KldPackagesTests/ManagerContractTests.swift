@@ -230,7 +230,8 @@ struct DnfContractTests {
             try await system.run(system.manager.refresh)
             try system.files.remove(system.archive)
             let error = await #expect(throws: CommandError.self) { try await system.run(system.manager.refresh) }
-            #expect(system.manager.reasons(try #require(error?.failure)).contains { $0.contains("'small'") })
+            let said = try #require(error?.failure)
+            #expect(system.manager.reasons(said).contains { $0.contains("'small'") })
         }
     }
 }
@@ -402,7 +403,8 @@ struct PacmanContractTests {
     func archive() async throws {
         try await with { system in
             let error = await #expect(throws: CommandError.self) { try await system.run(system.manager.refresh) }
-            #expect(system.manager.reasons(try #require(error?.failure)).contains { $0.contains("small.db") })
+            let said = try #require(error?.failure)
+            #expect(system.manager.reasons(said).contains { $0.contains("small.db") })
         }
     }
 }
