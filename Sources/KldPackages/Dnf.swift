@@ -29,6 +29,13 @@ public struct Dnf: PackageManager {
         Command(Self.tool, ["--assumeno"] + Self.words(request), effect: .reads, accepting: [0, 1])
     }
 
+    /// What would move if nothing were held. Runs: `dnf --disableplugin=versionlock --assumeno upgrade`, reads. dnf 5 holds without a plugin.
+    public func previewUpgrade(moving held: [String]) -> Command? {
+        var command = preview(.upgrade)
+        command.arguments.insert("--disableplugin=versionlock", at: 0)
+        return command
+    }
+
     /// Headings of packages that change; those of groups, and of packages that are skipped, are none.
     private static func changes(under heading: String) -> Bool {
         ["installing", "upgrading", "downgrading", "reinstalling", "removing"].contains { heading.hasPrefix($0) }

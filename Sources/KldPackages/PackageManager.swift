@@ -52,6 +52,8 @@ public protocol PackageManager: Sendable {
     /// What would be done; reads. Its output is read by ``transaction(_:)``.
     func preview(_ request: PackageRequest) -> Command
     func transaction(_ output: String) -> PackageTransaction
+    /// What an upgrade would do if these were not held; reads. `nil`: it cannot be asked.
+    func previewUpgrade(moving held: [String]) -> Command?
     /// Does it, asks nothing; settings that a person has changed stay as they are; changes.
     func apply(_ request: PackageRequest) -> Command
     /// Forgets what was downloaded; changes.
@@ -83,6 +85,7 @@ public protocol PackageManager: Sendable {
 }
 
 extension PackageManager {
+    public func previewUpgrade(moving held: [String]) -> Command? { nil }
     public func progress(_ line: String) -> String? { nil }
     public func failures(_ output: CommandOutput) -> [String] { [] }
     public func reasons(_ output: CommandOutput) -> [String] { Array(output.errors.lines.suffix(6)) }

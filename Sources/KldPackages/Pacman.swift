@@ -26,6 +26,13 @@ public struct Pacman: PackageManager {
         return Command(Self.tool, Self.words(request) + ["--print", "--print-format", removed ? "- %n %v" : "+ %n %v"], effect: .reads)
     }
 
+    /// pacman moves what is named. Runs: `pacman --sync --sysupgrade --needed NAME… --print --print-format …`, reads.
+    public func previewUpgrade(moving held: [String]) -> Command? {
+        var command = preview(.upgrade)
+        command.arguments.insert(contentsOf: ["--needed"] + held, at: 2)
+        return command
+    }
+
     /// In the words of the format that ``preview(_:)`` gives. Not said are what was there before, and what goes because another package takes
     /// its place:
     /// ```

@@ -60,7 +60,12 @@ struct PackageRoot: Sendable {
 
     func held() async throws -> Set<String> {
         guard let list = manager.listHeld else { return [] }
-        return Set(manager.held(try await run(list).output).filter { !$0.isEmpty })
+        do { return Set(manager.held(try await run(list).output).filter { !$0.isEmpty }) } catch let error as CommandError {
+            guard let output = error.failure else { throw error }
+            throw Diagnosis(
+                "upkeep.holds", "\(manager.family.rawValue) does not say what is held in \(name)",
+                remedies: ["dnf 4 holds with a plugin: dnf install python3-dnf-plugin-versionlock"], causes: manager.reasons(output))
+        }
     }
 
     /// `libc6:amd64` is held as `libc6`.
@@ -208,10 +213,14 @@ struct PackageRoot: Sendable {
         }
     }
 
-    /// - Parameter installed: versions by name, for package managers that do not say what was there before; `nil`: they are read.
     func preview(_ change: PackageRequest, _ installed: [String: String]? = nil) async throws -> PackageTransaction {
+        try await preview(manager.preview(change), installed)
+    }
+
+    /// - Parameter installed: versions by name, for package managers that do not say what was there before; `nil`: they are read.
+    func preview(_ command: Command, _ installed: [String: String]? = nil) async throws -> PackageTransaction {
         let said: CommandOutput
-        do { said = try await run(manager.preview(change)) } catch let error as CommandError {
+        do { said = try await run(command) } catch let error as CommandError {
             guard let output = error.failure else { throw error }
             throw impossible(manager.reasons(output))
         }

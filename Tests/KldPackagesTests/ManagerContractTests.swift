@@ -167,6 +167,9 @@ struct DnfContractTests {
             let hold = try #require(PackageHold.command(.dnf, [kernel]))
             try await system.run(hold)
             #expect(try await system.held() == ["kld-kernel"])
+            let waiting = try await system.run(try #require(manager.previewUpgrade(moving: ["kld-kernel"])))
+            #expect(manager.transaction(waiting.output).changes.contains(Change("kld-kernel", old: nil, new: "3:2-1")))
+            #expect(manager.transaction(waiting.output).changes.contains { $0.name == "kld-library" })
             try system.files.write("mine\n", to: system.root.appending("etc/kld-plain.conf"))
             let upgrade = try await system.preview(.upgrade)
             #expect(
@@ -352,6 +355,9 @@ struct PacmanContractTests {
             try await system.run(manager.refresh)
             try hold(["kld-kernel"], system)
             #expect(try await system.held() == ["kld-kernel"])
+            let waiting = try await system.run(try #require(manager.previewUpgrade(moving: ["kld-kernel"])))
+            #expect(manager.transaction(waiting.output).changes.contains(Change("kld-kernel", old: nil, new: "3:2-1")))
+            #expect(manager.transaction(waiting.output).changes.contains { $0.name == "kld-library" })
             try system.files.write("mine\n", to: system.root.appending("etc/kld-plain.conf"))
             #expect(
                 try await system.preview(.upgrade) == [
