@@ -118,11 +118,12 @@ public struct Dnf: PackageManager {
     ///  Problem: conflicting requests
     ///   - nothing provides nosuch needed by kld-broken-2-1.noarch
     /// Error: Transaction failed
+    /// Package kld-plain-1.rpm is not signed
     /// ```
     public func reasons(_ output: CommandOutput) -> [String] {
         let found = (output.errors.lines + output.output.lines).filter { line in
             ["error: ", "Error", " Problem", "  - ", "No match for argument", ">>> ", "No such command"].contains { line.hasPrefix($0) }
-                && line.trimmed != "Error:"
+                && line.trimmed != "Error:" || line.hasSuffix(" is not signed")
         }
         return found.isEmpty ? Array(output.errors.lines.suffix(6)) : found.prefix(8).map(\.trimmed)
     }

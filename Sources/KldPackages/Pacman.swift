@@ -14,7 +14,8 @@ public struct Pacman: PackageManager {
     private static func words(_ request: PackageRequest) -> [String] {
         switch request {
         case .upgrade: ["--sync", "--sysupgrade"]
-        case .install(let names): ["--sync", "--needed"] + names
+        // Lists that are new and packages that are old do not go together: what is installed may need a newer library than the rest has.
+        case .install(let names): ["--sync", "--sysupgrade", "--needed"] + names
         case .remove(let names): ["--remove"] + names
         }
     }
@@ -28,9 +29,7 @@ public struct Pacman: PackageManager {
 
     /// pacman moves what is named. Runs: `pacman --sync --sysupgrade --needed NAME… --print --print-format …`, reads.
     public func previewUpgrade(moving held: [String]) -> Command? {
-        var command = preview(.upgrade)
-        command.arguments.insert(contentsOf: ["--needed"] + held, at: 2)
-        return command
+        preview(.install(held))
     }
 
     /// In the words of the format that ``preview(_:)`` gives. Not said are what was there before, and what goes because another package takes

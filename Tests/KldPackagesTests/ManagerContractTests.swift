@@ -80,7 +80,11 @@ private struct SmallSystem: Sendable {
 @Suite("The dnf of this machine", .enabled(if: Here.dnf, "dnf, its plugin versionlock, rpmbuild or createrepo_c is not installed"))
 struct DnfContractTests {
     /// - Parameter packages: name, version, lines of the spec file's header, and of its scripts.
-    private func with(_ packages: [(String, String, String, String)], _ body: (SmallSystem) async throws -> Void) async throws {
+    private func with(
+        _ packages: [(String, String, String, String)],
+        stanza: (FilePath) -> String = { "[small]\nname=small\nbaseurl=file://\($0)\ngpgcheck=0\n" },
+        _ body: (SmallSystem) async throws -> Void
+    ) async throws {
         try await Scratch.with { folder in
             let settings = folder.appending("dnf.conf")
             let system = try SmallSystem(
@@ -102,10 +106,7 @@ struct DnfContractTests {
                 persistdir=\(folder)/persist
                 pluginconfpath=\(folder)/plugins
                 skip_if_unavailable=1
-                [small]
-                name=small
-                baseurl=file://\(folder)/archive
-                gpgcheck=0
+                \(stanza(system.archive))
 
                 """, to: settings)
             for (name, version, header, scripts) in packages {
@@ -224,6 +225,21 @@ struct DnfContractTests {
             let output = try await system.run(manager.apply(.install(["kld-late"])))
             #expect(manager.failures(output).contains { $0.contains("kld-late") }, "\(output.errors)")
             #expect(output.errors.lines.compactMap(manager.progress).contains("Installing kld-late-1-1.noarch"))
+        }
+    }
+
+    @Test("a repository's settings let no package in that is not signed", .enabled(if: Here.root, "not root"))
+    func signatures() async throws {
+        let stanza = { (archive: FilePath) in
+            RPMRepository(id: "small", title: "small", address: "file://\(archive)", keys: [], signedIndex: false).stanza
+        }
+        try await with([("kld-plain", "1", "", "")], stanza: stanza) { system in
+            try await system.run(system.manager.refresh)
+            let apply = system.manager.apply(.install(["kld-plain"]))
+            let error = await #expect(throws: CommandError.self) { try await system.run(apply) }
+            let said = system.manager.reasons(try #require(error?.failure))
+            #expect(said.contains { $0.hasSuffix("is not signed") }, "\(said)")
+            #expect(try await system.installed() == [:])
         }
     }
 
@@ -402,6 +418,23 @@ struct PacmanContractTests {
             let output = try await system.run(manager.apply(.install(["kld-bad"])))
             #expect(manager.failures(output) == ["error: command failed to execute correctly"], "\(output.errors)")
             #expect(output.errors.contains("it cannot be"))
+        }
+    }
+
+    @Test("a repository's settings let no package in that is not signed", .enabled(if: Here.root, "not root"))
+    func signatures() async throws {
+        try await with { system in
+            try await publish([Package("kld-plain", "1-1")], system)
+            let settings = system.folder.appending("pacman.conf")
+            let options = try #require(try system.files.readText(settings).split(separator: "[small]").first)
+            let stanza = PacmanRepository(name: "small", servers: ["file://\(system.archive)"]).stanza
+            try system.files.write(options + stanza, to: settings)
+            try await system.run(system.manager.refresh)
+            let apply = system.manager.apply(.install(["kld-plain"]))
+            let error = await #expect(throws: CommandError.self) { try await system.run(apply) }
+            let said = system.manager.reasons(try #require(error?.failure))
+            #expect(said.contains { $0.contains("kld-plain-1-1-any.pkg.tar.gz.sig") }, "\(said)")
+            #expect(!Here.has("\(system.root)/etc/kld-plain.conf"))
         }
     }
 

@@ -214,7 +214,7 @@ struct PackageWorkTests {
             case "pacman --query": CommandOutput(output: done ? "zfs 1-1\nnew 2-1\n" : "zfs 1-1\nold 1-1\n")
             case "pacman-conf IgnorePkg": CommandOutput(output: "zfs\n")
             case "pacman --sync --refresh --noconfirm": CommandOutput()
-            case "pacman --sync --needed zfs --print --print-format '+ %n %v'": CommandOutput(output: "+ zfs 2-1\n")
+            case "pacman --sync --sysupgrade --needed zfs --print --print-format '+ %n %v'": CommandOutput(output: "+ zfs 2-1\n")
             case "pacman --sync --sysupgrade --print --print-format '+ %n %v'": CommandOutput(output: "+ new 2-1\n")
             case "pacman --noconfirm --sync --sysupgrade": CommandOutput(errors: "removing old...\ninstalling new...\n")
             default: nil
