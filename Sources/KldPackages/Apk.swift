@@ -1,7 +1,7 @@
 import KldCore
 public import KldExec
 
-/// apk. Source: apk(8), apk-world(5), apk-tools 2.14. Not run by kldload yet: see docs/upgrades.md.
+/// apk. Source: apk(8), apk-world(5), `print_change` in src/commit.c, apk-tools 2.14 and 3.0. Not run by kldload yet: see docs/upgrades.md.
 public struct Apk: PackageManager {
     public init() {}
 
@@ -24,23 +24,26 @@ public struct Apk: PackageManager {
         Command(Self.tool, ["--simulate"] + Self.words(request), effect: .reads)
     }
 
-    /// apk-tools 2.14:
+    /// apk-tools 2.14. From ten changes on there is a space before the smaller numbers; a package that is taken from a tagged repository bears
+    /// its tag.
     /// ```
-    /// (1/3) Upgrading busybox (1.36.1-r28 -> 1.36.1-r29)
-    /// (2/3) Installing hello (2.12.1-r0)
-    /// (3/3) Purging nano (8.2-r0)
+    /// ( 1/12) Upgrading busybox (1.36.1-r28 -> 1.36.1-r29)
+    /// ( 2/12) Installing hello@edge (2.12.1-r0)
+    /// (12/12) Purging nano (8.2-r0)
     /// ```
     public func transaction(_ output: String) -> PackageTransaction {
         PackageTransaction(
             output.lines.compactMap { line in
-                let words = line.words
-                guard words.count > 3, words[0].hasPrefix("(") else { return nil }
+                guard line.hasPrefix("("), let end = line.firstIndex(of: ")") else { return nil }
+                let words = String(line[end...]).words
+                guard words.count > 3 else { return nil }
+                let name = String(words[2].prefix { $0 != "@" })
                 let versions = words[3...].map { $0.filter { !"()".contains($0) } }.filter { $0 != "->" }
                 guard let first = versions.first, let last = versions.last else { return nil }
                 switch words[1] {
-                case "Upgrading", "Downgrading", "Replacing": return .init(words[2], old: first, new: last)
-                case "Installing": return .init(words[2], old: nil, new: last)
-                case "Purging": return .init(words[2], old: first, new: nil)
+                case "Upgrading", "Downgrading", "Replacing": return .init(name, old: first, new: last)
+                case "Installing": return .init(name, old: nil, new: last)
+                case "Purging": return .init(name, old: first, new: nil)
                 default: return nil
                 }
             })
@@ -69,10 +72,11 @@ public struct Apk: PackageManager {
     public var listHeld: Command? { Command(Tool("cat", package: "coreutils"), ["/etc/apk/world"], effect: .reads) }
     /// ```
     /// linux-lts=6.12.58-r0
+    /// hello@edge=2.12.1-r0
     /// ```
     public func held(_ output: String) -> [String] {
-        output.lines.filter { line in line.contains("=") && !line.contains("<") && !line.contains(">") }.map {
-            String($0.prefix { $0 != "=" })
+        output.lines.filter { line in line.contains("=") && !line.contains { "<>~".contains($0) } }.map {
+            String($0.prefix { $0 != "=" && $0 != "@" })
         }
     }
     /// Runs: `apk add NAME…`, which wants them at any version again; changes.

@@ -42,7 +42,9 @@ public struct Apt: PackageManager {
     }
 
     /// What would move if nothing were held. Runs: `apt-get -s -q -y --ignore-hold full-upgrade`, reads.
-    public var previewWithoutHolds: Command { Command(Self.get, ["-s", "-q", "-y", "--ignore-hold", "full-upgrade"], effect: .reads) }
+    public func previewUpgrade(moving held: [String]) -> Command? {
+        Command(Self.get, ["-s", "-q", "-y", "--ignore-hold", "full-upgrade"], effect: .reads)
+    }
 
     /// apt 2.6.1: an upgrade, a new package, a removal:
     /// ```

@@ -17,7 +17,7 @@ public enum PackageHold {
     ///
     /// **Runs:** `apt-mark hold NAME…`; `dnf versionlock add NAME…`, of dnf 4's plugin versionlock or dnf 5 itself;
     /// `zypper --non-interactive addlock NAME…`; `apk add NAME=VERSION…`, which writes the version into `/etc/apk/world`. All change.
-    /// **Source:** apt-mark(8) 2.6 to 3.0, dnf5-versionlock(8) 5.2, zypper(8) 1.14, apk-add(8) 2.14.
+    /// **Source:** apt-mark(8) 2.6 to 3.0, dnf-versionlock(8) 4.3, dnf5-versionlock(8) 5.2, zypper(8) 1.14, apk-add(8) 2.14.
     public static func command(_ family: PackageFamily, _ packages: [Package]) -> Command? {
         let names = packages.map(\.name)
         switch family {
@@ -32,7 +32,7 @@ public enum PackageHold {
 
     /// `/etc/pacman.conf` with exactly these packages held by kldload; what else it says stays. Lines of `IgnorePkg` add up.
     ///
-    /// **Source:** pacman.conf(5) 7.0, `IgnorePkg`, in the section `[options]`.
+    /// **Source:** pacman.conf(5) 6.0 and 7.0, `IgnorePkg`, in the section `[options]`.
     /// - Returns: `nil` when the file has no such section.
     public static func pacman(_ names: [String], in text: String) -> String? {
         // A line of its own: a remark behind names would be read as names.

@@ -30,7 +30,17 @@ public struct PackageTransaction: Sendable, Hashable {
     public init(_ changes: [Change]) { self.changes = changes }
 
     public var isEmpty: Bool { changes.isEmpty }
-    public var removals: [String] { changes.filter { $0.new == nil }.map(\.name) }
+    /// Without those of which another version comes: of a kernel, the oldest goes when a new one is installed beside it.
+    public var removals: [String] {
+        let there = Set(changes.filter { $0.new != nil }.map(\.name))
+        return changes.filter { $0.new == nil && !there.contains($0.name) }.map(\.name)
+    }
+
+    /// The same where the package manager does not say what was there before.
+    /// - Parameter installed: versions by name.
+    public func filled(from installed: [String: String]) -> PackageTransaction {
+        PackageTransaction(changes.map { $0.new == nil ? $0 : Change($0.name, old: $0.old ?? installed[$0.name], new: $0.new) })
+    }
 }
 
 /// One package manager's words: command lines, and what it prints. It runs nothing by itself, and knows of no other root than its own.
@@ -42,6 +52,8 @@ public protocol PackageManager: Sendable {
     /// What would be done; reads. Its output is read by ``transaction(_:)``.
     func preview(_ request: PackageRequest) -> Command
     func transaction(_ output: String) -> PackageTransaction
+    /// What an upgrade would do if these were not held; reads. `nil`: it cannot be asked.
+    func previewUpgrade(moving held: [String]) -> Command?
     /// Does it, asks nothing; settings that a person has changed stay as they are; changes.
     func apply(_ request: PackageRequest) -> Command
     /// Forgets what was downloaded; changes.
@@ -61,6 +73,9 @@ public protocol PackageManager: Sendable {
     /// For a person; reads.
     func describe(_ name: String) -> Command
 
+    /// What failed although it ended with a status that is accepted: a script that the package manager only mentions, a preview that is none.
+    /// Empty: nothing did.
+    func failures(_ output: CommandOutput) -> [String]
     /// Why it failed, in its own words: a few lines of what it printed.
     func reasons(_ output: CommandOutput) -> [String]
     /// What it does now, from a line of what it prints; `nil` for any other line.
@@ -70,7 +85,9 @@ public protocol PackageManager: Sendable {
 }
 
 extension PackageManager {
+    public func previewUpgrade(moving held: [String]) -> Command? { nil }
     public func progress(_ line: String) -> String? { nil }
+    public func failures(_ output: CommandOutput) -> [String] { [] }
     public func reasons(_ output: CommandOutput) -> [String] { Array(output.errors.lines.suffix(6)) }
 }
 

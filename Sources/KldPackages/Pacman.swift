@@ -1,7 +1,7 @@
 import KldCore
 public import KldExec
 
-/// pacman. Source: pacman(8), pacman-conf(8), 7.0. Not run by kldload yet: see docs/upgrades.md.
+/// pacman. Source: pacman(8), pacman-conf(8), run with 6.0.2; 7.0, from the manuals.
 public struct Pacman: PackageManager {
     public init() {}
 
@@ -14,20 +14,26 @@ public struct Pacman: PackageManager {
     private static func words(_ request: PackageRequest) -> [String] {
         switch request {
         case .upgrade: ["--sync", "--sysupgrade"]
-        case .install(let names): ["--sync", "--needed"] + names
+        // Lists that are new and packages that are old do not go together: what is installed may need a newer library than the rest has.
+        case .install(let names): ["--sync", "--sysupgrade", "--needed"] + names
         case .remove(let names): ["--remove"] + names
         }
     }
 
-    /// Runs: `pacman --sync --sysupgrade --print --print-format …` and the like, reads. It ends with 1 where there is nothing.
+    /// Runs: `pacman --sync --sysupgrade --print --print-format …` and the like, reads. It ends with 0 where there is nothing to do, and with 1
+    /// where it cannot be done.
     public func preview(_ request: PackageRequest) -> Command {
         let removed = if case .remove = request { true } else { false }
-        return Command(
-            Self.tool, Self.words(request) + ["--print", "--print-format", removed ? "- %n %v" : "+ %n %v"], effect: .reads,
-            accepting: [0, 1])
+        return Command(Self.tool, Self.words(request) + ["--print", "--print-format", removed ? "- %n %v" : "+ %n %v"], effect: .reads)
     }
 
-    /// In the words of the format that ``preview(_:)`` gives; what was there before is not said:
+    /// pacman moves what is named. Runs: `pacman --sync --sysupgrade --needed NAME… --print --print-format …`, reads.
+    public func previewUpgrade(moving held: [String]) -> Command? {
+        preview(.install(held))
+    }
+
+    /// In the words of the format that ``preview(_:)`` gives. Not said are what was there before, and what goes because another package takes
+    /// its place:
     /// ```
     /// + linux-lts 6.12.58-1
     /// - nano 8.6-1
@@ -43,7 +49,42 @@ public struct Pacman: PackageManager {
 
     /// Runs: `pacman --noconfirm --sync --sysupgrade` and the like, changes.
     public func apply(_ request: PackageRequest) -> Command {
-        Command(Self.tool, ["--noconfirm"] + Self.words(request), effect: .changes)
+        var command = Command(Self.tool, ["--noconfirm"] + Self.words(request), effect: .changes)
+        command.tellsOnBoth = true
+        return command
+    }
+
+    /// pacman ends with 0 where a script or a hook fails, even one that runs before its package is unpacked. pacman 6.0.2:
+    /// ```
+    /// error: command failed to execute correctly
+    /// ```
+    public func failures(_ output: CommandOutput) -> [String] {
+        output.status == 0 ? problems(output).filter { $0.hasPrefix("error: ") } : []
+    }
+
+    public func reasons(_ output: CommandOutput) -> [String] {
+        let found = problems(output)
+        return found.isEmpty ? Array(output.errors.lines.suffix(6)) : Array(found.prefix(8))
+    }
+
+    /// What it could not do, and what was in the way. pacman 6.0.2:
+    /// ```
+    /// :: removing kld-library breaks dependency 'kld-library' required by kld-plain
+    /// error: failed to prepare transaction (could not satisfy dependencies)
+    /// ```
+    private func problems(_ output: CommandOutput) -> [String] {
+        (output.output.lines + output.errors.lines).filter { line in
+            line.hasPrefix("error: ") || line.hasPrefix(":: ") && line.contains(" breaks dependency ") || line.contains(" are in conflict")
+                || line.contains(" exists in filesystem")
+        }
+    }
+
+    /// pacman 6.0.2:
+    /// ```
+    /// upgrading kld-plain...
+    /// ```
+    public func progress(_ line: String) -> String? {
+        ["installing ", "upgrading ", "downgrading ", "reinstalling ", "removing "].contains { line.hasPrefix($0) } ? line.trimmed : nil
     }
 
     /// Runs: `pacman --noconfirm --sync --clean`, changes.

@@ -21,13 +21,14 @@ public struct HeldList: Sendable, Hashable, Codable {
     public var free: [String]
 
     /// Reads the running system. Runs, of apt: `apt-mark showhold`, `dpkg-query --show`, `apt-get -s --ignore-hold full-upgrade`; reads.
+    /// Where apk and dnf 5 would go is not known.
     public static func gather(_ upkeep: Upkeep) async throws -> HeldList {
         let packages = try PackageRoot("/", name: "this system", upkeep)
         let (installed, held) = (try await packages.installed(), try await packages.held())
         let ours = packages.ours(installed)
         var waiting: [String: String] = [:]
-        if let apt = packages.manager as? Apt {
-            let transaction = try? apt.transaction(await packages.run(apt.previewWithoutHolds).output)
+        if let preview = packages.manager.previewUpgrade(moving: held.sorted()) {
+            let transaction = try? await packages.preview(preview, installed)
             for change in transaction?.changes ?? [] { waiting[change.name] = change.new }
         }
         let versions = Dictionary(installed.map { (PackageRoot.plain($0.key), $0.value) }, uniquingKeysWith: { $1 })
@@ -42,10 +43,13 @@ extension PackageWork {
     /// What would be done, by the lists that the running system has; for who only looks.
     public func preview(_ request: Request) async throws -> PackageTransaction {
         let packages = try PackageRoot("/", name: "this system", upkeep)
-        if request.change == .upgrade, request.held != .stay, let apt = packages.manager as? Apt {
-            return apt.transaction(try await packages.run(apt.previewWithoutHolds).output)
+        guard request.change == .upgrade, request.held != .stay else { return try await packages.preview(request.change) }
+        let (installed, held) = (try await packages.installed(), try await packages.held())
+        let moving = request.held == .all ? held : held.intersection(packages.ours(installed))
+        guard let preview = packages.manager.previewUpgrade(moving: moving.sorted()) else {
+            return try await packages.preview(request.change)
         }
-        return try await packages.preview(request.change)
+        return try await packages.preview(preview, installed)
     }
 
     /// For a person: what the package manager says. - Returns: as it printed it.

@@ -60,7 +60,12 @@ struct PackageRoot: Sendable {
 
     func held() async throws -> Set<String> {
         guard let list = manager.listHeld else { return [] }
-        return Set(manager.held(try await run(list).output).filter { !$0.isEmpty })
+        do { return Set(manager.held(try await run(list).output).filter { !$0.isEmpty }) } catch let error as CommandError {
+            guard let output = error.failure else { throw error }
+            throw Diagnosis(
+                "upkeep.holds", "\(manager.family.rawValue) does not say what is held in \(name)",
+                remedies: ["dnf 4 holds with a plugin: dnf install python3-dnf-plugin-versionlock"], causes: manager.reasons(output))
+        }
     }
 
     /// `libc6:amd64` is held as `libc6`.
@@ -148,12 +153,15 @@ struct PackageRoot: Sendable {
             case .all: heldBefore.sorted()
             }
         try await release(released)
-        let transaction = try await preview(request.change)
+        let transaction = try await preview(request.change, before)
         if transaction.isEmpty {
             try await hold(released, before)
             return nil
         }
+        let stay = heldBefore.subtracting(released)
         do {
+            // A held package that is named moves with pacman, and with it alone: better known before.
+            try refuse(moved: transaction.changes.filter { stay.contains($0.name) && $0.old != $0.new }.map(\.name))
             try await checkRemovals(transaction, request)
             try await checkRoom(request.change, free: free)
         } catch {
@@ -163,7 +171,8 @@ struct PackageRoot: Sendable {
         }
         let settings = try leftBeside()
         upkeep.say("\(transaction.changes.count) packages change in \(name)")
-        do { try await run(manager.apply(request.change)) } catch {
+        let said: CommandOutput
+        do { said = try await run(manager.apply(request.change)) } catch {
             if root == "/" { try? await hold(released, before) }
             guard let output = (error as? CommandError)?.failure else { throw error }
             throw Diagnosis(
@@ -171,15 +180,27 @@ struct PackageRoot: Sendable {
                 remedies: ["read all that it said: \(PackageWork.log)"], causes: manager.reasons(output))
         }
         let after = try await installed()
-        let moved = heldBefore.subtracting(released).filter { before[$0] != nil && before[$0] != after[$0] }.sorted()
-        guard moved.isEmpty else {
-            throw Diagnosis(
-                "upkeep.held-moved", "packages moved in \(name) that are held: \(moved.joined(separator: ", "))",
-                remedies: ["move them with the others: kupgrade --held"], exit: .failed)
-        }
+        try refuse(moved: stay.filter { before[$0] != nil && before[$0] != after[$0] }.sorted())
         let held = try await secure(Array(heldBefore.union(self.ours(after))).sorted(), after)
+        let failures = manager.failures(said)
+        guard failures.isEmpty else {
+            throw Diagnosis(
+                "upkeep.packages", "\(manager.family.rawValue) changed the packages of \(name), and scripts of theirs failed",
+                remedies: ["read all that it said: \(PackageWork.log)"], causes: Array(failures.prefix(8)))
+        }
+        // pacman does not say before what it will remove because another package takes its place.
+        let gone = before.keys.filter { after[$0] == nil && !transaction.removals.contains($0) }.map(Self.plain).sorted()
+        try await checkRemovals(gone, request)
         let fresh = try leftBeside().filter { settings[$0.key] != $0.value }.keys.sorted()
         return Outcome(before: before, after: after, held: held, settings: fresh)
+    }
+
+    /// - Throws: ``Diagnosis`` `upkeep.held-moved`.
+    private func refuse(moved: [String]) throws {
+        guard !moved.isEmpty else { return }
+        throw Diagnosis(
+            "upkeep.held-moved", "packages move in \(name) that are held: \(moved.joined(separator: ", "))",
+            remedies: ["move them with the others: kupgrade --held"], exit: .failed)
     }
 
     private func refresh() async throws {
@@ -192,19 +213,39 @@ struct PackageRoot: Sendable {
         }
     }
 
-    func preview(_ change: PackageRequest) async throws -> PackageTransaction {
-        do { return manager.transaction(try await run(manager.preview(change)).output) } catch let error as CommandError {
+    func preview(_ change: PackageRequest, _ installed: [String: String]? = nil) async throws -> PackageTransaction {
+        try await preview(manager.preview(change), installed)
+    }
+
+    /// - Parameter installed: versions by name, for package managers that do not say what was there before; `nil`: they are read.
+    func preview(_ command: Command, _ installed: [String: String]? = nil) async throws -> PackageTransaction {
+        let said: CommandOutput
+        do { said = try await run(command) } catch let error as CommandError {
             guard let output = error.failure else { throw error }
-            throw Diagnosis(
-                "upkeep.packages", "\(manager.family.rawValue) cannot do that", remedies: ["kpkg search WORD finds a package's name"],
-                exit: .failed, causes: manager.reasons(output))
+            throw impossible(manager.reasons(output))
         }
+        let failures = manager.failures(said)
+        guard failures.isEmpty else { throw impossible(failures) }
+        let transaction = manager.transaction(said.output)
+        if !transaction.changes.contains(where: { $0.old == nil }) { return transaction }
+        guard let installed else { return transaction.filled(from: try await self.installed()) }
+        return transaction.filled(from: installed)
+    }
+
+    private func impossible(_ causes: [String]) -> Diagnosis {
+        Diagnosis(
+            "upkeep.packages", "\(manager.family.rawValue) cannot do that", remedies: ["kpkg search WORD finds a package's name"],
+            exit: .failed, causes: causes)
     }
 
     private func checkRemovals(_ transaction: PackageTransaction, _ request: PackageWork.Request) async throws {
+        try await checkRemovals(transaction.removals, request)
+    }
+
+    private func checkRemovals(_ removals: [String], _ request: PackageWork.Request) async throws {
         var named: Set<String> = []
         if case .remove(let names) = request.change { named = Set(names) }
-        let more = transaction.removals.filter { !named.contains($0) && !named.contains(Self.plain($0)) }
+        let more = removals.filter { !named.contains($0) && !named.contains(Self.plain($0)) }
         if more.isEmpty || request.removalsAllowed { return }
         guard try await upkeep.allows(more) else {
             throw Diagnosis(

@@ -87,9 +87,91 @@ struct ManagerTests {
                 == [.init("openssh-server", version: "1:10.0p1-7"), .init("zfs-dkms", version: "2.3.2-2")])
     }
 
-    // MARK: the others, from their manuals: their programs have not been run
+    // MARK: dnf, recorded with dnf 4.14.0 and its plugins 4.3.1; dnf 5 from its manual
 
-    @Test("dnf's table: what takes the place of what")
+    @Test("dnf 4's table: what comes, and what goes because something else takes its place")
+    func dnf4() {
+        let transaction = Dnf().transaction(Recorded.dnfUpgrade)
+        #expect(
+            transaction.changes == [
+                Change("kld-new", old: nil, new: "2-1"), Change("kld-old", old: "1-1", new: nil), Change("kld-bad", old: nil, new: "2-1"),
+                Change("kld-late", old: nil, new: "2-1"), Change("kld-plain", old: nil, new: "2-1"),
+                Change("kld-library", old: nil, new: "1-1"),
+            ])
+        #expect(transaction.removals == ["kld-old"])
+        #expect(transaction.filled(from: ["kld-bad": "1-1", "kld-old": "1-1"]).changes[1...2].map(\.old) == ["1-1", "1-1"])
+        #expect(
+            Dnf().transaction(Recorded.dnfRemove).changes
+                == [Change("kld-late", old: "2-1", new: nil), Change("kld-needs", old: "1-1", new: nil)])
+    }
+
+    @Test("what dnf skips is no change; long names and epochs are read")
+    func dnfSkips() {
+        #expect(
+            Dnf().transaction(Recorded.dnfSkips).changes == [
+                Change("kld-bad", old: nil, new: "2-1"),
+                Change("kld-kernel-modules-extra-matched-longer", old: nil, new: "2:6.12.58.503.12-1.fc42_5.longer"),
+            ])
+        #expect(Dnf().failures(CommandOutput(status: 1, output: Recorded.dnfSkips, errors: Recorded.dnfSkipsErrors)) == [])
+    }
+
+    @Test("a row that goes on in the next line is one row")
+    func dnfWraps() {
+        let output = """
+            Upgrading:
+             kernel-modules-extra-matched
+                           x86_64  6.12.58-200.fc42  updates
+                                                            8.2 M
+             nano          x86_64  8.3-1.fc42        fedora 2.8 M
+
+            """
+        #expect(
+            Dnf().transaction(output).changes
+                == [Change("kernel-modules-extra-matched", old: nil, new: "6.12.58-200.fc42"), Change("nano", old: nil, new: "8.3-1.fc42")])
+    }
+
+    @Test("a kernel that goes because a newer one comes beside it is no removal")
+    func dnfKernels() {
+        let output = "Installing:\n kernel x86_64 6.3-1 updates 2 M\nRemoving:\n kernel x86_64 6.1-1 @updates 2 M\n"
+        #expect(Dnf().transaction(output).changes.count == 2)
+        #expect(Dnf().transaction(output).removals == [])
+    }
+
+    @Test("dnf ends its preview with 1 both when there is something to do and when it cannot be done")
+    func dnfFailures() {
+        func failures(_ status: Int32, _ said: (output: String, errors: String)) -> [String] {
+            Dnf().failures(CommandOutput(status: status, output: said.output, errors: said.errors))
+        }
+        #expect(failures(1, (Recorded.dnfUpgrade, Recorded.dnfAborted)) == [])
+        #expect(failures(1, (Recorded.dnfUpgrade, "Operation aborted by the user.\n")) == [])
+        #expect(failures(0, ("Dependencies resolved.\nNothing to do.\nComplete!\n", "")) == [])
+        #expect(failures(1, Recorded.dnfUnknown) == ["No match for argument: nosuch"])
+        #expect(
+            failures(1, Recorded.dnfImpossible)
+                == ["Problem: conflicting requests", "- nothing provides nosuch needed by kld-broken-2-1.noarch"])
+        #expect(failures(0, Recorded.dnfRemoveUnknown) == ["No match for argument: nosuch"])
+    }
+
+    @Test("a script that fails is said, where dnf fails and where it does not")
+    func dnfScripts() {
+        #expect(
+            Dnf().reasons(CommandOutput(status: 1, errors: Recorded.dnfBadScript)) == [
+                "error: lua script failed: [string \"%prein(kld-bad-2-1.noarch)\"]:1: it cannot be",
+                "Error in PREIN scriptlet in rpm package kld-bad", "Error: Transaction failed",
+            ])
+        let late = CommandOutput(errors: Recorded.dnfLateScript)
+        #expect(Dnf().failures(late) == ["Error in POSTIN scriptlet in rpm package kld-late"])
+        #expect(late.errors.lines.compactMap(Dnf().progress) == ["Installing kld-late-2-1.noarch"])
+    }
+
+    @Test("dnf's locks are names; what is only excluded is none")
+    func dnfLocks() {
+        #expect(Dnf().held(Recorded.dnfLocks) == ["kld-kernel", "kld-kernel-modules-extra-matched-longer"])
+        #expect(Dnf().held("zfs*\n") == ["zfs*"], "a pattern of a person's")
+        #expect(Dnf().refresh.description.contains("skip_if_unavailable=0"), "an archive that does not answer is no success")
+    }
+
+    @Test("dnf 5's table: what takes the place of what")
     func dnf() {
         let transaction = Dnf().transaction(
             """
@@ -113,12 +195,45 @@ struct ManagerTests {
         #expect(Dnf().held("# Added by 'versionlock add' command\nPackage name: zfs\nevr = 2.3.4-1.fc42\n") == ["zfs"])
     }
 
+    // MARK: pacman, recorded with pacman 6.0.2
+
     @Test("pacman's preview is in our own words")
     func pacman() {
         #expect(Pacman().preview(.upgrade).description == "pacman --sync --sysupgrade --print --print-format '+ %n %v'")
+        #expect(Pacman().preview(.upgrade).acceptedExitStatuses == [0], "1 is a failure")
         #expect(
-            Pacman().transaction("+ linux-lts 6.12.58-1\n- nano 8.6-1\n:: Starting full system upgrade...\n").changes
-                == [Change("linux-lts", old: nil, new: "6.12.58-1"), Change("nano", old: "8.6-1", new: nil)])
+            Pacman().transaction(Recorded.pacmanUpgrade).changes
+                == ["kld-bad 2-1", "kld-new 2-1", "kld-library 1-1", "kld-plain 2-1"].map {
+                    Change($0.words[0], old: nil, new: $0.words[1])
+                })
+        #expect(Pacman().transaction("- nano 8.6-1\n").changes == [Change("nano", old: "8.6-1", new: nil)])
+    }
+
+    @Test("a script that fails is said, though pacman ends with 0")
+    func pacmanScripts() {
+        let output = CommandOutput(errors: Recorded.pacmanBadScript)
+        #expect(Pacman().failures(output) == ["error: command failed to execute correctly"])
+        #expect(
+            output.errors.lines.compactMap(Pacman().progress) == [
+                "removing kld-old...", "upgrading kld-bad...", "installing kld-new...", "installing kld-library...",
+                "upgrading kld-plain...",
+            ])
+        let needed = CommandOutput(status: 1, output: Recorded.pacmanNeeded.output, errors: Recorded.pacmanNeeded.errors)
+        #expect(Pacman().reasons(needed).joined(separator: "\n") == Recorded.pacmanNeeded.output + Recorded.pacmanNeeded.errors.trimmed)
+    }
+
+    // MARK: apk, from its manual and its source: it has not been run
+
+    @Test("apk sets numbers in columns from ten changes on, and tags behind names")
+    func apkColumns() {
+        #expect(
+            Apk().transaction(
+                "( 1/12) Upgrading busybox (1.36.1-r28 -> 1.36.1-r29)\n( 2/12) Installing hello@edge (2.12.1-r0)\n(12/12) Purging nano (8.2-r0)\n"
+            ).changes == [
+                Change("busybox", old: "1.36.1-r28", new: "1.36.1-r29"), Change("hello", old: nil, new: "2.12.1-r0"),
+                Change("nano", old: "8.2-r0", new: nil),
+            ])
+        #expect(Apk().held("hello@edge=2.12.1-r0\nzfs~2.3\n") == ["hello"])
     }
 
     @Test("apk's simulation, its list and its world")

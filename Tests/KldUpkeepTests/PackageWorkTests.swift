@@ -140,6 +140,99 @@ struct PackageWorkTests {
         #expect(!runner.commands.contains { $0.effect == .changes && $0.arguments.contains("full-upgrade") })
     }
 
+    // MARK: other package managers, in their words
+
+    /// A system of dnf 4.14 or pacman 6.0.2 on which `apply` does one thing.
+    static func other(_ program: String, _ answers: @escaping @Sendable (String, Bool) -> CommandOutput?) throws -> (
+        PackageRoot, ScriptedRunner
+    ) {
+        let applied = Mutex(false)
+        let runner = ScriptedRunner([
+            { command in
+                let line = command.description
+                let output = applied.withLock { done in
+                    let output = answers(line, done)
+                    if command.tellsOnBoth { done = true }
+                    return output
+                }
+                return output
+            }
+        ])
+        var root = try PackageRoot("/", name: "fedora", upkeep(runner, MemoryFiles(["/usr/bin/\(program)": ""])))
+        root.patterns = ["zfs"]
+        return (root, runner)
+    }
+
+    static func dnf(late: Bool) throws -> (PackageRoot, ScriptedRunner) {
+        try other("dnf") { line, done in
+            if line.hasPrefix("rpm ") { return CommandOutput(output: "zfs\t1-1\nnano\t\(done ? "2-1" : "1-1")\n") }
+            if line == "dnf versionlock list" { return CommandOutput(output: "zfs-0:1-1.*\n") }
+            if line.hasSuffix("makecache --refresh") { return CommandOutput() }
+            if line == "dnf --assumeno upgrade" {
+                return CommandOutput(status: 1, output: "Upgrading:\n nano noarch 2-1 fedora 2 k\n", errors: "Operation aborted.\n")
+            }
+            if line == "dnf --assumeyes upgrade" {
+                return CommandOutput(errors: late ? "Error in POSTIN scriptlet in rpm package nano\nComplete!\n" : "Complete!\n")
+            }
+            if line == "dnf --assumeno install nosuch" {
+                return CommandOutput(
+                    status: 1, output: "No match for argument: nosuch\n", errors: "Error: Unable to find a match: nosuch\n")
+            }
+            return nil
+        }
+    }
+
+    @Test("with dnf 4 too what is held stays and is read back, and the report says what was there before")
+    func dnfUpgrade() async throws {
+        let (root, _) = try Self.dnf(late: false)
+        let outcome = try #require(try await root.change(.init(.upgrade, label: "pre-upgrade"), free: .gibibytes(10)))
+        #expect(outcome.changes.map { "\($0.name) \($0.old ?? "") \($0.new ?? "")" } == ["nano 1-1 2-1"])
+        #expect(outcome.held == ["zfs"])
+        #expect(try await root.preview(.upgrade).changes.map(\.old) == ["2-1"], "of what is installed by now")
+    }
+
+    @Test("a script that dnf only mentions is a failure, and so is a package that is not there")
+    func dnfFailures() async throws {
+        let (root, runner) = try Self.dnf(late: true)
+        await #expect {
+            _ = try await root.change(.init(.upgrade, label: "pre-upgrade"), free: .gibibytes(10))
+        } throws: {
+            ($0 as? Diagnosis)?.causes == ["Error in POSTIN scriptlet in rpm package nano"]
+        }
+        await #expect {
+            _ = try await root.change(.init(.install(["nosuch"]), label: "kpkg"), free: .gibibytes(10))
+        } throws: {
+            ($0 as? Diagnosis)?.code == "upkeep.packages"
+        }
+        #expect(!runner.commands.contains { $0.description == "dnf --assumeyes install nosuch" })
+    }
+
+    @Test("a held package that is named is refused before pacman would move it; what goes unsaid is noticed afterwards")
+    func pacman() async throws {
+        let (root, runner) = try Self.other("pacman") { line, done in
+            switch line {
+            case "pacman --query": CommandOutput(output: done ? "zfs 1-1\nnew 2-1\n" : "zfs 1-1\nold 1-1\n")
+            case "pacman-conf IgnorePkg": CommandOutput(output: "zfs\n")
+            case "pacman --sync --refresh --noconfirm": CommandOutput()
+            case "pacman --sync --sysupgrade --needed zfs --print --print-format '+ %n %v'": CommandOutput(output: "+ zfs 2-1\n")
+            case "pacman --sync --sysupgrade --print --print-format '+ %n %v'": CommandOutput(output: "+ new 2-1\n")
+            case "pacman --noconfirm --sync --sysupgrade": CommandOutput(errors: "removing old...\ninstalling new...\n")
+            default: nil
+            }
+        }
+        await #expect {
+            _ = try await root.change(.init(.install(["zfs"]), label: "kpkg"), free: .gibibytes(10))
+        } throws: {
+            ($0 as? Diagnosis)?.code == "upkeep.held-moved"
+        }
+        #expect(!runner.commands.contains { $0.tellsOnBoth })
+        await #expect {
+            _ = try await root.change(.init(.upgrade, label: "pre-upgrade"), free: .gibibytes(10))
+        } throws: {
+            ($0 as? Diagnosis)?.code == "upkeep.removals" && String(describing: $0).contains("old")
+        }
+    }
+
     // MARK: what environments share
 
     @Test("what a package adds below a shared mount point is found whole; what it changes there is refused; logs may differ")
