@@ -1,3 +1,4 @@
+import KldCore
 public import KldExec
 public import KldFiles
 public import SystemPackage
@@ -29,7 +30,7 @@ public struct DiskLight: Sendable, Hashable {
     }
 
     private static func slot(of disk: String, _ files: any FileSystem) throws -> FilePath? {
-        let name = disk.split(separator: "/").last.map(String.init) ?? disk
+        let name = disk.leaf
         let place: FilePath
         let names: [String]
         do {

@@ -60,11 +60,9 @@ public struct BootEntry: Sendable, Hashable {
         self.parts = parts
     }
 
-    static func title(_ dataset: String, _ release: String) -> String { "\(leaf(dataset)) (Linux \(release))" }
+    static func title(_ dataset: String, _ release: String) -> String { "\(dataset.leaf) (Linux \(release))" }
 
-    private static func leaf(_ dataset: String) -> String { dataset.split(separator: "/").last.map(String.init) ?? dataset }
-
-    public var environment: String { Self.leaf(dataset) }
+    public var environment: String { dataset.leaf }
     /// The loader's name for it, without the counter and `.conf`. The generation stands last, so that no release looks like a counter.
     public var id: String { "kldload-\(environment)-\(release).\(generation)" }
     public var fileName: String { parts == nil ? "\(id)\(counter?.suffix ?? "").conf" : "\(id)\(GrubMenu.suffix)" }

@@ -27,29 +27,43 @@ public enum ModuleSigning {
         [
             sign: { parameters, runner, files in
                 func path(_ key: String) -> FilePath { FilePath(parameters[key] ?? "") }
-                let signer = Signer(key: path("key"), certificate: path("certificate"), runner: runner, files: files)
-                let (root, release) = (path("root"), parameters["release"] ?? "")
-                let loadable = modules(in: root, release, files)
-                guard !loadable.isEmpty else {
-                    throw Diagnosis(
-                        "trust.no-modules", "there is no module of DKMS for Linux \(release) below \(root)",
-                        remedies: ["dkms status says what was built; dkms autoinstall -k \(release) builds it"])
-                }
-                var contents: [String: [UInt8]] = [:]
-                for module in loadable {
-                    let signed = try await signer.sign(module)
-                    contents[below(root, module)] = signed
-                    for copy in copies(of: module, in: root, release, files) { try files.write(signed, to: copy, mode: .file) }
-                }
-                guard let initramfs = parameters["initramfs"].map({ FilePath($0) }) else { return }
-                if try await !replace(contents, in: initramfs, scratch: root.appending("var/tmp"), runner: runner, files: files) {
-                    let update = Command(
-                        Tool("update-initramfs", package: "initramfs-tools"), ["-u", "-k", release], effect: .changes,
-                        environment: [hookVariable: "0"])
-                    try await runner.run(root == "/" ? update : update.inside(root))
-                }
+                try await sign(
+                    root: path("root"), release: parameters["release"] ?? "",
+                    Signer(key: path("key"), certificate: path("certificate"), runner: runner, files: files),
+                    initramfs: parameters["initramfs"].map { FilePath($0) })
             }
         ]
+    }
+
+    /// Does at once what ``signing(root:release:with:initramfs:)`` plans: within another plan's step.
+    package static func sign(
+        root: FilePath, release: String, with key: MachineOwnerKey, initramfs: FilePath, runner: any CommandRunner, files: any FileSystem
+    ) async throws {
+        let signer = Signer(key: key.key, certificate: key.pem, runner: runner, files: files)
+        try await sign(root: root, release: release, signer, initramfs: initramfs)
+    }
+
+    private static func sign(root: FilePath, release: String, _ signer: Signer, initramfs: FilePath?) async throws {
+        let (runner, files) = (signer.runner, signer.files)
+        let loadable = modules(in: root, release, files)
+        guard !loadable.isEmpty else {
+            throw Diagnosis(
+                "trust.no-modules", "there is no module of DKMS for Linux \(release) below \(root)",
+                remedies: ["dkms status says what was built; dkms autoinstall -k \(release) builds it"])
+        }
+        var contents: [String: [UInt8]] = [:]
+        for module in loadable {
+            let signed = try await signer.sign(module)
+            contents[below(root, module)] = signed
+            for copy in copies(of: module, in: root, release, files) { try files.write(signed, to: copy, mode: .file) }
+        }
+        guard let initramfs else { return }
+        if try await !replace(contents, in: initramfs, scratch: root.appending("var/tmp"), runner: runner, files: files) {
+            let update = Command(
+                Tool("update-initramfs", package: "initramfs-tools"), ["-u", "-k", release], effect: .changes,
+                environment: [hookVariable: "0"])
+            try await runner.run(root == "/" ? update : update.inside(root))
+        }
     }
 
     /// Gives an initramfs other content for some of its files, whether they lie in an archive that is not compressed (Debian 13) or in one that
@@ -94,6 +108,18 @@ public enum ModuleSigning {
         return try await Compression(module).reading(module, scratch: plain, runner: runner, files: files) {
             ModuleSignature.split($0).signature
         }
+    }
+
+    /// The modules that do not bear this signature. Runs what decompresses them, reads.
+    package static func modules(
+        in root: FilePath, _ release: String, notSignedBy signer: CertificateIdentity, runner: any CommandRunner, files: any FileSystem
+    ) async throws -> [FilePath] {
+        var found: [FilePath] = []
+        for module in modules(in: root, release, files) {
+            let signature = try await signature(of: module, runner: runner, files: files)
+            if !(signature.map(signer.signed) ?? false) { found.append(module) }
+        }
+        return found
     }
 
     /// Below `usr/lib/modules/R/updates`, where DKMS installs on Debian.

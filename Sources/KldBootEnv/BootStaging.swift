@@ -254,7 +254,7 @@ extension BootSystem {
 
 extension BootSystem.ESP {
     /// `vda1`: for the ids of steps.
-    var name: String { device.split(separator: "/").last.map(String.init) ?? device }
+    var name: String { device.leaf }
     /// Where a plan sees it.
     var workplace: FilePath { mount ?? BootStaging.scratch.appending("esp-\(name)") }
     var mounting: [Action] {

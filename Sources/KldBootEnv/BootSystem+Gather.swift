@@ -271,10 +271,9 @@ extension BootTarget {
         }
         // Decompressing them takes long: only where an unsigned one would not start.
         if system.secureBoot, let signer = system.signing.signer {
-            for module in ModuleSigning.modules(in: root, kernel.release, files) {
-                let signature = try await ModuleSigning.signature(of: module, runner: runner, files: files)
-                if !(signature.map(signer.signed) ?? false) { target.kernels[0].unsigned.append(module.lastComponent?.string ?? "") }
-            }
+            target.kernels[0].unsigned += try await ModuleSigning.modules(
+                in: root, kernel.release, notSignedBy: signer, runner: runner, files: files
+            ).map { $0.lastComponent?.string ?? "" }
         }
         return target
     }

@@ -219,8 +219,7 @@ struct BootSession: Sendable {
     ///   - format: partitions that become empty ESPs; all on them is lost.
     func restore(_ disk: FilePath?, format: [String] = []) async throws {
         try await locked {
-            let restore = try await BootRestore.gather(
-                disk: disk, runner: runner, files: files)
+            let restore = try await BootRestore.gather(disk: disk, runner: runner, files: files)
             // By the kernel's name, whatever link was typed.
             let format = try format.map { try files.resolve(Host.absolute($0)).string }
             let plan = try restore.formatting(format, serial: .random(in: 1 ... .max))
@@ -248,10 +247,8 @@ struct BootSession: Sendable {
             try await refresh(system, of: said ? nil : meant, said ? .unchanged : .always)
             let after = dryRun ? system : try await self.system()
             try await apply(BootTrial(after).equal)
-            let fresh = try await BootRestore.gather(
-                disk: disk, runner: runner, files: files)
-            try await apply(
-                try await fresh.entering(LoaderStaging.label(files), runner: runner, files: files))
+            let fresh = try await BootRestore.gather(disk: disk, runner: runner, files: files)
+            try await apply(try await fresh.entering(LoaderStaging.label(files), runner: runner, files: files))
         }
     }
 

@@ -43,7 +43,7 @@ struct KdiskCommand: AsyncParsableCommand {
             ])
             for entry in inventory.entries {
                 let disk = [
-                    entry.device?.name ?? "missing", entry.name.split(separator: "/").last.map(String.init) ?? entry.name,
+                    entry.device?.name ?? "missing", entry.name.leaf,
                     entry.device?.size.description ?? "-", entry.model ?? "-", entry.serial ?? "-",
                 ]
                 if entry.members.isEmpty { table.add(disk + ["-", "-", "-", "-"]) }
@@ -324,7 +324,7 @@ extension StorageSession {
     }
 
     fileprivate func finish(_ work: DiskReplacement) async throws {
-        let store = PassportStore(OpenZFSVersions.parse(try await runner.run(ZFS.version()).output))
+        let store = PassportStore(try await OpenZFSVersions.read(runner))
         let old = try await store.passports(of: PoolName(work.record.pool), runner: runner)[work.record.old] ?? DiskPassport()
         try await apply(work.finishing(store, old: old, manifest: InstallManifest.read(files)), performers: DiskReplacement.performers)
     }

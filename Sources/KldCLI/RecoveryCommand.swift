@@ -79,7 +79,7 @@ struct RecoveryCommand: AsyncParsableCommand {
         @OptionGroup var pool: Pool
 
         func run() async throws {
-            let leaf = snapshot.split(separator: "/").last.map(String.init) ?? snapshot
+            let leaf = snapshot.leaf
             try await RecoverySession.inside(pool, ["kbe", "rollback", leaf] + (name.map { ["--name", $0] } ?? []))
         }
     }
@@ -170,7 +170,7 @@ private struct RecoverySession {
 
     static func environment(_ name: String) -> String {
         let dataset = name.split(separator: "@", maxSplits: 1).first.map(String.init) ?? name
-        return dataset.split(separator: "/").last.map(String.init) ?? dataset
+        return dataset.leaf
     }
 
     static func open(_ pool: RecoveryCommand.Pool) async throws -> RecoverySession { try await open(pool: pool.pool, yes: pool.yes) }

@@ -118,6 +118,9 @@ extension UInt8 {
 }
 
 extension String {
+    /// The last part of a path, or of a dataset's name.
+    package var leaf: String { split(separator: "/").last.map(String.init) ?? self }
+
     /// Whether it has nothing but letters and digits of ASCII, and these.
     package func isPlain(besides others: String) -> Bool { utf8.allSatisfy { $0.isASCIIAlphanumeric || others.utf8.contains($0) } }
 }

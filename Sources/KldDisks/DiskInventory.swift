@@ -56,7 +56,7 @@ public struct DiskInventory: Sendable, Hashable {
     public static func gather(runner: any CommandRunner, files: any FileSystem) async throws -> DiskInventory {
         let facts = try await MachineFacts.gather(runner: runner, files: files)
         let loaded = try files.exists("/sys/module/zfs")
-        let versions = loaded ? OpenZFSVersions.parse(try await runner.run(ZFS.version()).output) : OpenZFSVersions()
+        let versions = loaded ? try await OpenZFSVersions.read(runner) : OpenZFSVersions()
         let store = PassportStore(versions)
         var members: [Member] = []
         for status in loaded ? try await PoolStatus.all(versions, runner: runner) : [] {
@@ -97,7 +97,7 @@ public struct DiskInventory: Sendable, Hashable {
     ///
     /// - Throws: ``Diagnosis`` `kdisk.unknown`, `kdisk.which`.
     public func find(_ word: String) throws(Diagnosis) -> Entry {
-        func named(_ path: String) -> Bool { path == word || path.split(separator: "/").last.map(String.init) == word }
+        func named(_ path: String) -> Bool { path == word || path.leaf == word }
         var found = entries.filter { entry in
             if named(entry.name) || entry.serial == word { return true }
             if let path = entry.device?.path, named(path) || facts.aliases.contains(where: { $0.value == path && named($0.key) }) {
@@ -127,7 +127,7 @@ public struct DiskInventory: Sendable, Hashable {
     func wholeDisk(_ word: String) -> String {
         let found = entries.filter { entry in
             guard let device = entry.device else { return false }
-            return [device.name, device.serial, entry.name.split(separator: "/").last.map(String.init)].contains(word)
+            return [device.name, device.serial, entry.name.leaf].contains(word)
         }
         return found.count == 1 ? found[0].name : word
     }

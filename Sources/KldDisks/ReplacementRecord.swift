@@ -54,7 +54,7 @@ public struct ReplacementRecord: Sendable, Hashable, Codable {
     }
 
     public func isOf(old word: String) -> Bool {
-        oldNames.contains { $0 == word || $0.split(separator: "/").last.map(String.init) == word } || String(old) == word
+        oldNames.contains { $0 == word || $0.leaf == word } || String(old) == word
     }
 
     /// All that are under way. - Throws: ``Diagnosis`` `kdisk.record`.

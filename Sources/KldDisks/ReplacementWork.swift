@@ -33,7 +33,7 @@ extension DiskReplacement {
     public func wait(
         every pause: Duration = .seconds(3), runner: any CommandRunner, files: any FileSystem, report: (Int) -> Void
     ) async throws {
-        let versions = OpenZFSVersions.parse(try await runner.run(ZFS.version()).output)
+        let versions = try await OpenZFSVersions.read(runner)
         var told: Int?
         while true {
             guard let (device, percent) = try await Self.progress(of: record, versions, runner, files) else {
@@ -83,7 +83,7 @@ extension DiskReplacement {
             carry: { parameters, runner, files in
                 let record = try ReplacementRecord.read(FilePath(parameters["record"] ?? ""), files)
                 let pool = try PoolName(record.pool)
-                let versions = OpenZFSVersions.parse(try await runner.run(ZFS.version()).output)
+                let versions = try await OpenZFSVersions.read(runner)
                 guard let guid = try await progress(of: record, versions, runner, files)?.0.guid else {
                     throw Diagnosis(
                         "kdisk.new-lost", "\(record.newVdev) is not in the pool \(pool) any more",

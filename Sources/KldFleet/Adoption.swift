@@ -101,18 +101,10 @@ package struct Adoption: Sendable, Hashable {
             String($0.dropFirst(prefix.count))
         }
         for release in releases {
-            var foreign = false
-            for module in ModuleSigning.modules(in: root, release, files) {
-                let signature = try await ModuleSigning.signature(of: module, runner: runner, files: files)
-                if !(signature.map(signer.signed) ?? false) { foreign = true }
-            }
+            let foreign = try await ModuleSigning.modules(in: root, release, notSignedBy: signer, runner: runner, files: files)
             let initramfs = root.appending("boot/initrd.img-\(release)")
-            guard foreign, try files.exists(initramfs) else { continue }
-            guard
-                case .perform(let name, let parameters, _) = ModuleSigning.signing(
-                    root: root, release: release, with: key, initramfs: initramfs)
-            else { continue }
-            try await ModuleSigning.performers[name]?(parameters, runner, files)
+            guard !foreign.isEmpty, try files.exists(initramfs) else { continue }
+            try await ModuleSigning.sign(root: root, release: release, with: key, initramfs: initramfs, runner: runner, files: files)
         }
     }
 }

@@ -51,19 +51,21 @@ package struct Fleet: Sendable {
     /// - Throws: ``Diagnosis`` `fleet.timeout`, `fleet.foreign`, `fleet.refused`; of ssh; `CancellationError`.
     @discardableResult
     func run(_ command: Command, on host: SSHDestination, within limit: Int64? = nil) async throws -> CommandOutput {
-        let seconds = limit ?? self.limit
-        do { return try await TimeLimitRunner(runner(host), limit: .seconds(seconds)).run(command.over(host)) } catch let error
-            as CancellationError
-        { throw error } catch { throw Self.explained(error, of: host, seconds: seconds) }
+        try await timed(command.over(host), host, limit ?? self.limit)
     }
 
     /// The same, and the machine may end the connection: it restarts.
     func restart(_ host: SSHDestination) async throws {
         var command = Systemctl.reboot(waiting: false).over(host)
         command.acceptedExitStatuses.insert(255)
-        do { try await TimeLimitRunner(runner(host), limit: .seconds(limit)).run(command) } catch let error as CancellationError {
+        try await timed(command, host, limit)
+    }
+
+    @discardableResult
+    private func timed(_ command: Command, _ host: SSHDestination, _ seconds: Int64) async throws -> CommandOutput {
+        do { return try await TimeLimitRunner(runner(host), limit: .seconds(seconds)).run(command) } catch let error as CancellationError {
             throw error
-        } catch { throw Self.explained(error, of: host, seconds: limit) }
+        } catch { throw Self.explained(error, of: host, seconds: seconds) }
     }
 
     /// What a machine says of itself. - Parameter brief: without asking its doctor.

@@ -37,10 +37,7 @@ public struct IncrementPack: Sendable, Hashable {
             let pool = try PoolName("payload")
             let (old, new) = (try pool.dataset.appending("base"), try pool.dataset.appending("whole"))
             let (from, to) = (target.appending("whole"), target.appending("base"))
-            let partition = Disk.partition(1, of: scratch)
-            let create = try ZPool.create(
-                pool, compatibility: compatibility, filesystemOptions: DatasetTree.poolProperties, altroot: target,
-                vdevs: VdevLayout(.single, disks: [partition]))
+            let create = try PayloadPack.creating(pool, on: scratch, compatibility: compatibility, at: target)
             // Nothing is written into what is the same: no times of reading either.
             func receive(_ name: DatasetName, _ stream: FilePath, _ more: ZFSProperties = [:]) -> Command {
                 let own: ZFSProperties = ["atime": "off", "canmount": "noauto", "mountpoint": "/\(name.leaf)"]
@@ -56,12 +53,7 @@ public struct IncrementPack: Sendable, Hashable {
                     Phase(
                         "unpack", "Put both onto ZFS",
                         [
-                            Step(
-                                "pack.disk", "Partition the scratch disk",
-                                [
-                                    .run(Disk.partition(scratch, [PartitionSpec(1, size: nil, type: .zfs, name: "kldload payload")])),
-                                    .run(Disk.settle), .waitFor(FilePath(partition), seconds: 30),
-                                ], destroys: [scratch]),
+                            PayloadPack.partitioning(scratch),
                             Step(
                                 "pack.pool", "Create a pool", [.makeDirectory(target), .run(create)],
                                 release: [

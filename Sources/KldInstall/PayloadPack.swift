@@ -39,10 +39,7 @@ public struct PayloadPack: Sendable, Hashable {
             let pool = try PoolName("payload")
             let tree = try DatasetTree.standard(pool: pool, bootEnvironment: spec.id, user: nil)
             let snapshot = try Self.snapshot(of: tree.root)
-            let partition = Disk.partition(1, of: scratch)
-            let create = try ZPool.create(
-                pool, compatibility: spec.compatibility, filesystemOptions: DatasetTree.poolProperties, altroot: target,
-                vdevs: VdevLayout(.single, disks: [partition]))
+            let create = try Self.creating(pool, on: scratch, compatibility: spec.compatibility, at: target)
             var portable = SendOptions()
             portable.embedded = false
             let others = tree.mountpoints.filter { $0 != "/" }.map { ".\($0)" }
@@ -52,12 +49,7 @@ public struct PayloadPack: Sendable, Hashable {
                     Phase(
                         "unpack", "Unpack it onto ZFS",
                         [
-                            Step(
-                                "pack.disk", "Partition the scratch disk",
-                                [
-                                    .run(Disk.partition(scratch, [PartitionSpec(1, size: nil, type: .zfs, name: "kldload payload")])),
-                                    .run(Disk.settle), .waitFor(FilePath(partition), seconds: 30),
-                                ], destroys: [scratch]),
+                            Self.partitioning(scratch),
                             Step(
                                 "pack.pool", "Create a pool",
                                 [.makeDirectory(target), .run(create)]
@@ -87,6 +79,22 @@ public struct PayloadPack: Sendable, Hashable {
                         ]),
                 ])
         }
+    }
+
+    static func partitioning(_ scratch: String) -> Step {
+        Step(
+            "pack.disk", "Partition the scratch disk",
+            [
+                .run(Disk.partition(scratch, [PartitionSpec(1, size: nil, type: .zfs, name: "kldload payload")])),
+                .run(Disk.settle), .waitFor(FilePath(Disk.partition(1, of: scratch)), seconds: 30),
+            ], destroys: [scratch])
+    }
+
+    /// On the partition that ``partitioning(_:)`` makes. - Throws: ``Diagnosis`` of the pool's options.
+    static func creating(_ pool: PoolName, on scratch: String, compatibility: String, at target: FilePath) throws -> Command {
+        try ZPool.create(
+            pool, compatibility: compatibility, filesystemOptions: DatasetTree.poolProperties, altroot: target,
+            vdevs: VdevLayout(.single, disks: [Disk.partition(1, of: scratch)]))
     }
 
     static func writing(_ command: Command, to file: FilePath) -> Command {

@@ -87,11 +87,8 @@ public struct Mmdebstrap: Sendable, Hashable {
         words += [suite, output.string]
         words += sources.map(\.line)
         let environment = ["SOURCE_DATE_EPOCH": String(epoch)]
-        let yields = yielding ? ["nice", "--adjustment=10"] : []
-        guard root else {
-            let line = yields + [Self.tool.name] + words
-            return Command(yielding ? Tool("nice") : Self.tool, Array(line.dropFirst()), effect: .changes, environment: environment)
-        }
+        let line = (yielding ? ["nice", "--adjustment=10"] : []) + [Self.tool.name] + words
+        guard root else { return Command(Tool(line[0]), Array(line.dropFirst()), effect: .changes, environment: environment) }
         // In mount and process namespaces of its own, so that nothing stays mounted or running on the host when it is killed.
         // As an ordinary user mmdebstrap makes such namespaces itself.
         return Command(
@@ -99,7 +96,7 @@ public struct Mmdebstrap: Sendable, Hashable {
             [
                 "--mount", "--propagation=\(mountedRoot ? "private" : "unchanged")", "--pid", "--fork", "--kill-child", "--mount-proc",
                 "--",
-            ] + yields + [Self.tool.name] + words,
+            ] + line,
             effect: .changes, environment: environment)
     }
 }

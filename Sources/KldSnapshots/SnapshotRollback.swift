@@ -30,7 +30,7 @@ public struct SnapshotRollback: Sendable, Hashable {
         let storage = try await Storage.gather(runner: runner, files: files)
         let place = try storage.place(word, in: folder, files)
         if storage.isBootEnvironment(place.dataset) {
-            let leaf = place.dataset.split(separator: "/").last.map(String.init) ?? place.dataset
+            let leaf = place.dataset.leaf
             throw Diagnosis(
                 "snapshot.boot-environment",
                 place.dataset == storage.root

@@ -32,7 +32,7 @@ extension SystemStatus {
             try await status.readDatasets(runner)
         }
         let tools =
-            module == nil ? nil : try await asked { OpenZFSVersions.parse(try await runner.run(ZFS.version()).output).tools }.value ?? nil
+            module == nil ? nil : try await asked { try await OpenZFSVersions.read(runner).tools }.value ?? nil
         let manifest = InstallManifest.read(files)
         let chain = BootChain(rawValue: manifest?.bootLoader ?? "") ?? .systemdBoot
         status.addBoot(bootfs: bootfs, chain, mounts, files)
@@ -123,7 +123,7 @@ extension SystemStatus {
             lines.append(Line("boot", .info, "the root file system is not on ZFS"))
             return
         }
-        let running = root.split(separator: "/").last.map(String.init) ?? root
+        let running = root.leaf
         let count = datasets.map { "; \($0.environments) environments" } ?? ""
         let folder = FilePath("/boot/efi").appending(chain.entryFolder)
         guard mounts.contains(where: { $0.place == "/boot/efi" }), let names = try? files.list(folder) else {

@@ -170,12 +170,9 @@ public struct PackageWork: Sendable {
         case .by(let identity):
             guard changed else { return "signed by this machine's key" }
             for release in kernels(in: root) {
-                var unsigned = false
-                for module in ModuleSigning.modules(in: root, release, upkeep.files) {
-                    let signature = try await ModuleSigning.signature(of: module, runner: upkeep.runner, files: upkeep.files)
-                    if !(signature.map(identity.signed) ?? false) { unsigned = true }
-                }
-                guard unsigned else { continue }
+                let unsigned = try await ModuleSigning.modules(
+                    in: root, release, notSignedBy: identity, runner: upkeep.runner, files: upkeep.files)
+                guard !unsigned.isEmpty else { continue }
                 let action = ModuleSigning.signing(
                     root: root, release: release, with: MachineOwnerKey(), initramfs: root.appending("boot/initrd.img-\(release)"))
                 let step = Step("upkeep.sign", "Sign the modules of Linux \(release)", [action])

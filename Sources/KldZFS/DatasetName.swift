@@ -28,7 +28,7 @@ public struct DatasetName: Sendable, Hashable, Comparable, Codable, CustomString
     /// The name of the pool that holds it.
     public var pool: String { String(text.prefix { $0 != "/" }) }
     /// The last part.
-    public var leaf: String { text.split(separator: "/").last.map(String.init) ?? text }
+    public var leaf: String { text.leaf }
     /// - Returns: `nil` for a pool's root dataset.
     public var parent: DatasetName? {
         guard let slash = text.lastIndex(of: "/") else { return nil }

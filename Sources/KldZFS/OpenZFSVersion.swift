@@ -1,4 +1,5 @@
 import KldCore
+public import KldExec
 
 /// A release of OpenZFS. Distribution and release-candidate suffixes are kept for people, and ignored in comparisons.
 public struct OpenZFSVersion: Sendable, Hashable, Comparable, CustomStringConvertible {
@@ -53,6 +54,11 @@ public struct OpenZFSVersions: Sendable, Hashable {
     public init(tools: OpenZFSVersion? = nil, module: OpenZFSVersion? = nil) {
         self.tools = tools
         self.module = module
+    }
+
+    /// Those of this machine. Runs: `zfs --version`, reads. - Throws: what the runner throws.
+    public static func read(_ runner: any CommandRunner) async throws -> OpenZFSVersions {
+        parse(try await runner.run(ZFS.version()).output)
     }
 
     /// Reads `zfs --version`, two lines (OpenZFS 2.4.4, Debian):

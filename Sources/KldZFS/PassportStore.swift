@@ -45,10 +45,17 @@ public enum PassportStore: Sendable, Hashable {
     /// What an older OpenZFS left on the dataset counts for vdevs that have none of their own.
     /// - Throws: ``Diagnosis`` `zfs.unreadable`; what the runner throws.
     public func passports(of pool: PoolName, runner: any CommandRunner) async throws -> [UInt64: DiskPassport] {
+        let (older, own) = try await both(pool, runner)
+        return older.merging(own) { $1 }
+    }
+
+    /// What lies on the dataset, and on the vdevs where they can have any.
+    private func both(
+        _ pool: PoolName, _ runner: any CommandRunner
+    ) async throws -> (dataset: [UInt64: DiskPassport], vdevs: [UInt64: DiskPassport]) {
         let older = Self.parse(dataset: try PropertyRow.parse(await runner.run(ZFS.get(pool.text, ["all"])).output))
-        guard self == .vdev else { return older }
-        let rows = try PropertyRow.parse(await runner.run(ZPool.propertiesOfDevices(pool)).output)
-        return older.merging(Self.parse(vdevs: rows)) { $1 }
+        guard self == .vdev else { return (older, [:]) }
+        return (older, Self.parse(vdevs: try PropertyRow.parse(await runner.run(ZPool.propertiesOfDevices(pool)).output)))
     }
 
     /// What takes every passport of a pool away, wherever it lies.
@@ -58,10 +65,8 @@ public enum PassportStore: Sendable, Hashable {
         func commands(_ store: PassportStore, _ found: [UInt64: DiskPassport]) -> [Command] {
             found.sorted { $0.key < $1.key }.flatMap { store.commands(from: $0.value, to: DiskPassport(), pool: pool, device: $0.key) }
         }
-        let older = parse(dataset: try PropertyRow.parse(await runner.run(ZFS.get(pool.text, ["all"])).output))
-        guard PassportStore(versions) == .vdev else { return commands(.dataset, older) }
-        let rows = try PropertyRow.parse(await runner.run(ZPool.propertiesOfDevices(pool)).output)
-        return commands(.dataset, older) + commands(.vdev, parse(vdevs: rows))
+        let (older, own) = try await PassportStore(versions).both(pool, runner)
+        return commands(.dataset, older) + commands(.vdev, own)
     }
 
     /// The rows of one vdev follow one another, one of each property; `guid` is among them. A name may come twice, a property of one vdev
@@ -89,7 +94,7 @@ public enum PassportStore: Sendable, Hashable {
 
     static func parse(dataset rows: [PropertyRow]) -> [UInt64: DiskPassport] {
         var found: [UInt64: [String: String]] = [:]
-        for row in rows where row.property.hasPrefix(prefix) && (row.source == .local || row.source == .received) {
+        for row in rows where row.property.hasPrefix(prefix) && row.source.isOwn {
             let rest = row.property.dropFirst(prefix.count)
             guard let dot = rest.firstIndex(of: "."), let guid = UInt64(rest[..<dot]), let value = row.value else { continue }
             found[guid, default: [:]][String(rest[rest.index(after: dot)...])] = value

@@ -9,6 +9,9 @@ public enum PropertySource: Sendable, Hashable {
     case none
     case unknown(String)
 
+    /// Set on this dataset itself, here or where it was sent from.
+    var isOwn: Bool { self == .local || self == .received }
+
     /// As the fourth column of `zfs get -H`: `local`, `inherited from rpool/ROOT`, `-`.
     init(text: String) {
         switch text {
@@ -47,7 +50,7 @@ public struct PropertyRow: Sendable, Hashable {
 
     /// That this dataset is kldload's own: the mark counts only where it is set, not where it is inherited.
     public var marksOwnership: Bool {
-        property == KldProperty.owner && value == KldProperty.ownerValue && (source == .local || source == .received)
+        property == KldProperty.owner && value == KldProperty.ownerValue && source.isOwn
     }
 
     /// Reads `zfs get -Hp -o name,property,value,source` and the same of `zpool`, separated by TAB (OpenZFS 2.4.4):

@@ -171,7 +171,7 @@ struct CopySeal: Sendable, Hashable {
                 for snapshot in list { try await runner.run(ZFS.destroy(try SnapshotName(snapshot), recursive: false)) }
             },
             dropPassports: { parameters, runner, _ in
-                let versions = OpenZFSVersions.parse(try await runner.run(ZFS.version()).output)
+                let versions = try await OpenZFSVersions.read(runner)
                 for command in try await PassportStore.clearing(PoolName(parameters["pool"] ?? ""), versions, runner: runner) {
                     try await runner.run(command)
                 }

@@ -1,0 +1,120 @@
+import KldCore
+import KldExec
+import KldFiles
+import KldImage
+import KldVirt
+import SystemPackage
+
+extension Scenario {
+    static let clones: [Scenario] = [
+        Scenario("image.clones", "two clones with two NoCloud seeds are two machines") { lab in
+            let image = try await golden(lab)
+            var seen: [String: Set<String>] = [:]
+            // The same hardware address twice: what differs is the machines' own.
+            for name in ["clone-one", "clone-two"] {
+                let facts = try await boot(image, as: name, mac: "52:54:00:00:00:01", identity, lab)
+                lab.log("\(facts)")
+                try check(facts["hostname"] == name, "the clone \(name) calls itself \(facts["hostname"] ?? "nothing")")
+                for (key, value) in facts where key != "hostname" { seen[key, default: []].insert(value) }
+            }
+            for key in ["machine-id", "host-key", "host-id", "pool-guid", "disk-guid", "esp-guid", "esp-serial", "dhcp-identity"] {
+                try check(seen[key]?.count == 2, "both clones have the same \(key), or none: \(seen[key] ?? [])")
+            }
+        },
+        Scenario(
+            "image.grown", "on a disk that is 4 GiB larger than the image the pool has grown after the first boot; the second does nothing"
+        ) {
+            lab in
+            let image = try await golden(lab)
+            let facts = try await boot(
+                image, as: "grown", mac: "52:54:00:00:00:05", growth, again: true, disk: .gibibytes(12), atEachBoot: true, lab)
+            lab.log("\(facts)")
+            func bytes(_ name: String) -> UInt64 { facts[name].flatMap { UInt64($0) } ?? 0 }
+            try check(bytes("disk") == 12 << 30, "the disk has not the size that was asked for: \(facts)")
+            try check(bytes("partition") > 10 << 30, "the partition has not grown: \(facts)")
+            try check(bytes("pool") > 10 << 30 && facts["spare"] == "-", "the pool does not use its partition: \(facts)")
+            try check(facts["ran"] == "yes" && facts["status"] == "0", "the first boot is not done: \(facts)")
+            try check(facts["again-ran"] == "no" && facts["again-status"] == "0", "the second boot begins again: \(facts)")
+            for key in ["events", "pool", "partition"] {
+                try check(facts["again-\(key)"] == facts[key] && facts[key] != nil, "the second boot changed \(key): \(facts)")
+            }
+        },
+    ]
+
+    /// What makes a machine itself.
+    private static let identity = [
+        ("hostname", "hostname"), ("machine-id", "cat /etc/machine-id"),
+        ("host-key", "cut -d' ' -f2 /etc/ssh/ssh_host_ed25519_key.pub"),
+        ("host-id", "od -An -tx4 /etc/hostid | tr -d ' '"), ("pool-guid", "zpool get -H -o value guid rpool"),
+        ("disk-guid", "lsblk -dno PTUUID /dev/vda"), ("esp-guid", "blkid -p -o value -s PART_ENTRY_UUID /dev/vda1"),
+        ("esp-serial", "blkid -p -o value -s UUID /dev/vda1"),
+        ("dhcp-identity", "grep -h ^CLIENTID= /run/systemd/netif/leases/*"),
+    ]
+
+    /// How large a clone is, and what its first boot says of itself.
+    private static let growth = [
+        ("disk", "lsblk -b -d -n -o SIZE /dev/vda"), ("partition", "lsblk -b -d -n -o SIZE /dev/vda2"),
+        ("pool", "zpool list -H -p -o size rpool"), ("spare", "zpool get -H -o value expandsize rpool"),
+        ("status", "/usr/lib/kldload/kldload firstboot --status > /dev/null; echo $?"),
+        ("ran", "systemctl show -P ConditionResult kldload-firstboot.service"),
+        ("events", "cksum < /var/lib/kldload/firstboot/events.jsonl"),
+    ]
+
+    /// Boots a throw-away overlay with a NoCloud seed whose commands print facts.
+    ///
+    /// - Parameters:
+    ///   - again: afterwards boot the same overlay once more, and verify it.
+    ///   - disk: the overlay's size, where it is not the image's.
+    ///   - atEachBoot: the commands run at the second boot too; its facts are named `again-…`.
+    static func boot(
+        _ image: FilePath, as name: String, mac: String, _ commands: [(String, String)] = identity, again: Bool = false,
+        disk: ByteCount? = nil, atEachBoot: Bool = false, _ lab: Laboratory
+    ) async throws -> [String: String] {
+        let place = lab.folder.appending(name)
+        try lab.files.makeDirectory(place, mode: 0o700)
+        let overlay = place.appending("overlay.qcow2")
+        try await lab.workshop.runner.run(QemuImg.createOverlay(overlay, backing: image, backingFormat: .qcow2))
+        if let disk { try await lab.workshop.runner.run(QemuImg.resize(overlay, format: .qcow2, to: disk)) }
+        let seed = try await noCloudSeed(name, commands, module: atEachBoot ? "bootcmd" : "runcmd", in: place, lab)
+        let host = try await FactoryHost.find(runner: lab.workshop.runner, files: lab.files, cache: lab.workshop.cache.root)
+        let firmware = try Firmware.find(.uefi, files: lab.files)
+        let spec = MachineSpec(
+            name: name, accelerator: host.accelerator, memory: .gibibytes(2), processors: 2,
+            boot: .uefi(code: firmware.code, variables: try firmware.copyVariables(to: place.appending("vars.fd"), files: lab.files)),
+            disks: [MachineDisk(overlay, format: .qcow2, serial: "disk0"), MachineDisk(seed, serial: "seed", readOnly: true)],
+            networks: [MachineNetwork(mac: mac)], channels: [ImageVerification.channel])
+        return try await VirtualMachine.with(spec, qemu: host.qemu, folder: place) { machine in
+            var facts = try await Self.facts(machine, host)
+            guard again else { return facts }
+            _ = try await ImageVerification.answer(machine, on: host)
+            try await machine.monitor.reset()
+            if atEachBoot { for (key, value) in try await Self.facts(machine, host) { facts["again-\(key)"] = value } }
+            try lab.require(try await ImageVerification.answer(machine, on: host))
+            return facts
+        }
+    }
+
+    /// What the commands of a seed print, up to its last.
+    private static func facts(_ machine: VirtualMachine, _ host: FactoryHost) async throws -> [String: String] {
+        let text = try await machine.console.expect("KLDLOAD-END", within: host.deadline(.seconds(300)))
+        var facts: [String: String] = [:]
+        for line in text.lines {
+            // A login prompt that comes up at the same time puts its escapes before it.
+            guard let mark = line.firstRange(of: "KLDLOAD-FACT ") else { continue }
+            let words = String(line[mark.upperBound...]).words
+            if words.count > 1 { facts[words[0]] = words[1] }
+        }
+        return facts
+    }
+
+    private static func noCloudSeed(
+        _ name: String, _ commands: [(String, String)], module: String, in place: FilePath, _ lab: Laboratory
+    ) async throws -> FilePath {
+        let lines = commands.map { "  - [sh, -c, \"echo KLDLOAD-FACT \($0.0) $(\($0.1)) > /dev/ttyS0\"]\n" }.joined()
+        let user = place.appending("user-data")
+        let meta = place.appending("meta-data")
+        try lab.files.write("#cloud-config\n\(module):\n\(lines)  - [sh, -c, \"echo KLDLOAD-END > /dev/ttyS0\"]\n", to: user)
+        try lab.files.write("instance-id: \(name)\nlocal-hostname: \(name)\n", to: meta)
+        return try await lab.volume("CIDATA", [user, meta], at: place.appending("seed.img"))
+    }
+}
