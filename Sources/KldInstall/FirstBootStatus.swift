@@ -1,7 +1,7 @@
 import KldCore
 public import KldFiles
 public import KldPlan
-public import SystemPackage
+import SystemPackage
 
 /// How far a machine is with its first boot, over all boots that it took.
 public struct FirstBootStatus: Sendable, Hashable {
