@@ -8,6 +8,8 @@ public import SystemPackage
 /// Others may look at the same device at the same time, and find that place in the list of mounts: it is nobody else's to use.
 public struct TemporaryMount: Sendable, Hashable {
     public static let places: FilePath = "/run/kldload/look"
+    /// Where whoever holds the lock of boot environments mounts what it writes to, for as long as one step runs.
+    public static let writing: FilePath = "/run/kldload/boot"
 
     /// Whose look it is.
     public var process: Int32
@@ -16,8 +18,8 @@ public struct TemporaryMount: Sendable, Hashable {
 
     public func place(_ name: String) -> FilePath { Self.places.appending("\(process)").appending(name) }
 
-    /// Whether something is mounted there only while a process looks at it.
-    public static func isPlace(_ mountpoint: String) -> Bool { mountpoint.hasPrefix("\(places)/") }
+    /// Whether something is mounted there only while a process looks at it or writes to it.
+    public static func isPlace(_ mountpoint: String) -> Bool { [places, writing].contains { mountpoint.hasPrefix("\($0)/") } }
 
     /// Shows a device or dataset to `body`.
     ///
@@ -46,10 +48,13 @@ public struct TemporaryMount: Sendable, Hashable {
         if (try? files.list(place)) == [] { try? files.remove(place) }
     }
 
-    /// Takes away what processes left mounted that were killed while they looked. Only for whoever holds the lock of boot environments.
+    /// Takes away what processes left mounted that were killed while they looked or wrote. Only for whoever holds the lock of boot environments.
     ///
     /// Runs: `umount --recursive PLACE` for each, changes.
     public static func sweep(runner: any CommandRunner, files: any FileSystem) async throws {
+        for mount in try files.mounts().reversed() where mount.place.hasPrefix("\(writing)/") {
+            try await runner.run(MountCommand.unmount(FilePath(mount.place)))
+        }
         for process in (try? files.folders(in: places)) ?? [] where try !files.exists(FilePath("/proc/\(process)")) {
             for mount in try files.mounts().reversed() where mount.place.hasPrefix("\(places)/\(process)/") {
                 try await runner.run(MountCommand.unmount(FilePath(mount.place)))

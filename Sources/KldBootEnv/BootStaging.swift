@@ -22,7 +22,7 @@ public struct BootStaging: Sendable, Hashable {
         case unchanged
     }
 
-    static let scratch: FilePath = "/run/kldload/boot"
+    static let scratch = TemporaryMount.writing
     static let supplement = scratch.appending("hostid.cpio")
     /// Free room that an ESP keeps: for the loader's own files, and directories that grow.
     static let margin = ByteCount.mebibytes(4)
@@ -109,9 +109,14 @@ public struct BootStaging: Sendable, Hashable {
         try checkSignatures(kernel)
         var steps: [Step] = []
         if kernel.parts == nil {
-            let image = Self.scratch.appending("\(entry.id).efi")
-            if !lacking.isEmpty { steps.append(try build(kernel, image)) }
-            for (esp, files) in lacking { steps.append(place(files, on: esp) { _ in image }) }
+            // Built anew it would be as good, and not the same bytes.
+            if let source = system.esps.first(where: { kernel.matching[$0.device]?.contains(entry.id) == true }) {
+                for (esp, files) in lacking { steps.append(place(files, on: esp, of: source) { source.workplace.appending($0) }) }
+            } else {
+                let image = Self.scratch.appending("\(entry.id).efi")
+                if !lacking.isEmpty { steps.append(try build(kernel, image)) }
+                for (esp, files) in lacking { steps.append(place(files, on: esp) { _ in image }) }
+            }
         } else {
             if !lacking.isEmpty { steps.append(try supplying()) }
             for (esp, files) in lacking {
@@ -204,12 +209,18 @@ public struct BootStaging: Sendable, Hashable {
             release: [.remove(output), .remove(Self.supplement)], weight: 5)
     }
 
-    private func place(_ files: [String], on esp: BootSystem.ESP, from source: (String) -> FilePath) -> Step {
+    /// - Parameter donor: the ESP that they come from, if it is one.
+    private func place(
+        _ files: [String], on esp: BootSystem.ESP, of donor: BootSystem.ESP? = nil, from source: (String) -> FilePath
+    ) -> Step {
         let mount = esp.workplace
         return Step(
-            "boot.stage.\(esp.name)", "Stage it on \(esp.device)",
-            esp.mounting + [.makeDirectory(FilePath("\(mount.string)/\(BootEntry.imageFolder)"))]
-                + files.flatMap { ESPFile.place(source($0), as: $0, on: mount) }, release: esp.unmounting, weight: 3)
+            "boot.stage.\(esp.name)",
+            donor.map { "Copy the boot image of \(target.environment.leaf) from \($0.device) to \(esp.device)" }
+                ?? "Stage it on \(esp.device)",
+            (donor?.mounting ?? []) + esp.mounting + [.makeDirectory(FilePath("\(mount.string)/\(BootEntry.imageFolder)"))]
+                + files.flatMap { ESPFile.place(source($0), as: $0, on: mount) }, release: esp.unmounting + (donor?.unmounting ?? []),
+            weight: 3)
     }
 
     /// `nil` where the entry stands already, and nothing else of its id does.

@@ -214,6 +214,12 @@ extension BootSystem {
             return try await TemporaryMount().with(
                 at: device, as: "esp\(index)", type: "vfat", options: ["umask=0077"], runner: runner, files: files, body)
         } catch CommandError.failed(let command, let output) where command.arguments.contains(device) {
+            if output.errors.contains("already mounted") {
+                throw Diagnosis(
+                    "boot.esp-busy", "the ESP \(device) has been written to for two minutes",
+                    remedies: ["when whoever writes is done, again; if it was killed: kldload boot refresh clears up after it"],
+                    exit: .tryAgain, causes: output.errors.lines)
+            }
             throw Diagnosis(
                 "boot.esp-damaged", "the ESP \(device) cannot be mounted",
                 remedies: ["repair it: fsck.fat -a \(device)", "or make it anew: kldload boot restore --format \(device)"],

@@ -129,12 +129,21 @@ struct BootStagingTests {
         #expect(try below.entry().order == 101)
     }
 
-    @Test("an ESP that lacks the image gets it, the others are left alone")
+    @Test("an ESP that lacks the image gets the very one that another ESP has, the others are left alone")
     func missing() throws {
         let debian = Fixture.entry("debian", order: 100)
-        let system = try Fixture.system([Fixture.esp([debian]), Fixture.esp([], "/dev/vdb1")])
+        let system = try Fixture.system([Fixture.esp([debian]), Fixture.esp([], "/dev/vdb1", mounted: false)])
         let steps = try BootStaging(system, Self.matching("debian"), .unchanged).steps()
-        #expect(steps.map(\.id) == ["boot.image", "boot.stage.vdb1", "boot.entry.vdb1"])
+        #expect(steps.map(\.id) == ["boot.stage.vdb1", "boot.entry.vdb1"])
+        #expect(steps[0].actions.map(\.text).contains { $0.contains("/boot/efi/\(debian.imagePath)") })
+        #expect(steps[0].release.map(\.text) == ["umount --recursive /run/kldload/boot/esp-vdb1"])
+    }
+
+    @Test("an ESP that lacks an image which no other one has gets one that is built")
+    func missingEverywhere() throws {
+        let system = try Fixture.system([Fixture.esp([Fixture.entry("debian", order: 100)]), Fixture.esp([], "/dev/vdb1")])
+        let steps = try BootStaging(system, Fixture.target("debian"), .unchanged).steps()
+        #expect(steps.map(\.id).prefix(2) == ["boot.image", "boot.stage.vda1"])
     }
 
     @Test("a kernel that was removed goes from the ESPs, unless it runs")

@@ -1,3 +1,4 @@
+import KldBoot
 import KldCore
 
 /// What GRUB and iPXE are told: the menu for every machine, and the file that leads an armed one to its answers.
@@ -23,6 +24,8 @@ struct PXEMenus: Sendable, Hashable {
     ]
     private static let installing = "kldload: install as the answers for this machine say"
     private static let fromDisk = "Start from the disk"
+    /// On the ESP of a machine that kldload installed.
+    private static let diskLoader = "/EFI/\(ESPLayout.vendor)/shimx64.efi"
 
     /// The menu for GRUB.
     ///
@@ -60,8 +63,12 @@ struct PXEMenus: Sendable, Hashable {
             \(entry(Self.installing, "install", "quiet loglevel=4 $answers"))
             fi
 
-            # A shim that is started from here, by another shim, has been seen to hang.
+            # What starts there finds its files on the device that root names.
             menuentry '\(Self.fromDisk)' --id disk {
+                if search --no-floppy --file --set=root \(Self.diskLoader); then
+                    chainloader \(Self.diskLoader)
+                    boot
+                fi
                 exit
             }
 
