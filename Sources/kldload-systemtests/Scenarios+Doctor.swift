@@ -32,8 +32,8 @@ extension Scenario {
                 try await guest.run(
                     """
                     zpool create -m /tank tank mirror /var/tmp/v0 /var/tmp/v1
-                    cd /run && apt-get -q update >/dev/null && apt-get -q download zfs-test >/dev/null && dpkg -x zfs-test_*.deb /run/zfs-test
-                    cd /var/tmp && PATH=$PATH:/run/zfs-test/usr/sbin:/run/zfs-test/sbin && command -v zinject
+                    cd /run && apt-get -q update >/dev/null && apt-get -q download zfs-test >/dev/null && dpkg -x zfs-test_*.deb /root/zfs-test
+                    cd /var/tmp && PATH=$PATH:/root/zfs-test/usr/sbin:/root/zfs-test/sbin && command -v zinject
                     """, within: .seconds(300))
                 var missed: [String] = []
                 for fault in faults {
