@@ -7,7 +7,7 @@ OUT ?= out
 
 image: binary
 	$(BINARY) image build Examples/golden-image.env --format qcow2 --overwrite -o $(OUT)
-	$(BINARY) image verify $(OUT)/kldload-debian-server.qcow2
+	$(BINARY) image verify --once $(OUT)/kldload-debian-server.qcow2
 
 iso: binary
 	@tools/prepare xorriso isomd5sum
@@ -17,7 +17,7 @@ prepare:
 	@tools/prepare
 
 binary: prepare
-	swift build -c release --product kldload --static-swift-stdlib --scratch-path .build-static
+	swift build -c release --product kldload --static-swift-stdlib -debug-info-format none --scratch-path .build-static
 	strip --strip-all -o $(BINARY).stripped $(BINARY) && mv $(BINARY).stripped $(BINARY)
 
 lint: prepare

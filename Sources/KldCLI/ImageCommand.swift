@@ -46,8 +46,10 @@ struct ImageCommand: AsyncParsableCommand {
     }
 
     struct Verify: AsyncParsableCommand, ReportingCommand {
-        static let configuration = CommandConfiguration(abstract: "Boot an image, untouched, and run the checks inside.")
+        static let configuration = CommandConfiguration(
+            abstract: "Boot an image, untouched, and run the checks inside; then cut the power, and boot what it has become.")
         @Argument(help: "The image: qcow2, vmdk, vhd, ova or raw.") var file: String
+        @Flag(help: "Only its first boot.") var once = false
         @Option(help: "table or json.") var format = TableFormat.table
         @OptionGroup var progress: ProgressOptions
         var form: ProgressOptions.Form { progress.progress }
@@ -56,7 +58,7 @@ struct ImageCommand: AsyncParsableCommand {
             let reporter = try Reporter(progress, log: Host.log("image-verify"))
             let image = Host.absolute(file)
             let report = try await PlanEvent.telling("verify \(image)", to: reporter.report) {
-                try await ImageVerification(workshop: Host.workshop(reporter), report: reporter.report).run(image)
+                try await ImageVerification(workshop: Host.workshop(reporter), report: reporter.report).run(image, once: once)
             }
             Output.line(format == .json ? try report.json : report.text)
             if report.summary.fail > 0 { throw ExitCode(ExitStatus.problemsFound.rawValue) }

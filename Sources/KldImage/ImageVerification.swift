@@ -7,8 +7,8 @@ public import KldPlan
 package import KldVirt
 public import SystemPackage
 
-/// Boots an image under UEFI from a throw-away overlay, and once more as what its first boot has made of it, and asks the system inside
-/// what it thinks of itself.
+/// Boots an image under UEFI from a throw-away overlay, and asks the system inside what it thinks of itself; then cuts the power, and asks
+/// what its first boot has made of it.
 public struct ImageVerification: Sendable {
     private let workshop: Workshop
     private let report: @Sendable (PlanEvent) -> Void
@@ -21,17 +21,21 @@ public struct ImageVerification: Sendable {
     /// The port on which the shipped `kldload-verify.service` answers.
     package static let channel = "com.kldload.verify"
 
-    /// - Parameter image: qcow2, vmdk, vhd, raw, or an ova, whose disk is taken out of it first.
+    /// - Parameters:
+    ///   - image: qcow2, vmdk, vhd, raw, or an ova, whose disk is taken out of it first.
+    ///   - once: only its first boot.
     /// - Throws: ``Diagnosis`` `image.no-answer` with the last lines of the console when the system did not come up; ``ExportError`` when the
     ///   image is missing, in use, of another format, or leans on another file.
-    public func run(_ image: FilePath) async throws -> VerifyReport {
+    public func run(_ image: FilePath, once: Bool = false) async throws -> VerifyReport {
         let host = try await FactoryHost.find(runner: workshop.runner, files: LocalFiles(), cache: workshop.cache.root)
         if let reason = host.reason { report(PlanEvent(.line, message: "guests are emulated: \(reason)")) }
         // The console's end is in the error; an overlay of gigabytes is of no use to anybody.
-        return try await WorkFolder.with("verify", in: workshop.cache.root, report: report) { try await run(image, on: host, in: $0) }
+        return try await WorkFolder.with("verify", in: workshop.cache.root, report: report) {
+            try await run(image, once: once, on: host, in: $0)
+        }
     }
 
-    private func run(_ image: FilePath, on host: FactoryHost, in folder: FilePath) async throws -> VerifyReport {
+    private func run(_ image: FilePath, once: Bool, on host: FactoryHost, in folder: FilePath) async throws -> VerifyReport {
         let files = LocalFiles()
         let (disk, format) = try await disk(of: image, in: folder)
         let overlay = folder.appending("overlay.qcow2")
@@ -44,7 +48,7 @@ public struct ImageVerification: Sendable {
         report(PlanEvent(.line, message: "booting \(image.lastComponent?.string ?? image.string)"))
         return try await VirtualMachine.with(spec, qemu: host.qemu, folder: folder) { machine in
             let first = try await Self.answer(machine, on: host)
-            guard first.summary.fail == 0 else { return first }
+            guard first.summary.fail == 0, !once else { return first }
             report(PlanEvent(.line, message: "its first boot is well; cutting the power, and booting it again"))
             try await machine.monitor.reset()
             return try await Self.answer(machine, on: host)

@@ -13,6 +13,7 @@ import Testing
         ["answers", "keys"], ["answers", "keys", "--format", "schema"],
         ["plan", "--answers", "my.env"], ["plan", "--answers", "my.env", "--format", "json", "--facts", "machine.json"],
         ["image", "build", "my.env", "--format", "qcow2,vmdk,vhd,ova,raw", "-o", "out/"], ["image", "verify", "out/x.qcow2"],
+        ["image", "verify", "--once", "out/x.qcow2"],
         ["install", "--answers", "my.env", "--dry-run"], ["install", "--answers", "my.env", "--dry-run", "--format", "json"],
         ["install", "--answers", "my.env", "--from", "zfs.pool.create"],
         ["verify", "--format", "json"], ["firstboot", "--dry-run"], ["firstboot", "--status", "--format", "json"], ["facts"], ["applets"],
