@@ -44,9 +44,13 @@ public enum Disk {
         return digits.allSatisfy(\.isNumber) ? Int(digits) : nil
     }
 
-    /// Runs: `wipefs --all --force DEVICE`. Removes every signature that libblkid knows.
-    public static func wipeSignatures(_ device: String) -> Command {
-        Command(Tool("wipefs", package: "util-linux"), ["--all", "--force", device], effect: .destroys)
+    /// Removes every signature that libblkid knows.
+    ///
+    /// Runs: `wipefs --all [--force] DEVICE`. Without `--force` the kernel refuses a device that is mounted, or that anything else holds.
+    /// Source: wipefs(8), util-linux 2.41.
+    /// - Parameter nested: also a table of partitions inside a partition, which needs `--force`.
+    public static func wipeSignatures(_ device: String, nested: Bool = false) -> Command {
+        Command(Tool("wipefs", package: "util-linux"), ["--all"] + (nested ? ["--force"] : []) + [device], effect: .destroys)
     }
 
     /// Runs: `sgdisk --zap-all DISK`. Exit status 2 means that the old table was damaged, which is why it is being zapped.
@@ -54,9 +58,9 @@ public enum Disk {
         Command(sgdisk, ["--zap-all", disk], effect: .destroys, accepting: [0, 2])
     }
 
-    /// Runs: `blkdiscard --force DISK`. Accepts failure: not every disk can discard.
+    /// Runs: `blkdiscard DISK`. Accepts failure: not every disk can discard, and none that anything holds.
     public static func discard(_ disk: String) -> Command {
-        Command(Tool("blkdiscard", package: "util-linux"), ["--force", disk], effect: .destroys, accepting: [0, 1])
+        Command(Tool("blkdiscard", package: "util-linux"), [disk], effect: .destroys, accepting: [0, 1])
     }
 
     /// Zeroes the first 4 MiB past the kernel's memory: a disk that takes no writes says so here, with its name, and not minutes later.

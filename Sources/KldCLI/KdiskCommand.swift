@@ -50,7 +50,7 @@ struct KdiskCommand: AsyncParsableCommand {
                 for member in entry.members {
                     let device = member.device
                     let vdev = (device.vdev == device.name ? "disk" : device.vdev) + (device.kind == "data" ? "" : " (\(device.kind))")
-                    let state = device.state.description + (device.hasErrors ? ", errors" : "") + (device.sharesPlace ? ", replacing" : "")
+                    let state = device.state.description + (device.hasErrors ? ", errors" : "") + (device.isReplacing ? ", replacing" : device.place == nil ? "" : ", spared")
                     table.add(disk + [device.pool, vdev, state, passport(member.passport, entry)])
                 }
             }
@@ -88,7 +88,7 @@ struct KdiskCommand: AsyncParsableCommand {
                 ("pool", .text(device.pool)), ("vdev", .text(device.vdev)), ("class", .text(device.kind)), ("layout", .text(device.layout)),
                 ("path", .optional(device.path)), ("guid", .optional(device.guid.map(String.init))),
                 ("state", .text(device.state.description)),
-                ("errors", .flag(device.hasErrors)), ("replacing", .flag(device.sharesPlace)),
+                ("errors", .flag(device.hasErrors)), ("replacing", .flag(device.isReplacing)),
                 ("passport", .object(member.passport.keys.map { ($0, .optional(member.passport[$0])) })),
             ])
         }

@@ -12,8 +12,12 @@ public struct DiskInventory: Sendable, Hashable {
     public struct Member: Sendable, Hashable {
         public var device: PoolDevice
         public var passport: DiskPassport
+        /// The passport lies where an older OpenZFS put it, and not on the vdev.
+        public var isOlder = false
         /// The kernel's name of the partition, or of the disk: `/dev/sda2`; `nil` where the disk is not there.
         public var node: String?
+        /// The same of what lies at its path and is another vdev's, or nobody's.
+        public var impostor: String?
     }
 
     public struct Entry: Sendable, Hashable {
@@ -61,36 +65,52 @@ public struct DiskInventory: Sendable, Hashable {
         var members: [Member] = []
         for status in loaded ? try await PoolStatus.all(versions, runner: runner) : [] {
             // A suspended pool answers to nobody.
-            let passports = status.state == .suspended ? [:] : try await store.passports(of: PoolName(status.name), runner: runner)
+            let passports = status.state == .suspended ? .init() : try await store.passports(of: PoolName(status.name), runner: runner)
             for device in status.members {
-                let node = try await node(of: device, runner: runner, files: files)
-                members.append(Member(device: device, passport: device.guid.flatMap { passports[$0] } ?? DiskPassport(), node: node))
+                let (node, impostor) = try await node(of: device, runner: runner, files: files)
+                members.append(
+                    Member(
+                        device: device, passport: device.guid.flatMap { passports[$0] } ?? DiskPassport(),
+                        isOlder: device.guid.map { passports.isOlder($0) } ?? false, node: node, impostor: impostor))
             }
         }
-        return DiskInventory(facts, members, store, versions)
+        return DiskInventory(facts, members, store, versions) { (try? files.resolve(FilePath($0)).string) ?? $0 }
     }
 
-    /// What a pool's path leads to, as long as it is the pool's own: what a pool cannot open may be another disk by now, in the same place.
-    private static func node(of device: PoolDevice, runner: any CommandRunner, files: any FileSystem) async throws -> String? {
-        guard let path = device.path, path.hasPrefix("/dev/"), let node = try? files.resolve(FilePath(path)).string else { return nil }
-        guard [.unavailable, .removed].contains(device.state) else { return node }
-        let label = DiskLabel.parse(try await runner.run(DiskLabel.command(node)).output)
-        return label?.guid != nil && label?.guid == device.guid ? node : nil
-    }
-
-    init(_ facts: MachineFacts, _ members: [Member], _ store: PassportStore, _ versions: OpenZFSVersions) {
-        self.facts = facts
-        self.store = store
-        self.versions = versions
-        entries = facts.disks.map { disk in
-            let nodes = Set(disk.tree.map(\.path))
-            return Entry(
-                device: disk, name: facts.stableName(disk), members: members.filter { $0.node.map { nodes.contains($0) } ?? false })
+    /// What a pool's path leads to, as long as it is the pool's own: what a pool does not use may be another disk by now, in the same place.
+    private static func node(
+        of device: PoolDevice, runner: any CommandRunner, files: any FileSystem
+    ) async throws -> (node: String?, impostor: String?) {
+        guard let path = device.path, path.hasPrefix("/dev/"), let node = try? files.resolve(FilePath(path)).string else {
+            return (nil, nil)
         }
-        let shown = Set(facts.disks.flatMap(\.tree).map(\.path))
+        // Before OpenZFS 2.3 one with another vdev's label is FAULTED too.
+        guard [.unavailable, .removed, .offline, .faulted].contains(device.state) else { return (node, nil) }
+        let guid = DiskLabel.parse(try await runner.run(DiskLabel.command(node)).output)?.guid
+        // Of a disk that fails nobody may be able to read the label.
+        return guid.map { $0 == device.guid } ?? (device.state == .faulted) ? (node, nil) : (nil, node)
+    }
+
+    /// - Parameter resolve: a device's name without links: lsblk shows `/dev/mapper/luks`, which is one to `/dev/dm-0`.
+    init(
+        _ facts: MachineFacts, _ members: [Member], _ store: PassportStore, _ versions: OpenZFSVersions,
+        resolve: (String) -> String = { $0 }
+    ) {
+        var known = facts
+        var entries = facts.disks.map { disk in
+            let nodes = Set(disk.tree.map { resolve($0.path) })
+            let own = members.filter { $0.node.map { nodes.contains($0) } ?? false }
+            // A pool that has it by a path alone does not use it.
+            if own.isEmpty, members.contains(where: { $0.impostor.map { nodes.contains($0) } ?? false }) {
+                known.importedPools[disk.path] = nil
+            }
+            return Entry(device: disk, name: facts.stableName(disk), members: own)
+        }
+        let shown = Set(facts.disks.flatMap(\.tree).map { resolve($0.path) })
         for member in members where member.device.path?.hasPrefix("/dev/") != false && !(member.node.map { shown.contains($0) } ?? false) {
             entries.append(Entry(device: nil, name: member.device.path ?? member.device.name, members: [member]))
         }
+        (self.facts, self.entries, self.store, self.versions) = (known, entries, store, versions)
     }
 
     /// The disk that a person means: by a path or its last part, a serial number, a vdev's GUID, or the slot of its passport.
@@ -136,13 +156,16 @@ public struct DiskInventory: Sendable, Hashable {
     ///
     /// - Throws: ``Diagnosis`` `kdisk.no-vdev`, `kdisk.several-vdevs`.
     public static func member(of entry: Entry) throws(Diagnosis) -> Member {
-        guard let member = entry.members.first else {
+        // A spare in use is in its pool twice.
+        let places = entry.members.filter { $0.device.kind != "spares" || $0.device.state != .inUse }
+        let members = places.isEmpty ? entry.members : places
+        guard let member = members.first else {
             throw Diagnosis(
                 "kdisk.no-vdev", "\(entry.name) belongs to no pool that is imported, and a passport lies in a pool",
                 remedies: ["see what belongs to which pool: kdisk list"], exit: .inputMissing)
         }
-        guard entry.members.count == 1 else {
-            let vdevs = entry.members.map { "\($0.device.pool) \($0.device.name)" }
+        guard members.count == 1 else {
+            let vdevs = members.map { "\($0.device.pool) \($0.device.name)" }
             throw Diagnosis(
                 "kdisk.several-vdevs", "\(entry.name) carries more than one vdev: \(vdevs.joined(separator: ", "))",
                 remedies: ["name one of them by its path or GUID, for a label", "replace one after the other by hand: zpool replace"],
@@ -155,7 +178,7 @@ public struct DiskInventory: Sendable, Hashable {
     public func member(_ word: String) throws(Diagnosis) -> (entry: Entry, member: Member) {
         let entry = try find(word)
         let own = entry.members.filter { member in
-            [member.device.guid.map(String.init), member.device.path, member.node].contains(word)
+            [member.device.guid.map(String.init), member.device.path, member.node].contains(word) && member.device.state != .inUse
         }
         if own.count == 1 { return (entry, own[0]) }
         return (entry, try Self.member(of: entry))

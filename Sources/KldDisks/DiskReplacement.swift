@@ -136,31 +136,53 @@ public struct DiskReplacement: Sendable, Hashable {
             guard let new = try? inventory.find(request.new), new.name == record.new || new.device?.path == record.new,
                 let member = new.members.first(where: { $0.device.pool == record.pool && $0.device.guid != record.old })
             else { continue }
-            let beside = inventory.entries.flatMap(\.members).contains { $0.device.guid == record.old }
+            guard new.device?.serial == record.newSerial else { continue }
+            if request.fields.contains(where: { record.passport[$0.key] != $0.value }) {
+                throw Diagnosis(
+                    "kdisk.begun", "the passport of \(record.new) was written when it was given to the pool",
+                    remedies: ["go on without --set; then: kdisk label \(record.new) --set …"], exit: .usage)
+            }
+            let old = inventory.entries.flatMap(\.members).first { $0.device.guid == record.old }?.device
+            // The same place is what has the same others.
+            if let old, old.place == nil || old.place != member.device.place || old.siblings != member.device.siblings {
+                throw elsewhere(record)
+            }
             let esp = new.device?.children.first { $0.partitionLabel == ESPLayout.partitionName }?.path
-            return DiskReplacement(record, beside || member.device.sharesPlace ? .filling : .filled, esp: esp)
+            return DiskReplacement(record, member.device.place != nil ? .filling : .filled, esp: esp)
         }
         return nil
     }
 
     // MARK: what is refused
 
+    static func elsewhere(_ record: ReplacementRecord) -> Diagnosis {
+        Diagnosis(
+            "kdisk.not-replaced",
+            "\(record.new) is in the pool \(record.pool), and not in the place of vdev \(record.old), which is still there",
+            remedies: [
+                "see where it is: zpool status \(record.pool)",
+                "take it out, and begin again: zpool detach \(record.pool) \(record.newVdev)",
+            ])
+    }
+
+    static func suspended(_ pool: String) -> Diagnosis {
+        Diagnosis(
+            "kdisk.suspended", "the pool \(pool) is suspended, and takes nothing",
+            remedies: ["bring its disks back, then: zpool clear \(pool)"])
+    }
+
     private static func check(
         _ device: PoolDevice, _ entry: DiskInventory.Entry, _ request: Request, failing: [String]
     ) throws(Diagnosis) {
-        if device.poolState == .suspended {
-            throw Diagnosis(
-                "kdisk.suspended", "the pool \(device.pool) is suspended, and takes nothing",
-                remedies: ["bring its disks back, then: zpool clear \(device.pool)"])
-        }
+        if device.poolState == .suspended { throw suspended(device.pool) }
         if ["spares", "l2cache"].contains(device.kind) {
             throw Diagnosis(
                 "kdisk.kind", "\(entry.name) holds no data of \(device.pool): it is one of its \(device.kind)",
                 remedies: ["zpool remove \(device.pool) \(device.name); zpool add \(device.pool) …"], exit: .usage)
         }
-        if device.sharesPlace {
+        if device.isReplacing {
             throw Diagnosis(
-                "kdisk.busy", "\(entry.name) is being replaced already, or a spare stands in for it",
+                "kdisk.busy", "\(entry.name) is being replaced already",
                 remedies: [
                     "see how far it is: zpool status \(device.pool)", "name the same new disk to go on with it",
                     "give it up: zpool detach \(device.pool) NEW",
@@ -191,17 +213,20 @@ public struct DiskReplacement: Sendable, Hashable {
 
     // MARK: partitions
 
-    /// A disk of the same vdev that is there, with the vdev on it: what the new one's partitions are like.
+    /// The smallest disk of the same vdev that is there, with the vdev on it: what the new one's partitions are like. No larger one is needed.
     private static func model(_ device: PoolDevice, _ entry: DiskInventory.Entry, _ inventory: DiskInventory) throws(Diagnosis) -> (
         device: BlockDevice, vdev: String
     ) {
+        var found: [(device: BlockDevice, vdev: String)] = []
         for sibling in device.siblings {
             for other in inventory.entries {
                 guard let disk = other.device, let node = other.members.first(where: { $0.device.path == sibling })?.node else { continue }
-                return (disk, node)
+                found.append((disk, node))
             }
         }
-        if let disk = entry.device, let node = entry.members.first?.node { return (disk, node) }
+        if let disk = entry.device, let node = entry.members.first?.node { found.append((disk, node)) }
+        // Of disks of one size the first: the old one's partitions are the last to be asked.
+        if let smallest = found.map(\.device.size).min(), let model = found.first(where: { $0.device.size == smallest }) { return model }
         throw Diagnosis(
             "kdisk.layout", "no disk of \(device.vdev) is there whose partitions the new one could have",
             remedies: ["partition it by hand, then: zpool replace \(device.pool) \(device.guid ?? 0) PARTITION"])
@@ -259,8 +284,11 @@ public struct DiskReplacement: Sendable, Hashable {
 
     /// Nothing but the partitions that an earlier run made, with nothing in the pool's.
     private static func isHalfMade(_ disk: BlockDevice, _ parts: [PartitionSpec]) -> Bool {
-        disk.filesystem == nil
-            && disk.children.allSatisfy { $0.children.isEmpty && $0.filesystem != "zfs_member" && $0.mountpoints.isEmpty }
+        disk.filesystem == nil && disk.serial != nil
+            && disk.children.allSatisfy { part in
+                part.children.isEmpty && part.mountpoints.isEmpty
+                    && (part.filesystem == nil || part.filesystem == "vfat" && part.partitionLabel == ESPLayout.partitionName)
+            }
             && disk.children.map { $0.partitionLabel ?? "" } == parts.map(\.name)
     }
 

@@ -15,8 +15,13 @@ public struct PassportChange: Sendable, Hashable {
     public var store: PassportStore
     public var old: DiskPassport
     public var new: DiskPassport
+    /// The old one lies where an older OpenZFS put it.
+    var isOlder: Bool
 
-    public init(pool: PoolName, device: UInt64, store: PassportStore, from old: DiskPassport, to new: DiskPassport) {
+    public init(
+        pool: PoolName, device: UInt64, store: PassportStore, from old: DiskPassport, to new: DiskPassport, isOlder: Bool = false
+    ) {
+        self.isOlder = isOlder
         self.pool = pool
         self.device = device
         self.store = store
@@ -34,7 +39,8 @@ public struct PassportChange: Sendable, Hashable {
         guard let guid = member.device.guid else { throw Self.unnumbered(member.device.name) }
         let new = try member.passport.changed(
             setting: setting, unsetting: unsetting, serial: entry.device?.serial, model: entry.device?.model)
-        self.init(pool: try PoolName(member.device.pool), device: guid, store: store, from: member.passport, to: new)
+        self.init(
+            pool: try PoolName(member.device.pool), device: guid, store: store, from: member.passport, to: new, isOlder: member.isOlder)
     }
 
     static func unnumbered(_ name: String) -> Diagnosis {
@@ -44,7 +50,8 @@ public struct PassportChange: Sendable, Hashable {
 
     /// Nothing where nothing changes.
     public var plan: Plan {
-        let commands = store.commands(from: old, to: new, pool: pool, device: device)
+        // A passport that lies elsewhere does not move for nothing.
+        let commands = old == new ? [] : store.commands(from: old, to: new, older: isOlder, pool: pool, device: device)
         guard !commands.isEmpty else { return Plan("passport", []) }
         // Each value by its key, so that what was not kept can be named.
         var parameters = ["pool": pool.text, "device": String(device), "store": store == .vdev ? "vdev" : "dataset"]
@@ -64,7 +71,7 @@ public struct PassportChange: Sendable, Hashable {
 
     /// Does it at once: within another plan's step.
     func apply(_ runner: any CommandRunner) async throws {
-        for command in store.commands(from: old, to: new, pool: pool, device: device) { try await runner.run(command) }
+        for command in store.commands(from: old, to: new, older: isOlder, pool: pool, device: device) { try await runner.run(command) }
         try await verified(runner)
     }
 

@@ -59,9 +59,9 @@ extension CheckContext {
         let ill = status.members.filter { $0.path?.hasPrefix("/dev/") != false && !$0.isHealthy && $0.state != .inUse }
         if ill.isEmpty { return "" }
         // It only adds to a remedy that stands without it; a suspended pool would not answer.
-        let passports = status.state == .suspended ? [:] : (try? await PassportStore(versions).passports(of: pool, runner: runner)) ?? [:]
+        let passports = status.state == .suspended ? nil : try? await PassportStore(versions).passports(of: pool, runner: runner)
         return ill.map { device in
-            let passport = device.guid.flatMap { passports[$0] } ?? DiskPassport()
+            let passport = device.guid.flatMap { passports?[$0] } ?? DiskPassport()
             let place = ["rack", "enclosure", "bay", "slot", "serial"].compactMap { key in passport[key].map { "\(key) \($0)" } }
             let name = device.path ?? device.name
             return "; \(name)\(place.isEmpty ? "" : " (\(place.joined(separator: ", ")))"): kldload kdisk locate \(name), "

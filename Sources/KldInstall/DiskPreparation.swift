@@ -1,5 +1,6 @@
 package import KldBlock
 import KldBoot
+import KldCore
 import KldExec
 package import KldPlan
 import KldZFS
@@ -13,7 +14,12 @@ extension DiskSelection.Chosen {
     package func wiping(_ closed: inout Set<String>) -> [Step] {
         let name = device.name
         let partitions = device.children.filter { $0.type == "part" }
-        var actions: [Action] = []
+        // Somebody may have taken long to approve it.
+        var actions: [Action] = [
+            .perform(
+                Performers.verifySame,
+                ["disk": path, "node": device.path, "size": String(device.size.bytes), "serial": device.serial ?? ""], effect: .reads)
+        ]
         // From the top of the stack down: what holds a lower device must let go first.
         for device in device.tree.dropFirst().reversed() where !partitions.contains(device) {
             guard let close = close(device), closed.insert(device.path).inserted else { continue }
@@ -58,7 +64,7 @@ extension DiskSelection.Chosen {
             actions += [
                 .waitFor(FilePath(partition), seconds: 30),
                 .run(ZPool.labelClear(partition, force: Force(because: "the disk it is on was approved and wiped"))),
-                .run(Disk.wipeSignatures(partition)),
+                .run(Disk.wipeSignatures(partition, nested: true)),
             ]
         }
         for part in parts where part.type == .efiSystem {

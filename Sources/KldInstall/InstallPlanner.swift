@@ -36,7 +36,7 @@ public struct InstallPlanner: Sendable {
         disks = try DiskSelection(request.answers, request.facts)
         pool = try PoolName(request.answers.poolName)
         // Known before the disks are wiped, not when the pool is made.
-        if request.facts.importedPools.values.contains(pool.text) {
+        if (request.facts.pools + request.facts.importedPools.values).contains(pool.text) {
             throw Diagnosis(
                 "install.pool-imported", "a pool named \(pool) is imported on this machine, and there cannot be two",
                 remedies: ["export it: zpool export \(pool)", "or choose another name: KLDLOAD_ZFS_POOL"], exit: .badAnswers)
@@ -157,7 +157,8 @@ public struct InstallPlanner: Sendable {
     var reopening: PoolImport {
         var again = PoolImport(pool)
         again.altroot = target
-        again.devices = ["/dev/disk/by-id"]
+        // A disk without a lasting name is not found below by-id.
+        again.devices = Set(disks.all.map { FilePath($0.path).removingLastComponent() }).sorted { $0.string < $1.string }
         return again
     }
 

@@ -16,6 +16,8 @@ public struct MachineFacts: Sendable, Hashable, Codable {
     public var liveDisks: [String]
     /// Kernel names of disks that carry a pool imported right now, with the pool's name.
     public var importedPools: [String: String]
+    /// Every pool imported right now, whatever it lies on.
+    public var pools: [String] = []
     /// The firmware is UEFI and lets us write boot entries.
     public var firmwareEntries: Bool
     public var memory: ByteCount
@@ -62,7 +64,8 @@ public struct MachineFacts: Sendable, Hashable, Codable {
         memory = try values.decode(ByteCount.self, forKey: .memory)
         interfaces = try values.decode([String].self, forKey: .interfaces)
         aliases = try values.decode([String: String].self, forKey: .aliases)
-        // Facts saved before there was this one.
+        // Facts saved before there were these.
+        pools = try values.decodeIfPresent([String].self, forKey: .pools) ?? []
         notDisks = try values.decodeIfPresent([String: String].self, forKey: .notDisks) ?? [:]
         hostID = try values.decodeIfPresent([UInt8].self, forKey: .hostID)
         secureBoot = try values.decodeIfPresent(Bool.self, forKey: .secureBoot) ?? false
@@ -87,7 +90,7 @@ extension MachineFacts {
         // Fewer words say more about the disk itself; wwn- and nvme-eui. names are left to machines that offer no other.
         for folder in ["by-id", "by-path"] {
             let base = FilePath("/dev/disk/\(folder)")
-            let names = ((try? files.list(base)) ?? []).filter { !isPartition($0) }
+            let names = ((try? files.list(base)) ?? []).filter { !isPartition($0) && !isOfContent($0) }
                 .sorted { (rank($0), $0) < (rank($1), $1) }
             for name in names {
                 let link = base.appending(name)
@@ -102,7 +105,7 @@ extension MachineFacts {
         if try files.exists("/sys/module/zfs") {
             // Ends with 0 where there are no pools: any other status means that nobody knows.
             let output = try await runner.run(Command("zpool", ["list", "-H", "-P", "-v", "-o", "name"], effect: .reads)).output
-            facts.importedPools = importedPools(output, disks: facts.disks, files: files)
+            (facts.pools, facts.importedPools) = importedPools(output, disks: facts.disks, files: files)
         }
         facts.firmwareEntries = try files.exists("/sys/firmware/efi/efivars")
         if let line = try files.readText("/proc/meminfo").lines.first(where: { $0.hasPrefix("MemTotal:") }),
@@ -155,6 +158,9 @@ extension MachineFacts {
         return digits > 0 && name.dropLast(digits).hasSuffix("-part")
     }
 
+    /// A name of what lies on a disk, which goes when that is wiped. Source: `69-lvm.rules`, lvm2 2.03; `13-dm-disk.rules`, `63-md-raid-arrays.rules`.
+    private static func isOfContent(_ name: String) -> Bool { ["lvm-pv-uuid-", "dm-", "md-"].contains { name.hasPrefix($0) } }
+
     private static func rank(_ name: String) -> Int { name.hasPrefix("wwn-") || name.hasPrefix("nvme-eui") ? 1 : 0 }
 
     private static func isLive(_ mountpoint: String) -> Bool {
@@ -176,7 +182,10 @@ extension MachineFacts {
     }
 
     /// Reads `zpool list -H -P -v -o name`, OpenZFS 2.4: a pool's name at the margin, its vdevs indented by a tab below it.
-    static func importedPools(_ output: String, disks: [BlockDevice], files: any FileSystem) -> [String: String] {
+    static func importedPools(
+        _ output: String, disks: [BlockDevice], files: any FileSystem
+    ) -> (names: [String], disks: [String: String]) {
+        var names: [String] = []
         var found: [String: String] = [:]
         // A device may lie on several disks: an array, a volume group.
         var holders: [String: [String]] = [:]
@@ -186,11 +195,13 @@ extension MachineFacts {
             let word = line.words.first ?? ""
             if !line.hasPrefix("\t"), !word.hasPrefix("/") {
                 // Classes of vdevs stand at the margin too, with dashes for the columns: `special      -      -`.
-                if line.words.dropFirst().first != "-" { pool = word }
+                guard line.words.dropFirst().first != "-" else { continue }
+                pool = word
+                if !word.isEmpty { names.append(word) }
             } else if word.hasPrefix("/dev/") {
                 for disk in holders[resolved(word, files)] ?? [] { found[disk] = pool }
             }
         }
-        return found
+        return (names, found)
     }
 }

@@ -10,6 +10,8 @@ public import SystemPackage
 /// The work of an installation that reads before it writes, by the names that plans use.
 public enum Performers {
     public static let verifyClean = "disk.verify-clean"
+    /// That a name still leads to the disk which was chosen, and nothing of it is mounted.
+    package static let verifySame = "disk.verify-same"
     public static let exportPool = "zfs.export"
     public static let releaseFreeSpace = "zfs.release-free-space"
     public static let mountCache = "zfs.mount-cache"
@@ -44,6 +46,7 @@ public enum Performers {
     /// What looks at a disk right before it is wiped, and right after.
     public static let verifying: [String: Performer] = [
         verifyClean: { parameters, runner, _ in try await verify(parameters["disk"] ?? "", runner) },
+        verifySame: { parameters, runner, files in try await verifySame(parameters, runner, files) },
         WipeApproval.verifier: { parameters, runner, files in try await verifyEmpty(parameters["disk"] ?? "", runner, files) },
     ]
 
@@ -79,6 +82,31 @@ public enum Performers {
                 "disk.not-empty", "\(disk) was chosen because it was empty, and is not any more; nothing was changed",
                 remedies: ["look at it: lsblk -f, wipefs", "if what it holds may be lost, name it: KLDLOAD_DISK=/dev/…"],
                 exit: .badAnswers, causes: held)
+        }
+    }
+
+    /// Links are udev's: of two disks with one name it shows the one that came last. Runs: `lsblk`, reads.
+    private static func verifySame(_ parameters: [String: String], _ runner: any CommandRunner, _ files: any FileSystem) async throws {
+        let (name, node) = (parameters["disk"] ?? "", parameters["node"] ?? "")
+        var causes: [String] = []
+        if let leads = try? files.resolve(FilePath(name)).string {
+            if leads != node { causes.append("\(name) is \(leads) now, and was \(node)") }
+        } else {
+            causes.append("\(name) is gone")
+        }
+        let devices = try ListBlockDevices.parse(await runner.run(ListBlockDevices.command).output)
+        if let device = devices.first(where: { $0.path == node }) {
+            if String(device.size.bytes) != parameters["size"] { causes.append("\(node) has \(device.size) now") }
+            if (device.serial ?? "") != parameters["serial"] { causes.append("\(node) has the serial number \(device.serial ?? "-") now") }
+            causes += device.allMountpoints.map { "mounted at \($0)" }
+        } else {
+            causes.append("lsblk does not show \(node) any more")
+        }
+        guard causes.isEmpty else {
+            throw Diagnosis(
+                "disk.changed", "\(name) is not what it was when it was chosen; it was not touched",
+                remedies: ["look at what is there now: lsblk -o PATH,SIZE,SERIAL,MOUNTPOINTS; then begin again"], exit: .tryAgain,
+                causes: causes)
         }
     }
 

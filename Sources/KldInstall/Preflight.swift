@@ -20,13 +20,16 @@ public enum Preflight {
         }
     }
 
-    /// Looks for every tool that the plan runs on this system, and at the firmware.
+    /// Source: zpool-features(7), OpenZFS 2.4.
+    private static let compatibilityFolders: [FilePath] = ["/usr/share/zfs/compatibility.d", "/etc/zfs/compatibility.d"]
+
+    /// Looks for every tool that the plan runs on this system, the feature set of the pool, and at the firmware.
     ///
     /// - Parameters:
     ///   - signed: whether the new system is.
     ///   - path: folders, separated by colons, as `PATH` has them.
     ///   - note: told what does not stop the installation and should be known.
-    /// - Throws: ``Diagnosis`` `install.tools-missing`, `install.secure-boot`.
+    /// - Throws: ``Diagnosis`` `install.tools-missing`, `install.compatibility`, `install.secure-boot`.
     public static func check(
         _ plan: Plan, _ facts: MachineFacts, signed: Bool, path: String, files: any FileSystem, note: (String) -> Void
     ) throws {
@@ -39,6 +42,15 @@ public enum Preflight {
                 "install.tools-missing",
                 "the installation needs programs that are not here: \(missing.map(\.name).joined(separator: ", "))",
                 remedies: ["apt-get install \(Set(missing.map(\.package)).sorted().joined(separator: " "))"], exit: .unavailable)
+        }
+        for set in plan.commands.flatMap(\.arguments).filter({ $0.hasPrefix("compatibility=") }) {
+            let name = String(set.dropFirst("compatibility=".count))
+            let known = try compatibilityFolders.contains { try files.exists($0.appending(name)) }
+            if !known {
+                throw Diagnosis(
+                    "install.compatibility", "this system's OpenZFS does not know the feature set \(name) of the system to be installed",
+                    remedies: ["install from the live medium, or with a newer OpenZFS here"], exit: .unavailable)
+            }
         }
         if facts.secureBoot, !signed {
             throw Diagnosis(

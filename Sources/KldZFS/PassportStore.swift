@@ -26,7 +26,15 @@ public enum PassportStore: Sendable, Hashable {
     }
 
     /// What makes one passport of the other, in a stable order: the fields that differ.
-    public func commands(from old: DiskPassport, to new: DiskPassport, pool: PoolName, device: UInt64) -> [Command] {
+    ///
+    /// - Parameter older: the old one lies on the dataset, where an older OpenZFS put it, and goes from there when the new one is whole.
+    public func commands(
+        from old: DiskPassport, to new: DiskPassport, older: Bool = false, pool: PoolName, device: UInt64
+    ) -> [Command] {
+        if older, self == .vdev {
+            return commands(from: DiskPassport(), to: new, pool: pool, device: device)
+                + PassportStore.dataset.commands(from: old, to: DiskPassport(), pool: pool, device: device)
+        }
         let keys = Set(old.values.keys).union(new.values.keys).filter { old[$0] != new[$0] }
         let order = DiskPassport(Dictionary(keys.map { ($0, "x") }) { first, _ in first }).keys
         return order.map { key in
@@ -39,23 +47,32 @@ public enum PassportStore: Sendable, Hashable {
         }
     }
 
-    /// Reads every passport of a pool, by the GUIDs of vdevs.
-    ///
-    /// Runs: `zfs get -Hp -o name,property,value,source all POOL`, and since OpenZFS 2.2 `zpool get -Hp -o … all POOL all-vdevs`; reads.
-    /// What an older OpenZFS left on the dataset counts for vdevs that have none of their own.
-    /// - Throws: ``Diagnosis`` `zfs.unreadable`; what the runner throws.
-    public func passports(of pool: PoolName, runner: any CommandRunner) async throws -> [UInt64: DiskPassport] {
-        let (older, own) = try await both(pool, runner)
-        return older.merging(own) { $1 }
+    /// The passports of a pool, by the GUIDs of vdevs. What an older OpenZFS left on the dataset counts for vdevs that have none of their own.
+    public struct Passports: Sendable, Hashable {
+        var dataset: [UInt64: DiskPassport] = [:]
+        var vdevs: [UInt64: DiskPassport] = [:]
+        public init() {}
+
+        init(dataset: [UInt64: DiskPassport], vdevs: [UInt64: DiskPassport]) {
+            self.dataset = dataset
+            self.vdevs = vdevs
+        }
+
+        public subscript(_ device: UInt64) -> DiskPassport? { vdevs[device] ?? dataset[device] }
+
+        /// It lies on the dataset, and not on the vdev.
+        public func isOlder(_ device: UInt64) -> Bool { vdevs[device] == nil && dataset[device] != nil }
     }
 
-    /// What lies on the dataset, and on the vdevs where they can have any.
-    private func both(
-        _ pool: PoolName, _ runner: any CommandRunner
-    ) async throws -> (dataset: [UInt64: DiskPassport], vdevs: [UInt64: DiskPassport]) {
+    /// Reads every passport of a pool.
+    ///
+    /// Runs: `zfs get -Hp -o name,property,value,source all POOL`, and since OpenZFS 2.2 `zpool get -Hp -o … all POOL all-vdevs`; reads.
+    /// - Throws: ``Diagnosis`` `zfs.unreadable`; what the runner throws.
+    public func passports(of pool: PoolName, runner: any CommandRunner) async throws -> Passports {
         let older = Self.parse(dataset: try PropertyRow.parse(await runner.run(ZFS.get(pool.text, ["all"])).output))
-        guard self == .vdev else { return (older, [:]) }
-        return (older, Self.parse(vdevs: try PropertyRow.parse(await runner.run(ZPool.propertiesOfDevices(pool)).output)))
+        guard self == .vdev else { return Passports(dataset: older, vdevs: [:]) }
+        return Passports(
+            dataset: older, vdevs: Self.parse(vdevs: try PropertyRow.parse(await runner.run(ZPool.propertiesOfDevices(pool)).output)))
     }
 
     /// What takes every passport of a pool away, wherever it lies.
@@ -65,8 +82,8 @@ public enum PassportStore: Sendable, Hashable {
         func commands(_ store: PassportStore, _ found: [UInt64: DiskPassport]) -> [Command] {
             found.sorted { $0.key < $1.key }.flatMap { store.commands(from: $0.value, to: DiskPassport(), pool: pool, device: $0.key) }
         }
-        let (older, own) = try await PassportStore(versions).both(pool, runner)
-        return commands(.dataset, older) + commands(.vdev, own)
+        let found = try await PassportStore(versions).passports(of: pool, runner: runner)
+        return commands(.dataset, found.dataset) + commands(.vdev, found.vdevs)
     }
 
     /// The rows of one vdev follow one another, one of each property; `guid` is among them. A name may come twice, a property of one vdev

@@ -17,8 +17,8 @@ public struct PoolDevice: Sendable, Hashable {
     public var others: Int
     /// Paths of other devices of the vdev that are ONLINE.
     public var siblings: [String]
-    /// It lies in `replacing-0` or `spare-0`: beside another one for the same place.
-    public var sharesPlace: Bool
+    /// `replacing-0`, `spare-0`: it lies beside another one for the same place; `nil`: it has its place alone.
+    public var place: String?
     public var path: String?
     /// As `zpool status` calls it.
     public var name: String
@@ -28,7 +28,7 @@ public struct PoolDevice: Sendable, Hashable {
 
     public init(
         pool: String, poolState: PoolState = .online, kind: String = "data", vdev: String, parity: Int, lost: Int = 0, others: Int = 1,
-        siblings: [String] = [], sharesPlace: Bool = false, path: String?, name: String? = nil, guid: UInt64?, state: PoolState = .online,
+        siblings: [String] = [], place: String? = nil, path: String?, name: String? = nil, guid: UInt64?, state: PoolState = .online,
         hasErrors: Bool = false
     ) {
         self.pool = pool
@@ -39,7 +39,7 @@ public struct PoolDevice: Sendable, Hashable {
         self.lost = lost
         self.others = others
         self.siblings = siblings
-        self.sharesPlace = sharesPlace
+        self.place = place
         self.path = path
         self.name = name ?? path ?? ""
         self.guid = guid
@@ -49,6 +49,9 @@ public struct PoolDevice: Sendable, Hashable {
 
     /// ZFS has no complaint about it.
     public var isHealthy: Bool { [.online, .available].contains(state) && !hasErrors }
+
+    /// Another device is taking its place, or it another one's.
+    public var isReplacing: Bool { place?.hasPrefix("replacing-") == true }
 
     /// ZFS reads from it.
     public var isReadable: Bool { [.online, .degraded].contains(state) }
@@ -80,16 +83,19 @@ extension PoolStatus {
                 PoolDevice(
                     pool: name, poolState: state, kind: kind,
                     vdev: Self.isPlace(top) || top.children.isEmpty ? leaf.path ?? leaf.name : top.name,
-                    parity: parity, lost: others.count { !Self.isWhole($0) }, others: others.count, siblings: siblings,
-                    sharesPlace: place != leaf, path: leaf.path, name: leaf.path ?? leaf.name, guid: leaf.guid, state: leaf.state,
+                    parity: parity, lost: others.count { !isWhole($0) }, others: others.count, siblings: siblings,
+
+                    place: place.tree.last { Self.isPlace($0) && $0 != leaf && $0.leaves.contains(leaf) }?.name, path: leaf.path,
+                    name: leaf.path ?? leaf.name, guid: leaf.guid, state: leaf.state,
                     hasErrors: leaf.hasErrors)
             }
         }
     }
 
-    /// A device that is being filled beside another one has not all yet.
-    private static func isWhole(_ place: Vdev) -> Bool {
-        place.state == .online || place.state == .degraded && place.children.isEmpty
+    /// A device that is being filled beside another one has not all yet; a spare that stands in has, once it was filled.
+    private func isWhole(_ place: Vdev) -> Bool {
+        if place.state == .online || place.state == .degraded && place.children.isEmpty { return true }
+        return place.name.hasPrefix("spare-") && place.leaves.contains { $0.state == .online } && scan?.isFilled == true
     }
 
     private static func isPlace(_ vdev: Vdev) -> Bool { ["replacing", "spare"].contains { vdev.name.hasPrefix($0 + "-") } }

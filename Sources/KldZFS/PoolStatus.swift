@@ -36,6 +36,8 @@ public struct PoolStatus: Sendable, Hashable {
         public var total: UInt64 = 0
         /// Somebody paused it.
         public var isPaused = false
+        /// The last that ran filled devices, and came to its end.
+        public var isFilled: Bool { function == "RESILVER" && state == "FINISHED" && errors == 0 }
     }
 
     public var name: String

@@ -212,7 +212,9 @@ extension Scenario {
         Fault("packages.holds", "apt-mark unhold zfsutils-linux >/dev/null", mend: "apt-mark hold zfsutils-linux >/dev/null"),
         .file("packages.sources", "/etc/apt/sources.list.d/x.list", "deb [trusted=yes] http://x.invalid/ x main"),
         Fault("services.failed", "systemd-run --quiet --unit=doomed false; sleep 2", mend: "systemctl reset-failed doomed"),
-        Fault("services.units", "systemctl disable --quiet ssh", mend: "systemctl enable --quiet --now ssh"),
+        Fault(
+            "services.units", "systemctl disable --quiet ssh",
+            mend: "systemctl enable --quiet --now ssh; systemctl is-active ssh || journalctl --boot --unit=ssh --lines=40 --no-pager"),
         Fault(
             "services.timers", warns: true, "systemctl stop systemd-tmpfiles-clean.timer",
             mend: "systemctl start systemd-tmpfiles-clean.timer"),

@@ -39,9 +39,10 @@ struct PartitioningTests {
             #expect(command.effect == effect)
             #expect(command.acceptedExitStatuses == accepting)
         }
-        check(Disk.wipeSignatures("/dev/sda1"), "wipefs --all --force /dev/sda1", .destroys)
+        check(Disk.wipeSignatures("/dev/sda1"), "wipefs --all /dev/sda1", .destroys)
+        check(Disk.wipeSignatures("/dev/sda1", nested: true), "wipefs --all --force /dev/sda1", .destroys)
         check(Disk.zap("/dev/sda"), "sgdisk --zap-all /dev/sda", .destroys, accepting: [0, 2])
-        check(Disk.discard("/dev/sda"), "blkdiscard --force /dev/sda", .destroys, accepting: [0, 1])
+        check(Disk.discard("/dev/sda"), "blkdiscard /dev/sda", .destroys, accepting: [0, 1])
         check(Disk.makeFAT("/dev/sda1", label: "EFI", serial: 0xAB), "mkfs.vfat -F 32 -n EFI -i 000000ab /dev/sda1", .destroys)
         check(Disk.setFATSerial("/dev/sda1", 0xAB), "fatlabel -i /dev/sda1 000000ab", .changes)
         check(Disk.zero("/dev/sda1"), "blkdiscard --force --zeroout /dev/sda1", .destroys)

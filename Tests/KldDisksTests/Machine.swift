@@ -93,6 +93,9 @@ enum Machine {
             "zpool list -H -P -v -o name":
                 "rpool\n\tmirror-0\n\t/dev/disk/by-id/virtio-disk0-part2\n\t/dev/disk/by-id/virtio-disk1-part2\n",
             "zfs --version": "zfs-\(version)\nzfs-kmod-\(version)\n", "zpool status -j --json-int -p -P": status,
+            "zdb -l /dev/vda2": "    name: 'rpool'\n    pool_guid: 1\n    guid: \(first)\n",
+            // Asked of a device that the pool does not use now.
+            "zdb -l /dev/vdb2": "    name: 'rpool'\n    pool_guid: 1\n    guid: \(second)\n",
             "zfs get -Hp -o name,property,value,source all rpool": "rpool\ttype\tfilesystem\t-\n", zpoolGet: rows(passports),
         ]
     }

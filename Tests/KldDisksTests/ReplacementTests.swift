@@ -180,6 +180,60 @@ private let record = ReplacementRecord(
         #expect(work?.approvals.isEmpty == true && work?.record.new == "\(Machine.byID)virtio-disk1")
     }
 
+    @Test func `what lies at the old path and is another vdev's, or nobody's, is not the old disk`() async throws {
+        for (state, label, isOld) in [
+            ("OFFLINE", "guid: 77", false), ("FAULTED", "guid: 77", false), ("OFFLINE", "", false), ("REMOVED", "", false),
+            ("FAULTED", "", true), ("OFFLINE", "guid: \(Machine.second)", true),
+        ] {
+            var tools = Machine.tools(Machine.status(second: state))
+            tools["zdb -l /dev/vdb2"] = "    name: 'rpool'\n    \(label)\n"
+            let inventory = try await DiskInventory.gather(runner: ScriptedRunner(tools), files: Machine.files())
+            let entry = try #require(inventory.entries.first { $0.device?.path == "/dev/vdb" })
+            #expect(entry.members.isEmpty != isOld && (inventory.facts.importedPools["/dev/vdb"] == nil) != isOld, "\(state), \(label)")
+        }
+        #expect(try await Machine.inventory().facts.importedPools["/dev/vdb"] == "rpool")
+    }
+
+    @Test func `a disk of a pool by another path, or a copy of one, is no new disk`() async throws {
+        let request = DiskReplacement.Request(old: "vdb", new: "vdc", yes: true)
+        func code(wwn: String?, filesystem: String? = nil, label: String = "") async -> String? {
+            var listing = Machine.listing
+            if let wwn {
+                listing = listing.replacing(#""serial":"disk-vda""#, with: #""serial":"disk-vda","wwn":"0x5000""#)
+                    .replacing(#""serial":"spare0""#, with: #""serial":"spare0","wwn":"\#(wwn)""#)
+            }
+            if let filesystem { listing = listing.replacing(#""serial":"spare0""#, with: #""serial":"spare0","fstype":"\#(filesystem)""#) }
+            var tools = Machine.tools(Machine.status(second: "FAULTED"), listing: listing)
+            tools[DiskHealth.command("/dev/vdb").description] = "{}"
+            tools["zdb -l /dev/vdc"] = "    name: 'rpool'\n    \(label)\n"
+            return await KldDisksTests.code {
+                _ = try await DiskReplacement.gather(
+                    request, now: Machine.now, espSerial: 1, runner: ScriptedRunner(tools), files: Machine.files())
+            }
+        }
+        #expect(await code(wwn: "0x5000") == "kdisk.same")
+        #expect(await code(wwn: "0x5001") == nil)
+        #expect(await code(wwn: nil, filesystem: "zfs_member", label: "guid: \(Machine.first)") == "kdisk.same")
+        #expect(await code(wwn: nil, filesystem: "zfs_member", label: "guid: 99") == nil)
+    }
+
+    @Test func `a spare that stands in does not keep the lost disk from being replaced, nor counts as lost`() async throws {
+        func status(_ scan: String) -> String {
+            let pair = [("virtio-disk1-part2", Machine.second, "FAULTED"), ("virtio-spare0-part2", 42, "ONLINE")].map {
+                Machine.member(Machine.byID + $0, $1, $2)
+            }.joined(separator: ",")
+            return Machine.status.replacing(
+                "SECOND", with: #""spare-1":{"name":"spare-1","vdev_type":"spare","guid":8,"state":"DEGRADED","vdevs":{\#(pair)}}"#
+            ).replacing("STATE", with: "DEGRADED").replacing(#""error_count":0"#, with: #""error_count":0,"scan_stats":\#(scan)"#)
+        }
+        let filled = status(#"{"function":"RESILVER","state":"FINISHED","errors":0}"#)
+        let members = try #require(try PoolStatus.parse(json: filled).first).members
+        #expect(members.map(\.place) == [nil, "spare-1", "spare-1"] && members.allSatisfy { !$0.isReplacing })
+        #expect(members.map(\.lost) == [0, 0, 0])
+        let running = try PoolStatus.parse(json: status(#"{"function":"RESILVER","state":"SCANNING"}"#)).first?.members.first
+        #expect(running?.lost == 1)
+    }
+
     @Test func `what an earlier run made of the new disk is made again, without asking`() async throws {
         let made = Machine.listing.replacing(
             #""model":"QEMU DISK","mountpoints":[null]}"#,
@@ -197,10 +251,42 @@ private let record = ReplacementRecord(
         other = record
         other.old = 5
         #expect(try await replacement(listing: made, records: [other]).approvals.isEmpty)
-        let filled = made.replacing(
-            #""size":1000,"type":"part","partlabel":"kldload rpool""#,
-            with: #""size":1000,"type":"part","fstype":"zfs_member","partlabel":"kldload rpool""#)
-        #expect(try await replacement(listing: filled, records: [record]).approvals.isEmpty)
+        // Somebody has put something there meanwhile.
+        for filesystem in ["zfs_member", "ext4", "crypto_LUKS", "LVM2_member"] {
+            let used = made.replacing(
+                #""size":1000,"type":"part","partlabel":"kldload rpool""#,
+                with: #""size":1000,"type":"part","fstype":"\#(filesystem)","partlabel":"kldload rpool""#)
+            #expect(try await replacement(listing: used, records: [record]).approvals.isEmpty, "\(filesystem)")
+        }
+        // By its place alone a disk is nobody's.
+        var unnamed = record
+        unnamed.newSerial = nil
+        let nameless = made.replacing(#""serial":"spare0","#, with: "")
+        #expect(try await replacement(listing: nameless, records: [unnamed]).approvals.isEmpty)
+    }
+
+    @Test func `a new disk that somebody attached elsewhere has replaced nothing`() async throws {
+        let beside = [("virtio-disk1-part2", Machine.second, "FAULTED"), ("virtio-spare0-part2", 42, "ONLINE")].map {
+            Machine.member(Machine.byID + $0, $1, $2)
+        }.joined(separator: ",")
+        let status = Machine.status.replacing("SECOND", with: beside).replacing("STATE", with: "DEGRADED")
+        #expect(await code { _ = try await replacement(status, listing: Self.given, records: [record]) } == "kdisk.not-replaced")
+        // Nor is one that only has the name of the new disk.
+        var other = record
+        other.newSerial = "another"
+        #expect(await code { _ = try await replacement(Machine.filled, listing: Self.given, records: [other]) } == "kdisk.no-vdev")
+    }
+
+    @Test func `a passport that was written is not changed by going on`() async throws {
+        #expect(
+            await code {
+                _ = try await replacement(Machine.filling(), listing: Self.given, records: [record]) { $0.fields = [("slot", "7")] }
+            } == nil)
+        #expect(
+            await code {
+                _ = try await replacement(Machine.filling(), listing: Self.given, records: [record]) { $0.fields = [("slot", "8")] }
+            }
+                == "kdisk.begun")
     }
 
     static let given = Machine.listing.replacing(

@@ -119,9 +119,10 @@ struct PayloadFolderTests {
 
     @Test("elsewhere it is a stream where there is one, else an archive, compressed or not")
     func folders() throws {
-        #expect(try source(MemoryFiles(["/p/root.zfs": ""]), "/p") == .stream(root: "/p/root.zfs", rest: "/p/rest.tar"))
-        #expect(try source(MemoryFiles(["/p/rootfs.tar.zst": ""]), "/p") == .archive("/p/rootfs.tar.zst"))
-        #expect(try source(MemoryFiles(["/p/rootfs.tar": ""]), "/p") == .archive("/p/rootfs.tar"))
+        #expect(
+            try source(MemoryFiles(["/p/root.zfs": "x", "/p/rest.tar": "x"]), "/p") == .stream(root: "/p/root.zfs", rest: "/p/rest.tar"))
+        #expect(try source(MemoryFiles(["/p/rootfs.tar.zst": "x"]), "/p") == .archive("/p/rootfs.tar.zst"))
+        #expect(try source(MemoryFiles(["/p/rootfs.tar": "x"]), "/p") == .archive("/p/rootfs.tar"))
     }
 
     @Test("for a plan, what lies on a server still is taken as its list says")
@@ -147,6 +148,18 @@ struct PayloadFolderTests {
         }
     }
 
+    @Test(
+        "a folder that was copied in part is refused before anything is touched",
+        arguments: [
+            ["/p/payload.json": "{}"], ["/p/root.zfs": "x"], ["/p/root.zfs": "", "/p/rest.tar": "x"],
+            ["/p/root.zfs": "x", "/p/rest.tar": ""],
+            ["/p/rootfs.tar": ""],
+        ])
+    func incomplete(_ texts: [String: String]) throws {
+        let problem = #expect(throws: Diagnosis.self) { try source(MemoryFiles(texts), "/p") }
+        #expect(problem?.code == "install.payload-incomplete" && problem?.exit == .inputMissing && problem?.causes.count == 1)
+    }
+
     private func verify(_ files: MemoryFiles, _ name: String, unreadable: String = "-") async throws -> ScriptedRunner {
         let folder = try PayloadFolder(FilePath("/cd/\(name)"), files: files)
         let runner = Self.runner(files, unreadable: unreadable)
@@ -164,7 +177,7 @@ struct PayloadFolderTests {
         #expect(read.allSatisfy { $0.effect == .reads })
         #expect(try await verify(Self.medium(), Self.core).commands.count == 2)
         // Of what is on no medium nobody says what it should be.
-        let files = MemoryFiles(["/p/root.zfs": ""])
+        let files = MemoryFiles(["/p/root.zfs": "x", "/p/rest.tar": "x"])
         let folder = try PayloadFolder("/p", files: files)
         try await folder.verify(folder.source(files: files), runner: ScriptedRunner([:]), files: files, say: { _ in })
     }

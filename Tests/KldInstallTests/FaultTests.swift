@@ -58,7 +58,7 @@ struct FaultTests {
             "/target/usr/lib/systemd/boot/efi/systemd-bootx64.efi.signed": "loader",
         ]
         for name in ["shimx64", "mmx64", "fbx64"] { programs["\(efi)/\(name).efi.signed"] = name }
-        let files = MemoryFiles(programs, devices: devices)
+        let files = MemoryFiles(programs, devices: devices, links: Machines.virtual.links)
         let machine = SimulatedMachine(files)
         let fuse = Fuse(at: position)
         let log = EventLog()
@@ -130,7 +130,7 @@ struct FaultTests {
     func automatic() async throws {
         let planner = try InstallPlanner(request(answers(disk: "auto"), Machines.plain(.disk("sda"))))
         #expect(planner.approvals.map(\.disk) == ["/dev/sda"])
-        let listing = #"{"blockdevices":[{"path":"/dev/sda","name":"sda","size":21474836480,"type":"disk"}]}"#
+        let listing = Machines.plain(.disk("sda")).listing
         let runner = ScriptedRunner([
             { $0.tool.name == "lsblk" ? CommandOutput(output: listing) : $0.tool.name == "sgdisk" ? nil : CommandOutput() }
         ])
@@ -140,17 +140,44 @@ struct FaultTests {
                 planner.plan, approvals: planner.approvals)
         } catch {}
         // As far as the first command that this test does not know.
-        #expect(runner.commands.map(\.description).suffix(2) == ["wipefs --all --force /dev/sda", "sgdisk --zap-all /dev/sda"])
+        #expect(runner.commands.map(\.description).suffix(2) == ["wipefs --all /dev/sda", "sgdisk --zap-all /dev/sda"])
+    }
+
+    @Test(
+        "a disk that is not the one any more that was chosen is not touched, nor any other",
+        arguments: ["another link", "no link", "size", "serial", "mounted", "gone"])
+    func changed(_ change: String) async throws {
+        let planner = try InstallPlanner(request(answers(disk: "/dev/vda", "KLDLOAD_FORCE_WIPE=1"), Machines.virtual))
+        var (now, links) = (Machines.virtual, Machines.virtual.links)
+        let name = Machines.virtual.stableNames["/dev/vda"] ?? ""
+        switch change {
+        case "another link": links[name] = "/dev/vdb"
+        case "no link": links[name] = nil
+        case "size": now.disks[0].size = .gibibytes(21)
+        case "serial": now.disks[0].serial = "another"
+        case "mounted": now.disks[0].children = [.part("vda1", "ext4", mounted: ["/mnt"])]
+        default: now.disks.removeFirst()
+        }
+        let runner = ScriptedRunner([{ [now] in $0.tool.name == "lsblk" ? CommandOutput(output: now.listing) : nil }])
+        let performers = Performers.table(logs: []) { _, _, _ in }
+        let problem = await #expect(throws: Diagnosis.self) {
+            try await PlanRunner(runner: runner, files: MemoryFiles([:], links: links), performers: performers).apply(
+                planner.plan, approvals: planner.approvals)
+        }
+        #expect(problem?.code == "disk.changed" && runner.commands.allSatisfy { $0.effect == .reads })
     }
 
     @Test("a disk that is not clean after it was wiped stops everything before it is partitioned")
     func notClean() async throws {
         let planner = try InstallPlanner(request(answers(disk: "/dev/vda", "KLDLOAD_FORCE_WIPE=1"), Machines.virtual))
-        let runner = ScriptedRunner([{ $0.arguments.first == "--no-act" ? CommandOutput(output: "zfs_member\n") : CommandOutput() }])
+        let runner = ScriptedRunner([
+            { $0.tool.name == "lsblk" ? CommandOutput(output: Machines.virtual.listing) : nil },
+            { $0.arguments.first == "--no-act" ? CommandOutput(output: "zfs_member\n") : CommandOutput() },
+        ])
         let performers = Performers.table(logs: []) { _, _, _ in }
         do {
-            try await PlanRunner(runner: runner, files: MemoryFiles(), performers: performers).apply(
-                planner.plan, approvals: planner.approvals)
+            let files = MemoryFiles([:], links: Machines.virtual.links)
+            try await PlanRunner(runner: runner, files: files, performers: performers).apply(planner.plan, approvals: planner.approvals)
             Issue.record("it was installed")
         } catch { #expect(Diagnosis(of: error).code == "disk.not-clean") }
         #expect(!runner.commands.contains { $0.arguments.contains("--clear") || $0.tool.name == "mkfs.vfat" })

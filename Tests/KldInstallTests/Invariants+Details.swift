@@ -94,9 +94,13 @@ extension Invariant {
             let tail = view.steps[step].actions.suffix(5).map { action -> String in
                 if case .run(let command) = action { "\(command.tool.name) \(command.arguments[0])" } else { "" }
             }
-            guard tail == ["sgdisk --zap-all", "blkdiscard --force", "dd if=/dev/zero", "blockdev --rereadpt", "udevadm settle"] else {
+            guard tail == ["sgdisk --zap-all", "blkdiscard \(disk.path)", "dd if=/dev/zero", "blockdev --rereadpt", "udevadm settle"] else {
                 return "\(tail)"
             }
+            let same = [
+                "disk": disk.path, "node": disk.device.path, "size": String(disk.device.size.bytes), "serial": disk.device.serial ?? "",
+            ]
+            guard view.steps[step].actions.first == .perform(Performers.verifySame, same, effect: .reads) else { return "not the same" }
             let verified = view.steps[step + 1].actions
             guard verified == [.perform(Performers.verifyClean, ["disk": disk.path], effect: .reads)] else { return "not verified" }
         }

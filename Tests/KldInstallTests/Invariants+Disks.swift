@@ -125,7 +125,7 @@ extension Invariant {
         let commands = view.commands.prefix(6)
         let expected = [
             "sgdisk --randomize-guids \(disk)", "udevadm settle --timeout=30",
-            "zpool import -N -R \(view.target) -d /dev/disk/by-id \(view.pool)", "zpool reguid \(view.pool)",
+            "zpool import -N -R \(view.target) -d \(FilePath(disk).removingLastComponent()) \(view.pool)", "zpool reguid \(view.pool)",
             "zfs mount \(view.pool)/ROOT/\(view.request.spec.id)", "zfs mount -a",
         ]
         guard commands.map(\.command.description) == expected else { return "\(commands.map(\.command.description))" }

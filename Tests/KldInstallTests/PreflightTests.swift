@@ -40,6 +40,19 @@ struct PreflightTests {
         #expect(problem?.remedies == ["apt-get install dosfstools zpool"])
     }
 
+    @Test("a feature set that this system's OpenZFS does not know is named before the disks are wiped")
+    func compatibility() throws {
+        let create = Command("zpool", ["create", "-o", "compatibility=openzfs-2.4-linux", "rpool"], effect: .destroys)
+        let plan = Plan("p", [Phase("a", "A", [Step("a.b", "B", [.run(create)], destroys: ["/dev/vda"])])])
+        func check(_ sets: [String]) throws {
+            let paths = ["/usr/sbin/zpool"] + sets.map { "/usr/share/zfs/compatibility.d/\($0)" }
+            let files = MemoryFiles(Dictionary(uniqueKeysWithValues: paths.map { ($0, "") }))
+            try Preflight.check(plan, MachineFacts(disks: []), signed: true, path: "/usr/sbin", files: files) { _ in }
+        }
+        #expect(throws: Never.self) { try check(["openzfs-2.4-linux"]) }
+        #expect(#expect(throws: Diagnosis.self) { try check(["openzfs-2.3-linux"]) }?.code == "install.compatibility")
+    }
+
     @Test("Secure Boot refuses what is not signed, so the installer refuses first")
     func secureBoot() {
         var facts = MachineFacts(disks: [], firmwareEntries: true)

@@ -53,6 +53,7 @@ final class SimulatedMachine: CommandRunner {
                 if state.pool != nil { return try fail("a pool with that name already exists") }
                 state.pool = last
             case ("zfs", "mount"): state.mounts.append((last, "/target"))
+            case ("lsblk", _): return CommandOutput(output: Machines.virtual.listing)
             case ("zpool", "list"): return CommandOutput(status: state.pool == nil ? 1 : 0)
             case ("zpool", "export"):
                 if let mount = state.mounts.first(where: { $0.place.hasPrefix("/target") }) { return try fail("\(mount) is held") }

@@ -1,3 +1,4 @@
+import Foundation
 import KldAnswers
 import KldBlock
 import KldCore
@@ -63,6 +64,16 @@ enum Machines {
             disks: [first, second, whole],
             stableNames: ["/dev/sda": "/dev/disk/by-id/ata-A", "/dev/sdb": "/dev/disk/by-id/ata-B", "/dev/sdc": "/dev/disk/by-id/ata-C"])
     }()
+}
+
+extension MachineFacts {
+    /// What lsblk prints on this machine.
+    var listing: String {
+        let disks = (try? JSONEncoder().encode(disks)).map { String(decoding: $0, as: UTF8.self) } ?? ""
+        return #"{"blockdevices":\#(disks)}"#
+    }
+    /// The links of udev.
+    var links: [String: String] { Dictionary(uniqueKeysWithValues: stableNames.map { ($1, $0) }) }
 }
 
 let identity = InstallRequest.Identity(hostID: HostID(0x0123_4567) ?? .random(), espSerial: 0xCAFE_F00D)

@@ -145,7 +145,19 @@ private func code(_ body: () throws -> Void) -> String? {
         let found = try await PassportStore.vdev.passports(of: PoolName(pool), runner: runner)
         #expect(found[77] == DiskPassport(["rack": "R1"]) && found[12_841_765_308_123_764_671] == DiskPassport(["slot": "SLOT 07"]))
         let older = try await PassportStore.dataset.passports(of: PoolName(pool), runner: runner)
-        #expect(older.count == 2 && runner.commands.count == 3)
+        #expect(older[77] != nil && older[12_841_765_308_123_764_671] == DiskPassport(["slot": "7"]) && runner.commands.count == 3)
+        #expect(found.isOlder(77) && !found.isOlder(12_841_765_308_123_764_671) && !found.isOlder(1))
+    }
+
+    @Test func `one that an older OpenZFS left moves to the vdev whole when it changes`() throws {
+        let (old, new) = (DiskPassport(["rack": "R1", "slot": "7"]), DiskPassport(["asset": "A-1", "rack": "R1", "slot": "7"]))
+        let commands = PassportStore.vdev.commands(from: old, to: new, older: true, pool: try PoolName(pool), device: 77)
+        #expect(
+            commands.map(\.description) == [
+                "zpool set com.kldload:disk.rack=R1 rpool 77", "zpool set com.kldload:disk.slot=7 rpool 77",
+                "zpool set com.kldload:disk.asset=A-1 rpool 77", "zfs inherit com.kldload:disk.77.rack rpool",
+                "zfs inherit com.kldload:disk.77.slot rpool",
+            ])
     }
 
     @Test(arguments: [("2.4.4", "2.4.4", true), ("2.2.0", "2.2.0", true), ("2.1.11", "2.1.11", false), ("2.4.4", "2.1.11", false)])
@@ -211,7 +223,7 @@ private func code(_ body: () throws -> Void) -> String? {
                         "replacing-3", .degraded, of: [Self.vdev("/dev/d", .unavailable, guid: 4), Self.vdev("/dev/e", .online, guid: 5)]),
                 ]))
         let members = status.members
-        #expect(members.map(\.lost) == [2, 3, 2, 2, 2] && members.map(\.sharesPlace) == [false, false, false, true, true])
+        #expect(members.map(\.lost) == [2, 3, 2, 2, 2] && members.map { $0.place != nil } == [false, false, false, true, true])
         #expect(members[0].siblings == ["/dev/e"] && members[4].vdev == "raidz1-0" && members[4].others == 3)
         #expect(
             members.map(\.isHealthy) == [false, false, false, false, true]
@@ -220,7 +232,7 @@ private func code(_ body: () throws -> Void) -> String? {
 
     @Test func `a single device that is being replaced is one place`() {
         let status = Self.pool(Self.vdev("replacing-0", of: [Self.vdev("/dev/a", guid: 4), Self.vdev("/dev/b", guid: 5)]))
-        #expect(status.members.map(\.sharesPlace) == [true, true] && status.members.map(\.parity) == [0, 0])
+        #expect(status.members.map { $0.place != nil } == [true, true] && status.members.map(\.parity) == [0, 0])
         #expect(status.members.map(\.lost) == [0, 0] && status.members.map(\.vdev) == ["/dev/a", "/dev/b"])
     }
 

@@ -235,7 +235,8 @@ public struct PayloadBuilder: Sendable {
         var (payload, spec) = (wanted, try wanted.spec)
         var note: String?
         let wellKnown = try await indexes.candidates(spec.kernelPackages + spec.moduleSourcePackages)
-        if let source = spec.moduleSourcePackages.first, let version = wellKnown[source],
+        // One that was asked for by name is not chosen again.
+        if wanted.kernel == nil, let source = spec.moduleSourcePackages.first, let version = wellKnown[source],
             let standard = spec.kernelPackages.first.flatMap({ wellKnown[$0] }),
             let supported = KernelSeries.supported(meta: try await indexes.file("./usr/src/zfs-*/META", of: source, version: version))
         {

@@ -34,8 +34,26 @@ public struct PayloadFolder: Sendable {
     /// Where the root file system comes from.
     ///
     /// - Parameter elsewhere: the files are still to be fetched.
-    /// - Throws: ``Diagnosis`` `medium.base-missing`, `install.base-unknown`; ``FileError``.
+    /// - Throws: ``Diagnosis`` `medium.base-missing`, `install.base-unknown`, `install.payload-incomplete`; ``FileError``.
     public func source(elsewhere: Bool = false, files: any FileSystem) throws -> InstallRequest.Payload.Source {
+        let source = try meant(elsewhere, files)
+        let parts =
+            switch source {
+            case .archive(let archive): [archive]
+            case .stream(let root, let base, let rest): [base, root, rest].compactMap { $0 }
+            }
+        // Of a medium all of it is read and compared later.
+        let missing = try elsewhere || medium != nil ? [] : parts.filter { (try files.status($0)?.size.bytes ?? 0) == 0 }
+        guard missing.isEmpty else {
+            throw Diagnosis(
+                "install.payload-incomplete", "\(folder) lacks what is to be installed; nothing was changed",
+                remedies: ["copy the whole folder again", "or leave --payload out: the medium's own is taken"], exit: .inputMissing,
+                causes: missing.map { "\($0) is missing or empty" })
+        }
+        return source
+    }
+
+    private func meant(_ elsewhere: Bool, _ files: any FileSystem) throws -> InstallRequest.Payload.Source {
         let (root, rest, increment) = (folder.appending(Self.root), folder.appending(Self.rest), folder.appending(Self.increment))
         if let medium, let base = try medium.list.base(of: "\(name)/\(Self.increment)") {
             let file = medium.top.pushing(FilePath(base.path))
