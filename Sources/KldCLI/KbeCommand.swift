@@ -247,7 +247,8 @@ struct KbeCommand: AsyncParsableCommand {
     struct Import: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Make an environment of a stream, from a file or from standard input.",
-            discussion: "It is another machine's, and not booted, until kbe adopt; --own is for a stream that this machine exported itself.")
+            discussion: "It is another machine's, and not booted, until kbe adopt; --own is for a stream that this machine exported itself."
+        )
         @Argument var name: String
         @Option(name: .shortAndLong, help: "The file; default: standard input.") var input: String?
         @Flag(help: "This machine exported it itself, and may boot it as it is.") var own = false
