@@ -7,11 +7,14 @@ public struct BootEnvironment: Sendable, Hashable {
         public var name: SnapshotName
         public var used: ByteCount
         public var created: Timestamp
+        /// It holds what another machine was.
+        public var isForeign: Bool
 
-        public init(name: SnapshotName, used: ByteCount, created: Timestamp) {
+        public init(name: SnapshotName, used: ByteCount, created: Timestamp, isForeign: Bool = false) {
             self.name = name
             self.used = used
             self.created = created
+            self.isForeign = isForeign
         }
     }
 
@@ -29,12 +32,14 @@ public struct BootEnvironment: Sendable, Hashable {
     public var owned: Bool
     /// Where it is mounted now.
     public var mountpoint: String?
+    /// It came from another machine, and was not made this one's own yet.
+    public var isForeign: Bool
 
     public init(
         dataset: DatasetName, used: ByteCount = ByteCount(0), referenced: ByteCount = ByteCount(0),
         created: Timestamp = Timestamp(seconds: 0),
         origin: SnapshotName? = nil, snapshots: [Snapshot] = [], children: [DatasetName: String] = [:], owned: Bool = true,
-        mountpoint: String? = nil
+        mountpoint: String? = nil, isForeign: Bool = false
     ) {
         self.dataset = dataset
         self.used = used
@@ -45,9 +50,15 @@ public struct BootEnvironment: Sendable, Hashable {
         self.children = children
         self.owned = owned
         self.mountpoint = mountpoint
+        self.isForeign = isForeign
     }
 
     public var name: String { dataset.leaf }
+
+    /// Whether a snapshot holds what another machine was. - Parameter label: `nil`: of one that is taken now.
+    func isForeign(_ label: String?) -> Bool {
+        label.map { label in snapshots.contains { $0.name.label == label && $0.isForeign } } ?? isForeign
+    }
 
     /// The longest name: it stands in file names on FAT, beside the kernel's.
     static let longestName = 64

@@ -31,13 +31,15 @@ extension BootEnvironments {
 
     /// A stream becomes an environment that is not booted by itself.
     ///
+    /// - Parameter own: this machine exported it itself; of any other stream it is another machine's until it was adopted.
     /// - Throws: ``Diagnosis`` `be.name`, `be.exists`.
     ///
-    /// Runs: `zfs receive -u -o canmount=noauto -o mountpoint=/ … POOL/ROOT/NAME < FILE`, changes.
-    public func importing(_ name: String, from file: FilePath) throws -> Plan {
+    /// Runs: `zfs receive -u -o canmount=noauto -o mountpoint=/ … [-o com.kldload:identity=foreign] POOL/ROOT/NAME < FILE`, changes.
+    public func importing(_ name: String, from file: FilePath, own: Bool = false) throws -> Plan {
         try BootEnvironment.check(name: name, taken: names)
         let dataset = try system.top.appending(name)
-        let receive = ZFS.receive(dataset, properties: Self.properties, input: .file(file))
+        let receive = ZFS.receive(
+            dataset, properties: Self.properties.merging(own ? [:] : [KldProperty.identity: KldProperty.foreign]), input: .file(file))
         return Self.plan("import boot environment \(name)", [Step("be.import", "Receive \(dataset)", [.run(receive)])])
     }
 }

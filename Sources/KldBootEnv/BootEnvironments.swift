@@ -21,7 +21,7 @@ public struct BootEnvironments: Sendable, Hashable {
 
     // MARK: create
 
-    /// A snapshot and its clone, with every dataset below.
+    /// A snapshot and its clone, with every dataset below. A clone of what is another machine's is that, too.
     ///
     /// - Parameters:
     ///   - source: an environment, or a snapshot of one as `NAME@LABEL`; `nil`: the running one.
@@ -40,9 +40,10 @@ public struct BootEnvironments: Sendable, Hashable {
         let fresh = try SnapshotName(origin.dataset, "kbe-\(name)-\(now.digits)")
         let from = label ?? fresh.label
         let top = try system.top.appending(name)
-        var clones = [
-            ZFS.clone(try SnapshotName(origin.dataset, from), to: top, properties: Self.properties.merging(marks))
-        ]
+        let isForeign = origin.isForeign(label)
+        // A clone has no user property of what it is a clone of.
+        let properties = Self.properties.merging(marks).merging(isForeign ? [KldProperty.identity: KldProperty.foreign] : [:])
+        var clones = [ZFS.clone(try SnapshotName(origin.dataset, from), to: top, properties: properties)]
         for (child, mountpoint) in origin.children.sorted(by: { $0.key < $1.key }) {
             let path = String(child.text.dropFirst(origin.dataset.text.count + 1))
             var properties: ZFSProperties = ["canmount": "noauto", KldProperty.owner: KldProperty.ownerValue]
@@ -87,9 +88,14 @@ public struct BootEnvironments: Sendable, Hashable {
     ///
     /// - Parameter snapshot: `NAME@LABEL`, or `LABEL` of the running environment.
     /// - Returns: the plan that makes the environment, and its name; activating it is a second plan, made when its kernels can be seen.
-    /// - Throws: as ``create(_:from:now:)``.
+    /// - Throws: as ``create(_:from:now:)``; ``Diagnosis`` `boot.foreign`.
     public func rollback(_ snapshot: String, name: String? = nil, now: Timestamp) throws -> (plan: Plan, name: String) {
         let source = snapshot.contains("@") ? snapshot : "\(system.running.leaf)@\(snapshot)"
+        let (environment, given) = try origin(source)
+        if environment.isForeign(given) {
+            // Made the machine's own, an environment leaves its snapshots as they came.
+            throw Diagnosis.foreign(source, remedies: ["kbe create NEW --from \(source), and kbe adopt NEW, then kbe activate NEW"])
+        }
         let label = String(source.split(separator: "@").last ?? "")
         let name = name ?? Self.free("\(label.prefix(40))-back", names)
         return (Self.plan("roll back to \(source)", try creation(name, from: source, now: now)), name)
@@ -110,7 +116,7 @@ public struct BootEnvironments: Sendable, Hashable {
     /// Environments that were cloned from it are promoted before: they keep what they need.
     /// - Throws: ``Diagnosis`` `be.unknown`, `be.running`, `be.active`, `be.mounted`, `be.foreign`.
     ///
-    /// Runs: `zfs promote CLONE`, changes; `zfs destroy -r DATASET`, `zfs destroy -r ORIGIN`, destroys.
+    /// Runs: `zfs set com.kldload:identity=… SNAPSHOT` where the two differ in it, `zfs promote CLONE`, changes; `zfs destroy -r DATASET`, `zfs destroy -r ORIGIN`, destroys.
     public func destroy(_ name: String) throws -> Plan {
         let environment = try system.environment(name)
         try refuse(environment, "destroyed")
@@ -127,11 +133,16 @@ public struct BootEnvironments: Sendable, Hashable {
         // The clone of the newest snapshot takes that and every older one along; what was cloned from those hangs on it then.
         func age(_ clone: BootEnvironment) -> Int { environment.snapshots.firstIndex { $0.name == clone.origin } ?? -1 }
         if let heir = dependents.max(by: { (age($0), $0.name) < (age($1), $1.name) }) {
-            let children = heir.children.keys.sorted()
-            steps.append(
-                Step(
-                    "be.promote", "\(heir.name) keeps what it was cloned from",
-                    ([heir.dataset] + children).map { .run(ZFS.promote($0)) }))
+            var actions: [Action] = []
+            if heir.isForeign != environment.isForeign {
+                // What moves inherits from another dataset then, and stays what it is.
+                let identity = environment.isForeign ? KldProperty.foreign : KldProperty.own
+                for snapshot in environment.snapshots.prefix(age(heir) + 1) where snapshot.isForeign == environment.isForeign {
+                    actions.append(.run(ZFS.set(snapshot.name, [KldProperty.identity: identity])))
+                }
+            }
+            actions += ([heir.dataset] + heir.children.keys.sorted()).map { .run(ZFS.promote($0)) }
+            steps.append(Step("be.promote", "\(heir.name) keeps what it was cloned from", actions))
         }
         steps.append(
             Step(

@@ -33,6 +33,10 @@ public struct BootGate: Sendable, Hashable {
     var problems: [Diagnosis] {
         var problems: [Diagnosis] = []
         let (name, facts) = (target.environment.leaf, target.facts)
+        // Whatever else it lacks, and wherever this runs: inside of it, it is somebody's who repairs the machine.
+        if system.environments.contains(where: { $0.dataset == target.environment && $0.isForeign }) {
+            problems.append(.foreign(environment: name))
+        }
         if !facts.unknownFeatures.isEmpty {
             problems.append(
                 Diagnosis(
@@ -45,7 +49,7 @@ public struct BootGate: Sendable, Hashable {
             problems.append(
                 Diagnosis(
                     "boot.host-id", "\(name) has the host id \(own), and the pool knows \(id): it would boot once, and not again",
-                    remedies: ["cp /etc/hostid $(kbe mount \(name))/etc/hostid, then kbe unmount \(name)"], exit: .unavailable))
+                    remedies: ["kbe adopt \(name)"], exit: .unavailable))
         }
         if let kernel = target.kernels.first, kernel.hasModule == false {
             problems.append(
@@ -80,6 +84,35 @@ public struct BootGate: Sendable, Hashable {
     public init(_ system: BootSystem, _ target: BootTarget) {
         self.system = system
         self.target = target
+    }
+}
+
+extension BootSystem {
+    /// One that may be booted without further questions.
+    ///
+    /// - Throws: ``Diagnosis`` `be.unknown`, `boot.foreign`.
+    public func bootable(_ name: String) throws(Diagnosis) -> BootEnvironment {
+        let environment = try environment(name)
+        if environment.isForeign { throw .foreign(environment: name) }
+        return environment
+    }
+}
+
+extension Diagnosis {
+    /// Its shadow file, its host keys, its machine id and its network are another machine's.
+    static func foreign(environment name: String) -> Diagnosis {
+        foreign(
+            name,
+            remedies: [
+                "kbe adopt \(name)", "of a stream that this machine exported itself: kbe destroy \(name), and kbe import \(name) --own",
+            ])
+    }
+
+    /// - Parameter what: an environment, or a snapshot of one.
+    static func foreign(_ what: String, remedies: [String]) -> Diagnosis {
+        Diagnosis(
+            "boot.foreign", "\(what) came from another machine, and is not this one's own yet: it would start as that machine",
+            remedies: remedies, exit: .unavailable)
     }
 }
 

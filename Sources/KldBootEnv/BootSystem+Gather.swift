@@ -113,7 +113,7 @@ extension BootSystem {
         }
     }
 
-    static let columns = ["name", "type", "used", "referenced", "creation", "origin", "mountpoint"]
+    static let columns = ["name", "type", "used", "referenced", "creation", "origin", "mountpoint", KldProperty.identity]
 
     static func types(_ detail: Detail) -> [String] { detail < .snapshots ? ["filesystem"] : ["filesystem", "snapshot"] }
 
@@ -126,6 +126,7 @@ extension BootSystem {
     static func environments(_ rows: [DatasetEntry], top: DatasetName, mounts: [MountPoint], owned: Set<String>) throws -> [BootEnvironment]
     {
         func created(_ row: DatasetEntry) -> Timestamp { Timestamp(seconds: Int64(row.bytes("creation")?.bytes ?? 0)) }
+        func isForeign(_ row: DatasetEntry) -> Bool { row[KldProperty.identity] == KldProperty.foreign }
         var found: [String: BootEnvironment] = [:]
         let depth = top.text.split(separator: "/").count + 1
         for row in rows where row.type == "filesystem" && row.name.hasPrefix(top.text + "/") {
@@ -136,7 +137,8 @@ extension BootSystem {
                     dataset: dataset, used: row.bytes("used") ?? ByteCount(0), referenced: row.bytes("referenced") ?? ByteCount(0),
                     created: created(row), origin: try row["origin"].map { try SnapshotName($0) },
                     owned: owned.contains(row.name),
-                    mountpoint: mounts.first { $0.source == row.name && $0.type == "zfs" && !TemporaryMount.isPlace($0.place) }?.place)
+                    mountpoint: mounts.first { $0.source == row.name && $0.type == "zfs" && !TemporaryMount.isPlace($0.place) }?.place,
+                    isForeign: isForeign(row))
             } else {
                 found[parts.prefix(depth).joined(separator: "/")]?.children[dataset] = row["mountpoint"] ?? "none"
             }
@@ -144,7 +146,8 @@ extension BootSystem {
         for row in rows where row.type == "snapshot" {
             let name = try SnapshotName(row.name)
             found[name.dataset.text]?.snapshots.append(
-                BootEnvironment.Snapshot(name: name, used: row.bytes("used") ?? ByteCount(0), created: created(row)))
+                BootEnvironment.Snapshot(
+                    name: name, used: row.bytes("used") ?? ByteCount(0), created: created(row), isForeign: isForeign(row)))
         }
         return found.values.map { environment in
             var environment = environment

@@ -246,15 +246,20 @@ struct KbeCommand: AsyncParsableCommand {
 
     struct Import: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Make an environment of a stream, from a file or from standard input.")
+            abstract: "Make an environment of a stream, from a file or from standard input.",
+            discussion: "It is another machine's, and not booted, until kbe adopt; --own is for a stream that this machine exported itself."
+        )
         @Argument var name: String
         @Option(name: .shortAndLong, help: "The file; default: standard input.") var input: String?
+        @Flag(help: "This machine exported it itself, and may boot it as it is.") var own = false
         @OptionGroup var change: Change
 
         func run() async throws {
             let session = BootSession(dryRun: change.dryRun)
             let file = input.map { Host.absolute($0) } ?? "/dev/stdin"
-            try await session.locked { try await session.apply(BootEnvironments(try await session.system()).importing(name, from: file)) }
+            try await session.locked {
+                try await session.apply(BootEnvironments(try await session.system()).importing(name, from: file, own: own))
+            }
         }
     }
 

@@ -281,7 +281,7 @@ private struct RecoveryDesk {
     // MARK: Leave
 
     private mutating func boot(_ name: String) async throws -> Bool {
-        guard let environment = system?.environments.first(where: { $0.name == name }) else { return false }
+        guard let environment = try system?.bootable(name) else { return false }
         try await enter(name, for: .reading)
         guard try RecoveryPool.hasModules(files) else {
             try await open(for: .reading)

@@ -12,23 +12,29 @@ import SystemPackage
 package struct Adoption: Sendable, Hashable {
     private static let take = "fleet.take"
     private static let sign = "fleet.sign"
+    private static let snapshots = "fleet.snapshots"
     private static let places: FilePath = "/run/kldload/adopt"
 
     let system: BootSystem
     package init(_ system: BootSystem) { self.system = system }
 
-    /// The mark is set last: who is killed before does it all again.
+    /// It is marked as another machine's first, and as this one's own last, in one command: who is killed before does it all again. Snapshots that
+    /// it has by then hold what the other machine was, and stay marked.
     ///
     /// - Parameter image: what is remembered of where it came from; `nil`: nothing.
     /// - Throws: ``Diagnosis`` `be.unknown`, `be.running`, `be.active`, `be.mounted`, `be.deep`.
     ///
-    /// Runs: `zfs set canmount=noauto NAME`, `zfs set mountpoint=/ com.kldload:owner=kldload NAME`, `mount -t zfs`, what ``OwnFiles`` and
-    /// ``ModuleSigning`` run, `umount`, `zfs set com.kldload:image=IMAGE NAME`; changes.
+    /// Runs: `zfs set canmount=noauto NAME`, `zfs set mountpoint=/ com.kldload:owner=kldload com.kldload:identity=foreign NAME`, `mount -t zfs`,
+    /// what ``OwnFiles`` and ``ModuleSigning`` run, `umount`, `zfs list -d 1 -t snapshot NAME`, `zfs set com.kldload:identity=foreign NAME@LABEL`
+    /// for each, `zfs set com.kldload:identity=own [com.kldload:image=IMAGE] NAME`; changes.
     package func plan(_ name: String, image: String?) throws -> Plan {
         let environment = try system.environment(name)
         let dataset = environment.dataset
         guard dataset != system.running else {
-            throw Diagnosis("be.running", "\(name) is running: it is this machine's own", remedies: ["nothing is to do"])
+            throw environment.isForeign
+                ? Diagnosis(
+                    "be.running", "\(name) is running, and cannot be changed", remedies: ["boot another one, and then: kbe adopt \(name)"])
+                : Diagnosis("be.running", "\(name) is running: it is this machine's own", remedies: ["nothing is to do"])
         }
         guard system.next?.dataset != dataset.text, system.bootfs != dataset.text else {
             throw Diagnosis(
@@ -52,7 +58,13 @@ package struct Adoption: Sendable, Hashable {
                 "fleet.properties", "\(dataset) is mounted by nobody but who boots it",
                 [
                     .run(ZFS.set(dataset, ["canmount": "noauto"])),
-                    .run(ZFS.set(dataset, ["mountpoint": "/", KldProperty.owner: KldProperty.ownerValue])),
+                    .run(
+                        ZFS.set(
+                            dataset,
+                            [
+                                "mountpoint": "/", KldProperty.owner: KldProperty.ownerValue,
+                                KldProperty.identity: KldProperty.foreign,
+                            ])),
                 ])
         ]
         steps += try BootEnvironments(system).mount(name, at: place).plan.steps.map { step in
@@ -61,13 +73,17 @@ package struct Adoption: Sendable, Hashable {
             return step
         }
         steps.append(Step("fleet.take", "Give it this machine's identity, accounts, network and keys", inside, weight: 5))
-        if let image {
-            // As it lies on the disk, before it counts as ready.
-            steps.append(
-                Step(
-                    "fleet.mark", "Remember that it is this machine's own",
-                    [.run(MountCommand.unmount(place)), .run(ZFS.set(dataset, [KldProperty.image: image]))]))
-        }
+        // As it lies on the disk, before it counts as ready: nothing is written to it after its snapshots were listed.
+        var unmount = MountCommand.unmount(place)
+        unmount.acceptedExitStatuses = [0]
+        let own: ZFSProperties = [KldProperty.identity: KldProperty.own]
+        steps.append(
+            Step(
+                "fleet.mark", "Remember that it is this machine's own",
+                [
+                    .run(unmount), .perform(Self.snapshots, ["dataset": dataset.text], effect: .changes),
+                    .run(ZFS.set(dataset, own.merging(image.map { [KldProperty.image: $0] } ?? [:]))),
+                ]))
         return Plan("adopt boot environment \(name)", [Phase("fleet", "Fleet", steps)])
     }
 
@@ -89,7 +105,17 @@ package struct Adoption: Sendable, Hashable {
             sign: { parameters, runner, files in
                 try await signModules(in: FilePath(parameters["root"] ?? ""), runner: runner, files: files)
             },
+            snapshots: { parameters, runner, _ in try await markSnapshots(of: DatasetName(parameters["dataset"] ?? ""), runner) },
         ]
+    }
+
+    /// Set on themselves, it stays with them whichever dataset they belong to later.
+    private static func markSnapshots(of dataset: DatasetName, _ runner: any CommandRunner) async throws {
+        let columns = ["name", KldProperty.identity]
+        let output = try await runner.run(ZFS.list(dataset, columns: columns, types: ["snapshot"], depth: 1)).output
+        for row in try DatasetTable.parse(output, columns: columns) where row[KldProperty.identity] != KldProperty.own {
+            try await runner.run(ZFS.set(try SnapshotName(row.name), [KldProperty.identity: KldProperty.foreign]))
+        }
     }
 
     /// Modules that bear another machine's signature would not be loaded where the firmware enforces it.

@@ -171,8 +171,8 @@ package struct FleetPush: Sendable {
         let plan = try FleetPushPlan(
             lineage, to: target, on: host.description, datasets: datasets, snapshots: snapshots, token: known, whole: request.whole)
         let image = String(lineage.end.guid)
-        // What runs there is that machine's own, wherever it came from.
-        let isOwn = report.running == target.leaf || report.environments.first { $0.name == target.leaf }?.image == image
+        // What is there and does not say otherwise is that machine's own: it may be where it was made.
+        let isOwn = plan == .present && report.environments.first { $0.name == target.leaf }?.foreign != true
         if request.dryRun {
             row.state = .planned
             (row.plan, row.base) = Self.text(plan, isOwn: isOwn)
@@ -193,7 +193,11 @@ package struct FleetPush: Sendable {
             // An encrypted pool receives no embedded blocks.
             options.embedded = false
             say("\(host.knownName): send \(lineage.end.name)\(origin.map { ", what changed since \($0)" } ?? ", all of it")")
-            let properties: ZFSProperties = ["canmount": "noauto", "mountpoint": "/", KldProperty.owner: KldProperty.ownerValue]
+            // Set before the stream is read, the mark is there however much of it arrives.
+            let properties: ZFSProperties = [
+                "canmount": "noauto", "mountpoint": "/", KldProperty.owner: KldProperty.ownerValue,
+                KldProperty.identity: KldProperty.foreign,
+            ]
             try await receive(
                 ZFS.send(try SnapshotName(source, lineage.end.label), options),
                 ZFS.receive(target, origin: origin, properties: properties, resumable: true), host, receiving)
@@ -202,7 +206,7 @@ package struct FleetPush: Sendable {
             say("\(host.knownName): make \(target.leaf) its own")
             try await fleet.run(fleet.tools.adopt(target.leaf, image: image), on: host, within: Self.adoption)
         }
-        if plan == .present, isOwn { row.state = .present } else { row.state = .pushed }
+        row.state = isOwn ? .present : .pushed
     }
 
     private func receive(_ send: Command, _ receive: Command, _ host: SSHDestination, _ runner: ReplicationRunner) async throws {

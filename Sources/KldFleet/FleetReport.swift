@@ -28,15 +28,18 @@ package struct FleetReport: Sendable, Hashable, Codable {
 
     package struct Environment: Sendable, Hashable, Codable {
         package var name: String
-        /// As `kbe list` says: `good`, `on trial, …`, `failed: …`, `never activated`.
+        /// As `kbe list` says: `good`, `on trial, …`, `failed: …`, `never activated`, `another machine's: …`.
         package var state: String
         /// The guid of the snapshot it was pushed as; `nil`: it was made here, or is not this machine's own yet.
         package var image: String?
+        /// It came from another machine, and is not this one's own yet; `nil`: it is, or that machine's kldload does not tell.
+        package var foreign: Bool?
 
-        package init(name: String, state: String, image: String? = nil) {
+        package init(name: String, state: String, image: String? = nil, foreign: Bool? = nil) {
             self.name = name
             self.state = state
             self.image = image
+            self.foreign = foreign
         }
     }
 
@@ -121,7 +124,10 @@ package struct FleetReport: Sendable, Hashable, Codable {
             boot: (try? files.readText("/proc/sys/kernel/random/boot_id"))?.trimmed ?? "", running: system.running.leaf,
             dataset: system.running.text, good: try files.exists(BootTrial.goodMarker),
             next: list.rows.first { $0.bootsNext || $0.bootsOnce }?.name,
-            environments: list.rows.map { Environment(name: $0.name, state: $0.state, image: images[$0.dataset]) })
+            environments: zip(system.environments, list.rows).map { environment, row in
+                Environment(
+                    name: row.name, state: row.state, image: images[row.dataset], foreign: environment.isForeign ? true : nil)
+            })
         if brief { return report }
         let status = try await SystemStatus.gather(runner: explaining, files: files, now: now)
         report.pools = status.pools.map { Pool(name: $0.name, state: $0.state.description) }

@@ -114,6 +114,7 @@ package struct FleetRollout: Sendable {
         guard let environment = report.environments.first(where: { $0.name == name }) else {
             return "it has no environment \(name): kfleet push \(name) brings it"
         }
+        if environment.foreign == true { return "\(name) is not its own yet: kfleet push \(name) finishes it" }
         guard report.good else { return "its boot of \(report.running) was not noted as good" }
         if report.running == name { return nil }
         if environment.state.hasPrefix("failed") { return "\(name) was tried there before: \(environment.state)" }

@@ -44,4 +44,11 @@ public enum KldProperty {
     /// On every dataset and pool that kldload may destroy; the value is ``ownerValue``.
     public static let owner = "com.kldload:owner"
     public static let ownerValue = "kldload"
+    /// On a boot environment: whose identity it holds, ``foreign`` or ``own``; not set: ``own``. Snapshots inherit it from their dataset, and one
+    /// that holds what the dataset was before it was made the machine's own bears it itself.
+    public static let identity = "com.kldload:identity"
+    /// It came from another machine, and would start as that one.
+    public static let foreign = "foreign"
+    /// It is this machine's.
+    public static let own = "own"
 }

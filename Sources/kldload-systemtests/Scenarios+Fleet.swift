@@ -102,7 +102,8 @@ extension Scenario {
             """
             kbe create golden; place=$(kbe mount golden); head -c 20M /dev/urandom >$place/usr/lib/golden; kbe unmount golden
             kfleet push golden --dry-run; kfleet push golden; echo again; kfleet push golden; kbe create other; kfleet push other --as golden
-            for p in ${one##*:} ${two##*:}; do far $p '/usr/lib/kldload/kldload kbe list; zfs get -H -o value canmount,mountpoint,com.kldload:image rpool/ROOT/golden'; done
+            for p in ${one##*:} ${two##*:}; do far $p '/usr/lib/kldload/kldload kbe list; zfs get -H -o value canmount,mountpoint,com.kldload:image,com.kldload:identity rpool/ROOT/golden'; done
+            far ${one##*:} '/usr/lib/kldload/kldload kbe rollback golden@$(zfs list -H -d 1 -t snapshot -o name rpool/ROOT/golden | head -n 1 | cut -d @ -f 2) 2>&1; /usr/lib/kldload/kldload kbe list -q | grep -c back'
             """, within: .seconds(1800))
         lab.log(said)
         try check(
@@ -116,6 +117,11 @@ extension Scenario {
         try check(said.lines.count { $0.contains("has an environment golden") } >= 2, "a name that is taken was not refused: \(said)")
         try check(said.lines.count { $0.hasPrefix("golden ") && $0.contains("never activated") } == 2, said)
         try check(said.lines.count { $0.trimmed == "noauto" } == 2, said)
+        try check(said.lines.count { $0.trimmed == "own" } == 2, "it is not the machines' own: \(said)")
+        // What came is the driver still, whatever was made of it since.
+        try check(
+            said.contains("error[boot.foreign]") && said.lines.last { !$0.trimmed.isEmpty }?.trimmed == "0",
+            "a machine would go back to what another one was: \(said)")
     }
 
     private static func rolledOut(_ lab: Laboratory, _ driver: Guest) async throws {

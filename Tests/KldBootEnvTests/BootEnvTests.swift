@@ -165,6 +165,71 @@ struct BootEnvironmentTests {
         #expect(BootEnvironments.free("auto:2026 x", []) == "auto-2026-x")
     }
 
+    /// The same machine; `test` was pushed by another one, and debian@kbe-test-1 holds what another one was.
+    private func foreign() throws -> BootEnvironments {
+        var system = machine.system
+        system.environments[0].snapshots[1].isForeign = true
+        system.environments[1].isForeign = true
+        system.environments[1].snapshots = [
+            .init(name: try Fixture.snapshot("test@sent"), used: ByteCount(0), created: Timestamp(seconds: 5), isForeign: true)
+        ]
+        return BootEnvironments(system)
+    }
+
+    @Test("a clone of what is another machine's is another machine's; of anything else it is not")
+    func cloneOfForeign() throws {
+        let machine = try foreign()
+        let properties = "-o canmount=noauto -o mountpoint=/ -o com.kldload:owner=kldload"
+        func clone(_ source: String?, marks: ZFSProperties = [:]) throws -> String? {
+            try machine.create("next", from: source, now: Fixture.now, marks: marks).commandLines.last
+        }
+        for (source, snapshot, mark) in [
+            (nil, "debian@kbe-next-20231114221320", ""), ("debian@install", "debian@install", ""),
+            ("debian@kbe-test-1", "debian@kbe-test-1", " -o com.kldload:identity=foreign"),
+            ("test", "test@kbe-next-20231114221320", " -o com.kldload:identity=foreign"),
+            ("test@sent", "test@sent", " -o com.kldload:identity=foreign"),
+        ] as [(String?, String, String)] {
+            #expect(try clone(source) == "zfs clone \(properties)\(mark) rpool/ROOT/\(snapshot) rpool/ROOT/next")
+        }
+        #expect(try clone("test", marks: ["a:b": "c"])?.contains("-o a:b=c -o com.kldload:identity=foreign") == true)
+    }
+
+    @Test("nobody goes back to what another machine was, whether the environment is this one's own by now or not")
+    func rollbackToForeign() throws {
+        for source in ["kbe-test-1", "debian@kbe-test-1", "test@sent"] {
+            #expect {
+                try foreign().rollback(source, now: Fixture.now)
+            } throws: { error in
+                let problem = Diagnosis(of: error)
+                return problem.code == "boot.foreign" && problem.remedies.first?.contains("kbe adopt NEW") == true
+            }
+        }
+        #expect(try foreign().rollback("install", now: Fixture.now).name == "install-back")
+    }
+
+    @Test("a snapshot stays whose it is when an heir takes it over")
+    func promoteForeign() throws {
+        var system = try foreign().system
+        system.running = try Fixture.dataset("third")
+        system.bootfs = "rpool/ROOT/third"
+        system.esps = []
+        system.environments[0].mountpoint = nil
+        system.environments.append(
+            BootEnvironment(dataset: try Fixture.dataset("third"), origin: try Fixture.snapshot("test@sent"), mountpoint: "/"))
+        // From the machine's own to a foreign heir: debian@kbe-test-1 bears its mark itself.
+        #expect(
+            try BootEnvironments(system).destroy("debian").commandLines == [
+                "zfs set com.kldload:identity=own rpool/ROOT/debian@install", "zfs promote rpool/ROOT/test",
+                "zfs destroy -r rpool/ROOT/debian",
+            ])
+        // From a foreign one to the machine's own.
+        #expect(
+            try BootEnvironments(system).destroy("test").commandLines == [
+                "zfs set com.kldload:identity=foreign rpool/ROOT/test@sent", "zfs promote rpool/ROOT/third",
+                "zfs destroy -r rpool/ROOT/test",
+            ])
+    }
+
     @Test("a rename takes away what boots the old name before")
     func rename() throws {
         let entries = [Fixture.entry("debian", order: 200), Fixture.entry("test", order: 100)]
@@ -190,28 +255,35 @@ struct BootEnvironmentTests {
         ])
         let row = BootList(failed) { $0.hasPrefix("kldload-test-") ? "ssh.service is failed" : nil }.rows[1]
         #expect(row.state == "failed: ssh.service is failed" && !row.bootsNext)
+        #expect(BootList(try foreign().system) { _ in nil }.rows.map(\.state) == ["good", "another machine's: kbe adopt test"])
     }
 
     @Test("facts of a machine are read from one list")
     func facts() throws {
         let text = """
-            rpool/ROOT\tfilesystem\t100\t96\t1600000000\t-\tnone
-            rpool/ROOT/debian\tfilesystem\t2000\t1500\t1600000000\t-\t/
-            rpool/ROOT/debian/usr/src\tfilesystem\t50\t50\t1600000000\t-\t/usr/src
-            rpool/ROOT/debian@b\tsnapshot\t7\t1400\t1600000300\t-\t-
-            rpool/ROOT/debian@a\tsnapshot\t5\t1400\t1600000200\t-\t-
-            rpool/ROOT/other\tfilesystem\t9\t1500\t1600000400\trpool/ROOT/debian@b\t/
+            rpool/ROOT\tfilesystem\t100\t96\t1600000000\t-\tnone\t-
+            rpool/ROOT/adopted\tfilesystem\t9\t1500\t1600000400\t-\t/\town
+            rpool/ROOT/adopted@sent\tsnapshot\t7\t1400\t1600000300\t-\t-\tforeign
+            rpool/ROOT/adopted@since\tsnapshot\t7\t1400\t1600000500\t-\t-\town
+            rpool/ROOT/debian\tfilesystem\t2000\t1500\t1600000000\t-\t/\t-
+            rpool/ROOT/debian/usr/src\tfilesystem\t50\t50\t1600000000\t-\t/usr/src\t-
+            rpool/ROOT/debian@b\tsnapshot\t7\t1400\t1600000300\t-\t-\t-
+            rpool/ROOT/debian@a\tsnapshot\t5\t1400\t1600000200\t-\t-\t-
+            rpool/ROOT/other\tfilesystem\t9\t1500\t1600000400\trpool/ROOT/debian@b\t/\tforeign
+            rpool/ROOT/other@sent\tsnapshot\t7\t1400\t1600000300\t-\t-\tforeign
 
             """
         let rows = try DatasetTable.parse(text, columns: BootSystem.columns)
         let found = try BootSystem.environments(
             rows, top: try DatasetName("rpool/ROOT"), mounts: [.init(source: "rpool/ROOT/debian", place: "/", type: "zfs")],
             owned: ["rpool/ROOT/debian"])
-        #expect(found.map(\.name) == ["debian", "other"])
-        #expect(found[0].snapshots.map(\.name.label) == ["a", "b"])
-        #expect(found[0].children == [try DatasetName("rpool/ROOT/debian/usr/src"): "/usr/src"])
-        #expect(found[0].mountpoint == "/" && found[0].owned)
-        #expect(try found[1].origin == Fixture.snapshot("debian@b") && !found[1].owned)
+        #expect(found.map(\.name) == ["adopted", "debian", "other"])
+        #expect(found[1].snapshots.map(\.name.label) == ["a", "b"])
+        #expect(found[1].children == [try DatasetName("rpool/ROOT/debian/usr/src"): "/usr/src"])
+        #expect(found[1].mountpoint == "/" && found[1].owned)
+        #expect(try found[2].origin == Fixture.snapshot("debian@b") && !found[2].owned)
+        #expect(found.map(\.isForeign) == [false, false, true])
+        #expect(found.map { $0.snapshots.map(\.isForeign) } == [[true, false], [false, false], [true]])
     }
 
     @Test("a stream leaves and arrives without being booted; what one stream cannot hold is refused")
@@ -227,6 +299,10 @@ struct BootEnvironmentTests {
             ])
         #expect(
             try machine.importing("back", from: "/dev/stdin").commandLines == [
+                "zfs receive -u -o canmount=noauto -o mountpoint=/ -o com.kldload:owner=kldload -o com.kldload:identity=foreign rpool/ROOT/back < /dev/stdin"
+            ])
+        #expect(
+            try machine.importing("back", from: "/dev/stdin", own: true).commandLines == [
                 "zfs receive -u -o canmount=noauto -o mountpoint=/ -o com.kldload:owner=kldload rpool/ROOT/back < /dev/stdin"
             ])
         #expect(throws: Diagnosis.self) { try machine.importing("test", from: "/dev/stdin") }

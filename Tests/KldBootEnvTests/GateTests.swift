@@ -31,10 +31,35 @@ struct BootGateTests {
         #expect(try codes { $0.kernels[0].hasModule = true }.isEmpty)
     }
 
+    @Test("what came from another machine is refused before anything else, also with this one's host id, and from inside of it")
+    func foreign() throws {
+        for (index, name) in ["debian", "test"].enumerated() {
+            var target = try Fixture.target(name)
+            target.facts.hostID = HostID(0x0123_4567)
+            var system = try Fixture.system()
+            #expect(BootGate(system, target).problems.isEmpty)
+            system.environments[index].isForeign = true
+            #expect(BootGate(system, target).problems.map(\.code) == ["boot.foreign"])
+            #expect { try BootEnvironments(system).activate(target) } throws: { Diagnosis(of: $0).code == "boot.foreign" }
+            #expect { try BootEnvironments(system).activate(target, once: true) } throws: { Diagnosis(of: $0).code == "boot.foreign" }
+            target.facts.hostID = HostID(0x7654_3210)
+            target.facts.unknownFeatures = ["longname"]
+            let problems = BootGate(system, target).problems
+            #expect(problems.map(\.code) == ["boot.foreign", "boot.features", "boot.host-id"])
+            #expect(problems[0].remedies.first == "kbe adopt \(name)" && problems[0].remedies.last?.hasSuffix("--own") == true)
+            // Nobody is led to boot the other machine.
+            #expect(problems[2].remedies == ["kbe adopt \(name)"])
+            // It is that one's, and nobody else's.
+            #expect(BootGate(system, try Fixture.target(index == 0 ? "test" : "debian")).problems.isEmpty)
+        }
+    }
+
     @Test("doctor boot says the same before")
     func prediction() throws {
         let prediction = try BootPredictionTests.predict { $1.target?.facts.unknownFeatures = ["longname"] }
         #expect(!prediction.starts && prediction.findings.contains { $0.text.contains("longname") && $0.remedy != nil })
+        let foreign = try BootPredictionTests.predict { system, _ in system.environments[0].isForeign = true }
+        #expect(!foreign.starts && foreign.findings.contains { $0.remedy?.contains("kbe adopt debian") == true })
     }
 
     @Test("a kernel that is newer than OpenZFS supports is a doubt: it is tried, and left if it does not start")

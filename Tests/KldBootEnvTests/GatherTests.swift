@@ -30,10 +30,10 @@ struct GatherTests {
         program: [UInt8]? = nil
     ) async throws -> (BootSystem, ScriptedRunner) {
         let entry = Fixture.entry("debian", order: 100)
-        var datasets = "rpool/ROOT\tfilesystem\t1\t1\t1\t-\tnone\nrpool/ROOT/debian\tfilesystem\t9\t9\t5\t-\t/\n"
+        var datasets = "rpool/ROOT\tfilesystem\t1\t1\t1\t-\tnone\t-\nrpool/ROOT/debian\tfilesystem\t9\t9\t5\t-\t/\t-\n"
         for number in 1..<max(environments, 1) {
             datasets +=
-                "rpool/ROOT/be\(number)\tfilesystem\t9\t9\t5\t-\t/\nrpool/ROOT/be\(number)@a\tsnapshot\t1\t9\t6\t-\t-\n"
+                "rpool/ROOT/be\(number)\tfilesystem\t9\t9\t5\t-\t/\t-\nrpool/ROOT/be\(number)@a\tsnapshot\t1\t9\t6\t-\t-\t-\n"
         }
         let runner = ScriptedRunner([
             ListBlockDevices.command.description: Self.listing,

@@ -249,21 +249,34 @@ struct RecoveryPoolTests {
             "zpool list -Hp -o name,guid,size,allocated,free,health,readonly,altroot,bootfs rpool":
                 "rpool\t42\t1\t1\t1\tONLINE\ton\t/recovery\trpool/ROOT/test\n",
             "zfs list -Hp -r -t filesystem,snapshot -o \(columns) rpool/ROOT": """
-            rpool/ROOT\tfilesystem\t1\t1\t1700000000\t-\tnone
-            rpool/ROOT/debian\tfilesystem\t1\t1\t1700000000\t-\t/recovery
-            rpool/ROOT/debian/src\tfilesystem\t1\t1\t1700000000\t-\t/recovery/usr/src
-            rpool/ROOT/debian@install\tsnapshot\t1\t1\t1700000100\t-\t-
-            rpool/ROOT/test\tfilesystem\t1\t1\t1700000000\trpool/ROOT/debian@install\t/recovery
+            rpool/ROOT\tfilesystem\t1\t1\t1700000000\t-\tnone\t-
+            rpool/ROOT/debian\tfilesystem\t1\t1\t1700000000\t-\t/recovery\t-
+            rpool/ROOT/debian/src\tfilesystem\t1\t1\t1700000000\t-\t/recovery/usr/src\t-
+            rpool/ROOT/debian@install\tsnapshot\t1\t1\t1700000100\t-\t-\t-
+            rpool/ROOT/golden\tfilesystem\t1\t1\t1700000000\trpool/ROOT/debian@install\t/recovery\tforeign
+            rpool/ROOT/golden@kfleet-1\tsnapshot\t1\t1\t1700000100\t-\t-\tforeign
+            rpool/ROOT/test\tfilesystem\t1\t1\t1700000000\trpool/ROOT/debian@install\t/recovery\town
+            rpool/ROOT/test@kfleet-1\tsnapshot\t1\t1\t1700000100\t-\t-\tforeign
 
             """,
         ])
         let system = try await pool.system(runner: runner, files: files)
-        #expect(system.environments.map(\.name) == ["debian", "test"] && system.running.leaf == "test")
+        #expect(system.environments.map(\.name) == ["debian", "golden", "test"] && system.running.leaf == "test")
         #expect(system.environments[0].snapshots.map(\.name.label) == ["install"])
         #expect(system.environments[0].children.values.sorted() == ["/usr/src"])
         #expect(
             try BootEnvironments(system).create("again", from: "debian@install", now: Fixture.now).commandLines.last?.contains(
                 "mountpoint=/usr/src") == true)
+        // The console boots none of another machine, and makes none that would be booted.
+        #expect(try system.bootable("test").name == "test" && system.bootable("debian").name == "debian")
+        #expect { try system.bootable("golden") } throws: { Diagnosis(of: $0).code == "boot.foreign" }
+        for source in ["golden@kfleet-1", "test@kfleet-1"] {
+            #expect { try BootEnvironments(system).rollback(source, now: Fixture.now) } throws: { Diagnosis(of: $0).code == "boot.foreign" }
+            #expect(
+                try BootEnvironments(system).create("copy", from: source, now: Fixture.now).commandLines.last
+                    == "zfs clone -o canmount=noauto -o mountpoint=/ -o com.kldload:owner=kldload -o com.kldload:identity=foreign rpool/ROOT/\(source) rpool/ROOT/copy"
+            )
+        }
     }
 
     @Test("ssh lets root in by the keys of the machine's people, by nothing else; without a key nothing listens")

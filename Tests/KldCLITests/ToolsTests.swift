@@ -60,6 +60,7 @@ import Testing
             ),
             (["kfleet", "self", "--brief"], KfleetCommand.OwnReport.self),
             (["kbe", "adopt", "golden", "--image", "50"], KbeCommand.Adopt.self),
+            (["kbe", "import", "back", "--input", "/f", "--own"], KbeCommand.Import.self),
             (["kldload-overview"], OverviewTool.self),
             (["kldload-help"], HelpTool.self), (["kldload-help", "ksnap"], HelpTool.self),
         ] as [([String], any ParsableCommand.Type)])

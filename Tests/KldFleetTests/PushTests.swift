@@ -139,16 +139,18 @@ private struct There {
     }
 
     /// A machine that is pushed to, and what its stream would run.
-    private func remote(_ there: There, images: [String: String] = [:], adopts: CommandOutput = CommandOutput(), running: String = "web")
-        -> ScriptedRunner
-    {
+    private func remote(
+        _ there: There, images: [String: String] = [:], foreign: Set<String> = [], adopts: CommandOutput = CommandOutput(),
+        running: String = "web"
+    ) -> ScriptedRunner {
         ScriptedRunner([
             { command in
                 guard let text = command.arguments.last?.split(separator: "LC_ALL=C.UTF-8 ").last else { return nil }
                 if text.hasSuffix("kfleet self --brief") {
                     let report = FleetReport(
                         host: "web", version: "1", boot: "b", running: running, dataset: "tank/ROOT/\(running)", good: true,
-                        environments: images.map { .init(name: $0.key, state: "good", image: $0.value) })
+                        environments: images.map { .init(name: $0.key, state: "good", image: $0.value) }
+                            + foreign.map { .init(name: $0, state: "another machine's", foreign: true) })
                     return CommandOutput(output: try report.json)
                 }
                 if text.hasPrefix("zfs list"), text.contains("snapshot,bookmark") { return CommandOutput(output: there.snapshots) }
@@ -190,7 +192,7 @@ private struct There {
         #expect(lines[1] == "pv -n -b -i 1")
         #expect(
             stream.commands[2].arguments.last?.hasSuffix(
-                "zfs receive -u -s -o origin=tank/ROOT/web@first -o canmount=noauto -o mountpoint=/ -o com.kldload:owner=kldload tank/ROOT/next"
+                "zfs receive -u -s -o origin=tank/ROOT/web@first -o canmount=noauto -o mountpoint=/ -o com.kldload:owner=kldload -o com.kldload:identity=foreign tank/ROOT/next"
             )
                 == true)
         #expect(told(web) == ["/usr/lib/kldload/kldload kbe adopt next --image 50"])
@@ -201,11 +203,28 @@ private struct There {
     @Test func `a machine that has it is left alone, and one that has it half is finished`() async throws {
         var there = There()
         there.snapshots += "tank/ROOT/next@any\tsnapshot\t50\t9\t1785000004\t0\t-\n"
-        let (own, half, stream) = (remote(there, images: ["next": "50"]), remote(there), ScriptedRunner([]))
+        let (own, half, stream) = (remote(there, images: ["next": "50"]), remote(there, foreign: ["next"]), ScriptedRunner([]))
         let push = push("next@kfleet-20260701-000000", local: local(), machines: ["own": own, "half": half], stream: stream)
         let rows = await push.run(try await push.prepare(beside: running()), to: try hosts("own", "half"))
         #expect(rows.map(\.state) == [.present, .pushed] && stream.commands.isEmpty)
         #expect(told(own).isEmpty && told(half) == ["/usr/lib/kldload/kldload kbe adopt next --image 50"])
+    }
+
+    @Test func `where it was made it stays as it is, whether that runs it or not`() async throws {
+        var there = There()
+        there.snapshots += "tank/ROOT/next@any\tsnapshot\t50\t9\t1785000004\t0\t-\n"
+        let (maker, runs) = (remote(there), remote(there, running: "next"))
+        let machines = ["maker": maker, "runs": runs]
+        let push = push("next@kfleet-20260701-000000", local: local(), machines: machines, stream: ScriptedRunner([]))
+        let rows = await push.run(try await push.prepare(beside: running()), to: try hosts("maker", "runs"))
+        #expect(rows.map(\.state) == [.present, .present] && told(maker).isEmpty && told(runs).isEmpty)
+        var request = FleetPush.Request("next@kfleet-20260701-000000")
+        request.dryRun = true
+        let dry = FleetPush(
+            request, fleet: fleet(["maker": maker, "half": remote(there, foreign: ["next"])]), local: local(), meter: true, now: Here.now,
+            streams: { _, _ in ScriptedRunner([]) }, say: { _ in })
+        let planned = await dry.run(try await dry.prepare(beside: running()), to: try hosts("maker", "half"))
+        #expect(planned.map(\.plan) == ["it is there", "it is there; make it that machine's own"])
     }
 
     @Test func `what was cut off goes on, and is made that machine's own`() async throws {

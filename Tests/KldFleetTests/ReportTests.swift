@@ -13,7 +13,7 @@ import Testing
 
 @Suite struct FleetReportTests {
     /// A machine with one disk, whose second environment was pushed, and failed.
-    private func gather() async throws -> FleetReport {
+    private func gather(identity: String = "own") async throws -> FleetReport {
         let disks = """
             {"blockdevices":[{"path":"/dev/vda","name":"vda","size":8589934592,"type":"disk","children":[
               {"path":"/dev/vda1","name":"vda1","size":1073741824,"type":"part","fstype":"vfat","label":"EFI","mountpoints":["/boot/efi"]},
@@ -29,7 +29,7 @@ import Testing
             ListBlockDevices.command.description: disks, "zpool list -H -P -v -o name rpool": "rpool\n\t/dev/vda2\t7G\n",
             "uname -r": "6.12\n",
             ZFS.list(try DatasetName("rpool/ROOT"), columns: BootSystem.columns, types: ["filesystem"]).description:
-                "rpool/ROOT\tfilesystem\t1\t1\t1\t-\tnone\nrpool/ROOT/debian\tfilesystem\t9\t9\t5\t-\t/\nrpool/ROOT/golden\tfilesystem\t9\t9\t5\trpool/ROOT/debian@install\t/\n",
+                "rpool/ROOT\tfilesystem\t1\t1\t1\t-\tnone\t-\nrpool/ROOT/debian\tfilesystem\t9\t9\t5\t-\t/\t-\nrpool/ROOT/golden\tfilesystem\t9\t9\t5\trpool/ROOT/debian@install\t/\t\(identity)\n",
             ZPool.list(try PoolName("rpool")).description: "rpool\t1\t9\t1\t8\tONLINE\toff\t-\trpool/ROOT/debian\n",
             "zfs get -r -t filesystem -Hp -o name,property,value,source com.kldload:image rpool/ROOT":
                 "rpool/ROOT\tcom.kldload:image\t-\t-\nrpool/ROOT/debian\tcom.kldload:image\t7\tinherited from rpool/ROOT\nrpool/ROOT/golden\tcom.kldload:image\t50\tlocal\n",
@@ -53,5 +53,19 @@ import Testing
                 .init(name: "debian", state: "good"), .init(name: "golden", state: "failed: ssh.service is failed", image: "50"),
             ])
         #expect(report.failed == nil && report.pools.isEmpty)
+    }
+
+    @Test func `it says which environment is not its own yet, and one that does not say is read`() async throws {
+        let report = try await gather(identity: "foreign")
+        #expect(
+            report.environments == [
+                .init(name: "debian", state: "good"),
+                .init(name: "golden", state: "another machine's: kbe adopt golden", image: "50", foreign: true),
+            ])
+        let text = try report.json
+        #expect(FleetReport(json: text) == report && text.contains("\"foreign\":true"))
+        let silent = try await gather()
+        let less = try silent.json
+        #expect(FleetReport(json: less) == silent && !less.contains("foreign"))
     }
 }

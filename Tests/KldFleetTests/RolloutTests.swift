@@ -164,6 +164,22 @@ import Testing
         #expect(machines.allSatisfy { $0.1.told.isEmpty })
     }
 
+    @Test func `nobody is touched where the environment is not the machines' own yet`() async throws {
+        func foreign() -> FakeMachine {
+            FakeMachine(also: [.init(name: "golden", state: "another machine's: kbe adopt golden", image: "77", foreign: true)])
+        }
+        let machines = [("a", foreign()), ("b", foreign())]
+        let rollout = try rollout(machines)
+        await #expect {
+            _ = try await rollout.ready()
+        } throws: { error in
+            let problem = Diagnosis(of: error)
+            return problem.code == "fleet.not-ready"
+                && problem.causes == ["a", "b"].map { "\($0): golden is not its own yet: kfleet push golden finishes it" }
+        }
+        #expect(machines.allSatisfy { $0.1.told.isEmpty })
+    }
+
     /// Cancels itself once a machine hears something: as Ctrl-C does, in the middle of it.
     private func interrupted(when text: String) async throws -> (outcome: FleetRolloutOutcome, told: [String], others: [String]) {
         let work = Locked<Task<FleetRolloutOutcome, Never>?>(nil)
