@@ -1,3 +1,4 @@
+import KldBoot
 import KldCore
 import KldExec
 import KldFiles
@@ -14,6 +15,10 @@ struct OwnFiles: Sendable {
         "etc/subuid", "etc/subgid", "etc/sudoers", "etc/sudoers.d", "etc/ssh", "etc/kldload", "etc/network", "etc/netplan",
         "etc/NetworkManager/system-connections", "etc/systemd/network", "etc/systemd/resolved.conf", "etc/systemd/resolved.conf.d",
         "etc/nftables.conf", "etc/nftables.d", "etc/zfs/zpool.cache", "etc/zfs/zfs-list.cache", "etc/ca-certificates.conf", "etc/ssl/certs",
+        // What is kept of whose datasets: the policy names the machine's own pool.
+        "etc/sanoid",
+        // Whether this machine signs what it boots.
+        PathPattern(MachineOwnerKey.configuration),
     ]
     /// Of the seal, what is no identity: what grows by itself, or can be fetched again; and accounts, which are joined.
     static let others: Set<String> = [

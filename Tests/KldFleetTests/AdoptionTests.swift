@@ -115,6 +115,19 @@ import Testing
         #expect(texts["/new/etc/app.conf"] == "new\n" && texts["/new/etc/yum.conf"] == "new\n" && texts["/new/usr/bin/app"] == "new")
     }
 
+    @Test func `whether it signs what it boots, and what it keeps of its datasets, is the machine's own`() async throws {
+        let (signing, policy) = ("/\(MachineOwnerKey.configuration)", "/etc/sanoid/sanoid.conf")
+        // It signs, and the other one does not.
+        var files = machine([signing: "mok", policy: "[rpool/home]\n", "/new\(policy)": "[tank/home]\n"])
+        try await OwnFiles(into: "/new", files: files).take(runner: copying(files))
+        #expect(files.texts["/new\(signing)"] == "mok" && files.texts["/new\(policy)"] == "[rpool/home]\n")
+        // The reverse. Other settings of DKMS are the package's.
+        files = machine(["/new\(signing)": "mok", "/new/etc/dkms/framework.conf": "new", "/new\(policy)": "[tank/home]\n"])
+        try await OwnFiles(into: "/new", files: files).take(runner: copying(files))
+        #expect(files.texts["/new\(signing)"] == nil && files.texts["/new\(policy)"] == nil)
+        #expect(files.texts["/new/etc/dkms/framework.conf"] == "new")
+    }
+
     @Test func `what all environments share is not copied into one`() throws {
         let paths = try OwnFiles(into: "/new", files: machine()).choice().own
         #expect(!paths.contains { $0.hasPrefix("var/lib/kldload") || $0.hasPrefix("var/log") || $0.hasPrefix("srv") })
