@@ -80,9 +80,10 @@ import Testing
     }
 
     /// Copies files as cp does.
-    private func copying(_ files: MemoryFiles) -> ScriptedRunner {
+    private func copying(_ files: MemoryFiles, seeing: @escaping @Sendable (Command) -> Void = { _ in }) -> ScriptedRunner {
         ScriptedRunner([
             { command in
+                seeing(command)
                 guard command.tool.name == "cp", command.arguments.prefix(2) == ["--archive", "--no-target-directory"] else { return nil }
                 let (from, to) = (command.arguments[2], command.arguments[3])
                 for (path, text) in files.texts where path == from || path.hasPrefix(from + "/") {
@@ -126,6 +127,18 @@ import Testing
         try await OwnFiles(into: "/new", files: files).take(runner: copying(files))
         #expect(files.texts["/new\(signing)"] == nil && files.texts["/new\(policy)"] == nil)
         #expect(files.texts["/new/etc/dkms/framework.conf"] == "new")
+    }
+
+    @Test func `the host id is given after everything else: without it nothing is activated that is half done`() async throws {
+        let bob = "root:x:0:0:root:/root:/bin/bash\nbob:x:1000:1000::/home/bob:/bin/bash\n"
+        let files = machine(["/new/etc/passwd": bob + "ci:x:200:200::/var/lib/ci:/bin/sh\n"])
+        let accounts = Locked("")
+        let runner = copying(files) { command in
+            if command.arguments.last == "/new/etc/hostid" { accounts.value = files.texts["/new/etc/passwd"] ?? "" }
+        }
+        try await OwnFiles(into: "/new", files: files).take(runner: runner)
+        #expect(runner.commands.count > 5 && runner.commands.last?.arguments.last == "/new/etc/hostid")
+        #expect(accounts.value == "root:x:0:0:root:/root:/bin/bash\nci:x:200:200::/var/lib/ci:/bin/sh\n")
     }
 
     @Test func `what all environments share is not copied into one`() throws {
