@@ -51,6 +51,48 @@ import Testing
         }
     }
 
+    @Test func `a service of a package that has its number once and for all is none of the people`() throws {
+        let there = AccountTables(
+            passwd: """
+                libvirt-qemu:x:64055:994:Libvirt Qemu,,,:/var/lib/libvirt:/usr/sbin/nologin
+                first:x:60000:60000::/:/bin/sh
+                last:x:64999:64999::/:/bin/sh
+                below:x:59999:59999::/:/bin/sh
+                above:x:65000:65000::/:/bin/sh
+
+                """, group: "kvm:x:994:\nlibvirt-qemu:x:64055:libvirt-qemu,bob\n", shadow: "", gshadow: "")
+        let joined = try here.taking(from: there)
+        #expect(joined.passwd.dropFirst(here.passwd.count).lines.map { $0.prefix { $0 != ":" } } == ["libvirt-qemu", "first", "last"])
+        #expect(joined.group == here.group + "kvm:x:994:\nlibvirt-qemu:x:64055:libvirt-qemu\n")
+    }
+
+    @Test func `a service that comes along keeps its groups that are here too, unless they rule the machine`() throws {
+        var own = here
+        own.group += "ssl-cert:x:111:\ntape:x:26:sshd\ndocker:x:120:\nkldload-web:x:121:\n"
+        own.gshadow += "ssl-cert:!::\ntape:*:ann:sshd\ndocker:!::\nkldload-web:!::\n"
+        let there = AccountTables(
+            passwd: "sshd:x:101:65534::/run/sshd:/usr/sbin/nologin\npostgres:x:106:113::/var/lib/postgresql:/bin/bash\n",
+            group: """
+                root:x:0:postgres
+                sudo:x:27:postgres
+                ssl-cert:x:111:postgres,bob,sshd
+                tape:x:26:postgres
+                docker:x:120:postgres
+                kldload-web:x:121:postgres
+                ann:x:1000:postgres
+                postgres:x:113:
+
+                """, shadow: "postgres:!:20000:0:99999:7:::\n", gshadow: "ssl-cert:!::postgres\n")
+        let joined = try own.taking(from: there)
+        // The machine's own services stay in the groups that they are in here.
+        let lines = ["ssl-cert:x:111:postgres", "tape:x:26:sshd,postgres", "docker:x:120:", "kldload-web:x:121:", "postgres:x:113:"]
+        #expect(joined.group == here.group + lines.map { $0 + "\n" }.joined())
+        let shadows = ["ssl-cert:!::postgres", "tape:*:ann:sshd,postgres", "docker:!::", "kldload-web:!::", "postgres:!::"]
+        #expect(joined.gshadow == here.gshadow + shadows.map { $0 + "\n" }.joined())
+        // The same once more changes nothing.
+        #expect(try joined.taking(from: there) == joined)
+    }
+
     @Test func `the same accounts stay as they are`() throws {
         #expect(try here.taking(from: here) == here)
     }
