@@ -276,6 +276,38 @@ import Testing
         #expect(actions.last == .perform("fleet.sign", ["root": "/run/kldload/adopt/golden"], effect: .changes))
     }
 
+    @Test func `an initramfs that could not be built anew is built at the next time, though its modules are signed by then`() async throws {
+        let module = "/new/usr/lib/modules/6.12/updates/dkms/zfs.ko"
+        let files = MemoryFiles([
+            module: "zfs", "/new/boot/vmlinuz-6.12": "kernel", "/new/boot/initrd.img-6.12": "of the other machine",
+            // Neither is one to sign: without modules of DKMS, without an initramfs.
+            "/new/boot/vmlinuz-6.1": "kernel", "/new/boot/initrd.img-6.1": "x", "/new/boot/vmlinuz-6.13": "kernel",
+            "/new/usr/lib/modules/6.13/updates/dkms/zfs.ko": "zfs",
+        ])
+        let isFull = Locked(true)
+        let runner = ScriptedRunner([
+            { command in
+                switch command.tool.name {
+                case "openssl":
+                    guard let out = command.arguments.last else { return nil }
+                    try files.write("signature", to: FilePath(out))
+                    return CommandOutput()
+                case "chroot": return CommandOutput(status: isFull.value ? 1 : 0)
+                default: return nil
+                }
+            }
+        ])
+        func builds() -> [String] { runner.commands.filter { $0.tool.name == "chroot" }.map(\.description) }
+        let build = "chroot /new update-initramfs -u -k 6.12"
+        await #expect(throws: CommandError.self) { try await Adoption.signModules(in: "/new", runner: runner, files: files) }
+        let signed = files.texts[module]
+        #expect(builds() == [build] && signed?.contains("signature") == true)
+        isFull.value = false
+        try await Adoption.signModules(in: "/new", runner: runner, files: files)
+        #expect(builds() == [build, build] && files.texts[module] == signed)
+        #expect(files.texts["/new/usr/lib/modules/6.13/updates/dkms/zfs.ko"] == "zfs")
+    }
+
     @Test func `what runs, or boots next, or holds more, is left alone`() throws {
         for (plan, code) in [
             ({ try Adoption(self.system()).plan("debian", image: nil) }, "be.running"),
