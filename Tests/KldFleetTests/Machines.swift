@@ -27,6 +27,8 @@ final class FakeMachine: CommandRunner {
         /// Checks that fail in an environment.
         var failing: [String: [String]] = [:]
         var starts = 1
+        /// No two machines have the same boot.
+        let boots = UInt64.random(in: .min ... .max)
         /// Questions that nobody answers while it starts.
         var silence = 0
         var isGone = false
@@ -49,7 +51,9 @@ final class FakeMachine: CommandRunner {
             environments: [.init(name: running, state: "good")] + also)
         report.pools = [.init(name: "rpool", state: "ONLINE")]
         (report.snapshots, report.scrub, report.failed, report.warned) = (12, "2026-11-20", [], [])
-        state = Mutex(State(report: report))
+        var state = State(report: report)
+        state.report.boot = "\(state.boots)-1"
+        self.state = Mutex(state)
         self.listen = listen
     }
 
@@ -117,7 +121,7 @@ extension FakeMachine.State {
         }
         // Only what is tried is ill.
         report.good = boot != .unproven || report.running == "debian"
-        report.boot = "boot-\(starts)"
+        report.boot = "\(boots)-\(starts)"
     }
 }
 

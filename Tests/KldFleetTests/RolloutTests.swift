@@ -31,8 +31,9 @@ import Testing
         #expect(a.told == ["activate golden", "reboot"] && b.told == a.told)
         #expect(
             said.all == [
-                "a: activate golden, on trial", "a: restart", "a: it is back, with golden", "a: runs golden, and is as well as before",
-                "waiting for 60 s", "b: activate golden, on trial", "b: restart", "b: it is back, with golden",
+                "a: activate golden, on trial", "a: restart", "a: it is back, with golden",
+                "a: runs golden, and is as well as before", "waiting for 60 s", 
+                "b: activate golden, on trial", "b: restart", "b: it is back, with golden",
                 "b: runs golden, and is as well as before",
             ])
         // Three questions that nobody answers, one that is; for each.
@@ -162,6 +163,75 @@ import Testing
                 ]
         }
         #expect(machines.allSatisfy { $0.1.told.isEmpty })
+    }
+
+    /// Rolls out to machines that something happens to after all were looked at.
+    private func changed(_ machines: [(String, FakeMachine)], _ change: () -> Void) async throws -> FleetRolloutOutcome {
+        let rollout = try rollout(machines)
+        let ready = try await rollout.ready()
+        change()
+        return await rollout.run(ready)
+    }
+
+    @Test func `a machine that restarted by itself meanwhile is judged by the boot that it has when it is its turn`() async throws {
+        let (a, b) = (FakeMachine(), FakeMachine())
+        let outcome = try await changed([("a", a), ("b", b)]) {
+            b.change { ($0.starts, $0.report.boot, $0.boot) = (5, "\($0.boots)-5", .ignored) }
+        }
+        #expect(outcome.rows.map(\.state) == [.done, .notRestarted])
+        #expect(outcome.rows[1].problem?.code == "fleet.not-restarted")
+        #expect(b.told == ["activate golden", "reboot", "activate debian"])
+    }
+
+    @Test func `what was ill when it was its turn is not blamed on the environment`() async throws {
+        let a = FakeMachine()
+        let outcome = try await changed([("a", a)]) {
+            a.change {
+                $0.report.pools[0].state = "DEGRADED"
+                $0.failing = ["debian": ["x.y"], "golden": ["x.y"]]
+            }
+        }
+        #expect(outcome.rows.map(\.state) == [.done])
+    }
+
+    @Test func `a machine that somebody changed meanwhile is left alone, and nothing more is restarted`() async throws {
+        let changes: [(String, (inout FakeMachine.State) -> Void)] = [
+            ("it runs third", { $0.report.running = "third" }),
+            ("third boots next there already: restart it, or kbe activate debian", { $0.report.next = "third" }),
+            ("its boot of debian was not noted as good", { $0.report.good = false }),
+            ("golden was tried there before: failed: it panics", { $0.report.environments[1].state = "failed: it panics" }),
+            ("it has no environment golden: kfleet push golden brings it", { $0.report.environments.removeLast() }),
+            ("its golden is another one", { $0.report.environments[1].image = "78" }),
+        ]
+        for (why, change) in changes {
+            let (a, b) = (FakeMachine(), FakeMachine())
+            let outcome = try await changed([("a", a), ("b", b)]) { a.change(change) }
+            #expect(outcome.rows.map(\.state) == [.changed, .untouched], "\(why)")
+            #expect(
+                outcome.rows[0].problem?.message == "a is not as it was when all were looked at, and was left alone: \(why)")
+            #expect(outcome.rows[0].problem?.code == "fleet.changed" && outcome.rows[0].runs == a.running)
+            #expect(a.told.isEmpty && b.told.isEmpty && outcome.problem("golden")?.code == "fleet.stopped")
+        }
+    }
+
+    @Test func `a machine that does not answer when it is its turn stops everything`() async throws {
+        let (a, b) = (FakeMachine(), FakeMachine())
+        let outcome = try await changed([("a", a), ("b", b)]) { a.change { $0.isGone = true } }
+        #expect(outcome.rows.map(\.state) == [.unknown, .untouched] && outcome.rows[0].runs == nil && b.told.isEmpty)
+        #expect(outcome.rows[0].problem?.code == "ssh.unreachable")
+    }
+
+    @Test func `a machine under two names is refused, with both of them`() async throws {
+        let a = FakeMachine()
+        let rollout = try rollout([("web", a), ("b", FakeMachine()), ("web.example.org", a)])
+        await #expect {
+            _ = try await rollout.ready()
+        } throws: { error in
+            let problem = Diagnosis(of: error)
+            return problem.code == "fleet.one-machine" && problem.exit == .usage
+                && problem.causes == ["web and web.example.org are one machine: they have the same boot"]
+        }
+        #expect(a.told.isEmpty)
     }
 
     /// Cancels itself once a machine hears something: as Ctrl-C does, in the middle of it.
