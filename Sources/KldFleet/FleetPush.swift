@@ -54,7 +54,7 @@ package struct FleetPush: Sendable {
     let say: @Sendable (String) -> Void
 
     /// Making another machine's environment one's own may mean to sign modules, and to build an initramfs anew.
-    private static let adoption: Int64 = 1200
+    static let adoption: Int64 = 1200
 
     package init(
         _ request: Request, fleet: Fleet, local: any CommandRunner, meter: Bool, now: Timestamp,

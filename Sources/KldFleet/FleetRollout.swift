@@ -157,7 +157,7 @@ package struct FleetRollout: Sendable {
 
     /// Restarts batch after batch, and stops after the first with a machine that did not do well.
     ///
-    /// Runs there: `kldload kbe activate NAME`, `systemctl --no-block reboot`, changes; `kldload kfleet self`, reads.
+    /// Runs there: `kldload kbe adopt NAME`, `kldload kbe activate NAME`, `systemctl --no-block reboot`, changes; `kldload kfleet self`, reads.
     /// - Returns: one row for each machine, in their order, whatever happened.
     package func run(_ ready: [Ready]) async -> FleetRolloutOutcome {
         var rows = Dictionary(
@@ -184,6 +184,12 @@ package struct FleetRollout: Sendable {
         var row = FleetRolloutRow(host: host, state: .untouched, before: ready.report.running, runs: ready.report.running)
         if Task.isCancelled { return row }
         guard let before = await again(ready, &row), !Task.isCancelled else { return row }
+        if let problem = await adopt(before, host) {
+            row.problem = problem
+            row.state = .notRestarted
+            return row
+        }
+        if Task.isCancelled { return row }
         say("\(host.knownName): activate \(request.environment), on trial")
         if let problem = await activate(request.environment, host) {
             row.problem = problem
@@ -244,6 +250,18 @@ package struct FleetRollout: Sendable {
             "fleet.changed", "\(host.knownName) is not as it was when all were looked at, and was left alone: \(why)",
             remedies: ["see how it is: kfleet health \(host.knownName)"])
         return nil
+    }
+
+    /// What was pushed is what the machine was at that time: since then somebody may have lost an account, or a key. One that ran there, and was
+    /// good, is that machine's as it was then: what it wrote is not written over.
+    ///
+    /// - Returns: what went wrong.
+    private func adopt(_ before: FleetReport, _ host: SSHDestination) async -> Diagnosis? {
+        guard let environment = environment(before), let image = environment.image, environment.state != "good" else { return nil }
+        say("\(host.knownName): make \(environment.name) its own, as it is now")
+        return await whole {
+            try await $0.run($0.tools.adopt(environment.name, image: image), on: host, within: FleetPush.adoption)
+        }
     }
 
     /// Does something in a task of its own: what was begun on a machine is not left half done when somebody presses Ctrl-C here.

@@ -103,6 +103,13 @@ extension FakeMachine.State {
             return CommandOutput()
         default:
             let words = text.split(separator: " ").map(String.init)
+            if words.count == 6, words[1] == "kbe", words[2] == "adopt", words[4] == "--image" {
+                guard words[3] != report.next, words[3] != report.running else {
+                    return CommandOutput(status: 1, errors: "error[be.active]: it is what boots next\n")
+                }
+                told.append("adopt \(words[3]) of \(words[5])")
+                return CommandOutput()
+            }
             guard words.count == 4, words[1] == "kbe", words[2] == "activate" else { throw Unscripted(what: text) }
             told.append("activate \(words[3])")
             report.next = words[3]

@@ -28,11 +28,11 @@ import Testing
         let outcome = try await run([("a", a), ("b", b)])
         #expect(outcome.rows.map(\.state) == [.done, .done] && outcome.rows.map(\.runs) == ["golden", "golden"])
         #expect(outcome.problem("golden") == nil)
-        #expect(a.told == ["activate golden", "reboot"] && b.told == a.told)
+        #expect(a.told == ["adopt golden of 77", "activate golden", "reboot"] && b.told == a.told)
         #expect(
             said.all == [
-                "a: activate golden, on trial", "a: restart", "a: it is back, with golden",
-                "a: runs golden, and is as well as before", "waiting for 60 s", 
+                "a: make golden its own, as it is now", "a: activate golden, on trial", "a: restart", "a: it is back, with golden",
+                "a: runs golden, and is as well as before", "waiting for 60 s", "b: make golden its own, as it is now",
                 "b: activate golden, on trial", "b: restart", "b: it is back, with golden",
                 "b: runs golden, and is as well as before",
             ])
@@ -52,7 +52,7 @@ import Testing
         let outcome = try await run([("a", a), ("b", b), ("c", c)])
         #expect(outcome.rows.map(\.state) == [.done, .cameBack, .untouched])
         #expect(outcome.rows.map(\.runs) == ["golden", "debian", "debian"])
-        #expect(b.told == ["activate golden", "reboot", "activate debian"] && c.told.isEmpty)
+        #expect(b.told == ["adopt golden of 77", "activate golden", "reboot", "activate debian"] && c.told.isEmpty)
         let problem = try #require(outcome.problem("golden"))
         #expect(problem.code == "fleet.stopped" && problem.exit == .failed)
         #expect(problem.message == "b did not take golden; 1 of 3 machines run it, and nothing more is restarted")
@@ -66,7 +66,7 @@ import Testing
         let outcome = try await run([("a", a), ("b", b)])
         #expect(outcome.rows.map(\.state) == [.reverted, .untouched] && outcome.rows[0].runs == "debian")
         #expect(outcome.rows[0].problem?.message == "a runs golden, and is not as well as before: systemd.failed")
-        #expect(a.told == ["activate golden", "reboot", "activate debian", "reboot"] && b.told.isEmpty)
+        #expect(a.told == ["adopt golden of 77", "activate golden", "reboot", "activate debian", "reboot"] && b.told.isEmpty)
         // It was given time to settle.
         #expect(time.seconds >= 120)
     }
@@ -100,7 +100,7 @@ import Testing
         a.change { $0.boot = .ignored }
         let outcome = try await run([("a", a)])
         #expect(outcome.rows[0].state == .notRestarted && outcome.rows[0].runs == "debian")
-        #expect(a.told == ["activate golden", "reboot", "activate debian"])
+        #expect(a.told == ["adopt golden of 77", "activate golden", "reboot", "activate debian"])
     }
 
     @Test func `a machine on which it cannot be activated is not restarted`() async throws {
@@ -180,7 +180,7 @@ import Testing
         }
         #expect(outcome.rows.map(\.state) == [.done, .notRestarted])
         #expect(outcome.rows[1].problem?.code == "fleet.not-restarted")
-        #expect(b.told == ["activate golden", "reboot", "activate debian"])
+        #expect(b.told == ["adopt golden of 77", "activate golden", "reboot", "activate debian"])
     }
 
     @Test func `what was ill when it was its turn is not blamed on the environment`() async throws {
@@ -234,6 +234,30 @@ import Testing
         #expect(a.told.isEmpty)
     }
 
+    @Test func `what was made on the machine, and what ran there well, is not made its own anew`() async throws {
+        let (made, ran) = (
+            FakeMachine(also: [.init(name: "golden", state: "never activated")]),
+            FakeMachine(also: [.init(name: "golden", state: "good", image: "77")])
+        )
+        #expect(try await run([("a", made)]).rows.map(\.state) == [.done])
+        #expect(try await run([("a", ran)]).rows.map(\.state) == [.done])
+        #expect(made.told == ["activate golden", "reboot"] && ran.told == made.told)
+    }
+
+    @Test func `a machine that cannot make it its own is not restarted`() async throws {
+        let (a, b) = (FakeMachine(), FakeMachine())
+        a.change { $0.refusing = "kbe adopt" }
+        let outcome = try await run([("a", a), ("b", b)])
+        #expect(outcome.rows.map(\.state) == [.notRestarted, .untouched] && outcome.rows[0].problem?.code == "fleet.refused")
+        #expect(a.told == ["/usr/lib/kldload/kldload kbe adopt golden --image 77"] && b.told.isEmpty)
+    }
+
+    @Test func `interrupted while the environment is made its own, a machine is not touched any further`() async throws {
+        let (outcome, told, others) = try await interrupted(when: "adopt golden")
+        #expect(outcome.interrupted && outcome.rows.map(\.state) == [.untouched, .untouched])
+        #expect(told == ["adopt golden of 77"] && others.isEmpty)
+    }
+
     /// Cancels itself once a machine hears something: as Ctrl-C does, in the middle of it.
     private func interrupted(when text: String) async throws -> (outcome: FleetRolloutOutcome, told: [String], others: [String]) {
         let work = Locked<Task<FleetRolloutOutcome, Never>?>(nil)
@@ -254,7 +278,7 @@ import Testing
     @Test func `interrupted after an activation, a machine is not restarted, and boots what it boots now`() async throws {
         let (outcome, told, others) = try await interrupted(when: "activate golden")
         #expect(outcome.interrupted && outcome.rows.map(\.state) == [.untouched, .untouched])
-        #expect(told == ["activate golden", "activate debian"] && others.isEmpty)
+        #expect(told == ["adopt golden of 77", "activate golden", "activate debian"] && others.isEmpty)
         #expect(outcome.problem("golden")?.exit == .interrupted)
     }
 
@@ -262,7 +286,7 @@ import Testing
         let (outcome, told, others) = try await interrupted(when: "reboot")
         #expect(outcome.interrupted && outcome.rows.map(\.state) == [.restarting, .untouched])
         #expect(outcome.rows[0].problem?.code == "fleet.restarting" && outcome.rows[0].runs == nil)
-        #expect(told == ["activate golden", "reboot"] && others.isEmpty)
+        #expect(told == ["adopt golden of 77", "activate golden", "reboot"] && others.isEmpty)
         #expect(outcome.problem("golden")?.code == "fleet.interrupted")
     }
 }
