@@ -1,8 +1,26 @@
 public import KldCore
 import KldExec
+package import KldFiles
 public import KldPlan
 import KldZFS
 public import SystemPackage
+
+/// Where a stream goes.
+public enum StreamTarget: Sendable, Hashable {
+    /// A file that appears when it is whole; one that is there stays until then.
+    case file(FilePath)
+    /// What is there and no file: standard output, a pipe, a device.
+    case open(FilePath)
+
+    /// - Throws: ``FileError``.
+    package init(_ path: FilePath, _ files: any FileSystem) throws {
+        // Behind those names may be a file that a shell has opened already.
+        let isOpened = ["/dev/", "/proc/"].contains { path.string.hasPrefix($0) }
+        let place = try !isOpened && files.status(path)?.kind == .symlink ? files.resolve(path) : path
+        let kind = try files.status(place)?.kind ?? .file
+        self = isOpened || kind != .file ? .open(path) : .file(place)
+    }
+}
 
 extension BootEnvironments {
     /// A stream of an environment, as it is on disk: compressed blocks stay compressed, an encrypted one is sent as plain text.
@@ -10,8 +28,9 @@ extension BootEnvironments {
     /// - Parameter source: `NAME`, of which a snapshot is made now, or `NAME@LABEL`.
     /// - Throws: ``Diagnosis`` `be.unknown`, `be.no-snapshot`, `be.deep`.
     ///
-    /// Runs: `zfs snapshot NAME@kbe-export-TIME`, changes; `zfs send -L -c NAME@LABEL > FILE`, reads.
-    public func export(_ source: String, to file: FilePath, now: Timestamp) throws -> Plan {
+    /// Runs: `zfs snapshot NAME@kbe-export-TIME`, changes; `zfs send -L -c NAME@LABEL > FILE.partial`, reads; `sync FILE.partial`,
+    /// `mv FILE.partial FILE`, changes. - Parameter target: a file is root's alone, for passwords and keys are in it.
+    public func export(_ source: String, to target: StreamTarget, now: Timestamp) throws -> Plan {
         let (environment, label) = try origin(source)
         guard environment.children.isEmpty else {
             throw Diagnosis(
@@ -23,10 +42,26 @@ extension BootEnvironments {
         var options = SendOptions()
         options.embedded = false
         var send = ZFS.send(snapshot, options)
-        send.outputFile = file
-        var actions: [Action] = label == nil ? [.run(ZFS.snapshot(snapshot))] : []
-        actions.append(.run(send))
-        return Self.plan("export boot environment \(environment.name)", [Step("be.export", "Send \(snapshot)", actions)])
+        let before: [Action] = label == nil ? [.run(ZFS.snapshot(snapshot))] : []
+        var step = Step("be.export", "Send \(snapshot)", before)
+        switch target {
+        case .open(let file):
+            send.outputFile = file
+            step.actions.append(.run(send))
+        case .file(let file):
+            let fresh = FilePath("\(file.string).partial")
+            send.outputFile = fresh
+            step.actions += [
+                .write(fresh, content: .text(""), mode: .secret), .run(send),
+                .run(Command(Tool("sync", package: "coreutils"), [fresh.string], effect: .changes)),
+                .run(
+                    Command(
+                        Tool("mv", package: "coreutils"), ["--force", "--no-target-directory", fresh.string, file.string],
+                        effect: .changes)),
+            ]
+            step.undo = [.remove(fresh)]
+        }
+        return Self.plan("export boot environment \(environment.name)", [step])
     }
 
     /// A stream becomes an environment that is not booted by itself.

@@ -229,7 +229,7 @@ struct KbeCommand: AsyncParsableCommand {
     struct Export: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Write an environment as a stream, to a file or to standard output.")
         @Argument(help: "NAME, or NAME@SNAPSHOT.") var name: String
-        @Option(name: .shortAndLong, help: "The file; default: standard output.") var output: String?
+        @Option(name: .shortAndLong, help: "The file, for root alone; default: standard output.") var output: String?
         @OptionGroup var change: Change
 
         func run() async throws {
@@ -237,9 +237,9 @@ struct KbeCommand: AsyncParsableCommand {
                 throw Diagnosis("be.terminal", "a stream is nothing for a terminal", remedies: ["name a file: --output FILE"], exit: .usage)
             }
             let session = BootSession(dryRun: change.dryRun)
-            let file = output.map { Host.absolute($0) } ?? "/dev/stdout"
+            let target = try StreamTarget(output.map { Host.absolute($0) } ?? "/dev/stdout", session.files)
             try await session.locked {
-                try await session.apply(BootEnvironments(try await session.system(.snapshots)).export(name, to: file, now: .current))
+                try await session.apply(BootEnvironments(try await session.system(.snapshots)).export(name, to: target, now: .current))
             }
         }
     }

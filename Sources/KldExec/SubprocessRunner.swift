@@ -215,7 +215,7 @@ private struct OwnFiles {
         do {
             output = try open(path) {
                 try FileDescriptor.open(
-                    $0, .writeOnly, options: [.create, .truncate, .closeOnExec], permissions: [.ownerReadWrite, .groupRead, .otherRead])
+                    $0, .writeOnly, options: [.create, .truncate, .closeOnExec], permissions: command.outputPermissions)
             }
         } catch {
             close()

@@ -16,15 +16,24 @@ package struct AccountTables: Sendable, Hashable {
 
     /// Numbers from here on are people's. Source: login.defs(5) of Debian and Fedora, `UID_MIN`.
     private static let people = 1000
+    /// Given to single packages once and for all, as 64055 is to `libvirt-qemu`. Source: Debian policy 4.7, 9.2.2.
+    private static let packages = 60000...64999
     /// `nobody` and `nogroup`.
     private static let nobody = 65534
+    /// Whose members rule the machine, or read what is nobody's business: none of them comes from elsewhere.
+    private static let ruling: Set<String> = [
+        "root", "sudo", "wheel", "admin", "adm", "staff", "disk", "kmem", "shadow", "systemd-journal", "docker", "podman", "lxd", "incus",
+        "incus-admin", "libvirt",
+    ]
+    private static func isRuling(_ group: String) -> Bool { ruling.contains(group) || group.hasPrefix("kldload") }
 
     private struct Line {
         var fields: [String]
         var name: String { fields[0] }
         var number: Int? { fields.count > 2 ? Int(fields[2]) : nil }
         var text: String { fields.joined(separator: ":") }
-        var isSystem: Bool { number.map { $0 < people || $0 == nobody } ?? false }
+        var members: [String] { fields.count > 3 ? fields[3].split(separator: ",").map(String.init) : [] }
+        var isSystem: Bool { number.map { $0 < people || $0 == nobody || packages.contains($0) } ?? false }
     }
 
     private static func lines(_ text: String) -> [Line] {
@@ -34,8 +43,8 @@ package struct AccountTables: Sendable, Hashable {
         }
     }
 
-    /// These accounts, and with them those of services that only another tree has: its packages need them. Its people, and all passwords of it,
-    /// stay behind.
+    /// These accounts, and with them those of services that only another tree has: its packages need them. They keep their place in groups of
+    /// the system that are here too, other than those that rule it. Its people, and all passwords of it, stay behind.
     ///
     /// - Throws: ``Diagnosis`` `fleet.accounts` where a service has another number there: its files would belong to somebody else.
     package func taking(from other: AccountTables) throws(Diagnosis) -> AccountTables {
@@ -75,11 +84,14 @@ package struct AccountTables: Sendable, Hashable {
         let members = groups.map { line in
             var line = line
             // Who of them is a person may be nobody, or somebody else, here.
-            if line.fields.count > 3 {
-                line.fields[3] = line.fields[3].split(separator: ",").filter { services.contains(String($0)) }.joined(separator: ",")
-            }
+            if line.fields.count > 3 { line.fields[3] = line.members.filter(services.contains).joined(separator: ",") }
             return line.text
         }
+        let came = Set(users.map(\.name))
+        // Of one number, or it was refused above.
+        let joining = Dictionary(
+            Self.lines(other.group).filter { $0.isSystem && !Self.isRuling($0.name) }.map { ($0.name, $0.members.filter(came.contains)) }
+        ) { first, _ in first }
         let shadows = Dictionary(Self.lines(other.shadow).map { ($0.name, $0) }) { first, _ in first }
         let locked = users.map { user in
             var fields = shadows[user.name]?.fields ?? [user.name, "", "", "", "", "", "", "", ""]
@@ -87,7 +99,20 @@ package struct AccountTables: Sendable, Hashable {
             return fields.joined(separator: ":")
         }
         return AccountTables(
-            passwd: lines(passwd, users.map(\.text)), group: lines(group, members), shadow: lines(shadow, locked),
-            gshadow: gshadow.isEmpty ? "" : lines(gshadow, groups.map { "\($0.name):!::" }))
+            passwd: lines(passwd, users.map(\.text)), group: lines(Self.joined(group, joining), members), shadow: lines(shadow, locked),
+            gshadow: gshadow.isEmpty ? "" : lines(Self.joined(gshadow, joining), groups.map { "\($0.name):!::" }))
+    }
+
+    /// A table of groups, with more members. Both group(5) and gshadow(5) have them in the fourth field.
+    private static func joined(_ text: String, _ members: [String: [String]]) -> String {
+        text.split(separator: "\n", omittingEmptySubsequences: false).map { text in
+            var line = Line(fields: text.split(separator: ":", omittingEmptySubsequences: false).map(String.init))
+            guard line.fields.count == 4 else { return String(text) }
+            let present = line.members
+            let more = (members[line.name] ?? []).filter { !present.contains($0) }
+            if more.isEmpty { return String(text) }
+            line.fields[3] = (present + more).joined(separator: ",")
+            return line.text
+        }.joined(separator: "\n")
     }
 }

@@ -119,17 +119,17 @@ package struct Adoption: Sendable, Hashable {
     }
 
     /// Modules that bear another machine's signature would not be loaded where the firmware enforces it.
-    private static func signModules(in root: FilePath, runner: any CommandRunner, files: any FileSystem) async throws {
+    ///
+    /// All are signed again, whatever they bear: a module that does already says nothing of the copy in the initramfs, which comes after it.
+    static func signModules(in root: FilePath, runner: any CommandRunner, files: any FileSystem) async throws {
         let key = MachineOwnerKey()
-        let signer = try key.identity(files)
         let prefix = "vmlinuz-"
         let releases = ((try? files.list(root.appending("boot"))) ?? []).filter { $0.hasPrefix(prefix) }.map {
             String($0.dropFirst(prefix.count))
         }
         for release in releases {
-            let foreign = try await ModuleSigning.modules(in: root, release, notSignedBy: signer, runner: runner, files: files)
             let initramfs = root.appending("boot/initrd.img-\(release)")
-            guard !foreign.isEmpty, try files.exists(initramfs) else { continue }
+            guard !ModuleSigning.modules(in: root, release, files).isEmpty, try files.exists(initramfs) else { continue }
             try await ModuleSigning.sign(root: root, release: release, with: key, initramfs: initramfs, runner: runner, files: files)
         }
     }

@@ -54,7 +54,7 @@ package struct FleetPush: Sendable {
     let say: @Sendable (String) -> Void
 
     /// Making another machine's environment one's own may mean to sign modules, and to build an initramfs anew.
-    private static let adoption: Int64 = 1200
+    static let adoption: Int64 = 1200
 
     package init(
         _ request: Request, fleet: Fleet, local: any CommandRunner, meter: Bool, now: Timestamp,
@@ -76,7 +76,7 @@ package struct FleetPush: Sendable {
     /// - Parameter running: the environment that runs here; others lie beside it.
     /// - Throws: ``Diagnosis`` `be.unknown`, `be.no-snapshot`, `be.deep`, `be.name`.
     ///
-    /// Runs: `zfs list` of datasets, snapshots and bookmarks, `zfs get written`, reads; `zfs snapshot NAME@kfleet-TIME`, changes.
+    /// Runs: `zfs list` of datasets, snapshots and bookmarks, `zfs get written@LABEL`, reads; `zfs snapshot NAME@kfleet-TIME`, changes.
     package func prepare(beside running: DatasetName) async throws -> FleetLineage {
         guard let top = running.parent else {
             throw Diagnosis("fleet.no-top", "\(running) lies below nothing", remedies: ["boot environments lie in POOL/ROOT"])
@@ -105,9 +105,10 @@ package struct FleetPush: Sendable {
             }
             return FleetLineage(end, datasets: datasets, snapshots: snapshots)
         }
-        // The one before goes on where it was cut off, and machines that have it already need nothing.
-        if let last = own.last, last.label.hasPrefix("kfleet-") {
-            let written = try PropertyRow.parse(await local.run(ZFS.get(dataset.text, ["written"])).output).first?.value
+        // The one before goes on where it was cut off, and machines that have it already need nothing; others may have taken snapshots since.
+        if let last = own.last(where: { $0.label.hasPrefix("kfleet-") }) {
+            let command = ZFS.written(since: try SnapshotName(dataset, last.label))
+            let written = try PropertyRow.parse(await local.run(command).output).first?.value
             if written == "0" { return FleetLineage(last, datasets: datasets, snapshots: snapshots) }
         }
         let label = "kfleet-\(now.digits.prefix(8))-\(now.digits.dropFirst(8))"
@@ -115,7 +116,7 @@ package struct FleetPush: Sendable {
             let end = ReplicaSnapshot(dataset: dataset.text, label: label, guid: 0, transaction: .max)
             return FleetLineage(end, datasets: datasets, snapshots: snapshots)
         }
-        if own.last?.label != label { try await local.run(ZFS.snapshot(try SnapshotName(dataset, label))) }
+        if !own.contains(where: { $0.label == label }) { try await local.run(ZFS.snapshot(try SnapshotName(dataset, label))) }
         let after = try await listed(top)
         guard let end = after.first(where: { $0.dataset == dataset.text && $0.label == label && !$0.isBookmark }) else {
             throw Diagnosis(

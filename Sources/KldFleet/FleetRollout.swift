@@ -71,12 +71,13 @@ package struct FleetRollout: Sendable {
 
     /// Looks at every machine before any of them is touched.
     ///
-    /// - Throws: ``Diagnosis`` `fleet.not-ready`, with what is wrong on which machine; `CancellationError`.
+    /// - Throws: ``Diagnosis`` `fleet.not-ready`, with what is wrong on which machine; `fleet.one-machine`; `CancellationError`.
     ///
     /// Runs: `kldload kfleet self` on each, reads.
     package func ready() async throws -> [Ready] {
         let asked = await fleet.health(request.hosts)
         try Task.checkCancellation()
+        try Self.refuseTwoNames(asked)
         var ready: [Ready] = []
         var problems: [String] = []
         for health in asked {
@@ -105,9 +106,21 @@ package struct FleetRollout: Sendable {
         return ready
     }
 
-    private func image(_ report: FleetReport) -> String? {
-        report.environments.first { $0.name == request.environment }?.image
+    /// A machine under two names would be restarted twice, at the same time or while it is judged.
+    private static func refuseTwoNames(_ asked: [FleetHealth]) throws(Diagnosis) {
+        let answers = asked.compactMap { health in health.report.map { (health.host, $0.boot) } }.filter { !$0.1.isEmpty }
+        let twice = Dictionary(grouping: answers) { $0.1 }.values.filter { $0.count > 1 }
+        guard !twice.isEmpty else { return }
+        throw Diagnosis(
+            "fleet.one-machine", "a machine is named twice; no machine was touched", remedies: ["name each machine once"], exit: .usage,
+            causes: twice.map { "\($0.map(\.0.knownName).joined(separator: " and ")) are one machine: they have the same boot" }.sorted())
     }
+
+    private func environment(_ report: FleetReport) -> FleetReport.Environment? {
+        report.environments.first { $0.name == request.environment }
+    }
+
+    private func image(_ report: FleetReport) -> String? { environment(report)?.image }
 
     private func obstacle(_ report: FleetReport) -> String? {
         let name = request.environment
@@ -145,7 +158,7 @@ package struct FleetRollout: Sendable {
 
     /// Restarts batch after batch, and stops after the first with a machine that did not do well.
     ///
-    /// Runs there: `kldload kbe activate NAME`, `systemctl --no-block reboot`, changes; `kldload kfleet self`, reads.
+    /// Runs there: `kldload kbe adopt NAME`, `kldload kbe activate NAME`, `systemctl --no-block reboot`, changes; `kldload kfleet self`, reads.
     /// - Returns: one row for each machine, in their order, whatever happened.
     package func run(_ ready: [Ready]) async -> FleetRolloutOutcome {
         var rows = Dictionary(
@@ -168,8 +181,15 @@ package struct FleetRollout: Sendable {
 
     /// One machine, all the way.
     private func advance(_ ready: Ready) async -> FleetRolloutRow {
-        let (host, before) = (ready.host, ready.report)
-        var row = FleetRolloutRow(host: host, state: .untouched, before: before.running, runs: before.running)
+        let host = ready.host
+        var row = FleetRolloutRow(host: host, state: .untouched, before: ready.report.running, runs: ready.report.running)
+        if Task.isCancelled { return row }
+        guard let before = await again(ready, &row), !Task.isCancelled else { return row }
+        if let problem = await adopt(before, host) {
+            row.problem = problem
+            row.state = .notRestarted
+            return row
+        }
         if Task.isCancelled { return row }
         say("\(host.knownName): activate \(request.environment), on trial")
         if let problem = await activate(request.environment, host) {
@@ -203,6 +223,46 @@ package struct FleetRollout: Sendable {
                 remedies: ["see what became of it: kfleet health \(host.knownName)"], exit: .interrupted)
         }
         return row
+    }
+
+    /// Asks a machine whose turn it is once more: the others may have taken hours, and it is judged, and sent back, by what it is now.
+    ///
+    /// - Returns: `nil`, with the reason in the row, where it is not as it was.
+    private func again(_ ready: Ready, _ row: inout FleetRolloutRow) async -> FleetReport? {
+        let (host, before) = (ready.host, ready.report)
+        let now: FleetReport
+        do { now = try await fleet.report(of: host) } catch {
+            if Task.isCancelled { return nil }
+            (row.state, row.runs, row.problem) = (.unknown, nil, Diagnosis(of: error))
+            return nil
+        }
+        row.runs = now.running
+        let why: String? =
+            if now.running != before.running {
+                "it runs \(now.running)"
+            } else if let why = obstacle(now) {
+                why
+            } else if image(now) != image(before) {
+                "its \(request.environment) is another one"
+            } else { nil }
+        guard let why else { return now }
+        row.state = .changed
+        row.problem = Diagnosis(
+            "fleet.changed", "\(host.knownName) is not as it was when all were looked at, and was left alone: \(why)",
+            remedies: ["see how it is: kfleet health \(host.knownName)"])
+        return nil
+    }
+
+    /// What was pushed is what the machine was at that time: since then somebody may have lost an account, or a key. One that ran there, and was
+    /// good, is that machine's as it was then: what it wrote is not written over.
+    ///
+    /// - Returns: what went wrong.
+    private func adopt(_ before: FleetReport, _ host: SSHDestination) async -> Diagnosis? {
+        guard let environment = environment(before), let image = environment.image, environment.state != "good" else { return nil }
+        say("\(host.knownName): make \(environment.name) its own, as it is now")
+        return await whole {
+            try await $0.run($0.tools.adopt(environment.name, image: image), on: host, within: FleetPush.adoption)
+        }
     }
 
     /// Does something in a task of its own: what was begun on a machine is not left half done when somebody presses Ctrl-C here.

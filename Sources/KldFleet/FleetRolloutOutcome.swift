@@ -11,6 +11,8 @@ package struct FleetRolloutRow: Sendable {
         case done
         /// Nothing was restarted; what boots next is what boots now.
         case notRestarted = "not-restarted"
+        /// It is not as it was when all were looked at: nothing was done there.
+        case changed
         /// It left the environment by itself, and runs the one before.
         case cameBack = "came-back"
         /// It was sent back, and runs the one before.

@@ -1,3 +1,4 @@
+import KldBoot
 import KldCore
 import KldExec
 import KldFiles
@@ -14,6 +15,10 @@ struct OwnFiles: Sendable {
         "etc/subuid", "etc/subgid", "etc/sudoers", "etc/sudoers.d", "etc/ssh", "etc/kldload", "etc/network", "etc/netplan",
         "etc/NetworkManager/system-connections", "etc/systemd/network", "etc/systemd/resolved.conf", "etc/systemd/resolved.conf.d",
         "etc/nftables.conf", "etc/nftables.d", "etc/zfs/zpool.cache", "etc/zfs/zfs-list.cache", "etc/ca-certificates.conf", "etc/ssl/certs",
+        // What is kept of whose datasets: the policy names the machine's own pool.
+        "etc/sanoid",
+        // Whether this machine signs what it boots.
+        PathPattern(MachineOwnerKey.configuration),
     ]
     /// Of the seal, what is no identity: what grows by itself, or can be fetched again; and accounts, which are joined.
     static let others: Set<String> = [
@@ -25,6 +30,8 @@ struct OwnFiles: Sendable {
     static let traces: Set<String> = [
         "shell-history", "zsh-history", "database-history", "interpreter-history", "pager-editor-history", "desktop-traces",
     ]
+    /// Given after everything else: with another machine's an environment is not activated, so one that is half done is none.
+    private static let last = "etc/hostid"
     private static let accounts = ["etc/passwd", "etc/group", "etc/shadow", "etc/gshadow"]
 
     /// Paths below a root, in their order; none of them lies below another.
@@ -126,22 +133,23 @@ struct OwnFiles: Sendable {
             try files.replace(file, with: edit.edit.applied(to: files.read(file)).content, mode: status.mode)
         }
         for path in choice.gone { try clear(path) }
-        for path in choice.own {
-            let (from, to) = (here.root.appending(path), there.root.appending(path))
-            guard try files.exists(from) else {
-                try clear(path)
-                continue
-            }
-            try files.remove(to)
-            try files.makeDirectory(to.removingLastComponent(), mode: .directory)
-            try await runner.run(
-                Command(
-                    Tool("cp", package: "coreutils"), ["--archive", "--no-target-directory", from.string, to.string], effect: .changes))
-        }
+        let last = Self.last
+        for path in choice.own where path != last { try await give(path, runner) }
         for (path, text) in joined {
             let file = there.root.appending(path)
             try files.replace(file, with: Array(text.utf8), mode: try files.status(file)?.mode ?? .file)
         }
+        if choice.own.contains(last) { try await give(last, runner) }
+    }
+
+    /// As it is here; what is not here goes.
+    private func give(_ path: String, _ runner: any CommandRunner) async throws {
+        let (from, to) = (here.root.appending(path), there.root.appending(path))
+        guard try files.exists(from) else { return try clear(path) }
+        try files.remove(to)
+        try files.makeDirectory(to.removingLastComponent(), mode: .directory)
+        try await runner.run(
+            Command(Tool("cp", package: "coreutils"), ["--archive", "--no-target-directory", from.string, to.string], effect: .changes))
     }
 
     /// Removes a file, or all files of a folder: the folder may be a package's, and services expect theirs, with owner and mode.

@@ -97,9 +97,11 @@ public struct PayloadPack: Sendable, Hashable {
             vdevs: VdevLayout(.single, disks: [Disk.partition(1, of: scratch)]))
     }
 
+    /// For everybody: a payload holds nothing of any machine.
     static func writing(_ command: Command, to file: FilePath) -> Command {
         var copy = command
         copy.outputFile = file
+        copy.outputPermissions = [.ownerReadWrite, .groupRead, .otherRead]
         copy.effect = .changes
         return copy
     }

@@ -160,21 +160,23 @@ public struct PackageWork: Sendable {
         return DKMS.parse(try await packages.run(DKMS.status).output)
     }
 
-    /// Signs modules that were built anew and that DKMS left unsigned, where this machine signs what it boots.
+    /// Signs modules that were built anew, where this machine signs what it boots. All of them, whatever they bear: where an earlier run ended
+    /// between a module and the initramfs, the module is signed and its copy in there is not.
     ///
     /// - Returns: for the report.
     func sign(_ root: FilePath, _ system: BootSystem, changed: Bool) async throws -> String {
         switch system.signing {
         case .off: return "off"
         case .keyless: return "this machine's key is gone"
-        case .by(let identity):
+        case .by:
             guard changed else { return "signed by this machine's key" }
             for release in kernels(in: root) {
-                let unsigned = try await ModuleSigning.modules(
-                    in: root, release, notSignedBy: identity, runner: upkeep.runner, files: upkeep.files)
-                guard !unsigned.isEmpty else { continue }
+                guard !ModuleSigning.modules(in: root, release, upkeep.files).isEmpty else { continue }
+                let initramfs = root.appending("boot/initrd.img-\(release)")
+                // One that is made later takes the modules as they are then.
                 let action = ModuleSigning.signing(
-                    root: root, release: release, with: MachineOwnerKey(), initramfs: root.appending("boot/initrd.img-\(release)"))
+                    root: root, release: release, with: MachineOwnerKey(),
+                    initramfs: try upkeep.files.exists(initramfs) ? initramfs : nil)
                 let step = Step("upkeep.sign", "Sign the modules of Linux \(release)", [action])
                 try await upkeep.apply(Plan("sign modules", [Phase("upkeep", "Upkeep", [step])]), [])
             }

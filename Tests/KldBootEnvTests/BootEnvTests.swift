@@ -289,12 +289,13 @@ struct BootEnvironmentTests {
     @Test("a stream leaves and arrives without being booted; what one stream cannot hold is refused")
     func streams() throws {
         #expect(
-            try machine.export("test", to: "/tmp/test.zfs", now: Fixture.now).commandLines == [
+            try machine.export("test", to: .file("/tmp/test.zfs"), now: Fixture.now).commandLines == [
                 "zfs snapshot rpool/ROOT/test@kbe-export-20231114221320",
-                "zfs send -L -c rpool/ROOT/test@kbe-export-20231114221320 > /tmp/test.zfs",
+                "zfs send -L -c rpool/ROOT/test@kbe-export-20231114221320 > /tmp/test.zfs.partial", "sync /tmp/test.zfs.partial",
+                "mv --force --no-target-directory /tmp/test.zfs.partial /tmp/test.zfs",
             ])
         #expect(
-            try machine.export("debian@install", to: "/dev/stdout", now: Fixture.now).commandLines == [
+            try machine.export("debian@install", to: .open("/dev/stdout"), now: Fixture.now).commandLines == [
                 "zfs send -L -c rpool/ROOT/debian@install > /dev/stdout"
             ])
         #expect(
@@ -308,7 +309,61 @@ struct BootEnvironmentTests {
         #expect(throws: Diagnosis.self) { try machine.importing("test", from: "/dev/stdin") }
         var deep = machine.system
         deep.environments[1].children = [try Fixture.dataset("test/usr"): "/usr"]
-        #expect(throws: Diagnosis.self) { try BootEnvironments(deep).export("test", to: "/tmp/x", now: Fixture.now) }
+        #expect(throws: Diagnosis.self) { try BootEnvironments(deep).export("test", to: .file("/tmp/x"), now: Fixture.now) }
+    }
+
+    @Test("a stream into a file is root's alone, and takes its place when it is whole; what fails leaves what was there")
+    func exportedFile() async throws {
+        try await Scratch.with { folder in
+            let (files, file) = (LocalFiles(), folder.appending("test.zfs"))
+            try files.write("an older one", to: file)
+            try files.symlink(folder.appending("link"), to: "test.zfs")
+            let target = try StreamTarget(folder.appending("link"), files)
+            // zfs is not here: a shell sends instead, and fails in the middle of it when it is told to.
+            func export(failing: Bool) async throws {
+                let sending = ScriptedRunner([
+                    { command in
+                        guard command.tool.name == "zfs" else { return nil }
+                        guard let file = command.outputFile else { return CommandOutput() }
+                        #expect(try files.status(file)?.mode == .secret)
+                        try files.write(failing ? "half" : "a whole stream", to: file, mode: .secret)
+                        return CommandOutput(status: failing ? 1 : 0)
+                    }
+                ])
+                try await PlanRunner(runner: OneOrTheOther(first: sending, second: SubprocessRunner()), files: files)
+                    .apply(machine.export("test", to: target, now: Fixture.now))
+            }
+            await #expect(throws: Diagnosis.self) { try await export(failing: true) }
+            #expect(try files.readText(file) == "an older one" && files.list(folder) == ["link", "test.zfs"])
+            try await export(failing: false)
+            #expect(try files.readText(file) == "a whole stream" && files.status(file)?.mode == .secret)
+            #expect(try files.list(folder) == ["link", "test.zfs"] && files.readLink(folder.appending("link")) == "test.zfs")
+        }
+    }
+
+    /// zfs by one runner, everything else by another.
+    private struct OneOrTheOther: CommandRunner {
+        let first: any CommandRunner
+        let second: any CommandRunner
+        func run(_ command: Command) async throws -> CommandOutput {
+            try await (command.tool.name == "zfs" ? first : second).run(command)
+        }
+        func run(pipeline: [Command]) async throws -> CommandOutput { throw Unscripted(what: "\(pipeline)") }
+    }
+
+    @Test("what is there and no file is written into as it is")
+    func openTargets() async throws {
+        try await Scratch.with { folder in
+            let files = LocalFiles()
+            #expect(try StreamTarget("/dev/stdout", files) == .open("/dev/stdout"))
+            #expect(try StreamTarget("/dev/null", files) == .open("/dev/null"))
+            #expect(try StreamTarget("/proc/self/fd/1", files) == .open("/proc/self/fd/1"))
+            #expect(try StreamTarget(folder, files) == .open(folder))
+            let pipe = folder.appending("pipe")
+            try await SubprocessRunner().run(Command(Tool("mkfifo", package: "coreutils"), [pipe.string], effect: .changes))
+            #expect(try StreamTarget(pipe, files) == .open(pipe))
+            #expect(try StreamTarget(folder.appending("new"), files) == .file(folder.appending("new")))
+        }
     }
 
     @Test("a difference is told by packages that are installed, kernels, and files of /etc")

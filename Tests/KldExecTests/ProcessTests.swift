@@ -92,6 +92,24 @@ struct ProcessTests {
         }
     }
 
+    @Test("an output file is for its maker alone, unless a command says otherwise; one that is there stays as it is")
+    func outputMode() async throws {
+        try await Scratch.with { folder in
+            var command = Command("echo", ["secret"], effect: .reads, outputFile: folder.appending("own"))
+            try await runner.run(command)
+            #expect(try LocalFiles().status(folder.appending("own"))?.mode == .secret)
+            command.outputFile = folder.appending("open")
+            command.outputPermissions = [.ownerReadWrite, .groupRead]
+            try await runner.run(command)
+            #expect(try LocalFiles().status(folder.appending("open"))?.mode == 0o640)
+            try LocalFiles().write("longer than that\n", to: folder.appending("old"), mode: 0o604)
+            command.outputFile = folder.appending("old")
+            try await runner.run(command)
+            #expect(try LocalFiles().status(folder.appending("old"))?.mode == 0o604)
+            #expect(try LocalFiles().readText(folder.appending("old")) == "secret\n")
+        }
+    }
+
     @Test("an input that is not there, and an output that cannot be, are errors that name the file")
     func noSuchFile() async throws {
         for command in [

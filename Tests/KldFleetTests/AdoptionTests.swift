@@ -52,6 +52,48 @@ import Testing
         }
     }
 
+    @Test func `a service of a package that has its number once and for all is none of the people`() throws {
+        let there = AccountTables(
+            passwd: """
+                libvirt-qemu:x:64055:994:Libvirt Qemu,,,:/var/lib/libvirt:/usr/sbin/nologin
+                first:x:60000:60000::/:/bin/sh
+                last:x:64999:64999::/:/bin/sh
+                below:x:59999:59999::/:/bin/sh
+                above:x:65000:65000::/:/bin/sh
+
+                """, group: "kvm:x:994:\nlibvirt-qemu:x:64055:libvirt-qemu,bob\n", shadow: "", gshadow: "")
+        let joined = try here.taking(from: there)
+        #expect(joined.passwd.dropFirst(here.passwd.count).lines.map { $0.prefix { $0 != ":" } } == ["libvirt-qemu", "first", "last"])
+        #expect(joined.group == here.group + "kvm:x:994:\nlibvirt-qemu:x:64055:libvirt-qemu\n")
+    }
+
+    @Test func `a service that comes along keeps its groups that are here too, unless they rule the machine`() throws {
+        var own = here
+        own.group += "ssl-cert:x:111:\ntape:x:26:sshd\ndocker:x:120:\nkldload-web:x:121:\n"
+        own.gshadow += "ssl-cert:!::\ntape:*:ann:sshd\ndocker:!::\nkldload-web:!::\n"
+        let there = AccountTables(
+            passwd: "sshd:x:101:65534::/run/sshd:/usr/sbin/nologin\npostgres:x:106:113::/var/lib/postgresql:/bin/bash\n",
+            group: """
+                root:x:0:postgres
+                sudo:x:27:postgres
+                ssl-cert:x:111:postgres,bob,sshd
+                tape:x:26:postgres
+                docker:x:120:postgres
+                kldload-web:x:121:postgres
+                ann:x:1000:postgres
+                postgres:x:113:
+
+                """, shadow: "postgres:!:20000:0:99999:7:::\n", gshadow: "ssl-cert:!::postgres\n")
+        let joined = try own.taking(from: there)
+        // The machine's own services stay in the groups that they are in here.
+        let lines = ["ssl-cert:x:111:postgres", "tape:x:26:sshd,postgres", "docker:x:120:", "kldload-web:x:121:", "postgres:x:113:"]
+        #expect(joined.group == here.group + lines.map { $0 + "\n" }.joined())
+        let shadows = ["ssl-cert:!::postgres", "tape:*:ann:sshd,postgres", "docker:!::", "kldload-web:!::", "postgres:!::"]
+        #expect(joined.gshadow == here.gshadow + shadows.map { $0 + "\n" }.joined())
+        // The same once more changes nothing.
+        #expect(try joined.taking(from: there) == joined)
+    }
+
     @Test func `the same accounts stay as they are`() throws {
         #expect(try here.taking(from: here) == here)
     }
@@ -81,9 +123,10 @@ import Testing
     }
 
     /// Copies files as cp does.
-    private func copying(_ files: MemoryFiles) -> ScriptedRunner {
+    private func copying(_ files: MemoryFiles, seeing: @escaping @Sendable (Command) -> Void = { _ in }) -> ScriptedRunner {
         ScriptedRunner([
             { command in
+                seeing(command)
                 guard command.tool.name == "cp", command.arguments.prefix(2) == ["--archive", "--no-target-directory"] else { return nil }
                 let (from, to) = (command.arguments[2], command.arguments[3])
                 for (path, text) in files.texts where path == from || path.hasPrefix(from + "/") {
@@ -114,6 +157,31 @@ import Testing
         #expect(texts["/new/etc/passwd"] == "root:x:0:0:root:/root:/bin/bash\nci:x:200:200::/var/lib/ci:/bin/sh\n")
         #expect(texts["/new/etc/shadow"] == "root:!:1::::::\nci:!*:::::::\n" && texts["/new/var/lib/ci/work"] == "new")
         #expect(texts["/new/etc/app.conf"] == "new\n" && texts["/new/etc/yum.conf"] == "new\n" && texts["/new/usr/bin/app"] == "new")
+    }
+
+    @Test func `whether it signs what it boots, and what it keeps of its datasets, is the machine's own`() async throws {
+        let (signing, policy) = ("/\(MachineOwnerKey.configuration)", "/etc/sanoid/sanoid.conf")
+        // It signs, and the other one does not.
+        var files = machine([signing: "mok", policy: "[rpool/home]\n", "/new\(policy)": "[tank/home]\n"])
+        try await OwnFiles(into: "/new", files: files).take(runner: copying(files))
+        #expect(files.texts["/new\(signing)"] == "mok" && files.texts["/new\(policy)"] == "[rpool/home]\n")
+        // The reverse. Other settings of DKMS are the package's.
+        files = machine(["/new\(signing)": "mok", "/new/etc/dkms/framework.conf": "new", "/new\(policy)": "[tank/home]\n"])
+        try await OwnFiles(into: "/new", files: files).take(runner: copying(files))
+        #expect(files.texts["/new\(signing)"] == nil && files.texts["/new\(policy)"] == nil)
+        #expect(files.texts["/new/etc/dkms/framework.conf"] == "new")
+    }
+
+    @Test func `the host id is given after everything else: without it nothing is activated that is half done`() async throws {
+        let bob = "root:x:0:0:root:/root:/bin/bash\nbob:x:1000:1000::/home/bob:/bin/bash\n"
+        let files = machine(["/new/etc/passwd": bob + "ci:x:200:200::/var/lib/ci:/bin/sh\n"])
+        let accounts = Locked("")
+        let runner = copying(files) { command in
+            if command.arguments.last == "/new/etc/hostid" { accounts.value = files.texts["/new/etc/passwd"] ?? "" }
+        }
+        try await OwnFiles(into: "/new", files: files).take(runner: runner)
+        #expect(runner.commands.count > 5 && runner.commands.last?.arguments.last == "/new/etc/hostid")
+        #expect(accounts.value == "root:x:0:0:root:/root:/bin/bash\nci:x:200:200::/var/lib/ci:/bin/sh\n")
     }
 
     @Test func `what all environments share is not copied into one`() throws {
@@ -347,6 +415,38 @@ import Testing
             try CertificateIdentity([0x30, 0x0d, 0x30, 0x0b, 0x02, 0x01, 0x05, 0x30, 0x02, 0x05, 0x00, 0x30, 0x02, 0x31, 0x00]))
         let actions = try Adoption(system).plan("golden", image: nil)[step: "fleet.take"]?.actions ?? []
         #expect(actions.last == .perform("fleet.sign", ["root": "/run/kldload/adopt/golden"], effect: .changes))
+    }
+
+    @Test func `an initramfs that could not be built anew is built at the next time, though its modules are signed by then`() async throws {
+        let module = "/new/usr/lib/modules/6.12/updates/dkms/zfs.ko"
+        let files = MemoryFiles([
+            module: "zfs", "/new/boot/vmlinuz-6.12": "kernel", "/new/boot/initrd.img-6.12": "of the other machine",
+            // Neither is one to sign: without modules of DKMS, without an initramfs.
+            "/new/boot/vmlinuz-6.1": "kernel", "/new/boot/initrd.img-6.1": "x", "/new/boot/vmlinuz-6.13": "kernel",
+            "/new/usr/lib/modules/6.13/updates/dkms/zfs.ko": "zfs",
+        ])
+        let isFull = Locked(true)
+        let runner = ScriptedRunner([
+            { command in
+                switch command.tool.name {
+                case "openssl":
+                    guard let out = command.arguments.last else { return nil }
+                    try files.write("signature", to: FilePath(out))
+                    return CommandOutput()
+                case "chroot": return CommandOutput(status: isFull.value ? 1 : 0)
+                default: return nil
+                }
+            }
+        ])
+        func builds() -> [String] { runner.commands.filter { $0.tool.name == "chroot" }.map(\.description) }
+        let build = "chroot /new update-initramfs -u -k 6.12"
+        await #expect(throws: CommandError.self) { try await Adoption.signModules(in: "/new", runner: runner, files: files) }
+        let signed = files.texts[module]
+        #expect(builds() == [build] && signed?.contains("signature") == true)
+        isFull.value = false
+        try await Adoption.signModules(in: "/new", runner: runner, files: files)
+        #expect(builds() == [build, build] && files.texts[module] == signed)
+        #expect(files.texts["/new/usr/lib/modules/6.13/updates/dkms/zfs.ko"] == "zfs")
     }
 
     @Test func `what runs, or boots next, or holds more, is left alone`() throws {

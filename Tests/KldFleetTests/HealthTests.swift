@@ -141,7 +141,7 @@ import Testing
             counts.withLock { $0.now -= 1 }
         }
         let names = (0..<20).map { "web-\($0)" }
-        let many = Fleet(limit: 30, parallel: 3) { _ in slow }
+        let many = Fleet(limit: 3600, parallel: 3) { _ in slow }
         let health = await many.health(try names.map { try FleetHosts.host($0) })
         #expect(health.map(\.host.host) == names && health.allSatisfy { $0.state == .well })
         let (_, most, all) = counts.withLock { $0 }

@@ -27,6 +27,8 @@ final class FakeMachine: CommandRunner {
         /// Checks that fail in an environment.
         var failing: [String: [String]] = [:]
         var starts = 1
+        /// No two machines have the same boot.
+        let boots = UInt64.random(in: .min ... .max)
         /// Questions that nobody answers while it starts.
         var silence = 0
         var isGone = false
@@ -49,7 +51,9 @@ final class FakeMachine: CommandRunner {
             environments: [.init(name: running, state: "good")] + also)
         report.pools = [.init(name: "rpool", state: "ONLINE")]
         (report.snapshots, report.scrub, report.failed, report.warned) = (12, "2026-11-20", [], [])
-        state = Mutex(State(report: report))
+        var state = State(report: report)
+        state.report.boot = "\(state.boots)-1"
+        self.state = Mutex(state)
         self.listen = listen
     }
 
@@ -99,6 +103,13 @@ extension FakeMachine.State {
             return CommandOutput()
         default:
             let words = text.split(separator: " ").map(String.init)
+            if words.count == 6, words[1] == "kbe", words[2] == "adopt", words[4] == "--image" {
+                guard words[3] != report.next, words[3] != report.running else {
+                    return CommandOutput(status: 1, errors: "error[be.active]: it is what boots next\n")
+                }
+                told.append("adopt \(words[3]) of \(words[5])")
+                return CommandOutput()
+            }
             guard words.count == 4, words[1] == "kbe", words[2] == "activate" else { throw Unscripted(what: text) }
             told.append("activate \(words[3])")
             report.next = words[3]
@@ -117,7 +128,7 @@ extension FakeMachine.State {
         }
         // Only what is tried is ill.
         report.good = boot != .unproven || report.running == "debian"
-        report.boot = "boot-\(starts)"
+        report.boot = "\(boots)-\(starts)"
     }
 }
 

@@ -122,14 +122,16 @@ private struct There {
 @Suite struct FleetPushTests {
     let said = Said()
 
-    private func local(written: String = "0", tokens: String? = nil) -> ScriptedRunner {
+    private func local(written: String = "0", tokens: String? = nil, more: String = "") -> ScriptedRunner {
         ScriptedRunner([
             { command in
                 switch command.arguments.first {
                 case "list" where command.arguments.contains("filesystem,volume"): CommandOutput(output: Here.datasets)
                 case "list":
-                    CommandOutput(output: Here.snapshots + "rpool/ROOT/next@kfleet-20260725-172140\tsnapshot\t60\t60\t1785000100\t0\t-\n")
-                case "get": CommandOutput(output: "rpool/ROOT/next\twritten\t\(written)\t-\n")
+                    CommandOutput(
+                        output: Here.snapshots + "rpool/ROOT/next@kfleet-20260725-172140\tsnapshot\t60\t60\t1785000100\t0\t-\n" + more)
+                case "get" where command.arguments.contains("written@kfleet-20260725-172140"):
+                    CommandOutput(output: "rpool/ROOT/next\twritten@kfleet-20260725-172140\t\(written)\t-\n")
                 case "snapshot": CommandOutput()
                 case "send" where command.arguments.contains("-nvP"): tokens.map { CommandOutput(output: $0) }
                 default: nil
@@ -308,7 +310,8 @@ private struct There {
                 switch command.arguments.first {
                 case "list" where command.arguments.contains("filesystem,volume"): CommandOutput(output: Here.datasets)
                 case "list": CommandOutput(output: Here.snapshots)
-                case "get": CommandOutput(output: "rpool/ROOT/next\twritten\t4096\t-\n")
+                case "get" where command.arguments.contains("written@kfleet-20260701-000000"):
+                    CommandOutput(output: "rpool/ROOT/next\twritten@kfleet-20260701-000000\t4096\t-\n")
                 case "snapshot": CommandOutput()
                 default: nil
                 }
@@ -318,6 +321,22 @@ private struct There {
             Diagnosis(of: $0).code == "fleet.snapshot-gone"
         }
         #expect(changed.commands.map(\.description).contains("zfs snapshot rpool/ROOT/next@kfleet-20260725-172140"))
+    }
+
+    @Test func `snapshots that others take meanwhile are no reason for another one`() async throws {
+        let autosnap = "rpool/ROOT/next@autosnap_2026-07-25_17:30:00_frequently\tsnapshot\t70\t70\t1785000600\t0\t-\n"
+        let local = local(more: autosnap)
+        var there = There()
+        there.snapshots += "tank/ROOT/next@any\tsnapshot\t60\t9\t1785000004\t0\t-\n"
+        let push = push("next", local: local, machines: ["web": remote(there, images: ["next": "60"])], stream: ScriptedRunner([]))
+        let lineage = try await push.prepare(beside: running())
+        #expect(lineage.end.label == "kfleet-20260725-172140" && !lineage.bases.contains { $0.guid == 70 })
+        #expect(local.commands.allSatisfy { $0.effect == .reads })
+        #expect(await push.run(lineage, to: try hosts("web")).map(\.state) == [.present])
+        // Once something was written, the change since that snapshot of others is what is sent.
+        let changed = self.local(written: "4096", more: autosnap)
+        let fresh = self.push("next", local: changed, machines: [:], dryRun: true)
+        #expect(try await fresh.prepare(beside: running()).bases.first?.guid == 70)
     }
 
     @Test(arguments: [("nothing", "be.unknown"), ("next@nothing", "be.no-snapshot"), ("next@mine@x", "be.no-snapshot"), ("-x", "be.name")])

@@ -28,11 +28,12 @@ import Testing
         let outcome = try await run([("a", a), ("b", b)])
         #expect(outcome.rows.map(\.state) == [.done, .done] && outcome.rows.map(\.runs) == ["golden", "golden"])
         #expect(outcome.problem("golden") == nil)
-        #expect(a.told == ["activate golden", "reboot"] && b.told == a.told)
+        #expect(a.told == ["adopt golden of 77", "activate golden", "reboot"] && b.told == a.told)
         #expect(
             said.all == [
-                "a: activate golden, on trial", "a: restart", "a: it is back, with golden", "a: runs golden, and is as well as before",
-                "waiting for 60 s", "b: activate golden, on trial", "b: restart", "b: it is back, with golden",
+                "a: make golden its own, as it is now", "a: activate golden, on trial", "a: restart", "a: it is back, with golden",
+                "a: runs golden, and is as well as before", "waiting for 60 s", "b: make golden its own, as it is now",
+                "b: activate golden, on trial", "b: restart", "b: it is back, with golden",
                 "b: runs golden, and is as well as before",
             ])
         // Three questions that nobody answers, one that is; for each.
@@ -51,7 +52,7 @@ import Testing
         let outcome = try await run([("a", a), ("b", b), ("c", c)])
         #expect(outcome.rows.map(\.state) == [.done, .cameBack, .untouched])
         #expect(outcome.rows.map(\.runs) == ["golden", "debian", "debian"])
-        #expect(b.told == ["activate golden", "reboot", "activate debian"] && c.told.isEmpty)
+        #expect(b.told == ["adopt golden of 77", "activate golden", "reboot", "activate debian"] && c.told.isEmpty)
         let problem = try #require(outcome.problem("golden"))
         #expect(problem.code == "fleet.stopped" && problem.exit == .failed)
         #expect(problem.message == "b did not take golden; 1 of 3 machines run it, and nothing more is restarted")
@@ -65,7 +66,7 @@ import Testing
         let outcome = try await run([("a", a), ("b", b)])
         #expect(outcome.rows.map(\.state) == [.reverted, .untouched] && outcome.rows[0].runs == "debian")
         #expect(outcome.rows[0].problem?.message == "a runs golden, and is not as well as before: systemd.failed")
-        #expect(a.told == ["activate golden", "reboot", "activate debian", "reboot"] && b.told.isEmpty)
+        #expect(a.told == ["adopt golden of 77", "activate golden", "reboot", "activate debian", "reboot"] && b.told.isEmpty)
         // It was given time to settle.
         #expect(time.seconds >= 120)
     }
@@ -99,7 +100,7 @@ import Testing
         a.change { $0.boot = .ignored }
         let outcome = try await run([("a", a)])
         #expect(outcome.rows[0].state == .notRestarted && outcome.rows[0].runs == "debian")
-        #expect(a.told == ["activate golden", "reboot", "activate debian"])
+        #expect(a.told == ["adopt golden of 77", "activate golden", "reboot", "activate debian"])
     }
 
     @Test func `a machine on which it cannot be activated is not restarted`() async throws {
@@ -180,6 +181,99 @@ import Testing
         #expect(machines.allSatisfy { $0.1.told.isEmpty })
     }
 
+    /// Rolls out to machines that something happens to after all were looked at.
+    private func changed(_ machines: [(String, FakeMachine)], _ change: () -> Void) async throws -> FleetRolloutOutcome {
+        let rollout = try rollout(machines)
+        let ready = try await rollout.ready()
+        change()
+        return await rollout.run(ready)
+    }
+
+    @Test func `a machine that restarted by itself meanwhile is judged by the boot that it has when it is its turn`() async throws {
+        let (a, b) = (FakeMachine(), FakeMachine())
+        let outcome = try await changed([("a", a), ("b", b)]) {
+            b.change { ($0.starts, $0.report.boot, $0.boot) = (5, "\($0.boots)-5", .ignored) }
+        }
+        #expect(outcome.rows.map(\.state) == [.done, .notRestarted])
+        #expect(outcome.rows[1].problem?.code == "fleet.not-restarted")
+        #expect(b.told == ["adopt golden of 77", "activate golden", "reboot", "activate debian"])
+    }
+
+    @Test func `what was ill when it was its turn is not blamed on the environment`() async throws {
+        let a = FakeMachine()
+        let outcome = try await changed([("a", a)]) {
+            a.change {
+                $0.report.pools[0].state = "DEGRADED"
+                $0.failing = ["debian": ["x.y"], "golden": ["x.y"]]
+            }
+        }
+        #expect(outcome.rows.map(\.state) == [.done])
+    }
+
+    @Test func `a machine that somebody changed meanwhile is left alone, and nothing more is restarted`() async throws {
+        let changes: [(String, (inout FakeMachine.State) -> Void)] = [
+            ("it runs third", { $0.report.running = "third" }),
+            ("third boots next there already: restart it, or kbe activate debian", { $0.report.next = "third" }),
+            ("its boot of debian was not noted as good", { $0.report.good = false }),
+            ("golden was tried there before: failed: it panics", { $0.report.environments[1].state = "failed: it panics" }),
+            ("it has no environment golden: kfleet push golden brings it", { $0.report.environments.removeLast() }),
+            ("its golden is another one", { $0.report.environments[1].image = "78" }),
+        ]
+        for (why, change) in changes {
+            let (a, b) = (FakeMachine(), FakeMachine())
+            let outcome = try await changed([("a", a), ("b", b)]) { a.change(change) }
+            #expect(outcome.rows.map(\.state) == [.changed, .untouched], "\(why)")
+            #expect(
+                outcome.rows[0].problem?.message == "a is not as it was when all were looked at, and was left alone: \(why)")
+            #expect(outcome.rows[0].problem?.code == "fleet.changed" && outcome.rows[0].runs == a.running)
+            #expect(a.told.isEmpty && b.told.isEmpty && outcome.problem("golden")?.code == "fleet.stopped")
+        }
+    }
+
+    @Test func `a machine that does not answer when it is its turn stops everything`() async throws {
+        let (a, b) = (FakeMachine(), FakeMachine())
+        let outcome = try await changed([("a", a), ("b", b)]) { a.change { $0.isGone = true } }
+        #expect(outcome.rows.map(\.state) == [.unknown, .untouched] && outcome.rows[0].runs == nil && b.told.isEmpty)
+        #expect(outcome.rows[0].problem?.code == "ssh.unreachable")
+    }
+
+    @Test func `a machine under two names is refused, with both of them`() async throws {
+        let a = FakeMachine()
+        let rollout = try rollout([("web", a), ("b", FakeMachine()), ("web.example.org", a)])
+        await #expect {
+            _ = try await rollout.ready()
+        } throws: { error in
+            let problem = Diagnosis(of: error)
+            return problem.code == "fleet.one-machine" && problem.exit == .usage
+                && problem.causes == ["web and web.example.org are one machine: they have the same boot"]
+        }
+        #expect(a.told.isEmpty)
+    }
+
+    @Test func `what was made on the machine, and what ran there well, is not made its own anew`() async throws {
+        let (made, ran) = (
+            FakeMachine(also: [.init(name: "golden", state: "never activated")]),
+            FakeMachine(also: [.init(name: "golden", state: "good", image: "77")])
+        )
+        #expect(try await run([("a", made)]).rows.map(\.state) == [.done])
+        #expect(try await run([("a", ran)]).rows.map(\.state) == [.done])
+        #expect(made.told == ["activate golden", "reboot"] && ran.told == made.told)
+    }
+
+    @Test func `a machine that cannot make it its own is not restarted`() async throws {
+        let (a, b) = (FakeMachine(), FakeMachine())
+        a.change { $0.refusing = "kbe adopt" }
+        let outcome = try await run([("a", a), ("b", b)])
+        #expect(outcome.rows.map(\.state) == [.notRestarted, .untouched] && outcome.rows[0].problem?.code == "fleet.refused")
+        #expect(a.told == ["/usr/lib/kldload/kldload kbe adopt golden --image 77"] && b.told.isEmpty)
+    }
+
+    @Test func `interrupted while the environment is made its own, a machine is not touched any further`() async throws {
+        let (outcome, told, others) = try await interrupted(when: "adopt golden")
+        #expect(outcome.interrupted && outcome.rows.map(\.state) == [.untouched, .untouched])
+        #expect(told == ["adopt golden of 77"] && others.isEmpty)
+    }
+
     /// Cancels itself once a machine hears something: as Ctrl-C does, in the middle of it.
     private func interrupted(when text: String) async throws -> (outcome: FleetRolloutOutcome, told: [String], others: [String]) {
         let work = Locked<Task<FleetRolloutOutcome, Never>?>(nil)
@@ -200,7 +294,7 @@ import Testing
     @Test func `interrupted after an activation, a machine is not restarted, and boots what it boots now`() async throws {
         let (outcome, told, others) = try await interrupted(when: "activate golden")
         #expect(outcome.interrupted && outcome.rows.map(\.state) == [.untouched, .untouched])
-        #expect(told == ["activate golden", "activate debian"] && others.isEmpty)
+        #expect(told == ["adopt golden of 77", "activate golden", "activate debian"] && others.isEmpty)
         #expect(outcome.problem("golden")?.exit == .interrupted)
     }
 
@@ -208,7 +302,7 @@ import Testing
         let (outcome, told, others) = try await interrupted(when: "reboot")
         #expect(outcome.interrupted && outcome.rows.map(\.state) == [.restarting, .untouched])
         #expect(outcome.rows[0].problem?.code == "fleet.restarting" && outcome.rows[0].runs == nil)
-        #expect(told == ["activate golden", "reboot"] && others.isEmpty)
+        #expect(told == ["adopt golden of 77", "activate golden", "reboot"] && others.isEmpty)
         #expect(outcome.problem("golden")?.code == "fleet.interrupted")
     }
 }

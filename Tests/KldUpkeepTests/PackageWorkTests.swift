@@ -4,6 +4,7 @@ import KldCore
 import KldExec
 import KldFiles
 import KldPackages
+import KldPlan
 import KldTestSupport
 import KldZFS
 import Synchronization
@@ -36,6 +37,34 @@ struct PackageWorkTests {
         #expect(PackageWork.environmentName("web-2", Self.now, taken: []) == "web-2-20231114-221320")
         #expect(
             PackageWork.environmentName("debian", Self.now, taken: ["debian-20231114-221320"]) == "debian-20231114-221320-2")
+    }
+
+    @Test("modules are signed for every kernel, whatever they bear already; an initramfs follows where there is one")
+    func signatures() async throws {
+        var files: [String: String] = [:]
+        for release in ["6.1", "6.12", "6.13"] { files["/new/boot/vmlinuz-\(release)"] = "kernel" }
+        for release in ["6.12", "6.13"] { files["/new/usr/lib/modules/\(release)/updates/dkms/zfs.ko"] = "zfs" }
+        files["/new/boot/initrd.img-6.12"] = "initramfs"
+        let plans = Mutex<[Plan]>([])
+        let upkeep = Upkeep(
+            runner: ScriptedRunner([]), files: MemoryFiles(files), now: Self.now, apply: { plan, _ in plans.withLock { $0.append(plan) } },
+            say: { _ in }, allows: { _ in false })
+        var system = BootSystem(
+            pool: try PoolName("rpool"), running: try DatasetName("rpool/ROOT/debian"), release: "6.12", hostID: nil,
+            commandLine: KernelCommandLine(running: ""), bootfs: nil, environments: [], esps: [])
+        system.signing = .by(
+            try CertificateIdentity([0x30, 0x0d, 0x30, 0x0b, 0x02, 0x01, 0x05, 0x30, 0x02, 0x05, 0x00, 0x30, 0x02, 0x31, 0x00]))
+        let work = PackageWork(upkeep)
+        #expect(try await work.sign("/new", system, changed: false) == "signed by this machine's key")
+        #expect(plans.withLock { $0 }.isEmpty)
+        _ = try await work.sign("/new", system, changed: true)
+        func signing(_ release: String, _ initramfs: FilePath?) -> Action {
+            ModuleSigning.signing(root: "/new", release: release, with: MachineOwnerKey(), initramfs: initramfs)
+        }
+        #expect(
+            plans.withLock { $0.flatMap(\.steps).flatMap(\.actions) } == [
+                signing("6.12", "/new/boot/initrd.img-6.12"), signing("6.13", nil),
+            ])
     }
 
     // MARK: one change, by apt's own words

@@ -73,6 +73,8 @@ enum NetworkInitramfs {
         let whole = folder.appending("whole.cpio")
         var join = Command(Tool("cat", package: "coreutils"), archive.written.map(\.string), effect: .changes)
         join.outputFile = whole
+        // zstd gives the mode to what it makes of it, and that is served by others.
+        join.outputPermissions = [.ownerReadWrite, .groupRead, .otherRead]
         try await runner.run(join)
         // One thread: the same bytes on any number of processors.
         try await runner.run(Command("zstd", ["--quiet", "-9", "--single-thread", whole.string, "-o", file.string], effect: .changes))
