@@ -50,7 +50,8 @@ struct KdiskCommand: AsyncParsableCommand {
                 for member in entry.members {
                     let device = member.device
                     let vdev = (device.vdev == device.name ? "disk" : device.vdev) + (device.kind == "data" ? "" : " (\(device.kind))")
-                    let state = device.state.description + (device.hasErrors ? ", errors" : "") + (device.isReplacing ? ", replacing" : device.place == nil ? "" : ", spared")
+                    let place = device.isReplacing ? ", replacing" : device.place == nil ? "" : ", spared"
+                    let state = device.state.description + (device.hasErrors ? ", errors" : "") + place
                     table.add(disk + [device.pool, vdev, state, passport(member.passport, entry)])
                 }
             }
