@@ -158,6 +158,9 @@ struct FactsTests {
     func imported() async throws {
         let facts = try await gather(pools: Self.pools)
         #expect(facts.importedPools == ["/dev/nvme0n1": "tank", "/dev/nvme1n1": "tank", "/dev/sda": "rpool"])
+        #expect(facts.pools == ["tank", "rpool"])
+        // Whatever it lies on.
+        #expect(try await gather(pools: "tank\n\t/dev/loop7\n").pools == ["tank"])
     }
 
     /// lsblk and zpool name a mapped device differently: `/dev/mapper/NAME`, and whatever the pool was made with; both lead to `/dev/dm-N`.

@@ -134,6 +134,8 @@ struct PoolNameTests {
         facts.importedPools = ["/dev/vdd": "tank"]
         #expect(code { _ = try InstallPlanner(request(answers(), facts)) } == nil)
         #expect(code { _ = try InstallPlanner(request(answers("KLDLOAD_ZFS_POOL=tank"), facts)) } == "install.pool-imported")
+        (facts.importedPools, facts.pools) = ([:], ["rpool"])
+        #expect(code { _ = try InstallPlanner(request(answers(), facts)) } == "install.pool-imported")
     }
 }
 
