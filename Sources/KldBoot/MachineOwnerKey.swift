@@ -1,5 +1,5 @@
 import KldCore
-import KldExec
+public import KldExec
 public import KldFiles
 public import KldPlan
 public import SystemPackage
@@ -61,12 +61,35 @@ public struct MachineOwnerKey: Sendable, Hashable {
         ]
     }
 
+    /// Looks at somebody's own key and its certificate, before anything depends on them.
+    ///
+    /// Runs: `openssl pkey -in KEY -passin pass: -pubout`, `openssl x509 -in CERTIFICATE -noout -pubkey`; reads. Nobody is asked for a passphrase.
+    /// - Throws: ``Diagnosis`` `trust.key-files`.
+    public static func requirePair(key: FilePath, certificate: FilePath, runner: any CommandRunner) async throws {
+        func publicKey(_ words: [String], _ file: FilePath) async throws -> String {
+            let output = try await runner.run(Command(openssl, words, effect: .reads, accepting: Set(0...255)))
+            guard output.status == 0 else {
+                throw Diagnosis(
+                    "trust.key-files", "\(file) cannot be used to sign with",
+                    remedies: ["give a key in PEM without a passphrase, and its certificate: openssl pkey -in KEY -out PLAIN"],
+                    exit: .inputMissing, causes: output.errors.lines)
+            }
+            return output.output.trimmed
+        }
+        let own = try await publicKey(["pkey", "-in", key.string, "-passin", "pass:", "-pubout"], key)
+        guard try await publicKey(["x509", "-in", certificate.string, "-noout", "-pubkey"], certificate) == own else {
+            throw Diagnosis(
+                "trust.key-files", "\(certificate) is the certificate of another key than \(key)",
+                remedies: ["look at both: openssl x509 -in CERTIFICATE -noout -text"], exit: .inputMissing)
+        }
+    }
+
     /// Takes somebody's own key, in PEM, with its certificate. - Throws in the plan: openssl says what is wrong with a file.
     ///
-    /// Runs: `openssl pkey -in KEY -out …`, `openssl x509 …`; changes.
+    /// Runs: `openssl pkey -in KEY -passin pass: -out …`, `openssl x509 …`; changes.
     public func adopting(key: FilePath, certificate: FilePath) -> [Action] {
         [
-            .run(Command(Self.openssl, ["pkey", "-in", key.string, "-out", self.key.string], effect: .changes)),
+            .run(Command(Self.openssl, ["pkey", "-in", key.string, "-passin", "pass:", "-out", self.key.string], effect: .changes)),
             .run(Command(Tool("chmod", package: "coreutils"), ["600", self.key.string], effect: .changes)),
             .run(Command(Self.openssl, ["x509", "-in", certificate.string, "-out", pem.string], effect: .changes)), derived,
         ]

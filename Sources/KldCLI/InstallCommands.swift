@@ -148,6 +148,9 @@ struct InstallCommand: AsyncParsableCommand, ReportingCommand {
         try Preflight.check(plan, planner.facts, signed: answers.secureBoot, path: Host.environment(["PATH"])["PATH"] ?? "", files: files) {
             Reporter.note($0)
         }
+        if answers.secureBoot, let own = answers.mokFiles {
+            try await MachineOwnerKey.requirePair(key: own.key, certificate: own.certificate, runner: runner)
+        }
         if let from { try InstallState.check(plan, from: from, files: files) }
         let log = EventLog.install
         let approvals = try await Host.approvals(for: plan, given: planner.approvals, machine: progress.progress == .json)

@@ -108,6 +108,31 @@ struct TrustTests {
         }
     }
 
+    @Test("somebody's own key is looked at before anything depends on it: it must be there, without a passphrase, and the certificate's")
+    func pair() async throws {
+        try await Scratch.with { folder in
+            let (given, other) = (MachineOwnerKey(root: folder.appending("given")), MachineOwnerKey(root: folder.appending("other")))
+            for key in [given, other] { try await apply([.makeDirectory(key.home)] + key.creating(name: "mine", scratch: folder)) }
+            let locked = folder.appending("locked.pem")
+            try await runner.run(
+                Command(
+                    "openssl", ["pkey", "-in", given.key.string, "-aes256", "-passout", "pass:secret", "-out", locked.string],
+                    effect: .changes))
+            func code(_ key: FilePath, _ certificate: FilePath) async -> String? {
+                do {
+                    try await MachineOwnerKey.requirePair(key: key, certificate: certificate, runner: runner)
+                    return nil
+                } catch { return Diagnosis(of: error).code }
+            }
+            #expect(await code(given.key, given.pem) == nil)
+            for (key, certificate) in [
+                (given.key, other.pem), (locked, given.pem), (given.pem, given.pem), (given.key, given.key),
+                (folder.appending("none"), given.pem),
+                (given.key, folder.appending("none")),
+            ] { #expect(await code(key, certificate) == "trust.key-files", "\(key) \(certificate)") }
+        }
+    }
+
     @Test("modules are signed as the kernel reads it, DKMS' copies and the initramfs follow, and twice is as once")
     func modules() async throws {
         try await Scratch.with { folder in

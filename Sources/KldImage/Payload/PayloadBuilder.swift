@@ -222,7 +222,7 @@ public struct PayloadBuilder: Sendable {
         var symbolic = wanted
         symbolic.buildMirror = ""
         let packages = try wanted.packages + spec.kernelPackages + spec.headerPackages + spec.moduleSourcePackages
-        let key = try await cache.key((["offer/1", try text(symbolic)] + lists + packages).joined(separator: "\n"))
+        let key = try await cache.key((["offer/2", try text(symbolic)] + lists + packages).joined(separator: "\n"))
         let file = folder.appending("offers/\(key).json")
         // One that cannot be read is worth no word: asking again is all it costs.
         if !lists.isEmpty, let known = try? JSONDecoder().decode(Offer.self, from: Data(files.read(file))) { return known }
