@@ -84,7 +84,6 @@ extension PoolStatus {
                     pool: name, poolState: state, kind: kind,
                     vdev: Self.isPlace(top) || top.children.isEmpty ? leaf.path ?? leaf.name : top.name,
                     parity: parity, lost: others.count { !isWhole($0) }, others: others.count, siblings: siblings,
-
                     place: place.tree.last { Self.isPlace($0) && $0 != leaf && $0.leaves.contains(leaf) }?.name, path: leaf.path,
                     name: leaf.path ?? leaf.name, guid: leaf.guid, state: leaf.state,
                     hasErrors: leaf.hasErrors)
