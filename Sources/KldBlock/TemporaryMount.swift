@@ -69,6 +69,9 @@ extension MountCommand {
     /// So often is it tried; with the pauses between them two minutes, longer than one process looks at an ESP in a slow guest.
     private static let tries = 480
 
+    /// Whether that is why a device could not be mounted: it is, otherwise. Source: util-linux 2.41, below.
+    public static func isBusy(_ output: CommandOutput) -> Bool { output.errors.contains("already mounted") }
+
     /// Mounts something that other processes mount for a moment. Linux mounts a device either to be read or to be written: who comes second
     /// with the other wish waits, two minutes at most.
     ///
@@ -86,7 +89,7 @@ extension MountCommand {
             do {
                 try await runner.run(command)
                 return
-            } catch CommandError.failed(_, let output) where output.errors.contains("already mounted") {
+            } catch CommandError.failed(_, let output) where isBusy(output) {
                 try await Task.sleep(for: pause)
             }
         }

@@ -217,7 +217,7 @@ extension BootSystem {
             return try await TemporaryMount().with(
                 at: device, as: "esp\(index)", type: "vfat", options: ["umask=0077"], runner: runner, files: files, body)
         } catch CommandError.failed(let command, let output) where command.arguments.contains(device) {
-            if output.errors.contains("already mounted") {
+            if MountCommand.isBusy(output) {
                 throw Diagnosis(
                     "boot.esp-busy", "the ESP \(device) has been written to for two minutes",
                     remedies: ["when whoever writes is done, again; if it was killed: kldload boot refresh clears up after it"],

@@ -149,7 +149,7 @@ extension DiskReplacement {
                 let new = isOwn ? record.passport.merging(current.values) { $1 } : record.passport
                 let change = PassportChange(
                     pool: pool, device: guid, store: store, from: current, to: DiskPassport(new),
-                    isOlder: store == .vdev && found.isOlder(guid))
+                    isOlder: found.isOlder(guid))
                 try await change.apply(runner)
             }
         ]
