@@ -118,7 +118,7 @@ extension Check {
     @Sendable private static func espCopies(_ context: CheckContext) async throws -> CheckOutcome {
         guard let manifest = context.manifest else { return context.withoutManifest }
         let devices = try ListBlockDevices.parse(try await context.read(ListBlockDevices.command).output).flatMap(\.tree)
-        var contents: [(device: String, digests: [String: String])] = []
+        var copies: [BlockDevice] = []
         for disk in manifest.disks {
             let named = Disk.partition(1, of: disk)
             // A link whose disk is gone resolves to nothing.
@@ -133,27 +133,33 @@ extension Check {
                     expected: "FAT on \(path)", actual: device.filesystem ?? "no file system",
                     remedy: "mkfs.vfat it, then kbe activate the running environment")
             }
-            var problem: CheckOutcome?
-            let digests: [String: String] = try await ESP.look(context, at: device) { place in
-                if case .fail(let expected, let actual, let remedy) = try judge(context, place) {
-                    problem = .fail(expected: expected, actual: "\(path): \(actual)", remedy: remedy)
+            copies.append(device)
+        }
+        // The others are compared with the one that is mounted anyway.
+        guard let first = copies.first(where: { $0.mountpoint != nil }) ?? copies.first else {
+            return .skip("the manifest names no disks")
+        }
+        func problem(_ device: BlockDevice, at place: FilePath) throws -> CheckOutcome? {
+            guard case .fail(let expected, let actual, let remedy) = try judge(context, place) else { return nil }
+            return .fail(expected: expected, actual: "\(device.path): \(actual)", remedy: remedy)
+        }
+        return try await ESP.look(context, at: first) { place in
+            if let problem = try problem(first, at: place) { return problem }
+            for other in copies where other.path != first.path {
+                let found: CheckOutcome? = try await ESP.look(context, at: other, as: "copy") { copy in
+                    if let problem = try problem(other, at: copy) { return problem }
+                    let different = try ESP.differences(context, place, copy)
+                    return different.isEmpty
+                        ? nil
+                        : .fail(
+                            expected: "the same files on every ESP",
+                            actual: "\(first.path) and \(other.path) differ in \(different.prefix(3).joined(separator: ", "))",
+                            remedy: "stage the boot files again: kbe activate the running environment")
                 }
-                // One alone has nothing to be compared with.
-                return manifest.disks.count > 1 ? try await ESP.contents(context, try ESP.files(context, place)) : [:]
+                if let found { return found }
             }
-            if let problem { return problem }
-            contents.append((path, digests))
+            let count = try ESP.files(context, place).count
+            return .ok(copies.count == 1 ? first.path : "\(copies.count) ESP, \(count) files each, all the same")
         }
-        guard let first = contents.first else { return .skip("the manifest names no disks") }
-        for other in contents.dropFirst() {
-            let different = Set(first.digests.keys).union(other.digests.keys).filter { first.digests[$0] != other.digests[$0] }.sorted()
-            guard different.isEmpty else {
-                return .fail(
-                    expected: "the same files on every ESP",
-                    actual: "\(first.device) and \(other.device) differ in \(different.prefix(3).joined(separator: ", "))",
-                    remedy: "stage the boot files again: kbe activate the running environment")
-            }
-        }
-        return .ok(contents.count == 1 ? first.device : "\(contents.count) ESP, \(first.digests.count) files each, all the same")
     }
 }

@@ -56,37 +56,47 @@ enum ESP {
         return digits && parts.count <= 2 ? "\(name[..<plus]).conf" : name
     }
 
-    /// Runs: `sha256sum FILES`, reads. - Returns: digests in the order of the paths.
-    static func digests(_ context: CheckContext, _ paths: [FilePath]) async throws -> [String] {
-        guard !paths.isEmpty else { return [] }
-        // Not shared: another ESP may be mounted at the same place later.
-        let output = try await context.runner.run(
-            Command(Tool("sha256sum", package: "coreutils"), paths.map(\.string), effect: .reads))
-        return output.output.lines.map { String($0.prefix { $0 != " " }) }
+    /// What two ESPs do not have in common, sorted; an entry of GRUB's menu is compared without the counter.
+    ///
+    /// Read side by side and compared, a piece at a time: digests of some hundred megabytes take many times as long.
+    static func differences(_ context: CheckContext, _ one: FilePath, _ other: FilePath) throws -> [String] {
+        let (ones, others) = (try files(context, one), try files(context, other))
+        return try Set(ones.keys).union(others.keys).filter { name in
+            guard let one = ones[name], let other = others[name] else { return true }
+            if name.hasPrefix("\(BootChain.grub.entryFolder)/"), let first = try grubEntry(context, one),
+                let second = try grubEntry(context, other)
+            {
+                return first != second
+            }
+            return try !same(context, one, other)
+        }.sorted()
     }
 
-    /// Digests of such files; of an entry of GRUB's menu its text without the counter.
-    static func contents(_ context: CheckContext, _ files: [String: FilePath]) async throws -> [String: String] {
-        var contents: [String: String] = [:]
-        for (name, path) in files where name.hasPrefix("\(BootChain.grub.entryFolder)/") {
-            guard var entry = BootEntry(fileName: path.lastComponent?.string ?? "", text: try context.text(path.string) ?? "") else {
-                continue
-            }
-            entry.counter = nil
-            contents[name] = entry.text
+    private static func grubEntry(_ context: CheckContext, _ path: FilePath) throws -> String? {
+        guard var entry = BootEntry(fileName: path.lastComponent?.string ?? "", text: try context.text(path.string) ?? "") else {
+            return nil
         }
-        let others = files.filter { contents[$0.key] == nil }.sorted { $0.key < $1.key }
-        for (file, sum) in zip(others, try await digests(context, others.map(\.value))) { contents[file.key] = sum }
-        return contents
+        entry.counter = nil
+        return entry.text
+    }
+
+    private static func same(_ context: CheckContext, _ one: FilePath, _ other: FilePath) throws -> Bool {
+        guard let size = try context.files.status(one)?.size, try context.files.status(other)?.size == size else { return false }
+        let piece: UInt64 = 4 << 20
+        return try stride(from: 0, to: size.bytes, by: Int(piece)).allSatisfy { start in
+            let range = start..<min(start + piece, size.bytes)
+            return try context.files.read(one, range) == context.files.read(other, range)
+        }
     }
 
     /// Shows an ESP to `body`: where it is mounted, or mounted read-only for as long as `body` runs: the only thing that verify changes, and
     /// only there.
+    /// - Parameter name: of the place; two at a time need two.
     static func look<Result>(
-        _ context: CheckContext, at device: BlockDevice, _ body: (FilePath) async throws -> Result
+        _ context: CheckContext, at device: BlockDevice, as name: String = "esp", _ body: (FilePath) async throws -> Result
     ) async throws -> Result {
         if let place = device.mountpoint { return try await body(FilePath(place)) }
         return try await context.looking.with(
-            at: device.path, as: "esp", type: "vfat", runner: context.runner, files: context.files, body)
+            at: device.path, as: name, type: "vfat", runner: context.runner, files: context.files, body)
     }
 }

@@ -112,16 +112,14 @@ extension Fault {
             $0.files["/boot/efi/EFI/BOOT/grubx64.efi"] = ""
         },
         Fault("boot.esp", "no kernel image") { $0.bytes[uki] = nil },
-        Fault("boot.esp.copies", "files differ") {
-            $0.change(
-                "sha256sum /run/kldload/look/0/esp/EFI/BOOT/BOOTX64.EFI /run/kldload/look/0/esp/EFI/kldload/kldload-debian-7.2.12-amd64.1.efi /run/kldload/look/0/esp/loader/entries/kldload-debian-7.2.12-amd64.1.conf",
-                "bbb ", "ccc ")
-        },
+        Fault("boot.esp.copies", "files differ") { $0.files["/run/kldload/look/0/copy/EFI/BOOT/BOOTX64.EFI"] = "shin" },
+        Fault("boot.esp.copies", "a file has another length") { $0.files["/run/kldload/look/0/copy/EFI/BOOT/BOOTX64.EFI"] = "shim " },
+        Fault("boot.esp.copies", "a file more") { $0.files["/run/kldload/look/0/copy/EFI/BOOT/fbx64.efi"] = "" },
         Fault("boot.esp.copies", "a disk is gone") { $0.links["/dev/disk/by-id/virtio-B-part1"] = nil },
         Fault("boot.esp.copies", "not formatted") { $0.change(lsblk, #""fstype": "vfat""#, #""fstype": null"#) },
         Fault("boot.esp.copies", "empty") { machine in
-            machine.files = machine.files.filter { !$0.key.hasPrefix("/run/kldload/look/0/esp") }
-            machine.bytes = machine.bytes.filter { !$0.key.hasPrefix("/run/kldload/look/0/esp") }
+            machine.files = machine.files.filter { !$0.key.hasPrefix("/run/kldload/look/0/copy") }
+            machine.bytes = machine.bytes.filter { !$0.key.hasPrefix("/run/kldload/look/0/copy") }
         },
     ]
 

@@ -324,24 +324,10 @@ extension HealthyMachine {
          ]
         }
         """,
-        "mount -t vfat -o ro /dev/vdb1 /run/kldload/look/0/esp":
+        "mount -t vfat -o ro /dev/vdb1 /run/kldload/look/0/copy":
             "",
-        "umount --recursive /run/kldload/look/0/esp":
+        "umount --recursive /run/kldload/look/0/copy":
             "",
-        "sha256sum /boot/efi/EFI/BOOT/BOOTX64.EFI /boot/efi/EFI/kldload/kldload-debian-7.2.12-amd64.1.efi /boot/efi/loader/entries/kldload-debian-7.2.12-amd64.1+2-1.conf":
-            """
-        aaa  /boot/efi/EFI/BOOT/BOOTX64.EFI
-        bbb  /boot/efi/EFI/kldload/kldload-debian-7.2.12-amd64.1.efi
-        ddd  /boot/efi/loader/entries/kldload-debian-7.2.12-amd64.1+2-1.conf
-
-        """,
-        "sha256sum /run/kldload/look/0/esp/EFI/BOOT/BOOTX64.EFI /run/kldload/look/0/esp/EFI/kldload/kldload-debian-7.2.12-amd64.1.efi /run/kldload/look/0/esp/loader/entries/kldload-debian-7.2.12-amd64.1.conf":
-            """
-        aaa  /run/kldload/look/0/esp/EFI/BOOT/BOOTX64.EFI
-        bbb  /run/kldload/look/0/esp/EFI/kldload/kldload-debian-7.2.12-amd64.1.efi
-        ddd  /run/kldload/look/0/esp/loader/entries/kldload-debian-7.2.12-amd64.1.conf
-
-        """,
         "visudo --check":
             """
         /etc/sudoers: parsed OK
@@ -459,11 +445,11 @@ extension HealthyMachine {
         "/proc/sys/kernel/osrelease": "7.2.12-amd64\n",
         "/sys/module/spl/parameters/spl_hostid": "0\n",
         "/boot/efi/EFI/BOOT/BOOTX64.EFI": "shim",
-        "/run/kldload/look/0/esp/EFI/BOOT/BOOTX64.EFI": "shim",
+        "/run/kldload/look/0/copy/EFI/BOOT/BOOTX64.EFI": "shim",
         "/boot/efi/EFI/kldload/kldload-debian-7.2.12-amd64.1.efi": "UKI",
         "/boot/efi/loader/entries/kldload-debian-7.2.12-amd64.1+2-1.conf": "title debian\n",
-        "/run/kldload/look/0/esp/EFI/kldload/kldload-debian-7.2.12-amd64.1.efi": "UKI",
-        "/run/kldload/look/0/esp/loader/entries/kldload-debian-7.2.12-amd64.1.conf": "title debian\n",
+        "/run/kldload/look/0/copy/EFI/kldload/kldload-debian-7.2.12-amd64.1.efi": "UKI",
+        "/run/kldload/look/0/copy/loader/entries/kldload-debian-7.2.12-amd64.1.conf": "title debian\n",
         "/etc/passwd": "root:x:0:0:root:/root:/bin/bash\nadmin:x:1000:1000::/home/admin:/bin/bash\n",
         "/etc/group": "root:x:0:\nsudo:x:27:admin\nadmin:x:1000:\n",
         "/etc/shadow": "root:*:20600:0:99999:7:::\nadmin:$y$j9T$abc$def:0:0:99999:7:::\n",

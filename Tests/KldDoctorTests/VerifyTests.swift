@@ -1,3 +1,4 @@
+import KldBlock
 import KldCore
 @testable import KldDoctor
 import KldExec
@@ -31,7 +32,7 @@ struct Fault: Sendable, CustomTestStringConvertible {
         var machine = HealthyMachine()
         for path in [
             "/boot/efi/EFI/kldload/kldload-debian-7.2.12-amd64.1.efi",
-            "/run/kldload/look/0/esp/EFI/kldload/kldload-debian-7.2.12-amd64.1.efi",
+            "/run/kldload/look/0/copy/EFI/kldload/kldload-debian-7.2.12-amd64.1.efi",
         ] {
             machine.files[path] = nil
             machine.bytes[path] = HostIDArchive.image(hostID: [0x02, 0x00, 0x7f, 0x00], signature: Signing.signature)
@@ -114,16 +115,13 @@ struct Fault: Sendable, CustomTestStringConvertible {
     }
 
     @Test func `unmounts the ESP it mounted, also when something goes wrong`() async throws {
-        var machine = Self.healthy()
-        machine.commands[
-            "sha256sum /run/kldload/look/0/esp/EFI/BOOT/BOOTX64.EFI /run/kldload/look/0/esp/EFI/kldload/kldload-debian-7.2.12-amd64.1.efi /run/kldload/look/0/esp/loader/entries/kldload-debian-7.2.12-amd64.1.conf"
-        ] =
-            CommandOutput(status: 1, errors: "Input/output error\n")
-        let context = try machine.context()
-        let report = try await Doctor.run(context, only: ["boot.esp.copies"])
-        #expect(report.results.first?.status == .fail)
+        struct Unreadable: Error {}
+        let context = try Self.healthy().context()
+        let listed = try ListBlockDevices.parse(try await context.read(ListBlockDevices.command).output).flatMap(\.tree)
+        let device = try #require(listed.first { $0.path == "/dev/vdb1" })
+        await #expect(throws: Unreadable.self) { try await ESP.look(context, at: device, as: "copy") { _ in throw Unreadable() } }
         let runner = try #require(context.runner as? ScriptedRunner)
-        #expect(runner.commands.last?.description == "umount --recursive /run/kldload/look/0/esp")
+        #expect(runner.commands.last?.description == "umount --recursive /run/kldload/look/0/copy")
     }
 
     @Test func `changes nothing but that mount`() async throws {
