@@ -65,7 +65,7 @@ extension BootSystem {
 
     /// As the pool knows the machine: inside one that does not run, by the id under which whoever helps has imported its pool.
     private static func hostID(_ files: any FileSystem, visiting: Bool) -> HostID? {
-        if visiting, let adopted = RescuePool.adopted(files) { return adopted }
+        if visiting, let adopted = KernelHostID.current(files) { return adopted }
         return (try? files.read("/etc/hostid")).flatMap { HostID(fileContent: $0) }
     }
 

@@ -15,7 +15,6 @@ public struct RescuePool: Sendable, Hashable {
     public static let target: FilePath = "/recovery"
     /// This program, where whoever is inside sees it: an environment that does not start may have an old one, or none.
     public static let tool: FilePath = "/run/kldload/recovery/kldload"
-    private static let hostIDParameter: FilePath = "/sys/module/spl/parameters/spl_hostid"
 
     public var name: String
     public var guid: UInt64
@@ -24,19 +23,6 @@ public struct RescuePool: Sendable, Hashable {
 
     /// It was not exported: that machine was switched off, or it runs.
     public var isInUse: Bool { label.state == 0 }
-
-    /// The host id under which pools are imported here; `nil`: the system's own. Reads spl's parameter; spl(4), OpenZFS 2.1 to 2.4.
-    public static func adopted(_ files: any FileSystem) -> HostID? {
-        guard let text = try? files.readText(hostIDParameter).trimmed, let value = UInt32(text), value != 0 else { return nil }
-        return HostID(value)
-    }
-
-    private static func adopting(_ id: HostID?) -> Action {
-        .run(
-            Command(
-                Tool("tee", package: "coreutils"), [hostIDParameter.string], effect: .changes,
-                input: .text(id.map { "0x\($0)\n" } ?? "0\n")))
-    }
 
     // MARK: Find
 
@@ -103,7 +89,7 @@ public struct RescuePool: Sendable, Hashable {
     /// - Parameter other: a new name, for good: the machine does not start under a name that it does not know.
     public func opening(as other: PoolName? = nil) -> Plan {
         var actions: [Action] = [.makeDirectory(Self.target)]
-        if let id = label.hostID { actions.append(Self.adopting(id)) }
+        if let id = label.hostID { actions.append(.run(KernelHostID.set(id))) }
         actions.append(Self.importing(PoolImport(.guid(guid)), as: other))
         let title = "Import the pool \(name)" + (other.map { ", as \($0)" } ?? "")
         return Self.plan("open the pool \(name)", [Step("recovery.import", title, actions)])
@@ -112,7 +98,8 @@ public struct RescuePool: Sendable, Hashable {
     /// The id that the machine itself imports its pool by, where it is another one than that of this import: somebody else has used the pool
     /// since. A power cut would leave a pool that the machine refuses.
     public static func foreign(_ files: any FileSystem) -> HostID? {
-        guard let own = (try? files.read(target.appending("etc/hostid"))).flatMap({ HostID(fileContent: $0) }), own != adopted(files)
+        guard let own = (try? files.read(target.appending("etc/hostid"))).flatMap({ HostID(fileContent: $0) }),
+            own != KernelHostID.current(files)
         else { return nil }
         return own
     }
@@ -121,7 +108,8 @@ public struct RescuePool: Sendable, Hashable {
     /// changes.
     public static func reopening(_ pool: PoolName, by id: HostID) -> Plan {
         let again = Step(
-            "recovery.import", "Import it again, by the machine's own host id \(id)", [adopting(id), importing(PoolImport(pool))])
+            "recovery.import", "Import it again, by the machine's own host id \(id)",
+            [.run(KernelHostID.set(id)), importing(PoolImport(pool))])
         return plan("open the pool \(pool) again", [export(pool), again])
     }
 
@@ -204,7 +192,7 @@ public struct RescuePool: Sendable, Hashable {
         // What is made here afterwards is not that machine's.
         Step(
             "recovery.export", "Unmount everything, and export the pool \(pool)",
-            Performers.close(pool, mountedAt: target) + [adopting(nil)])
+            Performers.close(pool, mountedAt: target) + [.run(KernelHostID.set(nil))])
     }
 
     private static func importing(_ pool: PoolImport, as other: PoolName? = nil) -> Action {

@@ -146,11 +146,11 @@ public struct InstallPlanner: Sendable {
     }
 
     var hostID: Step {
-        let write = Action.write("/etc/hostid", content: .bytes(request.identity.hostID.fileContent))
+        let adopt = Action.run(KernelHostID.set(request.identity.hostID))
         return Step(
-            "hostid", "Host id \(request.identity.hostID), before the pool learns it", [write],
-            // The system that installs may have a pool, and a host id, of its own.
-            release: [facts.hostID.map { .write("/etc/hostid", content: .bytes($0)) } ?? .remove("/etc/hostid")], resume: [write])
+            "hostid", "Host id \(request.identity.hostID), before the pool learns it", [adopt],
+            // The system that installs may have pools, and a host id, of its own.
+            release: [.run(KernelHostID.set(nil))], resume: [adopt])
     }
 
     /// Opens the pool that was made, and mounts nothing.

@@ -18,12 +18,23 @@ extension InstallRequest {
         return name
     }
 
-    /// A machine without its network is a machine out of reach. A sealed image runs elsewhere, and a factory's guest, which has no
-    /// network card, installs for another machine as well: there the name is not known to be wrong.
+    /// Cards with a cable, by the names that udev or the kernel gives them: `enp1s0`, `eth0`. Source: systemd.net-naming-scheme(7), 257.
+    private var wired: [String] { facts.interfaces.filter { $0.hasPrefix("en") || $0.hasPrefix("eth") } }
+
+    /// A machine without its network is a machine out of reach, and one address on two cards is no better. A sealed image runs elsewhere, and a
+    /// factory's guest, which has no network card, installs for another machine as well: there nothing is known to be wrong.
     ///
-    /// - Throws: ``Diagnosis`` `network.no-interface`.
+    /// - Throws: ``Diagnosis`` `network.no-interface`, `network.which-interface`.
     func checkInterface() throws {
-        guard let name = interface, !sealed, !facts.interfaces.isEmpty, !facts.interfaces.contains(name) else { return }
+        if sealed { return }
+        guard let name = interface else {
+            guard case .fixed(let fixed) = answers.network, wired.count > 1 else { return }
+            throw Diagnosis(
+                "network.which-interface",
+                "this machine has \(wired.count) wired interfaces, and the answers do not say which of them has the address \(fixed.address)",
+                remedies: ["KLDLOAD_NET_IFACE=NAME; it has: " + wired.joined(separator: ", ")], exit: .badAnswers)
+        }
+        guard !facts.interfaces.isEmpty, !facts.interfaces.contains(name) else { return }
         throw Diagnosis(
             "network.no-interface", "this machine has no network interface \(name)",
             remedies: [

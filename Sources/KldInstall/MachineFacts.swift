@@ -47,9 +47,6 @@ public struct MachineFacts: Sendable, Hashable, Codable {
     /// Paths of what no disk is, with what it is: `/dev/loop0` → `loop`.
     public var notDisks: [String: String] = [:]
 
-    /// The content of `/etc/hostid` of the system we run from; `nil` where it has none.
-    public var hostID: [UInt8]?
-
     /// The firmware starts only what is signed.
     public var secureBoot = false
 
@@ -67,7 +64,6 @@ public struct MachineFacts: Sendable, Hashable, Codable {
         // Facts saved before there were these.
         pools = try values.decodeIfPresent([String].self, forKey: .pools) ?? []
         notDisks = try values.decodeIfPresent([String: String].self, forKey: .notDisks) ?? [:]
-        hostID = try values.decodeIfPresent([UInt8].self, forKey: .hostID)
         secureBoot = try values.decodeIfPresent(Bool.self, forKey: .secureBoot) ?? false
     }
 
@@ -115,7 +111,6 @@ extension MachineFacts {
         }
         facts.interfaces = ((try? files.list("/sys/class/net")) ?? []).filter { $0 != "lo" }
         facts.notDisks = notDisks(asked, devices: devices, files: files)
-        facts.hostID = try? files.read("/etc/hostid")
         facts.secureBoot = EFIVariable.isSecureBootOn(files)
         return facts
     }

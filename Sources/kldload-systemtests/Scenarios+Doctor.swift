@@ -212,9 +212,11 @@ extension Scenario {
         Fault("packages.holds", "apt-mark unhold zfsutils-linux >/dev/null", mend: "apt-mark hold zfsutils-linux >/dev/null"),
         .file("packages.sources", "/etc/apt/sources.list.d/x.list", "deb [trusted=yes] http://x.invalid/ x main"),
         Fault("services.failed", "systemd-run --quiet --unit=doomed false; sleep 2", mend: "systemctl reset-failed doomed"),
+        Fault("services.units", "systemctl stop ssh", mend: "systemctl start ssh"),
+        // With its alias goes what systemd knew of it (257): the process that it forgot keeps the port.
         Fault(
             "services.units", "systemctl disable --quiet ssh",
-            mend: "systemctl enable --quiet --now ssh; systemctl is-active ssh || journalctl --boot --unit=ssh --lines=40 --no-pager"),
+            mend: "systemctl enable --quiet ssh; pkill -x sshd; sleep 1; systemctl restart ssh"),
         Fault(
             "services.timers", warns: true, "systemctl stop systemd-tmpfiles-clean.timer",
             mend: "systemctl start systemd-tmpfiles-clean.timer"),

@@ -122,7 +122,8 @@ extension Invariant {
 
     @Sendable private static func opened(_ view: PlanView) -> String? {
         guard let disk = view.rootPaths.first else { return "no disk" }
-        let commands = view.commands.prefix(6)
+        // The first gives the kernel its host id.
+        let commands = view.commands.dropFirst().prefix(6).map { $0 }
         let expected = [
             "sgdisk --randomize-guids \(disk)", "udevadm settle --timeout=30",
             "zpool import -N -R \(view.target) -d \(FilePath(disk).removingLastComponent()) \(view.pool)", "zpool reguid \(view.pool)",

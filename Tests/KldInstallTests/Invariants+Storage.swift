@@ -5,6 +5,7 @@ import KldDistro
 import KldExec
 import KldInstall
 import KldPlan
+import KldZFS
 import SystemPackage
 
 extension Invariant {
@@ -23,11 +24,10 @@ extension Invariant {
             Set(view.steps.map(\.id)).count == view.steps.count && view.steps.allSatisfy { !$0.title.isEmpty && $0.weight > 0 }
         },
         Invariant("host id, pool, datasets, system, kernel image, ESPs, boot dataset come in this order", of: .every, offender: order),
-        Invariant("the host id is written before the pool is made or opened, in the byte order that ZFS reads", of: .every) { view in
-            guard let written = view.writes("/etc/hostid").first, let creation = view.poolCreation ?? view.run("zpool", "import").first
-            else { return false }
-            return written.item < creation.item && view.writes("/etc/hostid").count == 1
-                && written.content == .bytes(view.request.identity.hostID.fileContent)
+        Invariant("the kernel has the host id before the pool is made or opened", of: .every) { view in
+            let adopted = view.run("tee").filter { $0.command.arguments == [KernelHostID.parameter.string] }
+            guard let creation = view.poolCreation ?? view.run("zpool", "import").first, adopted.count == 1 else { return false }
+            return adopted[0].item < creation.item && adopted[0].command == KernelHostID.set(view.request.identity.hostID)
         },
         Invariant("the installed system gets the host id that the pool has learned", of: .own) { view in
             view.writes(view.target + "/etc/hostid").map(\.content) == [.bytes(view.request.identity.hostID.fileContent)]
@@ -60,7 +60,7 @@ extension Invariant {
                 && destroyed.allSatisfy { $0.item < others.first?.item ?? 0 }
         },
         Invariant("every mount is undone: by a later action of its step, or by its release", of: .every, offender: unreleased),
-        Invariant("the pool is exported once, last of all but for the host id, which is what it was before", of: .every) { view in
+        Invariant("the pool is exported once, last of all but for the host id, which is the system's own again", of: .every) { view in
             let exports = view.releases.indices.filter {
                 if case .perform(Performers.exportPool, let parameters, _) = view.releases[$0] {
                     parameters["pool"] == view.pool
@@ -68,17 +68,16 @@ extension Invariant {
                     false
                 }
             }
-            let before: Action = view.request.facts.hostID.map { .write("/etc/hostid", content: .bytes($0)) } ?? .remove("/etc/hostid")
-            return exports == [view.releases.count - 2] && view.releases.last == before
+            return exports == [view.releases.count - 2] && view.releases.last == .run(KernelHostID.set(nil))
         },
         Invariant("nothing of the target is mounted any more when the pool is exported", of: .every) { view in
             guard case .run(let last)? = view.releases.dropLast(2).last else { return false }
             return last.tool.name == "umount" && last.arguments == ["--recursive", view.target]
         },
-        Invariant("nothing is written outside the target, /run/kldload and /etc/hostid", of: .every, offender: strayWrite),
-        Invariant("nothing is removed outside /run/kldload, but a host id that was not there before", of: .every) { view in
+        Invariant("nothing is written outside the target and /run/kldload, but the kernel's host id", of: .every, offender: strayWrite),
+        Invariant("nothing is removed outside /run/kldload", of: .every) { view in
             !view.steps.flatMap { $0.actions + $0.undo + $0.release }.contains {
-                if case .remove(let path) = $0 { !path.string.hasPrefix("/run/kldload/") && path != "/etc/hostid" } else { false }
+                if case .remove(let path) = $0 { !path.string.hasPrefix("/run/kldload/") } else { false }
             }
         },
         Invariant("what belongs to the installed system is run inside it", of: .every, offender: outside),
@@ -120,7 +119,7 @@ extension Invariant {
         func note(_ name: String, _ item: Int?, in parts: Set<PlanView.Part>) {
             if parts.contains(view.part) { places.append((name, item ?? -1)) }
         }
-        note("host id", view.writes("/etc/hostid").first?.item, in: .every)
+        note("host id", view.run("tee").first?.item, in: .every)
         note("pool", view.poolCreation?.item, in: .disk)
         note("first dataset", view.datasets.first?.item, in: .disk)
         note("last dataset", view.datasets.last?.item, in: .disk)
@@ -205,12 +204,14 @@ extension Invariant {
     @Sendable private static func strayWrite(_ view: PlanView) -> String? {
         let target = view.target + "/"
         for item in view.items {
-            guard let path = item.path, path != "/etc/hostid", path != view.target else { continue }
+            guard let path = item.path, path != view.target else { continue }
             if !path.hasPrefix(target), !path.hasPrefix("/run/kldload/") || path.hasSuffix("/..") { return path }
         }
         if view.words.contains("/../") { return "a path that climbs" }
         for (_, command) in view.commands where ["cp", "mv", "ln", "tee", "install"].contains(command.tool.name) {
-            guard let path = command.arguments.last, path.hasPrefix(target) || path.hasPrefix("/run/kldload/") else {
+            guard let path = command.arguments.last,
+                path.hasPrefix(target) || path.hasPrefix("/run/kldload/") || path == KernelHostID.parameter.string
+            else {
                 return command.description
             }
         }

@@ -124,6 +124,12 @@ struct RandomRequests {
             target: chance(80) ? "/target" : "/mnt/new")
     }
 
+    /// One address belongs to one card with a cable.
+    private static func cards(_ network: Answers.Network) -> [[String]] {
+        if case .fixed(let fixed) = network, fixed.interface ?? "eth0" == "eth0" { return [[], ["eno2"], ["wlp3s0", "eno2"]] }
+        return [[], ["eno2", "enp1s0"]]
+    }
+
     /// The disks that the answers name, in any order, among others that must not be touched.
     private mutating func facts(_ sheet: Sheet, least: UInt64) -> MachineFacts {
         let kernelNames = [
@@ -132,7 +138,7 @@ struct RandomRequests {
         let size = UInt64.random(in: least...(2 << 40), using: &random)
         let unequal = chance(25)
         var disks: [BlockDevice] = []
-        var facts = MachineFacts(disks: [], firmwareEntries: chance(60), interfaces: pick([[], ["eno2", "enp1s0"]]))
+        var facts = MachineFacts(disks: [], firmwareEntries: chance(60), interfaces: pick(Self.cards(sheet.answers.network)))
         facts.secureBoot = facts.firmwareEntries && chance(50)
         for (index, name) in sheet.names.enumerated() {
             let kernelName = sheet.byKernelName ? "slot\(index)" : kernelNames[index % 15] + (index < 15 ? "" : "\(index)")

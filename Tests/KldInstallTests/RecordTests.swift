@@ -52,6 +52,22 @@ struct InterfaceTests {
         }
     }
 
+    @Test("one address for several cards is refused, with their names", arguments: [nil, "eth0"])
+    func several(_ name: String?) throws {
+        do {
+            _ = try file(name, ["eno1", "enp3s0", "wlp2s0"])
+            Issue.record("it was planned")
+        } catch {
+            let problem = Diagnosis(of: error)
+            #expect(problem.code == "network.which-interface")
+            #expect(problem.remedies == ["KLDLOAD_NET_IFACE=NAME; it has: eno1, enp3s0"])
+            #expect(problem.exit == .badAnswers)
+        }
+        #expect(try file(name, ["eno1", "wlp2s0"]) != nil, "only one of them has a cable")
+        #expect(try file(name, ["eno1", "enp3s0"], fixed: false) == nil, "DHCP is for all of them")
+        #expect(try file(name, ["eno1", "enp3s0"], sealed: true) != nil)
+    }
+
     @Test("one that it has is taken")
     func there() throws { #expect(try file("eno1", ["enp3s0", "eno1"])?.hasPrefix("[Match]\nName=eno1\n") == true) }
 
