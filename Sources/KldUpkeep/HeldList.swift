@@ -21,7 +21,7 @@ public struct HeldList: Sendable, Hashable, Codable {
     public var free: [String]
 
     /// Reads the running system. Runs, of apt: `apt-mark showhold`, `dpkg-query --show`, `apt-get -s --ignore-hold full-upgrade`; reads.
-    /// Where apk and dnf 5 would go is not known.
+    /// Where apk would go is not known.
     public static func gather(_ upkeep: Upkeep) async throws -> HeldList {
         let packages = try PackageRoot("/", name: "this system", upkeep)
         let (installed, held) = (try await packages.installed(), try await packages.held())

@@ -153,7 +153,11 @@ struct PackageRoot: Sendable {
             case .all: heldBefore.sorted()
             }
         try await release(released)
-        let transaction = try await preview(request.change, before)
+        let transaction: PackageTransaction
+        do { transaction = try await preview(request.change, before) } catch {
+            try? await hold(released, before)
+            throw error
+        }
         if transaction.isEmpty {
             try await hold(released, before)
             return nil
@@ -173,7 +177,8 @@ struct PackageRoot: Sendable {
         upkeep.say("\(transaction.changes.count) packages change in \(name)")
         let said: CommandOutput
         do { said = try await run(manager.apply(request.change)) } catch {
-            if root == "/" { try? await hold(released, before) }
+            // As they are now: some may have moved, and apk would move them back.
+            if root == "/" { try? await hold(released, (try? await self.installed()) ?? before) }
             guard let output = (error as? CommandError)?.failure else { throw error }
             throw Diagnosis(
                 "upkeep.packages", "\(manager.family.rawValue) could not change the packages of \(name)",
