@@ -149,17 +149,17 @@ public struct Dnf: PackageManager {
     /// ```
     public func reasons(_ output: CommandOutput) -> [String] {
         let beginnings = [
-            "error: ", "Error", " Problem", "Problem", "  - ", "No match for argument", "No packages to remove", "Argument '", "Cannot ",
+            "error: ", "Error", "Problem", "- ", "No match for argument", "No packages to remove", "Argument '", "Cannot ",
             ">>> ", "Transaction failed", "OpenPGP check", "Failed to ", "No such command", "Unknown argument",
         ]
         let noise = ["Error:", "Failed to resolve the transaction:"]
         var errors = output.errors.lines
         if let running = errors.lastIndex(of: "Running transaction") { errors.removeSubrange(...running) }
-        let found = (errors + output.output.lines).filter { line in
-            beginnings.contains { line.hasPrefix($0) } && !noise.contains(line.trimmed) && !line.hasPrefix(">>> Running ")
+        let found = (errors + output.output.lines).map(\.trimmed).filter { line in
+            beginnings.contains { line.hasPrefix($0) } && !noise.contains(line) && !line.hasPrefix(">>> Running ")
                 && !line.hasSuffix(".rpmnew") && !line.hasSuffix(".rpmsave") || line.hasSuffix(" is not signed")
         }
-        return found.isEmpty ? Array(output.errors.lines.suffix(6)) : found.prefix(8).map(\.trimmed)
+        return found.isEmpty ? Array(output.errors.lines.suffix(6)) : Array(found.prefix(8))
     }
 
     /// dnf 4.14, and 5.4.6, which sets numbers in columns and cuts long names:

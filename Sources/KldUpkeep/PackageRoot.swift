@@ -208,14 +208,25 @@ struct PackageRoot: Sendable {
             remedies: ["move them with the others: kupgrade --held"], exit: .failed)
     }
 
-    private func refresh() async throws {
-        do { try await run(manager.refresh) } catch let error as CommandError {
+    /// Reads the archive's lists anew.
+    ///
+    /// - Throws: ``Diagnosis`` `upkeep.archive`.
+    func refresh() async throws {
+        let said: CommandOutput
+        do { said = try await run(manager.refresh) } catch let error as CommandError {
             guard let output = error.failure else { throw error }
-            throw Diagnosis(
-                "upkeep.archive", "the package archive cannot be read",
-                remedies: ["is there a network? is the archive's address right, in /etc/apt/sources.list.d?"], exit: .unavailable,
-                causes: manager.reasons(output))
+            throw unreadable(manager.reasons(output))
         }
+        // apk goes on without a repository that it does not trust, and ends well.
+        let failures = manager.failures(said)
+        guard failures.isEmpty else { throw unreadable(failures) }
+    }
+
+    private func unreadable(_ causes: [String]) -> Diagnosis {
+        Diagnosis(
+            "upkeep.archive", "the package archive cannot be read",
+            remedies: ["is there a network? is the archive's address right, in /etc/apt/sources.list.d?"], exit: .unavailable,
+            causes: causes)
     }
 
     func preview(_ change: PackageRequest, _ installed: [String: String]? = nil) async throws -> PackageTransaction {

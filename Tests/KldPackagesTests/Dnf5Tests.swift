@@ -9,7 +9,7 @@ struct Dnf5Tests {
     let dnf = Dnf()
 
     private func output(_ status: Int32, _ said: (output: String, errors: String)) -> CommandOutput {
-        CommandOutput(status: status, output: said.output, errors: said.errors)
+        CommandOutput(status: status, output: said.output, errors: said.errors.asRead)
     }
 
     @Test("its table: what takes the place of what, in rpm's versions; what is skipped is no change")
@@ -53,16 +53,16 @@ struct Dnf5Tests {
     @Test("a script that fails is said, before its package is unpacked and after; why others are skipped is no reason")
     func scripts() {
         #expect(
-            dnf.reasons(CommandOutput(status: 1, errors: Recorded.dnf5BadScript)) == [
+            dnf.reasons(CommandOutput(status: 1, errors: Recorded.dnf5BadScript.asRead)) == [
                 ">>> Error in %pre scriptlet: kld-bad-0:1-1.noarch",
                 ">>> [RPM] lua script failed: [string \"%prein(kld-bad-1-1.noarch)\"]:1: it cannot be",
                 "Transaction failed: Rpm transaction failed.",
             ])
-        let late = CommandOutput(status: 1, errors: Recorded.dnf5LateScript)
+        let late = CommandOutput(status: 1, errors: Recorded.dnf5LateScript.asRead)
         #expect(dnf.failures(late) == [">>> Non-critical error in %post scriptlet: kld-late-0:1-1.noarch"])
         #expect(late.errors.lines.compactMap(dnf.progress) == ["Installing kld-late-0:1-1.noarch"])
         #expect(
-            dnf.reasons(CommandOutput(status: 1, errors: Recorded.dnf5Unsigned)) == [
+            dnf.reasons(CommandOutput(status: 1, errors: Recorded.dnf5Unsigned.asRead)) == [
                 "Transaction failed: Signature verification failed.",
                 "OpenPGP check for package \"kld-plain-2-1.noarch\" (/tmp/t/f/root/var/cache/libdnf5/small-97b1315d47d68266/packages/kld-plain-2.rpm)"
                     + " from repo \"small\" has failed: The package is not signed.",

@@ -198,35 +198,6 @@ struct ManagerTests {
         #expect(Pacman().reasons(needed).joined(separator: "\n") == Recorded.pacmanNeeded.output + Recorded.pacmanNeeded.errors.trimmed)
     }
 
-    // MARK: apk, from its manual and its source: it has not been run
-
-    @Test("apk sets numbers in columns from ten changes on, and tags behind names")
-    func apkColumns() {
-        #expect(
-            Apk().transaction(
-                "( 1/12) Upgrading busybox (1.36.1-r28 -> 1.36.1-r29)\n( 2/12) Installing hello@edge (2.12.1-r0)\n(12/12) Purging nano (8.2-r0)\n"
-            ).changes == [
-                Change("busybox", old: "1.36.1-r28", new: "1.36.1-r29"), Change("hello", old: nil, new: "2.12.1-r0"),
-                Change("nano", old: "8.2-r0", new: nil),
-            ])
-        #expect(Apk().held("hello@edge=2.12.1-r0\nzfs~2.3\n") == ["hello"])
-    }
-
-    @Test("apk's simulation, its list and its world")
-    func apk() {
-        #expect(
-            Apk().transaction(
-                "(1/3) Upgrading busybox (1.36.1-r28 -> 1.36.1-r29)\n(2/3) Installing hello (2.12.1-r0)\n(3/3) Purging nano (8.2-r0)\nOK: 9 MiB\n"
-            ).changes == [
-                Change("busybox", old: "1.36.1-r28", new: "1.36.1-r29"), Change("hello", old: nil, new: "2.12.1-r0"),
-                Change("nano", old: "8.2-r0", new: nil),
-            ])
-        #expect(
-            Apk().installed("busybox-1.36.1-r29 x86_64 {busybox} (GPL-2.0-only) [installed]\n")
-                == [.init("busybox", version: "1.36.1-r29")])
-        #expect(Apk().held("alpine-base\nlinux-lts=6.12.58-r0\nzfs>2\n") == ["linux-lts"])
-    }
-
     @Test("a name is never an option or a path")
     func names() {
         for good in ["nginx", "libc6:i386", "hello=2.10-3", "linux-image-amd64/trixie-backports", "g++", "@core"] {

@@ -44,11 +44,7 @@ struct PacmanContractTests {
                 Server = file://\(folder)/archive
 
                 """, to: settings)
-            // A shell for scripts, which run in there, with what it needs.
-            let needs = try await system.runner.run(Command(Tool("ldd"), ["/bin/sh"], effect: .reads)).output.words.filter {
-                $0.hasPrefix("/")
-            }
-            try await system.make("cp", ["--parents", "--dereference", "/bin/sh"] + needs + [system.root.string])
+            try await system.addShell()
             try await body(system)
         }
     }

@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Glibc
 import KldCore
 import KldExec
@@ -15,10 +16,14 @@ enum Here {
         ["dnf", "rpmbuild", "createrepo_c"].allSatisfy { has("/usr/bin/\($0)") }
         && (has("/etc/dnf/plugins/versionlock.conf") || has("/usr/bin/dnf5"))
     static let pacman = has("/usr/bin/pacman") && has("/usr/bin/pacman-conf")
+    /// Of who runs the tests: an apk may lie anywhere.
+    static let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin"
+    static let apk = ["apk", "openssl", "truncate"].allSatisfy { SubprocessRunner.find($0, path: path) != nil }
+    static let python = SubprocessRunner.find("python3", path: path) != nil
 }
 
 /// A system below a folder of a test's own, and an archive beside it. Our commands run with options before theirs that keep the tool in there;
-/// tools that have none are refused.
+/// tools that have none are refused. `cat` reads below its root.
 struct SmallSystem: Sendable {
     typealias Change = PackageTransaction.Change
 
@@ -38,15 +43,33 @@ struct SmallSystem: Sendable {
 
     @discardableResult
     func run(_ command: Command) async throws -> CommandOutput {
-        guard let before = options[command.tool.name] else { throw Unscripted(what: command.description) }
         var command = command
+        command.environment["PATH"] = Here.path
+        if command.tool.name == "cat" {
+            command.arguments = command.arguments.map { "\(root)\($0)" }
+            return try await runner.run(command)
+        }
+        guard let before = options[command.tool.name] else { throw Unscripted(what: command.description) }
         command.arguments = before + command.arguments
         return try await runner.run(command)
     }
 
     /// What makes the archive.
     func make(_ tool: String, _ arguments: [String], in place: FilePath? = nil) async throws {
-        try await runner.run(Command(Tool(tool), arguments, effect: .changes, workingDirectory: place))
+        try await runner.run(
+            Command(Tool(tool), arguments, effect: .changes, environment: ["PATH": Here.path], workingDirectory: place))
+    }
+
+    /// A shell for scripts, which run in there, with what it needs.
+    func addShell() async throws {
+        let needs = try await runner.run(Command(Tool("ldd"), ["/bin/sh"], effect: .reads)).output.words.filter { $0.hasPrefix("/") }
+        try await make("cp", ["--parents", "--dereference", "/bin/sh"] + needs + [root.string])
+    }
+
+    /// Lists that are only partly read throw too.
+    func refresh() async throws {
+        let failures = manager.failures(try await run(manager.refresh))
+        if !failures.isEmpty { throw Refused(causes: failures) }
     }
 
     /// What would change, sorted; what cannot be done throws.
