@@ -29,10 +29,8 @@ struct ApkContractTests {
             for name in ["root/etc/apk/keys", "build"] {
                 try await system.make("mkdir", ["--parents", folder.appending(name).string])
             }
-            for key in ["kld.rsa", "other.rsa"] {
-                try await system.make("openssl", ["genrsa", "-out", "\(folder)/\(key)", "2048"])
-                try await system.make("openssl", ["rsa", "-in", "\(folder)/\(key)", "-pubout", "-out", "\(folder)/\(key).pub"])
-            }
+            try await system.make("openssl", ["genrsa", "-out", "\(folder)/kld.rsa", "2048"])
+            try await system.make("openssl", ["rsa", "-in", "\(folder)/kld.rsa", "-pubout", "-out", "\(folder)/kld.rsa.pub"])
             try await system.make("cp", ["\(folder)/kld.rsa.pub", "\(system.root)/etc/apk/keys"])
             try use([system.archive.string], system)
             try await system.addShell()
@@ -215,6 +213,7 @@ struct ApkContractTests {
     func signatures() async throws {
         try await with { system in
             let plain = Package("kld-plain", "1-r0")
+            try await system.make("openssl", ["genrsa", "-out", "\(system.folder)/other.rsa", "2048"])
             for key in [nil, "other.rsa"] {
                 try await publish([plain], system, key: key)
                 let refused = await #expect(throws: SmallSystem.Refused.self) { try await system.refresh() }
