@@ -76,7 +76,8 @@ extension BootHook {
     ///
     /// Of dnf 5 package `libdnf5-plugin-actions` reads it, of dnf 4 `python3-dnf-plugin-post-transaction-actions`. dnf 5 reads what the command
     /// prints on standard output: it prints nothing there.
-    /// Source: libdnf5-actions(8) 5.2, `callback:filter:direction:options:command`; dnf-post-transaction-actions(8) 4.3, `filter:state:command`.
+    /// Source: libdnf5-actions(8) 5.2, run with 5.4.6, `callback:filter:direction:options:command`; dnf-post-transaction-actions(8) 4.3,
+    /// `filter:state:command`.
     static func dnf(_ packages: [String]) -> [BootHook] {
         let remark = "# Written by kldload: what boots follows kernel, OpenZFS, shim and boot loader.\n"
         return [

@@ -1,18 +1,20 @@
 import KldCore
 public import KldExec
 
-/// dnf and rpm. Source: dnf(8), dnf-versionlock(8), run with 4.14 and its plugins 4.3; dnf5(8), dnf5-versionlock(8), 5.2, from the manuals;
-/// rpm(8), 4.18 to 4.20.
+/// dnf and rpm. Source: dnf(8), dnf-versionlock(8), run with 4.14 and its plugins 4.3; dnf5(8), dnf5-versionlock(8), run with 5.4.6;
+/// rpm(8), 4.18 to 6.1.
 public struct Dnf: PackageManager {
     public init() {}
 
     public var family: PackageFamily { .dnf }
     static let tool = Tool("dnf")
 
-    /// Runs: `dnf --setopt=*.skip_if_unavailable=0 makecache --refresh`, changes. Without the option a repository that does not answer may be
-    /// left out in silence, with exit status 0: Fedora's settings say so.
+    /// Runs: `dnf --setopt=*.skip_if_unavailable=0 --setopt=*.metadata_expire=0 makecache --refresh`, changes. Without the first option a
+    /// repository that does not answer may be left out in silence, with exit status 0: Fedora's settings say so. Without the second dnf 5.4.6
+    /// keeps old lists where settings, or another root, put its cache elsewhere: its `--refresh` looks in the usual place only.
     public var refresh: Command {
-        Command(Self.tool, ["--setopt=*.skip_if_unavailable=0", "makecache", "--refresh"], effect: .changes)
+        Command(
+            Self.tool, ["--setopt=*.skip_if_unavailable=0", "--setopt=*.metadata_expire=0", "makecache", "--refresh"], effect: .changes)
     }
 
     private static func words(_ request: PackageRequest) -> [String] {
@@ -29,10 +31,12 @@ public struct Dnf: PackageManager {
         Command(Self.tool, ["--assumeno"] + Self.words(request), effect: .reads, accepting: [0, 1])
     }
 
-    /// What would move if nothing were held. Runs: `dnf --disableplugin=versionlock --assumeno upgrade`, reads. dnf 5 holds without a plugin.
+    /// What would move if nothing were held. Runs: `dnf --disableplugin=versionlock --setopt=disable_excludes=* --assumeno upgrade`, reads.
+    /// The first is dnf 4's; dnf 5, which holds without a plugin and says that it has none of that name, needs the second. With it packages
+    /// move too that its settings exclude (`excludepkgs`).
     public func previewUpgrade(moving held: [String]) -> Command? {
         var command = preview(.upgrade)
-        command.arguments.insert("--disableplugin=versionlock", at: 0)
+        command.arguments.insert(contentsOf: ["--disableplugin=versionlock", "--setopt=disable_excludes=*"], at: 0)
         return command
     }
 
@@ -42,8 +46,8 @@ public struct Dnf: PackageManager {
             && !heading.hasSuffix("groups:")
     }
 
-    /// The table of dnf 4.14, which does not say what was there before, and of 5.2, which does. What is replaced by a package of another name
-    /// goes. A row that is too long for the terminal goes on in the next line.
+    /// The table of dnf 4.14, which does not say what was there before, and of 5.4.6, which does, and writes an epoch of 0 that rpm leaves
+    /// out. What is replaced by a package of another name goes. A row that is too long for dnf 4's terminal goes on in the next line.
     /// ```
     /// Package            Architecture   Version          Repository  Size
     /// Upgrading:
@@ -53,12 +57,12 @@ public struct Dnf: PackageManager {
     ///      replacing  kld-old.noarch 1-1
     /// ```
     /// ```
-    /// Package            Arch   Version          Repository      Size
+    /// Package                Arch   Version Repository      Size
     /// Upgrading:
-    ///  bash              x86_64 5.2.37-1.fc42    updates      8.2 MiB
-    ///    replacing bash  x86_64 5.2.32-3.fc42    <unknown>    8.2 MiB
+    ///  kld-plain             noarch 0:2-1   small        2.0   B
+    ///    replacing kld-plain noarch 0:1-1   small        2.0   B
     /// Removing:
-    ///  nano              x86_64 8.3-1.fc42       fedora       2.8 MiB
+    ///  kld-late              noarch 0:1-1   <unknown>    2.0   B
     /// ```
     public func transaction(_ output: String) -> PackageTransaction {
         var changes: [PackageTransaction.Change] = []
@@ -74,18 +78,23 @@ public struct Dnf: PackageManager {
             let words = line.words
             if words.first == "replacing", words.count > 2, let last = changes.indices.last {
                 let (name, version) =
-                    words.count == 3 ? (words[1].split(separator: ".").dropLast().joined(separator: "."), words[2]) : (words[1], words[3])
+                    words.count == 3
+                    ? (words[1].split(separator: ".").dropLast().joined(separator: "."), words[2]) : (words[1], Self.version(words[3]))
                 if changes[last].name == name { changes[last].old = version } else { changes.append(.init(name, old: version, new: nil)) }
                 continue
             }
             row = line.hasPrefix("  ") ? row + words : words
             guard row.count > 3 else { continue }
             let removed = section.hasPrefix("removing")
-            changes.append(.init(row[0], old: removed ? row[2] : nil, new: removed ? nil : row[2]))
+            let version = Self.version(row[2])
+            changes.append(.init(row[0], old: removed ? version : nil, new: removed ? nil : version))
             row = []
         }
         return PackageTransaction(changes)
     }
+
+    /// As rpm writes it: `0:2-1` is `2-1`.
+    private static func version(_ text: String) -> String { text.hasPrefix("0:") ? String(text.dropFirst(2)) : text }
 
     /// Runs: `dnf --assumeyes upgrade` and the like, changes.
     public func apply(_ request: PackageRequest) -> Command {
@@ -94,24 +103,31 @@ public struct Dnf: PackageManager {
         return command
     }
 
-    /// dnf ends with 0 where a script fails after its package is unpacked, as that of a kernel may, and where a package to be removed is not
-    /// there. dnf 4.14, on standard error, standard output, standard error:
+    /// dnf 4.14 ends with 0 where a script fails after its package is unpacked, as that of a kernel may; both end with 0 where a package to be
+    /// removed is not there. dnf 4.14, on standard error, standard output, standard error:
     /// ```
     /// Error in POSTIN scriptlet in rpm package kld-late
     /// No match for argument: nosuch
     /// Operation aborted.
     /// ```
-    /// dnf 5.2 says `>>> Non-critical error in …`, and `Operation aborted by the user.`
+    /// dnf 5.4.6, on standard error:
+    /// ```
+    /// >>> Non-critical error in %post scriptlet: kld-late-0:1-1.noarch
+    /// No packages to remove for argument: nosuch
+    /// Operation aborted by the user.
+    /// ```
     public func failures(_ output: CommandOutput) -> [String] {
         let lines = output.errors.lines + output.output.lines
         let told = lines.map(\.trimmed).filter {
-            $0.hasPrefix("No match for argument") || $0.contains("scriptlet") && $0.lowercased().contains("error in ")
+            $0.hasPrefix("No match for argument") || $0.hasPrefix("No packages to remove for argument")
+                || $0.contains("scriptlet") && $0.lowercased().contains("error in ")
         }
         if !told.isEmpty || output.status == 0 || lines.contains(where: { $0.contains("Operation aborted") }) { return told }
         return reasons(output)
     }
 
-    /// dnf 4.14: what it says itself, and what it prints of scripts; the rest is a table.
+    /// What it says itself, and what it prints of scripts; the rest is a table. Why packages are skipped is said before the transaction runs,
+    /// and is no reason then. dnf 4.14:
     /// ```
     /// error: lua script failed: [string "%prein(kld-bad-2-1.noarch)"]:1: it cannot be
     /// Error in PREIN scriptlet in rpm package kld-bad
@@ -120,21 +136,44 @@ public struct Dnf: PackageManager {
     /// Error: Transaction failed
     /// Package kld-plain-1.rpm is not signed
     /// ```
+    /// dnf 5.4.6:
+    /// ```
+    /// Problem: conflicting requests
+    ///   - nothing provides nothing-has-it needed by kld-torn-2-1.noarch from small
+    /// Argument 'kld-kernel-2' matches only packages excluded by versionlock.
+    /// >>> Error in %pre scriptlet: kld-bad-0:1-1.noarch
+    /// >>> [RPM] lua script failed: [string "%prein(kld-bad-1-1.noarch)"]:1: it cannot be
+    /// Transaction failed: Rpm transaction failed.
+    /// OpenPGP check for package "kld-plain-2-1.noarch" (…/kld-plain-2.rpm) from repo "small" has failed: The package is not signed.
+    /// Failed to download metadata (baseurl: "file:///archive") for repository "small": Usable URL not found
+    /// ```
     public func reasons(_ output: CommandOutput) -> [String] {
-        let found = (output.errors.lines + output.output.lines).filter { line in
-            ["error: ", "Error", " Problem", "  - ", "No match for argument", ">>> ", "No such command"].contains { line.hasPrefix($0) }
-                && line.trimmed != "Error:" || line.hasSuffix(" is not signed")
+        let beginnings = [
+            "error: ", "Error", "Problem", "- ", "No match for argument", "No packages to remove", "Argument '", "Cannot ",
+            ">>> ", "Transaction failed", "OpenPGP check", "Failed to ", "No such command", "Unknown argument",
+        ]
+        let noise = ["Error:", "Failed to resolve the transaction:"]
+        var errors = output.errors.lines
+        if let running = errors.lastIndex(of: "Running transaction") { errors.removeSubrange(...running) }
+        let found = (errors + output.output.lines).map(\.trimmed).filter { line in
+            beginnings.contains { line.hasPrefix($0) } && !noise.contains(line) && !line.hasPrefix(">>> Running ")
+                && !line.hasSuffix(".rpmnew") && !line.hasSuffix(".rpmsave") || line.hasSuffix(" is not signed")
         }
-        return found.isEmpty ? Array(output.errors.lines.suffix(6)) : found.prefix(8).map(\.trimmed)
+        return found.isEmpty ? Array(output.errors.lines.suffix(6)) : Array(found.prefix(8))
     }
 
-    /// dnf 4.14:
+    /// dnf 4.14, and 5.4.6, which sets numbers in columns and cuts long names:
     /// ```
     ///   Upgrading        : kld-plain-2-1.noarch                                   2/9
+    /// [ 4/11] Upgrading kld-plain-0:2-1.noarch  100% |  97.7 KiB/s | 100.0   B |  00m00s
     /// ```
     public func progress(_ line: String) -> String? {
+        let doing = ["Installing", "Upgrading", "Downgrading", "Reinstalling", "Removing", "Erasing", "Obsoleting", "Cleanup"]
+        if line.hasPrefix("["), let end = line.firstIndex(of: "]") {
+            let words = String(line[line.index(after: end)...]).words
+            return words.count > 2 && doing.contains(words[0]) ? "\(words[0]) \(words[1])" : nil
+        }
         let words = line.words
-        let doing = ["Installing", "Upgrading", "Downgrading", "Reinstalling", "Erasing", "Obsoleting", "Cleanup"]
         guard words.count > 2, words[1] == ":", doing.contains(words[0]) else { return nil }
         return "\(words[0]) \(words[2])"
     }
@@ -163,11 +202,11 @@ public struct Dnf: PackageManager {
     /// kld-kernel-0:1-1.*
     /// !kld-plain-0:2-1.*
     /// ```
-    /// dnf 5.2:
+    /// dnf 5.4.6, of `/etc/dnf/versionlock.toml`:
     /// ```
-    /// # Added by 'versionlock add' command on 2026-11-20 10:11:12
-    /// Package name: zfs
-    /// evr = 2.3.4-1.fc42
+    /// # Added by 'versionlock add' command on 2026-11-29 23:24:27
+    /// Package name: kld-kernel
+    /// evr = 1-1
     /// ```
     public func held(_ output: String) -> [String] {
         let prefix = "Package name: "

@@ -17,7 +17,7 @@ public enum PackageHold {
     ///
     /// **Runs:** `apt-mark hold NAME…`; `dnf versionlock add NAME…`, of dnf 4's plugin versionlock or dnf 5 itself;
     /// `zypper --non-interactive addlock NAME…`; `apk add NAME=VERSION…`, which writes the version into `/etc/apk/world`. All change.
-    /// **Source:** apt-mark(8) 2.6 to 3.0, dnf-versionlock(8) 4.3, dnf5-versionlock(8) 5.2, zypper(8) 1.14, apk-add(8) 2.14.
+    /// **Source:** apt-mark(8) 2.6 to 3.0, dnf-versionlock(8) 4.3, dnf5-versionlock(8) 5.4, zypper(8) 1.14, apk-add(8) 2.14 and 3.0.
     public static func command(_ family: PackageFamily, _ packages: [Package]) -> Command? {
         let names = packages.map(\.name)
         switch family {

@@ -21,7 +21,7 @@ public struct HeldList: Sendable, Hashable, Codable {
     public var free: [String]
 
     /// Reads the running system. Runs, of apt: `apt-mark showhold`, `dpkg-query --show`, `apt-get -s --ignore-hold full-upgrade`; reads.
-    /// Where apk and dnf 5 would go is not known.
+    /// Of apk, without new packages that those need: `apk version --limit '<'`.
     public static func gather(_ upkeep: Upkeep) async throws -> HeldList {
         let packages = try PackageRoot("/", name: "this system", upkeep)
         let (installed, held) = (try await packages.installed(), try await packages.held())
@@ -64,10 +64,9 @@ extension PackageWork {
             .sorted { $0.name < $1.name }
     }
 
-    /// Reads the archive's lists anew, for the running system.
+    /// Reads the archive's lists anew, for the running system. - Throws: ``Diagnosis`` `upkeep.archive`.
     public func refresh() async throws {
-        let packages = try PackageRoot("/", name: "this system", upkeep)
-        try await packages.run(packages.manager.refresh)
+        try await PackageRoot("/", name: "this system", upkeep).refresh()
     }
 
     /// Holds packages of the running system, or lets go of them, and reads back that it is so.

@@ -153,7 +153,11 @@ struct PackageRoot: Sendable {
             case .all: heldBefore.sorted()
             }
         try await release(released)
-        let transaction = try await preview(request.change, before)
+        let transaction: PackageTransaction
+        do { transaction = try await preview(request.change, before) } catch {
+            try? await hold(released, before)
+            throw error
+        }
         if transaction.isEmpty {
             try await hold(released, before)
             return nil
@@ -173,7 +177,8 @@ struct PackageRoot: Sendable {
         upkeep.say("\(transaction.changes.count) packages change in \(name)")
         let said: CommandOutput
         do { said = try await run(manager.apply(request.change)) } catch {
-            if root == "/" { try? await hold(released, before) }
+            // As they are now: some may have moved, and apk would move them back.
+            if root == "/" { try? await hold(released, (try? await self.installed()) ?? before) }
             guard let output = (error as? CommandError)?.failure else { throw error }
             throw Diagnosis(
                 "upkeep.packages", "\(manager.family.rawValue) could not change the packages of \(name)",
@@ -203,14 +208,25 @@ struct PackageRoot: Sendable {
             remedies: ["move them with the others: kupgrade --held"], exit: .failed)
     }
 
-    private func refresh() async throws {
-        do { try await run(manager.refresh) } catch let error as CommandError {
+    /// Reads the archive's lists anew.
+    ///
+    /// - Throws: ``Diagnosis`` `upkeep.archive`.
+    func refresh() async throws {
+        let said: CommandOutput
+        do { said = try await run(manager.refresh) } catch let error as CommandError {
             guard let output = error.failure else { throw error }
-            throw Diagnosis(
-                "upkeep.archive", "the package archive cannot be read",
-                remedies: ["is there a network? is the archive's address right, in /etc/apt/sources.list.d?"], exit: .unavailable,
-                causes: manager.reasons(output))
+            throw unreadable(manager.reasons(output))
         }
+        // apk goes on without a repository that it does not trust, and ends well.
+        let failures = manager.failures(said)
+        guard failures.isEmpty else { throw unreadable(failures) }
+    }
+
+    private func unreadable(_ causes: [String]) -> Diagnosis {
+        Diagnosis(
+            "upkeep.archive", "the package archive cannot be read",
+            remedies: ["is there a network? is the archive's address right, in /etc/apt/sources.list.d?"], exit: .unavailable,
+            causes: causes)
     }
 
     func preview(_ change: PackageRequest, _ installed: [String: String]? = nil) async throws -> PackageTransaction {

@@ -87,7 +87,7 @@ struct ManagerTests {
                 == [.init("openssh-server", version: "1:10.0p1-7"), .init("zfs-dkms", version: "2.3.2-2")])
     }
 
-    // MARK: dnf, recorded with dnf 4.14.0 and its plugins 4.3.1; dnf 5 from its manual
+    // MARK: dnf, recorded with dnf 4.14.0 and its plugins 4.3.1; dnf 5: Dnf5Tests
 
     @Test("dnf 4's table: what comes, and what goes because something else takes its place")
     func dnf4() {
@@ -143,7 +143,6 @@ struct ManagerTests {
             Dnf().failures(CommandOutput(status: status, output: said.output, errors: said.errors))
         }
         #expect(failures(1, (Recorded.dnfUpgrade, Recorded.dnfAborted)) == [])
-        #expect(failures(1, (Recorded.dnfUpgrade, "Operation aborted by the user.\n")) == [])
         #expect(failures(0, ("Dependencies resolved.\nNothing to do.\nComplete!\n", "")) == [])
         #expect(failures(1, Recorded.dnfUnknown) == ["No match for argument: nosuch"])
         #expect(
@@ -169,30 +168,7 @@ struct ManagerTests {
         #expect(Dnf().held(Recorded.dnfLocks) == ["kld-kernel", "kld-kernel-modules-extra-matched-longer"])
         #expect(Dnf().held("zfs*\n") == ["zfs*"], "a pattern of a person's")
         #expect(Dnf().refresh.description.contains("skip_if_unavailable=0"), "an archive that does not answer is no success")
-    }
-
-    @Test("dnf 5's table: what takes the place of what")
-    func dnf() {
-        let transaction = Dnf().transaction(
-            """
-            Package            Arch   Version          Repository      Size
-            Upgrading:
-             bash              x86_64 5.2.37-1.fc42    updates      8.2 MiB
-               replacing bash  x86_64 5.2.32-3.fc42    <unknown>    8.2 MiB
-            Installing:
-             hello             x86_64 2.12.1-5.fc42    fedora     186.0 KiB
-            Removing:
-             nano              x86_64 8.3-1.fc42       fedora       2.8 MiB
-
-            Transaction Summary:
-             Installing:         1 package
-            """)
-        #expect(
-            transaction.changes == [
-                Change("bash", old: "5.2.32-3.fc42", new: "5.2.37-1.fc42"), Change("hello", old: nil, new: "2.12.1-5.fc42"),
-                Change("nano", old: "8.3-1.fc42", new: nil),
-            ])
-        #expect(Dnf().held("# Added by 'versionlock add' command\nPackage name: zfs\nevr = 2.3.4-1.fc42\n") == ["zfs"])
+        #expect(Dnf().refresh.description.contains("metadata_expire=0"), "lists are read anew wherever they lie")
     }
 
     // MARK: pacman, recorded with pacman 6.0.2
@@ -220,35 +196,6 @@ struct ManagerTests {
             ])
         let needed = CommandOutput(status: 1, output: Recorded.pacmanNeeded.output, errors: Recorded.pacmanNeeded.errors)
         #expect(Pacman().reasons(needed).joined(separator: "\n") == Recorded.pacmanNeeded.output + Recorded.pacmanNeeded.errors.trimmed)
-    }
-
-    // MARK: apk, from its manual and its source: it has not been run
-
-    @Test("apk sets numbers in columns from ten changes on, and tags behind names")
-    func apkColumns() {
-        #expect(
-            Apk().transaction(
-                "( 1/12) Upgrading busybox (1.36.1-r28 -> 1.36.1-r29)\n( 2/12) Installing hello@edge (2.12.1-r0)\n(12/12) Purging nano (8.2-r0)\n"
-            ).changes == [
-                Change("busybox", old: "1.36.1-r28", new: "1.36.1-r29"), Change("hello", old: nil, new: "2.12.1-r0"),
-                Change("nano", old: "8.2-r0", new: nil),
-            ])
-        #expect(Apk().held("hello@edge=2.12.1-r0\nzfs~2.3\n") == ["hello"])
-    }
-
-    @Test("apk's simulation, its list and its world")
-    func apk() {
-        #expect(
-            Apk().transaction(
-                "(1/3) Upgrading busybox (1.36.1-r28 -> 1.36.1-r29)\n(2/3) Installing hello (2.12.1-r0)\n(3/3) Purging nano (8.2-r0)\nOK: 9 MiB\n"
-            ).changes == [
-                Change("busybox", old: "1.36.1-r28", new: "1.36.1-r29"), Change("hello", old: nil, new: "2.12.1-r0"),
-                Change("nano", old: "8.2-r0", new: nil),
-            ])
-        #expect(
-            Apk().installed("busybox-1.36.1-r29 x86_64 {busybox} (GPL-2.0-only) [installed]\n")
-                == [.init("busybox", version: "1.36.1-r29")])
-        #expect(Apk().held("alpine-base\nlinux-lts=6.12.58-r0\nzfs>2\n") == ["linux-lts"])
     }
 
     @Test("a name is never an option or a path")

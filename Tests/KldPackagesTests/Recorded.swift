@@ -1,3 +1,5 @@
+import KldCore
+
 /// What package managers print, with the tool and the version that printed it. The packages are those of a test's own archive.
 enum Recorded {
     // MARK: dnf 4.14.0, rpm 4.18.0
@@ -186,4 +188,9 @@ enum Recorded {
         output: ":: removing kld-library breaks dependency 'kld-library' required by kld-plain\n",
         errors: "error: failed to prepare transaction (could not satisfy dependencies)\n"
     )
+}
+
+extension String {
+    /// As we read standard error: line by line, without white space at both ends.
+    var asRead: String { lines.map { $0.trimmed + "\n" }.joined() }
 }

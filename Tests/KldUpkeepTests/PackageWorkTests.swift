@@ -171,7 +171,7 @@ struct PackageWorkTests {
 
     // MARK: other package managers, in their words
 
-    /// A system of dnf 4.14 or pacman 6.0.2 on which `apply` does one thing.
+    /// A system of dnf 4.14, pacman 6.0.2 or apk 2.14 on which `apply` does one thing.
     static func other(_ program: String, _ answers: @escaping @Sendable (String, Bool) -> CommandOutput?) throws -> (
         PackageRoot, ScriptedRunner
     ) {
@@ -260,6 +260,39 @@ struct PackageWorkTests {
         } throws: {
             ($0 as? Diagnosis)?.code == "upkeep.removals" && String(describing: $0).contains("old")
         }
+    }
+
+    @Test("apk that goes on without a repository is no success; what moved before a script failed is held as it is then")
+    func apk() async throws {
+        func root(lists errors: String) throws -> (PackageRoot, ScriptedRunner) {
+            try Self.other("apk") { line, done in
+                switch line {
+                case "apk list --installed": CommandOutput(output: "zfs-\(done ? 2 : 1)-r0 x86_64 {zfs} (CDDL-1.0) [installed]\n")
+                case "cat /etc/apk/world": CommandOutput(output: "zfs=1-r0\n")
+                case "apk --update-cache update": CommandOutput(output: "OK: 9 distinct packages available\n", errors: errors)
+                case "apk add zfs", "apk add zfs=1-r0", "apk add zfs=2-r0": CommandOutput()
+                case "apk --simulate upgrade": CommandOutput(output: "(1/1) Upgrading zfs (1-r0 -> 2-r0)\nOK: 9 MiB in 1 packages\n")
+                case "apk upgrade": CommandOutput(status: 1, errors: "ERROR: zfs-2-r0.post-upgrade: script exited with error 1\n")
+                default: nil
+                }
+            }
+        }
+        var asked = PackageWork.Request(.upgrade, label: "pre-upgrade")
+        asked.held = .all
+        let request = asked
+        let (blind, _) = try root(lists: "WARNING: opening /media/archive: UNTRUSTED signature\n")
+        await #expect {
+            _ = try await blind.change(request, free: .gibibytes(10))
+        } throws: {
+            ($0 as? Diagnosis)?.code == "upkeep.archive" && ($0 as? Diagnosis)?.causes.first?.contains("UNTRUSTED") == true
+        }
+        let (failing, runner) = try root(lists: "")
+        await #expect {
+            _ = try await failing.change(request, free: .gibibytes(10))
+        } throws: {
+            ($0 as? Diagnosis)?.causes == ["ERROR: zfs-2-r0.post-upgrade: script exited with error 1"]
+        }
+        #expect(runner.commands.last?.description == "apk add zfs=2-r0", "as it was it would go back")
     }
 
     // MARK: what environments share
