@@ -8,14 +8,14 @@ import SystemPackage
 
 extension Check {
     static let boot: [Check] = [
-        Check("boot.initramfs", "the initramfs of the running kernel holds OpenZFS", .critical, initramfs),
+        Check("boot.initramfs", "the initramfs of the running kernel holds OpenZFS", .critical, slow: true, initramfs),
         Check("boot.kernel", "the running kernel's module and boot files are there", .high, kernel),
     ]
 
     static let espChecks: [Check] = [
         Check("boot.esp", "the ESP holds what the firmware starts", .critical, esp),
         Check("boot.signatures", "what boots is signed by this machine's key", .high, signatures),
-        Check("boot.esp.copies", "every disk of the root pool can boot the machine", .critical, espCopies),
+        Check("boot.esp.copies", "every disk of the root pool can boot the machine", .critical, slow: true, espCopies),
     ]
 
     private static func release(_ context: CheckContext) throws -> String {

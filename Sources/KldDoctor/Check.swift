@@ -23,14 +23,18 @@ public struct Check: Sendable {
     public let id: String
     public let title: String
     public let severity: Severity
+    /// It reads or computes so much that others are done before it is.
+    let isSlow: Bool
     public let run: @Sendable (CheckContext) async throws -> CheckOutcome
 
     public init(
-        _ id: String, _ title: String, _ severity: Severity, _ run: @escaping @Sendable (CheckContext) async throws -> CheckOutcome
+        _ id: String, _ title: String, _ severity: Severity, slow: Bool = false,
+        _ run: @escaping @Sendable (CheckContext) async throws -> CheckOutcome
     ) {
         self.id = id
         self.title = title
         self.severity = severity
+        isSlow = slow
         self.run = run
     }
 

@@ -110,16 +110,17 @@ public enum Doctor {
         let chosen = checks.filter { only.isEmpty || only.contains($0.id) || only.contains($0.subsystem) }
         let results = try await withThrowingTaskGroup(of: (Int, VerifyReport.Result).self) { group in
             var results = [VerifyReport.Result?](repeating: nil, count: chosen.count)
-            func begin(_ index: Int) {
-                guard index < chosen.count else { return }
+            // What takes the longest is not begun last.
+            var waiting = chosen.indices.filter { chosen[$0].isSlow } + chosen.indices.filter { !chosen[$0].isSlow }
+            waiting.reverse()
+            func begin() {
+                guard let index = waiting.popLast() else { return }
                 group.addTask { (index, result(chosen[index], try await outcome(chosen[index], context))) }
             }
-            for index in 0..<sideBySide { begin(index) }
-            var next = sideBySide
+            for _ in 0..<sideBySide { begin() }
             for try await (index, result) in group {
                 results[index] = result
-                begin(next)
-                next += 1
+                begin()
             }
             return results.compactMap { $0 }
         }
