@@ -55,16 +55,23 @@ struct AutoinstallCommand: AsyncParsableCommand {
             answers = try Answers.load(Self.answers, files: files, overrides: said.overrides)
             let words =
                 ["--answers", Self.answers.string, "--progress", "plain", "--unattended"] + said.overrides.flatMap { ["--set", $0] }
-            try await InstallCommand.parse(words).run()
+            let command = try InstallCommand.parse(words)
+            let (seed, known) = (volume, answers)
+            try await command.run { problem in
+                try? files.remove(Self.answers)
+                // A pool that is suspended lets none of its tools end.
+                let limited = TimeLimitRunner(SubprocessRunner(), limit: .seconds(20))
+                await Self.report(on: seed, "failed\n\(problem.rendered)", known, limited, files)
+            }
             try files.remove(Self.answers)
         } catch {
             try? files.remove(Self.answers)
-            await report(on: volume, "failed\n\(Diagnosis(of: error).rendered)", answers, runner, files)
+            await Self.report(on: volume, "failed\n\(Diagnosis(of: error).rendered)", answers, runner, files)
             let log = (try? files.exists(EventLog.install)) == true ? "its log is \(EventLog.install), and " : ""
             Output.errorLine("kldload: the installation failed; \(log)this console is yours")
             throw error
         }
-        await report(on: volume, "installed", answers, runner, files)
+        await Self.report(on: volume, "installed", answers, runner, files)
         switch answers?.afterInstall {
         case .powerOff?, nil: try await runner.run(Systemctl.powerOff)
         case .reboot?: try await runner.run(Systemctl.reboot())
@@ -94,15 +101,16 @@ struct AutoinstallCommand: AsyncParsableCommand {
     }
 
     /// What became of it, on the stick that asked for it: log, and what the machine is. Whoever comes for the stick reads it elsewhere.
-    private func report(
+    private static func report(
         on volume: SeedVolume?, _ end: String, _ answers: Answers?, _ runner: any CommandRunner, _ files: any FileSystem
     ) async {
         guard let volume else { return }
         do {
             var contents: [(name: String, bytes: [UInt8])] = [("result.txt", Array("\(end)\n".utf8))]
             if try files.exists(EventLog.install) { contents.append(("install.jsonl", try files.read(EventLog.install))) }
-            let facts = try await MachineFacts.gather(runner: runner, files: files)
-            contents.append(("facts.json", Array(try JSONEncoder().encode(facts))))
+            if let facts = try? await MachineFacts.gather(runner: runner, files: files) {
+                contents.append(("facts.json", Array(try JSONEncoder().encode(facts))))
+            }
             if let answers { contents.append(("answers.env", Array(answers.redactedEnvironmentText.utf8))) }
             let machine = UnattendedSeed.Machine.read(files)
             let name = answers?.hostname.description ?? machine.serial ?? machine.mac?.replacing(":", with: "-") ?? "machine"

@@ -115,7 +115,11 @@ struct InstallCommand: AsyncParsableCommand, ReportingCommand {
     @OptionGroup var progress: ProgressOptions
     var form: ProgressOptions.Form { progress.progress }
 
-    func run() async throws {
+    func run() async throws { try await run { _ in } }
+
+    /// - Parameter beforeEnd: called before the process ends because a disk takes no writes any more: nothing of the caller runs afterwards.
+    ///   What it runs must have a limit.
+    func run(beforeEnd: @escaping @Sendable (Diagnosis) async -> Void) async throws {
         let answers = try options.load(answers, forMachine: true)
         let runner = ZFSExplainingRunner(SubprocessRunner())
         let files = LocalFiles()
@@ -162,6 +166,7 @@ struct InstallCommand: AsyncParsableCommand, ReportingCommand {
         let watch = PoolWatch.endProcess(whenSuspended: answers.poolName, disks: planner.diskNames, files: files) { problem in
             reporter.report(PlanEvent(.planFailed, message: problem.message, diagnosis: problem))
             Reporter.fail(problem)
+            await beforeEnd(problem)
         }
         defer { watch.cancel() }
         let performers = Performers.table(logs: [log]) { _, _, _ in

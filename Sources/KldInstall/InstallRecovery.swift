@@ -51,13 +51,13 @@ public enum InstallRecovery {
 /// Notices that a pool takes no writes any more. The commands that wait for it cannot say so: they wait for ever.
 public enum PoolWatch {
     /// Watches beside an installation: says what happened, and ends the process. What waits for a suspended pool cannot be ended, so it is
-    /// not waited for. - Returns: the watch, to be cancelled when the installation is over.
+    /// not waited for. - Parameter say: what it runs must have a limit. - Returns: the watch, to be cancelled when the installation is over.
     public static func endProcess(
-        whenSuspended pool: String, disks: [String], files: any FileSystem, say: @escaping @Sendable (Diagnosis) -> Void
+        whenSuspended pool: String, disks: [String], files: any FileSystem, say: @escaping @Sendable (Diagnosis) async -> Void
     ) -> Task<Void, any Error> {
         Task {
             let problem = try await stuck(pool, disks: disks, files: files)
-            say(problem)
+            await say(problem)
             _exit(problem.exit.rawValue)
         }
     }
