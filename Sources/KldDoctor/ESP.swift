@@ -1,3 +1,4 @@
+import Glibc
 import KldBlock
 import KldBoot
 import KldCore
@@ -85,8 +86,16 @@ enum ESP {
         let piece: UInt64 = 4 << 20
         return try stride(from: 0, to: size.bytes, by: Int(piece)).allSatisfy { start in
             let range = start..<min(start + piece, size.bytes)
-            return try context.files.read(one, range) == context.files.read(other, range)
+            let (ones, others) = (try context.files.read(one, range), try context.files.read(other, range))
+            // why not ==: it compares bytes one by one.
+            return ones.count == others.count && ones.withUnsafeBytes { one in others.withUnsafeBytes { same(one, $0) } }
         }
+    }
+
+    /// - Parameter other: of the same length.
+    private static func same(_ one: UnsafeRawBufferPointer, _ other: UnsafeRawBufferPointer) -> Bool {
+        guard let first = one.baseAddress, let second = other.baseAddress else { return true }
+        return memcmp(first, second, one.count) == 0
     }
 
     /// Shows an ESP to `body`: where it is mounted, or mounted read-only for as long as `body` runs: the only thing that verify changes, and

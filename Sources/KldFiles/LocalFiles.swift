@@ -24,18 +24,15 @@ public struct LocalFiles: FileSystem {
         try wrap("read", path) {
             let file = try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
             defer { try? file.close() }
-            var content = [UInt8](repeating: 0, count: range.count)
-            var filled = 0
-            while filled < content.count {
-                let count = try content.withUnsafeMutableBytes { buffer in
-                    try file.read(
+            return try [UInt8](unsafeUninitializedCapacity: range.count) { buffer, filled in
+                while filled < range.count {
+                    let count = try file.read(
                         fromAbsoluteOffset: Int64(range.lowerBound) + Int64(filled),
-                        into: UnsafeMutableRawBufferPointer(rebasing: buffer[filled...]))
+                        into: UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: buffer[filled...])))
+                    if count == 0 { break }
+                    filled += count
                 }
-                if count == 0 { break }
-                filled += count
             }
-            return Array(content[..<filled])
         }
     }
 

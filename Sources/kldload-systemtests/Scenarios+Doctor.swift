@@ -213,8 +213,10 @@ extension Scenario {
         .file("packages.sources", "/etc/apt/sources.list.d/x.list", "deb [trusted=yes] http://x.invalid/ x main"),
         Fault("services.failed", "systemd-run --quiet --unit=doomed false; sleep 2", mend: "systemctl reset-failed doomed"),
         Fault("services.units", "systemctl stop ssh", mend: "systemctl start ssh"),
-        // Not disabled: with its alias systemd 257 loses the unit that runs, and crashes when its process ends.
-        Fault("services.units", "systemctl mask --quiet --runtime ssh", mend: "systemctl unmask --quiet --runtime ssh"),
+        // Stopped first: systemd 257 loses a unit that runs and has an alias, when it is disabled or masked.
+        Fault(
+            "services.units", "systemctl stop ssh; systemctl mask --quiet --runtime ssh",
+            mend: "systemctl unmask --quiet --runtime ssh; systemctl start ssh"),
         Fault(
             "services.timers", warns: true, "systemctl stop systemd-tmpfiles-clean.timer",
             mend: "systemctl start systemd-tmpfiles-clean.timer"),

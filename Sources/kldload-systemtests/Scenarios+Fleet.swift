@@ -103,7 +103,7 @@ extension Scenario {
             kbe create golden; place=$(kbe mount golden); head -c 20M /dev/urandom >$place/usr/lib/golden; kbe unmount golden
             kfleet push golden --dry-run; kfleet push golden; echo again; kfleet push golden; kbe create other; kfleet push other --as golden
             for p in ${one##*:} ${two##*:}; do far $p '/usr/lib/kldload/kldload kbe list; zfs get -H -o value canmount,mountpoint,com.kldload:image,com.kldload:identity rpool/ROOT/golden'; done
-            far ${one##*:} '/usr/lib/kldload/kldload kbe rollback golden@$(zfs list -H -d 1 -t snapshot -o name rpool/ROOT/golden | head -n 1 | cut -d @ -f 2) 2>&1; /usr/lib/kldload/kldload kbe list -q | grep -c back'
+            far ${one##*:} '/usr/lib/kldload/kldload kbe rollback golden@$(zfs list -H -d 1 -t snapshot -o name rpool/ROOT/golden | head -n 1 | cut -d @ -f 2) 2>&1; /usr/lib/kldload/kldload kbe list -q | grep -c back; true'
             """, within: .seconds(1800))
         lab.log(said)
         try check(
