@@ -94,6 +94,8 @@ package struct MachineDisk: Sendable, Hashable {
             case .cdrom: ["ide-cd", "bus=ide.\(port)"]
             case .usbStick: ["usb-storage", "bus=usb0.0", "removable=on"]
             }
+        // blklogwrites adds pieces of its own to a write, and one of 1,024 pieces, the most that are merged, fails then (QEMU 10.0).
+        if writeLog != nil, interface == .virtioBlock { device.append("request-merging=off") }
         device.append("drive=\(id)")
         // QEMU's NVMe controller refuses to start without a serial number.
         if let serial = serial ?? (interface == .nvme ? "kldload-\(index)" : nil) { device.append("serial=\(serial)") }
