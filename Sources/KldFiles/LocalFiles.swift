@@ -28,7 +28,7 @@ public struct LocalFiles: FileSystem {
                 while filled < range.count {
                     let count = try file.read(
                         fromAbsoluteOffset: Int64(range.lowerBound) + Int64(filled),
-                        into: UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: buffer[filled...])))
+                        into: UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: buffer[filled..<range.count])))
                     if count == 0 { break }
                     filled += count
                 }
