@@ -145,10 +145,12 @@ extension Check {
         }
         return try await ESP.look(context, at: first) { place in
             if let problem = try problem(first, at: place) { return problem }
+            if copies.count == 1 { return .ok(first.path) }
+            let files = try ESP.files(context, place)
             for other in copies where other.path != first.path {
                 let found: CheckOutcome? = try await ESP.look(context, at: other, as: "copy") { copy in
                     if let problem = try problem(other, at: copy) { return problem }
-                    let different = try ESP.differences(context, place, copy)
+                    let different = try ESP.differences(context, files, try ESP.files(context, copy))
                     return different.isEmpty
                         ? nil
                         : .fail(
@@ -158,8 +160,7 @@ extension Check {
                 }
                 if let found { return found }
             }
-            let count = try ESP.files(context, place).count
-            return .ok(copies.count == 1 ? first.path : "\(copies.count) ESP, \(count) files each, all the same")
+            return .ok("\(copies.count) ESP, \(files.count) files each, all the same")
         }
     }
 }

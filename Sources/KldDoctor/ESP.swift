@@ -57,12 +57,11 @@ enum ESP {
         return digits && parts.count <= 2 ? "\(name[..<plus]).conf" : name
     }
 
-    /// What two ESPs do not have in common, sorted; an entry of GRUB's menu is compared without the counter.
+    /// What two ESPs do not have in common, of their ``files(_:_:)``, sorted; an entry of GRUB's menu is compared without the counter.
     ///
     /// Read side by side and compared, a piece at a time: digests of some hundred megabytes take many times as long.
-    static func differences(_ context: CheckContext, _ one: FilePath, _ other: FilePath) throws -> [String] {
-        let (ones, others) = (try files(context, one), try files(context, other))
-        return try Set(ones.keys).union(others.keys).filter { name in
+    static func differences(_ context: CheckContext, _ ones: [String: FilePath], _ others: [String: FilePath]) throws -> [String] {
+        try Set(ones.keys).union(others.keys).filter { name in
             guard let one = ones[name], let other = others[name] else { return true }
             if name.hasPrefix("\(BootChain.grub.entryFolder)/"), let first = try grubEntry(context, one),
                 let second = try grubEntry(context, other)

@@ -1,4 +1,5 @@
 import KldBlock
+import KldBoot
 import KldCore
 @testable import KldDoctor
 import KldExec
@@ -120,6 +121,19 @@ struct Fault: Sendable, CustomTestStringConvertible {
         let listed = try ListBlockDevices.parse(try await context.read(ListBlockDevices.command).output).flatMap(\.tree)
         let device = try #require(listed.first { $0.path == "/dev/vdb1" })
         await #expect(throws: Unreadable.self) { try await ESP.look(context, at: device, as: "copy") { _ in throw Unreadable() } }
+        let runner = try #require(context.runner as? ScriptedRunner)
+        #expect(runner.commands.last?.description == "umount --recursive /run/kldload/look/0/copy")
+    }
+
+    @Test func `ESPs that cannot be compared are no equal ones, and nothing stays mounted`() async throws {
+        var machine = Self.healthy()
+        for place in ["/boot/efi", "/run/kldload/look/0/copy"] {
+            machine.bytes["\(place)/\(BootChain.grub.entryFolder)/broken.conf"] = [0xff, 0xfe]
+        }
+        let context = try machine.context()
+        let report = try await Doctor.run(context, only: ["boot.esp.copies"])
+        #expect(report.results.first?.status == .fail)
+        #expect(report.results.first?.actual.contains("not UTF-8") == true)
         let runner = try #require(context.runner as? ScriptedRunner)
         #expect(runner.commands.last?.description == "umount --recursive /run/kldload/look/0/copy")
     }
