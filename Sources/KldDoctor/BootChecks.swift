@@ -34,17 +34,15 @@ extension Check {
     @Sendable private static func initramfs(_ context: CheckContext) async throws -> CheckOutcome {
         let release = try release(context)
         guard let path = try initramfsPath(context) else { return .skip("there is no /boot/initrd.img-\(release) to look into") }
-        guard let names = try await InitramfsContent.names(FilePath(path), runner: context.runner) else {
+        guard let content = try await InitramfsContent.of(FilePath(path), runner: context.runner, files: context.files) else {
             return .skip("lsinitramfs is not installed")
         }
-        let module = InitramfsContent.holdsOpenZFS(names)
-        let tool = names.contains { $0.hasSuffix("/zpool") }
-        guard module, tool else {
+        guard content.holdsOpenZFS, content.holdsZPool else {
             return .fail(
-                expected: "zfs.ko and zpool in \(path)", actual: module ? "zpool is missing" : "zfs.ko is missing",
+                expected: "zfs.ko and zpool in \(path)", actual: content.holdsOpenZFS ? "zpool is missing" : "zfs.ko is missing",
                 remedy: "install zfs-initramfs, check dkms status, then update-initramfs -u -k \(release)")
         }
-        return .ok("\(path): \(names.count) files, zfs.ko among them")
+        return .ok("\(path): \(content.count) files, zfs.ko among them")
     }
 
     @Sendable private static func kernel(_ context: CheckContext) async throws -> CheckOutcome {

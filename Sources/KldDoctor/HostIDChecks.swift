@@ -99,11 +99,12 @@ extension Check {
 
     /// Without a unified kernel image the distribution's initramfs must carry the file itself.
     private static func initramfsHostID(_ context: CheckContext, _ own: HostID) async throws -> CheckOutcome {
-        guard let image = try initramfsPath(context), let names = try await InitramfsContent.names(FilePath(image), runner: context.runner)
+        guard let image = try initramfsPath(context),
+            let content = try await InitramfsContent.of(FilePath(image), runner: context.runner, files: context.files)
         else {
             return .skip("there is neither a unified kernel image nor an initramfs to look into")
         }
-        guard names.contains("etc/hostid") else {
+        guard content.holdsHostID else {
             return .fail(expected: "etc/hostid in \(image)", actual: "it is missing", remedy: "update-initramfs -u -k all, then reboot")
         }
         return .ok("\(image) carries a host id; the labels show that it is \(own)")

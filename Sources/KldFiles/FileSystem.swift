@@ -44,6 +44,9 @@ public protocol FileSystem: Sendable {
     func folders(in path: FilePath) throws -> [String]
     /// Without following a link. - Returns: `nil` when nothing is there.
     func status(_ path: FilePath) throws -> FileStatus?
+    /// Differs whenever a file's content may: its inode, its size, and when it was written and changed last. A clone of its file system says
+    /// the same of its own. - Returns: `nil` where that is not known, or nothing is there.
+    func version(_ path: FilePath) throws -> String?
     func readLink(_ path: FilePath) throws -> String
     /// The absolute path without links.
     func resolve(_ path: FilePath) throws -> FilePath
@@ -84,6 +87,8 @@ extension FileSystem {
         let inside = range.clamped(to: 0..<UInt64(whole.count))
         return Array(whole[Int(inside.lowerBound)..<Int(inside.upperBound)])
     }
+
+    public func version(_ path: FilePath) throws -> String? { nil }
 
     public func exchange(_ path: FilePath, with other: FilePath) throws { try exchangeByRenaming(path, with: other) }
 

@@ -149,12 +149,17 @@ public struct LocalFiles: FileSystem {
         return entries
     }
 
-    public func status(_ path: FilePath) throws -> FileStatus? {
+    private func inspect(_ path: FilePath) throws -> stat? {
         var information = stat()
         guard lstat(path.string, &information) == 0 else {
             if errno == ENOENT || errno == ENOTDIR { return nil }
             throw error("inspect", path)
         }
+        return information
+    }
+
+    public func status(_ path: FilePath) throws -> FileStatus? {
+        guard let information = try inspect(path) else { return nil }
         let kind: FileKind =
             switch information.st_mode & S_IFMT {
             case S_IFREG: .file
@@ -165,6 +170,13 @@ public struct LocalFiles: FileSystem {
             }
         return FileStatus(
             kind: kind, size: ByteCount(UInt64(information.st_size)), mode: ModeBits(integerLiteral: information.st_mode & 0o7777))
+    }
+
+    /// Source: inode(7), man-pages 6.9: the time of the last change moves with each write, and nobody can set it.
+    public func version(_ path: FilePath) throws -> String? {
+        guard let information = try inspect(path) else { return nil }
+        let (written, changed) = (information.st_mtim, information.st_ctim)
+        return "\(information.st_ino)-\(information.st_size)-\(written.tv_sec).\(written.tv_nsec)-\(changed.tv_sec).\(changed.tv_nsec)"
     }
 
     public func readLink(_ path: FilePath) throws -> String {

@@ -5,7 +5,7 @@ extension SealCatalogue {
             [
                 .clearFiles(
                     "var/cache/apt/archives/", "var/cache/dnf/", "var/cache/libdnf5/", "var/cache/yum/", "var/cache/zypp/",
-                    "var/cache/pacman/pkg/", "var/cache/apk/", "var/cache/xbps/", "var/cache/PackageKit/"),
+                    "var/cache/pacman/pkg/", "var/cache/apk/", "var/cache/xbps/", "var/cache/PackageKit/", "var/cache/kldload/"),
                 .remove("var/cache/apt/*.bin", "etc/apk/cache/*"),
             ], sysprep: ["package-manager-cache"]),
         SealClass(
