@@ -267,7 +267,8 @@ extension BootTarget {
             target.kernels[0] = try await united(kernel, system, runner: runner, files: files)
         }
         if !target.kernels[0].isStaged {
-            target.kernels[0].hasModule = try await InitramfsContent.of(initramfs(kernel.release), runner: runner, files: files)?.holdsOpenZFS
+            target.kernels[0].hasModule = try await InitramfsContent.of(initramfs(kernel.release), runner: runner, files: files)?
+                .holdsOpenZFS
             // A kernel whose module was not built must not keep an older one from booting, nor ESPs from being healed.
             if target.kernels[0].hasModule == false, kernels.count > 1 {
                 var rest = self
