@@ -6,12 +6,12 @@ extension Applet {
     static let withPages = [main] + all
 
     /// By place below `/usr/share`: where man-db, and the shells of Debian, look.
-    var pages: [(path: String, text: String)] {
+    var pages: [(path: String, text: @Sendable () -> String)] {
         [
-            ("man/man8/\(name).8", manualPage),
-            ("bash-completion/completions/\(name)", command.completionScript(for: .bash)),
-            ("zsh/vendor-completions/_\(name)", command.completionScript(for: .zsh)),
-            ("fish/vendor_completions.d/\(name).fish", command.completionScript(for: .fish)),
+            ("man/man8/\(name).8", { manualPage }),
+            ("bash-completion/completions/\(name)", { command.completionScript(for: .bash) }),
+            ("zsh/vendor-completions/_\(name)", { command.completionScript(for: .zsh) }),
+            ("fish/vendor_completions.d/\(name).fish", { command.completionScript(for: .fish) }),
         ]
     }
 
@@ -45,7 +45,14 @@ extension Applet {
 
     /// Text that is no request and keeps its hyphens.
     private static func roff(_ text: String) -> String {
-        let escaped = text.map { $0 == "\\" ? "\\e" : $0 == "-" ? "\\-" : String($0) }.joined()
-        return escaped.hasPrefix(".") || escaped.hasPrefix("'") ? "\\&" + escaped : escaped
+        var escaped: [UInt8] = text.hasPrefix(".") || text.hasPrefix("'") ? Array("\\&".utf8) : []
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "\\"): escaped += "\\e".utf8
+            case UInt8(ascii: "-"): escaped += "\\-".utf8
+            default: escaped.append(byte)
+            }
+        }
+        return String(decoding: escaped, as: UTF8.self)
     }
 }

@@ -156,7 +156,7 @@ struct AppletsCommand: AsyncParsableCommand {
     var documents: String?
 
     func run() async throws {
-        if let documents { return try Self.document(Host.absolute(documents), LocalFiles()) }
+        if let documents { return try await Self.document(Host.absolute(documents), LocalFiles()) }
         for applet in Applet.all {
             guard let install else {
                 Output.line(applet.name)
@@ -173,10 +173,14 @@ struct AppletsCommand: AsyncParsableCommand {
         }
     }
 
-    static func document(_ prefix: FilePath, _ files: any FileSystem) throws {
-        for tool in Applet.withPages {
-            guard try tool.name == Applet.main.name || files.exists(prefix.appending("bin/\(tool.name)")) else { continue }
-            for (path, text) in tool.pages { try files.write(text, to: prefix.appending("share/\(path)")) }
+    /// Side by side: making them takes longer than writing them.
+    static func document(_ prefix: FilePath, _ files: any FileSystem) async throws {
+        let tools = try Applet.withPages.filter { try $0.name == Applet.main.name || files.exists(prefix.appending("bin/\($0.name)")) }
+        try await withThrowingTaskGroup { group in
+            for (path, text) in tools.flatMap(\.pages) {
+                group.addTask { try files.write(text(), to: prefix.appending("share/\(path)")) }
+            }
+            try await group.waitForAll()
         }
     }
 }

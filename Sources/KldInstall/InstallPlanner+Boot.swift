@@ -66,6 +66,11 @@ extension InstallPlanner {
                                 """)), .makeDirectory(inTarget("/boot/efi"), mode: 0o700),
                     ]),
             ]
+        // Setting a property waits until all that came before is on the disk: a power cut from here on leaves what boots whole.
+        if !request.sealed {
+            steps.append(
+                Step("boot.sync", "What is flushed from now on reaches the disk", [.run(ZFS.inherit(pool.dataset, Self.noLogs.name))]))
+        }
         for (index, disk) in disks.root.enumerated() {
             steps.append(
                 Step(

@@ -25,8 +25,8 @@ public struct InstallPlanner: Sendable {
     static let espSize = ByteCount.gibibytes(1)
     static let scratch: FilePath = "/run/kldload"
 
-    /// An image has no intent logs while it is made. A log owns a block for its next record, not written yet, with whatever lay there before;
-    /// no export frees that block. Source: zfsprops(7), `sync`, OpenZFS 2.4.
+    /// Nothing is made to wait for the disk before the machine could be booted, and an image has no intent logs: a log owns a block for its next
+    /// record, not written yet, with whatever lay there before; no export frees that block. Source: zfsprops(7), `sync`, OpenZFS 2.4.
     static let noLogs: (name: String, set: ZFSProperties) = ("sync", ["sync": "disabled"])
 
     /// - Throws: ``Diagnosis`` of the disks, the names, or the topology; `install.pool-imported`, `network.no-interface`.
@@ -130,7 +130,7 @@ public struct InstallPlanner: Sendable {
                 special: disks.special.map { Disk.partition(1, of: $0.path) })
             let create = try ZPool.create(
                 pool, compatibility: request.spec.compatibility, poolOptions: ["autotrim": "on"],
-                filesystemOptions: request.sealed ? DatasetTree.poolProperties.merging(Self.noLogs.set) : DatasetTree.poolProperties,
+                filesystemOptions: DatasetTree.poolProperties.merging(Self.noLogs.set),
                 altroot: target, vdevs: layout, passphrase: answers.encrypt ? answers.passphrase : nil,
                 force: layout.mismatch)
             return [

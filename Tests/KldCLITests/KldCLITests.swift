@@ -108,7 +108,7 @@ import Testing
     @Test(arguments: Applet.withPages.map(\.name))
     func `every tool has a page of its own and completions for three shells, under its own name`(name: String) throws {
         let tool = try #require(Applet.withPages.first { $0.name == name })
-        let pages = Dictionary(uniqueKeysWithValues: tool.pages.map { ($0.path, $0.text) })
+        let pages = Dictionary(uniqueKeysWithValues: tool.pages.map { ($0.path, $0.text()) })
         #expect(pages.count == 4)
         let page = try #require(pages["man/man8/\(name).8"])
         #expect(page.hasPrefix(".TH \(name.uppercased()) 8 "))
@@ -126,9 +126,9 @@ import Testing
         #expect(pages["fish/vendor_completions.d/\(name).fish"]?.contains("complete -c '\(name)'") == true)
     }
 
-    @Test func `pages are written for kldload, and for the tools whose names are there`() throws {
+    @Test func `pages are written for kldload, and for the tools whose names are there`() async throws {
         let files = MemoryFiles(["/usr/bin/kbe": ""])
-        try AppletsCommand.document("/usr", files)
+        try await AppletsCommand.document("/usr", files)
         let pages = files.texts.keys.filter { $0.hasPrefix("/usr/share/man/") }.sorted()
         #expect(pages == ["/usr/share/man/man8/kbe.8", "/usr/share/man/man8/kldload.8"])
         #expect(files.texts["/usr/share/bash-completion/completions/kbe"] != nil)

@@ -134,7 +134,9 @@ extension Invariant {
         Invariant("a template has no intent log from its first block", of: .template) { view in
             view.run("zpool", "create").first?.command.arguments.contains("sync=disabled") == true
         },
-        Invariant("a machine of its own has a manifest and, last of all, a snapshot; nothing is sealed", offender: unsealed),
+        Invariant(
+            "a machine of its own has a manifest and, last of all, a snapshot; nothing is sealed; what it flushes stays before it can boot",
+            offender: unsealed),
         Invariant("the manifest tells the truth, and no secret", offender: manifest),
         Invariant("systemd is told of the datasets, of this pool, below this target", of: .own) { view in
             view.items.contains {
@@ -316,7 +318,12 @@ extension Invariant {
 
     @Sendable private static func unsealed(_ view: PlanView) -> String? {
         if !view.performs(Performers.seal).isEmpty || !view.performs(Performers.releaseFreeSpace).isEmpty { return "sealed" }
-        if view.run("zpool", "create").first?.command.arguments.contains("sync=disabled") != false { return "no intent logs" }
+        // Before an ESP holds what would boot it.
+        let logs = view.run("zfs", "inherit").filter { $0.command.arguments == ["inherit", "sync", "\(view.pool)"] }
+        let esp = view.run("mount").first { $0.command.arguments.contains("vfat") }
+        guard view.run("zpool", "create").first?.command.arguments.contains("sync=disabled") == true, logs.count == 1, let esp,
+            logs[0].item < esp.item, let table = view.writes(view.target + "/etc/fstab").first, logs[0].item > table.item
+        else { return "intent logs" }
         for path in [InstallManifest.path, InstallManifest.environmentPath] where view.writes(view.target + path).count != 1 {
             return "no \(path)"
         }
