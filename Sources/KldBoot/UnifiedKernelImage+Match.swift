@@ -84,20 +84,9 @@ extension UnifiedKernelImage {
 }
 
 extension FileSystem {
-    private var piece: UInt64 { 1 << 20 }
-
     func size(_ path: FilePath) throws -> UInt64 {
         guard let status = try status(resolve(path)) else { throw FileError.missing(path) }
         return status.size.bytes
-    }
-
-    func same(_ a: FilePath, _ range: Range<UInt64>, _ b: FilePath, at start: UInt64) throws -> Bool {
-        for offset in stride(from: 0, to: UInt64(range.count), by: UInt64.Stride(piece)) {
-            let length = min(piece, UInt64(range.count) - offset)
-            let left = try read(a, (range.lowerBound + offset)..<(range.lowerBound + offset + length))
-            guard UInt64(left.count) == length, try left == read(b, (start + offset)..<(start + offset + length)) else { return false }
-        }
-        return true
     }
 
     fileprivate func zeros(_ path: FilePath, _ range: Range<UInt64>) throws -> Bool { try read(path, range).allSatisfy { $0 == 0 } }

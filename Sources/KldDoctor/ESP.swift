@@ -1,4 +1,3 @@
-import Glibc
 import KldBlock
 import KldBoot
 import KldCore
@@ -59,7 +58,7 @@ enum ESP {
 
     /// What two ESPs do not have in common, of their ``files(_:_:)``, sorted; an entry of GRUB's menu is compared without the counter.
     ///
-    /// Read side by side and compared, a piece at a time: digests of some hundred megabytes take many times as long.
+    /// Compared byte by byte: digests of some hundred megabytes take many times as long.
     static func differences(_ context: CheckContext, _ ones: [String: FilePath], _ others: [String: FilePath]) throws -> [String] {
         try Set(ones.keys).union(others.keys).filter { name in
             guard let one = ones[name], let other = others[name] else { return true }
@@ -68,7 +67,7 @@ enum ESP {
             {
                 return first != second
             }
-            return try !same(context, one, other)
+            return try !context.files.same(one, other)
         }.sorted()
     }
 
@@ -78,23 +77,6 @@ enum ESP {
         }
         entry.counter = nil
         return entry.text
-    }
-
-    private static func same(_ context: CheckContext, _ one: FilePath, _ other: FilePath) throws -> Bool {
-        guard let size = try context.files.status(one)?.size, try context.files.status(other)?.size == size else { return false }
-        let piece: UInt64 = 4 << 20
-        return try stride(from: 0, to: size.bytes, by: Int(piece)).allSatisfy { start in
-            let range = start..<min(start + piece, size.bytes)
-            let (ones, others) = (try context.files.read(one, range), try context.files.read(other, range))
-            // why not ==: it compares bytes one by one.
-            return ones.count == others.count && ones.withUnsafeBytes { one in others.withUnsafeBytes { same(one, $0) } }
-        }
-    }
-
-    /// - Parameter other: of the same length.
-    private static func same(_ one: UnsafeRawBufferPointer, _ other: UnsafeRawBufferPointer) -> Bool {
-        guard let first = one.baseAddress, let second = other.baseAddress else { return true }
-        return memcmp(first, second, one.count) == 0
     }
 
     /// Shows an ESP to `body`: where it is mounted, or mounted read-only for as long as `body` runs: the only thing that verify changes, and

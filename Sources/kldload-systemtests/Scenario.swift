@@ -26,7 +26,7 @@ struct Scenario: Sendable {
 
     static let all: [Scenario] =
         installs + boots + bootNumbers + updates + powerCuts + isos + networkBoots + recoveries + recoveryImages + secureBoots + images
-        + clones + troubles + dailies + doctors + disks + tools + replications + fleets
+        + clones + firstBoots + troubles + dailies + doctors + disks + tools + replications + fleets
 }
 
 /// A check that did not hold.

@@ -95,7 +95,7 @@ extension Scenario {
     }
 
     /// What the commands of a seed print, up to its last.
-    private static func facts(_ machine: VirtualMachine, _ host: FactoryHost) async throws -> [String: String] {
+    static func facts(_ machine: VirtualMachine, _ host: FactoryHost) async throws -> [String: String] {
         let text = try await machine.console.expect("KLDLOAD-END", within: host.deadline(.seconds(300)))
         var facts: [String: String] = [:]
         for line in text.lines {
@@ -107,7 +107,7 @@ extension Scenario {
         return facts
     }
 
-    private static func noCloudSeed(
+    static func noCloudSeed(
         _ name: String, _ commands: [(String, String)], module: String, in place: FilePath, _ lab: Laboratory
     ) async throws -> FilePath {
         let lines = commands.map { "  - [sh, -c, \"echo KLDLOAD-FACT \($0.0) $(\($0.1)) > /dev/ttyS0\"]\n" }.joined()

@@ -80,6 +80,7 @@ extension Scenario {
                 lab.log(bundle)
                 try check(
                     bundle.contains("no canary") && bundle.contains("no hash") && bundle.lines.contains { $0.trimmed == "600" }, bundle)
+                try await answersWhileSuspended(lab, guest)
                 let last = try await guest.run("zpool destroy tank; $tool doctor --all; true", within: .seconds(180))
                 let after = statuses(last).filter { $0.value == "FAIL" || $0.value == "WARN" && !excused.contains($0.key) }
                 try check(after.isEmpty, "not well in the end:\n\(last)")
@@ -254,14 +255,27 @@ extension Scenario {
     ]
 
     /// A pool that is suspended: every read and write of its only disk fails.
-    private static let faultsAtTheEnd = [
-        Fault(
-            "zfs.pools",
+    private static let suspended = Fault(
+        "zfs.pools",
+        """
+        zpool create -m /lone lone /var/tmp/v2; zinject -d /var/tmp/v2 -e io -T all lone >/dev/null
+        (head -c 8M /dev/urandom >/lone/x; sync -f /lone) >/dev/null 2>&1 &
+        for n in $(seq 30); do zpool status lone | grep -q SUSPENDED && break; sleep 1; done
+        """,
+        mend: "zinject -c all >/dev/null; zpool clear lone; zpool sync lone; zpool destroy -f lone")
+    private static let faultsAtTheEnd = [suspended]
+
+    /// Whoever looks at such a machine must not hang with it.
+    private static func answersWhileSuspended(_ lab: Laboratory, _ guest: Guest) async throws {
+        let said = try await guest.run(
             """
-            zpool create -m /lone lone /var/tmp/v2; zinject -d /var/tmp/v2 -e io -T all lone >/dev/null
-            (head -c 8M /dev/urandom >/lone/x; sync -f /lone) >/dev/null 2>&1 &
-            for n in $(seq 30); do zpool status lone | grep -q SUSPENDED && break; sleep 1; done
-            """,
-            mend: "zinject -c all >/dev/null; zpool clear lone; zpool sync lone; zpool destroy -f lone")
-    ]
+            \(suspended.inject)
+            timeout 60 $tool kst; echo status $?; timeout 60 $tool ksnap list -q >/dev/null; echo status $?
+            \(suspended.mend); true
+            """, within: .seconds(240))
+        lab.log(said)
+        let statuses = said.lines.map(\.trimmed).filter { $0.hasPrefix("status ") }
+        try check(statuses.count == 2 && !statuses.contains("status 124"), "somebody hangs: \(said)")
+        try check(said.lines.contains { $0.contains("lone") && $0.contains("SUSPENDED") }, "kst does not say what is suspended: \(said)")
+    }
 }

@@ -122,7 +122,23 @@ extension Scenario {
             }
             lab.log("it calls itself \(host), as the boot menu said")
         },
-        Scenario("install.debian12", "Debian 12") { lab in try await install("debian12", disks: 1, lab) },
+        Scenario("install.debian12", "Debian 12, and the tools on its older OpenZFS") { lab in
+            let disks = try await lab.disks(1)
+            try await lab.install(lab.answers("debian12", ["KLDLOAD_PASSWORD=Correct-Horse-7"]).forTest(), onto: disks)
+            try await lab.boot(disks) { machine, host in
+                try lab.require(try await ImageVerification.answer(machine, on: host))
+                let guest = Guest(lab: lab, machine: machine, host: host)
+                try await guest.logIn()
+                let said = try await guest.run(
+                    """
+                    zfs version; kst; echo status $?; kldload-doctor --all; echo status $?; zfs create -o mountpoint=/data rpool/data
+                    ksnap create /data; ksnap list /data; kclone /data rpool/copy; kdf; kbe list; echo status $?
+                    """, within: .seconds(300))
+                lab.log(said)
+                try check(said.contains("zfs-2.1.") && said.lines.count { $0.trimmed == "status 0" } == 3, said)
+                try check(said.contains("ONLINE") && !said.contains("error["), said)
+            }
+        },
         Scenario("install.debian13", "Debian 13") { lab in try await install("debian13", disks: 1, lab) },
         Scenario("install.debian13-backports", "Debian 13 with kernel and OpenZFS from backports") { lab in
             try await install("debian13-backports", disks: 1, lab)

@@ -1,0 +1,84 @@
+import FoundationEssentials
+import KldCore
+import KldExec
+import KldFiles
+import KldImage
+import KldVirt
+import SystemPackage
+
+extension Scenario {
+    /// What becomes of a clone whose first boot meets a fault.
+    static let firstBoots: [Scenario] = [
+        Scenario(
+            "image.first-boot-faults",
+            "a first boot without ssh-keygen and with an ESP that cannot be opened does all else, and the second boot does what is left, and no more"
+        ) { lab in
+            let image = try await golden(lab)
+            let place = lab.folder.appending("clone")
+            try lab.files.makeDirectory(place, mode: 0o700)
+            let overlay = place.appending("overlay.qcow2")
+            try await lab.workshop.runner.run(QemuImg.createOverlay(overlay, backing: image, backingFormat: .qcow2))
+            let seed = try await noCloudSeed("clone", progress, module: "bootcmd", in: place, lab)
+
+            let faulty = try await start(overlay, seed, faults, lab) { machine, host in try await facts(machine, host) }
+            lab.log("the first boot: \(faulty)")
+            try check(faulty["status"] == "2" && faulty["ended"] == "failed", "nobody is told that something is left: \(faulty)")
+            for name in ["ssh-keys", "esp-serial", "image"] {
+                try check(faulty["failed-\(name)"] == "1" && faulty["done-\(name)"] == "0", "\(name) did not fail: \(faulty)")
+            }
+            try check(faulty["keys"] == "0", "there are keys, and who made them? \(faulty)")
+            for name in ["pool-guid", "gpt-guids"] { try check(faulty["done-\(name)"] == "1", "\(name) was not done: \(faulty)") }
+            try check(faulty["host-id"]?.count == 8, "the clone has no host id: \(faulty)")
+
+            // Its power went when the facts were there.
+            let (whole, report) = try await start(overlay, seed, [], lab) { machine, host in
+                (try await facts(machine, host), try await ImageVerification.answer(machine, on: host))
+            }
+            lab.log("the second boot: \(whole)")
+            try check(whole["status"] == "0" && whole["ended"] == "active", "something is left: \(whole)")
+            for name in ["ssh-keys", "esp-serial", "image"] { try check(whole["done-\(name)"] == "1", "\(name) is not done: \(whole)") }
+            for name in ["pool-guid", "gpt-guids"] { try check(whole["started-\(name)"] == "1", "\(name) was done twice: \(whole)") }
+            try check(whole["keys"] != "0" && whole["host-id"] == faulty["host-id"] && whole["pool"] == faulty["pool"], "\(faulty) \(whole)")
+            try lab.require(report)
+        }
+    ]
+
+    /// Given to systemd from outside, for one start: the service does not see what it needs. Source: systemd.system-credentials(7), systemd-debug-
+    /// generator(8), 257: `systemd.unit-dropin.*`.
+    private static let faults: [String] = {
+        let text = "[Service]\nInaccessiblePaths=/usr/bin/ssh-keygen /dev/vda1\n"
+        return [
+            "io.systemd.credential.binary:systemd.unit-dropin.kldload-firstboot.service=\(Data(text.utf8).base64EncodedString())"
+        ]
+    }()
+
+    /// What the first boot says of itself, and what there is: before cloud-init makes keys.
+    private static let progress: [(String, String)] = {
+        let journal = "/var/lib/kldload/firstboot/journal"
+        return [
+            ("status", "/usr/lib/kldload/kldload firstboot --status >/dev/null; echo $?"),
+            ("ended", "systemctl show -P ActiveState kldload-firstboot.service"),
+            ("keys", "ls /etc/ssh | grep -c '^ssh_host_.*_key$'"), ("host-id", "od -An -tx4 /etc/hostid | tr -d ' '"),
+            ("pool", "zpool get -H -o value guid rpool"),
+        ]
+            + ["ssh-keys", "esp-serial", "image", "pool-guid", "gpt-guids"].flatMap { task in
+                ["started", "failed", "done"].map { ("\($0)-\(task)", "grep -c '^\($0) firstboot.\(task)' \(journal)") }
+            }
+    }()
+
+    private static func start<Result: Sendable>(
+        _ overlay: FilePath, _ seed: FilePath, _ credentials: [String], _ lab: Laboratory,
+        _ body: @Sendable (VirtualMachine, FactoryHost) async throws -> Result
+    ) async throws -> Result {
+        let place = overlay.removingLastComponent()
+        let host = try await FactoryHost.find(runner: lab.workshop.runner, files: lab.files, cache: lab.workshop.cache.root)
+        let firmware = try Firmware.find(.uefi, files: lab.files)
+        var spec = MachineSpec(
+            name: "first-boot", accelerator: host.accelerator, memory: .gibibytes(2), processors: 2,
+            boot: .uefi(code: firmware.code, variables: try firmware.copyVariables(to: place.appending("vars.fd"), files: lab.files)),
+            disks: [MachineDisk(overlay, format: .qcow2, serial: "disk0"), MachineDisk(seed, serial: "seed", readOnly: true)],
+            networks: [MachineNetwork(mac: "52:54:00:00:00:06")], channels: [ImageVerification.channel])
+        spec.oemStrings = credentials
+        return try await VirtualMachine.with(spec, qemu: host.qemu, folder: place) { try await body($0, host) }
+    }
+}
