@@ -1,5 +1,6 @@
 import KldAnswers
 import KldCore
+import KldVirt
 
 extension Scenario {
     /// What happens to an installed machine in its second month.
@@ -98,6 +99,13 @@ extension Scenario {
             }
         },
         Scenario(
+            "daily.upgrade-power-cuts",
+            "the power goes at six instants of kupgrade: the machine starts, with what ran before or with all that is new; the next upgrade clears up",
+            limit: .seconds(9000)
+        ) { lab in
+            try await withMachine(lab) { guest in try await cutUpgrades(lab, guest) }
+        },
+        Scenario(
             "daily.snapshots",
             "timers take a snapshot where none is young enough; what is too old goes, and what somebody holds or has cloned stays"
         ) { lab in
@@ -160,6 +168,54 @@ extension Scenario {
             }
         },
     ]
+
+    /// Each upgrade makes a new initramfs, and so a new boot image.
+    private static func cutUpgrades(_ lab: Laboratory, _ guest: Guest) async throws {
+        func pack(_ version: Int) async throws {
+            try await guest.run(packing)
+            try await guest.run("echo 'update-initramfs -u' | pack image \(version); index; sync", within: .seconds(300))
+        }
+        try await pack(1)
+        var said = try await guest.run("$tool kpkg install image --in-place 2>&1", within: .seconds(600))
+        try await pack(2)
+        // One that nobody interrupts says how long it takes.
+        said = try await guest.run(
+            "export TIMEFORMAT='took %0R s'; time $tool kupgrade --name whole 2>&1; kbe activate debian && kbe destroy whole --yes; kbe list",
+            within: .seconds(900))
+        lab.log(said)
+        guard let whole = said.lines.first(where: { $0.hasPrefix("took ") }).flatMap({ Int($0.words[1]) }) else { throw CheckFailure(said) }
+        var running = "debian"
+        for (number, percent) in [15, 35, 55, 75, 88, 96].enumerated() {
+            try await pack(number + 3)
+            try await guest.run("$tool kupgrade --name cut\(number) >/run/upgrade.log 2>&1 &")
+            try await Task.sleep(for: .milliseconds(whole * percent * 10))
+            try await guest.machine.monitor.reset()
+            try await guest.logIn()
+            try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+            said = try await guest.run("kbe current; cat /usr/share/image/version; kbe list")
+            lab.log("cut after \(percent) %: \(said)")
+            let (now, version) = (said.lines.first?.trimmed ?? "", said.lines.dropFirst().first?.trimmed)
+            // What a cut kept from becoming the next one is still the version from before, in place or of an upgrade that was whole.
+            if now == running { continue }
+            try check(now == "cut\(number)" && version == "\(number + 3)", "neither what ran before nor all that is new: \(said)")
+            running = now
+        }
+        try await pack(9)
+        said = try await guest.run(
+            """
+            $tool kupgrade --name last 2>&1; zfs get -r -t filesystem -H -o value com.kldload:upkeep rpool/ROOT | grep -c working
+            findmnt -n -o TARGET -R /run/kldload/upkeep || echo nothing mounted
+            """, within: .seconds(900))
+        lab.log(said)
+        try check(
+            said.contains("last boots next") && said.lines.suffix(2).map(\.trimmed) == ["0", "nothing mounted"],
+            "something is left: \(said)")
+        try await guest.restart()
+        try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+        said = try await guest.run("kbe current; cat /usr/share/image/version; $tool doctor --only boot --only zfs; echo status $?")
+        lab.log(said)
+        try check(said.lines.prefix(2).map(\.trimmed) == ["last", "9"] && said.lines.last?.trimmed == "status 0", said)
+    }
 
     /// Makes packages whose script after the installation is what comes in on standard input, and an archive of them in the environment itself.
     private static let packing = """
