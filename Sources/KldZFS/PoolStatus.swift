@@ -114,9 +114,12 @@ private struct StatusDocument: Decodable {
             for (name, vdevs) in [("special", special), ("dedup", dedup), ("logs", logs), ("l2cache", l2cache), ("spares", spares)] {
                 if let vdevs { classes[name] = vdevs.inOrder }
             }
+            // Its sentences are broken as for a terminal.
+            func line(_ text: String?) -> String? { text?.words.joined(separator: " ") }
             return PoolStatus(
-                name: name, state: PoolState(state), guid: (pool_guid ?? guid)?.value, status: status == "OK" ? nil : status,
-                action: action, errors: error_count?.value ?? 0, root: vdevs?.inOrder.first, classes: classes, scan: scan_stats?.value)
+                name: name, state: PoolState(state), guid: (pool_guid ?? guid)?.value, status: status == "OK" ? nil : line(status),
+                action: line(action), errors: error_count?.value ?? 0, root: vdevs?.inOrder.first, classes: classes, scan: scan_stats?.value
+            )
         }
     }
 

@@ -262,7 +262,7 @@ extension Scenario {
         (head -c 8M /dev/urandom >/lone/x; sync -f /lone) >/dev/null 2>&1 &
         for n in $(seq 30); do zpool status lone | grep -q SUSPENDED && break; sleep 1; done
         """,
-        mend: "zinject -c all >/dev/null; zpool clear lone; zpool sync lone; zpool destroy -f lone")
+        mend: "zinject -c all >/dev/null; zpool clear lone; wait; zpool sync lone; zpool destroy -f lone")
     private static let faultsAtTheEnd = [suspended]
 
     /// Whoever looks at such a machine must not hang with it.

@@ -87,7 +87,8 @@ enum Fixtures {
 
         """
 
-    /// The fields that `status_callback_json()` of OpenZFS 2.4.4 writes for `zpool status -j --json-int -p -P`, mirror with a missing disk.
+    /// The fields that `status_callback_json()` of OpenZFS 2.4.4 writes for `zpool status -j --json-int -p -P`, mirror with a missing disk; its
+    /// sentences are broken as for a terminal.
     static let statusDegraded = """
         {
          "output_version": {
@@ -103,7 +104,7 @@ enum Fixtures {
            "txg": 16597,
            "spa_version": 5000,
            "zpl_version": 5,
-           "status": "One or more devices could not be used because the label is missing or invalid.",
+           "status": "One or more devices could not be used because the label is missing or\\n\\tinvalid.",
            "action": "Replace the device using 'zpool replace'.",
            "msgid": "ZFS-8000-4J",
            "scan_stats": {
