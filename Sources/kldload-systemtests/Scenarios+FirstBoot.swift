@@ -38,8 +38,8 @@ extension Scenario {
             try check(whole["status"] == "0" && whole["ended"] == "active", "something is left: \(whole)")
             for name in ["ssh-keys", "esp-serial", "image"] { try check(whole["done-\(name)"] == "1", "\(name) is not done: \(whole)") }
             for name in ["pool-guid", "gpt-guids"] { try check(whole["started-\(name)"] == "1", "\(name) was done twice: \(whole)") }
-            try check(
-                whole["keys"] != "0" && whole["host-id"] == faulty["host-id"] && whole["pool"] == faulty["pool"], "\(faulty) \(whole)")
+            // The host id is the second start's: the image that the first could not reach carried none, and the initramfs made up another.
+            try check(whole["keys"] != "0" && whole["host-id"]?.count == 8 && whole["pool"] == faulty["pool"], "\(faulty) \(whole)")
             try lab.require(report)
         }
     ]
