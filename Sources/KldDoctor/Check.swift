@@ -17,7 +17,7 @@ public enum CheckOutcome: Sendable, Hashable {
     case skip(String)
 }
 
-/// One question about an installed machine. It reads; the only exception is named where it is made.
+/// One question about an installed machine. It reads; what it mounts, or keeps for the next time, is named where it is done.
 public struct Check: Sendable {
     /// Stable and dotted; the first part is the subsystem: `zfs.hostid`.
     public let id: String

@@ -96,7 +96,8 @@ public struct VerifyReport: Sendable, Hashable, Codable {
 public enum Doctor {
     /// Runs checks, some of them side by side, and reports on all in their order; one that cannot be run to its end counts as failed.
     ///
-    /// A check must not depend on another, nor disturb one: only `boot.esp.copies` mounts something, at a place of its own.
+    /// A check must not depend on another, nor disturb one: only `boot.esp.copies` mounts something, at a place of its own, and what lies in an
+    /// initramfs is kept in ``InitramfsContent/known``.
     /// - Parameter only: ids or subsystems to run; empty for all. An unknown one is an error.
     /// - Throws: ``Diagnosis`` `verify.no-such-check`; cancellation.
     public static func run(_ context: CheckContext, checks: [Check] = Check.all, only: [String] = []) async throws -> VerifyReport {

@@ -254,13 +254,15 @@ extension Scenario {
         Fault("time.plausible", "t=$(date +%s); date -s 2020-01-01 >/dev/null", mend: "date -s @$t >/dev/null"),
     ]
 
-    /// A pool that is suspended: every read and write of its only disk fails.
+    /// A pool that is suspended: every read and write of its only disk fails, and so does looking whether it answers at all. Source: zinject(8),
+    /// OpenZFS 2.3: without `-T probe` it only counts errors.
     private static let suspended = Fault(
         "zfs.pools",
         """
         zpool create -m /lone lone /var/tmp/v2; zinject -d /var/tmp/v2 -e io -T all lone >/dev/null
+        zinject -d /var/tmp/v2 -e io -T probe lone >/dev/null
         (head -c 8M /dev/urandom >/lone/x; sync -f /lone) >/dev/null 2>&1 &
-        for n in $(seq 30); do zpool status lone | grep -q SUSPENDED && break; sleep 1; done
+        for n in $(seq 30); do zpool list -H -o health lone | grep -q SUSPENDED && break; sleep 1; done; zpool list -H -o health lone
         """,
         mend: "zinject -c all >/dev/null; zpool clear lone; wait; zpool sync lone; zpool destroy -f lone")
     private static let faultsAtTheEnd = [suspended]
