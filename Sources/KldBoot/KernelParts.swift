@@ -55,8 +55,7 @@ public struct KernelParts: Sendable, Hashable {
 
     /// Whether two files hold the same, read piece by piece. What cannot be read is not the same.
     public static func isSame(_ a: FilePath, _ b: FilePath, _ files: any FileSystem) -> Bool {
-        guard let size = try? files.size(a), (try? files.size(b)) == size else { return false }
-        return (try? files.same(a, 0..<size, b, at: 0)) ?? false
+        (try? files.same(files.resolve(a), files.resolve(b))) ?? false
     }
 }
 

@@ -79,7 +79,7 @@ enum ESP {
         return entry.text
     }
 
-    /// Shows an ESP to `body`: where it is mounted, or mounted read-only for as long as `body` runs: the only thing that verify changes, and
+    /// Shows an ESP to `body`: where it is mounted, or mounted read-only for as long as `body` runs: the only thing that verify mounts, and
     /// only there.
     /// - Parameter name: of the place; two at a time need two.
     static func look<Result>(

@@ -176,10 +176,10 @@ extension Scenario {
             try await guest.run("echo 'update-initramfs -u' | pack image \(version); index; sync", within: .seconds(300))
         }
         try await pack(1)
-        var said = try await guest.run("$tool kpkg install image --in-place 2>&1", within: .seconds(600))
+        try await guest.run("$tool kpkg install image --in-place 2>&1", within: .seconds(600))
         try await pack(2)
         // One that nobody interrupts says how long it takes.
-        said = try await guest.run(
+        var said = try await guest.run(
             "export TIMEFORMAT='took %0R s'; time $tool kupgrade --name whole 2>&1; kbe activate debian && kbe destroy whole --yes; kbe list",
             within: .seconds(900))
         lab.log(said)
