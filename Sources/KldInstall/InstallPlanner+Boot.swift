@@ -29,43 +29,50 @@ extension InstallPlanner {
 
     private func esp(_ index: Int) -> FilePath { FilePath("\(Self.scratch.string)/esp\(index)") }
 
-    var boot: [Step] {
-        let uki = Self.scratch.appending("boot.efi")
+    private static let hostIDSupplement = scratch.appending("hostid.cpio")
+
+    private var bootImage: UnifiedKernelImage {
         let release = request.payload.kernel
-        let hostID = Self.scratch.appending("hostid.cpio")
         var initrds = [inTarget("/boot/initrd.img-\(release)")]
         // A sealed image has no host id yet: its first boot makes one and builds this again.
-        if !request.sealed { initrds.append(hostID) }
-        let image = UnifiedKernelImage(
+        if !request.sealed { initrds.append(Self.hostIDSupplement) }
+        return UnifiedKernelImage(
             linux: inTarget("/boot/vmlinuz-\(release)"), initrds: initrds, commandLine: commandLine, release: release,
-            osRelease: inTarget("/usr/lib/os-release"), stub: FilePath("/\(request.spec.efi.stub)"), output: uki)
-        let supplement: Action = .write(hostID, content: .bytes(InitramfsSupplement.hostID(request.identity.hostID)))
-        let building: [Action] =
-            [supplement, .run(image.build)] + (key?.signing(uki) ?? [])
+            osRelease: inTarget("/usr/lib/os-release"), stub: FilePath("/\(request.spec.efi.stub)"),
+            output: Self.scratch.appending("boot.efi"))
+    }
+
+    var kernel: [Step] {
+        let image = bootImage
+        let supplement: Action = .write(Self.hostIDSupplement, content: .bytes(InitramfsSupplement.hostID(request.identity.hostID)))
+        let building: [Action] = [supplement, .run(image.build)] + (key?.signing(image.output) ?? [])
         let making =
             chain == .grub
             ? Step(
                 "boot.grub", "GRUB is kldload's to install, and no package's",
                 [.write(inTarget(Self.grubDefaults.path), content: .text(Self.grubDefaults.text)), supplement],
-                release: [.remove(hostID)], resume: [supplement])
+                release: [.remove(Self.hostIDSupplement)], resume: [supplement])
             : Step(
-                "boot.uki", "Build the unified kernel image of \(release)", building,
-                release: [.remove(uki), .remove(hostID)], resume: building, weight: 8)
-        var steps =
-            keymap + trust + [
-                making,
-                Step(
-                    "boot.fstab", "Mount table",
-                    [
-                        .write(
-                            inTarget("/etc/fstab"),
-                            content: .text(
-                                """
-                                # File systems of the pool are mounted by ZFS; /boot/efi is mounted by \(MountedESP.unit): the ESP of the disk that was started.
+                "boot.uki", "Build the unified kernel image of \(image.release)", building,
+                release: [.remove(image.output), .remove(Self.hostIDSupplement)], resume: building, weight: 8)
+        return trust + [making]
+    }
 
-                                """)), .makeDirectory(inTarget("/boot/efi"), mode: 0o700),
-                    ]),
-            ]
+    var boot: [Step] {
+        let image = bootImage
+        var steps = [
+            Step(
+                "boot.fstab", "Mount table",
+                [
+                    .write(
+                        inTarget("/etc/fstab"),
+                        content: .text(
+                            """
+                            # File systems of the pool are mounted by ZFS; /boot/efi is mounted by \(MountedESP.unit): the ESP of the disk that was started.
+
+                            """)), .makeDirectory(inTarget("/boot/efi"), mode: 0o700),
+                ])
+        ]
         // Setting a property waits until all that came before is on the disk: a power cut from here on leaves what boots whole.
         if !request.sealed {
             steps.append(
@@ -77,7 +84,7 @@ extension InstallPlanner {
                     "boot.esp.\(disk.device.name)", "Stage boot loader and kernel on \(disk.path)",
                     staging(
                         Disk.partition(1, of: disk.path), at: esp(index),
-                        chain == .grub ? [image.linux] + image.initrds : [uki]),
+                        chain == .grub ? [image.linux] + image.initrds : [image.output]),
                     release: [.run(MountCommand.unmount(esp(index)))], weight: 3))
         }
         // The newest entry becomes the first: so the first disk's comes last.
@@ -91,7 +98,7 @@ extension InstallPlanner {
     }
 
     /// The payload's initramfs was built for everybody, with a US keyboard. Whoever types a passphrase at boot has his own.
-    private var keymap: [Step] {
+    var keymap: [Step] {
         let keyboard = answers.keyboard
         guard answers.encrypt, keyboard.layout != "us" || !(keyboard.variant ?? "").isEmpty else { return [] }
         return [

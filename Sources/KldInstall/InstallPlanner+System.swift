@@ -9,8 +9,10 @@ import SystemPackage
 
 extension InstallPlanner {
     var system: [Step] {
-        (request.payload.additions == nil ? [mounts] : []) + [pages, names, region, users, ssh, network, firstBoot] + signing
+        (request.payload.additions == nil ? [mounts] : []) + [names, region, network, firstBoot] + signing
     }
+
+    var accounts: [Step] { [pages, users, ssh] }
 
     /// Where packages are added, it comes before them.
     var mounts: Step {

@@ -23,6 +23,7 @@ extension InstallPlanner {
                     Phase("disks", "Prepare the disk", wiping + partitioning),
                     Phase("storage", "Create the pool and its datasets", try storage),
                     Phase("payload", "Unpack the system", [unpack]),
+                    Phase("kernel", "The kernel that the firmware starts", kernel),
                     Phase("boot", "Make it boot", boot),
                 ])
         }
@@ -49,6 +50,7 @@ extension InstallPlanner {
                             Step("image.mounts", "Mount its datasets", [.run(ZFS.mount(tree.root)), .run(ZFS.mountAll())]),
                         ]),
                     Phase("system", "Make it this machine's", tools + system),
+                    Phase("accounts", "Manual pages, users and host keys", accounts),
                     Phase("finish", "Close it", try finish),
                 ])
         }

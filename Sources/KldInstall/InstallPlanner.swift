@@ -57,7 +57,10 @@ public struct InstallPlanner: Sendable {
                     Phase("disks", "Prepare the disks", verifying + wiping + partitioning),
                     Phase("storage", "Create the pool and its datasets", try storage),
                     Phase("payload", "Unpack the system", [unpack] + (try additions) + tools),
-                    Phase("system", "Make it this machine's", system),
+                    Phase("system", "Make it this machine's", system + keymap),
+                    Phase("accounts", "Manual pages, users and host keys", accounts),
+                    // The longest work after the payload's, and nothing of it is about people.
+                    Phase("kernel", "Modules and kernel that the firmware trusts", kernel, beside: true),
                     Phase("boot", "Make it boot", boot),
                     Phase("finish", "Close it", try finish),
                 ])
@@ -146,11 +149,12 @@ public struct InstallPlanner: Sendable {
     }
 
     var hostID: Step {
-        let adopt = Action.run(KernelHostID.set(request.identity.hostID))
+        // A guest of the factory is still loading OpenZFS, whose parameter this is, beside the steps before.
+        let adopt: [Action] = [.run(Preflight.openZFS), .run(KernelHostID.set(request.identity.hostID))]
         return Step(
-            "hostid", "Host id \(request.identity.hostID), before the pool learns it", [adopt],
+            "hostid", "Host id \(request.identity.hostID), before the pool learns it", adopt,
             // The system that installs may have pools, and a host id, of its own.
-            release: [.run(KernelHostID.set(nil))], resume: [adopt])
+            release: [.run(KernelHostID.set(nil))], resume: adopt)
     }
 
     /// Opens the pool that was made, and mounts nothing.

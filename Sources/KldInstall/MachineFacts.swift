@@ -98,7 +98,7 @@ extension MachineFacts {
         for disk in facts.disks where disk.allMountpoints.contains(where: isLive) || holdsLiveImage(disk) {
             facts.liveDisks.append(disk.path)
         }
-        if try files.exists("/sys/module/zfs") {
+        if try isOpenZFSLoaded(files) {
             // Ends with 0 where there are no pools: any other status means that nobody knows.
             let output = try await runner.run(Command("zpool", ["list", "-H", "-P", "-v", "-o", "name"], effect: .reads)).output
             (facts.pools, facts.importedPools) = importedPools(output, disks: facts.disks, files: files)
@@ -113,6 +113,12 @@ extension MachineFacts {
         facts.notDisks = notDisks(asked, devices: devices, files: files)
         facts.secureBoot = EFIVariable.isSecureBootOn(files)
         return facts
+    }
+
+    /// A module that is still being loaded has no pools yet; one built into the kernel has no such file. Source: Linux `kernel/module/sysfs.c`, 6.12.
+    private static func isOpenZFSLoaded(_ files: any FileSystem) throws -> Bool {
+        let state: FilePath = "/sys/module/zfs/initstate"
+        return try files.exists(state) ? files.readText(state).trimmed == "live" : files.exists("/sys/module/zfs")
     }
 
     /// What a row of lsblk is, when it is no disk.

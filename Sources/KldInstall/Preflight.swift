@@ -7,10 +7,13 @@ import SystemPackage
 
 /// What must be true of the machine that installs, before anything of it is touched.
 public enum Preflight {
+    /// Loads the module, or waits for whoever is loading it. Runs: `modprobe zfs`, changes. Source: modprobe(8), kmod 30.
+    static let openZFS = Command(Tool("modprobe", package: "kmod"), ["zfs"], effect: .changes)
+
     /// Runs: `modprobe zfs`, changes: the module is loaded.
     /// - Throws: ``Diagnosis`` `install.no-zfs`.
     public static func loadOpenZFS(_ runner: any CommandRunner) async throws {
-        do { try await runner.run(Command(Tool("modprobe", package: "kmod"), ["zfs"], effect: .changes)) } catch let error as CommandError {
+        do { try await runner.run(openZFS) } catch let error as CommandError {
             throw Diagnosis(
                 "install.no-zfs", "this system cannot load OpenZFS, so it cannot install",
                 remedies: [

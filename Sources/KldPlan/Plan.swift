@@ -87,10 +87,13 @@ public struct Phase: Sendable, Hashable {
     public var id: String
     public var title: String
     public var steps: [Step]
-    public init(_ id: String, _ title: String, _ steps: [Step]) {
+    /// Done at the same time as the phase before it: neither stands on what the other does. Their steps keep this order for `--from` and journal.
+    public var beside: Bool
+    public init(_ id: String, _ title: String, _ steps: [Step], beside: Bool = false) {
         self.id = id
         self.title = title
         self.steps = steps
+        self.beside = beside
     }
 }
 
@@ -104,10 +107,33 @@ public struct Plan: Sendable, Hashable {
     }
 
     public var steps: [Step] { phases.flatMap(\.steps) }
+    /// Phases in the order in which they are done; those of one group at the same time.
+    var groups: [[Phase]] {
+        phases.reduce(into: []) { groups, phase in
+            if phase.beside, !groups.isEmpty { groups[groups.count - 1].append(phase) } else { groups.append([phase]) }
+        }
+    }
     /// Every device that the plan wipes, in order, once.
     public var destroys: [String] { steps.flatMap(\.destroys).reduce(into: []) { if !$0.contains($1) { $0.append($1) } } }
+    /// Each step, with the ids of those that may not be done when it begins: itself, what comes later, and what is beside it.
+    var notBefore: [(step: Step, later: Set<String>)] {
+        var earlier: Set<String> = []
+        var found: [(Step, Set<String>)] = []
+        let all = Set(steps.map(\.id))
+        for group in groups {
+            for phase in group {
+                var done = earlier
+                for step in phase.steps {
+                    found.append((step, all.subtracting(done)))
+                    done.insert(step.id)
+                }
+            }
+            earlier.formUnion(group.flatMap(\.steps).map(\.id))
+        }
+        return found
+    }
     /// The ids of the steps before one.
-    func before(_ step: Step) -> Set<String> { Set(steps.prefix { $0.id != step.id }.map(\.id)) }
+    func before(_ step: String) -> Set<String> { Set(steps.map(\.id).prefix { $0 != step }) }
     public var weight: Int { steps.reduce(0) { $0 + $1.weight } }
 }
 

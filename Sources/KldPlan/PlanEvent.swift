@@ -7,7 +7,7 @@ public struct PlanEvent: Sendable, Hashable, Codable {
         case stepStarted = "step-started"
         case stepDone = "step-done"
         case stepFailed = "step-failed"
-        /// A step that it needs failed.
+        /// A step that it needs failed, or one beside it, which stopped it.
         case stepSkipped = "step-skipped"
         case undoing, releasing, line
         /// A line that a tool printed: for the log, and the last one for a person who waits.

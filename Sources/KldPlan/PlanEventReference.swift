@@ -7,7 +7,11 @@ public enum PlanEventReference {
         case .stepStarted: ("`phase`, `step`, `done`, `total`", "a step begins; `message` is its title")
         case .stepDone: ("`phase`, `step`, `done`, `total`", "the step is done; its weight is in `done` now")
         case .stepFailed: ("`phase`, `step`, `done`, `total`, `diagnosis`", "the step failed; what was done is undone and released next")
-        case .stepSkipped: ("`phase`, `step`, `done`, `total`", "the step is not done, for one that it needs failed; `message` says which")
+        case .stepSkipped:
+            (
+                "`phase`, `step`, `done`, `total`",
+                "the step is not done, for one that it needs failed, or not to its end, for one beside it failed; `message` says why"
+            )
         case .undoing: ("`step`, `done`, `total`", "what this step did is taken back; only after a failure")
         case .releasing: ("`step`, `done`, `total`", "what this step holds is let go: mounts, pools, keys; always, newest step first")
         case .line: ("`step`, `diagnosis`, where they apply", "something that a person should read")
@@ -32,7 +36,7 @@ public enum PlanEventReference {
             "",
             "| key | type | what |", "|---|---|---|",
             "| `kind` | string | see below |",
-            "| `phase`, `step` | string | where it happens: ids that `kldload plan` prints; absent outside of a step |",
+            "| `phase`, `step` | string | where it happens: ids that `kldload plan` prints; absent outside of a step. Steps of phases beside each other overlap |",
             "| `message` | string | one sentence or line; secrets never appear |",
             "| `done`, `total` | integer | work done and in all, in weights of the plan; 0 and 0 outside of a plan |",
             "| `milliseconds` | integer | since the plan was started |",

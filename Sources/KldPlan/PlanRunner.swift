@@ -35,64 +35,44 @@ public struct PlanRunner: Sendable {
     /// - Throws: ``Diagnosis`` of ``check(_:approvals:from:)``, or that of the first step that failed, with the others among its causes.
     public func apply(_ plan: Plan, approvals: [WipeApproval] = [], from first: String? = nil) async throws {
         try Self.check(plan, approvals: approvals, from: first)
-        let reporter = Reporter(start: .now, total: plan.weight, report: report)
-        var begun: [Step] = []
-        var done = 0
-        var skipping = first != nil
-        var failure: Diagnosis?
-        var (missing, ended): ([Step], Bool) = ([], false)
-        reporter.event(.planStarted, message: plan.title)
-        phases: for phase in plan.phases {
-            for step in phase.steps {
-                if step.id == first { skipping = false }
-                if let unmet = missing.first(where: { step.needs?.contains($0.id) ?? true }) {
-                    let text = "\(step.title): not done, it needs \(unmet.id)"
-                    missing.append(step)
-                    done += step.weight
-                    failure?.causes.append(text)
-                    reporter.event(.stepSkipped, phase: phase, step: step, message: text, done: done)
-                    continue
-                }
-                begun.append(step)
-                if !skipping { reporter.event(.stepStarted, phase: phase, step: step, message: step.title, done: done) }
-                do {
-                    if skipping { try await perform(step.resume) } else { try await run(step) }
-                } catch {
-                    var problem = Diagnosis(of: error)
-                    problem.causes.insert("step: \(step.id) (\(step.title))", at: 0)
-                    reporter.event(.stepFailed, phase: phase, step: step, message: problem.message, done: done, problem)
-                    if failure == nil {
-                        failure = problem
-                    } else {
-                        failure?.causes.append("step: \(step.id) (\(step.title)): \(problem.message)")
-                    }
-                    ended = step.needs == nil
-                    if !ended, !step.undo.isEmpty { await cleanUp(step.undo, .undoing, step, reporter, done: done) }
-                    if ended || Task.isCancelled { break phases }
-                    missing.append(step)
-                    done += step.weight
-                    continue
-                }
-                if !skipping {
-                    reporter.event(.stepDone, phase: phase, step: step, message: step.title, done: done + step.weight)
-                }
-                done += step.weight
+        let run = PlanRun(total: plan.weight, skipped: first.map(plan.before) ?? [], report)
+        run.event(.planStarted, message: plan.title)
+        for group in plan.groups where !run.isOver {
+            await withTaskGroup { tasks in
+                for phase in group { tasks.addTask { await follow(phase, run) } }
+                // why: of phases side by side, what the others are doing is worth nothing once one has ended the plan.
+                for await _ in tasks where run.isOver { tasks.cancelAll() }
             }
         }
-        if ended {
-            for step in begun.reversed() where step.needs == nil && !step.undo.isEmpty {
-                await cleanUp(step.undo, .undoing, step, reporter, done: done)
-            }
+        let begun = run.begun
+        if run.isEnded {
+            for step in begun.reversed() where step.needs == nil && !step.undo.isEmpty { await cleanUp(step.undo, .undoing, step, run) }
         }
         for step in begun.reversed() where !step.release.isEmpty {
-            let problems = await cleanUp(step.release, .releasing, step, reporter, done: done)
-            if failure == nil { failure = problems.first }
+            if let problem = await cleanUp(step.release, .releasing, step, run).first { run.failed(releasing: problem) }
         }
-        if let failure {
-            reporter.event(.planFailed, message: failure.message, done: done, failure)
+        if let failure = run.failure {
+            run.event(.planFailed, message: failure.message, failure)
             throw failure
         }
-        reporter.event(.planDone, message: plan.title, done: plan.weight)
+        run.event(.planDone, message: plan.title)
+    }
+
+    /// The steps of one phase, in order, until one ends the plan.
+    private func follow(_ phase: Phase, _ run: PlanRun) async {
+        for step in phase.steps {
+            if run.isOver { return }
+            if run.skips(step, in: phase) { continue }
+            let isDone = run.begin(step, in: phase)
+            do {
+                if isDone { try await perform(step.resume) } else { try await self.run(step) }
+            } catch {
+                run.failed(step, in: phase, Diagnosis(of: error))
+                if step.needs != nil, !step.undo.isEmpty { await cleanUp(step.undo, .undoing, step, run) }
+                continue
+            }
+            run.done(step, in: phase, silently: isDone)
+        }
     }
 
     /// What ``apply(_:approvals:from:)`` refuses before it does anything.
@@ -104,8 +84,7 @@ public struct PlanRunner: Sendable {
                 "plan.unnamed-destruction", "the step \(step.id) destroys something and does not say which device",
                 remedies: ["report this as a defect of kldload"], exit: .bug)
         }
-        let ids = plan.steps.map(\.id)
-        for (index, step) in plan.steps.enumerated() where step.needs?.contains(where: { ids[index...].contains($0) }) == true {
+        for (step, later) in plan.notBefore where step.needs?.contains(where: later.contains) == true {
             throw Diagnosis(
                 "plan.needs-later", "the step \(step.id) needs one that comes after it", remedies: ["report this as a defect of kldload"],
                 exit: .bug)
@@ -159,8 +138,8 @@ public struct PlanRunner: Sendable {
 
     /// Clean-up goes on whatever fails, and is not cut short by a cancelled task.
     @discardableResult
-    private func cleanUp(_ actions: [Action], _ kind: PlanEvent.Kind, _ step: Step, _ reporter: Reporter, done: Int) async -> [Diagnosis] {
-        reporter.event(kind, step: step, message: step.title, done: done)
+    private func cleanUp(_ actions: [Action], _ kind: PlanEvent.Kind, _ step: Step, _ run: PlanRun) async -> [Diagnosis] {
+        run.event(kind, step: step, message: step.title)
         // why: a task of its own does not inherit the cancellation that brought us here.
         return await Task {
             var problems: [Diagnosis] = []
@@ -168,7 +147,7 @@ public struct PlanRunner: Sendable {
                 do { try await perform(action) } catch {
                     let problem = Diagnosis(of: error)
                     problems.append(problem)
-                    reporter.event(.line, step: step, message: "clean-up: \(problem.message)", done: done, problem)
+                    run.event(.line, step: step, message: "clean-up: \(problem.message)", problem)
                 }
             }
             return problems
@@ -201,91 +180,5 @@ public struct PlanRunner: Sendable {
             }
             try await Task.sleep(for: .milliseconds(50))
         }
-    }
-}
-
-/// Stamps events with the time and the plan's size.
-private struct Reporter: Sendable {
-    var start: ContinuousClock.Instant
-    var total: Int
-    var report: @Sendable (PlanEvent) -> Void
-
-    func event(
-        _ kind: PlanEvent.Kind, phase: Phase? = nil, step: Step? = nil, message: String, done: Int = 0, _ problem: Diagnosis? = nil
-    ) {
-        let elapsed = start.duration(to: .now)
-        report(
-            PlanEvent(
-                kind, phase: phase?.id, step: step?.id, message: message, done: done, total: total,
-                milliseconds: Int(elapsed / .milliseconds(1)), diagnosis: problem))
-    }
-}
-
-/// A record of the steps begun and done, one line each, synced before a step begins: what `--from` and a person read after a crash.
-public struct PlanJournal: Sendable {
-    private let path: FilePath
-
-    /// - Parameter keeping: goes on with the record that is there, for a plan that does; otherwise it begins anew.
-    public init(_ path: FilePath, keeping: Bool = false, files: any FileSystem) throws {
-        self.path = path
-        try files.makeDirectory(path.removingLastComponent(), mode: .directory)
-        if try keeping && files.exists(path) { return }
-        try files.write([], to: path, mode: .file)
-    }
-
-    /// The first step of the plan that is not done; `nil` when all are.
-    ///
-    /// A step that was begun again makes everything after it undone: it stood on what that step made before.
-    /// - Parameter text: what a journal holds.
-    public static func firstUnfinished(of plan: Plan, _ text: String) -> String? {
-        let ids = plan.steps.map(\.id)
-        var done: Set<String> = []
-        for words in text.lines.map(\.words) where words.count == 2 {
-            switch words[0] {
-            case "started": ids.firstIndex(of: words[1]).map { done.subtract(ids[$0...]) }
-            case "done": done.insert(words[1])
-            default: break
-            }
-        }
-        return ids.first { !done.contains($0) }
-    }
-
-    /// What a journal says of a step last.
-    public enum State: String, Sendable, Hashable { case started, done, failed }
-
-    /// By the step's id. - Parameter text: what a journal holds.
-    public static func states(_ text: String) -> [String: State] {
-        var states: [String: State] = [:]
-        for words in text.lines.map(\.words) where words.count == 2 {
-            if let state = State(rawValue: words[0]) { states[words[1]] = state }
-        }
-        return states
-    }
-
-    /// The steps that are done, of a plan whose steps say what they need.
-    ///
-    /// A step that was begun again makes those that need it undone, and those that need them.
-    public static func finished(of plan: Plan, _ text: String) -> Set<String> {
-        var done: Set<String> = []
-        for words in text.lines.map(\.words) where words.count == 2 {
-            switch State(rawValue: words[0]) {
-            case .done: done.insert(words[1])
-            case .started, .failed:
-                var undone: Set = [words[1]]
-                for step in plan.steps where step.needs?.contains(where: undone.contains) ?? !undone.isDisjoint(with: plan.before(step)) {
-                    undone.insert(step.id)
-                }
-                done.subtract(undone)
-            case nil: break
-            }
-        }
-        return done.intersection(plan.steps.map(\.id))
-    }
-
-    func record(_ step: String, _ state: String) throws {
-        let file = try FileDescriptor.open(path, .writeOnly, options: [.append, .create, .closeOnExec], permissions: [.ownerReadWrite])
-        defer { try? file.close() }
-        try file.writeAll("\(state) \(step)\n".utf8)
-        guard fsync(file.rawValue) == 0 || errno == EINVAL else { throw Errno(rawValue: errno) }
     }
 }

@@ -31,7 +31,7 @@ extension Plan {
         var lines = ["plan: \(title)"]
         for disk in destroys { lines.append("  WIPES \(disk)") }
         for phase in phases {
-            lines.append("\(phase.id): \(phase.title)")
+            lines.append("\(phase.id): \(phase.title)" + (phase.beside ? " (beside the phase before)" : ""))
             for step in phase.steps {
                 let mark =
                     switch step.effect {
@@ -60,7 +60,7 @@ extension Plan {
             schema: "plan/1", title: title, wipes: destroys,
             phases: phases.map { phase in
                 PlanDocument.PhaseEntry(
-                    id: phase.id, title: phase.title,
+                    id: phase.id, title: phase.title, beside: phase.beside ? true : nil,
                     steps: phase.steps.map {
                         PlanDocument.StepEntry(
                             id: $0.id, title: $0.title, effect: $0.effect.rawValue, weight: $0.weight, wipes: $0.destroys,
@@ -80,6 +80,8 @@ public struct PlanDocument: Codable, Sendable, Hashable {
     }
     public struct PhaseEntry: Codable, Sendable, Hashable {
         public var id, title: String
+        /// Absent: it begins when the phase before it is done.
+        public var beside: Bool?
         public var steps: [StepEntry]
     }
     public var schema, title: String

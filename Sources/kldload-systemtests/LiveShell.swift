@@ -81,6 +81,7 @@ extension Laboratory {
                     "-drive", "if=pflash,unit=0,format=raw,readonly=on,file=\(code)", "-drive", "if=pflash,unit=1,format=raw,file=\(file)",
                 ]
             } ?? [])
+        let start = ContinuousClock.now
         return try await VirtualMachine.with(spec, qemu: bench.host.qemu, folder: place) { machine in
             _ = try await machine.console.expect("# ", within: bench.host.deadline(.seconds(60)))
             let shell = LiveShell(machine: machine, host: bench.host)
@@ -88,6 +89,7 @@ extension Laboratory {
             let result = try await body(shell)
             try await machine.console.send("sync; systemctl poweroff --force --force\n")
             try await machine.waitForPowerOff(within: bench.host.deadline(.seconds(20)))
+            log("the guest was on for \(start.duration(to: .now).components.seconds) s")
             return result
         }
     }

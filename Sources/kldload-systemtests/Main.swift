@@ -14,7 +14,7 @@ struct SystemTests: AsyncParsableCommand {
 
     @Flag(help: "List the scenarios and do nothing.") var list = false
     @Option(help: ArgumentHelp("Only scenarios whose name contains this; may be repeated.", valueName: "text")) var filter: [String] = []
-    @Option(help: "ci: what every change runs; all: everything.") var tier = Scenario.Tier.ci
+    @Option(help: "ci: what every change runs; all: everything that checks; bench: peers of numbers too.") var tier = Scenario.Tier.ci
     @Option(help: "How many scenarios run at once.") var maxConcurrency = 1
     @Flag(help: "Keep disks and logs of scenarios that fail.") var keepOnFailure = false
     @Option(help: "The statically linked kldload to test.") var executable = ".build-static/release/kldload"

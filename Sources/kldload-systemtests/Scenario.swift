@@ -2,7 +2,10 @@
 struct Scenario: Sendable {
     enum Tier: String, Sendable, CaseIterable, Comparable {
         case ci, all
-        static func < (a: Tier, b: Tier) -> Bool { a == .ci && b == .all }
+        /// Only by its name.
+        case bench
+
+        static func < (a: Tier, b: Tier) -> Bool { (allCases.firstIndex(of: a) ?? 0) < (allCases.firstIndex(of: b) ?? 0) }
     }
 
     /// Stable, as in `--filter` and in `docs/promises.md`.
@@ -26,7 +29,7 @@ struct Scenario: Sendable {
 
     static let all: [Scenario] =
         installs + boots + bootNumbers + updates + powerCuts + isos + networkBoots + recoveries + recoveryImages + secureBoots + images
-        + clones + firstBoots + troubles + dailies + doctors + disks + tools + replications + fleets
+        + clones + firstBoots + troubles + dailies + doctors + disks + tools + replications + fleets + peers
 }
 
 /// A check that did not hold.

@@ -34,9 +34,9 @@ struct PromisesDocumentTests {
         var found: [String: String] = [:]
         for name in try files("Sources/kldload-systemtests") {
             for match in try text("Sources/kldload-systemtests/\(name)").matches(
-                of: /Scenario\(\s*"([a-z0-9.-]+)",\s*"[^"]*"(, tier: \.ci)?/)
+                of: /Scenario\(\s*"([a-z0-9.-]+)",\s*"[^"]*"(, tier: \.([a-z]+))?/)
             {
-                found[String(match.output.1)] = match.output.2 == nil ? "all" : "ci"
+                found[String(match.output.1)] = match.output.3.map(String.init) ?? "all"
             }
         }
         return found
@@ -99,7 +99,7 @@ struct PromisesDocumentTests {
         }
     }
 
-    @Test("each scenario proves a promise")
+    @Test("each scenario proves a promise, but for what numbers are compared with")
     func scenarios() throws {
         var named: Set<String> = []
         for promise in try Self.promises() {
@@ -110,7 +110,8 @@ struct PromisesDocumentTests {
                 named.insert(scenario)
             }
         }
-        #expect(try Set(Self.scenarios().keys).subtracting(named).sorted() == [])
+        let checking = try Self.scenarios().filter { $0.value != "bench" }
+        #expect(Set(checking.keys).subtracting(named).sorted() == [])
     }
 
     @Test("each example is installed by a scenario of its name, or it is said that nothing has installed it")

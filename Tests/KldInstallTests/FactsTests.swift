@@ -208,6 +208,19 @@ struct FactsTests {
         } catch { #expect(Diagnosis(of: error).code == "command.failed") }
     }
 
+    @Test(
+        "pools are asked for where the module is there, not while it is still being loaded: then there are none",
+        arguments: ["live", "coming"])
+    func loading(_ state: String) async throws {
+        let files = MemoryFiles(["/proc/meminfo": "MemTotal: 1 kB\n", "/sys/module/zfs/initstate": state + "\n"])
+        let runner = ScriptedRunner([
+            { $0.tool.name == "lsblk" ? CommandOutput(output: Self.listing) : CommandOutput(output: "tank\n\t/dev/sda1\t477G\t-\n") }
+        ])
+        let facts = try await MachineFacts.gather(runner: runner, files: files)
+        #expect(facts.pools == (state == "live" ? ["tank"] : []))
+        #expect(runner.commands.contains { $0.tool.name == "zpool" } == (state == "live"))
+    }
+
     // MARK: what is no disk
 
     @Test("what is there and is no disk is known by what it is")

@@ -123,9 +123,10 @@ extension Invariant {
 
     @Sendable private static func opened(_ view: PlanView) -> String? {
         guard let disk = view.rootPaths.first else { return "no disk" }
-        let commands = view.commands.prefix(7)
+        let commands = view.commands.prefix(8)
         let expected = [
-            KernelHostID.set(view.request.identity.hostID).description, "sgdisk --randomize-guids \(disk)", "udevadm settle --timeout=30",
+            "modprobe zfs", KernelHostID.set(view.request.identity.hostID).description, "sgdisk --randomize-guids \(disk)",
+            "udevadm settle --timeout=30",
             "zpool import -N -R \(view.target) -d \(FilePath(disk).removingLastComponent()) \(view.pool)", "zpool reguid \(view.pool)",
             "zfs mount \(view.pool)/ROOT/\(view.request.spec.id)", "zfs mount -a",
         ]
@@ -134,7 +135,7 @@ extension Invariant {
         let waited = view.items.firstIndex {
             if case .waitFor(let path, _) = $0.action { path.string == Disk.partition(2, of: disk) } else { false }
         }
-        guard let waited, commands[2].item < waited, waited < commands[3].item else { return "the new table is not waited for" }
+        guard let waited, commands[3].item < waited, waited < commands[4].item else { return "the new table is not waited for" }
         return nil
     }
 

@@ -14,11 +14,17 @@ extension Invariant {
         Invariant("the phases are those that documents name, in their order", of: .every) { view in
             let expected: [String] =
                 switch view.part {
-                case .whole: ["disks", "storage", "payload", "system", "boot", "finish"]
-                case .template: ["disks", "storage", "payload", "boot"]
-                case .image: ["open", "system", "finish"]
+                case .whole: ["disks", "storage", "payload", "system", "accounts", "kernel", "boot", "finish"]
+                case .template: ["disks", "storage", "payload", "kernel", "boot"]
+                case .image: ["open", "system", "accounts", "finish"]
                 }
             return view.plan.phases.map(\.id) == expected
+        },
+        Invariant(
+            "kernel and users are made at the same time, where all that both stand on is there; nothing else is beside anything", of: .every
+        ) {
+            view in
+            view.plan.phases.filter(\.beside).map(\.id) == (view.part == .whole ? ["kernel"] : [])
         },
         Invariant("no two steps have the same id, and each has a title and a weight", of: .every) { view in
             Set(view.steps.map(\.id)).count == view.steps.count && view.steps.allSatisfy { !$0.title.isEmpty && $0.weight > 0 }
@@ -27,6 +33,8 @@ extension Invariant {
         Invariant("the kernel has the host id before the pool is made or opened", of: .every) { view in
             let adopted = view.run("tee").filter { $0.command.arguments == [KernelHostID.parameter.string] }
             guard let creation = view.poolCreation ?? view.run("zpool", "import").first, adopted.count == 1 else { return false }
+            // The module has the parameter: it is loaded, or waited for, right before.
+            guard view.run("modprobe").map(\.item) == [adopted[0].item - 1] else { return false }
             return adopted[0].item < creation.item && adopted[0].command == KernelHostID.set(view.request.identity.hostID)
         },
         Invariant("the installed system gets the host id that the pool has learned", of: .own) { view in

@@ -116,8 +116,7 @@ struct MutantTests {
         let request = try Self.full(sealed: false)
         let plan = try InstallPlanner(request).plan
         let free: Set<Set<String>> = [
-            ["system.pages", "system.names"], ["system.region", "system.users"], ["system.users", "system.ssh"],
-            ["system.ssh", "system.network"],
+            ["system.pages", "system.users"], ["system.region", "system.network"], ["system.users", "system.ssh"],
             ["system.network", "system.machine-id"], ["system.names", "system.region"], ["boot.uki", "boot.fstab"],
             ["boot.fstab", "boot.esp.sda"], ["system.machine-id", "trust.configuration"],
             ["payload.unpack", "payload.tool"], ["payload.tool", "payload.snapshots"], ["finish.manifest", "finish.mounts"],

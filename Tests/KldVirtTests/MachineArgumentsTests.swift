@@ -34,7 +34,7 @@ struct MachineArgumentsTests {
                 -display none
                 -machine q35
                 -accel tcg,thread=multi,tb-size=1024
-                -cpu max,erms=off,fsrm=off
+                -cpu max,erms=off,fsrm=off,fsrs=off,fzrm=off
                 -m 3072M
                 -smp 2
                 -no-reboot

@@ -25,6 +25,8 @@ public struct FactoryGuest: Sendable {
 
     public func run() async throws {
         let channel = FilePath("/dev/virtio-ports/\(FactoryJob.channel)")
+        // It measures its checksums for seconds when it is loaded: the first that needs it waits.
+        let module = Task { [runner] in try await Preflight.loadOpenZFS(runner) }
         try await runner.run(Command(Tool("modprobe", package: "kmod"), ["--all", "qemu_fw_cfg", "virtio_console"], effect: .changes))
         try await wait(for: channel)
         let port = try FileDescriptor.open(channel, .writeOnly, options: [.closeOnExec])
@@ -38,7 +40,7 @@ public struct FactoryGuest: Sendable {
         let report: @Sendable (PlanEvent) -> Void = { send($0) }
         do {
             report(PlanEvent(.line, message: Self.isUp))
-            try await work(report, tell: { send($0) })
+            try await work(report, tell: { send($0) }, module)
         } catch {
             // A failed plan has said so itself; anything before it has not.
             report(PlanEvent(.planFailed, message: Diagnosis(of: error).message, diagnosis: Diagnosis(of: error)))
@@ -47,15 +49,20 @@ public struct FactoryGuest: Sendable {
     }
 
     private func work(
-        _ report: @escaping @Sendable (PlanEvent) -> Void, tell: @escaping @Sendable (InstalledSystem) -> Void
+        _ report: @escaping @Sendable (PlanEvent) -> Void, tell: @escaping @Sendable (InstalledSystem) -> Void,
+        _ module: Task<Void, any Error>
     ) async throws {
         let job = try JSONDecoder().decode(FactoryJob.self, from: Data(raw(FactoryJob.jobFile)))
-        try await runner.run(Command(Tool("modprobe", package: "kmod"), ["zfs"], effect: .changes))
         try await runner.run(Command(Tool("udevadm", package: "udev"), ["settle", "--timeout=60"], effect: .reads))
         switch job.work {
+        // Their plans wait for the module where they need it.
         case .install, .template, .image: try await install(job, report)
-        case .pack, .increment: try await pack(job, report)
-        case .seal: try await seal(report, tell: tell)
+        case .pack, .increment:
+            try await module.value
+            try await pack(job, report)
+        case .seal:
+            try await module.value
+            try await seal(report, tell: tell)
         }
     }
 
