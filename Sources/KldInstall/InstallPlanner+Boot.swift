@@ -94,7 +94,7 @@ extension InstallPlanner {
             entry.acceptedExitStatuses = Set(0...255)
             steps.append(Step("boot.entry.\(disk.device.name)", "Firmware entry \(answers.bootloaderID)", [.run(entry)]))
         }
-        return steps + enrolment
+        return steps
     }
 
     /// The payload's initramfs was built for everybody, with a US keyboard. Whoever types a passphrase at boot has his own.
@@ -179,7 +179,8 @@ extension InstallPlanner {
                             .run(ZFS.snapshot(try SnapshotName(pool.dataset, "install"), recursive: true)),
                         ]))
             }
-            return steps
+            // Last, for firmware refuses in many ways: the machine is whole without it, and its boot menu offers the key too.
+            return steps + enrolment
         }
     }
 

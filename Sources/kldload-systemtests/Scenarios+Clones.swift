@@ -76,14 +76,7 @@ extension Scenario {
         try await lab.workshop.runner.run(QemuImg.createOverlay(overlay, backing: image, backingFormat: .qcow2))
         if let disk { try await lab.workshop.runner.run(QemuImg.resize(overlay, format: .qcow2, to: disk)) }
         let seed = try await noCloudSeed(name, commands, module: atEachBoot ? "bootcmd" : "runcmd", in: place, lab)
-        let host = try await FactoryHost.find(runner: lab.workshop.runner, files: lab.files, cache: lab.workshop.cache.root)
-        let firmware = try Firmware.find(.uefi, files: lab.files)
-        let spec = MachineSpec(
-            name: name, accelerator: host.accelerator, memory: .gibibytes(2), processors: 2,
-            boot: .uefi(code: firmware.code, variables: try firmware.copyVariables(to: place.appending("vars.fd"), files: lab.files)),
-            disks: [MachineDisk(overlay, format: .qcow2, serial: "disk0"), MachineDisk(seed, serial: "seed", readOnly: true)],
-            networks: [MachineNetwork(mac: mac)], channels: [ImageVerification.channel])
-        return try await VirtualMachine.with(spec, qemu: host.qemu, folder: place) { machine in
+        return try await start(overlay, seed, as: name, mac: mac, lab) { machine, host in
             var facts = try await Self.facts(machine, host)
             guard again else { return facts }
             _ = try await ImageVerification.answer(machine, on: host)
@@ -92,6 +85,23 @@ extension Scenario {
             try lab.require(try await ImageVerification.answer(machine, on: host))
             return facts
         }
+    }
+
+    /// Starts an overlay of an image with its seed, for as long as `body` runs. - Parameter oemStrings: of SMBIOS, credentials for systemd.
+    static func start<Result: Sendable>(
+        _ overlay: FilePath, _ seed: FilePath, as name: String, mac: String, oemStrings: [String] = [], _ lab: Laboratory,
+        _ body: @Sendable (VirtualMachine, FactoryHost) async throws -> Result
+    ) async throws -> Result {
+        let place = overlay.removingLastComponent()
+        let host = try await FactoryHost.find(runner: lab.workshop.runner, files: lab.files, cache: lab.workshop.cache.root)
+        let firmware = try Firmware.find(.uefi, files: lab.files)
+        var spec = MachineSpec(
+            name: name, accelerator: host.accelerator, memory: .gibibytes(2), processors: 2,
+            boot: .uefi(code: firmware.code, variables: try firmware.copyVariables(to: place.appending("vars.fd"), files: lab.files)),
+            disks: [MachineDisk(overlay, format: .qcow2, serial: "disk0"), MachineDisk(seed, serial: "seed", readOnly: true)],
+            networks: [MachineNetwork(mac: mac)], channels: [ImageVerification.channel])
+        spec.oemStrings = oemStrings
+        return try await VirtualMachine.with(spec, qemu: host.qemu, folder: place) { try await body($0, host) }
     }
 
     /// What the commands of a seed print, up to its last.

@@ -20,7 +20,9 @@ extension Scenario {
             try await lab.workshop.runner.run(QemuImg.createOverlay(overlay, backing: image, backingFormat: .qcow2))
             let seed = try await noCloudSeed("clone", progress, module: "bootcmd", in: place, lab)
 
-            let faulty = try await start(overlay, seed, faults, lab) { machine, host in try await facts(machine, host) }
+            let faulty = try await start(overlay, seed, as: "first-boot", mac: mac, oemStrings: faults, lab) { machine, host in
+                try await facts(machine, host)
+            }
             lab.log("the first boot: \(faulty)")
             try check(faulty["status"] == "2" && faulty["ended"] == "failed", "nobody is told that something is left: \(faulty)")
             for name in ["ssh-keys", "esp-serial", "image"] {
@@ -31,7 +33,7 @@ extension Scenario {
             try check(faulty["host-id"]?.count == 8, "the clone has no host id: \(faulty)")
 
             // Its power went when the facts were there.
-            let (whole, report) = try await start(overlay, seed, [], lab) { machine, host in
+            let (whole, report) = try await start(overlay, seed, as: "first-boot", mac: mac, lab) { machine, host in
                 (try await facts(machine, host), try await ImageVerification.answer(machine, on: host))
             }
             lab.log("the second boot: \(whole)")
@@ -53,6 +55,8 @@ extension Scenario {
         ]
     }()
 
+    private static let mac = "52:54:00:00:00:06"
+
     /// What the first boot says of itself, and what there is: before cloud-init makes keys.
     private static let progress: [(String, String)] = {
         let journal = "/var/lib/kldload/firstboot/journal"
@@ -66,20 +70,4 @@ extension Scenario {
                 ["started", "failed", "done"].map { ("\($0)-\(task)", "grep -c '^\($0) firstboot.\(task)' \(journal)") }
             }
     }()
-
-    private static func start<Result: Sendable>(
-        _ overlay: FilePath, _ seed: FilePath, _ credentials: [String], _ lab: Laboratory,
-        _ body: @Sendable (VirtualMachine, FactoryHost) async throws -> Result
-    ) async throws -> Result {
-        let place = overlay.removingLastComponent()
-        let host = try await FactoryHost.find(runner: lab.workshop.runner, files: lab.files, cache: lab.workshop.cache.root)
-        let firmware = try Firmware.find(.uefi, files: lab.files)
-        var spec = MachineSpec(
-            name: "first-boot", accelerator: host.accelerator, memory: .gibibytes(2), processors: 2,
-            boot: .uefi(code: firmware.code, variables: try firmware.copyVariables(to: place.appending("vars.fd"), files: lab.files)),
-            disks: [MachineDisk(overlay, format: .qcow2, serial: "disk0"), MachineDisk(seed, serial: "seed", readOnly: true)],
-            networks: [MachineNetwork(mac: "52:54:00:00:00:06")], channels: [ImageVerification.channel])
-        spec.oemStrings = credentials
-        return try await VirtualMachine.with(spec, qemu: host.qemu, folder: place) { try await body($0, host) }
-    }
 }
