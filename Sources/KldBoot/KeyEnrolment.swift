@@ -1,5 +1,5 @@
 public import KldCore
-import KldExec
+public import KldExec
 public import KldFiles
 public import KldPlan
 public import SystemPackage
@@ -44,6 +44,9 @@ public enum KeyEnrolment {
 
     /// Letters that lie at the same place on the keyboards of most countries: the key manager knows only the American one.
     private static let letters = Array("bcdefghijklnoprstuvx")
+
+    /// What they run.
+    public static let tools: [String: [Tool]] = [request: [MachineOwnerKey.openssl, "mokutil"]]
 
     public static var performers: [String: Performer] {
         [

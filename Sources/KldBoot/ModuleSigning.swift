@@ -23,6 +23,9 @@ public enum ModuleSigning {
         return .perform(sign, parameters, effect: .changes)
     }
 
+    /// What they run on the system that signs. Which of the packers, the modules' and the initramfs' names tell only then.
+    public static let tools: [String: [Tool]] = [sign: [MachineOwnerKey.openssl, Tool("xz", package: "xz-utils"), "zstd"]]
+
     public static var performers: [String: Performer] {
         [
             sign: { parameters, runner, files in

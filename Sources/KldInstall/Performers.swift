@@ -43,6 +43,13 @@ public enum Performers {
         ) { $1 }
     }
 
+    /// What the work of an installation runs that no command of its plan shows, by its name.
+    static let tools: [String: [Tool]] = [
+        verifyClean: [wipefs], verifySame: [ListBlockDevices.command.tool], WipeApproval.verifier: [wipefs, ListBlockDevices.command.tool],
+    ].merging(ModuleSigning.tools) { $1 }.merging(KeyEnrolment.tools) { $1 }
+
+    private static let wipefs = Tool("wipefs", package: "util-linux")
+
     /// What looks at a disk right before it is wiped, and right after.
     public static let verifying: [String: Performer] = [
         verifyClean: { parameters, runner, _ in try await verify(parameters["disk"] ?? "", runner) },
@@ -60,7 +67,7 @@ public enum Performers {
     /// What libblkid finds on a disk. Runs: `wipefs --no-act --noheadings --output TYPE DISK`, reads.
     private static func signatures(_ disk: String, _ runner: any CommandRunner) async throws -> [String] {
         try await runner.run(
-            Command(Tool("wipefs", package: "util-linux"), ["--no-act", "--noheadings", "--output", "TYPE", disk], effect: .reads)
+            Command(wipefs, ["--no-act", "--noheadings", "--output", "TYPE", disk], effect: .reads)
         ).output.lines.map(\.trimmed)
     }
 

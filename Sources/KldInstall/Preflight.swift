@@ -26,7 +26,7 @@ public enum Preflight {
     /// Source: zpool-features(7), OpenZFS 2.4.
     private static let compatibilityFolders: [FilePath] = ["/usr/share/zfs/compatibility.d", "/etc/zfs/compatibility.d"]
 
-    /// Looks for every tool that the plan runs on this system, the feature set of the pool, and at the firmware.
+    /// Looks for every tool that the plan runs on this system, what a boot image begins with, the feature set of the pool, and at the firmware.
     ///
     /// - Parameters:
     ///   - signed: whether the new system is.
@@ -37,8 +37,9 @@ public enum Preflight {
         _ plan: Plan, _ facts: MachineFacts, signed: Bool, path: String, files: any FileSystem, note: (String) -> Void
     ) throws {
         let folders = Set(path.split(separator: ":").map(String.init) + ["/usr/sbin", "/usr/bin", "/sbin", "/bin"])
-        let missing = try Set(plan.commands.map(\.tool)).filter { tool in
-            try !folders.contains { try files.exists(FilePath("\($0)/\(tool.name)")) }
+        let missing = try plan.tools.filter { tool in
+            if tool.name.hasPrefix("/") { return try !files.exists(FilePath(tool.name)) }
+            return try !folders.contains { try files.exists(FilePath("\($0)/\(tool.name)")) }
         }.sorted { $0.name < $1.name }
         guard missing.isEmpty else {
             throw Diagnosis(
@@ -70,9 +71,21 @@ public enum Preflight {
 }
 
 extension Plan {
+    /// Every program that its commands and its work run, and by its path the stub that one of them reads.
+    var tools: Set<Tool> {
+        let performed = everyAction.flatMap { action -> [Tool] in
+            if case .perform(let name, _, _) = action { Performers.tools[name] ?? [] } else { [] }
+        }
+        let stubs = commands.flatMap(\.arguments).filter { $0.hasPrefix("--stub=") }
+            .map { Tool(String($0.dropFirst("--stub=".count)), package: "systemd-boot-efi") }
+        return Set(commands.map(\.tool) + performed + stubs)
+    }
+
+    private var everyAction: [Action] { steps.flatMap { $0.actions + $0.undo + $0.release + $0.resume } }
+
     /// Every command that its steps run, releases and resumptions too.
     var commands: [Command] {
-        steps.flatMap { $0.actions + $0.undo + $0.release + $0.resume }.flatMap { action -> [Command] in
+        everyAction.flatMap { action -> [Command] in
             switch action {
             case .run(let command): [command]
             case .pipeline(let commands): commands

@@ -1,6 +1,8 @@
 import KldAnswers
 import KldBlock
+import KldBoot
 import KldCore
+import KldDistro
 import KldExec
 import KldFiles
 @testable import KldInstall
@@ -38,6 +40,29 @@ struct PreflightTests {
         let problem = #expect(throws: Diagnosis.self) { try check(MachineFacts(disks: [], firmwareEntries: true), tools: []) }
         #expect(problem?.code == "install.tools-missing" && problem?.message.hasSuffix("mkfs.vfat, zpool") == true)
         #expect(problem?.remedies == ["apt-get install dosfstools zpool"])
+    }
+
+    @Test("what a plan's work runs and its boot image begins with is looked for too, not met after the disks were wiped")
+    func hidden() throws {
+        var request = try request(answers(disk: "/dev/vda"), Machines.virtual)
+        request.facts.secureBoot = true
+        request.facts.firmwareEntries = true
+        let plan = try InstallPlanner(request).plan
+        let stub = "/\(request.spec.efi.stub)"
+        let hidden = [stub, "mokutil", "xz", "zstd"]
+        let all = plan.tools.map(\.name)
+        #expect(Set(all).isSuperset(of: hidden + ["lsblk", "wipefs", "ukify"]))
+        for gone in all {
+            let files = MemoryFiles(
+                Dictionary(
+                    uniqueKeysWithValues: all.filter { $0 != gone }.map { ($0.hasPrefix("/") ? $0 : "/usr/bin/\($0)", "") }
+                        + [("/usr/share/zfs/compatibility.d/\(request.spec.compatibility)", "")]))
+            let problem = #expect(throws: Diagnosis.self) {
+                try Preflight.check(plan, request.facts, signed: true, path: "/usr/bin", files: files) { _ in }
+            }
+            #expect(problem?.code == "install.tools-missing" && problem?.message.hasSuffix(": " + gone) == true)
+            if gone == stub { #expect(problem?.remedies == ["apt-get install systemd-boot-efi"]) }
+        }
     }
 
     @Test("a feature set that this system's OpenZFS does not know is named before the disks are wiped")
