@@ -26,13 +26,13 @@ extension Scenario {
     private static func byHand(_ serial: String) -> String {
         let disk = "/dev/disk/by-id/virtio-\(serial)"
         return """
-            set -e -o pipefail; sgdisk --zap-all \(disk) && sgdisk -n1:1M:+1G -t1:EF00 -n2:0:0 -t2:BF00 \(disk) && udevadm settle && \
+            sgdisk --zap-all \(disk) && sgdisk -n1:1M:+1G -t1:EF00 -n2:0:0 -t2:BF00 \(disk) && udevadm settle && \
             mkfs.vfat -F 32 \(disk)-part1 && \
             zpool create -f -o ashift=12 -o autotrim=on -O compression=lz4 -O acltype=posix -O xattr=sa -O relatime=on -O canmount=off \
             -O mountpoint=none -R /by-hand rpool \(disk)-part2 && \
             zfs create -o canmount=off -o mountpoint=none rpool/ROOT && zfs create -o canmount=noauto -o mountpoint=/ rpool/ROOT/debian && \
             zfs mount rpool/ROOT/debian && \
-            zstd --decompress --stdout /dev/disk/by-id/virtio-archive 2>/dev/null | tar --extract --directory /by-hand; \
+            zstd --decompress --stdout </dev/disk/by-id/virtio-archive 2>/dev/null | tar --extract --directory /by-hand; \
             test -x /by-hand/usr/bin/apt && zpool set bootfs=rpool/ROOT/debian rpool && zfs unmount rpool/ROOT/debian && zpool export rpool
             """
     }
