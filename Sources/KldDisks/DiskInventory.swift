@@ -59,7 +59,7 @@ public struct DiskInventory: Sendable, Hashable {
     /// ``PoolStatus/all(_:runner:)`` and ``PassportStore/passports(of:runner:)`` run; `zdb -l` of a path whose device a pool cannot open; reads.
     public static func gather(runner: any CommandRunner, files: any FileSystem) async throws -> DiskInventory {
         let facts = try await MachineFacts.gather(runner: runner, files: files)
-        let loaded = try files.exists("/sys/module/zfs")
+        let loaded = try MachineFacts.isOpenZFSLoaded(files)
         let versions = loaded ? try await OpenZFSVersions.read(runner) : OpenZFSVersions()
         let store = PassportStore(versions)
         var members: [Member] = []

@@ -35,7 +35,7 @@ public enum InstallRecovery {
             }
             found.append("unmounted \(target)")
         }
-        guard try files.exists("/sys/module/zfs") else { return found }
+        guard try MachineFacts.isOpenZFSLoaded(files) else { return found }
         let pools = try await runner.run(Command(ZPool.tool, ["list", "-H", "-o", "name,altroot"], effect: .reads)).output.lines
         for line in pools where line.words.count == 2 && line.words[1] == target.string {
             let name = try PoolName(line.words[0])

@@ -116,7 +116,7 @@ extension MachineFacts {
     }
 
     /// A module that is still being loaded has no pools yet; one built into the kernel has no such file. Source: Linux `kernel/module/sysfs.c`, 6.12.
-    private static func isOpenZFSLoaded(_ files: any FileSystem) throws -> Bool {
+    package static func isOpenZFSLoaded(_ files: any FileSystem) throws -> Bool {
         let state: FilePath = "/sys/module/zfs/initstate"
         return try files.exists(state) ? files.readText(state).trimmed == "live" : files.exists("/sys/module/zfs")
     }

@@ -73,7 +73,7 @@ public enum Preflight {
 extension Plan {
     /// Every program that its commands and its work run, and by its path the stub that one of them reads.
     var tools: Set<Tool> {
-        let performed = everyAction.flatMap { action -> [Tool] in
+        let performed = steps.flatMap(\.everyAction).flatMap { action -> [Tool] in
             if case .perform(let name, _, _) = action { Performers.tools[name] ?? [] } else { [] }
         }
         let stubs = commands.flatMap(\.arguments).filter { $0.hasPrefix("--stub=") }
@@ -81,11 +81,9 @@ extension Plan {
         return Set(commands.map(\.tool) + performed + stubs)
     }
 
-    private var everyAction: [Action] { steps.flatMap { $0.actions + $0.undo + $0.release + $0.resume } }
-
     /// Every command that its steps run, releases and resumptions too.
     var commands: [Command] {
-        everyAction.flatMap { action -> [Command] in
+        steps.flatMap(\.everyAction).flatMap { action -> [Command] in
             switch action {
             case .run(let command): [command]
             case .pipeline(let commands): commands

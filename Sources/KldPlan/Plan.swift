@@ -80,7 +80,10 @@ public struct Step: Sendable, Hashable {
     public var effect: Effect { destroys.isEmpty ? actions.map(\.effect).max() ?? .reads : .destroys }
 
     /// Something of it destroys, and no device is named that an approval could be for.
-    var destroysUnnamed: Bool { destroys.isEmpty && (actions + undo + release + resume).contains { $0.effect == .destroys } }
+    var destroysUnnamed: Bool { destroys.isEmpty && everyAction.contains { $0.effect == .destroys } }
+
+    /// Whatever may be done for it, at any time.
+    package var everyAction: [Action] { actions + undo + release + resume }
 }
 
 public struct Phase: Sendable, Hashable {

@@ -86,7 +86,8 @@ public struct PlanRunner: Sendable {
         }
         for (step, later) in plan.notBefore where step.needs?.contains(where: later.contains) == true {
             throw Diagnosis(
-                "plan.needs-later", "the step \(step.id) needs one that comes after it", remedies: ["report this as a defect of kldload"],
+                "plan.needs-later", "the step \(step.id) needs one that is not done before it",
+                remedies: ["report this as a defect of kldload"],
                 exit: .bug)
         }
         let approved = Set(approvals.map(\.disk))

@@ -32,7 +32,7 @@ extension Scenario {
             -O mountpoint=none -R /by-hand rpool \(disk)-part2 && \
             zfs create -o canmount=off -o mountpoint=none rpool/ROOT && zfs create -o canmount=noauto -o mountpoint=/ rpool/ROOT/debian && \
             zfs mount rpool/ROOT/debian && \
-            zstd --decompress --stdout </dev/disk/by-id/virtio-archive 2>/dev/null | tar --extract --directory /by-hand; \
+            zstd --decompress --stdout </dev/disk/by-id/virtio-archive 2>/dev/null | tar --extract --directory /by-hand && \
             test -x /by-hand/usr/bin/apt && zpool set bootfs=rpool/ROOT/debian rpool && zfs unmount rpool/ROOT/debian && zpool export rpool
             """
     }

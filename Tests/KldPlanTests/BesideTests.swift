@@ -69,18 +69,18 @@ struct BesideTests {
 
     @Test("one that fails ends the other's step, and both are undone; what is said is of the one")
     func failure() async {
-        let begun = Signal()
-        let performers: [String: Performer] = [
-            "breaks": { _, _, _ in
-                try await begun.wait()
-                throw Diagnosis("test.broken", "it broke")
-            },
-            "waits": { _, _, _ in
-                begun.give()
-                try await Task.sleep(for: .seconds(3600))
-            },
-        ]
         for left in [true, false] {
+            let begun = Signal()
+            let performers: [String: Performer] = [
+                "breaks": { _, _, _ in
+                    try await begun.wait()
+                    throw Diagnosis("test.broken", "it broke")
+                },
+                "waits": { _, _, _ in
+                    begun.give()
+                    try await Task.sleep(for: .seconds(3600))
+                },
+            ]
             let (breaks, waits) = (
                 [Action.perform("breaks", [:], effect: .changes)], [Action.perform("waits", [:], effect: .changes)]
             )
