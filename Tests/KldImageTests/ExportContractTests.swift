@@ -254,12 +254,16 @@ private let hasQemuImg = ["qemu-img", "sha256sum", "tar"].allSatisfy {
         try await inFolder { folder in
             let source = try await makeSource(folder)
             guard SubprocessRunner.find("qemu-nbd", path: "/usr/bin") != nil else { try Test.cancel("qemu-nbd is not installed") }
-            let socket = folder.appending("nbd")
+            // The socket is there before the image is open, the file with the number of the process only after.
+            let (socket, ready) = (folder.appending("nbd"), folder.appending("pid"))
             let server = Task { [runner] in
                 try await runner.run(
-                    Command("qemu-nbd", ["-f", "raw", "-k", socket.string, "--persistent", source.path.string], effect: .changes))
+                    Command(
+                        "qemu-nbd",
+                        ["-f", "raw", "-k", socket.string, "--pid-file", ready.string, "--persistent", source.path.string],
+                        effect: .changes))
             }
-            while try !files.exists(socket) { try await Task.sleep(for: .milliseconds(20)) }
+            while try !files.exists(ready) { try await Task.sleep(for: .milliseconds(20)) }
             #expect(try WriterLock.isHeld(source.path))
             server.cancel()
             _ = try? await server.value
