@@ -229,9 +229,8 @@ public enum ModuleSigning {
         func sign(_ module: FilePath) async throws -> [UInt8] {
             let compression = Compression(module)
             let work = module.removingLastComponent().appending(".\(module.lastComponent?.string ?? "").plain")
-            let plain = try await compression.reading(module, scratch: work, runner: runner, files: files) {
-                ModuleSignature.split($0).module
-            }
+            let before = try await compression.reading(module, scratch: work, runner: runner, files: files) { $0 }
+            let (plain, present) = ModuleSignature.split(before)
             let signature = FilePath("\(work.string).p7s")
             return try await ModuleSigning.removing([work, signature], files) {
                 try files.write(plain, to: work, mode: .file)
@@ -242,8 +241,18 @@ public enum ModuleSigning {
                             "cms", "-sign", "-binary", "-noattr", "-nocerts", "-nosmimecap", "-md", "sha256", "-outform", "DER", "-signer",
                             certificate.string, "-inkey", key.string, "-in", work.string, "-out", signature.string,
                         ], effect: .changes))
-                try files.write(ModuleSignature.append(files.read(signature), to: plain), to: work, mode: .file)
-                let packed = try await compression.packed(work, runner: runner, files: files)
+                let made = try files.read(signature)
+                // The same key signs the same bytes the same way.
+                if made == present { return try files.read(module) }
+                func pack(_ content: [UInt8]) async throws -> [UInt8] {
+                    try files.write(content, to: work, mode: .file)
+                    return try await compression.packed(work, runner: runner, files: files)
+                }
+                // Packing again what is packed already would take longer than all the rest.
+                let joined =
+                    compression == .xz && before.count == plain.count
+                    ? try await XZStream.joined(files.read(module), pack(ModuleSignature.append(made, to: []))) : nil
+                let packed = if let joined { joined } else { try await pack(ModuleSignature.append(made, to: plain)) }
                 try files.write(packed, to: module, mode: .file)
                 return packed
             }

@@ -161,6 +161,8 @@ struct TrustTests {
             let whole = try #require(try await ModuleSigning.signature(of: packed, scratch: folder, runner: runner, files: files))
             #expect(try key.identity(files).signed(whole))
             #expect(try files.read(copy) == files.read(packed))
+            // For the kernel it is one stream, whose last block is the signature.
+            #expect(try await XZStreamTests.counted(packed, runner) == [1, 2])
             let archive = try files.read(initramfs)
             var expected = CPIOArchive()
             expected.add(file: "before", content: [7])
@@ -188,6 +190,9 @@ struct TrustTests {
             #expect(again.module == Self.content)
             #expect(try other.identity(files).signed(again.signature ?? []))
             #expect(try !key.identity(files).signed(again.signature ?? []), "the same name, another serial number")
+            let third = try #require(try await ModuleSigning.signature(of: packed, scratch: folder, runner: runner, files: files))
+            #expect(try other.identity(files).signed(third))
+            #expect(try await XZStreamTests.counted(packed, runner) == [1, 1])
         }
     }
 
