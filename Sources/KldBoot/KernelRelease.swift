@@ -1,5 +1,12 @@
-/// What `uname -r` prints, as far as one is newer than another.
+import KldCore
+public import KldFiles
+import SystemPackage
+
+/// What `uname -r` prints.
 public enum KernelRelease {
+    /// That of the kernel that runs. - Throws: ``FileError``, where `/proc` is not mounted.
+    public static func running(_ files: any FileSystem) throws -> String { try files.readText("/proc/sys/kernel/osrelease").trimmed }
+
     /// Compares runs of digits as numbers and everything else as text: `6.12.9` < `6.12.117+deb13`.
     public static func precedes(_ a: String, _ b: String) -> Bool {
         func parts(_ text: String) -> [(Int, String)] {

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import KldBoot
 import KldCore
 public import KldExec
 public import KldFiles
@@ -46,7 +47,7 @@ public enum BootCheck {
 
     /// An environment without its kernel's modules has only what its initramfs held: an ESP, say, cannot be mounted.
     private static func modules(_ files: any FileSystem) -> String? {
-        guard let release = try? files.readText("/proc/sys/kernel/osrelease").trimmed else { return nil }
+        guard let release = try? KernelRelease.running(files) else { return nil }
         let there = ["/usr/lib/modules", "/lib/modules"].contains { (try? files.exists(FilePath("\($0)/\(release)"))) == true }
         return there ? nil : "the running kernel, Linux \(release), has no modules here"
     }

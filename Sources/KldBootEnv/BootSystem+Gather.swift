@@ -21,8 +21,8 @@ extension BootSystem {
 
     /// Reads the running machine, with a fixed number of commands, however many environments and snapshots there are.
     ///
-    /// Runs: `lsblk`, `zpool list`, `zfs list -t filesystem[,snapshot] -r POOL/ROOT`, `uname -r`; for the owners `zfs get -r -t filesystem` of
-    /// the mark; reads. ESPs that are not mounted are mounted read-only for a moment.
+    /// Runs: `lsblk`, `zpool list`, `zfs list -t filesystem[,snapshot] -r POOL/ROOT`; for the owners `zfs get -r -t filesystem` of the
+    /// mark; reads. ESPs that are not mounted are mounted read-only for a moment.
     /// - Parameters:
     ///   - visiting: the root is one that somebody is in with chroot(8): what runs is another kernel, started by other words.
     /// - Throws: ``Diagnosis`` `be.no-zfs-root`.
@@ -30,12 +30,14 @@ extension BootSystem {
         _ detail: Detail = .environments, visiting: Bool = false, runner: any CommandRunner, files: any FileSystem
     ) async throws -> BootSystem {
         let dataset = try running(files)
-        guard let top = dataset.parent, let root = try await RunningRoot.gather(runner: runner, files: files) else { throw noRoot }
+        guard let top = dataset.parent else { throw noRoot }
+        // They do not need each other.
+        async let listing = runner.run(ZFS.list(top, columns: columns, types: types(detail)))
+        guard let root = try await RunningRoot.gather(runner: runner, files: files) else { throw noRoot }
         let pool = try PoolName(root.pool)
         let chain = try Installation.read(files)?.chain ?? .systemdBoot
-        let output = try await runner.run(ZFS.list(top, columns: columns, types: types(detail))).output
-        let kernel = Command(Tool("uname", package: "coreutils"), ["-r"], effect: .reads)
-        let release = visiting ? "" : try await runner.run(kernel).output.trimmed
+        let output = try await listing.output
+        let release = visiting ? "" : try KernelRelease.running(files)
         let owned = detail == .owners ? try await marked(below: top, runner) : []
         var esps: [ESP] = []
         for (index, device) in root.esps.enumerated() {
@@ -48,7 +50,7 @@ extension BootSystem {
         return BootSystem(
             chain: chain, pool: pool, running: dataset, release: release, hostID: hostID(files, visiting: visiting),
             commandLine: words,
-            bootfs: try PoolRow.parse(await runner.run(ZPool.list(pool)).output).first?.bootfs,
+            bootfs: root.bootfs,
             environments: try environments(DatasetTable.parse(output, columns: columns), top: top, mounts: files.mounts(), owned: owned),
             esps: esps,
             builder: try BootImageBuilder.find(files), signing: try signing(files),

@@ -125,17 +125,14 @@ public struct RecoveryPool: Sendable, Hashable {
         }
         let usual = environments.first { $0.dataset.text == bootfs } ?? environments.first
         return BootSystem(
-            pool: name, running: try usual?.dataset ?? top.appending("none"), release: try Self.release(files),
+            pool: name, running: try usual?.dataset ?? top.appending("none"), release: try KernelRelease.running(files),
             hostID: (try? files.read("/etc/hostid")).flatMap { HostID(fileContent: $0) }, commandLine: words, bootfs: bootfs,
             environments: environments, esps: [])
     }
 
-    /// Of the kernel that runs.
-    private static func release(_ files: any FileSystem) throws -> String { try files.readText("/proc/sys/kernel/osrelease").trimmed }
-
     /// Whether the environment that is mounted can be booted by the kernel that runs.
     public static func hasModules(_ files: any FileSystem) throws -> Bool {
-        try files.exists(FilePath("\(RescuePool.target)/usr/lib/modules/\(release(files))"))
+        try files.exists(FilePath("\(RescuePool.target)/usr/lib/modules/\(KernelRelease.running(files))"))
     }
 
     // MARK: Let in

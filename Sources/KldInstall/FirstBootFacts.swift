@@ -12,14 +12,14 @@ extension FirstBoot {
 
     /// Reads the running machine.
     ///
-    /// Runs: `lsblk`, `zpool list -H -P -v -o name`, `uname -r`; reads. Mounts the first ESP for a moment (writable, for it may be mounted already) to list its images.
+    /// Runs: `lsblk`, `zpool list -H -P -v -o name`; reads. Mounts the first ESP for a moment (writable, for it may be mounted already) to list its images.
     /// - Throws: ``Diagnosis`` `firstboot.no-zfs-root` when the root file system is not ZFS.
     public static func gather(runner: any CommandRunner, files: any FileSystem) async throws -> FirstBoot {
         guard let root = try await RunningRoot.gather(runner: runner, files: files) else {
             throw Diagnosis(
                 "firstboot.no-zfs-root", "the root file system is not ZFS", remedies: ["kldload firstboot is for installed machines"])
         }
-        let kernel = try await runner.run(Command(Tool("uname", package: "coreutils"), ["-r"], effect: .reads)).output.trimmed
+        let kernel = try KernelRelease.running(files)
         var images: [String] = []
         var entries: [BootEntry] = []
         var espProblem: String?

@@ -23,6 +23,8 @@ public struct RunningRoot: Sendable, Hashable {
     }
 
     public var pool: String
+    /// The dataset that loaders without entries start.
+    public var bootfs: String?
     public var disks: [Disk]
     /// What is free behind each of the pool's partitions that is the last of its disk.
     public var rooms: [String: ByteCount] = [:]
@@ -35,14 +37,17 @@ public struct RunningRoot: Sendable, Hashable {
 
     /// Reads the running machine.
     ///
-    /// Runs: `lsblk`, `zpool list -H -P -v -o name POOL`; reads.
+    /// Runs: `lsblk`, `zpool list -H -P -v -o name,bootfs POOL`; reads.
     /// - Returns: `nil` when the root file system is not ZFS.
     public static func gather(runner: any CommandRunner, files: any FileSystem) async throws -> RunningRoot? {
         let root = try files.mounts().first(where: \.isZFSRoot)
         guard let pool = root?.source.split(separator: "/").first.map(String.init) else { return nil }
-        let devices = try ListBlockDevices.parse(await runner.run(ListBlockDevices.command).output)
-        let vdevs = try await runner.run(Command("zpool", ["list", "-H", "-P", "-v", "-o", "name", pool], effect: .reads)).output.lines
-            .compactMap { $0.words.first }.filter { $0.hasPrefix("/dev/") }
+        async let listed = runner.run(ListBlockDevices.command)
+        // The pool's own line, and below it one for each vdev.
+        let lines = try await runner.run(Command("zpool", ["list", "-H", "-P", "-v", "-o", "name,bootfs", pool], effect: .reads)).output
+            .lines
+        let vdevs = lines.compactMap { $0.words.first }.filter { $0.hasPrefix("/dev/") }
+        let devices = try ListBlockDevices.parse(await listed.output)
         let disks: [Disk] = vdevs.compactMap { vdev in
             guard let resolved = try? files.resolve(FilePath(vdev)).string,
                 let disk = devices.first(where: { $0.children.contains { $0.path == resolved } }),
@@ -58,7 +63,8 @@ public struct RunningRoot: Sendable, Hashable {
         let partitions = devices.filter { device in disks.contains { $0.disk == device.path } }.flatMap(\.children)
         func isESP(_ partition: BlockDevice) -> Bool { partition.filesystem == "vfat" && partition.label == ESPLayout.volumeLabel }
         return RunningRoot(
-            pool: pool, disks: disks, rooms: rooms, esps: partitions.filter(isESP),
+            pool: pool, bootfs: lines.first?.split(separator: "\t").dropFirst().first.map(String.init).flatMap { $0 == "-" ? nil : $0 },
+            disks: disks, rooms: rooms, esps: partitions.filter(isESP),
             lostESPs: partitions.filter { $0.partitionLabel == ESPLayout.partitionName && $0.filesystem == nil },
             namedESPs: partitions.filter { $0.partitionLabel == ESPLayout.partitionName })
     }

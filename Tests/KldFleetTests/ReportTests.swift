@@ -26,17 +26,17 @@ import Testing
         }
         let (debian, golden) = (entry("debian", order: 100, left: nil), entry("golden", order: 200, left: 0))
         let runner = ScriptedRunner([
-            ListBlockDevices.command.description: disks, "zpool list -H -P -v -o name rpool": "rpool\n\t/dev/vda2\t7G\n",
-            "uname -r": "6.12\n",
+            ListBlockDevices.command.description: disks,
+            "zpool list -H -P -v -o name,bootfs rpool": "rpool\trpool/ROOT/debian\n\t/dev/vda2\t7G\n",
             ZFS.list(try DatasetName("rpool/ROOT"), columns: BootSystem.columns, types: ["filesystem"]).description:
                 "rpool/ROOT\tfilesystem\t1\t1\t1\t-\tnone\t-\nrpool/ROOT/debian\tfilesystem\t9\t9\t5\t-\t/\t-\nrpool/ROOT/golden\tfilesystem\t9\t9\t5\trpool/ROOT/debian@install\t/\t\(identity)\n",
-            ZPool.list(try PoolName("rpool")).description: "rpool\t1\t9\t1\t8\tONLINE\toff\t-\trpool/ROOT/debian\n",
             "zfs get -r -t filesystem -Hp -o name,property,value,source com.kldload:image rpool/ROOT":
                 "rpool/ROOT\tcom.kldload:image\t-\t-\nrpool/ROOT/debian\tcom.kldload:image\t7\tinherited from rpool/ROOT\nrpool/ROOT/golden\tcom.kldload:image\t50\tlocal\n",
         ])
         let files = MemoryFiles([
             "/proc/self/mounts": "rpool/ROOT/debian / zfs rw 0 0\n/dev/vda1 /boot/efi vfat rw 0 0\n",
-            "/proc/cmdline": "root=ZFS=rpool/ROOT/debian boot=zfs rw\n", "/usr/bin/ukify": "", "/proc/sys/kernel/hostname": "web-01\n",
+            "/proc/cmdline": "root=ZFS=rpool/ROOT/debian boot=zfs rw\n", "/usr/bin/ukify": "", "/proc/sys/kernel/osrelease": "6.12\n",
+            "/proc/sys/kernel/hostname": "web-01\n",
             "/proc/sys/kernel/random/boot_id": "5f0c\n", BootTrial.goodMarker.string: "good\n", "/boot/efi/\(debian.path)": debian.text,
             "/boot/efi/\(debian.imagePath)": "image", "/boot/efi/\(golden.path)": golden.text, "/boot/efi/\(golden.imagePath)": "image",
             BootTrial.file(golden.id).string: "ssh.service is failed\n",

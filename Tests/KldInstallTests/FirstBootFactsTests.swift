@@ -35,12 +35,12 @@ struct FirstBootFactsTests {
             "/proc/self/mounts": "proc /proc proc rw 0 0\n" + root, "/proc/cmdline": "root=ZFS=rpool/ROOT/debian boot=zfs rw\n",
             "/run/kldload/firstboot/look/EFI/kldload/kldload-debian-6.12.0.1.efi": "",
             "/run/kldload/firstboot/look/EFI/kldload/kldload-debian-6.11.0.1.efi": "",
-            "/usr/bin/ukify": "", FirstBoot.sealedMarker.string: "",
+            "/proc/sys/kernel/osrelease": "6.12.0\n", "/usr/bin/ukify": "", FirstBoot.sealedMarker.string: "",
         ]
         for path in without { texts[path] = nil }
         texts.merge(change) { $1 }
         let table = [
-            ListBlockDevices.command.description: Self.listing, "zpool list -H -P -v -o name rpool": Self.pool, "uname -r": "6.12.0\n",
+            ListBlockDevices.command.description: Self.listing, "zpool list -H -P -v -o name,bootfs rpool": Self.pool,
             "mount -t vfat /dev/vda1 /run/kldload/firstboot/look": "", "umount --recursive /run/kldload/firstboot/look": "",
         ]
         let runner = ScriptedRunner([
