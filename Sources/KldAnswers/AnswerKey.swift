@@ -83,6 +83,24 @@ public struct AnswerKey: Sendable, Hashable {
 
     /// The key of that name or alias.
     public static func named(_ name: String) -> AnswerKey? { byName[name] }
+
+    /// What may stand for a full name in a JSON object: without the prefix, in small letters or in capitals.
+    static func shortNames(of name: String) -> [String] {
+        let stem = String(name.dropFirst(prefix.count))
+        return [stem.lowercased(), stem]
+    }
+
+    /// Every name that the key has in a JSON object.
+    var namesInJSON: [String] { ([name] + aliases).flatMap { [$0] + AnswerKey.shortNames(of: $0) } }
+
+    /// The full name, or the alias, that each name in a JSON object stands for.
+    static let fullNames: [String: String] = {
+        var table: [String: String] = [:]
+        for full in all.flatMap({ [$0.name] + $0.aliases }) {
+            for name in [full] + shortNames(of: full) { table[name] = full }
+        }
+        return table
+    }()
 }
 
 /// Whether this version of kldload acts on a key. The answers of every release are accepted, so some keys are known before they work.
@@ -94,14 +112,19 @@ public enum AnswerEffect: Sendable, Hashable {
     case laterEvenByDefault(String)
     /// Only these values have no effect yet.
     case laterFor([String], String)
+    /// No value has an effect, and the key waits for nothing: why, without a full stop.
+    case never(String)
 
-    /// What it waits for.
-    public var waitsFor: String? {
+    /// Why there is none, as it stands behind a colon.
+    public var reason: String? {
         switch self {
         case .now: nil
-        case .later(let what), .laterEvenByDefault(let what), .laterFor(_, let what): what
+        case .later(let what), .laterEvenByDefault(let what), .laterFor(_, let what): AnswerEffect.waits(for: what)
+        case .never(let why): why
         }
     }
+
+    static func waits(for what: String) -> String { "it waits for \(what)" }
 
     /// The sentence of the documents; `nil` where there is nothing to say.
     public var sentence: String? {
@@ -110,6 +133,7 @@ public enum AnswerEffect: Sendable, Hashable {
         case .later(let what), .laterEvenByDefault(let what): "No effect yet: waits for \(what)."
         case .laterFor(let values, let what):
             values.map { "`\($0)`" }.joined(separator: ", ") + " \(values.count == 1 ? "has" : "have") no effect yet: waits for \(what)."
+        case .never(let why): "No effect: \(why)."
         }
     }
 }

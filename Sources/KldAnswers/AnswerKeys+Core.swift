@@ -67,8 +67,9 @@ extension AnswerKey {
         AnswerKey("STORAGE_MODE", .storage, .choice(["zfs"]), default: "zfs", since: "1.0.3", "ZFS is the only mode there is."),
         AnswerKey("ENABLE_ZFS", .storage, .choice(["1"]), default: "1", since: "1.0.3", "Always `1`."),
         AnswerKey(
-            "STORAGE_MANUAL", .storage, .bool, default: "0", since: "1.1.0", effect: .later("attended installation"),
-            "`1` opens a shell in which a person prepares the pool. For attended installations only."),
+            "STORAGE_MANUAL", .storage, .bool, default: "0", since: "1.1.0",
+            effect: .never("the installer makes the pool itself, by a plan that names every disk, in a guided installation too"),
+            "In older releases `1` opened a shell in which a person prepared the pool."),
         AnswerKey(
             "ZFS_POOL", .storage, .poolName, default: "rpool", since: "2.0", "The name of the pool that is made."),
         AnswerKey(

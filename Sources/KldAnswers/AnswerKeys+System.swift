@@ -128,7 +128,8 @@ extension AnswerKey {
         AnswerKey(
             "MOK_CERT_FILE", .boot, .path, since: "1.1.0", "The certificate of that key, in PEM."),
         AnswerKey(
-            "KEEP_NETBOOT", .boot, .bool, default: "0", since: "1.1.0", effect: .later("booting over the network"),
-            "`1` keeps the live kernel and image on the installed system, to boot others over the network."),
+            "KEEP_NETBOOT", .boot, .bool, default: "0", since: "1.1.0",
+            effect: .never("what other machines start from is made out of the ISO, by kldload pxe export"),
+            "In older releases `1` kept the live kernel and image on the installed system, to start others over the network."),
     ]
 }

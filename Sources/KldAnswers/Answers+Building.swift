@@ -3,11 +3,9 @@ import SystemPackage
 
 extension Answers {
     /// The typed form of values. Where one is absent or, before all checks are over, wrong, its default stands in.
-    ///
-    /// - Parameter notes: those of the file, where the draft does not come from it.
-    init(_ draft: AnswersDraft, notes: [AnswersProblem]? = nil) {
-        values = draft.values
-        self.notes = notes ?? draft.notes
+    init(_ draft: AnswersDraft) {
+        values = draft.resolved
+        notes = draft.notes
         distro = Distro(rawValue: draft.text("DISTRO")) ?? .debian
         profile = Profile(rawValue: draft.text("PROFILE")) ?? .server
         release = Answers.release(distro, draft)

@@ -24,6 +24,14 @@ extension Answers {
         bytes: [UInt8], source: String = "answers.env", overrides: [String] = [], reference: AnswersReference = .builtIn,
         unsupported: (Answers) -> Diagnosis? = { _ in nil }
     ) throws(AnswersError) {
+        try self.init(bytes, source, overrides, reference, secretsIn: nil, unsupported)
+    }
+
+    /// - Parameter files: where files of secrets are read, so that their problems are told with the rest; `nil`: they are left alone.
+    private init(
+        _ bytes: [UInt8], _ source: String, _ overrides: [String], _ reference: AnswersReference, secretsIn files: (any FileSystem)?,
+        _ unsupported: (Answers) -> Diagnosis?
+    ) throws(AnswersError) {
         var parser = AnswersTextParser()
         parser.parse(bytes)
         // A file that is no text says nothing about which keys are missing.
@@ -31,7 +39,8 @@ extension Answers {
         if parser.problems.problems.contains(where: { fatal.contains($0.code) }) {
             throw AnswersError(source: source, problems: parser.problems.problems)
         }
-        var draft = AnswersDraft(entries: parser.entries, overrides: overrides, problems: parser.problems, reference: reference)
+        var draft = AnswersDraft(
+            entries: parser.entries, overrides: overrides, problems: parser.problems, reference: reference, secretsIn: files)
         let answers = Answers(draft)
         draft.checkRules(answers, unsupported)
         guard draft.problems.problems.isEmpty else {
@@ -45,7 +54,8 @@ extension Answers {
     /// - Parameters:
     ///   - reference: by default what this machine knows, see ``AnswersReference/system(_:)``.
     ///   - unsupported: as with ``init(_:source:overrides:reference:unsupported:)``.
-    /// - Throws: ``AnswersError``; `answers.missing-file` (exit status 66) when there is no such file.
+    /// - Throws: ``AnswersError`` with every problem of the file and of those that it names; `answers.missing-file` (exit status 66) when
+    ///   there is no such file.
     public static func load(
         _ path: FilePath, files: any FileSystem, overrides: [String] = [], reference: AnswersReference? = nil,
         unsupported: (Answers) -> Diagnosis? = { _ in nil }
@@ -56,10 +66,7 @@ extension Answers {
         } catch {
             throw AnswersError(source: path.string, problems: [problem(of: error, path)])
         }
-        let answers = try Answers(
-            bytes: bytes, source: path.string, overrides: overrides, reference: reference ?? AnswersReference.system(files),
-            unsupported: unsupported)
-        return try answers.resolvingSecrets(from: files, source: path.string)
+        return try Answers(bytes, path.string, overrides, reference ?? AnswersReference.system(files), secretsIn: files, unsupported)
     }
 
     /// The same answers with other values of some keys. Names of the world that were found in lists before are not looked for again: the
@@ -74,39 +81,6 @@ extension Answers {
         if case FileError.missing? = error as? FileError { return AnswersProblem(.missingFile, "\(path) does not exist") }
         let diagnosis = Diagnosis(of: error)
         return AnswersProblem(.unreadableFile, ([diagnosis.message] + diagnosis.causes).joined(separator: ": "))
-    }
-
-    /// The same answers with each secret that lies in a file read from there: the first line, without its end.
-    ///
-    /// - Throws: ``AnswersError`` when a file cannot be read, is empty, or holds an unfit secret.
-    public func resolvingSecrets(from files: any FileSystem, source: String = "answers.env") throws(AnswersError) -> Answers {
-        var resolved = values
-        var problems: [AnswersProblem] = []
-        for key in AnswerKey.secrets {
-            guard let path = resolved.removeValue(forKey: key.stem + AnswerKey.fileSuffix) else { continue }
-            do {
-                resolved[key.stem] = try Answers.secret(key, in: FilePath(path), files)
-            } catch {
-                problems.append(AnswersProblem(error.code, key: key.name + AnswerKey.fileSuffix, error.message, remedy: error.remedy))
-            }
-        }
-        guard problems.isEmpty else { throw AnswersError(source: source, problems: problems, notes: notes) }
-        return resolved == values ? self : Answers(AnswersDraft(valid: resolved), notes: notes)
-    }
-
-    private static func secret(_ key: AnswerKey, in path: FilePath, _ files: any FileSystem) throws(ValueFault) -> String {
-        let bytes: [UInt8]
-        do {
-            bytes = try files.read(path)
-        } catch {
-            throw ValueFault(.secretFile, Diagnosis(of: error).message)
-        }
-        var line = bytes.prefix { $0 != 0x0A }
-        if line.last == 0x0D { line.removeLast() }
-        guard line.count <= 4096, !line.isEmpty, let text = String(validating: line, as: UTF8.self) else {
-            throw ValueFault(.secretFile, "the first line of \(path) is empty, too long, or not UTF-8")
-        }
-        return try ValueCheck(reference: .builtIn).canonical(text, of: key)
     }
 }
 

@@ -87,7 +87,7 @@ public struct Answers: Sendable, Hashable {
     /// The Debian or Ubuntu suite, `nil` for other distributions.
     public var debianSuite: String? { distro == .debian || distro == .ubuntu ? release : nil }
 
-    /// Files that hold secrets not yet read; empty after ``resolvingSecrets(from:)``.
+    /// Files that hold secrets not yet read; empty where ``load(_:files:overrides:reference:unsupported:)`` read them.
     public var secretFiles: [FilePath] {
         AnswerKey.secrets.compactMap { values[$0.stem + AnswerKey.fileSuffix].map { FilePath($0) } }
     }

@@ -1,20 +1,27 @@
+import KldFiles
+
 /// Answers while they are being checked: canonical values, where they stand, and what is wrong so far.
 struct AnswersDraft {
+    /// What is written.
     private(set) var values: [String: String] = [:]
+    /// The same with each secret in the place of the key that names its file, as far as it was read.
+    var resolved: [String: String] = [:]
     private var lines: [String: Int] = [:]
     /// Keys that were given and have a problem already, so that rules do not report its consequences.
     private var faulty: Set<String> = []
     private var seen: Set<String> = []
-    private var suggestionsLeft = 20
     var problems: ProblemList
     private var check: ValueCheck
-    /// Keys of other programs, each with the note that it has no effect. Their values are not kept.
+    /// What is no key of ours and is taken all the same, each with the note that it has no effect. Values are not kept.
     private var foreign: [AnswersProblem] = []
 
     /// The names that this release has.
     var reference: AnswersReference { check.reference }
 
-    init(entries: [AnswerEntry], overrides: [String], problems: ProblemList, reference: AnswersReference) {
+    /// - Parameter files: where files of secrets are read; `nil`: they are left alone.
+    init(
+        entries: [AnswerEntry], overrides: [String], problems: ProblemList, reference: AnswersReference, secretsIn files: (any FileSystem)?
+    ) {
         self.problems = problems
         check = ValueCheck(reference: reference)
         let replacing = readOverrides(overrides)
@@ -23,13 +30,8 @@ struct AnswersDraft {
         for entry in entries where !self.problems.isFull { add(entry, unless: replaced) }
         seen = []
         for entry in replacing where !self.problems.isFull { add(entry, unless: []) }
-    }
-
-    /// Without checks, for values that have passed them.
-    init(valid values: [String: String]) {
-        self.values = values
-        problems = ProblemList()
-        check = ValueCheck(reference: .builtIn)
+        resolved = values
+        if let files { readSecrets(from: files) }
     }
 
     /// What the file says in vain, by line.
@@ -37,23 +39,25 @@ struct AnswersDraft {
         let found = values.compactMap { stem, value -> (rank: Int, note: AnswersProblem)? in
             guard let rank = AnswerKey.ranks[stem] else { return nil }
             let key = AnswerKey.all[rank]
-            guard let waitsFor = key.effect.waitsFor else { return nil }
-            let subject: String
+            guard let reason = key.effect.reason else { return nil }
+            var subject = "the key"
+            var remedy: String?
             switch key.effect {
-            case .later where value == key.defaultValue: return nil
+            case .later where value == key.defaultValue, .never where value == key.defaultValue: return nil
+            case .never: remedy = "remove it"
             case .laterFor(let without, _):
                 guard without.contains(value) else { return nil }
                 subject = "the value \(value)"
-            default: subject = "the key"
+            default: break
             }
-            return (rank, AnswersDraft.note(subject, waitsFor, line: lines[stem], key: key.name))
+            return (rank, AnswersDraft.note(subject, reason, line: lines[stem], key: key.name, remedy: remedy))
         }
         let others = foreign.map { (rank: Int.max, note: $0) }
         return (found + others).sorted { ($0.note.line ?? .max, $0.rank) < ($1.note.line ?? .max, $1.rank) }.map(\.note)
     }
 
-    private static func note(_ subject: String, _ waitsFor: String, line: Int?, key: String) -> AnswersProblem {
-        AnswersProblem(.noEffect, line: line, key: key, "\(subject) has no effect in this version: it waits for \(waitsFor)")
+    private static func note(_ subject: String, _ reason: String, line: Int?, key: String, remedy: String? = nil) -> AnswersProblem {
+        AnswersProblem(.noEffect, line: line, key: key, "\(subject) has no effect in this version: \(reason)", remedy: remedy)
     }
 
     /// Looked for before anything is checked: it may stand below what depends on it.
@@ -80,12 +84,16 @@ struct AnswersDraft {
     }
 
     private mutating func add(_ entry: AnswerEntry, unless replaced: Set<String>) {
+        if entry.isAction {
+            addAction(entry)
+            return
+        }
         guard let key = AnswerKey.named(entry.name) else {
             if !AnswerKey.isForeign(entry.name) {
                 reportUnknown(entry)
             } else if !entry.value.isEmpty, entry.value != AnswerEntry.unreadable, foreign.count < ProblemList.limit {
-                foreign.append(
-                    AnswersDraft.note("the key", AnswerKey.foreignWaitsFor, line: entry.line, key: String(entry.name.prefix(64))))
+                let reason = AnswerEffect.waits(for: AnswerKey.foreignWaitsFor)
+                foreign.append(AnswersDraft.note("the key", reason, line: entry.line, key: String(entry.name.prefix(64))))
             }
             return
         }
@@ -110,21 +118,39 @@ struct AnswersDraft {
             if !value.isEmpty { values[key.stem] = value }
         } catch {
             faulty.insert(key.stem)
-            problems.add(
-                AnswersProblem(
-                    error.code, line: entry.line, key: entry.name, error.message, remedy: error.remedy, suggestion: error.suggestion))
+            refuse(entry, error)
         }
     }
 
-    private mutating func reportUnknown(_ entry: AnswerEntry) {
-        var suggestion: String?
-        if suggestionsLeft > 0 {
-            suggestionsLeft -= 1
-            suggestion = AnswersDraft.nearestKey(to: entry.name)
+    /// The message of older releases says what it asks for. Answers ask for an installation and cannot ask for anything else.
+    private mutating func addAction(_ entry: AnswerEntry) {
+        guard seen.insert(entry.name).inserted else {
+            problems.add(AnswersProblem(.repeatedKey, line: entry.line, key: entry.name, "the key was given already"))
+            return
         }
+        do {
+            _ = try ValueCheck.choice(entry.value, [AnswersJSONParser.install])
+            foreign.append(
+                AnswersProblem(
+                    .noEffect, line: entry.line, key: entry.name, "the key has no effect: answers ask for an installation and nothing else",
+                    remedy: "nothing is to do"))
+        } catch {
+            refuse(entry, error)
+        }
+    }
+
+    private mutating func refuse(_ entry: AnswerEntry, _ fault: ValueFault) {
         problems.add(
             AnswersProblem(
-                .unknownKey, line: entry.line, key: String(entry.name.prefix(64)), "there is no such key", suggestion: suggestion))
+                fault.code, line: entry.line, key: entry.name, fault.message, remedy: fault.remedy, suggestion: fault.suggestion))
+    }
+
+    /// Each has its suggestion: there are no more of them than the list of problems takes.
+    private mutating func reportUnknown(_ entry: AnswerEntry) {
+        problems.add(
+            AnswersProblem(
+                .unknownKey, line: entry.line, key: String(entry.name.prefix(64)), "there is no such key",
+                suggestion: AnswersDraft.nearestKey(to: entry.name)))
     }
 
     /// The known key that `name` most likely stands for. The prefix that all share does not count, and may be missing or misspelt.
@@ -143,7 +169,8 @@ struct AnswersDraft {
     private static let defaults = Dictionary(uniqueKeysWithValues: AnswerKey.all.map { ($0.stem, $0.defaultValue) })
 }
 
-// What rules ask. Names are without the prefix that all keys share.
+// What rules ask. Names are without the prefix that all keys share. Given or chosen is what is written: a secret in a file is given by the
+// key that names the file, and has its value under its own key.
 extension AnswersDraft {
     func isGiven(_ stem: String) -> Bool { values[stem] != nil }
 
@@ -155,7 +182,7 @@ extension AnswersDraft {
 
     /// The value in canonical spelling or the default, which may be empty.
     func text(_ stem: String) -> String {
-        values[stem] ?? AnswersDraft.defaults[stem] ?? ""
+        resolved[stem] ?? AnswersDraft.defaults[stem] ?? ""
     }
 
     /// The value, `nil` when neither given nor defaulted.

@@ -116,7 +116,7 @@ public enum AnswersFuzz {
 
         """,
         """
-        {"distro": "fedora", "disk": "/dev/vda", "enable_kvm": false, "FEDORA_RELEASE": 44,
+        {"action": "install", "distro": "fedora", "disk": "/dev/vda", "enable_kvm": false, "FEDORA_RELEASE": 44,
          "ZFS_TOPOLOGY": "raidz1", "zfs_data_disks": ["/dev/vdb", "/dev/vdc"], "password": "correct-horse \\u00e9'"}
         """,
     ]

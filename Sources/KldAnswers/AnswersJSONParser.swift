@@ -13,6 +13,10 @@ struct AnswersJSONParser {
 
     private struct Fault: Error { var message: String }
 
+    /// The member with which a message of older releases says what it asks for, and the one value that answers can have there.
+    static let action = "action"
+    static let install = "install"
+
     /// Stops at the first mistake: what follows it cannot be told apart.
     mutating func parse() {
         do {
@@ -31,22 +35,16 @@ struct AnswersJSONParser {
                 let keyLine = line
                 let name = try text()
                 try expect(UInt8(ascii: ":"), "a colon")
-                let known = AnswersJSONParser.keyName(name)
+                let known = AnswerKey.fullNames[name] ?? String(name.prefix(128))
                 let isKeyList = AnswerKey.named(known)?.type == .sshKeys
-                entries.append(AnswerEntry(name: known, value: try value(listSeparator: isKeyList ? ";" : " "), line: keyLine))
+                let given = try value(listSeparator: isKeyList ? ";" : " ")
+                entries.append(AnswerEntry(name: known, value: given, line: keyLine, isAction: name == AnswersJSONParser.action))
                 skipSpace()
             } while take(UInt8(ascii: ","))
             try expect(UInt8(ascii: "}"), "a comma or a closing brace")
         }
         skipSpace()
         guard rest.isEmpty else { throw Fault(message: "something follows the object") }
-    }
-
-    /// The full name of a key that may be written short, as `ssh_pubkey` for `KLDLOAD_SSH_PUBKEY`.
-    private static func keyName(_ name: String) -> String {
-        if AnswerKey.named(name) != nil { return name }
-        let full = AnswerKey.prefix + name.uppercased()
-        return AnswerKey.named(full) != nil ? full : String(name.prefix(128))
     }
 
     private mutating func value(listSeparator: String) throws(Fault) -> String {

@@ -212,7 +212,7 @@ extension AnswersProblem.Code {
         case .unsupported: ("This version cannot install that release of that distribution.", "choose a distribution that it installs")
         case .noEffect:
             (
-                "A note, with exit status 0: a key is given that this version knows and does not act on yet, or that only matters to images.",
+                "A note, with exit status 0: a key is given that this version knows and does not act on, or that only matters to images.",
                 "remove it, or keep it for a later version"
             )
         }

@@ -53,13 +53,15 @@ public enum AnswersReferenceDocument {
         "- An empty value means the default. An unknown or repeated key is an error.",
         "",
         "A file that begins with `{` is read as a JSON object of the same keys, whose values are strings, numbers, booleans or lists; "
-            + "there `disk` may stand for `KLDLOAD_DISK`.",
+            + "there `disk` or `DISK` may stand for `KLDLOAD_DISK`. "
+            + "`\"action\": \"install\"`, which messages of older releases have, is taken and has no effect.",
+        "`kldload answers keys --format schema` prints a JSON Schema of such objects.",
         "`--set KLDLOAD_KEY=value` on a command line replaces what the file says.",
         "",
         "Every secret may lie in a file of its own: `KLDLOAD_ZFS_PASSPHRASE_FILE` names the file whose first line is "
             + "`KLDLOAD_ZFS_PASSPHRASE`, and so on.",
         "",
-        "The answers of every release are accepted. A key that this version does not act on yet says so below; where a file sets one, "
+        "The answers of every release are accepted. A key that this version does not act on says so below; where a file sets one, "
             + "every command that reads it prints a note on standard error and goes on.",
         "",
         foreignNames,

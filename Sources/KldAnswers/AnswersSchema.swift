@@ -1,23 +1,40 @@
 extension AnswersReferenceDocument {
     /// A JSON Schema (draft 2020-12) of answers written as JSON. Rules across keys are not in it: the parser has the last word.
     public static var jsonSchema: String {
-        var properties: [(String, JSON)] = []
+        var properties = [(AnswersJSONParser.action, actionSchema)]
         for key in AnswerKey.all {
             properties.append((key.name, schema(of: key)))
-            for alias in key.aliases {
-                properties.append((alias, .object([("$ref", .string("#/properties/\(key.name)")), ("deprecated", .bool(true))])))
-            }
+            for alias in key.aliases { properties.append((alias, reference(to: key, [("deprecated", .bool(true))]))) }
+            let short = ([key.name] + key.aliases).flatMap { AnswerKey.shortNames(of: $0) }
+            for name in short { properties.append((name, reference(to: key, [("description", .string("Stands for \(key.name)."))]))) }
         }
         let schema = JSON.object([
             ("$schema", .string("https://json-schema.org/draft/2020-12/schema")),
             ("title", .string("kldload answers")),
             ("type", .string("object")),
             ("additionalProperties", .bool(false)),
-            ("required", .array(AnswerKey.all.filter(\.isRequired).map { .string($0.name) })),
+            ("allOf", .array(AnswerKey.all.filter(\.isRequired).map { presence(of: $0) })),
             ("properties", .object(properties)),
             ("patternProperties", .object([(foreignPattern, foreignSchema)])),
         ])
         return schema.text(indent: "") + "\n"
+    }
+
+    /// That the key is there, under one of its names.
+    private static func presence(of key: AnswerKey) -> JSON {
+        .object([("anyOf", .array(key.namesInJSON.map { .object([("required", .array([.string($0)]))]) }))])
+    }
+
+    /// Another name of a key: the same values.
+    private static func reference(to key: AnswerKey, _ members: [(String, JSON)]) -> JSON {
+        .object([("$ref", JSON.string("#/properties/\(key.name)"))] + members)
+    }
+
+    private static var actionSchema: JSON {
+        .object([
+            ("description", .string("What a message asks for. No effect: answers ask for an installation and nothing else.")),
+            ("enum", .array([.string(AnswersJSONParser.install)])),
+        ])
     }
 
     private static let foreignPattern = "^(" + AnswerKey.foreignPrefixes.joined(separator: "|") + ")"

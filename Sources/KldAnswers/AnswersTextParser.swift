@@ -4,6 +4,8 @@ struct AnswerEntry: Sendable, Hashable {
     var value: String
     /// Counted from 1; `nil` for an override.
     var line: Int?
+    /// A member `action` of a JSON object: no key, but what a message says of itself.
+    var isAction = false
 }
 
 /// Reads `KEY=VALUE` lines. Nothing is evaluated: no variable, no command, no pattern.

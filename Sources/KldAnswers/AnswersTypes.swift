@@ -62,7 +62,7 @@ extension Answers {
         case password(Secret)
         /// In the form of crypt(5), ready for `chpasswd -e`.
         case hash(Secret)
-        /// In a file that has not been read yet; see ``Answers/resolvingSecrets(from:)``.
+        /// In a file that has not been read; ``Answers/load(_:files:overrides:reference:unsupported:)`` reads it.
         case file(FilePath)
     }
 

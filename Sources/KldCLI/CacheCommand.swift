@@ -5,9 +5,9 @@ import KldTerminal
 
 struct CacheCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "cache", abstract: "What builds keep, so that the next one is quick: list it, prune it.",
+        commandName: "cache", abstract: "What builds keep, so that the next one is quick: list it, verify it, prune it.",
         discussion: "It lies in $XDG_CACHE_HOME/kldload, else ~/.cache/kldload. Whatever is removed is built again when it is needed.",
-        subcommands: [List.self, Prune.self], defaultSubcommand: List.self)
+        subcommands: [List.self, Verify.self, Prune.self], defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List what is kept, the longest unused first.")
@@ -23,6 +23,22 @@ struct CacheCommand: AsyncParsableCommand {
             for entry in entries { table.add([entry.name, entry.size.description, CacheCommand.used(entry)]) }
             table.add(["", ByteCount(entries.reduce(0) { $0 + $1.size.bytes }).description])
             Output.line(table.text)
+        }
+    }
+
+    struct Verify: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Read all of it, and compare it with what was written.",
+            discussion: "A build reads again only what was touched since. What is damaged is built again when it is needed.")
+
+        func run() async throws {
+            let damaged = try await Host.cache.verify { Output.errorLine("\($0.name) (\($0.size))") }
+            guard damaged.isEmpty else {
+                throw Diagnosis(
+                    "cache.damaged", "what was built and kept is not what was written",
+                    remedies: ["look after the disk; builds mend the cache"],
+                    causes: damaged.map(\.name))
+            }
         }
     }
 

@@ -58,6 +58,13 @@ public struct SubprocessRunner: CommandRunner {
             || output.status == command.statusWithoutReader && output.errors.isEmpty
     }
 
+    /// Where commands are looked for, whatever this process was started with.
+    package static let searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+    /// Where commands put what is too large for memory, in which `/tmp` often lies: `TMPDIR`, else `/var/tmp`. Source: systemd,
+    /// "Using /tmp/ and /var/tmp/ Safely".
+    package static var temporaryFolder: FilePath { FilePath(getenv("TMPDIR").map { String(cString: $0) } ?? "/var/tmp") }
+
     private func check(_ command: Command, _ output: CommandOutput) throws -> CommandOutput {
         if command.acceptedExitStatuses.contains(output.status) { return output }
         // What a command says when it is ended from here is not its own failure.
@@ -68,10 +75,11 @@ public struct SubprocessRunner: CommandRunner {
 
     private func execute(_ command: Command, input: FileDescriptor?, output: FileDescriptor?) async throws -> CommandOutput {
         var environment = [
-            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC",
+            "PATH": Self.searchPath, "LC_ALL": "C.UTF-8", "TZ": "UTC",
             "HOME": getenv("HOME").map { String(cString: $0) } ?? "/", "DEBIAN_FRONTEND": "noninteractive",
+            "TMPDIR": Self.temporaryFolder.string,
         ]
-        for name in ["http_proxy", "https_proxy", "no_proxy", "XDG_RUNTIME_DIR", "TMPDIR", "SSL_CERT_FILE"] {
+        for name in ["http_proxy", "https_proxy", "no_proxy", "XDG_RUNTIME_DIR", "SSL_CERT_FILE"] {
             if let value = getenv(name) { environment[name] = String(cString: value) }
         }
         environment.merge(command.environment) { $1 }

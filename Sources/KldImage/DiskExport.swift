@@ -46,8 +46,10 @@ public struct DiskExport: Sendable {
         let narrator = ExportNarrator()
         let tell: ImageExporter.Report = { report(narrator.event($0)) }
         guard request.seal else { return try await exporter.export(unknown, report: tell) }
+        // Before the copy too: a live medium, say, has no QEMU.
+        let factory = try await workshop.sealer(report: report)
         return try await WorkFolder.with("\(unknown.name)", in: workshop.cache.root, report: report) { work in
-            let (copy, system) = try await sealedCopy(of: source, in: work, version: version)
+            let (copy, system) = try await sealedCopy(of: source, by: factory, in: work, version: version)
             var sealed = unknown
             sealed.source = copy
             if let system {
@@ -61,7 +63,7 @@ public struct DiskExport: Sendable {
 
     /// Runs: `qemu-img convert -O raw SOURCE COPY`, then a factory guest that sees nothing but the copy.
     private func sealedCopy(
-        of source: SourceImage, in work: FilePath, version: String
+        of source: SourceImage, by factory: Factory, in work: FilePath, version: String
     ) async throws -> (SourceImage, InstalledSystem?) {
         let files = LocalFiles()
         let free = try files.freeSpace(work)
@@ -76,7 +78,6 @@ public struct DiskExport: Sendable {
             Command(
                 Tool("qemu-img", package: "qemu-utils"),
                 ["convert", "-f", source.form.rawValue, "-O", "raw", source.path.string, copy.string], effect: .changes))
-        let factory = try await workshop.sealer(report: report)
         let guest = work.appending(WorkFolder.guest)
         let system = try await factory.seal(
             copy: Factory.Disk(file: copy, serial: "disk0"), version: version, folder: guest,

@@ -21,7 +21,7 @@ package struct QEMU: Sendable, Hashable {
     ///
     /// - Throws: ``Diagnosis`` `vm.qemu-missing`; ``CommandError`` when it is there and fails.
     package static func find(
-        runner: any CommandRunner, path: String = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        runner: any CommandRunner, path: String = SubprocessRunner.searchPath
     ) async throws -> QEMU {
         let missing = Diagnosis(
             "vm.qemu-missing", "QEMU (\(tool.name)) is not installed", remedies: ["install it: apt-get install \(tool.package)"],

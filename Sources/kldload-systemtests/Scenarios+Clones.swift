@@ -7,15 +7,28 @@ import SystemPackage
 
 extension Scenario {
     static let clones: [Scenario] = [
-        Scenario("image.clones", "two clones with two NoCloud seeds are two machines") { lab in
+        Scenario("image.clones", "two clones with two NoCloud seeds are two machines; a third has its seed's address") { lab in
             let image = try await golden(lab)
             var seen: [String: Set<String>] = [:]
-            // The same hardware address twice: what differs is the machines' own.
+            // The same hardware address each time: what differs is the machines' own.
+            let mac = "52:54:00:00:00:01"
             for name in ["clone-one", "clone-two"] {
-                let facts = try await boot(image, as: name, mac: "52:54:00:00:00:01", identity, lab)
+                let facts = try await boot(image, as: name, mac: mac, identity + addresses, lab)
                 lab.log("\(facts)")
                 try check(facts["hostname"] == name, "the clone \(name) calls itself \(facts["hostname"] ?? "nothing")")
+                // The first that QEMU's DHCP server gives.
+                try check(facts["address"] == "10.0.2.15/24", "\(name) has not the address of DHCP: \(facts)")
                 for (key, value) in facts where key != "hostname" { seen[key, default: []].insert(value) }
+            }
+            let fixed = try await boot(image, as: "clone-fixed", mac: mac, identity + addresses, network: staticNetwork(mac), lab)
+            lab.log("\(fixed)")
+            try check(fixed["hostname"] == "clone-fixed", "the third clone calls itself \(fixed["hostname"] ?? "nothing")")
+            let network = ["address": "10.0.2.77/24", "gateway": "10.0.2.2", "resolver": "10.0.2.3", "reached": "0"]
+            for (key, value) in network { try check(fixed[key] == value, "its \(key) is not the seed's: \(fixed)") }
+            try check(fixed["dhcp-identity"] == nil, "it has asked DHCP too: \(fixed)")
+            for key in ["machine-id", "host-key", "host-id", "pool-guid", "disk-guid", "esp-guid", "esp-serial"] {
+                guard let own = fixed[key] else { throw CheckFailure("the third clone has no \(key): \(fixed)") }
+                try check(seen[key]?.contains(own) == false, "the third clone has the \(key) of another: \(fixed)")
             }
             for key in ["machine-id", "host-key", "host-id", "pool-guid", "disk-guid", "esp-guid", "esp-serial", "dhcp-identity"] {
                 try check(seen[key]?.count == 2, "both clones have the same \(key), or none: \(seen[key] ?? [])")
@@ -51,6 +64,35 @@ extension Scenario {
         ("dhcp-identity", "grep -h ^CLIENTID= /run/systemd/netif/leases/*"),
     ]
 
+    /// How it is reached, and what it reaches.
+    private static let addresses = [
+        ("address", "ip -4 -o address show scope global | sed 's/.*inet //;s/ .*//'"),
+        ("gateway", "ip -4 route show default | sed 's/.*via //;s/ .*//'"),
+        ("resolver", "resolvectl dns | grep -o '10[.]0[.]2[.][0-9]*' | head -n 1"),
+        ("reached", "ping -c 1 -W 10 10.0.2.2 > /dev/null 2>&1; echo $?"),
+    ]
+
+    /// An address that QEMU's DHCP server does not give, in its network. Source: cloud-init, "Networking config Version 2".
+    ///
+    /// The card's address stands between quotation marks: without them YAML 1.1 reads a number with the base sixty.
+    private static func staticNetwork(_ mac: String) -> String {
+        """
+        version: 2
+        ethernets:
+          wired:
+            match:
+              macaddress: "\(mac)"
+            dhcp4: false
+            addresses: [10.0.2.77/24]
+            routes:
+              - to: 0.0.0.0/0
+                via: 10.0.2.2
+            nameservers:
+              addresses: [10.0.2.3]
+
+        """
+    }
+
     /// How large a clone is, and what its first boot says of itself.
     private static let growth = [
         ("disk", "lsblk -b -d -n -o SIZE /dev/vda"), ("partition", "lsblk -b -d -n -o SIZE /dev/vda2"),
@@ -66,22 +108,24 @@ extension Scenario {
     ///   - again: afterwards boot the same overlay once more, and verify it.
     ///   - disk: the overlay's size, where it is not the image's.
     ///   - atEachBoot: the commands run at the second boot too; its facts are named `again-…`.
+    ///   - network: the seed's `network-config`; without one the clone asks DHCP.
+    ///   - limit: how long the commands may take, from the moment the machine is on.
     static func boot(
         _ image: FilePath, as name: String, mac: String, _ commands: [(String, String)] = identity, again: Bool = false,
-        disk: ByteCount? = nil, atEachBoot: Bool = false, _ lab: Laboratory
+        disk: ByteCount? = nil, atEachBoot: Bool = false, network: String? = nil, within limit: Duration = .seconds(300), _ lab: Laboratory
     ) async throws -> [String: String] {
         let place = lab.folder.appending(name)
         try lab.files.makeDirectory(place, mode: 0o700)
         let overlay = place.appending("overlay.qcow2")
         try await lab.workshop.runner.run(QemuImg.createOverlay(overlay, backing: image, backingFormat: .qcow2))
         if let disk { try await lab.workshop.runner.run(QemuImg.resize(overlay, format: .qcow2, to: disk)) }
-        let seed = try await noCloudSeed(name, commands, module: atEachBoot ? "bootcmd" : "runcmd", in: place, lab)
+        let seed = try await noCloudSeed(name, commands, module: atEachBoot ? "bootcmd" : "runcmd", network: network, in: place, lab)
         return try await start(overlay, seed, as: name, mac: mac, lab) { machine, host in
-            var facts = try await Self.facts(machine, host)
+            var facts = try await Self.facts(machine, host, within: limit)
             guard again else { return facts }
             _ = try await ImageVerification.answer(machine, on: host)
             try await machine.monitor.reset()
-            if atEachBoot { for (key, value) in try await Self.facts(machine, host) { facts["again-\(key)"] = value } }
+            if atEachBoot { for (key, value) in try await Self.facts(machine, host, within: limit) { facts["again-\(key)"] = value } }
             try lab.require(try await ImageVerification.answer(machine, on: host))
             return facts
         }
@@ -105,8 +149,10 @@ extension Scenario {
     }
 
     /// What the commands of a seed print, up to its last.
-    static func facts(_ machine: VirtualMachine, _ host: FactoryHost) async throws -> [String: String] {
-        let text = try await machine.console.expect("KLDLOAD-END", within: host.deadline(.seconds(300)))
+    static func facts(
+        _ machine: VirtualMachine, _ host: FactoryHost, within limit: Duration = .seconds(300)
+    ) async throws -> [String: String] {
+        let text = try await machine.console.expect("KLDLOAD-END", within: host.deadline(limit))
         var facts: [String: String] = [:]
         for line in text.lines {
             // A login prompt that comes up at the same time puts its escapes before it.
@@ -117,14 +163,20 @@ extension Scenario {
         return facts
     }
 
+    /// - Parameter network: its `network-config`.
     static func noCloudSeed(
-        _ name: String, _ commands: [(String, String)], module: String, in place: FilePath, _ lab: Laboratory
+        _ name: String, _ commands: [(String, String)], module: String, network: String? = nil, in place: FilePath, _ lab: Laboratory
     ) async throws -> FilePath {
         let lines = commands.map { "  - [sh, -c, \"echo KLDLOAD-FACT \($0.0) $(\($0.1)) > /dev/ttyS0\"]\n" }.joined()
         let user = place.appending("user-data")
         let meta = place.appending("meta-data")
         try lab.files.write("#cloud-config\n\(module):\n\(lines)  - [sh, -c, \"echo KLDLOAD-END > /dev/ttyS0\"]\n", to: user)
         try lab.files.write("instance-id: \(name)\nlocal-hostname: \(name)\n", to: meta)
-        return try await lab.volume("CIDATA", [user, meta], at: place.appending("seed.img"))
+        var contents = [user, meta]
+        if let network {
+            contents.append(place.appending("network-config"))
+            try lab.files.write(network, to: place.appending("network-config"))
+        }
+        return try await lab.volume("CIDATA", contents, at: place.appending("seed.img"))
     }
 }

@@ -90,17 +90,25 @@ extension Scenario {
         },
         Scenario("image.secrets", "no secret of the answers is in the image that the factory makes, in the disk's bytes or in a file") {
             lab in
-            let marks = ["Canary-Password-7f3a", "Canary-Mok-7f3a", "CanarySalt7f3a"]
+            let marks = ["Canary-Password-7f3a", "Canary-Mok-7f3a", "CanarySalt7f3a", "Canary-Scp-7f3a"]
             let hash = try await lab.workshop.runner.run(
                 Command("openssl", ["passwd", "-6", "-salt", marks[2], "-stdin"], effect: .reads, input: .text("anything\n"))
             ).output.trimmed
-            let (manifest, folder) = try await build(
-                lab, formats: [.raw],
-                [
-                    "KLDLOAD_PASSWORD=\(marks[0])", "KLDLOAD_ROOT_PASSWORD_HASH=\(hash)", "KLDLOAD_MOK_PASSWORD=\(marks[1])",
-                ])
-            guard let raw = manifest.outputs.first else { throw CheckFailure("nothing was built") }
+            let secrets = [
+                "KLDLOAD_PASSWORD=\(marks[0])", "KLDLOAD_ROOT_PASSWORD_HASH=\(hash)", "KLDLOAD_MOK_PASSWORD=\(marks[1])",
+                // It needs a machine to copy to, which is looked for once the image is whole. No network has this one. Source: RFC 6761.
+                "KLDLOAD_EXPORT_SCP_HOST=nowhere.invalid", "KLDLOAD_EXPORT_SCP_PASS=\(marks[3])",
+            ]
+            do {
+                _ = try await build(lab, formats: [.raw], secrets)
+                throw CheckFailure("the image was copied to a machine that no network has")
+            } catch let error as CommandError {
+                try check(error.failure?.errors.contains("nowhere.invalid") == true, Diagnosis(of: error).rendered)
+                lab.log("copied nowhere: \(error.failure?.errors.lines.last ?? "")")
+            }
+            let folder = lab.folder.appending("out")
             let names = try lab.files.list(folder)
+            guard let raw = names.first(where: { $0.hasSuffix(".raw") }) else { throw CheckFailure("nothing was built: \(names)") }
             for name in names {
                 let found = try ByteScanner(marks.map { .init(name: $0, text: $0) }).scan(folder.appending(name))
                 try check(found.hits.isEmpty && !found.isTruncated, "\(name) holds \(Set(found.hits.map(\.name)))")
@@ -108,7 +116,7 @@ extension Scenario {
             lab.log("none of \(marks.count) secrets in the bytes of \(names.joined(separator: ", "))")
             // Blocks of the pool are compressed: every file as it is read, too.
             let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core"]).forTest()
-            let disk = MachineDisk(folder.appending(raw.file), serial: "one", readOnly: true)
+            let disk = MachineDisk(folder.appending(raw), serial: "one", readOnly: true)
             try await lab.live(answers, disks: [disk]) { shell in
                 let patterns = marks.map { "-e \($0)" }.joined(separator: " ")
                 let found = try await shell.run(
@@ -129,6 +137,15 @@ extension Scenario {
             try check(manifest.outputs.count == ExportFormat.allCases.count, "\(manifest.outputs.map(\.file))")
             let runner = lab.workshop.runner
             guard let raw = manifest.outputs.first(where: { $0.format == .raw }) else { throw CheckFailure("no raw image") }
+            guard let qcow2 = manifest.outputs.first(where: { $0.format == .qcow2 }) else { throw CheckFailure("no qcow2 image") }
+            try check(qcow2.size.bytes <= 900_000_000, "\(qcow2.file) has \(qcow2.size)")
+            let blocks = try await runner.run(
+                Command(Tool("stat", package: "coreutils"), ["--format=%b %B", folder.appending(raw.file).string], effect: .reads)
+            ).output.words.compactMap { UInt64($0) }
+            try check(blocks.count == 2, "stat said: \(blocks)")
+            let taken = ByteCount(blocks[0] * blocks[1])
+            lab.log("\(raw.file) (\(raw.size)) takes \(taken)")
+            try check(taken < raw.size, "the raw image is not sparse")
             for output in manifest.outputs where output.format != .raw {
                 var file = folder.appending(output.file)
                 if output.format == .ova {
@@ -161,44 +178,21 @@ extension Scenario {
                         Tool("sha256sum", package: "coreutils"), ["--check", "--status", "--strict", "\(output.file).sha256"],
                         effect: .reads,
                         workingDirectory: folder))
-                lab.log("booting \(output.file)")
-                if output.format == .ova { try await verify(folder.appending(output.file), lab) }
+                if output.format == .ova {
+                    lab.log("booting \(output.file)")
+                    try await verify(folder.appending(output.file), lab)
+                }
             }
         },
         Scenario(
             "image.interrupted",
-            "Ctrl-C while an image is built: status 130 within seconds, nothing running, nothing left; a kill: the next build clears up"
-        ) { lab in
-            _ = try await golden(lab)
-            let out = lab.folder.appending("interrupted")
-            let work = lab.workshop.cache.root.appending("work")
-            let before = Set((try? lab.files.list(work)) ?? [])
-            for (signal, seconds) in [("KILL", 25), ("INT", 25), ("INT", 4), ("INT", 45)] {
-                let output = try await lab.workshop.runner.run(
-                    Command(
-                        Tool("timeout", package: "coreutils"),
-                        [
-                            // --foreground: otherwise timeout sends the signal twice, and the second ends the tool at once.
-                            "--foreground", "--preserve-status", "--signal=\(signal)", "--kill-after=60", "\(seconds)",
-                        ] + coreBuild(lab, into: out), effect: .changes, accepting: signal == "KILL" ? [0, 137] : [0, 130],
-                        environment: ["HOME": home]))
-                if output.status == 0 { continue }
-                lab.log("\(signal) after \(seconds) s: status \(output.status); it said last: \(output.errors.lines.last ?? "nothing")")
-                let running = try await lab.workshop.runner.run(
-                    Command(Tool("pgrep", package: "procps"), ["--full", "qemu-system.*\(work)"], effect: .reads, accepting: [0, 1]))
-                try check(running.status == 1, "a guest runs on: \(running.output)")
-                if signal == "KILL" { continue }
-                let left = Set((try? lab.files.list(work)) ?? []).subtracting(before)
-                try check(left.isEmpty, "left in \(work): \(left.sorted())")
-                let made = (try? lab.files.list(out)) ?? []
-                try check(made.isEmpty, "left in \(out): \(made)")
-            }
-        },
+            "Ctrl-C at moments of a build: status 130, nothing running, nothing left, of mmdebstrap too; a kill: the next build clears up",
+            run: interrupted),
         Scenario("image.two-builds", "two builds of one image at once: the second waits, then says that the image is there") { lab in
             let out = lab.folder.appending("twice")
             let words = coreBuild(lab, into: out)
             let command = Command(
-                Tool(words[0]), Array(words.dropFirst()), effect: .changes, accepting: [0, 73], environment: ["HOME": home])
+                Tool(words[0]), Array(words.dropFirst()), effect: .changes, accepting: [0, 73], environment: surroundings)
             let runner = lab.workshop.runner
             async let one = runner.run(command)
             async let two = runner.run(command)
@@ -219,26 +213,15 @@ extension Scenario {
                 Command(
                     Tool("unshare", package: "util-linux"),
                     ["--net", "--map-root-user", "--"] + coreBuild(lab, into: lab.folder.appending("offline")), effect: .changes,
-                    environment: ["HOME": home]))
+                    environment: surroundings))
             try check(
                 output.errors.contains("the package archive cannot be reached; its lists of"), "it did not notice:\n\(output.errors)")
             lab.log(output.errors.lines.first { $0.contains("cannot be reached") } ?? "")
         },
-        Scenario("image.upgrade", "an image keeps working package management: apt upgrade and a new package, then it boots again") { lab in
-            let image = try await golden(lab, lab.archive)
-            let commands = [
-                ("update", "apt-get -q update >/dev/null 2>&1; echo $?"),
-                ("upgrade", "DEBIAN_FRONTEND=noninteractive apt-get -q -y upgrade >/dev/null 2>&1; echo $?"),
-                ("install", "DEBIAN_FRONTEND=noninteractive apt-get -q -y install hello >/dev/null 2>&1; hello | tr -d ' '"),
-                ("held", "apt-mark showhold | grep -c ."),
-            ]
-            let facts = try await boot(image, as: "upgraded", mac: "52:54:00:00:00:03", commands, again: true, lab)
-            lab.log("\(facts)")
-            try check(
-                facts["update"] == "0" && facts["upgrade"] == "0" && facts["install"] == "Hello,world!"
-                    && (Int(facts["held"] ?? "") ?? 0) > 5,
-                "package management does not work: \(facts)")
-        },
+        Scenario(
+            "image.upgrade",
+            "an image keeps working package management: apt raises what is old, a new package, a new initramfs, then it boots again",
+            run: upgraded),
     ]
 
     /// What virt-v2v, which shares no code with kldload, finds in an OVA: it checks the manifest and reads the descriptor.
@@ -260,8 +243,12 @@ extension Scenario {
         try lab.require(try await ImageVerification(workshop: lab.workshop, report: lab.report).run(image))
     }
 
-    /// Where the cache is that the scenarios share with the tool.
     private static var home: String { getenv("HOME").map { String(cString: $0) } ?? "/root" }
+
+    /// By which the tool finds the cache that the scenarios share with it.
+    static var surroundings: [String: String] {
+        ["HOME": home].merging(getenv("XDG_CACHE_HOME").map { ["XDG_CACHE_HOME": String(cString: $0)] } ?? [:]) { $1 }
+    }
 
     static func digest(_ file: FilePath, _ lab: Laboratory) async throws -> String {
         try await lab.workshop.runner.run(Command(Tool("sha256sum", package: "coreutils"), [file.string], effect: .reads)).output.words[0]
@@ -276,10 +263,12 @@ extension Scenario {
     }
 
     /// The command that a user types for the example's image, as small as it gets.
-    private static func coreBuild(_ lab: Laboratory, into out: FilePath) -> [String] {
+    static func coreBuild(
+        _ lab: Laboratory, into out: FilePath, format: ExportFormat = .qcow2, progress: String = "plain"
+    ) -> [String] {
         [
             lab.workshop.executable.string, "image", "build", lab.examples.appending("golden-image.env").string, "--set",
-            "KLDLOAD_PROFILE=core", "--progress", "plain", "--output", out.string,
+            "KLDLOAD_PROFILE=core", "--format", format.rawValue, "--progress", progress, "--output", out.string,
         ]
     }
 

@@ -19,18 +19,29 @@ extension Scenario {
         for file in passwd group subuid subgid; do mount --bind "$place/$file" /etc/$file; done
         chown -R 4242:4242 "$place/home"
         umask 077
-        exec setpriv --reuid=4242 --regid=4242 --clear-groups env -i PATH="$PATH" HOME="$place/home" TZ=Asia/Kathmandu LC_ALL=C \\
-            LANG=de_DE.UTF-8 "$@"
+        exec setpriv --reuid=4242 --regid=4242 --clear-groups env -i PATH="$PATH" HOME="$place/home" TZ=Asia/Kathmandu "$@"
         """
+
+    /// Of the two builds. Both are there on every machine; one that is not installed would be C too. It is the tool that meets them: to the
+    /// programs that it runs it gives one of its own.
+    private static let locales = [["LC_ALL": "C.UTF-8", "LANG": "C.UTF-8"], ["LC_ALL": "C", "LANG": "C"]]
 
     static func reproducible(_ lab: Laboratory) async throws {
         let runner = lab.workshop.runner
         func run(_ tool: String, _ words: [String]) async throws { try await runner.run(Command(Tool(tool), words, effect: .changes)) }
-        // The version stands in the image's manifest.
-        let said = try await runner.run(Command(Tool(lab.workshop.executable.string), ["--version"], effect: .reads)).output
-        guard let version = said.words.dropFirst().first else { throw CheckFailure("--version said: \(said)") }
-        let (manifest, folder) = try await build(lab, formats: [.raw], version: version)
-        guard let raw = manifest.outputs.first else { throw CheckFailure("nothing was built") }
+        var characters: [String] = []
+        for locale in locales {
+            let said = try await runner.run(
+                Command(Tool("locale", package: "libc-bin"), ["charmap"], effect: .reads, environment: locale))
+            characters.append(said.output.trimmed)
+        }
+        lab.log("the builds meet the characters \(characters.joined(separator: " and "))")
+        try check(Set(characters).count == 2, "both builds meet the same locale")
+        let folder = lab.folder.appending("out")
+        let words = coreBuild(lab, into: folder, format: .raw)
+        let first = try await runner.run(
+            Command(Tool(words[0]), Array(words.dropFirst()), effect: .changes, environment: surroundings.merging(locales[0]) { $1 }))
+        lab.log(first.errors.lines.suffix(3).joined(separator: "; "))
 
         // Not below this user's home, which others may not enter.
         let place = FilePath("/var/tmp/kldload-another place-\(UInt32.random(in: 0 ... .max))")
@@ -44,14 +55,14 @@ extension Scenario {
         try await run("cp", [lab.workshop.executable.string, place.appending("kldload").string])
         try lab.files.write(try lab.answers("golden-image", ["KLDLOAD_PROFILE=core"]).environmentText, to: home.appending("my.env"))
         let other = home.appending("out")
+        let asOther = ["--mount", "--propagation=private", "--", "sh", "-c", asOrdinaryUser, "sh", place.string]
+        let settings = locales[1].map { "\($0.key)=\($0.value)" }
+        let second = [
+            place.appending("kldload").string, "image", "build", home.appending("my.env").string, "--format", "raw", "--progress", "plain",
+            "--output", other.string,
+        ]
         let output = try await runner.run(
-            Command(
-                Tool("unshare", package: "util-linux"),
-                [
-                    "--mount", "--propagation=private", "--", "sh", "-c", asOrdinaryUser, "sh", place.string,
-                    place.appending("kldload").string, "image", "build", home.appending("my.env").string, "--format", "raw", "--progress",
-                    "plain", "--output", other.string,
-                ], effect: .changes))
+            Command(Tool("unshare", package: "util-linux"), asOther + settings + second, effect: .changes))
         lab.log(output.errors.lines.suffix(3).joined(separator: "; "))
 
         func only(_ kind: String, _ name: String) throws -> FilePath {
@@ -70,8 +81,13 @@ extension Scenario {
             if one != two { try await run("cp", [cache.pushing(path).string, lab.folder.string]) }
             try check(one == two, "\(path) differs: the other one is in \(lab.folder)")
         }
-        guard let name = try lab.files.list(other).first(where: { $0.hasSuffix(".raw") }) else { throw CheckFailure("no raw image") }
-        try await sameContent(folder.appending(raw.file), other.appending(name), lab)
+        let images = try [folder, other].map { folder in
+            guard let name = try lab.files.list(folder).first(where: { $0.hasSuffix(".raw") }) else {
+                throw CheckFailure("no raw image in \(folder)")
+            }
+            return folder.appending(name)
+        }
+        try await sameContent(images[0], images[1], lab)
     }
 
     /// Compares two sealed disks in a guest: the ESP's bytes; every file of ESP and pool, with mode, owner, extended attributes and digest.

@@ -24,13 +24,26 @@ import Testing
         ("AFTER_INSTALL=reboot", false), ("NO_AUTO_REBOOT=1", false),
         ("PROFILE=ai", true), ("PROFILE=kvm", false), ("ENABLE_EBPF=1", false), ("ENABLE_EBPF=0", false), ("HOSTNAME=x", false),
         ("WIREGUARD_PRIVATE_KEY=YAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=", true), ("MOK_PASSWORD=hunter2", false),
-        ("STORAGE_MANUAL=1", true), ("KEEP_DARKSITE=1", true), ("NVIDIA_DRIVERS=auto", true),
+        ("STORAGE_MANUAL=1", true), ("STORAGE_MANUAL=0", false), ("KEEP_NETBOOT=1", true), ("KEEP_NETBOOT=0", false),
+        ("KEEP_DARKSITE=1", true), ("NVIDIA_DRIVERS=auto", true),
         ("WIREGUARD=1", true), ("WG1_PORT=4000", true), ("EXPORT_FORMAT=raw", false),
     ])
     func notesAreForWhatIsAskedInVain(line: String, noted: Bool) throws {
         let answers = try Answers(threeLines, overrides: ["KLDLOAD_\(line)"])
         #expect(answers.notes.map(\.code) == (noted ? [.noEffect] : []))
         #expect(answers.notes.allSatisfy { !$0.message.contains("hunter2") && !$0.message.contains("YAnz5") })
+    }
+
+    @Test func whatNothingWaitsForSaysWhy() throws {
+        let notes = try answers("KLDLOAD_STORAGE_MANUAL=1", "KLDLOAD_KEEP_NETBOOT=1").notes
+        #expect(
+            notes.map(\.description) == [
+                "line 4: KLDLOAD_STORAGE_MANUAL: the key has no effect in this version: the installer makes the pool itself, "
+                    + "by a plan that names every disk, in a guided installation too (answers.no-effect)",
+                "line 5: KLDLOAD_KEEP_NETBOOT: the key has no effect in this version: what other machines start from is made "
+                    + "out of the ISO, by kldload pxe export (answers.no-effect)",
+            ])
+        #expect(notes.map(\.remedy) == ["remove it", "remove it"])
     }
 
     @Test func credentialsOfCloudsAreKnownNotedAndNotKept() throws {
@@ -76,26 +89,11 @@ import Testing
         let text = AnswersReferenceDocument.markdown
         for key in AnswerKey.all {
             let row = try #require(text.split(separator: "\n").first { $0.hasPrefix("| `\(key.name)` |") })
-            #expect(row.contains("o effect yet: waits for ") == (key.effect != .now), "\(key.name)")
+            let told = row.contains("o effect yet: waits for ") || row.contains("**No effect: ")
+            #expect(told == (key.effect != .now), "\(key.name)")
+            if let sentence = key.effect.sentence { #expect(row.hasSuffix(" **\(sentence)** |"), "\(key.name)") }
         }
         #expect(AnswersReferenceDocument.jsonSchema.contains("No effect yet: waits for the assistant."))
-    }
-
-    /// The guide's complete listing, with what it leaves to the reader filled in: accepted, with notes.
-    @Test func theGuidesFileIsAcceptedWithNotes() throws {
-        let guide = [
-            "PROFILE=server", "USERNAME=admin", "PASSWORD=changeme", "TIMEZONE=America/Vancouver", "LOCALE=en_US.UTF-8",
-            "KEYBOARD_LAYOUT=us", "KEYBOARD_VARIANT=", "GENERATE_SSH_KEY=1", "STORAGE_MODE=zfs", "ZFS_TOPOLOGY=single", "ZFS_ENCRYPT=0",
-            "ENABLE_ZFS=1", "FORCE_WIPE=1", "NET_METHOD=static", "NET_IFACE=eth0", "NET_IP=10.0.1.50", "NET_PREFIX=24", "NET_GW=10.0.1.1",
-            "NET_DNS=1.1.1.1,8.8.8.8", "ENABLE_KVM=1", "ENABLE_EBPF=1", "ENABLE_AI=0", "NVIDIA_DRIVERS=0", "WIREGUARD=0",
-            "EXTRA_PACKAGES=", "KEEP_DARKSITE=0", "CUSTOM_MIRROR_URL=", "INFRA_MODE=standalone", "CLUSTER_CIDR=",
-            "CLUSTER_DOMAIN=infra.local", "CLUSTER_SIZE=16", "HUB_LAN=", "EXPORT_FORMAT=none", "EXPORT_SCP_USER=root",
-            "EXPORT_SCP_PATH=/root/", "RELEASE=9", "DEBIAN_SUITE=trixie", "DEBIAN_MIRROR=https://mirror.it.ubc.ca/debian",
-            "BOOTLOADER_ID=KLDload",
-        ]
-        let answers = try Answers(threeLines + guide.map { "KLDLOAD_\($0)\n" }.joined())
-        #expect(answers.notes.map(\.key) == ["KLDLOAD_ENABLE_KVM"])
-        #expect(answers.features.ebpf)
     }
 
     /// Who gives a key its effect must say so in the table.
@@ -111,7 +109,7 @@ import Testing
         }
         try read(projectRoot.appending("Sources"))
         #expect(text.contains("answers.hostname") && text.contains("\"KLDLOAD_DEBIAN_MIRROR\""))
-        for key in AnswerKey.all where key.effect.waitsFor != nil && key.name != "KLDLOAD_PROFILE" {
+        for key in AnswerKey.all where key.effect != .now && key.name != "KLDLOAD_PROFILE" {
             #expect(!text.contains("\"\(key.name)\""), "\(key.name)")
         }
         let typed = [

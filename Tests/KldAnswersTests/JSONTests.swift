@@ -13,6 +13,36 @@ import Testing
                 == answers("KLDLOAD_ENABLE_KVM=0", "KLDLOAD_NET_PREFIX=24", "KLDLOAD_EXTRA_PACKAGES='vim tmux'"))
     }
 
+    @Test(arguments: ["rollback", "Install", "", "1"])
+    func anActionIsAnInstallation(action: String) {
+        let found = problems("{\"distro\": \"debian\",\n\"action\": \"\(action)\",\n\"disk\": \"/dev/sda\"}")
+        #expect(found.map(\.description) == ["line 2: action: \"\(action)\" is not one of: install (answers.choice)"])
+    }
+
+    @Test func anActionIsTakenOnceAndInObjectsOnly() throws {
+        let start = #"{"distro": "debian", "disk": "/dev/sda", "action": "install""#
+        let answers = try Answers(start + "}")
+        #expect(
+            answers.notes.map(\.description) == [
+                "line 1: action: the key has no effect: answers ask for an installation and nothing else (answers.no-effect)"
+            ])
+        #expect(try answers == Answers(#"{"distro": "debian", "disk": "/dev/sda"}"#))
+        #expect(problems(start + #", "action": "install"}"#).map(\.code) == [.repeatedKey])
+        #expect(problems(start + #", "action": null}"#).map(\.code) == [.repeatedKey])
+        #expect(problems(#"{"distro": "debian", "disk": "/dev/sda", "action": null}"#).map(\.code) == [.choice])
+        #expect(codes("action=install") == [.unknownKey])
+        #expect(problems(threeLines, overrides: ["action=install"]).map(\.code) == [.unknownKey])
+    }
+
+    @Test func shortNamesAreInSmallLettersOrCapitals() throws {
+        let json = #"{"DISTRO": "debian", "disk": "/dev/sda", "suite": "bookworm", "net_iface": "eth0"}"#
+        let answers = try Answers(json)
+        #expect(answers["KLDLOAD_DEBIAN_SUITE"] == "bookworm" && answers["KLDLOAD_NET_IFACE"] == "eth0")
+        let mixed = problems(#"{"distro": "debian", "disk": "/dev/sda", "Suite": "bookworm"}"#)
+        #expect(mixed.map(\.code) == [.unknownKey])
+        #expect(mixed.map(\.suggestion) == ["KLDLOAD_SUITE"])
+    }
+
     @Test func theFlatMessageOfTheGuideIsUnderstood() throws {
         let message = """
             {"distro": "debian", "disk": "/dev/sda", "hostname": "web-prod-01", "username": "ops", "password": "changeme",

@@ -18,6 +18,12 @@ import Testing
         #expect(found.first?.line == 4)
     }
 
+    @Test func everyUnknownKeyNamesTheNearest() {
+        let found = problems(threeLines + String(repeating: "KLDLOAD_TIMEZNOE=UTC\nKLDLOAD_DISKS=/dev/sdb\n", count: 40))
+        #expect(found.compactMap(\.line) == Array(4...83))
+        #expect(found.compactMap(\.suggestion) == (4...83).map { $0.isMultiple(of: 2) ? "KLDLOAD_TIMEZONE" : "KLDLOAD_DISK" })
+    }
+
     @Test func aKeyLikeNoOtherGetsNoSuggestion() {
         #expect(problems(threeLines + "KLDLOAD_QQQQQQQQ=1").first?.remedy == AnswersProblem.Code.unknownKey.remedy)
     }

@@ -1,7 +1,11 @@
 import Foundation
 import KldAnswers
 import KldCore
+import KldImage
+import KldZFS
 import Testing
+
+@testable import KldCLI
 
 /// Keeps `docs/errors.md` true: every diagnosis in the sources has its row there, with the exit status that it ends with.
 @Suite("The list of errors")
@@ -35,7 +39,10 @@ struct ErrorsDocumentTests {
             if depth == 0 { break }
         }
         let top = strings.filter { $0.depth == 1 }.map(\.text)
-        guard top.count >= 2, top[0].wholeMatch(of: /[a-z][a-z0-9-]*(\.[a-z0-9-]+)+/) != nil else { return nil }
+        // The code is the whole first argument, not one of two or a part of it.
+        guard plain.prefixMatch(of: /\(\s*",\s/) != nil, top.count >= 2,
+            top[0].wholeMatch(of: /[a-z][a-z0-9-]*(\.[a-z0-9-]+)+/) != nil
+        else { return nil }
         let exit =
             plain.firstMatch(of: /exit:\s*\.([A-Za-z]+)/).flatMap { match in KldCore.ExitStatus.allCases.first { "\($0)" == match.output.1 }
             }
@@ -74,17 +81,25 @@ struct ErrorsDocumentTests {
         return text
     }
 
-    static func entries() throws -> [Entry] {
+    /// The sources of what a person can meet, by their paths.
+    static func sources() throws -> [(path: String, text: String)] {
         let sources = root.appending(path: "Sources")
         let names = try FileManager.default.subpathsOfDirectory(atPath: sources.path())
             .filter { $0.hasSuffix(".swift") && !$0.hasPrefix("kldload-systemtests") && !$0.hasPrefix("KldTestSupport") }
-        var found: Set<Entry> = []
-        for name in names.sorted() {
-            let text = try String(contentsOf: sources.appending(path: name), encoding: .utf8)
-            for range in text.ranges(of: "Diagnosis(") {
-                if let entry = entry(text[text.index(before: range.upperBound)...]) { found.insert(entry) }
-            }
-        }
+        return try names.sorted().map { ($0, try String(contentsOf: sources.appending(path: $0), encoding: .utf8)) }
+    }
+
+    /// Every call that makes a diagnosis, from its parenthesis on. `Diagnosis(of:)` is none: it passes on what another has made.
+    static func calls(_ text: String) -> [Substring] {
+        // Inside the type the initialiser has another name.
+        let names = ["Diagnosis("] + (text.contains("extension Diagnosis") ? ["self.init("] : [])
+        return names.flatMap { text.ranges(of: $0) }.map { text[text.index(before: $0.upperBound)...] }
+            .filter { $0.prefixMatch(of: /\(\s*of:/) == nil }
+    }
+
+    static func entries() throws -> [Entry] {
+        var found = Set(unread.flatMap(\.rows))
+        for (_, text) in try sources() { found.formUnion(calls(text).compactMap { entry($0) }) }
         return found.sorted { ($0.code, $0.message, $0.remedies.joined()) < ($1.code, $1.message, $1.remedies.joined()) }
     }
 
@@ -135,4 +150,117 @@ struct ErrorsDocumentTests {
         let several = all.filter { Set($0.value.map(\.exit)).count > 1 }.keys.sorted()
         #expect(several == [])
     }
+
+    @Test("a call whose code is no literal stands in the list of those, and nothing else does")
+    func unreadCalls() throws {
+        var found: [String: Int] = [:]
+        for (path, text) in try Self.sources() {
+            let count = Self.calls(text).filter { Self.entry($0) == nil }.count
+            if count > 0 { found[path] = count }
+        }
+        #expect(found == Dictionary(Self.unread.map { ($0.path, $0.calls) }, uniquingKeysWith: +))
+    }
+
+    @Test(
+        "a code that is computed is not read", arguments: [#"(code ?? "a.b", "text")"#, #"(x ? "a.b" : "c.d", "text")"#, #"("a.b", text)"#])
+    func computed(call: String) {
+        #expect(Self.entry(call[...]) == nil)
+    }
+
+    @Test("rows that are written by hand have the messages of their sources")
+    func messages() throws {
+        for place in Self.unread {
+            guard let helper = place.helper else { continue }
+            let source = try Self.sources().first { $0.path == place.path }
+            let text = try #require(source).text
+            let found = text.ranges(of: helper + "(\"").map { range in
+                var rest = text[range.upperBound...]
+                return Self.literal(&rest)
+            }
+            #expect(Set(found) == Set(place.rows.map(\.message)), "\(place.path)")
+        }
+    }
+
+    @Test("rows that are written by hand are what the calls make")
+    func rows() throws {
+        struct Unknown: Error {}
+        let answers = try #require(throws: AnswersError.self) { try Answers("") }
+        let usage = try #require(throws: Diagnosis.self) { try KexportArguments.parse(["--output"]) }
+        let network = try #require(throws: Diagnosis.self) { try RecoveryNetwork { $0 == "method" ? "static" : "" } }
+        let names = [NameError.Subject.pool, .dataset, .snapshot].map { NameError($0, "", .empty).diagnosis }
+        let made = [answers.diagnosis, usage, network, Diagnosis(of: CancellationError()), Diagnosis(of: Unknown())] + names
+        for diagnosis in made {
+            let rows = Self.unread.flatMap(\.rows).filter { $0.code == diagnosis.code && Self.fits(diagnosis.message, $0.message) }
+            #expect(rows.map(\.exit) == [diagnosis.exit], "\(diagnosis.code)")
+            // Those of answers are the ones of its problems.
+            if diagnosis.code != answers.diagnosis.code { #expect(rows.map(\.remedies) == [diagnosis.remedies], "\(diagnosis.code)") }
+        }
+        #expect(Set(made.map(\.code)) == Set(Self.unread.flatMap(\.rows).map(\.code)))
+    }
+
+    /// - Parameter pattern: with `…` for what stands between.
+    static func fits(_ text: String, _ pattern: String) -> Bool {
+        let parts = pattern.split(separator: "…", omittingEmptySubsequences: false)
+        var rest = text[...]
+        for (index, part) in parts.enumerated() where !part.isEmpty {
+            guard let range = rest.firstRange(of: part), index > 0 || range.lowerBound == rest.startIndex else { return false }
+            rest = rest[range.upperBound...]
+        }
+        return rest.isEmpty || parts.last?.isEmpty == true
+    }
+}
+
+/// Codes that no literal spells where the diagnosis is made: their rows are written here.
+extension ErrorsDocumentTests {
+    struct Place {
+        var path: String
+        /// How many calls of that source are not read.
+        var calls: Int
+        /// The function of that source that is given the message, where one is.
+        var helper: String?
+        var rows: [Entry]
+    }
+
+    static func row(_ code: String, _ message: String, _ exit: KldCore.ExitStatus, _ remedies: String...) -> Entry {
+        Entry(code: code, message: message, exit: exit, remedies: remedies, hasRemedies: !remedies.isEmpty)
+    }
+
+    private static let kexport = "kexport [DISK] FORMAT [FOLDER], or kexport [DISK] --format FORMAT --output FILE; kexport --help"
+    private static let name = "use letters, digits and - _ . : only, beginning with a letter"
+
+    static let unread: [Place] = [
+        Place(
+            path: "KldAnswers/AnswersError.swift", calls: 1,
+            rows: [row("answers.invalid", "… has … problems", .badAnswers, "those of its problems, which are printed with their codes")]),
+        Place(
+            path: "KldCLI/RecoveryConsole.swift", calls: 1, helper: "refused",
+            rows: [
+                row("recovery.network", "an address looks like 192.0.2.10/24", .badAnswers, "or use DHCP"),
+                row("recovery.network", "a gateway looks like 192.0.2.1", .badAnswers, "or use DHCP"),
+            ]),
+        Place(
+            path: "KldCore/Diagnosis.swift", calls: 2,
+            rows: [
+                row("interrupted", "interrupted; what was begun has been cleaned up", .interrupted),
+                row("internal", "unexpected error: …", .bug, "report this as a defect of kldload, with the log"),
+            ]),
+        Place(
+            path: "KldImage/Export/KexportArguments.swift", calls: 1, helper: "usage",
+            rows: [
+                row("image.usage", "the disk is given twice", .usage, kexport),
+                row("image.usage", "the format is given twice", .usage, kexport),
+                row("image.usage", "the place for the output is given twice", .usage, kexport),
+                row("image.usage", "--compression is zlib or zstd, not …", .usage, kexport),
+                row("image.usage", "--progress is auto, plain, json or none, not …", .usage, kexport),
+                row("image.usage", "… needs a value", .usage, kexport),
+                row("image.usage", "… is given twice", .usage, kexport),
+                row("image.usage", "… is not an option", .usage, "did you mean …?", kexport),
+                row("image.usage", "--seal and --no-seal contradict each other", .usage, kexport),
+                row("image.usage", "too many words: …", .usage, kexport),
+                row("image.usage", "… is not a path", .usage, "a disk is named by its path: /dev/…", kexport),
+            ]),
+        Place(
+            path: "KldZFS/NameRules.swift", calls: 1,
+            rows: ["pool", "dataset", "snapshot"].map { row("zfs.name.\($0)", "'…' cannot be the name of a \($0): …", .usage, name) }),
+    ]
 }

@@ -44,6 +44,25 @@ struct CachePruneTests {
         }
     }
 
+    @Test("what the disk lost is found though nothing was touched, and is built again")
+    func verify() async throws {
+        try await with { cache, root in
+            #expect(try await cache.verify().isEmpty)
+            let old = try await cache.key("old")
+            let folder = root.appending("target/\(old)")
+            try files.write("cOntent", to: folder.appending("rootfs.tar"))
+            // As if it had been like that when it was last read whole.
+            let stamps = Command(
+                Tool("stat", package: "coreutils"), ["--format=%n %s %i %.9Y %.9Z", "--"] + (try files.list(folder)), effect: .reads,
+                workingDirectory: folder)
+            try files.write(await runner.run(stamps).output, to: root.appending("verified/target-\(old)"))
+            _ = try await cache.artifact("target", inputs: "old") { _ in Issue.record("it was noticed without being read") }
+            #expect(try await cache.verify().map(\.name) == ["target/\(old)"])
+            _ = try await cache.artifact("target", inputs: "old") { try files.write("content", to: $0.appending("rootfs.tar")) }
+            #expect(try await cache.verify().isEmpty)
+        }
+    }
+
     @Test("what was used within a day is never taken, and nothing that is being built")
     func inUse() async throws {
         try await with { cache, _ in

@@ -61,4 +61,15 @@ struct ImageBuildTests {
         #expect(try fits(.mebibytes(1100), "KLDLOAD_PROFILE=core"))
         #expect(try !fits(.mebibytes(1100), "KLDLOAD_PROFILE=server"))
     }
+
+    @Test("programs that a build runs only later are missed before it begins, all of them at once")
+    func tools() throws {
+        let problem = #expect(throws: Diagnosis.self) { try Workshop.requireTools(path: "/nowhere") }
+        #expect(problem?.code == "image.tools-missing" && problem?.exit == .unavailable)
+        #expect(problem?.message.hasSuffix(": " + Workshop.tools.map(\.name).joined(separator: ", ")) == true)
+        #expect(
+            problem?.remedies == [
+                "apt-get install apt dosfstools mmdebstrap mtools qemu-utils squashfs-tools xz-utils zstd"
+            ])
+    }
 }

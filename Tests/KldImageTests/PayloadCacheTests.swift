@@ -111,6 +111,12 @@ struct PayloadCacheTests {
         let problem = #expect(throws: Diagnosis.self) { try cache.requireRoom(.gibibytes(5), for: "building target") }
         #expect(problem?.code == "cache.no-space" && problem?.exit == .cannotCreate)
         #expect(problem?.message == "building target needs up to 5 GiB; /cache has 700 MiB")
+        // Root file systems are put together elsewhere.
+        let other = #expect(throws: Diagnosis.self) {
+            try cache.requireTemporaryRoom(.gibibytes(3), for: "building target", in: "/var/tmp")
+        }
+        #expect(other?.code == "cache.no-temporary-space" && other?.exit == .cannotCreate)
+        #expect(other?.message == "building target needs up to 3 GiB for temporary files; /var/tmp has 700 MiB")
     }
 
     @Test("a build that fails leaves nothing, and the next one begins anew")

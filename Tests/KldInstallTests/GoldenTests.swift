@@ -118,7 +118,7 @@ struct GoldenTests {
 
     /// 6 topologies, 3 releases, 3 kinds of firmware, encrypted, special, signed or not: 432 machines. On one disk 4 profiles and 3 networks,
     /// but for what is among those: 198 more. 3 releases, 4 profiles, 2 kinds of firmware, 2 networks, signed or not: 96 images. By GRUB, of
-    /// each release: one disk and two, signed or not, with firmware that enforces or does not, and an image: 27.
+    /// each release: 6 topologies, encrypted or not, signed or not, with firmware that enforces or does not, and an image: 147.
     static let classes: [Class] = releases.flatMap { machines($0) + systems($0) + images($0) } + releases.flatMap(grubs)
 
     static func machines(_ release: (String, String)) -> [Class] {
@@ -152,10 +152,13 @@ struct GoldenTests {
 
     static func grubs(_ release: (String, String)) -> [Class] {
         var all = [Class(release: release, grub: true, sealed: true)]
-        for topology in [Answers.Topology.single, .mirror] {
+        for topology in Answers.Topology.allCases {
             for firmware in [Class.Firmware.uefi, .enforcing] {
-                for signed in [true, false] {
-                    all.append(Class(topology: topology, release: release, firmware: firmware, signed: signed, grub: true))
+                for bits in 0..<4 {
+                    all.append(
+                        Class(
+                            topology: topology, release: release, firmware: firmware, encrypted: bits & 1 != 0, signed: bits & 2 == 0,
+                            grub: true))
                 }
             }
         }
@@ -180,7 +183,7 @@ struct GoldenTests {
     /// Plans share most of their steps: each step's text stands once, numbered, and a plan is the list of its numbers.
     @Test("the plan of each class of installation is the recorded one")
     func combinations() throws {
-        #expect(Self.classes.count == 432 + 198 + 96 + 27)
+        #expect(Self.classes.count == 432 + 198 + 96 + 147)
         #expect(Set(Self.classes.map(\.name)).count == Self.classes.count)
         var numbers: [String: Int] = [:]
         var texts: [String] = []

@@ -80,6 +80,7 @@ struct InvariantTests {
             seen.insert("sealed \(request.sealed), encrypted \(answers.encrypt)")
             seen.insert("profile \(request.profile.id), sealed \(request.sealed)")
             seen.insert("signed \(answers.secureBoot), enforced \(request.facts.secureBoot)")
+            seen.insert("loader \(answers.bootloader.rawValue), sealed \(request.sealed)")
             if answers.mokFiles != nil { seen.insert("own key") }
             if answers.mokPassword != nil { seen.insert("own key password") }
             if let wifi = answers.wifi { seen.insert("wireless, passphrase \(wifi.passphrase != nil)") }
@@ -102,7 +103,7 @@ struct InvariantTests {
             "profile server, sealed false", "profile kvm, sealed false", "profile desktop, sealed false", "profile server, sealed true",
             "signed true, enforced true", "signed true, enforced false", "signed false, enforced true", "signed false, enforced false",
             "own key", "own key password", "wireless, passphrase true", "wireless, passphrase false", "special true, entries true",
-            "special true, entries false",
+            "special true, entries false", "loader grub, sealed false", "loader grub, sealed true", "loader systemd-boot, sealed false",
             "default password", "hash", "password", "static", "dhcp", "disk", "part", "crypt", "lvm", "raid0", "raid1", "zfs_member",
         ]
         #expect(Set(wanted).subtracting(seen).isEmpty)

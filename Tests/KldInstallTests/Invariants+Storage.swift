@@ -29,7 +29,9 @@ extension Invariant {
         Invariant("no two steps have the same id, and each has a title and a weight", of: .every) { view in
             Set(view.steps.map(\.id)).count == view.steps.count && view.steps.allSatisfy { !$0.title.isEmpty && $0.weight > 0 }
         },
-        Invariant("host id, pool, datasets, system, kernel image, ESPs, boot dataset come in this order", of: .every, offender: order),
+        Invariant(
+            "host id, pool, datasets, system, kernel image, ESPs, boot dataset come in this order", of: .every, by: .systemdBoot,
+            offender: order),
         Invariant("the kernel has the host id before the pool is made or opened", of: .every) { view in
             let adopted = view.run("tee").filter { $0.command.arguments == [KernelHostID.parameter.string] }
             guard let creation = view.poolCreation ?? view.run("zpool", "import").first, adopted.count == 1 else { return false }

@@ -65,8 +65,9 @@ extension Invariant {
     ]
 
     static let boot: [Invariant] = [
-        Invariant("one kernel image is built, of one kernel, for the pool's boot environment", of: .disk, offender: image),
-        Invariant("the kernel image carries the host id, unless it is to be copied", of: .disk) { view in
+        Invariant(
+            "one kernel image is built, of one kernel, for the pool's boot environment", of: .disk, by: .systemdBoot, offender: image),
+        Invariant("the kernel image carries the host id, unless it is to be copied", of: .disk, by: .systemdBoot) { view in
             let supplement = "/run/kldload/hostid.cpio"
             let carried = view.kernelImage?.command.arguments.contains("--initrd=\(supplement)") ?? false
             let written = view.writes(supplement).last
@@ -74,13 +75,14 @@ extension Invariant {
             let right = written?.content == .bytes(InitramfsSupplement.hostID(view.request.identity.hostID))
             return carried != view.request.sealed && (!carried || before && right)
         },
-        Invariant("the distribution's initramfs comes first in it, so that later archives win", of: .disk) { view in
+        Invariant("the distribution's initramfs comes first in it, so that later archives win", of: .disk, by: .systemdBoot) { view in
             let initrds = view.kernelImage?.command.arguments.filter { $0.hasPrefix("--initrd=") } ?? []
             return initrds.first == "--initrd=\(view.target)/boot/initrd.img-\(view.request.payload.kernel)"
         },
         Invariant(
-            "each ESP is mounted once, staged, checked, synced and unmounted; special disks are not touched", of: .disk, offender: staging),
-        Invariant("the same kernel image lies on every ESP under the same name", of: .disk) { view in
+            "each ESP is mounted once, staged, checked, synced and unmounted; special disks are not touched", of: .disk, by: .systemdBoot,
+            offender: staging),
+        Invariant("the same kernel image lies on every ESP under the same name", of: .disk, by: .systemdBoot) { view in
             let names = Set(
                 view.run("mv").compactMap(\.command.arguments.last).filter { $0.contains("/EFI/kldload/") }.map {
                     $0.split(separator: "/").last
@@ -99,17 +101,18 @@ extension Invariant {
             let dataset = "\(view.pool)/ROOT/\(view.request.spec.id)"
             return view.run("zpool", "set").map(\.command.arguments) == [["set", "bootfs=\(dataset)", view.pool]]
         },
-        Invariant("the kernel command line names that dataset", of: .disk) { view in
+        Invariant("the kernel command line names that dataset", of: .disk, by: .systemdBoot) { view in
             guard let line = view.kernelImage?.command.arguments.first(where: { $0.hasPrefix("--cmdline=") }) else { return false }
             return line.hasPrefix("--cmdline=root=ZFS=\(view.pool)/ROOT/\(view.request.spec.id) boot=zfs ")
         },
-        Invariant("the consoles of the answers are on the kernel command line, in their order", of: .disk) { view in
+        Invariant("the consoles of the answers are on the kernel command line, in their order", of: .disk, by: .systemdBoot) { view in
             let line = view.kernelImage?.command.arguments.first { $0.hasPrefix("--cmdline=") } ?? ""
             let consoles = line.words.filter { $0.hasPrefix("console=") }.map { String($0.dropFirst(8).split(separator: ",")[0]) }
             return consoles == view.request.answers.consoles
         },
         Invariant(
-            "what boots is signed, by a key that is made here, before it is staged; an image holds no key", of: .every, offender: signing),
+            "what boots is signed, by a key that is made here, before it is staged; an image holds no key", of: .every, by: .systemdBoot,
+            offender: signing),
         Invariant("firmware that enforces, or whose password is given, is asked to trust the key once all is staged; else it is not") {
             view in
             let (answers, facts) = (view.request.answers, view.request.facts)
@@ -118,7 +121,7 @@ extension Invariant {
             let staged = view.mounts.last { $0.target.hasPrefix("/run/kldload/esp") }?.item ?? .max
             return asked.count == 1 && staged < asked[0]
         },
-        Invariant("nothing but the kernel image's parts is left in /run/kldload to be removed", of: .disk) { view in
+        Invariant("nothing but the kernel image's parts is left in /run/kldload to be removed", of: .disk, by: .systemdBoot) { view in
             let made = Set(
                 view.items.compactMap(\.path).filter { $0 == "/run/kldload/boot.efi" || $0.hasSuffix(".cpio") } + ["/run/kldload/boot.efi"])
             let removed = view.releases.compactMap { if case .remove(let path) = $0 { path.string } else { nil } }
@@ -148,7 +151,7 @@ extension Invariant {
         },
     ]
 
-    static let all = disks + storage + system + boot + finish + details
+    static let all = disks + storage + system + boot + grub + finish + details
 
     // MARK: -
 

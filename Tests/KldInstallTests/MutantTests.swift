@@ -10,11 +10,11 @@ import Testing
 @Suite("Plans broken on purpose")
 struct MutantTests {
     /// Disks that have seen everything (two, or one of an image), keys, an address: as many kinds of actions as there are.
-    static func full(sealed: Bool) throws -> InstallRequest {
+    static func full(sealed: Bool, _ loader: Answers.BootLoader = .systemdBoot) throws -> InstallRequest {
         let mirror = ["KLDLOAD_ZFS_TOPOLOGY=mirror", "KLDLOAD_ZFS_DATA_DISKS=/dev/sdb"]
         let lines = [
             "KLDLOAD_NET_METHOD=static", "KLDLOAD_NET_IP=192.0.2.2", "KLDLOAD_NET_GW=192.0.2.1",
-            "KLDLOAD_SSH_PUBKEY='\(RandomRequests.key)'",
+            "KLDLOAD_SSH_PUBKEY='\(RandomRequests.key)'", "KLDLOAD_BOOTLOADER=\(loader.rawValue)",
         ]
         return try request(
             answers(disk: "/dev/sda", (sealed ? lines : mirror + lines).joined(separator: "\n")), Machines.used, sealed: sealed)
@@ -25,11 +25,13 @@ struct MutantTests {
     func holds(_ view: PlanView) -> Bool { Invariant.all.allSatisfy { $0.check(view) == nil } }
 
     /// What may be missing without harm: a folder that writing a file makes anyway.
-    static let harmless = ["mkdir /run/kldload/esp0/loader/entries (755)", "mkdir /run/kldload/esp1/loader/entries (755)"]
+    static let harmless = ["0", "1"].flatMap { esp in
+        ["loader/entries", "EFI/kldload/entries", "EFI/debian"].map { "mkdir /run/kldload/esp\(esp)/\($0) (755)" }
+    }
 
-    @Test("a plan that lacks any one of its actions is noticed", arguments: parts)
-    func removed(_ part: PlanView.Part) throws {
-        let request = try Self.full(sealed: part != .whole)
+    @Test("a plan that lacks any one of its actions is noticed", arguments: parts, Answers.BootLoader.allCases)
+    func removed(_ part: PlanView.Part, _ loader: Answers.BootLoader) throws {
+        let request = try Self.full(sealed: part != .whole, loader)
         let plan = try PlanView.plan(InstallPlanner(request), part)
         #expect(try holds(PlanView(request, part: part)))
         for (phase, step, action) in Self.places(plan, \.actions) {
@@ -41,9 +43,9 @@ struct MutantTests {
         }
     }
 
-    @Test("a plan that lacks any one of its releases is noticed", arguments: parts)
-    func unreleased(_ part: PlanView.Part) throws {
-        let request = try Self.full(sealed: part != .whole)
+    @Test("a plan that lacks any one of its releases is noticed", arguments: parts, Answers.BootLoader.allCases)
+    func unreleased(_ part: PlanView.Part, _ loader: Answers.BootLoader) throws {
+        let request = try Self.full(sealed: part != .whole, loader)
         let plan = try PlanView.plan(InstallPlanner(request), part)
         for (phase, step, action) in Self.places(plan, \.release) {
             let text = plan.phases[phase].steps[step].release[action].text

@@ -185,13 +185,23 @@ struct Invariant: Sendable {
     /// `nil` when it holds, or says nothing of such a plan, else what is wrong.
     var check: @Sendable (PlanView) -> String?
 
-    init(_ name: String, of parts: Set<PlanView.Part> = .machine, _ holds: @escaping @Sendable (PlanView) -> Bool) {
-        self.init(name, of: parts, offender: { view in holds(view) ? nil : "" })
+    init(
+        _ name: String, of parts: Set<PlanView.Part> = .machine, by loader: Answers.BootLoader? = nil,
+        _ holds: @escaping @Sendable (PlanView) -> Bool
+    ) {
+        self.init(name, of: parts, by: loader, offender: { view in holds(view) ? nil : "" })
     }
 
-    init(_ name: String, of parts: Set<PlanView.Part> = .machine, offender: @escaping @Sendable (PlanView) -> String?) {
+    /// - Parameter loader: whose plans it is about; `nil`: those of each.
+    init(
+        _ name: String, of parts: Set<PlanView.Part> = .machine, by loader: Answers.BootLoader? = nil,
+        offender: @escaping @Sendable (PlanView) -> String?
+    ) {
         self.name = name
         self.parts = parts
-        check = { view in parts.contains(view.part) ? offender(view) : nil }
+        check = { view in
+            guard parts.contains(view.part), loader == nil || loader == view.request.answers.bootloader else { return nil }
+            return offender(view)
+        }
     }
 }

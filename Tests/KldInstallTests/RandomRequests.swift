@@ -59,6 +59,7 @@ struct RandomRequests {
         if chance(30) { lines.append("KLDLOAD_TIMEZONE=\(pick(["Europe/Berlin", "America/Toronto"]))") }
         if chance(30) { lines.append("KLDLOAD_CONSOLE=\"\(pick(["tty0 ttyS0", "ttyS1", "tty0"]))\"") }
         if chance(20) { lines.append("KLDLOAD_GENERATE_SSH_KEY=0") }
+        if chance(20) { lines.append("KLDLOAD_BOOTLOADER=grub") }
         if chance(30) { lines.append("KLDLOAD_ZBM_TIMEOUT=\(pick([0, 3, 30]))") }
         lines += pick([["KLDLOAD_DEBIAN_SUITE=bookworm"], [], ["KLDLOAD_DEBIAN_SUITE=trixie", "KLDLOAD_DEBIAN_BACKPORTS=1"]])
         return Sheet(

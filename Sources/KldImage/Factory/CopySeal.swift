@@ -26,6 +26,7 @@ struct CopySeal: Sendable, Hashable {
 
     static let open = "copy.open"
     static let describe = "copy.describe"
+    static let dropEnvironments = "copy.drop-environments"
     static let dropSnapshots = "copy.drop-snapshots"
     static let dropPassports = "copy.drop-passports"
     static let keepManifest = "copy.keep-manifest"
@@ -102,6 +103,9 @@ struct CopySeal: Sendable, Hashable {
                 release: [
                     .run(MountCommand.unmount(target)), .perform(Performers.exportPool, ["pool": pool], effect: .changes),
                 ]),
+            Step(
+                "copy.environments", "Destroy the copy's other boot environments",
+                [.perform(Self.dropEnvironments, ["pool": pool], effect: .destroys)], destroys: [disk]),
             Step("copy.mount", "Mount its boot environment", [.perform(Self.open, ["pool": pool], effect: .changes)]),
             Step(
                 "copy.kernel-filesystems", "Give it kernel file systems",
@@ -150,17 +154,11 @@ struct CopySeal: Sendable, Hashable {
         [
             open: { parameters, runner, _ in
                 let pool = try PoolName(parameters["pool"] ?? "")
-                let root = try await runner.run(Command("zpool", ["get", "-H", "-o", "value", "bootfs", pool.text], effect: .reads)).output
-                    .trimmed
-                guard root != "-", !root.isEmpty else {
-                    throw Diagnosis(
-                        "image.no-bootfs", "the pool \(pool) does not say which boot environment it boots",
-                        remedies: ["set it on the source: zpool set bootfs=… \(pool)"], exit: .inputMissing)
-                }
-                try await runner.run(ZFS.mount(try DatasetName(root)))
+                try await runner.run(ZFS.mount(bootfs(of: pool, runner)))
                 try await runner.run(ZFS.mountAll())
                 try await refuseUnmounted(pool, runner)
             },
+            dropEnvironments: { parameters, runner, _ in try await dropEnvironments(of: PoolName(parameters["pool"] ?? ""), runner) },
             describe: { parameters, runner, files in
                 tell(try await InstalledSystem.read(FilePath(parameters["target"] ?? ""), runner: runner, files: files))
             },
@@ -243,13 +241,13 @@ struct CopySeal: Sendable, Hashable {
             throw Diagnosis(
                 "image.unmounted", "the copy holds what is not mounted when it starts; secrets in there would stay in the image",
                 remedies: [
-                    "let the source mount it when it starts: zfs set canmount=on …",
+                    "on the source, if it is not needed: destroy it; if it is a file system of the machine's: zfs set canmount=on NAME",
                     "or move it to another machine: zfs send … | zfs receive …",
                 ], exit: .badAnswers, causes: hidden.map { "\($0.type ?? "") \($0.name)" })
         }
     }
 
-    private static func datasets(
+    static func datasets(
         of pool: PoolName, _ columns: [String], _ types: [String], _ runner: any CommandRunner
     ) async throws -> [DatasetEntry] {
         try DatasetTable.parse(await runner.run(ZFS.list(pool.dataset, columns: columns, types: types)).output, columns: columns)

@@ -218,7 +218,25 @@ public struct Workshop: Sendable {
         PayloadBuilder(cache: cache, runner: runner, executable: executable, root: root, say: { report(PlanEvent(.line, message: $0)) })
     }
 
+    /// What building runs on this machine, beside QEMU.
+    static let tools = [
+        Mmdebstrap.tool, Tool("apt-get", package: "apt"), Tool("qemu-img", package: "qemu-utils"),
+        Tool("mksquashfs", package: "squashfs-tools"), Tool("mcopy", package: "mtools"), Tool("mkfs.vfat", package: "dosfstools"),
+        Tool("xz", package: "xz-utils"), "zstd",
+    ]
+
+    /// Before anything is built: some of them are needed only minutes later. - Throws: ``Diagnosis`` `image.tools-missing`.
+    static func requireTools(path: String = SubprocessRunner.searchPath) throws {
+        let missing = tools.filter { SubprocessRunner.find($0.name, path: path) == nil }
+        guard missing.isEmpty else {
+            throw Diagnosis(
+                "image.tools-missing", "building needs programs that are not here: \(missing.map(\.name).joined(separator: ", "))",
+                remedies: ["apt-get install \(Set(missing.map(\.package)).sorted().joined(separator: " "))"], exit: .unavailable)
+        }
+    }
+
     private func host(_ report: @Sendable (PlanEvent) -> Void) async throws -> FactoryHost {
+        try Self.requireTools()
         let host = try await FactoryHost.find(runner: runner, files: LocalFiles(), cache: cache.root)
         if let reason = host.reason { report(PlanEvent(.line, message: "guests are emulated: \(reason)")) }
         return host

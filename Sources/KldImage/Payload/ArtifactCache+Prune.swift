@@ -76,6 +76,24 @@ extension ArtifactCache {
         } catch { return true }
     }
 
+    /// Reads everything that is kept, and compares it with what was written: a disk may lose what it keeps without any file's time changing.
+    ///
+    /// Runs: what ``entries()`` runs, and `sha256sum --check` in each folder; reads. What is damaged is built again when it is needed.
+    /// - Parameter each: told of each folder before it is read.
+    /// - Returns: what is damaged.
+    public func verify(_ each: (Entry) -> Void = { _ in }) async throws -> [Entry] {
+        var damaged: [Entry] = []
+        for entry in try await entries() where !entry.partial {
+            let folder = root.appending(entry.kind).appending(entry.key)
+            guard try files.exists(folder.appending("SHA256SUMS")) else { continue }
+            each(entry)
+            if try await hasItsContent(folder) { continue }
+            damaged.append(entry)
+            try files.remove(root.appending("verified").appending("\(entry.kind)-\(entry.key)"))
+        }
+        return damaged
+    }
+
     /// Removes it, under its lock. What is being built stays.
     public func remove(_ entry: Entry) throws {
         let lock = try FileLock(lock(entry.kind, entry.key))

@@ -23,6 +23,9 @@ public struct ArtifactCache: Sendable {
         "live-image": .gibibytes(2), "mirror": .gibibytes(1),
     ]
 
+    /// The most that building a kind takes where its root file system is put together, before it is packed.
+    private static let temporaryRoom: [String: ByteCount] = ["modules": .gibibytes(2), "target": .gibibytes(3), "live": .gibibytes(3)]
+
     public init(
         root: FilePath, runner: any CommandRunner, files: any FileSystem = LocalFiles(),
         waiting: @escaping @Sendable (String) -> Void = { _ in }
@@ -63,6 +66,7 @@ public struct ArtifactCache: Sendable {
             try files.remove(folder)
         }
         if let room = Self.room[kind] { try requireRoom(room, for: "building \(kind)") }
+        if let room = Self.temporaryRoom[kind] { try requireTemporaryRoom(room, for: "building \(kind)") }
         building(kind, true)
         let partial = root.appending(kind).appending(".\(key).partial")
         try files.remove(partial)
@@ -96,6 +100,16 @@ public struct ArtifactCache: Sendable {
             ], exit: .cannotCreate)
     }
 
+    /// - Throws: ``Diagnosis`` `cache.no-temporary-space`, with both numbers.
+    func requireTemporaryRoom(_ needed: ByteCount, for what: String, in folder: FilePath = SubprocessRunner.temporaryFolder) throws {
+        let free = try files.freeSpace(folder)
+        guard free < needed else { return }
+        throw Diagnosis(
+            "cache.no-temporary-space", "\(what) needs up to \(needed) for temporary files; \(folder) has \(free)",
+            remedies: ["free some space there", "set TMPDIR to a folder on a larger file system that every user may enter"],
+            exit: .cannotCreate)
+    }
+
     /// Every file is there with the content that was written. What has not been touched since it was last read whole is not read again: a
     /// payload is gigabytes.
     ///
@@ -116,7 +130,7 @@ public struct ArtifactCache: Sendable {
         return whole
     }
 
-    private func hasItsContent(_ folder: FilePath) async throws -> Bool {
+    func hasItsContent(_ folder: FilePath) async throws -> Bool {
         let check = try await runner.run(
             Command(
                 Tool("sha256sum", package: "coreutils"), ["--check", "--status", "--strict", "SHA256SUMS"], effect: .reads,

@@ -23,7 +23,7 @@ extension PayloadBuilder {
 
     /// The modules of a payload.
     ///
-    /// - Parameter versions: of everything that they are made with.
+    /// - Parameter versions: of kernel, headers and OpenZFS' source, and of what puts their root file system together; not of the compiler.
     func modules(_ payload: PayloadSpec, versions: [String]) async throws -> Modules {
         let spec = try payload.spec
         // Named, or apt would choose among the builders of initramfs by itself.

@@ -22,7 +22,9 @@ extension SealCatalogue {
             "vdev-guids", "GUIDs of vdevs", "tell a pool's devices apart; clones of one image share them",
             .disk(
                 DiskIdentity(
-                    .borne, "OpenZFS cannot change them; pools are told apart by the pool's GUID, which no two clones share"))),
+                    .borne,
+                    "no command of OpenZFS changes that of a device with what it holds; pools are told apart by the pool's GUID, which no two clones share"
+                ))),
         SealClass(
             "disk-passports", "Passports of disks", "say where the source's disk stands, whose it is, and its serial number",
             .disk(
