@@ -24,12 +24,26 @@ extension Scenario {
             // An address that fits the network of the guests, so that the machine itself passes its checks.
             let fixed = [
                 "KLDLOAD_PROFILE=core", "KLDLOAD_NET_METHOD=static", "KLDLOAD_NET_IP=10.0.2.77", "KLDLOAD_NET_PREFIX=24",
-                "KLDLOAD_NET_GW=10.0.2.2", "KLDLOAD_NET_DNS=10.0.2.3",
+                "KLDLOAD_NET_GW=10.0.2.2", "KLDLOAD_NET_DNS=10.0.2.3", "KLDLOAD_PASSWORD=Correct-Horse-7",
             ]
             let answers = try lab.answers("three-lines", fixed).forTest()
             let disks = try await lab.disks(1)
             try await lab.install(answers, onto: disks)
             try await lab.verify(disks)
+            // As after upgrades: what boots is a clone of a clone of what was installed, which is still there.
+            try await lab.boot(disks, label: "environments") { machine, host in
+                let guest = Guest(lab: lab, machine: machine, host: host)
+                for name in ["second", "third"] {
+                    if name == "second" { try await guest.logIn() } else { try await guest.restart() }
+                    try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                    try await guest.run("kbe create \(name) && kbe activate \(name)", within: .seconds(120))
+                }
+                try await guest.restart()
+                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                lab.log(try await guest.run("kbe create aside && kbe list && zfs list -r -o name,origin rpool/ROOT"))
+                try await machine.console.send("systemctl poweroff\n")
+                _ = try await machine.waitForExit(within: host.deadline(.seconds(60)))
+            }
             let before = try await digest(disks[0].file, lab)
             let folder = lab.folder.appending("out")
             let request = KexportRequest(source: .path(disks[0].file), formats: [.qcow2], destination: .folder(folder))
@@ -45,7 +59,12 @@ extension Scenario {
             try await verify(folder.appending(output.file), lab)
             let facts = try await boot(
                 folder.appending(output.file), as: "copied", mac: "52:54:00:00:00:04",
-                [("fixed", "ls /etc/systemd/network | grep -c ^10-kldload"), ("address", "ip -4 -o address | grep -c 10.0.2.77/")], lab)
+                [
+                    ("fixed", "ls /etc/systemd/network | grep -c ^10-kldload"), ("address", "ip -4 -o address | grep -c 10.0.2.77/"),
+                    ("environments", "echo $(zfs list -H -r -o name,origin rpool/ROOT)"),
+                ], lab)
+            try check(
+                facts["environments"] == "rpool/ROOT - rpool/ROOT/third -", "the image holds more than what it boots: \(facts)")
             try check(facts["fixed"] == "0" && facts["address"] == "0", "the copy took the address of its source along: \(facts)")
         },
         Scenario(
