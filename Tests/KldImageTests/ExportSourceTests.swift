@@ -143,6 +143,27 @@ import Testing
         #expect(problem == .busy("/srv/a.raw", reasons: [.locked("/srv/a.raw")]))
     }
 
+    @Test func aDeviceThatTheKernelHoldsIsRefusedWhereNoListNamesIt() async throws {
+        let disk: FilePath = "/dev/sdz"
+        let facts = SourceGuard.Facts(devices: [BlockDevice(path: disk.string, size: .gibibytes(8))], isClaimed: true)
+        #expect(SourceGuard.reasons(against: disk, isDevice: true, facts) == [.claimed(disk.string)])
+        var mounted = facts
+        mounted.mounts = [MountedSource(source: disk.string, target: "/mnt")]
+        #expect(SourceGuard.reasons(against: disk, isDevice: true, mounted) == [.mounted(device: disk.string, at: "/mnt")])
+    }
+
+    @Test func theKernelSaysThatItHoldsAMountedDevice() throws {
+        let source = try LocalFiles().mounts().map(\.source).first { $0.hasPrefix("/dev/") }
+        guard let source, (try? LocalFiles().status(FilePath(source))?.kind) == .blockDevice else {
+            try Test.cancel("no block device is mounted here")
+        }
+        do {
+            let held = try DeviceClaim.isHeld(FilePath(source))
+            #expect(held)
+        } catch FileError.denied { try Test.cancel("only root may open \(source)") }
+        #expect(throws: FileError.self) { try DeviceClaim.isHeld("/dev/not-there") }
+    }
+
     @Test func theOnlyFinishedDiskIsChosen() throws {
         #expect(try AutomaticSource.choose(Self.facts()) == "/dev/sdb")
     }

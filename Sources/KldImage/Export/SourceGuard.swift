@@ -15,6 +15,8 @@ public enum SourceGuard {
         case loop(device: String)
         /// Another process has it open, as a running virtual machine does.
         case locked(String)
+        /// Something in the kernel has the device for itself, and none of the lists says what.
+        case claimed(String)
         case notWholeDisk(device: String, type: String)
         /// A block device that lsblk does not list: nothing is known about it.
         case unknownDevice(String)
@@ -31,10 +33,12 @@ public enum SourceGuard {
         public var imageError: String?
         /// ``WriterLock``: a QEMU process may write to the source.
         public var isOpenForWriting: Bool
+        /// ``DeviceClaim``: something in the kernel has the device for itself.
+        public var isClaimed: Bool
 
         public init(
             devices: [BlockDevice] = [], vdevs: [PoolVdev] = [], mounts: [MountedSource] = [], loops: [LoopDevice] = [],
-            imageError: String? = nil, isOpenForWriting: Bool = false
+            imageError: String? = nil, isOpenForWriting: Bool = false, isClaimed: Bool = false
         ) {
             self.devices = devices
             self.vdevs = vdevs
@@ -42,6 +46,7 @@ public enum SourceGuard {
             self.loops = loops
             self.imageError = imageError
             self.isOpenForWriting = isOpenForWriting
+            self.isClaimed = isClaimed
         }
     }
 
@@ -72,6 +77,8 @@ public enum SourceGuard {
         for mount in facts.mounts where paths.contains(mount.source) { reasons.append(.mounted(device: mount.source, at: mount.target)) }
         for vdev in facts.vdevs where paths.contains(vdev.path) { reasons.append(.poolMember(device: vdev.path, pool: vdev.pool)) }
         if facts.isOpenForWriting || facts.imageError.map(isLock) == true { reasons.append(.locked(source.string)) }
+        // Who is known is named instead.
+        if facts.isClaimed, reasons.isEmpty { reasons.append(.claimed(source.string)) }
         return reasons.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
     }
 
@@ -98,6 +105,7 @@ extension SourceGuard.Reason {
         case .stacked(let device, let type): "\(device) (\(type)) is active on it"
         case .loop(let device): "it is attached as \(device)"
         case .locked: "another process, perhaps a running virtual machine, has it open"
+        case .claimed(let device): "something in the kernel holds \(device): a volume, or a target that exports it"
         case .notWholeDisk(let device, let type): "\(device) is a \(type == "part" ? "partition" : type), not a whole disk"
         case .unknownDevice(let device): "lsblk does not list \(device)"
         }
@@ -111,6 +119,7 @@ extension SourceGuard.Reason {
         case .stacked(let device, _): "deactivate \(device) first (vgchange -an, cryptsetup close, mdadm --stop)"
         case .loop(let device): "losetup --detach \(device)"
         case .locked: "shut the virtual machine down, or export a snapshot of its disk"
+        case .claimed: "stop what uses it: targetcli, dmsetup ls and lsblk show more"
         case .notWholeDisk: "name the whole disk"
         case .unknownDevice: "name the disk as lsblk shows it"
         }

@@ -8,16 +8,23 @@ public struct SourceInspector: Sendable {
     private let runner: any CommandRunner
     private let files: any FileSystem
     private let writerLock: @Sendable (FilePath) throws -> Bool
+    private let claim: @Sendable (FilePath) throws -> Bool
 
     public init(runner: any CommandRunner, files: any FileSystem) {
-        self.init(runner: runner, files: files, writerLock: WriterLock.isHeld)
+        self.init(runner: runner, files: files, writerLock: WriterLock.isHeld, claim: DeviceClaim.isHeld)
     }
 
-    /// - Parameter writerLock: in place of ``WriterLock/isHeld(_:)``, for tests without real files.
-    package init(runner: any CommandRunner, files: any FileSystem, writerLock: @escaping @Sendable (FilePath) throws -> Bool) {
+    /// - Parameters:
+    ///   - writerLock: in place of ``WriterLock/isHeld(_:)``, for tests without real files.
+    ///   - claim: in place of ``DeviceClaim/isHeld(_:)``.
+    package init(
+        runner: any CommandRunner, files: any FileSystem, writerLock: @escaping @Sendable (FilePath) throws -> Bool,
+        claim: @escaping @Sendable (FilePath) throws -> Bool = { _ in false }
+    ) {
         self.runner = runner
         self.files = files
         self.writerLock = writerLock
+        self.claim = claim
     }
 
     /// - Parameters:
@@ -35,6 +42,7 @@ public struct SourceInspector: Sendable {
         let isDevice = status.kind == .blockDevice
         var facts = try await SourceGuard.Facts.read(runner, files, isDevice: isDevice)
         facts.isOpenForWriting = try writerLock(resolved)
+        facts.isClaimed = try isDevice && claim(resolved)
         // The first bytes of a device belong to the guest, who could have written any header there.
         let asked = isDevice ? .raw : declared
         let text: String
