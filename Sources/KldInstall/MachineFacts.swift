@@ -90,7 +90,8 @@ extension MachineFacts {
                 .sorted { (rank($0), $0) < (rank($1), $1) }
             for name in names {
                 let link = base.appending(name)
-                guard let target = try? files.resolve(link).string else { continue }
+                // udev 257 keeps links of partitions in folders of their own there.
+                guard let target = try? files.resolve(link).string, target != link.string else { continue }
                 facts.aliases[link.string] = target
                 if facts.stableNames[target] == nil { facts.stableNames[target] = link.string }
             }

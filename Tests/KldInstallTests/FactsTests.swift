@@ -42,6 +42,7 @@ struct FactsTests {
     ) async throws -> MachineFacts {
         var texts = [
             "/proc/meminfo": "MemTotal:       16316412 kB\nMemFree:         1234 kB\n", "/sys/class/net/lo": "", "/sys/class/net/eno1": "",
+            "/dev/disk/by-path/pci-0000:01:00.0-part/by-partnum/1": "",
         ]
         if pools != nil { texts["/sys/module/zfs/version"] = "2.4.4\n" }
         texts.merge(files) { $1 }

@@ -1,3 +1,4 @@
+import FoundationEssentials
 import KldAnswers
 import KldBlock
 import KldCore
@@ -38,6 +39,18 @@ struct GoldenTests {
         let answers = try answers(
             disk: "/dev/sda", "KLDLOAD_ZFS_TOPOLOGY=mirror", "KLDLOAD_ZFS_DATA_DISKS=/dev/sdb", "KLDLOAD_ZFS_SPECIAL_DISKS=")
         try compare(InstallPlanner(request(answers, Machines.used)).plan.text(contents: true), "used-disks.txt")
+    }
+
+    @Test("facts that an installed machine printed, with other disks in it, replay: their plan is the recorded one")
+    func recordedFacts() throws {
+        let file = FilePath(#filePath).removingLastComponent().appending("Golden/facts-installed.json")
+        let facts = try JSONDecoder().decode(MachineFacts.self, from: Data(LocalFiles().read(file)))
+        let answers = try answers(disk: "/dev/disk/by-id/virtio-tdisk", "KLDLOAD_ZFS_POOL=tank", "KLDLOAD_FORCE_WIPE=1")
+        try compare(InstallPlanner(request(answers, facts)).plan.text(), "facts-installed.txt")
+        let used = #expect(throws: Diagnosis.self) { try InstallPlanner(request(answers.replacing(["KLDLOAD_DISK=/dev/vda"]), facts)) }
+        #expect(used?.code == "disk.in-use")
+        let small = #expect(throws: Diagnosis.self) { try InstallPlanner(request(answers.replacing(["KLDLOAD_DISK=/dev/vdd"]), facts)) }
+        #expect(small?.code == "disk.too-small")
     }
 
     @Test("the plan for a boot environment in two parts is the recorded one")
@@ -227,7 +240,9 @@ struct GoldenTests {
     func nothingElse() throws {
         let folder = FilePath(#filePath).removingLastComponent().appending("Golden")
         let expected =
-            Self.names.map { "example-\($0).txt" } + ["classes.txt", "increment.txt", "used-disks.txt"]
+            Self.names.map { "example-\($0).txt" } + [
+                "classes.txt", "increment.txt", "used-disks.txt", "facts-installed.json", "facts-installed.txt",
+            ]
         #expect(try Set(LocalFiles().list(folder)) == Set(expected))
     }
 }

@@ -120,7 +120,7 @@ public struct ISOBuild: Sendable {
         var (items, increments): ([(String, FilePath)], [String: String]) = ([], [:])
         for payload in payloads {
             let (folder, bench, whole) = (payload.folder, payload.bench, payload.stream)
-            items += [PayloadManifest.info, PayloadManifest.sbom].map { ("\(folder)/\($0)", bench.payload.folder.appending($0)) }
+            items += PayloadManifest.files.map { ("\(folder)/\($0)", bench.payload.folder.appending($0)) }
             var root = (path: "\(folder)/\(PayloadFolder.root)", file: whole.root)
             if let name = bases[folder], let base = payloads.first(where: { $0.folder == name }) {
                 let increment = try await workshop.increment(of: whole, onto: base.stream, bench, report: report)
