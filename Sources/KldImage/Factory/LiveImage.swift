@@ -27,11 +27,10 @@ public struct LiveImage: Sendable, Hashable {
 
     /// What a guest runs without that trusts all it runs, on a processor that may be emulated: zeroing whatever memory it takes (a fifth of
     /// the time in which a payload is received) and guarding against its own programs. And with its clock, which a busy host makes look
-    /// unstable: what the kernel then changes in its own code has crashed emulated guests (`Oops: int3`, Linux 6.12, QEMU 10.0). Nothing
-    /// else waits for its processors: mounting and loading modules need not be polite to them, nor its ciphers be tried first.
+    /// unstable: what the kernel then changes in its own code has crashed emulated guests (`Oops: int3`, Linux 6.12, QEMU 10.0).
     ///
     /// Source: The kernel's command-line parameters, Linux 6.12.
-    package static let guestParameters = "init_on_alloc=0 mitigations=off tsc=reliable rcupdate.rcu_expedited=1 cryptomgr.notests"
+    package static let guestParameters = "init_on_alloc=0 mitigations=off tsc=reliable"
 
     /// Starts the factory's work from ``disk``.
     package var factoryBoot: MachineSpec.Boot {
