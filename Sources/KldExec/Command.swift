@@ -55,6 +55,8 @@ public struct Command: Sendable, Hashable {
     /// It ends so, and without a word, when nobody reads what it writes any more; `nil`: by SIGPIPE, as most do.
     public var statusWithoutReader: Int32?
     public var workingDirectory: FilePath?
+    /// How long it may clear up when it is asked to end (SIGTERM), before it is killed.
+    public var timeToEnd: Duration = .seconds(2)
 
     public init(
         _ tool: Tool, _ arguments: [String], effect: Effect, accepting statuses: Set<Int32> = [0], input: Input = .none,

@@ -6,7 +6,7 @@ package import SystemPackage
 
 /// Runs commands as real processes of this machine, each in a process group of its own.
 ///
-/// A cancelled task ends the whole group: SIGTERM, then SIGKILL after two seconds.
+/// A cancelled task ends the whole group: SIGTERM, then SIGKILL after ``Command/timeToEnd``.
 public struct SubprocessRunner: CommandRunner {
     /// Called with each line of standard error as it is printed; of ``Command/tellsOnBoth`` with those of standard output too.
     private let lines: (@Sendable (Command, String) -> Void)?
@@ -88,7 +88,7 @@ public struct SubprocessRunner: CommandRunner {
         }
         var options = PlatformOptions()
         options.processGroupID = 0
-        options.teardownSequence = [.gracefulShutDown(toProcessGroup: true, allowedDurationToNextStep: .seconds(2))]
+        options.teardownSequence = [.gracefulShutDown(toProcessGroup: true, allowedDurationToNextStep: command.timeToEnd)]
         let configuration = Subprocess.Configuration(
             executable: .path(executable), arguments: Arguments(command.arguments),
             environment: .custom(Dictionary(uniqueKeysWithValues: environment.map { (Environment.Key(stringLiteral: $0.key), $0.value) })),
@@ -114,13 +114,17 @@ public struct SubprocessRunner: CommandRunner {
         let lines = lines
         @Sendable func errors(_ process: ProcessIdentifier, _ sequence: SubprocessOutputSequence) async throws -> String {
             group.lead(process)
-            var text = ""
-            for try await line in sequence.strings(bufferingPolicy: .unbounded) {
-                lines?(command, line.trimmed)
-                text += line.trimmed + "\n"
-                if text.utf8.count > 1 << 20 { text = String(text.suffix(1 << 19)) }
-            }
-            return text
+            // A task of its own, which goes on when this one is cancelled: a command that is asked to end says so, and who has nobody to say
+            // it to is ended by SIGPIPE in the middle of clearing up.
+            return try await Task {
+                var text = ""
+                for try await line in sequence.strings(bufferingPolicy: .unbounded) {
+                    lines?(command, line.trimmed)
+                    text += line.trimmed + "\n"
+                    if text.utf8.count > 1 << 20 { text = String(text.suffix(1 << 19)) }
+                }
+                return text
+            }.value
         }
         // why not `.string(text)` as input: Subprocess 1.0.2 ends the whole program when a child does not read it.
         @Sendable func write(_ bytes: [UInt8], _ writer: StandardInputWriter) async {

@@ -88,16 +88,19 @@ public struct Mmdebstrap: Sendable, Hashable {
         words += sources.map(\.line)
         let environment = ["SOURCE_DATE_EPOCH": String(epoch)]
         let line = (yielding ? ["nice", "--adjustment=10"] : []) + [Self.tool.name] + words
-        guard root else { return Command(Tool(line[0]), Array(line.dropFirst()), effect: .changes, environment: environment) }
+        var command = Command(Tool(line[0]), Array(line.dropFirst()), effect: .changes, environment: environment)
+        // It removes a tree of a gigabyte or two.
+        command.timeToEnd = .seconds(60)
+        guard root else { return command }
         // In mount and process namespaces of its own, so that nothing stays mounted or running on the host when it is killed.
         // As an ordinary user mmdebstrap makes such namespaces itself.
-        return Command(
-            Tool("unshare", package: "util-linux"),
+        command.tool = Tool("unshare", package: "util-linux")
+        command.arguments =
             [
                 "--mount", "--propagation=\(mountedRoot ? "private" : "unchanged")", "--pid", "--fork", "--kill-child", "--mount-proc",
                 "--",
-            ] + line,
-            effect: .changes, environment: environment)
+            ] + line
+        return command
     }
 }
 

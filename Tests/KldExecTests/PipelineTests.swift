@@ -164,6 +164,20 @@ struct CancellationTests {
         #expect(await gone(result.pids[0]))
     }
 
+    @Test("a command that has much to clear up is given the time for it")
+    func slow() async throws {
+        try await Scratch.with { folder in
+            let (ready, cleared) = (folder.appending("ready"), folder.appending("cleared"))
+            var command = shell("trap 'sleep 4; : >\(cleared); exit 1' TERM; : >\(ready); while :; do sleep 0.1; done")
+            command.timeToEnd = .seconds(120)
+            let task = Task { [command] in try await SubprocessRunner().run(command) }
+            while try !LocalFiles().exists(ready) { try await Task.sleep(for: .milliseconds(10)) }
+            task.cancel()
+            await #expect(throws: CancellationError.self) { try await task.value }
+            #expect(try LocalFiles().exists(cleared))
+        }
+    }
+
     @Test("a grandchild that ignores SIGTERM does not outlive its parent")
     func grandchild() async throws {
         let result = try await cancel {

@@ -21,6 +21,9 @@ struct MmdebstrapTests {
             .upload(odd, to: "/usr/lib/kldload/kldload"), .run("apt-get", ["--yes", "install", "a b", "it's"]), .pack("/boot", to: odd),
         ], excludedPaths: ["/usr/share/man/*"], includedPaths: ["/usr/share/man/man1/*"], output: "/w/root.tar")
 
+    @Test("one that is interrupted has the time to remove its tree")
+    func ends() { for root in [true, false] { #expect(Self.job.command(root: root, epoch: 0).timeToEnd == .seconds(60)) } }
+
     @Test("for an ordinary user it builds in a user namespace")
     func user() {
         let command = Self.job.command(root: false, epoch: 12)
