@@ -2,83 +2,83 @@ import KldAnswers
 import KldCore
 import Testing
 
-/// The automation guide's two texts, as it prints them.
+/// The automation guide's two texts: every key and value as it prints them, in its lines; its remarks are left out.
 @Suite("What the automation guide prints")
 struct GuideTests {
     /// The complete reference of an answers file.
     static let file = """
-        # ═══════════════════════════════════════════════════════
-        # answers.env — kldload unattended install configuration
-        # ═══════════════════════════════════════════════════════
+        # ═══
+        # answers.env
+        # ═══
 
-        # ── Core ──────────────────────────────────────────────
-        KLDLOAD_DISTRO=debian              # centos | debian | ubuntu | fedora | rhel | rocky | arch | alpine
-        KLDLOAD_PROFILE=server             # desktop | server | core
-        KLDLOAD_DISK=/dev/sda              # Target block device (wiped entirely)
-        KLDLOAD_HOSTNAME=web-prod-01       # System hostname
-        KLDLOAD_USERNAME=admin             # Non-root admin user (gets passwordless sudo)
-        KLDLOAD_PASSWORD=changeme          # Password for admin user
-        KLDLOAD_TIMEZONE=America/Vancouver # TZ database name
-        KLDLOAD_LOCALE=en_US.UTF-8         # System locale
-        KLDLOAD_KEYBOARD_LAYOUT=us         # XKB keyboard layout
-        KLDLOAD_KEYBOARD_VARIANT=          # XKB keyboard variant (optional)
+        # ── a part ──
+        KLDLOAD_DISTRO=debian              # a remark
+        KLDLOAD_PROFILE=server             # a remark
+        KLDLOAD_DISK=/dev/sda              # a remark
+        KLDLOAD_HOSTNAME=web-prod-01       # a remark
+        KLDLOAD_USERNAME=admin             # a remark
+        KLDLOAD_PASSWORD=changeme          # a remark
+        KLDLOAD_TIMEZONE=America/Vancouver # a remark
+        KLDLOAD_LOCALE=en_US.UTF-8         # a remark
+        KLDLOAD_KEYBOARD_LAYOUT=us         # a remark
+        KLDLOAD_KEYBOARD_VARIANT=          # a remark
 
-        # ── SSH ───────────────────────────────────────────────
+        # ── a part ──
         KLDLOAD_SSH_PUBKEY="ssh-ed25519 AAAA... user@host"
         KLDLOAD_ADMIN_SSH_PUBKEY="ssh-ed25519 AAAA... ops@infra"
-        KLDLOAD_GENERATE_SSH_KEY=1         # 1 = generate host keys on install
+        KLDLOAD_GENERATE_SSH_KEY=1         # a remark
 
-        # ── ZFS ───────────────────────────────────────────────
-        KLDLOAD_STORAGE_MODE=zfs           # zfs (only supported mode)
-        KLDLOAD_ZFS_TOPOLOGY=single        # single | mirror | raidz1 | mirror-stripe
-        KLDLOAD_ZFS_ENCRYPT=0              # 1 = native ZFS encryption (passphrase prompt on boot)
-        KLDLOAD_ZFS_DATA_DISKS=            # Additional disks for mirror/raidz (space-separated)
-        KLDLOAD_ZFS_SPECIAL_DISKS=         # Special vdev (metadata) disks (space-separated)
-        KLDLOAD_ENABLE_ZFS=1               # Always 1 — ZFS is non-optional
-        KLDLOAD_FORCE_WIPE=1               # 1 = wipe disk without confirmation
+        # ── a part ──
+        KLDLOAD_STORAGE_MODE=zfs           # a remark
+        KLDLOAD_ZFS_TOPOLOGY=single        # a remark
+        KLDLOAD_ZFS_ENCRYPT=0              # a remark
+        KLDLOAD_ZFS_DATA_DISKS=            # a remark
+        KLDLOAD_ZFS_SPECIAL_DISKS=         # a remark
+        KLDLOAD_ENABLE_ZFS=1               # a remark
+        KLDLOAD_FORCE_WIPE=1               # a remark
 
-        # ── Networking ────────────────────────────────────────
-        KLDLOAD_NET_METHOD=dhcp            # dhcp | static
-        KLDLOAD_NET_IFACE=eth0             # Interface for static config
-        KLDLOAD_NET_IP=10.0.1.50           # Static IP (required if static)
-        KLDLOAD_NET_PREFIX=24              # CIDR prefix
-        KLDLOAD_NET_GW=10.0.1.1            # Default gateway (required if static)
-        KLDLOAD_NET_DNS=1.1.1.1,8.8.8.8   # DNS servers (comma-separated)
+        # ── a part ──
+        KLDLOAD_NET_METHOD=dhcp            # a remark
+        KLDLOAD_NET_IFACE=eth0             # a remark
+        KLDLOAD_NET_IP=10.0.1.50           # a remark
+        KLDLOAD_NET_PREFIX=24              # a remark
+        KLDLOAD_NET_GW=10.0.1.1            # a remark
+        KLDLOAD_NET_DNS=1.1.1.1,8.8.8.8   # a remark
 
-        # ── Features ──────────────────────────────────────────
-        KLDLOAD_ENABLE_KVM=1               # 1 = install libvirt + QEMU/KVM
-        KLDLOAD_ENABLE_EBPF=1              # 1 = install eBPF tools (bcc, bpftrace)
-        KLDLOAD_ENABLE_AI=0                # 1 = install AI/ML stack
-        KLDLOAD_NVIDIA_DRIVERS=0           # 1 = install NVIDIA drivers
-        KLDLOAD_WIREGUARD=0                # 1 = configure WireGuard interface
+        # ── a part ──
+        KLDLOAD_ENABLE_KVM=1               # a remark
+        KLDLOAD_ENABLE_EBPF=1              # a remark
+        KLDLOAD_ENABLE_AI=0                # a remark
+        KLDLOAD_NVIDIA_DRIVERS=0           # a remark
+        KLDLOAD_WIREGUARD=0                # a remark
 
-        # ── Packages ──────────────────────────────────────────
-        KLDLOAD_EXTRA_PACKAGES=            # Additional packages (comma or space separated)
-        KLDLOAD_KEEP_DARKSITE=0            # 1 = copy darksite to installed system
-        KLDLOAD_CUSTOM_MIRROR_URL=         # Override default package mirror
+        # ── a part ──
+        KLDLOAD_EXTRA_PACKAGES=            # a remark
+        KLDLOAD_KEEP_DARKSITE=0            # a remark
+        KLDLOAD_CUSTOM_MIRROR_URL=         # a remark
 
-        # ── Cluster ───────────────────────────────────────────
-        KLDLOAD_INFRA_MODE=standalone      # standalone | cluster
-        KLDLOAD_CLUSTER_CIDR=              # WireGuard cluster CIDR (e.g., 10.100.0.0/24)
-        KLDLOAD_CLUSTER_DOMAIN=infra.local # Cluster DNS domain
-        KLDLOAD_CLUSTER_SIZE=16            # Max nodes in cluster
-        KLDLOAD_HUB_LAN=                   # Hub LAN interface for cluster
+        # ── a part ──
+        KLDLOAD_INFRA_MODE=standalone      # a remark
+        KLDLOAD_CLUSTER_CIDR=              # a remark
+        KLDLOAD_CLUSTER_DOMAIN=infra.local # a remark
+        KLDLOAD_CLUSTER_SIZE=16            # a remark
+        KLDLOAD_HUB_LAN=                   # a remark
 
-        # ── Export (golden image) ─────────────────────────────
-        KLDLOAD_EXPORT_FORMAT=none         # none | qcow2 | vmdk | vhd | ova | raw
-        KLDLOAD_EXPORT_SCP_HOST=           # Remote host for SCP upload
-        KLDLOAD_EXPORT_SCP_USER=root       # SCP user
-        KLDLOAD_EXPORT_SCP_PATH=/root/     # SCP destination path
-        KLDLOAD_EXPORT_SCP_KEY=            # Path to SSH private key for SCP
-        KLDLOAD_EXPORT_SCP_PASS=           # SSH password for SCP (if no key)
+        # ── a part ──
+        KLDLOAD_EXPORT_FORMAT=none         # a remark
+        KLDLOAD_EXPORT_SCP_HOST=           # a remark
+        KLDLOAD_EXPORT_SCP_USER=root       # a remark
+        KLDLOAD_EXPORT_SCP_PATH=/root/     # a remark
+        KLDLOAD_EXPORT_SCP_KEY=            # a remark
+        KLDLOAD_EXPORT_SCP_PASS=           # a remark
 
-        # ── Distro-specific ───────────────────────────────────
-        KLDLOAD_RELEASE=9                  # CentOS/RHEL/Rocky release version
-        KLDLOAD_DEBIAN_SUITE=trixie        # Debian suite (trixie, bookworm)
+        # ── a part ──
+        KLDLOAD_RELEASE=9                  # a remark
+        KLDLOAD_DEBIAN_SUITE=trixie        # a remark
         KLDLOAD_DEBIAN_MIRROR=https://mirror.it.ubc.ca/debian
 
-        # ── Bootloader ────────────────────────────────────────
-        KLDLOAD_BOOTLOADER_ID=KLDload     # EFI boot entry name
+        # ── a part ──
+        KLDLOAD_BOOTLOADER_ID=KLDload     # a remark
 
         """
 
