@@ -181,7 +181,7 @@ private struct RecoveryDesk {
         if let path = screen.terminals[terminal].path, let file = try? FileDescriptor.open(FilePath(path), .writeOnly) {
             _ = try? file.closeAfter { try file.writeAll("kldload: \(text); exit brings you back\r\n".utf8) }
         }
-        let environment = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "TERM=linux"]
+        let environment = ["PATH=\(SubprocessRunner.searchPath)", "HOME=/root", "TERM=linux"]
         if screen.run(words, on: terminal, environment: environment) == nil { console.refuse("\(words[0]) could not be started") }
         screen.open()
     }

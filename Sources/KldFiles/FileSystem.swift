@@ -63,6 +63,19 @@ public enum FileError: Error, Sendable, Equatable {
     case other(FilePath, action: String, reason: String)
 }
 
+extension FileError {
+    /// What the kernel said of a file. - Parameter action: a verb, for ``other(_:action:reason:)``.
+    package init(_ number: Errno, _ path: FilePath, action: String) {
+        self =
+            switch number {
+            case .noSuchFileOrDirectory: .missing(path)
+            case .permissionDenied, .notPermitted: .denied(path)
+            case .noSpace, .diskQuotaExceeded: .noSpace(path)
+            default: .other(path, action: action, reason: number.description)
+            }
+    }
+}
+
 extension FileError: Diagnosable {
     public var diagnosis: Diagnosis {
         switch self {

@@ -222,11 +222,6 @@ public struct LocalFiles: FileSystem {
     }
 
     private func error(_ action: String, _ path: FilePath, _ number: Errno = Errno(rawValue: errno)) -> FileError {
-        switch number {
-        case .noSuchFileOrDirectory: .missing(path)
-        case .permissionDenied, .notPermitted: .denied(path)
-        case .noSpace, .diskQuotaExceeded: .noSpace(path)
-        default: .other(path, action: action, reason: number.description)
-        }
+        FileError(number, path, action: action)
     }
 }

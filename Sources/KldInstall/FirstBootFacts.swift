@@ -12,7 +12,8 @@ extension FirstBoot {
 
     /// Reads the running machine.
     ///
-    /// Runs: `lsblk`, `zpool list -H -P -v -o name`; reads. Mounts the first ESP for a moment (writable, for it may be mounted already) to list its images.
+    /// Runs: what ``RunningRoot/gather(runner:files:)`` runs; reads. Mounts the first ESP for a moment (writable, for it may be mounted
+    /// already) to list its images.
     /// - Throws: ``Diagnosis`` `firstboot.no-zfs-root` when the root file system is not ZFS.
     public static func gather(runner: any CommandRunner, files: any FileSystem) async throws -> FirstBoot {
         guard let root = try await RunningRoot.gather(runner: runner, files: files) else {

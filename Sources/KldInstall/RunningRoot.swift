@@ -46,6 +46,7 @@ public struct RunningRoot: Sendable, Hashable {
         // The pool's own line, and below it one for each vdev.
         let lines = try await runner.run(Command("zpool", ["list", "-H", "-P", "-v", "-o", "name,bootfs", pool], effect: .reads)).output
             .lines
+        let bootfs = lines.first?.split(separator: "\t").dropFirst().first.map(String.init)
         let vdevs = lines.compactMap { $0.words.first }.filter { $0.hasPrefix("/dev/") }
         let devices = try ListBlockDevices.parse(await listed.output)
         let disks: [Disk] = vdevs.compactMap { vdev in
@@ -63,8 +64,7 @@ public struct RunningRoot: Sendable, Hashable {
         let partitions = devices.filter { device in disks.contains { $0.disk == device.path } }.flatMap(\.children)
         func isESP(_ partition: BlockDevice) -> Bool { partition.filesystem == "vfat" && partition.label == ESPLayout.volumeLabel }
         return RunningRoot(
-            pool: pool, bootfs: lines.first?.split(separator: "\t").dropFirst().first.map(String.init).flatMap { $0 == "-" ? nil : $0 },
-            disks: disks, rooms: rooms, esps: partitions.filter(isESP),
+            pool: pool, bootfs: bootfs == "-" ? nil : bootfs, disks: disks, rooms: rooms, esps: partitions.filter(isESP),
             lostESPs: partitions.filter { $0.partitionLabel == ESPLayout.partitionName && $0.filesystem == nil },
             namedESPs: partitions.filter { $0.partitionLabel == ESPLayout.partitionName })
     }

@@ -231,7 +231,7 @@ extension SystemStatus {
     private mutating func addReboot(module: OpenZFSVersion?, tools: OpenZFSVersion?, _ files: any FileSystem) {
         var reasons: [String] = []
         let prefix = "vmlinuz-"
-        let running = Self.text("/proc/sys/kernel/osrelease", files)
+        let running = try? KernelRelease.running(files)
         let installed = ((try? files.list("/boot")) ?? []).filter { $0.hasPrefix(prefix) }.map { String($0.dropFirst(prefix.count)) }
         let newest = installed.max { KernelRelease.precedes($0, $1) }
         if let running, let newest, KernelRelease.precedes(running, newest) {

@@ -1,4 +1,5 @@
 import Glibc
+import KldExec
 import Synchronization
 import SystemPackage
 
@@ -131,7 +132,7 @@ final class ChildProcess: Sendable {
     }
 
     private static var environment: [String] {
-        var list = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "TZ=UTC"]
+        var list = ["PATH=\(SubprocessRunner.searchPath)", "LC_ALL=C.UTF-8", "TZ=UTC"]
         for name in ["HOME", "TMPDIR", "XDG_RUNTIME_DIR"] {
             if let value = getenv(name) { list.append("\(name)=\(String(cString: value))") }
         }

@@ -33,16 +33,16 @@ extension Scenario {
             // As after upgrades: what boots is a clone of a clone of what was installed, which is still there.
             try await lab.boot(disks, label: "environments") { machine, host in
                 let guest = Guest(lab: lab, machine: machine, host: host)
+                try await guest.logIn()
                 for name in ["second", "third"] {
-                    if name == "second" { try await guest.logIn() } else { try await guest.restart() }
                     try await guest.until("systemctl is-active kldload-boot-good", says: "active")
                     try await guest.run("kbe create \(name) && kbe activate \(name)", within: .seconds(120))
+                    try await guest.restart()
                 }
-                try await guest.restart()
                 try await guest.until("systemctl is-active kldload-boot-good", says: "active")
                 lab.log(try await guest.run("kbe create aside && kbe list && zfs list -r -o name,origin rpool/ROOT"))
                 try await machine.console.send("systemctl poweroff\n")
-                _ = try await machine.waitForExit(within: host.deadline(.seconds(60)))
+                try await machine.waitForPowerOff(within: host.deadline(.seconds(60)))
             }
             let before = try await digest(disks[0].file, lab)
             let folder = lab.folder.appending("out")

@@ -17,11 +17,10 @@ extension Invariant {
             (0..<view.rootPaths.count).allSatisfy { index in
                 guard let text = entry(view, index), let entry = BootEntry(fileName: entryName(view), text: text) else { return false }
                 let options = text.lines.first { $0.hasPrefix("kld_options=") }?.dropFirst("kld_options=".count) ?? ""
-                let consoles = options.split(separator: " ").filter { $0.hasPrefix("console=") }
-                    .map { String($0.dropFirst(8).split(separator: ",")[0]) }
                 let staged = Set(grubStaged(view, index).map { "EFI/kldload/\($0)" })
                 return entry.dataset == "\(view.pool)/ROOT/\(view.request.spec.id)" && entry.counter == nil
-                    && options.hasPrefix("root=ZFS=\(entry.dataset) boot=zfs ") && consoles == view.request.answers.consoles
+                    && options.hasPrefix("root=ZFS=\(entry.dataset) boot=zfs ")
+                    && consoles(String(options)) == view.request.answers.consoles
                     && Set(entry.files) == staged
             }
         },
@@ -32,7 +31,7 @@ extension Invariant {
             $0.written("\($0.target)/etc/default/grub.d/kldload.cfg")?.contains("GRUB_DISTRIBUTOR") == true
         },
         Invariant("what GRUB's initramfs is supplied with is not left in /run/kldload", of: .disk, by: .grub) {
-            $0.releases.contains(.remove("/run/kldload/hostid.cpio"))
+            $0.releases.contains(.remove(FilePath(supplement)))
         },
         Invariant(
             "where GRUB starts, modules are signed before they are staged, and kernel and GRUB by nobody here", of: .every, by: .grub,
@@ -53,31 +52,36 @@ extension Invariant {
             .compactMap { $0.split(separator: "/").last.map(String.init) }
     }
 
-    @Sendable private static func grubParts(_ view: PlanView) -> String? {
+    /// What a boot needs, by where it comes from: the names that it has on an ESP.
+    private static func parts(_ view: PlanView) -> [(source: String, name: String)] {
         let release = view.request.payload.kernel
-        var wanted = ["vmlinuz-\(release).1", "initrd-\(release).1"]
+        let system = [
+            ("\(view.target)/boot/vmlinuz-\(release)", "vmlinuz-\(release).1"),
+            ("\(view.target)/boot/initrd.img-\(release)", "initrd-\(release).1"),
+        ]
         // A sealed image has no host id yet: its first boot brings one.
-        if !view.request.sealed { wanted.append("hostid-\(view.request.identity.hostID).cpio") }
-        for index in view.rootPaths.indices where grubStaged(view, index).sorted() != wanted.sorted() {
+        return view.request.sealed ? system : system + [(supplement, "hostid-\(view.request.identity.hostID).cpio")]
+    }
+
+    private static let supplement = "/run/kldload/hostid.cpio"
+
+    @Sendable private static func grubParts(_ view: PlanView) -> String? {
+        let wanted = parts(view).map(\.name).sorted()
+        for index in view.rootPaths.indices where grubStaged(view, index).sorted() != wanted {
             return "ESP \(index): \(grubStaged(view, index))"
         }
-        let supplement = view.writes("/run/kldload/hostid.cpio").last?.content
-        let right = supplement == .bytes(InitramfsSupplement.hostID(view.request.identity.hostID))
+        let right = view.writes(supplement).last?.content == .bytes(InitramfsSupplement.hostID(view.request.identity.hostID))
         return view.request.sealed || right ? nil : "the host id is another one"
     }
 
     @Sendable private static func grubStaging(_ view: PlanView) -> String? {
         let mounted = view.mounts.filter { $0.target.hasPrefix("/run/kldload/esp") }
         guard mounted.map(\.source) == view.rootPaths.map({ Disk.partition(1, of: $0) }) else { return "\(mounted.map(\.source))" }
-        let release = view.request.payload.kernel
-        var parts = [("\(view.target)/boot/vmlinuz-\(release)", "vmlinuz-\(release).1")]
-        parts.append(("\(view.target)/boot/initrd.img-\(release)", "initrd-\(release).1"))
-        if !view.request.sealed { parts.append(("/run/kldload/hostid.cpio", "hostid-\(view.request.identity.hostID).cpio")) }
         for mount in mounted {
             let own = view.items.indices.filter { view.items[$0].step == view.items[mount.item].step && $0 > mount.item }
             let words = own.flatMap { view.items[$0].commands }.map { "\($0.tool.name) \($0.arguments.joined(separator: " "))" }
             let sync = "sync --file-system \(mount.target)"
-            let staged = parts.flatMap { source, name in
+            let staged = parts(view).flatMap { source, name in
                 let folder = "\(mount.target)/EFI/kldload"
                 return [
                     "cp \(source) \(folder)/.\(name).new", sync, "cmp \(source) \(folder)/.\(name).new",
@@ -105,16 +109,8 @@ extension Invariant {
         let machine = MachineOwnerKey(root: FilePath(view.target))
         let making = answers.mokFiles.map { machine.adopting(key: $0.key, certificate: $0.certificate) } ?? machine.creating(name: "")
         let mounts = view.mounts.filter { $0.target.hasPrefix("/run/kldload/esp") }
-        for action in making + mounts.flatMap({ KeyEnrolment.offering(machine.certificate, on: FilePath($0.target), .grub) }) {
-            let found = view.items.contains { item in
-                switch (action, item.action) {
-                case (.write(let path, _, _), .write(let other, _, _)): path == other
-                case (.makeDirectory, _): true
-                default: action == item.action
-                }
-            }
-            if !found { return "lacks \(action.text)" }
-        }
+        let offers = mounts.flatMap { KeyEnrolment.offering(machine.certificate, on: FilePath($0.target), .grub) }
+        if let action = lacking(making + offers, view) { return "lacks \(action.text)" }
         let key = view.run("openssl").first { $0.command.arguments.contains("\(view.target)/var/lib/dkms/mok.key") }?.item ?? .max
         let staged = view.run("cp").first { $0.command.arguments.first?.contains("/boot/initrd.img-") == true }?.item ?? -1
         return modules.count == 1 && key < modules[0] && modules[0] < staged ? nil : "their order"

@@ -107,8 +107,7 @@ extension Invariant {
         },
         Invariant("the consoles of the answers are on the kernel command line, in their order", of: .disk, by: .systemdBoot) { view in
             let line = view.kernelImage?.command.arguments.first { $0.hasPrefix("--cmdline=") } ?? ""
-            let consoles = line.words.filter { $0.hasPrefix("console=") }.map { String($0.dropFirst(8).split(separator: ",")[0]) }
-            return consoles == view.request.answers.consoles
+            return consoles(line) == view.request.answers.consoles
         },
         Invariant(
             "what boots is signed, by a key that is made here, before it is staged; an image holds no key", of: .every, by: .systemdBoot,
@@ -216,6 +215,24 @@ extension Invariant {
         return nil
     }
 
+    /// The consoles on a kernel command line, without their speeds.
+    static func consoles(_ line: String) -> [String] {
+        line.words.filter { $0.hasPrefix("console=") }.map { String($0.dropFirst(8).split(separator: ",")[0]) }
+    }
+
+    /// The first of these actions that a plan does not have. Of a file it is the place that counts, and folders are made anyway.
+    static func lacking(_ actions: [Action], _ view: PlanView) -> Action? {
+        actions.first { action in
+            !view.items.contains { item in
+                switch (action, item.action) {
+                case (.write(let path, _, _), .write(let other, _, _)): path == other
+                case (.makeDirectory, _): true
+                default: action == item.action
+                }
+            }
+        }
+    }
+
     @Sendable private static func signing(_ view: PlanView) -> String? {
         let answers = view.request.answers
         let configured = view.written("\(view.target)/\(MachineOwnerKey.configuration)") != nil
@@ -236,16 +253,7 @@ extension Invariant {
         let offers = view.mounts.filter { $0.target.hasPrefix("/run/kldload/esp") }.flatMap {
             KeyEnrolment.offering(machine.certificate, on: FilePath($0.target))
         }
-        for action in own + offers {
-            let found = view.items.contains { item in
-                switch (action, item.action) {
-                case (.write(let path, _, _), .write(let other, _, _)): path == other
-                case (.makeDirectory, _): true
-                default: action == item.action
-                }
-            }
-            guard found else { return "lacks \(action.text)" }
-        }
+        if let action = lacking(own + offers, view) { return "lacks \(action.text)" }
         let copies = view.run("cp").filter { $0.command.arguments.first == "/run/kldload/boot.efi" }
         guard copies.count == view.rootPaths.count else { return "\(copies.count) copies" }
         return key.item < modules[0] && modules[0] < image.item && image.item < signature.item

@@ -18,11 +18,7 @@ package enum WriterLock {
     package static func isHeld(_ path: FilePath) throws -> Bool {
         let file: FileDescriptor
         do { file = try FileDescriptor.open(path, .readOnly, options: .closeOnExec) } catch let number as Errno {
-            switch number {
-            case .noSuchFileOrDirectory: throw FileError.missing(path)
-            case .permissionDenied, .notPermitted: throw FileError.denied(path)
-            default: throw FileError.other(path, action: "open", reason: number.description)
-            }
+            throw FileError(number, path, action: "open")
         }
         defer { try? file.close() }
         var lock = flock()
@@ -48,13 +44,6 @@ package enum DeviceClaim {
         do {
             try FileDescriptor.open(path, .readOnly, options: [.exclusiveCreate, .closeOnExec]).close()
             return false
-        } catch let number as Errno {
-            switch number {
-            case .resourceBusy: return true
-            case .noSuchFileOrDirectory: throw FileError.missing(path)
-            case .permissionDenied, .notPermitted: throw FileError.denied(path)
-            default: throw FileError.other(path, action: "open", reason: number.description)
-            }
-        }
+        } catch Errno.resourceBusy { return true } catch let number as Errno { throw FileError(number, path, action: "open") }
     }
 }

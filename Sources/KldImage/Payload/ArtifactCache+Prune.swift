@@ -40,8 +40,7 @@ extension ArtifactCache {
             for name in try files.folders(in: folder) {
                 let partial = name.hasPrefix(".") && name.hasSuffix(".partial")
                 let key = partial ? String(name.dropFirst().dropLast(".partial".count)) : name
-                let record = root.appending("verified").appending("\(kind)-\(key)")
-                var used = partial ? nil : try await time(record)
+                var used = partial ? nil : try await time(record(kind, key))
                 // Built, and not used since.
                 if used == nil, !partial { used = try await time(folder.appending(name)) }
                 entries.append(
@@ -89,7 +88,7 @@ extension ArtifactCache {
             each(entry)
             if try await hasItsContent(folder) { continue }
             damaged.append(entry)
-            try files.remove(root.appending("verified").appending("\(entry.kind)-\(entry.key)"))
+            try files.remove(record(entry.kind, entry.key))
         }
         return damaged
     }
@@ -99,6 +98,6 @@ extension ArtifactCache {
         let lock = try FileLock(lock(entry.kind, entry.key))
         defer { withExtendedLifetime(lock) {} }
         try files.remove(root.appending(entry.kind).appending(entry.partial ? ".\(entry.key).partial" : entry.key))
-        if !entry.partial { try files.remove(root.appending("verified").appending("\(entry.kind)-\(entry.key)")) }
+        if !entry.partial { try files.remove(record(entry.kind, entry.key)) }
     }
 }

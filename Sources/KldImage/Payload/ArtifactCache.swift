@@ -42,6 +42,9 @@ public struct ArtifactCache: Sendable {
         return FilePath(environment["HOME"] ?? "/root").appending(".cache/kldload")
     }
 
+    /// How the files of an artefact looked when they were last read whole; its time is that of the last use.
+    func record(_ kind: String, _ key: String) -> FilePath { root.appending("verified").appending("\(kind)-\(key)") }
+
     func lock(_ kind: String, _ key: String) -> FilePath { root.appending("locks").appending("\(kind)-\(key)") }
 
     /// Sixteen hexadecimal digits of the inputs' SHA-256.
@@ -121,11 +124,10 @@ public struct ArtifactCache: Sendable {
             Command(
                 Tool("stat", package: "coreutils"), ["--format=%n %s %i %.9Y %.9Z", "--"] + names, effect: .reads, workingDirectory: folder)
         ).output
-        let record = root.appending("verified").appending(
-            "\(folder.removingLastComponent().lastComponent?.string ?? "")-\(folder.lastComponent?.string ?? "")")
+        let record = record(folder.removingLastComponent().lastComponent?.string ?? "", folder.lastComponent?.string ?? "")
         let known = try? files.readText(record)
         let whole = if known == stamps { true } else { try await hasItsContent(folder) }
-        // Written at each use: its time is that of the last one, by which the cache is pruned.
+        // At each use: by its time the cache is pruned.
         if whole { try? files.write(stamps, to: record) }
         return whole
     }

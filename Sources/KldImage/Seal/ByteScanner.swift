@@ -75,11 +75,7 @@ package struct ByteScanner: Sendable {
             findings.bytesInHoles += UInt64(max(0, end - position))
             return findings
         } catch let number as Errno {
-            switch number {
-            case .noSuchFileOrDirectory: throw FileError.missing(path)
-            case .permissionDenied, .notPermitted: throw FileError.denied(path)
-            default: throw FileError.other(path, action: "search", reason: number.description)
-            }
+            throw FileError(number, path, action: "search")
         }
     }
 
