@@ -95,7 +95,7 @@ public struct PlanRunner: Sendable {
             throw Diagnosis(
                 "plan.unapproved", "the plan would wipe \(disk), and nothing approves that",
                 remedies: ["set KLDLOAD_FORCE_WIPE=1 beside the disk's name in the answers, or type the disk's name when asked"],
-                exit: .failed)
+                exit: .badAnswers)
         }
         if let first, !plan.steps.contains(where: { $0.id == first }) {
             throw Diagnosis(

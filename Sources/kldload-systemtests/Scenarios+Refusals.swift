@@ -65,7 +65,7 @@ extension Scenario {
             try await refuse("install.pool-imported")
             try await shell.run("zpool export rpool")
             try await refuse("disk.same-pool", saying: "carries a pool named rpool too")
-            try await refuse("plan.unapproved", status: 1, "KLDLOAD_FORCE_WIPE=0", "KLDLOAD_ZFS_POOL=other")
+            try await refuse("plan.unapproved", "KLDLOAD_FORCE_WIPE=0", "KLDLOAD_ZFS_POOL=other")
             try await refuse("disk.none-empty", "KLDLOAD_FORCE_WIPE=0", "KLDLOAD_DISK=auto")
 
             let left = try await shell.run(

@@ -9,9 +9,10 @@ import Testing
 struct InitramfsCheckTests {
     /// As lsinitramfs prints it, shortened to what counts. Source: initramfs-tools 0.148.
     static let target =
-        ["zfs", "spl", "vfat", "efivarfs", "nvme", "ahci", "sd_mod", "virtio_blk", "virtio_scsi", "xhci-pci", "usb-storage"].map {
-            "usr/lib/modules/6.12.48/kernel/\($0).ko.xz"
-        } + ["usr/sbin/zpool", "usr/sbin/zfs", "usr/sbin/mount.zfs", "scripts/local-top/kldload-hostid", "etc/default/zfs"]
+        [
+            "zfs", "spl", "vfat", "efivarfs", "nvme", "ahci", "sd_mod", "xhci-pci", "usb-storage", "megaraid_sas", "mpt3sas", "virtio_blk",
+            "virtio_scsi", "xen-blkfront", "mptspi", "vmw_pvscsi", "ata_piix", "hv_storvsc",
+        ].map { "usr/lib/modules/6.12.48/kernel/\($0).ko.xz" } + ["usr/sbin/zpool", "usr/sbin/zfs", "usr/sbin/mount.zfs", "scripts/local-top/kldload-hostid", "etc/default/zfs"]
 
     let check = InitramfsCheck.of(.target)
 

@@ -355,8 +355,7 @@ struct PayloadPerformerTests {
 
     /// As lsinitrd prints what the live environment's initramfs needs.
     static let liveList =
-        (["nvme", "ahci", "sd_mod", "virtio_blk", "virtio_scsi", "xhci-pci", "usb-storage", "squashfs", "overlay", "loop"]
-        .map { "usr/lib/modules/x/kernel/\($0).ko.xz" } + ["usr/sbin/dmsquash-live-root"]).map {
+        (InitramfsCheck.of(.live).modules.map { "usr/lib/modules/x/kernel/\($0).ko.xz" } + ["usr/sbin/dmsquash-live-root"]).map {
             "-rw-r--r--   1 root     root        12345 Jan  1 00:00 \($0)\n"
         }.joined()
 
@@ -408,8 +407,7 @@ struct PayloadPerformerTests {
     }
 
     static let targetList =
-        ["zfs", "spl", "vfat", "efivarfs", "nvme", "ahci", "sd_mod", "virtio_blk", "virtio_scsi", "xhci-pci", "usb-storage"]
-        .map { "usr/lib/modules/x/\($0).ko.xz\n" }.joined() + "usr/sbin/zpool\nusr/sbin/zfs\nusr/sbin/mount.zfs\n"
+        InitramfsCheck.of(.target).modules.map { "usr/lib/modules/x/\($0).ko.xz\n" }.joined() + "usr/sbin/zpool\nusr/sbin/zfs\nusr/sbin/mount.zfs\n"
         + "scripts/local-top/kldload-hostid\n"
 
     /// What is said about a target's only kernel; `nil` when it is chosen.

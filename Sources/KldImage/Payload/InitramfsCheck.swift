@@ -12,8 +12,12 @@ struct InitramfsCheck: Sendable, Hashable {
     /// An ESP of 1 GiB holds three boot images of this size.
     var maximum: ByteCount
 
-    /// Disks that a machine may boot from: NVMe, SATA, SCSI, USB, and those of hypervisors.
-    private static let storage = ["nvme", "ahci", "sd_mod", "virtio_blk", "virtio_scsi", "xhci-pci", "usb-storage"]
+    /// Disks that a machine may boot from: NVMe, SATA, SCSI, USB, server controllers, and those of hypervisors that the export formats are
+    /// for: KVM and Xen (qcow2, raw), VMware and VirtualBox (vmdk, ova), Hyper-V (vhd).
+    private static let storage = [
+        "nvme", "ahci", "sd_mod", "xhci-pci", "usb-storage", "megaraid_sas", "mpt3sas", "virtio_blk", "virtio_scsi", "xen-blkfront", "mptspi",
+        "vmw_pvscsi", "ata_piix", "hv_storvsc",
+    ]
     private static let identities = ["etc/hostid", "etc/zfs/zpool.cache"]
 
     static func of(_ kind: PayloadSpec.Kind) -> InitramfsCheck {
