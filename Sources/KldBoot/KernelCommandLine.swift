@@ -64,6 +64,9 @@ extension KernelCommandLine {
     /// A blank would end the word.
     private static func escaped(_ dataset: String) -> String { String(dataset.map { $0 == " " ? "+" : $0 }) }
 
+    /// Lets the initramfs start another environment than `root=` says, where the boot loader has another one chosen: ``shared``.
+    public static let selected = "kldload.environment=selected"
+
     private static let roots = ["root=ZFS=", "root=zfs:", "zfs="]
 
     /// The same for another root dataset, in the words that this one uses.

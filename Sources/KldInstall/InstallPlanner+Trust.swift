@@ -20,6 +20,8 @@ extension InstallPlanner {
     var trust: [Step] {
         guard let key else { return [] }
         let release = request.payload.kernel
+        // shim forgets a request that nobody answers.
+        let asking: [Action] = requestsEnrolment ? [.write(inTarget(KeyEnrolment.wanted.string), content: .text(""))] : []
         let making =
             answers.mokFiles.map { key.adopting(key: $0.key, certificate: $0.certificate) }
             ?? key.creating(name: "kldload \(answers.hostname.description.prefix(40)) \(request.identity.hostID)")
@@ -27,7 +29,7 @@ extension InstallPlanner {
             Step(
                 "trust.key",
                 answers.mokFiles == nil ? "A key of its own, to sign with" : "The key in \(answers.mokFiles?.key.string ?? "")",
-                making, weight: 2),
+                making + asking, weight: 2),
             Step(
                 "trust.modules", "Sign OpenZFS' modules of \(release)",
                 [ModuleSigning.signing(root: target, release: release, with: key, initramfs: inTarget("/boot/initrd.img-\(release)"))],

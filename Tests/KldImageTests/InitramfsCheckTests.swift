@@ -10,9 +10,13 @@ struct InitramfsCheckTests {
     /// As lsinitramfs prints it, shortened to what counts. Source: initramfs-tools 0.148.
     static let target =
         [
-            "zfs", "spl", "vfat", "efivarfs", "nvme", "ahci", "sd_mod", "xhci-pci", "usb-storage", "megaraid_sas", "mpt3sas", "virtio_blk",
-            "virtio_scsi", "xen-blkfront", "mptspi", "vmw_pvscsi", "ata_piix", "hv_storvsc",
-        ].map { "usr/lib/modules/6.12.48/kernel/\($0).ko.xz" } + ["usr/sbin/zpool", "usr/sbin/zfs", "usr/sbin/mount.zfs", "scripts/local-top/kldload-hostid", "etc/default/zfs"]
+            "zfs", "spl", "vfat", "efivarfs", "nvme", "vmd", "ahci", "sd_mod", "xhci-pci", "ehci-pci", "usb-storage", "uas", "mmc_block",
+            "sdhci-pci", "megaraid_sas", "mpt3sas", "mpi3mr", "smartpqi", "hpsa", "aacraid", "virtio_blk", "virtio_scsi", "xen-blkfront",
+            "mptspi", "vmw_pvscsi", "ata_piix", "hv_storvsc", "usbhid", "hid-generic",
+        ].map { "usr/lib/modules/6.12.48/kernel/\($0).ko.xz" } + [
+            "usr/sbin/zpool", "usr/sbin/zfs", "usr/sbin/mount.zfs", "scripts/local-top/kldload-hostid",
+            "scripts/local-top/kldload-environment", "scripts/local-premount/kldload-pool", "etc/default/zfs",
+        ]
 
     let check = InitramfsCheck.of(.target)
 

@@ -407,8 +407,9 @@ struct PayloadPerformerTests {
     }
 
     static let targetList =
-        InitramfsCheck.of(.target).modules.map { "usr/lib/modules/x/\($0).ko.xz\n" }.joined() + "usr/sbin/zpool\nusr/sbin/zfs\nusr/sbin/mount.zfs\n"
-        + "scripts/local-top/kldload-hostid\n"
+        InitramfsCheck.of(.target).modules.map { "usr/lib/modules/x/\($0).ko.xz\n" }.joined()
+        + "usr/sbin/zpool\nusr/sbin/zfs\nusr/sbin/mount.zfs\n"
+        + SystemFiles.initramfsScripts.map { "scripts/\($0.folder)/\($0.name)\n" }.joined()
 
     /// What is said about a target's only kernel; `nil` when it is chosen.
     func complaint(_ listing: String, size: Int = 60 << 20) async throws -> [String]? {

@@ -12,26 +12,29 @@ struct InitramfsCheck: Sendable, Hashable {
     /// An ESP of 1 GiB holds three boot images of this size.
     var maximum: ByteCount
 
-    /// Disks that a machine may boot from: NVMe, SATA, SCSI, USB, server controllers, and those of hypervisors that the export formats are
+    /// Disks that a machine may boot from: NVMe, SATA, SCSI, USB, cards, server controllers, and those of hypervisors that the export formats are
     /// for: KVM and Xen (qcow2, raw), VMware and VirtualBox (vmdk, ova), Hyper-V (vhd).
     private static let storage = [
-        "nvme", "ahci", "sd_mod", "xhci-pci", "usb-storage", "megaraid_sas", "mpt3sas", "virtio_blk", "virtio_scsi", "xen-blkfront", "mptspi",
-        "vmw_pvscsi", "ata_piix", "hv_storvsc",
+        "nvme", "vmd", "ahci", "sd_mod", "xhci-pci", "ehci-pci", "usb-storage", "uas", "mmc_block", "sdhci-pci", "megaraid_sas", "mpt3sas",
+        "mpi3mr", "smartpqi", "hpsa", "aacraid", "virtio_blk", "virtio_scsi", "xen-blkfront", "mptspi", "vmw_pvscsi", "ata_piix",
+        "hv_storvsc",
     ]
+    /// A passphrase is typed, and a rescue shell too.
+    private static let keyboards = ["usbhid", "hid-generic"]
     private static let identities = ["etc/hostid", "etc/zfs/zpool.cache"]
 
     static func of(_ kind: PayloadSpec.Kind) -> InitramfsCheck {
         switch kind {
         case .target:
             InitramfsCheck(
-                modules: ["zfs", "spl", "vfat", "efivarfs"] + storage,
-                programs: ["zpool", "zfs", "mount.zfs", "kldload-hostid"], forbidden: identities,
-                minimum: .mebibytes(8),
-                maximum: .mebibytes(256))
+                modules: ["zfs", "spl", "vfat", "efivarfs"] + storage + keyboards,
+                programs: ["zpool", "zfs", "mount.zfs"] + SystemFiles.initramfsScripts.map(\.name), forbidden: identities,
+                minimum: .mebibytes(8), maximum: .mebibytes(256))
         // It mounts a squashfs; pools are the installer's business.
         case .live:
             InitramfsCheck(
-                modules: storage + ["squashfs", "overlay", "loop"], programs: ["dmsquash-live-root"], forbidden: identities,
+                modules: storage + keyboards + ["sr_mod", "isofs", "squashfs", "overlay", "loop"], programs: ["dmsquash-live-root"],
+                forbidden: identities,
                 minimum: .mebibytes(8), maximum: .mebibytes(256))
         }
     }

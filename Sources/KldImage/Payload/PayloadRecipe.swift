@@ -170,10 +170,11 @@ public enum PayloadRecipe {
                 // It goes into the initramfs, and without this it would be the name of the machine that builds.
                 .write("/etc/hostname", content: .text("localhost\n")),
                 .write("/etc/zfs/initramfs-tools-load-key.d/kldload", content: .text(SystemFiles.passphrasePrompt)),
-                .write(
-                    "/usr/share/initramfs-tools/scripts/local-top/kldload-hostid", content: .text(SystemFiles.makeHostID), mode: 0o755),
                 .write(FilePath(SystemFiles.initramfsHook.path), content: .text(SystemFiles.initramfsHook.text), mode: 0o755),
             ]
+            actions += SystemFiles.initramfsScripts.map {
+                .write(FilePath("/usr/share/initramfs-tools/scripts/\($0.folder)/\($0.name)"), content: .text($0.text), mode: 0o755)
+            }
         }
         actions.append(.perform(Performer.modules, [:], effect: .changes))
         if let build = builder.build {
@@ -207,7 +208,11 @@ public enum PayloadRecipe {
                         Systemctl.change([
                             "mask", "zfs-import-cache.service", "zfs-import-scan.service", "zfs-mount.service", "zfs-share.service",
                         ])),
-                ]),
+                ]
+                    // Nor is an array or a volume group: a disk is not written to before somebody says so. mdadm(8) 4.4, lvm(8) 2.03.31.
+                    + ["64-md-raid-assembly.rules", "69-lvm.rules"].map {
+                        .symlink(FilePath("/etc/udev/rules.d/\($0)"), to: "/dev/null")
+                    }),
             Step(
                 "payload.tools", "The tools on PATH",
                 (["kldload"] + AppletName.allCases.map(\.rawValue)).map {

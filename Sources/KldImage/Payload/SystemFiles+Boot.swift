@@ -186,20 +186,6 @@ extension SystemFiles {
         ("kldload-grub-refresh.\($0)", "kldload-boot-refresh.\($0)")
     }
 
-    /// What the recovery image needs beyond a root on ZFS: the ESP's file system, and the firmware's variables. They are loaded when they are used.
-    /// Source: initramfs-tools(7), `hook-functions`, 0.142 to 0.148; Linux 6.1 to 7.2, `fs/fat/Kconfig`: code page 437, and ASCII or UTF-8.
-    static let initramfsHook = (
-        path: "/usr/share/initramfs-tools/hooks/kldload",
-        text: """
-        #!/bin/sh
-        # Written by kldload: modules for the recovery image.
-        [ "$1" = prereqs ] && exit 0
-        . /usr/share/initramfs-tools/hook-functions
-        manual_add_modules vfat nls_cp437 nls_ascii nls_utf8 efivarfs
-
-        """
-    )
-
     /// A kernel that hangs is started again by the hardware, where there is a watchdog. systemd-system.conf(5), systemd 252.
     static let watchdog = """
         [Manager]

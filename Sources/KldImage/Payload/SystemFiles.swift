@@ -83,26 +83,6 @@ enum SystemFiles {
 
         """
 
-    /// Runs before the root pool is imported. The host id travels in the boot image; that of a sealed image has none, and a pool keeps what it
-    /// was imported with. Source: initramfs-tools(7), `scripts/local-top`.
-    static let makeHostID = """
-        #!/bin/sh
-        # Written by kldload: a machine without a host id gets one before its pool is imported.
-        [ "$1" = prereqs ] && exit 0
-        [ -s /etc/hostid ] && exit 0
-        mkdir -p /run/kldload
-        dd if=/dev/urandom of=/etc/hostid bs=4 count=1 2>/dev/null
-        cp /etc/hostid \(FirstBoot.runningHostIDFile)
-
-        """
-
-    /// initramfs.conf(5), initramfs-tools 0.142 to 0.148: for any machine, waits for no swap partition, keeps its content private.
-    /// - Parameter level: of zstd; `nil`: the program's own.
-    static func initramfsTools(level: Int?) -> String {
-        let level = level.map { "COMPRESSLEVEL=\($0)\n" } ?? ""
-        return "# Written by kldload.\nMODULES=most\nRESUME=none\nCOMPRESS=zstd\n\(level)UMASK=0077\n"
-    }
-
     /// dracut.conf(5), dracut 106. Without other storage stacks: a live system assembles nothing it was not asked to. Without times of the
     /// build, and with two threads wherever it is built: zstd's output is not the same with one.
     static let liveDracut = """
@@ -129,41 +109,6 @@ enum SystemFiles {
 
         """
     }
-
-    /// Read by zfs-initramfs before it would ask on one console. By itself it asks on `/dev/console` alone, which is the serial port
-    /// wherever there is one: a person before screen and keyboard would see nothing. Source: zfs-initramfs `scripts/zfs`, OpenZFS 2.3 and
-    /// 2.4; that of 2.1 (Debian 12) does not read it.
-    ///
-    /// Sourced by busybox' sh, with `ENCRYPTIONROOT` and `KEYLOCATION` set. Whoever answers first is heard; the other questions are ended.
-    static let passphrasePrompt = """
-        # Written by kldload: asks for the passphrase on every console at once.
-        [ "$KEYLOCATION" = prompt ] || return 1
-        locked() { [ "$(/sbin/zfs get -H -o value keystatus "$ENCRYPTIONROOT")" = unavailable ]; }
-        rm -f /run/kldload-asks.*
-        for console in $(cat /sys/class/tty/console/active); do
-            # tty0 is whichever terminal is shown; a keyboard types into the first one.
-            [ "$console" != tty0 ] || console=tty1
-            [ -c "/dev/$console" ] || continue
-            (
-                while locked; do
-                    /sbin/zfs load-key "$ENCRYPTIONROOT" <"/dev/$console" >"/dev/$console" 2>&1 &
-                    echo $! >"/run/kldload-asks.$console"
-                    wait $! || sleep 1
-                done
-            ) &
-        done
-        while locked; do sleep 1; done
-        for asks in /run/kldload-asks.*; do
-            kill -INT "$(cat "$asks")" 2>/dev/null
-        done
-        sleep 1
-        for asks in /run/kldload-asks.*; do
-            kill "$(cat "$asks")" 2>/dev/null
-            rm -f "$asks"
-        done
-        true
-
-        """
 
     /// The page that units name is installed with the tool; the live environment has no reader of manuals.
     static let units: [(name: String, text: String)] = [
