@@ -42,13 +42,15 @@ public struct BootEntry: Sendable, Hashable {
     public var once: Bool
     /// What a person reads in the menu.
     public var title: String
-    /// What GRUB starts; `nil`: an image of the entry's own, which holds all of it.
+    /// What GRUB starts; `nil`: an image, which holds all of it.
     public var parts: KernelParts?
+    /// Another entry's image, below the ESP's root, that starts this one too: see ``EnvironmentChoice``. `nil`: it has its own.
+    public var sharedImage: String?
 
     public init(
         dataset: String, release: String, generation: Int = 1, order: Int, counter: Counter? = nil, once: Bool = false,
         title: String? = nil,
-        parts: KernelParts? = nil
+        parts: KernelParts? = nil, sharedImage: String? = nil
     ) {
         self.dataset = dataset
         self.release = release
@@ -58,6 +60,7 @@ public struct BootEntry: Sendable, Hashable {
         self.once = once
         self.title = title ?? Self.title(dataset, release)
         self.parts = parts
+        self.sharedImage = sharedImage
     }
 
     static func title(_ dataset: String, _ release: String) -> String { "\(dataset.leaf) (Linux \(release))" }
@@ -70,9 +73,13 @@ public struct BootEntry: Sendable, Hashable {
     public var path: String { "\((parts == nil ? BootChain.systemdBoot : .grub).entryFolder)/\(fileName)" }
     /// What must lie on an ESP beside the entry, below its root; the program that the loader starts comes first.
     public var files: [String] { parts?.files ?? [imagePath] }
-    public var imagePath: String { "\(Self.imageFolder)/\(id).efi" }
+    public var imagePath: String { sharedImage ?? ownImage }
+    private var ownImage: String { "\(Self.imageFolder)/\(id).efi" }
     /// Whether a file of ``imageFolder`` is a boot image: shim and the loader lie there too.
-    public static func isImage(_ name: String) -> Bool { name.hasPrefix("kldload-") && name.hasSuffix(".efi") }
+    public static func isImage(_ name: String) -> Bool { name.hasPrefix("kldload-") && name.hasSuffix(".efi") && !name.contains("/") }
+    private static func isImage(below path: String) -> Bool {
+        path.hasPrefix("\(imageFolder)/") && isImage(String(path.dropFirst(imageFolder.count + 1)))
+    }
     /// Whether firmware or shim looks at the signature of a file, by its path below the ESP's root: of an image, or of a kernel.
     public static func isProgram(_ path: String) -> Bool { path.hasSuffix(".efi") || isKernel(path) }
     public static func isKernel(_ path: String) -> Bool { path.hasPrefix("\(imageFolder)/\(KernelParts.Kind.kernel.rawValue)-") }
@@ -116,6 +123,7 @@ public struct BootEntry: Sendable, Hashable {
         self.init(
             dataset: dataset, release: release, generation: generation, order: order, once: values["kldload-once"] == "yes",
             title: values["title"])
+        if let image = values["efi"].map({ String($0.dropFirst()) }), image != ownImage, Self.isImage(below: image) { sharedImage = image }
         let stem = String(fileName.dropLast(5))
         guard stem != id else { return }
         guard stem.hasPrefix("\(id)+") else { return nil }

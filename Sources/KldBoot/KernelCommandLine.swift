@@ -46,7 +46,7 @@ extension KernelCommandLine {
     /// The same for the recovery image. A person stands before it: whatever fails there stays on the screen.
     public var recovering: KernelCommandLine {
         var copy = self
-        copy.words = words.filter { !$0.hasPrefix("panic=") }.map { $0 == Self.ordinary ? Self.recovery : $0 }
+        copy.words = choosing(false).words.filter { !$0.hasPrefix("panic=") }.map { $0 == Self.ordinary ? Self.recovery : $0 }
         return copy
     }
 
@@ -63,9 +63,6 @@ extension KernelCommandLine {
 extension KernelCommandLine {
     /// A blank would end the word.
     private static func escaped(_ dataset: String) -> String { String(dataset.map { $0 == " " ? "+" : $0 }) }
-
-    /// Lets the initramfs start another environment than `root=` says, where the boot loader has another one chosen: ``shared``.
-    public static let selected = "kldload.environment=selected"
 
     private static let roots = ["root=ZFS=", "root=zfs:", "zfs="]
 

@@ -9,6 +9,7 @@ extension UnifiedKernelImage {
         /// Of the same parts, but with another command line, in whose place this one fits.
         /// Or without the signature that it needs.
         case otherCommandLine
+        /// It starts the same: ``KernelCommandLine/starts(_:)``.
         case exact
     }
 
@@ -25,12 +26,10 @@ extension UnifiedKernelImage {
             guard let kernel = image.sections[".linux"], let initramfs = image.sections[".initrd"], let words = image.sections[".cmdline"],
                 let text = own.sections[".text"], let code = image.sections[".text"], text.count == code.count, let initrd = initrds.first
             else { return .none }
-            let line = String(decoding: try files.read(file, words).prefix { $0 != 0 }, as: UTF8.self).trimmed
-            let wanted = commandLine.description
-            guard line == wanted || image.fits(wanted.utf8.count, in: ".cmdline"), try files.same(stub, text, file, at: code.lowerBound)
-            else {
-                return .none
-            }
+            let starts = try Self.commandLine(file, words, files).starts(commandLine)
+            guard starts || image.fits(commandLine.description.utf8.count, in: ".cmdline"),
+                try files.same(stub, text, file, at: code.lowerBound)
+            else { return .none }
             let kernelSize = try files.size(linux)
             let initrdSize = try files.size(initrd)
             let start = initramfs.lowerBound + (initrdSize + 3) / 4 * 4
@@ -44,7 +43,7 @@ extension UnifiedKernelImage {
                 try files.same(linux, 0..<kernelSize, file, at: kernel.lowerBound)
                 && files.same(initrd, 0..<initrdSize, file, at: initramfs.lowerBound)
             let signed = try signer.map { try Self.isSigned(file, image, by: $0, files) } ?? true
-            return same ? (line == wanted && signed ? .exact : .otherCommandLine) : .none
+            return same ? (starts && signed ? .exact : .otherCommandLine) : .none
         } catch { return .none }
     }
 
@@ -79,7 +78,11 @@ extension UnifiedKernelImage {
     /// The command line of an image that lies on an ESP. - Throws: ``FileError``; ``Diagnosis`` `boot.not-an-efi-program`.
     public static func commandLine(of file: FilePath, _ files: any FileSystem) throws -> KernelCommandLine? {
         guard let place = try PortableExecutable(files.read(file, 0..<PortableExecutable.headers)).sections[".cmdline"] else { return nil }
-        return KernelCommandLine(running: String(decoding: try files.read(file, place).prefix { $0 != 0 }, as: UTF8.self).trimmed)
+        return try commandLine(file, place, files)
+    }
+
+    private static func commandLine(_ file: FilePath, _ place: Range<UInt64>, _ files: any FileSystem) throws -> KernelCommandLine {
+        KernelCommandLine(running: String(decoding: try files.read(file, place).prefix { $0 != 0 }, as: UTF8.self).trimmed)
     }
 }
 

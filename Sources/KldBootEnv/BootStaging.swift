@@ -58,7 +58,12 @@ public struct BootStaging: Sendable, Hashable {
         let top = all.map(\.order).max() ?? 0
         var entry = BootEntry(
             dataset: target.environment.text, release: kernel.release, generation: same?.generation ?? newest + 1, order: 0,
-            parts: kernel.parts?.parts)
+            parts: kernel.parts?.parts, sharedImage: same?.sharedImage)
+        if same == nil, kernel.parts == nil {
+            entry.sharedImage = fitting(kernel)
+            // An image of that name may still start others, when the environment that it was made for is gone.
+            while entry.sharedImage == nil, system.needed().contains(entry.imagePath) { entry.generation += 1 }
+        }
         switch choice {
         case .always:
             let proven = same.map { $0.counter == nil && !$0.once } ?? false
@@ -79,6 +84,13 @@ public struct BootStaging: Sendable, Hashable {
         return entry
     }
 
+    /// An image that starts the environment as it is: the one that most ESPs have.
+    private func fitting(_ kernel: BootTarget.Kernel) -> String? {
+        let found = kernel.images.values.flatMap { $0 }
+        func count(_ path: String) -> Int { found.count { $0 == path } }
+        return Set(found).sorted().max { count($0) < count($1) }
+    }
+
     private static func above(_ order: Int) -> Int { (order / BootEntry.orderStep + 1) * BootEntry.orderStep }
 
     /// What each ESP lacks, below its root; those that lack nothing are left out.
@@ -86,7 +98,7 @@ public struct BootStaging: Sendable, Hashable {
         system.esps.compactMap { esp in
             let files =
                 kernel.parts?.lacking(on: esp.device)
-                ?? ((kernel.matching[esp.device] ?? []).contains(entry.id) ? [] : entry.files)
+                ?? ((kernel.images[esp.device] ?? []).contains(entry.imagePath) ? [] : entry.files)
             return files.isEmpty ? nil : (esp, files)
         }
     }
@@ -110,7 +122,7 @@ public struct BootStaging: Sendable, Hashable {
         var steps: [Step] = []
         if kernel.parts == nil {
             // Built anew it would be as good, and not the same bytes.
-            if let source = system.esps.first(where: { kernel.matching[$0.device]?.contains(entry.id) == true }) {
+            if let source = system.esps.first(where: { kernel.images[$0.device]?.contains(entry.imagePath) == true }) {
                 for (esp, files) in lacking { steps.append(place(files, on: esp, of: source) { source.workplace.appending($0) }) }
             } else {
                 let image = Self.scratch.appending("\(entry.id).efi")

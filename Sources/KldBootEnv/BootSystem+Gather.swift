@@ -54,7 +54,8 @@ extension BootSystem {
             environments: try environments(DatasetTable.parse(output, columns: columns), top: top, mounts: files.mounts(), owned: owned),
             esps: esps,
             builder: try BootImageBuilder.find(files), signing: try signing(files),
-            secureBoot: EFIVariable.isSecureBootOn(files), selected: visiting ? nil : selected(files))
+            secureBoot: EFIVariable.isSecureBootOn(files), selected: visiting ? nil : selected(files),
+            followed: visiting ? false : try followed(files) == dataset.leaf)
     }
 
     /// The dataset of the environment that runs: what is mounted at `/`.
@@ -113,6 +114,11 @@ extension BootSystem {
             let text = String(decoding: bytes.filter { $0 != 0 }, as: UTF8.self).lowercased()
             return text.hasSuffix(".conf") ? String(text.dropLast(5)) : text
         }
+    }
+
+    /// The environment that the initramfs was told to start.
+    private static func followed(_ files: any FileSystem) throws -> String? {
+        try files.exists(EnvironmentChoice.followed) ? files.readText(EnvironmentChoice.followed).trimmed : nil
     }
 
     static let columns = ["name", "type", "used", "referenced", "creation", "origin", "mountpoint", KldProperty.identity]
@@ -300,19 +306,24 @@ extension BootTarget {
             try await BootSystem.looking(at: esp.device, esp.mount, index, runner: runner, files: files) { place in
                 let entries = esp.entries.filter { $0.release == image.release }
                 let own = entries.filter { $0.dataset == environment.text }
-                func compare(_ entry: BootEntry) {
-                    let file = place.appending(entry.imagePath)
-                    switch image.compare(file, supplement: supplement, signer: system.signing.signer, files) {
-                    case .exact: kernel.matching[esp.device, default: []].insert(entry.id)
-                    case .otherCommandLine: kernel.donor = .init(device: esp.device, path: entry.imagePath)
+                func compare(_ path: String, sharing: Bool) {
+                    switch image.compare(place.appending(path), supplement: supplement, signer: system.signing.signer, files) {
+                    case .exact where sharing: kernel.images[esp.device, default: []].insert(path)
+                    case .exact, .otherCommandLine: kernel.donor = .init(device: esp.device, path: path)
                     case .none: break
                     }
                 }
-                own.forEach(compare)
-                // Where one of its own fits, nobody else's has to be read; else the first of the same kernel will do.
-                for entry in entries where !own.contains(entry) && kernel.matching.isEmpty && kernel.donor == nil {
-                    compare(entry)
+                for path in Set(own.map(\.imagePath)).sorted() { compare(path, sharing: true) }
+                // Where one of its own fits, nobody else's has to be read; else the one that runs, or the first of the same kernel.
+                let shareable = EnvironmentChoice.isPossible(environment.leaf, image.release) ? system.shareable : nil
+                let others = Set(entries.map(\.imagePath)).subtracting(own.map(\.imagePath)).sorted()
+                if kernel.images[esp.device] == nil, let shareable, others.contains(shareable) { compare(shareable, sharing: true) }
+                for path in others where path != shareable && kernel.images.isEmpty && kernel.donor == nil {
+                    compare(path, sharing: false)
                 }
+                let fitting = kernel.images[esp.device] ?? []
+                let ids = own.filter { fitting.contains($0.imagePath) }.map(\.id)
+                if !ids.isEmpty { kernel.matching[esp.device] = Set(ids) }
             }
         }
         return kernel

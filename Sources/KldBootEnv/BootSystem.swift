@@ -71,12 +71,14 @@ public struct BootSystem: Sendable, Hashable {
     public var secureBoot: Bool
     /// What the loader says it started: an entry's id in lower case; `nil` where it does not say so.
     public var selected: String?
+    /// Whether the initramfs started the environment that the loader had chosen: see ``EnvironmentChoice``.
+    public var followed: Bool
 
     public init(
         chain: BootChain = .systemdBoot, pool: PoolName, running: DatasetName, release: String, hostID: HostID?,
         commandLine: KernelCommandLine, bootfs: String? = nil,
         environments: [BootEnvironment], esps: [ESP], builder: BootImageBuilder? = .ukify, signing: Signing = .off,
-        secureBoot: Bool = false, selected: String? = nil
+        secureBoot: Bool = false, selected: String? = nil, followed: Bool = false
     ) {
         self.chain = chain
         self.pool = pool
@@ -91,6 +93,7 @@ public struct BootSystem: Sendable, Hashable {
         self.signing = signing
         self.secureBoot = secureBoot
         self.selected = selected
+        self.followed = followed
     }
 
     /// What holds the environments: `rpool/ROOT`.
@@ -130,6 +133,9 @@ public struct BootSystem: Sendable, Hashable {
         return fitting.first { $0.id.lowercased() == selected } ?? fitting.first
     }
 
+    /// The image that runs, where it can start other environments too: what its initramfs is has been seen. Below an ESP's root.
+    var shareable: String? { followed && chain == .systemdBoot ? current?.imagePath : nil }
+
     /// - Throws: ``Diagnosis`` `be.unknown`.
     public func environment(_ name: String) throws(Diagnosis) -> BootEnvironment {
         if let found = environments.first(where: { $0.name == name || $0.dataset.text == name }) { return found }
@@ -152,6 +158,8 @@ public struct BootTarget: Sendable, Hashable {
         public var parts: Parts?
         /// The devices of ESPs → ids of entries whose image was built from exactly these files.
         public var matching: [String: Set<String>]
+        /// The devices of ESPs → images there that start it as they are, its own or another environment's; below the ESP's root.
+        public var images: [String: Set<String>]
         /// An image, on the ESP of a device, of the same kernel and initramfs: only its command line boots another environment.
         public var donor: Donor?
         /// Modules of OpenZFS that lack the machine's signature; looked for where the firmware enforces it.
@@ -171,7 +179,7 @@ public struct BootTarget: Sendable, Hashable {
 
         /// An ESP has its initramfs already, alone or in an image.
         var isStaged: Bool {
-            guard let parts else { return !matching.isEmpty || donor != nil }
+            guard let parts else { return !images.isEmpty || donor != nil }
             return parts.present.values.contains { $0.contains(parts.parts.initrds[0]) }
         }
 
@@ -187,11 +195,13 @@ public struct BootTarget: Sendable, Hashable {
         }
 
         public init(
-            release: String, size: ByteCount, matching: [String: Set<String>] = [:], donor: Donor? = nil, unsigned: [String] = []
+            release: String, size: ByteCount, matching: [String: Set<String>] = [:], images: [String: Set<String>] = [:],
+            donor: Donor? = nil, unsigned: [String] = []
         ) {
             self.release = release
             self.size = size
             self.matching = matching
+            self.images = images
             self.donor = donor
             self.unsigned = unsigned
         }
@@ -219,6 +229,7 @@ public struct BootTarget: Sendable, Hashable {
     /// What it is started with, whatever starts it.
     func commandLine(_ system: BootSystem) -> KernelCommandLine {
         system.commandLine.rooted(at: environment.text).forcingImport(false).restartingAfterPanic(seconds: BootEntry.panicSeconds)
+            .choosing(system.chain == .systemdBoot)
     }
 
     /// The image of a kernel of this environment, for one machine.

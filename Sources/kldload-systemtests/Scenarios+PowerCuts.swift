@@ -204,7 +204,9 @@ private struct PowerCuts {
                         guard try await isEqual(found, range, good, wanted) else { throw CheckFailure("\(entry.imagePath) is not whole") }
                     }
                     let line = try UnifiedKernelImage.commandLine(of: found, files)
-                    guard line?.root == entry.dataset else { throw CheckFailure("\(entry.imagePath) boots \(line?.root ?? "nothing")") }
+                    guard let line, line.starts(line.rooted(at: entry.dataset)) else {
+                        throw CheckFailure("\(entry.imagePath) boots \(line?.root ?? "nothing")")
+                    }
                     for (index, program) in programs.enumerated() {
                         let (now, before) = (try await copy(program, image), lab.folder.appending("program\(index)"))
                         guard try files.read(now) == files.read(before) else { throw CheckFailure("\(program) is not whole") }

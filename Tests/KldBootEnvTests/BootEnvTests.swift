@@ -53,9 +53,10 @@ enum Fixture {
     static func target(_ name: String, root: FilePath = "/run/kldload/look/root", matching: [String: Set<String>] = [:]) throws
         -> BootTarget
     {
-        BootTarget(
+        let images = matching.mapValues { ids in Set(ids.map { "\(BootEntry.imageFolder)/\($0).efi" }) }
+        return BootTarget(
             environment: try dataset(name), root: name == "debian" ? "/" : root,
-            kernels: [.init(release: release, size: .mebibytes(70), matching: matching)])
+            kernels: [.init(release: release, size: .mebibytes(70), matching: matching, images: images)])
     }
 }
 

@@ -129,7 +129,7 @@ struct GatherTests {
     }
 
     /// A machine whose only ESP holds an image of `debian`, built of the files that both environments have.
-    private func machine(initrd: String = "initramfs") throws -> (BootSystem, MemoryFiles) {
+    private func machine(initrd: String = "initramfs", followed: Bool = false) throws -> (BootSystem, MemoryFiles) {
         let entry = Fixture.entry("debian", order: 100)
         let files = MemoryFiles(
             ["", "/be"].reduce(into: [:]) { texts, root in
@@ -137,9 +137,11 @@ struct GatherTests {
                 texts["\(root)/boot/initrd.img-\(Fixture.release)"] = root.isEmpty ? "initramfs" : initrd
                 texts["\(root)/usr/lib/modules/\(Fixture.release)/x"] = ""
             })
-        let system = try Fixture.system([Fixture.esp([entry])])
+        var system = try Fixture.system([Fixture.esp([entry])])
+        system.followed = followed
         let id = try #require(system.hostID)
-        let (code, line) = (Array("stub".utf8), Array("root=ZFS=rpool/ROOT/debian boot=zfs rw console=tty0 panic=15".utf8))
+        let words = "root=ZFS=rpool/ROOT/debian boot=zfs rw console=tty0 panic=15 \(EnvironmentChoice.word)"
+        let (code, line) = (Array("stub".utf8), Array(words.utf8))
         try files.write(EFIProgram.bytes([(".text", code)]), to: "/usr/lib/systemd/boot/efi/linuxx64.efi.stub", mode: .file)
         let initramfs = InitramfsSupplement.joined(Array("initramfs".utf8), InitramfsSupplement.hostID(id))
         let sections = [(".text", code), (".cmdline", line), (".linux", Array("kernel".utf8)), (".initrd", initramfs)]
@@ -163,6 +165,11 @@ struct GatherTests {
         #expect(own.matching == ["/dev/vda1": [entry.id]] && own.donor == nil)
         let clone = try await kernel("test", machine(), root: "/be")
         #expect(clone.matching.isEmpty && clone.donor == .init(device: "/dev/vda1", path: entry.imagePath))
+        // An initramfs that was seen to follow the loader starts it as it is; not one of another content.
+        let sharing = try await kernel("test", machine(followed: true), root: "/be")
+        #expect(sharing.images == ["/dev/vda1": [entry.imagePath]] && sharing.donor == nil && sharing.matching.isEmpty)
+        let other = try await kernel("test", machine(initrd: "another", followed: true), root: "/be")
+        #expect(other.images.isEmpty && other.donor == nil)
         let changed = try await kernel("test", machine(initrd: "another"), root: "/be")
         #expect(changed.matching.isEmpty && changed.donor == nil)
         // Only what no image boots yet is looked into.

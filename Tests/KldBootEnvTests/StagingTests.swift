@@ -28,7 +28,7 @@ struct BootStagingTests {
                       write /run/kldload/boot/hostid.cpio (644, 512 bytes)
                       ukify build --linux=/run/kldload/look/root/boot/vmlinuz-\(Fixture.release) \
                 --initrd=/run/kldload/look/root/boot/initrd.img-\(Fixture.release) --initrd=/run/kldload/boot/hostid.cpio \
-                '--cmdline=root=ZFS=rpool/ROOT/test boot=zfs rw console=tty0 panic=15' --uname=\(Fixture.release) \
+                '--cmdline=root=ZFS=rpool/ROOT/test boot=zfs rw console=tty0 panic=15 kldload.environment=selected' --uname=\(Fixture.release) \
                 --os-release=@/run/kldload/look/root/usr/lib/os-release --stub=/usr/lib/systemd/boot/efi/linuxx64.efi.stub \
                 --output=/run/kldload/boot/\(Self.id).efi
                       release: remove /run/kldload/boot/\(Self.id).efi
@@ -79,8 +79,38 @@ struct BootStagingTests {
             step.actions.map(\.text) == [
                 "mkdir /run/kldload/boot (700)",
                 "boot.rewrite cmdline=root=ZFS=rpool/ROOT/test boot=zfs rw console=tty0 panic=15 "
-                    + "from=/boot/efi/EFI/kldload/kldload-debian-\(Fixture.release).1.efi to=/run/kldload/boot/\(Self.id).efi",
+                    + "kldload.environment=selected from=/boot/efi/EFI/kldload/kldload-debian-\(Fixture.release).1.efi to=/run/kldload/boot/\(Self.id).efi",
             ])
+    }
+
+    @Test("the image that runs starts another environment with the same kernel and initramfs: an entry is all that it needs")
+    func shared() throws {
+        let debian = Fixture.entry("debian", order: 100)
+        let system = try Fixture.system([Fixture.esp([debian]), Fixture.esp([debian], "/dev/vdb1", mounted: false)])
+        var target = try Fixture.target("test")
+        target.kernels[0].images = ["/dev/vda1": [debian.imagePath]]
+        let staging = BootStaging(system, target, .always)
+        var expected = Fixture.entry("test", order: 200, left: 3)
+        expected.sharedImage = debian.imagePath
+        #expect(try staging.entry() == expected)
+        #expect(try staging.entry().text.contains("efi /\(debian.imagePath)\n"))
+        // The second ESP lacks what fits: it gets the very one.
+        #expect(try staging.steps().map(\.id) == ["boot.stage.vdb1", "boot.entry.vda1", "boot.entry.vdb1", "boot.bootfs"])
+        target.kernels[0].images["/dev/vdb1"] = [debian.imagePath]
+        #expect(
+            try BootStaging(system, target, .always).steps().map(\.id) == ["boot.entry.vda1", "boot.entry.vdb1", "boot.bootfs"])
+    }
+
+    @Test("an image that starts others keeps its name when the environment that it was made for is gone")
+    func takenName() throws {
+        var other = Fixture.entry("other", order: 100)
+        other.sharedImage = Fixture.entry("test", order: 0).imagePath
+        let debian = Fixture.entry("debian", order: 50)
+        let entry = try BootStaging(Fixture.system([Fixture.esp([debian, other])]), Fixture.target("test"), .always).entry()
+        #expect(entry.generation == 2 && entry.sharedImage == nil)
+        // And it stays on the ESP for as long as somebody needs it.
+        let system = try Fixture.system([Fixture.esp([debian, other, Fixture.entry("test", order: 10)])])
+        #expect(system.needed(without: [Fixture.entry("test", order: 10)]).contains(Fixture.entry("test", order: 0).imagePath))
     }
 
     @Test("an environment that boots already and has not changed needs nothing")

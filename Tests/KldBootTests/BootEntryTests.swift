@@ -28,6 +28,19 @@ struct BootEntryTests {
         #expect(counted.isExhausted == (counter?.0 == 0))
     }
 
+    @Test("another entry's image is read again; one that lies elsewhere is nobody's image")
+    func sharedImage() throws {
+        var entry = BootEntry(dataset: "rpool/ROOT/next", release: "6.12", order: 200)
+        let own = entry.imagePath
+        entry.sharedImage = "EFI/kldload/kldload-debian-6.12.1.efi"
+        #expect(entry.text.contains("efi /EFI/kldload/kldload-debian-6.12.1.efi\n") && entry.files == [entry.imagePath])
+        #expect(try #require(BootEntry(fileName: entry.fileName, text: entry.text)) == entry)
+        for path in ["EFI/kldload/shimx64.efi", "EFI/Linux/kldload-x.efi", "EFI/kldload/kldload-x/../../y.efi", own] {
+            let text = entry.text.replacing(entry.imagePath, with: path)
+            #expect(BootEntry(fileName: entry.fileName, text: text)?.imagePath == own, "\(path)")
+        }
+    }
+
     @Test("the loader's own renaming of a counted entry is understood: +3, +2-1, +1-2, +0-3")
     func counting() {
         for (suffix, left, done) in [("+3", 3, 0), ("+2-1", 2, 1), ("+1-2", 1, 2), ("+0-3", 0, 3)] {

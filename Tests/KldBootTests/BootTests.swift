@@ -7,6 +7,19 @@ import Testing
 
 @Suite("Kernel command lines")
 struct KernelCommandLineTests {
+    @Test("an image that follows the loader starts whatever differs in the root alone, of the same pool and place")
+    func starts() {
+        let plain = KernelCommandLine(root: "rpool/ROOT/debian", initramfs: .initramfsTools, consoles: ["tty0"])
+        let image = plain.choosing(true)
+        #expect(image.words.last == EnvironmentChoice.word && image.choosing(true) == image && image.choosing(false) == plain)
+        #expect(image.starts(image.rooted(at: "rpool/ROOT/next")) && image.starts(image))
+        #expect(!image.starts(image.rooted(at: "tank/ROOT/next")) && !image.starts(image.rooted(at: "rpool/OTHER/next")))
+        #expect(!plain.starts(plain.rooted(at: "rpool/ROOT/next")) && plain.starts(plain))
+        var other = image.rooted(at: "rpool/ROOT/next")
+        other.words.append("quiet")
+        #expect(!image.starts(other) && !image.starts(plain.rooted(at: "rpool/ROOT/next")))
+    }
+
     @Test("each initramfs is told of the root in its own words")
     func root() {
         func line(_ kind: InitramfsKind) -> String {

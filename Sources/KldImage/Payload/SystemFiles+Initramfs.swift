@@ -29,9 +29,8 @@ extension SystemFiles {
 
         """
 
-    /// One boot image starts every environment with its kernel and initramfs: the loader says which of them a person, or its order, chose.
-    /// Where it says nothing, the environment that the image was made for starts. Ids are in lower case.
-    /// Source: The Boot Loader Interface, `LoaderEntrySelected`: four bytes of attributes, then UTF-16; systemd 252 to 257.
+    /// See ``EnvironmentChoice``. Source: The Boot Loader Interface, `LoaderEntrySelected`: four bytes of attributes, then UTF-16; systemd 252
+    /// to 257.
     private static let chooseEnvironment = """
         #!/bin/sh
         # Written by kldload: starts the environment that was chosen in the boot menu.
@@ -39,21 +38,25 @@ extension SystemFiles {
         for word in $(cat /proc/cmdline); do
             case "$word" in
             root=ZFS=*) root=${word#root=ZFS=} ;;
-            \(KernelCommandLine.selected)) chosen=yes ;;
+            \(EnvironmentChoice.word)) chooses=yes ;;
             esac
         done
-        [ -n "$root" ] && [ -n "$chosen" ] || exit 0
+        [ -n "$root" ] && [ -n "$chooses" ] || exit 0
+        variables=/run/kldload/efivars
         modprobe -q efivarfs
-        mkdir -p /run/kldload/efivars
-        mount -t efivarfs -o ro efivarfs /run/kldload/efivars || exit 0
-        id=$(tr -cd 'a-z0-9._+~-' </run/kldload/efivars/LoaderEntrySelected-\(EFIVariable.Vendor.loader.rawValue) 2>/dev/null)
-        umount /run/kldload/efivars
+        mkdir -p "$variables"
+        mount -t efivarfs -o ro efivarfs "$variables" || exit 0
+        id=$(tr -cd '\(EnvironmentChoice.range)' <"$variables/LoaderEntrySelected-\(EFIVariable.Vendor.loader.rawValue)" 2>/dev/null)
+        umount "$variables"
         id=${id%.conf}
         name=${id#kldload-}
         name=${name%-"$(uname -r)".*}
         case "$id" in
-        kldload-"$name"-"$(uname -r)".*) echo "ROOT='ZFS=${root%/*}/$name'" >>/conf/param.conf ;;
+        kldload-"$name"-"$(uname -r)".*) ;;
+        *) exit 0 ;;
         esac
+        echo "ROOT='ZFS=${root%/*}/$name'" >>/conf/param.conf
+        echo "$name" >\(EnvironmentChoice.followed)
 
         """
 
