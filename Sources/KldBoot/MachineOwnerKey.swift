@@ -61,12 +61,13 @@ public struct MachineOwnerKey: Sendable, Hashable {
         ]
     }
 
-    /// Looks at somebody's own key and its certificate, before anything depends on them.
+    /// Looks at somebody's own key and its certificate, before anything depends on them: they belong together, and shim takes what they sign.
     ///
-    /// Runs: `openssl pkey -in KEY -passin pass: -pubout`, `openssl x509 -in CERTIFICATE -noout -pubkey`; reads. Nobody is asked for a passphrase.
+    /// Runs: `openssl pkey -in KEY -passin pass: -pubout`, `openssl x509 -in CERTIFICATE -noout -pubkey`, `openssl x509 -in CERTIFICATE
+    /// -noout -text`; reads. Nobody is asked for a passphrase. Source: `Cryptlib` and `verify_eku()` of shim 15.8 to 16.1; x509 of Linux 6.12.
     /// - Throws: ``Diagnosis`` `trust.key-files`.
     public static func requirePair(key: FilePath, certificate: FilePath, runner: any CommandRunner) async throws {
-        func publicKey(_ words: [String], _ file: FilePath) async throws -> String {
+        func read(_ words: [String], _ file: FilePath) async throws -> String {
             let output = try await runner.run(Command(openssl, words, effect: .reads, accepting: Set(0...255)))
             guard output.status == 0 else {
                 throw Diagnosis(
@@ -76,13 +77,41 @@ public struct MachineOwnerKey: Sendable, Hashable {
             }
             return output.output.trimmed
         }
-        let own = try await publicKey(["pkey", "-in", key.string, "-passin", "pass:", "-pubout"], key)
-        guard try await publicKey(["x509", "-in", certificate.string, "-noout", "-pubkey"], certificate) == own else {
+        let own = try await read(["pkey", "-in", key.string, "-passin", "pass:", "-pubout"], key)
+        guard try await read(["x509", "-in", certificate.string, "-noout", "-pubkey"], certificate) == own else {
             throw Diagnosis(
                 "trust.key-files", "\(certificate) is the certificate of another key than \(key)",
                 remedies: ["look at both: openssl x509 -in CERTIFICATE -noout -text"], exit: .inputMissing)
         }
+        let problems = unfit(try await read(["x509", "-in", certificate.string, "-noout", "-text"], certificate))
+        guard problems.isEmpty else {
+            throw Diagnosis(
+                "trust.key-files", "the firmware would not start what the key of \(certificate) signs",
+                remedies: [
+                    "give an RSA key of 2048 bits with a certificate for signing code, or let the machine make its own: leave both out"
+                ],
+                exit: .inputMissing, causes: problems)
+        }
     }
+
+    /// - Parameter text: what `openssl x509 -text` prints.
+    private static func unfit(_ text: String) -> [String] {
+        var problems: [String] = []
+        let label = "Public-Key: ("
+        let bits = text.lines.lazy.map(\.trimmed).first { $0.hasPrefix(label) }.flatMap {
+            Int($0.dropFirst(label.count).prefix { $0.isNumber })
+        }
+        if !text.contains("Public Key Algorithm: rsaEncryption") {
+            problems.append("it is no RSA key, and shim knows no other kind")
+        } else if let bits, !(2048...4096).contains(bits) {
+            problems.append("it has \(bits) bits, where 2048 to 4096 are known to shim and kernel")
+        }
+        // shim takes such a one for modules alone, never for what it starts itself.
+        if text.contains(moduleSigningOnly) { problems.append("its certificate is for kernel modules only (\(moduleSigningOnly))") }
+        return problems
+    }
+
+    private static let moduleSigningOnly = "1.3.6.1.4.1.2312.16.1.2"
 
     /// Takes somebody's own key, in PEM, with its certificate. - Throws in the plan: openssl says what is wrong with a file.
     ///

@@ -96,7 +96,8 @@ struct Laboratory: Sendable {
     /// Boots disks under UEFI, with Secure Boot enforcing or without, and hands over the running machine.
     /// - Parameter writeLog: records every write and every flush; QEMU drops the guest's flushes otherwise.
     func boot<Result: Sendable>(
-        _ disks: [Factory.Disk], label: String = "boot", network: MachineNetwork? = MachineNetwork(), more: [MachineDisk] = [],
+        _ disks: [Factory.Disk], interface: MachineDisk.Interface = .virtioBlock, label: String = "boot",
+        network: MachineNetwork? = MachineNetwork(), more: [MachineDisk] = [],
         variables: FilePath? = nil, graphics: Bool = false, secure: Bool = false, writeLog: FilePath? = nil,
         memory: ByteCount = .gibibytes(2),
         _ body: (VirtualMachine, FactoryHost) async throws -> Result
@@ -113,7 +114,7 @@ struct Laboratory: Sendable {
             disks: disks.enumerated().map { index, disk in
                 // Of a machine that has an order of starting, OVMF forgets what is not in it.
                 MachineDisk(
-                    disk.file, serial: disk.serial, cache: writeLog == nil ? .unsafe : .writeback,
+                    disk.file, serial: disk.serial, cache: writeLog == nil ? .unsafe : .writeback, interface: interface,
                     bootIndex: network?.bootIndex.map { $0 + index + 1 }, writeLog: writeLog)
             } + more, networks: network.map { [$0] } ?? [],
             channels: [ImageVerification.channel], graphics: graphics)

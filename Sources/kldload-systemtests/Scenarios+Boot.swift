@@ -16,6 +16,42 @@ extension Scenario {
         Scenario("boot.bad-environments", "five kinds of bad environment are left by themselves, and each says why") { lab in
             try await withMachine(lab) { guest in try await guest.leaveBadEnvironments() }
         },
+        Scenario(
+            "boot.disks", "the same disk starts on an NVMe and a SATA controller and as a USB stick, and one that comes late is waited for"
+        ) { lab in
+            let disks = try await lab.disks(1)
+            let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"])
+            try await lab.install(answers.forTest(), onto: disks)
+            try await lab.boot(disks, label: "virtio") { machine, host in
+                let guest = Guest(lab: lab, machine: machine, host: host)
+                try await guest.logIn()
+                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                let said = try await guest.run(
+                    """
+                    grep -o kldload.environment=selected /proc/cmdline && cat /run/kldload/environment
+                    echo options usb-storage delay_use=25 > /etc/modprobe.d/late.conf && update-initramfs -u 2>&1 && kbe list
+                    """, within: .seconds(300))
+                lab.log(said)
+                try check(said.lines.contains("debian"), "the initramfs did not follow the loader: \(said)")
+                try await machine.console.send("systemctl poweroff\n")
+                try await machine.waitForPowerOff(within: host.deadline(.seconds(120)))
+            }
+            for interface in [MachineDisk.Interface.nvme, .sata, .usbStick] {
+                try await lab.boot(disks, interface: interface, label: "\(interface)") { machine, host in
+                    let guest = Guest(lab: lab, machine: machine, host: host)
+                    try await guest.logIn()
+                    try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                    let said = try await guest.run("zpool status -P rpool; kbe list; $tool verify --only boot && $tool verify --only zfs")
+                    lab.log("\(interface): \(said)")
+                    try check(said.contains("state: ONLINE"), said)
+                    let console = try lab.files.read(lab.folder.appending("\(interface)/console.log"))
+                    let late = String(decoding: console, as: UTF8.self).contains("waiting for the disks of the pool rpool")
+                    try check(late == (interface == .usbStick), "\(interface): waited for its disks: \(late)")
+                    try await machine.console.send("systemctl poweroff\n")
+                    try await machine.waitForPowerOff(within: host.deadline(.seconds(120)))
+                }
+            }
+        },
         Scenario("boot.once", "an environment is booted once, and the boot after is as before") { lab in
             try await withMachine(lab) { guest in
                 try await once(lab, guest, before: "debian")
@@ -71,7 +107,8 @@ extension Scenario {
                 // No room: nothing is touched.
                 var said = try await guest.run(
                     """
-                    kbe create big && free=$(df --output=avail -k /boot/efi | tail -n 1) && fallocate -l $((free - 20480))K /boot/efi/filler
+                    kbe create big && truncate -s +4096 $(kbe mount big)/boot/vmlinuz-$(uname -r) && kbe unmount big
+                    free=$(df --output=avail -k /boot/efi | tail -n 1) && fallocate -l $((free - 20480))K /boot/efi/filler
                     kbe activate big && exit 1; rm /boot/efi/filler; kbe destroy big --yes; ls /boot/efi/loader/entries /boot/efi/EFI/kldload
                     """)
                 try check(said.contains("error[boot.esp-full]"), said)

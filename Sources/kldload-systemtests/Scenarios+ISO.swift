@@ -59,12 +59,12 @@ extension Scenario {
         },
         Scenario(
             "iso.guided",
-            "on the ISO's serial console six screens install a machine, and nothing is written before its disk's name is typed"
+            "from a stick, on the ISO's serial console, six screens install a machine, and nothing is written before its disk's name is typed"
         ) {
             lab in
             let iso = try await lab.iso(profiles: ["core"])
             let disks = try await lab.disks(1)
-            let medium = MachineDisk(iso, serial: "medium", readOnly: true)
+            let medium = MachineDisk(iso, serial: "medium", readOnly: true, interface: .usbStick)
             try await lab.boot(disks, label: "iso", more: [medium]) { machine, host in
                 let shell = try await lab.liveShell(machine, host)
                 func press(_ keys: String, until text: String) async throws {
@@ -90,13 +90,13 @@ extension Scenario {
         },
         Scenario(
             "iso.packages",
-            "without a network a package from the ISO's mirror is installed; one that it does not have is named before anything is touched"
+            "from a disc, without a network, a package from the ISO's mirror is installed; one that it does not have is named before anything is touched"
         ) { lab in
             let iso = try await lab.iso(profiles: ["core"], packages: ["htop"])
             let disks = try await lab.disks(1)
             let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"]).forTest()
             let lines = answers.environmentText.lines.map { "'\($0)'" }.joined(separator: " ")
-            let medium = MachineDisk(iso, serial: "medium", readOnly: true)
+            let medium = MachineDisk(iso, interface: .cdrom)
             try await lab.boot(disks, label: "iso", network: nil, more: [medium]) { machine, host in
                 let shell = try await lab.liveShell(machine, host)
                 try await shell.run("printf '%s\\n' \(lines) >/run/answers.env")

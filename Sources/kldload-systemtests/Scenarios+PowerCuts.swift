@@ -36,10 +36,10 @@ extension Scenario {
         return SplitMix(state: seed)
     }
 
-    /// What changes the boot menu, and leaves every kernel and initramfs as it is.
+    /// What changes the boot menu, and leaves every kernel and initramfs as it is. A name with a capital letter has an image of its own.
     private static let choosing = """
-        kbe create one && kbe activate one && kbe create two --from one && kbe activate --once two && kbe activate debian &&
-        kbe rename two three && kbe activate three && kbe activate debian && kbe destroy one --yes && kbe destroy three --yes &&
+        kbe create one && kbe activate one && kbe create Two --from one && kbe activate --once Two && kbe activate debian &&
+        kbe rename Two Three && kbe activate Three && kbe activate debian && kbe destroy one --yes && kbe destroy Three --yes &&
         rm /boot/efi/EFI/BOOT/mmx64.efi && /usr/lib/kldload/kldload boot refresh
         """
 
@@ -227,7 +227,7 @@ private struct PowerCuts {
         )
         try check(done >= instants, "only \(done) instants were looked at")
         // Each that was activated was first at some instant.
-        try check(environments == ["debian", "one", "two", "three"], "first in the menu were only \(environments.sorted())")
+        try check(environments == ["debian", "one", "Two", "Three"], "first in the menu were only \(environments.sorted())")
     }
 
     /// The whole disk as it stood at instants of its writes: the first half of them instants of writes to the ESP, which are few among all.

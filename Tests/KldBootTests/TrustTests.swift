@@ -133,6 +133,33 @@ struct TrustTests {
         }
     }
 
+    @Test(
+        "nor is a key taken whose signatures shim refuses",
+        arguments: [
+            (["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "it is no RSA key, and shim knows no other kind"),
+            (["-newkey", "rsa:1024"], "it has 1024 bits, where 2048 to 4096 are known to shim and kernel"),
+            (
+                ["-newkey", "rsa:2048", "-addext", "extendedKeyUsage=codeSigning,1.3.6.1.4.1.2312.16.1.2"],
+                "its certificate is for kernel modules only (1.3.6.1.4.1.2312.16.1.2)"
+            ),
+            (["-newkey", "rsa:3072", "-addext", "extendedKeyUsage=codeSigning"], nil), (["-newkey", "rsa:2048"], nil),
+        ] as [([String], String?)])
+    func unfit(_ words: [String], _ problem: String?) async throws {
+        try await Scratch.with { folder in
+            let (key, certificate) = (folder.appending("k.pem"), folder.appending("c.pem"))
+            try await runner.run(
+                Command(
+                    "openssl",
+                    ["req", "-x509", "-nodes", "-subj", "/CN=mine", "-keyout", key.string, "-out", certificate.string] + words,
+                    effect: .changes))
+            var causes: [String] = []
+            do { try await MachineOwnerKey.requirePair(key: key, certificate: certificate, runner: runner) } catch {
+                causes = Diagnosis(of: error).causes
+            }
+            #expect(causes == (problem.map { [$0] } ?? []))
+        }
+    }
+
     @Test("modules are signed as the kernel reads it, DKMS' copies and the initramfs follow, and twice is as once")
     func modules() async throws {
         try await Scratch.with { folder in
