@@ -12,9 +12,11 @@ public struct InitramfsContent: Sendable, Hashable, Codable {
     public var holdsOpenZFS: Bool
     public var holdsZPool: Bool
     public var holdsHostID: Bool
+    /// It imports a pool.
+    public var importsPools: Bool { holdsOpenZFS && holdsZPool }
 
     /// - Parameter names: paths without a slash at the beginning.
-    init(_ names: [String]) {
+    public init(_ names: [String]) {
         count = names.count
         holdsOpenZFS = names.contains { name in
             let file = name.split(separator: "/").last ?? ""

@@ -276,7 +276,7 @@ extension BootTarget {
         }
         if !target.kernels[0].isStaged {
             target.kernels[0].hasModule = try await InitramfsContent.of(initramfs(kernel.release), runner: runner, files: files)?
-                .holdsOpenZFS
+                .importsPools
             // A kernel whose module was not built must not keep an older one from booting, nor ESPs from being healed.
             if target.kernels[0].hasModule == false, kernels.count > 1 {
                 var rest = self

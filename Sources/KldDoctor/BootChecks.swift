@@ -37,7 +37,7 @@ extension Check {
         guard let content = try await InitramfsContent.of(FilePath(path), runner: context.runner, files: context.files) else {
             return .skip("lsinitramfs is not installed")
         }
-        guard content.holdsOpenZFS, content.holdsZPool else {
+        guard content.importsPools else {
             return .fail(
                 expected: "zfs.ko and zpool in \(path)", actual: content.holdsOpenZFS ? "zpool is missing" : "zfs.ko is missing",
                 remedy: "install zfs-initramfs, check dkms status, then update-initramfs -u -k \(release)")

@@ -56,7 +56,18 @@ extension InstallPlanner {
             : Step(
                 "boot.uki", "Build the unified kernel image of \(image.release)", building,
                 release: [.remove(image.output), .remove(Self.hostIDSupplement)], resume: building, weight: 8)
-        return trust + [making]
+        return initramfs + trust + [making]
+    }
+
+    /// The payload's was looked at when it was built; so is one that is made here.
+    private var initramfs: [Step] {
+        guard !keymap.isEmpty || request.payload.additions != nil else { return [] }
+        let parameters = ["target": target.string, "release": request.payload.kernel]
+        return [
+            Step(
+                "boot.initramfs", "The initramfs that was made here imports the pool",
+                [.perform(Performers.initramfs, parameters, effect: .reads)], weight: 3)
+        ]
     }
 
     var boot: [Step] {

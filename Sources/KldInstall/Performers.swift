@@ -17,6 +17,7 @@ public enum Performers {
     public static let mountCache = "zfs.mount-cache"
     public static let seal = "seal"
     public static let keepLogs = "logs.keep"
+    public static let initramfs = "boot.initramfs"
 
     /// - Parameters:
     ///   - logs: files to copy into the target's `/var/log/kldload`.
@@ -37,11 +38,29 @@ public enum Performers {
                 }
             },
             self.seal: seal,
+            initramfs: { parameters, runner, _ in
+                try await requireOpenZFS(in: FilePath(parameters["target"] ?? ""), parameters["release"] ?? "", runner)
+            },
         ]
         return own.merging(verifying) { $1 }.merging(closing) { $1 }.merging(ModuleSigning.performers) { $1 }.merging(
             KeyEnrolment.performers
         ) { $1 }
     }
+
+    /// Runs: `chroot TARGET lsinitramfs /boot/initrd.img-RELEASE`, reads. - Throws: ``Diagnosis`` `boot.initramfs`.
+    private static func requireOpenZFS(in target: FilePath, _ release: String, _ runner: any CommandRunner) async throws {
+        let list = Command(lsinitramfs, ["/boot/initrd.img-\(release)"], effect: .reads).inside(target)
+        let content = InitramfsContent(try await runner.run(list).output.lines)
+        guard content.importsPools else {
+            throw Diagnosis(
+                "boot.initramfs",
+                "the initramfs of Linux \(release) was made again, and lacks \(content.holdsOpenZFS ? "zpool" : "zfs.ko"): it would not start",
+                remedies: ["leave out what was added: KLDLOAD_EXTRA_PACKAGES, or the keyboard", "the log says what update-initramfs said"],
+                exit: .unavailable)
+        }
+    }
+
+    private static let lsinitramfs = Tool("lsinitramfs", package: "initramfs-tools-core")
 
     /// What the work of an installation runs that no command of its plan shows, by its name.
     static let tools: [String: [Tool]] = [

@@ -149,13 +149,33 @@ struct GatherTests {
         return (system, files)
     }
 
+    @Test("a newer kernel whose initramfs cannot import the pool is passed over, and named", arguments: ["zfs.ko", "usr/sbin/zpool"])
+    func passedOver(_ only: String) async throws {
+        var (system, files) = try machine()
+        let newer = "6.12.99+deb13-amd64"
+        for (path, text) in ["vmlinuz-\(newer)": "newer", "initrd.img-\(newer)": "newer initramfs"] {
+            try files.write(Array(text.utf8), to: FilePath("/boot/\(path)"), mode: .file)
+        }
+        try files.write([], to: FilePath("/usr/lib/modules/\(newer)/x"), mode: .file)
+        system.esps[0].entries = [Fixture.entry("debian", order: 100)]
+        var environment = try system.environment("debian")
+        environment.mountpoint = "/"
+        let runner = ScriptedRunner(["lsinitramfs /boot/initrd.img-\(newer)": "init\n\(only)\n"])
+        let target = try await BootTarget.with(environment, runner: runner, files: files) { target in
+            #expect(target.kernels.map(\.release) == [newer, Fixture.release])
+            return try await target.compared(system, runner: runner, files: files)
+        }
+        #expect(target.kernels.map(\.release) == [Fixture.release] && target.facts.unusable == [newer])
+        #expect(target.kernels[0].matching["/dev/vda1"]?.count == 1)
+    }
+
     @Test("an environment's own image is known by its parts; another one's of the same kernel can be rewritten; a changed one is built")
     func compared() async throws {
         func kernel(_ name: String, _ machine: (BootSystem, MemoryFiles), root: String) async throws -> BootTarget.Kernel {
             var environment = try machine.0.environment(name)
             environment.mountpoint = root
             let listed = "lsinitramfs /be/boot/initrd.img-\(Fixture.release)"
-            let runner = ScriptedRunner([listed: "init\nusr/lib/modules/\(Fixture.release)/updates/dkms/zfs.ko.xz\n"])
+            let runner = ScriptedRunner([listed: "init\nusr/lib/modules/\(Fixture.release)/updates/dkms/zfs.ko.xz\nusr/sbin/zpool\n"])
             return try await BootTarget.with(environment, runner: runner, files: machine.1) { target in
                 try #require(await target.compared(machine.0, runner: runner, files: machine.1).kernels.first)
             }

@@ -56,6 +56,14 @@ extension Invariant {
             return view.written("\(view.target)/etc/hostname") == name + "\n"
                 && view.written("\(view.target)/etc/hosts")?.contains("127.0.1.1 \(name)") ?? false
         },
+        Invariant("an initramfs that is made here is looked at before anything is built of it", of: .own) { view in
+            let made = !view.inside("update-initramfs").isEmpty || view.begin("payload.packages") != nil
+            let looked = view.performs(Performers.initramfs)
+            guard made else { return looked.isEmpty }
+            let built = [view.begin("boot.uki"), view.begin("boot.grub")].compactMap { $0 }.min() ?? 0
+            let last = [view.begin("boot.keymap"), view.begin("payload.packages")].compactMap { $0 }.max() ?? 0
+            return looked.count == 1 && last < looked[0] && looked[0] < built
+        },
         Invariant("kernel file systems are given to the system before anything runs in it", of: .own) { view in
             guard let bound = view.begin("target.mounts") else { return false }
             let binds = view.mounts.filter { $0.target.hasPrefix(view.target + "/") }.map { "\($0.source) \($0.target)" }
