@@ -64,11 +64,13 @@ extension Scenario {
                     """
                     kbe create Other && kbe activate Other && $tool doctor boot && kbe create next && kbe activate next && $tool doctor boot
                     cat /boot/efi/loader/entries/kldload-*.conf | grep '^efi '
+                    for image in /boot/efi/EFI/kldload/kldload-*.efi; do sbverify --list $image | grep -c '^signature '; done
                     """)
                 lab.log(said)
                 try check(said.contains("the next boot is Other, Linux") && said.contains("the next boot is next, Linux"), said)
                 let images = said.lines.filter { $0.hasPrefix("efi ") }
                 try check(images.count == 3 && Set(images).count == 2 && !said.contains("kldload-next-"), "images: \(images)")
+                try check(said.lines.suffix(2) == ["1", "1"], "an image is not signed exactly once: \(said)")
                 try await guest.restart()
                 said = try await guest.run("kbe current; cat /sys/kernel/security/lockdown")
                 try check(said.hasPrefix("next") && said.contains("[integrity]"), said)

@@ -155,7 +155,9 @@ struct GrubChainTests {
             try files.write(InitramfsSupplement.hostID(id), to: FilePath("/boot/efi/\(entry.files[2])"), mode: .file)
             var environment = try system.environment(name)
             environment.mountpoint = root.isEmpty ? "/" : root
-            let runner = ScriptedRunner(["lsinitramfs \(root)/boot/initrd.img-\(Fixture.release)": "usr/lib/modules/zfs.ko\nusr/sbin/zpool\n"])
+            let runner = ScriptedRunner([
+                "lsinitramfs \(root)/boot/initrd.img-\(Fixture.release)": "usr/lib/modules/zfs.ko\nusr/sbin/zpool\n"
+            ])
             return try await BootTarget.with(environment, runner: runner, files: files) { target in
                 try #require(await target.compared(system, runner: runner, files: files).kernels.first)
             }

@@ -190,6 +190,9 @@ struct TrustTests {
             #expect(try files.read(copy) == files.read(packed))
             // For the kernel it is one stream, whose last block is the signature.
             #expect(try await XZStreamTests.counted(packed, runner) == [1, 2])
+            // Linux' own reader knows no other sum. Source: `lib/xz`, 6.12; xz(1), `--robot --list`.
+            let list = try await runner.run(Command(Tool("xz", package: "xz-utils"), ["--robot", "--list", packed.string], effect: .reads))
+            #expect(list.output.lines.first { $0.hasPrefix("file") }?.split(separator: "\t")[6] == "CRC32")
             let archive = try files.read(initramfs)
             var expected = CPIOArchive()
             expected.add(file: "before", content: [7])
