@@ -1,3 +1,4 @@
+import KldBoot
 import KldCore
 import KldExec
 import KldFiles
@@ -299,6 +300,7 @@ struct ESPRemakeTests {
         ]
         var texts = Dictionary(uniqueKeysWithValues: esp.map { ("\(mount)/\($0.key)", $0.value) })
         texts["/target/boot/vmlinuz-\(kernel)"] = "linux"
+        texts["/proc/self/mounts"] = "rpool/ROOT/debian /target zfs rw 0 0\n"
         texts["/target/etc/fstab"] = "UUID=1234-ABCD /boot/efi vfat umask=0077,nofail 0 2\n"
         return MemoryFiles(texts.merging(more) { $1 })
     }
@@ -358,6 +360,28 @@ struct ESPRemakeTests {
             commands.contains {
                 $0.hasPrefix("ukify build --linux=/target/boot/vmlinuz-\(Self.kernel) --initrd=/target/boot/initrd.img-\(Self.kernel) ")
                     && $0.contains("'--cmdline=root=ZFS=rpool/ROOT/debian rw zfs_force=1'")
+            })
+    }
+
+    @Test("entries of environments that the copy does not have go, with images that only they need; an image that is shared stays")
+    func others() async throws {
+        func entry(_ name: String, _ release: String = Self.kernel, image: String? = nil) -> BootEntry {
+            BootEntry(dataset: "rpool/ROOT/\(name)", release: release, order: 100, sharedImage: image)
+        }
+        let (own, maker, old) = (entry("next", image: Self.image), entry("debian"), entry("old", "6.1.0"))
+        var more = ["/proc/self/mounts": "rpool/ROOT/next /target zfs rw 0 0\n"]
+        for entry in [own, maker, old] { more["\(Self.mount)/\(entry.path)"] = entry.text }
+        // Its kernel is not in the environment that stays.
+        more["\(Self.mount)/\(old.imagePath)"] = "another image"
+        let files = Self.files(more)
+        let line = "root=ZFS=rpool/ROOT/debian rw \(EnvironmentChoice.word)"
+        let runner = Self.runner(files, inspection: #"{".cmdline":{"text":"\#(line)"},".uname":{"text":"\#(Self.kernel)"}}"#)
+        try await remake(files, runner)
+        let left = Set(files.texts.keys.filter { $0.hasPrefix("\(Self.mount)/loader/entries") || $0.hasSuffix(".efi") })
+        #expect(left == ["\(Self.mount)/\(own.path)", "\(Self.mount)/\(Self.image)"])
+        #expect(
+            runner.commands.contains {
+                $0.description.contains("'--cmdline=root=ZFS=rpool/ROOT/next rw \(EnvironmentChoice.word) zfs_force=1'")
             })
     }
 

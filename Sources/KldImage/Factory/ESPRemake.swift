@@ -10,7 +10,7 @@ import SystemPackage
 /// such as a boot image with the source's host id.
 ///
 /// Boot images are built again from the sealed system; every other file is carried over and compared. The boot loader's random seed is not, nor
-/// is the recovery image: a clone makes its own.
+/// is the recovery image: a clone makes its own. Entries of other environments go, for the copy has no other, and images that only they need.
 struct ESPRemake: Sendable {
     /// The partition, and the root of the system that boots from it.
     var partition: String
@@ -28,7 +28,7 @@ struct ESPRemake: Sendable {
     struct BootImage: Sendable, Hashable {
         /// Below the ESP.
         var path: String
-        var commandLine: String
+        var commandLine: KernelCommandLine
         var release: String
     }
 
@@ -78,18 +78,35 @@ struct ESPRemake: Sendable {
 
     private func read() async throws -> Content {
         var content = Content()
-        try await read("", into: &content)
-        content.images.sort { $0.path < $1.path }
+        var images: Set<String> = []
+        try read("", into: &content, &images)
+        let root = try files.mounts().last { $0.place == target.string && $0.type == "zfs" }?.source
+        if let root { Self.drop(besides: root, from: &content, &images) }
+        for path in images.sorted() { content.images.append(try await inspect(path, root)) }
         return content
     }
 
-    private func read(_ folder: String, into content: inout Content) async throws {
+    /// Takes entries of other environments away; nothing where none is of this one.
+    private static func drop(besides root: String, from content: inout Content, _ images: inout Set<String>) {
+        let entries = content.kept.compactMap { path, bytes -> (path: String, entry: BootEntry)? in
+            guard path.hasPrefix("\(BootEntry.folder)/"), let name = path.split(separator: "/").last else { return nil }
+            return BootEntry(fileName: String(name), text: String(decoding: bytes, as: UTF8.self)).map { (path, $0) }
+        }
+        let needed = Set(entries.filter { $0.entry.dataset == root }.flatMap(\.entry.files))
+        guard !needed.isEmpty else { return }
+        for (path, entry) in entries where entry.dataset != root {
+            content.kept[path] = nil
+            images.subtract(Set(entry.files).subtracting(needed))
+        }
+    }
+
+    private func read(_ folder: String, into content: inout Content, _ images: inout Set<String>) throws {
         for name in try files.list(place(folder)) {
             let path = folder.isEmpty ? name : "\(folder)/\(name)"
             if try files.status(place(path))?.kind == .directory {
-                try await read(path, into: &content)
+                try read(path, into: &content, &images)
             } else if Self.isBootImage(name, in: folder) {
-                content.images.append(try await inspect(path))
+                images.insert(path)
             } else if ["initrd", "initramfs"].contains(where: name.lowercased().hasPrefix) {
                 throw unreadable(path, "an initramfs that is not part of a unified kernel image: it may hold the source's host id")
             } else if !Self.notKept.contains(path) {
@@ -104,7 +121,8 @@ struct ESPRemake: Sendable {
     }
 
     /// Runs: `ukify inspect FILE --json=short --section=.cmdline:text --section=.uname:text`. Source: ukify(1), systemd 257.
-    private func inspect(_ path: String) async throws -> BootImage {
+    /// - Parameter root: the only environment that there is, which an image of kldload's starts then.
+    private func inspect(_ path: String, _ root: String?) async throws -> BootImage {
         struct Inspection: Decodable {
             struct Section: Decodable { var text: String? }
             var cmdline: Section?
@@ -127,7 +145,9 @@ struct ESPRemake: Sendable {
         guard try files.exists(target.appending("boot/vmlinuz-\(release)")) else {
             throw unreadable(path, "its kernel \(release) is not installed any more")
         }
-        return BootImage(path: path, commandLine: line, release: release)
+        var words = KernelCommandLine(running: line)
+        if let root, words.words.contains(EnvironmentChoice.word) { words = words.rooted(at: root) }
+        return BootImage(path: path, commandLine: words, release: release)
     }
 
     private func unreadable(_ path: String, _ why: String) -> Diagnosis {
@@ -145,7 +165,7 @@ struct ESPRemake: Sendable {
             let build = UnifiedKernelImage(
                 linux: target.appending("boot/vmlinuz-\(image.release)"),
                 initrds: [target.appending("boot/initrd.img-\(image.release)")],
-                commandLine: KernelCommandLine(running: image.commandLine).forcingImport(true), release: image.release,
+                commandLine: image.commandLine.forcingImport(true), release: image.release,
                 osRelease: target.appending("usr/lib/os-release"), stub: Self.stub, output: fresh)
             try await runner.run(build.build)
             let new = place(image.path).string
