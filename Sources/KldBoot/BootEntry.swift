@@ -68,7 +68,16 @@ public struct BootEntry: Sendable, Hashable {
     public var environment: String { dataset.leaf }
     /// The loader's name for it, without the counter and `.conf`. The generation stands last, so that no release looks like a counter.
     public var id: String { "kldload-\(environment)-\(release).\(generation)" }
+    /// An id without the counter that may follow it, as files of the loader's menu have it.
+    public static func id(_ name: String) -> String {
+        guard let plus = name.lastIndex(of: "+") else { return name }
+        let numbers = name[plus...].dropFirst().split(separator: "-", omittingEmptySubsequences: false)
+        let counts = numbers.count <= 2 && numbers.allSatisfy { !$0.isEmpty && $0.utf8.allSatisfy { (48...57).contains($0) } }
+        return counts ? String(name[..<plus]) : name
+    }
     public var fileName: String { parts == nil ? "\(id)\(counter?.suffix ?? "").conf" : "\(id)\(GrubMenu.suffix)" }
+    /// Whether it is the same entry, of the same files, wherever it stands in the order.
+    public func starts(the other: BootEntry) -> Bool { id == other.id && parts == other.parts && imagePath == other.imagePath }
     /// Below the ESP's root.
     public var path: String { "\((parts == nil ? BootChain.systemdBoot : .grub).entryFolder)/\(fileName)" }
     /// What must lie on an ESP beside the entry, below its root; the program that the loader starts comes first.

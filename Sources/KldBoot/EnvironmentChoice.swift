@@ -1,3 +1,4 @@
+import KldCore
 public import SystemPackage
 
 /// One boot image starts every environment that has its kernel and its initramfs: a script of the initramfs asks the loader which entry was
@@ -11,9 +12,7 @@ public enum EnvironmentChoice {
     public static let followed: FilePath = "/run/kldload/environment"
 
     /// Loaders tell ids in lower case. systemd 252 to 257.
-    public static func isPossible(_ environment: String, _ release: String) -> Bool {
-        (environment + release).utf8.allSatisfy { letters.contains($0) }
-    }
+    public static func isPossible(_ environment: String) -> Bool { environment.utf8.allSatisfy { letters.contains($0) } }
 
     private static let letters = Set("abcdefghijklmnopqrstuvwxyz0123456789._+~-".utf8)
     /// The same for tr(1).
@@ -21,10 +20,12 @@ public enum EnvironmentChoice {
 }
 
 extension KernelCommandLine {
-    /// With or without ``EnvironmentChoice``.
+    /// With or without ``EnvironmentChoice``; without it for an initramfs of another builder, whose scripts are not ours, and for a name that the
+    /// loader does not tell as it is.
     public func choosing(_ chooses: Bool) -> KernelCommandLine {
         var copy = self
-        copy.words = words.filter { $0 != EnvironmentChoice.word } + (chooses ? [EnvironmentChoice.word] : [])
+        let possible = words.contains(Self.ordinary) && root.map { EnvironmentChoice.isPossible($0.leaf) } ?? false
+        copy.words = words.filter { $0 != EnvironmentChoice.word } + (chooses && possible ? [EnvironmentChoice.word] : [])
         return copy
     }
 

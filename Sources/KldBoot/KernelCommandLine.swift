@@ -40,7 +40,7 @@ extension KernelCommandLine {
             .map { $0 == Self.recovery ? Self.ordinary : $0 }
     }
 
-    private static let ordinary = "boot=zfs"
+    static let ordinary = "boot=zfs"
     private static let recovery = "boot=\(RecoveryImage.method)"
 
     /// The same for the recovery image. A person stands before it: whatever fails there stays on the screen.

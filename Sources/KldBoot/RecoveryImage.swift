@@ -17,7 +17,7 @@ public enum RecoveryImage {
     /// What its console writes the chosen dataset into.
     public static let choice: FilePath = "/run/kldload/recovery-root"
     /// The value of `boot=`, which names the script.
-    static let method = "kldload"
+    public static let method = "kldload"
     private static let mark = "# kldload-recovery "
 
     /// What the loader shows.

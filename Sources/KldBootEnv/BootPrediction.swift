@@ -110,7 +110,7 @@ public struct BootPrediction: Sendable, Hashable, Codable {
 
     private mutating func check(on esps: [BootSystem.ESP], _ next: BootEntry, _ system: BootSystem, _ facts: Facts) {
         let lacking = esps.filter { esp in
-            next.files.contains { esp.images[$0] == nil } || !esp.entries.contains { $0.id == next.id }
+            next.files.contains { esp.images[$0] == nil } || !esp.entries.contains { $0.starts(the: next) }
         }.map(\.device)
         if lacking.count == esps.count {
             add(.fail, "ESP", "no ESP has both the entry and its image", "kbe activate \(system.running.leaf)")

@@ -53,7 +53,10 @@ public struct BootStaging: Sendable, Hashable {
         let all = system.entries
         let own = all.filter { $0.dataset == target.environment.text && $0.release == kernel.release }
         let matching = Set(kernel.matching.values.flatMap { $0 })
-        let same = own.filter { matching.contains($0.id) }.max { $0.generation < $1.generation }
+        let images = Set(kernel.images.values.flatMap { $0 })
+        let same = own.filter { matching.contains($0.id) && (kernel.parts != nil || images.contains($0.imagePath)) }.max {
+            $0.generation < $1.generation
+        }
         let newest = own.map(\.generation).max() ?? 0
         let top = all.map(\.order).max() ?? 0
         var entry = BootEntry(

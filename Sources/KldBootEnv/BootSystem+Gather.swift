@@ -104,15 +104,15 @@ extension BootSystem {
         return try key.exists(files) ? .by(key.identity(files)) : .keyless
     }
 
-    /// What GRUB's menu says on the command line; else `LoaderEntrySelected`: UTF-16, the name of an entry's file without its counter, in
-    /// lower case. Source: The Boot Loader Interface, uapi-group.org, systemd 257.
+    /// What GRUB's menu says on the command line; else `LoaderEntrySelected`: UTF-16, the name of an entry's file in lower case; with its counter,
+    /// until that was mended after systemd 257. Source: The Boot Loader Interface, uapi-group.org; issue 38813 of systemd.
     private static func selected(_ files: any FileSystem) -> String? {
         if let words = try? files.readText("/proc/cmdline"), let entry = KernelCommandLine.started(words).entry {
             return entry.lowercased()
         }
         return EFIVariable.value("LoaderEntrySelected", of: .loader, files).map { bytes in
             let text = String(decoding: bytes.filter { $0 != 0 }, as: UTF8.self).lowercased()
-            return text.hasSuffix(".conf") ? String(text.dropLast(5)) : text
+            return BootEntry.id(text.hasSuffix(".conf") ? String(text.dropLast(5)) : text)
         }
     }
 
@@ -315,7 +315,7 @@ extension BootTarget {
                 }
                 for path in Set(own.map(\.imagePath)).sorted() { compare(path, sharing: true) }
                 // Where one of its own fits, nobody else's has to be read; else the one that runs, or the first of the same kernel.
-                let shareable = EnvironmentChoice.isPossible(environment.leaf, image.release) ? system.shareable : nil
+                let shareable = EnvironmentChoice.isPossible(environment.leaf + image.release) ? system.shareable : nil
                 let others = Set(entries.map(\.imagePath)).subtracting(own.map(\.imagePath)).sorted()
                 if kernel.images[esp.device] == nil, let shareable, others.contains(shareable) { compare(shareable, sharing: true) }
                 for path in others where path != shareable && kernel.images.isEmpty && kernel.donor == nil {

@@ -123,7 +123,7 @@ public struct BootTrial: Sendable, Hashable {
                                 },
                             release: esp.unmounting + source.unmounting, weight: 3))
                 }
-                if !esp.entries.contains(where: { $0.id == entry.id && $0.order == entry.order && $0.parts == entry.parts }) {
+                if !esp.entries.contains(where: { $0.order == entry.order && $0.starts(the: entry) }) {
                     steps.append(esp.writing(entry, "boot.entry.\(esp.name).\(entry.id)", "Enter \(entry.fileName) on \(esp.device)"))
                 }
             }

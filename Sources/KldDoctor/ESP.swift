@@ -49,11 +49,7 @@ enum ESP {
 
     /// `kldload-debian-7.2.1+2-1.conf` is `kldload-debian-7.2.1.conf`. Source: Automatic Boot Assessment, systemd 257.
     static func withoutCounter(_ name: String) -> String {
-        guard name.hasSuffix(".conf"), let plus = name.lastIndex(of: "+") else { return name }
-        let counter = name[name.index(after: plus)...].dropLast(5)
-        let parts = counter.split(separator: "-", omittingEmptySubsequences: false)
-        let digits = parts.allSatisfy { !$0.isEmpty && $0.allSatisfy { ("0"..."9").contains($0) } }
-        return digits && parts.count <= 2 ? "\(name[..<plus]).conf" : name
+        name.hasSuffix(".conf") ? "\(BootEntry.id(String(name.dropLast(5)))).conf" : name
     }
 
     /// What two ESPs do not have in common, of their ``files(_:_:)``, sorted; an entry of GRUB's menu is compared without the counter.

@@ -13,7 +13,7 @@ extension InstallPlanner {
     var commandLine: KernelCommandLine {
         KernelCommandLine(root: tree.root.text, initramfs: request.spec.initramfs, consoles: answers.consoles)
             .forcingImport(request.sealed).restartingAfterPanic(seconds: BootEntry.panicSeconds)
-            .choosing(chain == .systemdBoot && request.spec.initramfs == .initramfsTools)
+            .choosing(chain == .systemdBoot)
     }
 
     var chain: BootChain { answers.bootloader == .grub ? .grub : .systemdBoot }

@@ -101,6 +101,13 @@ struct BootStagingTests {
             try BootStaging(system, target, .always).steps().map(\.id) == ["boot.entry.vda1", "boot.entry.vdb1", "boot.bootfs"])
     }
 
+    @Test("an environment that the loader cannot name as it is has an image of its own, which starts it by root= alone")
+    func capitals() throws {
+        let system = try Fixture.system()
+        #expect(try !Fixture.target("Other").commandLine(system).words.contains(EnvironmentChoice.word))
+        #expect(try Fixture.target("other").commandLine(system).words.contains(EnvironmentChoice.word))
+    }
+
     @Test("an image that starts others keeps its name when the environment that it was made for is gone")
     func takenName() throws {
         var other = Fixture.entry("other", order: 100)
@@ -302,6 +309,15 @@ struct BootTrialTests {
         system.selected = Fixture.entry("debian", order: 100).id.lowercased()
         #expect(BootTrial(system).pending == nil)
     }
+
+    @Test("an entry of the same name that starts another image is not the same")
+    func otherImage() throws {
+        let own = Fixture.entry("debian", order: 100)
+        var shared = own
+        shared.sharedImage = "EFI/kldload/kldload-x-6.1.efi"
+        let system = try Fixture.system([Fixture.esp([own]), Fixture.esp([shared], "/dev/vdb1")])
+        #expect(!BootTrial(system).equal.steps.isEmpty)
+    }
 }
 
 /// FAT as a power cut leaves it: what was synced is there; every write of the plan is a place to cut.
@@ -364,6 +380,13 @@ struct PowerCutTests {
                 [Fixture.esp(entries), Fixture.esp(entries, "/dev/vdb1", mounted: false)], running: running, bootfs: running)
         }
         let other = [debian, Fixture.entry("test", order: 50)]
+        // The image that runs is another's, and starts a third one; its maker goes; an ESP lacks it.
+        var sharing = Fixture.entry("test", order: 200)
+        sharing.sharedImage = debian.imagePath
+        var third = try Fixture.target("third")
+        third.kernels[0].images = ["/dev/vda1": [debian.imagePath], "/dev/vdb1": [debian.imagePath]]
+        let lone = try Fixture.system(
+            [Fixture.esp([debian, sharing]), Fixture.esp([debian], "/dev/vdb1", mounted: false)], running: "test", bootfs: "test")
         let cases: [(BootSystem, Plan)] = [
             (try two([debian]), try BootEnvironments(two([debian])).activate(Fixture.target("test"))),
             (try two([debian]), try BootEnvironments(two([debian])).activate(Fixture.target("test"), once: true)),
@@ -378,13 +401,23 @@ struct PowerCutTests {
             ),
             (try two(both, running: "test"), BootTrial(try two(both, running: "test")).proven),
             (try two(other), try BootEnvironments(two(other)).destroy("test")),
+            (
+                try two([debian, sharing], running: "test"),
+                try BootEnvironments(two([debian, sharing], running: "test")).activate(third)
+            ),
+            (
+                try two([debian, sharing], running: "test"),
+                try BootEnvironments(two([debian, sharing], running: "test")).destroy("debian")
+            ),
+            (lone, BootTrial(lone).equal),
         ]
         var cuts = 0
         for (system, plan) in cases {
             let actions = Self.changes(plan)
             let before = try Self.disk(system)
             let mounts = system.esps.map(\.workplace.string)
-            let old = mounts.map { Self.boots(before, $0)?.imagePath }
+            func what(_ entry: BootEntry?) -> [String?] { [entry?.dataset, entry?.imagePath] }
+            let old = mounts.map { what(Self.boots(before, $0)) }
             for count in 0...actions.count {
                 let files = try Self.disk(system)
                 let runner = PlanRunner(runner: Cutter(files), files: files, performers: [BootPerformers.mountESP: { _, _, _ in }])
@@ -400,8 +433,8 @@ struct PowerCutTests {
                     let choice = Self.boots(files, mount)
                     let whole = choice.flatMap { files.texts["\(mount)/\($0.imagePath)"] }?.contains("=") ?? false
                     #expect(choice != nil && whole, "\(plan.title), after \(count): nothing boots from \(mount)")
-                    let new = Self.boots(try await Self.finished(system, plan), mount)?.imagePath
-                    #expect(choice?.imagePath == old[index] || choice?.imagePath == new, "\(plan.title), after \(count)")
+                    let new = what(Self.boots(try await Self.finished(system, plan), mount))
+                    #expect(what(choice) == old[index] || what(choice) == new, "\(plan.title), after \(count)")
                     cuts += 1
                 }
             }

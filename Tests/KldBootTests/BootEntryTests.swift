@@ -28,6 +28,14 @@ struct BootEntryTests {
         #expect(counted.isExhausted == (counter?.0 == 0))
     }
 
+    @Test("an id is known without the counter that a loader leaves on it")
+    func ids() {
+        for (name, id) in [
+            ("a-6.1.2+3", "a-6.1.2"), ("a-6.1.2+2-1", "a-6.1.2"), ("a-6.1.2", "a-6.1.2"), ("a-6.1+deb13-amd64.1", "a-6.1+deb13-amd64.1"),
+            ("a-6.1+deb13-amd64.1+0-3", "a-6.1+deb13-amd64.1"), ("a+", "a+"), ("a+1-2-3", "a+1-2-3"),
+        ] { #expect(BootEntry.id(name) == id) }
+    }
+
     @Test("another entry's image is read again; one that lies elsewhere is nobody's image")
     func sharedImage() throws {
         var entry = BootEntry(dataset: "rpool/ROOT/next", release: "6.12", order: 200)

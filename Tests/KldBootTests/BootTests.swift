@@ -18,6 +18,11 @@ struct KernelCommandLineTests {
         var other = image.rooted(at: "rpool/ROOT/next")
         other.words.append("quiet")
         #expect(!image.starts(other) && !image.starts(plain.rooted(at: "rpool/ROOT/next")))
+        // A name that the loader does not tell as it is, and an initramfs that has no such script.
+        #expect(plain.rooted(at: "rpool/ROOT/Other").choosing(true) == plain.rooted(at: "rpool/ROOT/Other"))
+        #expect(!image.starts(plain.rooted(at: "rpool/ROOT/Other")))
+        let dracut = KernelCommandLine(root: "rpool/ROOT/next", initramfs: .dracut, consoles: [])
+        #expect(dracut.choosing(true) == dracut)
     }
 
     @Test("each initramfs is told of the root in its own words")

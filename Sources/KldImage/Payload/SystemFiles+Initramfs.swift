@@ -45,15 +45,18 @@ extension SystemFiles {
         variables=/run/kldload/efivars
         modprobe -q efivarfs
         mkdir -p "$variables"
-        mount -t efivarfs -o ro efivarfs "$variables" || exit 0
+        mount -t efivarfs -o ro efivarfs "$variables" 2>/dev/null
         id=$(tr -cd '\(EnvironmentChoice.range)' <"$variables/LoaderEntrySelected-\(EFIVariable.Vendor.loader.rawValue)" 2>/dev/null)
-        umount "$variables"
+        umount "$variables" 2>/dev/null
         id=${id%.conf}
         name=${id#kldload-}
         name=${name%-"$(uname -r)".*}
         case "$id" in
         kldload-"$name"-"$(uname -r)".*) ;;
-        *) exit 0 ;;
+        *)
+            echo "kldload: what was chosen in the boot menu is not known: starting ${root##*/}"
+            exit 0
+            ;;
         esac
         echo "ROOT='ZFS=${root%/*}/$name'" >>/conf/param.conf
         echo "$name" >\(EnvironmentChoice.followed)
@@ -61,7 +64,7 @@ extension SystemFiles {
         """
 
     /// Disks may come late: behind USB, or a controller that counts them for a while. OpenZFS tries once, and what it cannot import ends in a
-    /// restart. A pool that lacks disks has a quarter of a minute for them.
+    /// restart. A pool that lacks disks has a quarter of a minute for them. Before the recovery console a person tries again.
     private static let waitForPool = """
         #!/bin/sh
         # Written by kldload: waits for the disks of the root pool.
@@ -69,9 +72,13 @@ extension SystemFiles {
         for word in $(cat /proc/cmdline); do
             case "$word" in
             root=ZFS=*) pool=${word#root=ZFS=} pool=${pool%%/*} ;;
+            boot=\(RecoveryImage.method)) exit 0 ;;
             esac
         done
-        [ -n "$pool" ] && modprobe -q zfs || exit 0
+        # OpenZFS' script comes by here a second time.
+        [ -n "$pool" ] && [ ! -e /run/kldload/waited ] || exit 0
+        mkdir -p /run/kldload && : >/run/kldload/waited
+        modprobe -q zfs || exit 0
         state() {
             /sbin/zpool import 2>/dev/null | while read -r key value; do
                 case "$key" in
