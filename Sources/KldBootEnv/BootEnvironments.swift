@@ -200,7 +200,7 @@ public struct BootEnvironments: Sendable, Hashable {
     ///
     /// - Throws: ``Diagnosis`` as ``destroy(_:)``, `be.name`, `be.exists`.
     ///
-    /// Runs: `zfs rename OLD NEW`, changes. Its entries go before: an image says which dataset it boots. Activating it makes new ones.
+    /// Runs: `zfs rename OLD NEW`, changes. Its entries go before: each says which dataset it boots. Activating it makes new ones.
     public func rename(_ name: String, to other: String) throws -> Plan {
         let environment = try system.environment(name)
         try refuse(environment, "renamed")
