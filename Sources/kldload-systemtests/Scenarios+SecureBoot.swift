@@ -116,12 +116,15 @@ extension Laboratory {
     func enrol(_ password: String, _ machine: VirtualMachine, _ host: FactoryHost) async throws {
         let down = "\u{1b}[B"
         for (screen, keys) in [
-            ("to perform MOK management", "\r"), ("Enroll MOK", down + "\r"), ("View key 0", down + "\r"), ("Enroll the key", down + "\r"),
-            ("Password:", password + "\r"), ("Reboot", "\r"),
+            ("to perform MOK management", ["\r"]), ("Enroll MOK", [down, "\r"]), ("View key 0", [down, "\r"]),
+            ("Enroll the key", [down, "\r"]), ("Password:", [password + "\r"]), ("Reboot", ["\r"]),
         ] {
             _ = try await machine.console.expect(screen, within: host.deadline(.seconds(180)))
-            try await Task.sleep(for: .seconds(2))
-            try await machine.console.send(keys)
+            // One key at a time: firmware that is slow takes what follows an escape for part of it.
+            for key in keys {
+                try await Task.sleep(for: .seconds(2))
+                try await machine.console.send(key)
+            }
         }
         log("the key manager took the password")
     }
