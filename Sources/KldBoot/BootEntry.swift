@@ -14,6 +14,13 @@ public struct BootEntry: Sendable, Hashable {
             self.done = done
         }
 
+        /// Reads what stands behind the plus sign; `nil`: no counter.
+        init?(_ text: some StringProtocol) {
+            let numbers = text.split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
+            guard (1...2).contains(numbers.count), let left = numbers[0], let done = numbers.count == 2 ? numbers[1] : 0 else { return nil }
+            self.init(left: left, done: done)
+        }
+
         var suffix: String { done == 0 && left > 0 ? "+\(left)" : "+\(left)-\(done)" }
     }
 
@@ -70,10 +77,8 @@ public struct BootEntry: Sendable, Hashable {
     public var id: String { "kldload-\(environment)-\(release).\(generation)" }
     /// An id without the counter that may follow it, as files of the loader's menu have it.
     public static func id(_ name: String) -> String {
-        guard let plus = name.lastIndex(of: "+") else { return name }
-        let numbers = name[plus...].dropFirst().split(separator: "-", omittingEmptySubsequences: false)
-        let counts = numbers.count <= 2 && numbers.allSatisfy { !$0.isEmpty && $0.utf8.allSatisfy { (48...57).contains($0) } }
-        return counts ? String(name[..<plus]) : name
+        guard let plus = name.lastIndex(of: "+"), Counter(name[plus...].dropFirst()) != nil else { return name }
+        return String(name[..<plus])
     }
     public var fileName: String { parts == nil ? "\(id)\(counter?.suffix ?? "").conf" : "\(id)\(GrubMenu.suffix)" }
     /// Whether it is the same entry, of the same files, wherever it stands in the order.
@@ -135,10 +140,8 @@ public struct BootEntry: Sendable, Hashable {
         if let image = values["efi"].map({ String($0.dropFirst()) }), image != ownImage, Self.isImage(below: image) { sharedImage = image }
         let stem = String(fileName.dropLast(5))
         guard stem != id else { return }
-        guard stem.hasPrefix("\(id)+") else { return nil }
-        let numbers = stem.dropFirst(id.count + 1).split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
-        guard (1...2).contains(numbers.count), let left = numbers[0], let done = numbers.count == 2 ? numbers[1] : 0 else { return nil }
-        counter = Counter(left: left, done: done)
+        guard stem.hasPrefix("\(id)+"), let counter = Counter(stem.dropFirst(id.count + 1)) else { return nil }
+        self.counter = counter
     }
 
     /// The loader's order: what may not be tried any more comes last; then the highest order, then the greater name.

@@ -12,11 +12,13 @@ public enum EnvironmentChoice {
     public static let followed: FilePath = "/run/kldload/environment"
 
     /// Loaders tell ids in lower case. systemd 252 to 257.
-    public static func isPossible(_ environment: String) -> Bool { environment.utf8.allSatisfy { letters.contains($0) } }
+    public static func isPossible(_ environment: String) -> Bool {
+        environment.isPlain(besides: marks) && environment == environment.lowercased()
+    }
 
-    private static let letters = Set("abcdefghijklmnopqrstuvwxyz0123456789._+~-".utf8)
-    /// The same for tr(1).
-    public static let range = "a-z0-9._+~-"
+    private static let marks = "._+~-"
+    /// The same for tr(1), which takes a hyphen at the end as itself.
+    public static let range = "a-z0-9\(marks)"
 }
 
 extension KernelCommandLine {

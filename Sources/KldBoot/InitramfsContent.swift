@@ -26,6 +26,11 @@ public struct InitramfsContent: Sendable, Hashable, Codable {
         holdsHostID = names.contains("etc/hostid")
     }
 
+    /// Lists a file, one path a line. Source: lsinitramfs(8), initramfs-tools 0.142 to 0.148.
+    public static func listing(_ file: FilePath) -> Command {
+        Command(Tool("lsinitramfs", package: "initramfs-tools-core"), [file.string], effect: .reads)
+    }
+
     /// What was found before is kept here, by the version of the file: unpacking one takes longer than all else that the doctor asks.
     public static let known: FilePath = "/var/cache/kldload/initramfs.json"
     /// So many are kept: more than an ESP has room for.
@@ -33,7 +38,7 @@ public struct InitramfsContent: Sendable, Hashable, Codable {
 
     /// Looks into a file, unless it is known from before and has not changed since; in another environment's clone of it neither.
     ///
-    /// Runs: `lsinitramfs FILE`, reads. Source: lsinitramfs(8), initramfs-tools 0.142 to 0.148; one path a line. Writes `known` where it may.
+    /// Runs: ``listing(_:)``, reads. Writes `known` where it may.
     /// - Returns: `nil` where the tool is not installed: this initramfs is of another family.
     public static func of(
         _ file: FilePath, runner: any CommandRunner, files: any FileSystem, known: FilePath = known
@@ -41,9 +46,8 @@ public struct InitramfsContent: Sendable, Hashable, Codable {
         let version = try files.version(file)
         var contents = (try? JSONDecoder().decode([String: InitramfsContent].self, from: Data(files.read(known)))) ?? [:]
         if let version, let found = contents[version] { return found }
-        let command = Command(Tool("lsinitramfs", package: "initramfs-tools-core"), [file.string], effect: .reads)
         let content: InitramfsContent
-        do { content = InitramfsContent(try await runner.run(command).output.lines) } catch CommandError.toolMissing { return nil }
+        do { content = InitramfsContent(try await runner.run(listing(file)).output.lines) } catch CommandError.toolMissing { return nil }
         // Of one that was written meanwhile nobody knows which was read.
         if let version, try files.version(file) == version {
             if contents.count >= room { contents = [:] }

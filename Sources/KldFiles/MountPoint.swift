@@ -26,4 +26,7 @@ extension FileSystem {
             return words.count > 2 ? MountPoint(source: words[0], place: words[1], type: words[2]) : nil
         }
     }
+
+    /// The dataset that is seen at a place; `nil`: none of ZFS' is mounted there. - Throws: ``FileError``.
+    public func dataset(at place: String) throws -> String? { try mounts().last { $0.place == place && $0.type == "zfs" }?.source }
 }

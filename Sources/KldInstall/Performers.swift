@@ -49,7 +49,7 @@ public enum Performers {
 
     /// Runs: `chroot TARGET lsinitramfs /boot/initrd.img-RELEASE`, reads. - Throws: ``Diagnosis`` `boot.initramfs`.
     private static func requireOpenZFS(in target: FilePath, _ release: String, _ runner: any CommandRunner) async throws {
-        let list = Command(lsinitramfs, ["/boot/initrd.img-\(release)"], effect: .reads).inside(target)
+        let list = InitramfsContent.listing(FilePath("/boot/initrd.img-\(release)")).inside(target)
         let content = InitramfsContent(try await runner.run(list).output.lines)
         guard content.importsPools else {
             throw Diagnosis(
@@ -59,8 +59,6 @@ public enum Performers {
                 exit: .unavailable)
         }
     }
-
-    private static let lsinitramfs = Tool("lsinitramfs", package: "initramfs-tools-core")
 
     /// What the work of an installation runs that no command of its plan shows, by its name.
     static let tools: [String: [Tool]] = [

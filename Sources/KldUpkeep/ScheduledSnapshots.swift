@@ -103,11 +103,11 @@ public struct ScheduledSnapshots: Sendable, Hashable {
         let pool = try PoolName(running.pool)
         var dataset = running
         if kind == .srv {
-            guard let mount = try upkeep.files.mounts().last(where: { $0.place == "/srv" && $0.type == "zfs" }) else {
+            guard let mounted = try upkeep.files.dataset(at: "/srv") else {
                 throw Diagnosis(
                     "snapshot.no-srv", "/srv is no dataset of its own here", remedies: ["kdir /srv makes one"], exit: .unavailable)
             }
-            dataset = try DatasetName(mount.source)
+            dataset = try DatasetName(mounted)
         }
         let row = try PoolRow.parse(await upkeep.runner.run(ZPool.list(pool)).output).first
         let size = max(1, row?.size?.bytes ?? 1)

@@ -72,6 +72,17 @@ struct Laboratory: Sendable {
             })
     }
 
+    /// Disks of a machine that was installed from an example, of profile core unless the overrides say another, with the password that ``Guest`` knows.
+    func machine(
+        _ example: String = "three-lines", disks count: Int = 1, _ overrides: [String] = [], kernel: String? = nil
+    ) async throws -> [Factory.Disk] {
+        let disks = try await disks(count)
+        let profile = overrides.contains { $0.hasPrefix("KLDLOAD_PROFILE=") } ? [] : ["KLDLOAD_PROFILE=core"]
+        let answers = try answers(example, ["KLDLOAD_PASSWORD=Correct-Horse-7"] + profile + overrides)
+        try await install(answers.forTest(), onto: disks, kernel: kernel)
+        return disks
+    }
+
     /// The live ISO with these profiles on board, and packages beside those that its mirror has anyway.
     func iso(profiles: [String], packages: [String] = []) async throws -> FilePath {
         let file = folder.appending("kldload.iso")

@@ -19,9 +19,7 @@ extension Scenario {
         Scenario(
             "boot.disks", "the same disk starts on an NVMe and a SATA controller and as a USB stick, and one that comes late is waited for"
         ) { lab in
-            let disks = try await lab.disks(1)
-            let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"])
-            try await lab.install(answers.forTest(), onto: disks)
+            let disks = try await lab.machine()
             try await lab.boot(disks, label: "virtio") { machine, host in
                 let guest = Guest(lab: lab, machine: machine, host: host)
                 try await guest.logIn()
@@ -188,9 +186,7 @@ extension Scenario {
             "a machine without power, with its ESP erased and its pool renamed, is brought back from the ISO: its logs, its environments, its boot loader"
         ) { lab in
             let iso = try await lab.iso(profiles: [])
-            let disks = try await lab.disks(1)
-            let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"])
-            try await lab.install(answers.forTest(), onto: disks)
+            let disks = try await lab.machine()
             // Its pool stays open: the power goes.
             try await lab.boot(disks, label: "machine") { machine, host in
                 let guest = Guest(lab: lab, machine: machine, host: host)
@@ -296,10 +292,7 @@ extension Scenario {
         _ lab: Laboratory, example: String = "three-lines", disks count: Int = 1, _ overrides: [String] = [], kernel: String? = nil,
         more: [MachineDisk] = [], _ body: (Guest) async throws -> Void
     ) async throws {
-        let disks = try await lab.disks(count)
-        let profile = overrides.contains { $0.hasPrefix("KLDLOAD_PROFILE=") } ? [] : ["KLDLOAD_PROFILE=core"]
-        let answers = try lab.answers(example, ["KLDLOAD_PASSWORD=Correct-Horse-7"] + profile + overrides)
-        try await lab.install(answers.forTest(), onto: disks, kernel: kernel)
+        let disks = try await lab.machine(example, disks: count, overrides, kernel: kernel)
         try await lab.boot(disks, more: more) { machine, host in
             let guest = Guest(lab: lab, machine: machine, host: host)
             try await guest.logIn()

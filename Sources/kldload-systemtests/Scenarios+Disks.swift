@@ -10,9 +10,7 @@ extension Scenario {
             "daily.disks",
             "a disk of a mirror gets a passport, fails, is found and replaced, cut off once in between; the machine starts from the new one alone"
         ) { lab in
-            let disks = try await lab.disks(2)
-            try await lab.install(
-                lab.answers("mirror", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"]).forTest(), onto: disks)
+            let disks = try await lab.machine("mirror", disks: 2)
             let new = try await lab.disks(1, prefix: "new")[0]
             try await lab.boot(disks + [new], label: "replace") { machine, host in
                 let guest = Guest(lab: lab, machine: machine, host: host)

@@ -10,9 +10,7 @@ extension Scenario {
             "on a healthy machine no check fails; each of more than fifty faults is found, and gone again once it is mended",
             limit: .seconds(7200)
         ) { lab in
-            let disks = try await lab.disks(2)
-            let answers = try lab.answers("mirror", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"] + lab.archive)
-            try await lab.install(answers.forTest(), onto: disks)
+            let disks = try await lab.machine("mirror", disks: 2, lab.archive)
             try await lab.boot(disks) { machine, host in
                 let guest = Guest(lab: lab, machine: machine, host: host)
                 try await guest.logIn()

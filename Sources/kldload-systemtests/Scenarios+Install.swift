@@ -162,9 +162,7 @@ extension Scenario {
         },
         Scenario("install.mirror-replaced", "a new disk of a mirror gets the pool's data and its ESP, and starts the machine alone") {
             lab in
-            let disks = try await lab.disks(2)
-            try await lab.install(
-                lab.answers("mirror", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"]).forTest(), onto: disks)
+            let disks = try await lab.machine("mirror", disks: 2)
             let new = try await lab.disks(1, prefix: "new")[0]
             try await lab.boot([disks[0], new], label: "replace") { machine, host in
                 let guest = Guest(lab: lab, machine: machine, host: host)

@@ -51,9 +51,7 @@ extension Scenario {
 
     /// A machine whose writes are recorded while verbs change its boot menu.
     private static func recorded(_ lab: Laboratory, verbs: String = choosing) async throws -> (PowerCuts, WriteLog) {
-        let disk = try await lab.disks(1)[0]
-        let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"])
-        try await lab.install(answers.forTest(), onto: [disk])
+        let disk = try await lab.machine()[0]
         let cuts = try await PowerCuts(lab, disk)
         try await lab.boot([disk], label: "machine", writeLog: cuts.log) { machine, host in
             let guest = Guest(lab: lab, machine: machine, host: host)

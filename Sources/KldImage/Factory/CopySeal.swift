@@ -1,5 +1,6 @@
 import FoundationEssentials
 import KldBlock
+import KldBoot
 import KldCore
 import KldExec
 import KldFiles
@@ -257,9 +258,7 @@ struct CopySeal: Sendable, Hashable {
     private static func lookIntoInitramfs(_ target: FilePath, _ runner: any CommandRunner, _ files: any FileSystem) async throws {
         var left: [String] = []
         for name in try files.list(target.appending("boot")) where name.hasPrefix("initrd.img-") {
-            let list = try await runner.run(
-                Command(Tool("lsinitramfs", package: "initramfs-tools"), ["/boot/\(name)"], effect: .reads).inside(target)
-            ).output.lines
+            let list = try await runner.run(InitramfsContent.listing(FilePath("/boot/\(name)")).inside(target)).output.lines
             left += list.filter { $0.hasSuffix("etc/hostid") || $0.hasSuffix("zpool.cache") }.map { "\(name): \($0)" }
         }
         guard left.isEmpty else {

@@ -80,7 +80,7 @@ struct ESPRemake: Sendable {
         var content = Content()
         var images: Set<String> = []
         try read("", into: &content, &images)
-        let root = try files.mounts().last { $0.place == target.string && $0.type == "zfs" }?.source
+        let root = try files.dataset(at: target.string)
         if let root { Self.drop(besides: root, from: &content, &images) }
         for path in images.sorted() { content.images.append(try await inspect(path, root)) }
         return content

@@ -57,7 +57,7 @@ struct InitramfsBuilder: Sendable {
     static func list(_ kind: InitramfsKind, _ file: FilePath) -> Command {
         kind == .dracut
             ? Command(Tool("lsinitrd", package: "dracut-core"), [file.string], effect: .reads)
-            : Command(Tool("lsinitramfs", package: "initramfs-tools-core"), [file.string], effect: .reads)
+            : InitramfsContent.listing(file)
     }
 
     /// Paths of a list. initramfs-tools prints them alone: `usr/sbin/zpool`. dracut prints them among other lines, as `ls -l` does:
