@@ -5,6 +5,14 @@ public enum BootChain: String, Sendable, Hashable, Codable {
     /// shim → the distribution's own GRUB → its own kernel, with an initramfs and a command line that nobody signs.
     case grub
 
+    /// What the recovery image was made of, and for systemd-boot its entry; below the ESP's root. GRUB's menu looks for the image itself.
+    public var recoveryEntryPath: String {
+        switch self {
+        case .systemdBoot: RecoveryImage.entryPath
+        case .grub: "EFI/\(ESPLayout.vendor)/recovery.conf"
+        }
+    }
+
     /// Where its entries lie, below the ESP's root.
     public var entryFolder: String {
         switch self {

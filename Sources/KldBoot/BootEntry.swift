@@ -99,6 +99,8 @@ public struct BootEntry: Sendable, Hashable {
     public static func isKernel(_ path: String) -> Bool { path.hasPrefix("\(imageFolder)/\(KernelParts.Kind.kernel.rawValue)-") }
     /// It may not be tried any more.
     public var isExhausted: Bool { counter?.left == 0 }
+    /// It started well, and is what the machine falls back to.
+    public var isProven: Bool { counter == nil && !once }
 
     /// The file's content. What only kldload reads stands in comments.
     public var text: String {

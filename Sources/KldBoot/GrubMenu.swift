@@ -99,6 +99,11 @@ public enum GrubMenu {
         fi
         set default="$kld_best"
 
+        if [ -f ($root)/\(RecoveryImage.imagePath) ]; then
+        \tmenuentry "kldload recovery" --id \(RecoveryImage.entryID) --unrestricted {
+        \t\tchainloader /\(RecoveryImage.imagePath)
+        \t}
+        fi
         if [ -f ($root)/\(KeyEnrolment.certificateOnESP) ]; then
         \tmenuentry "Secure Boot: enrol this machine's key (\(KeyEnrolment.certificateOnESP))" --id secure-boot-key --unrestricted {
         \t\tchainloader /EFI/BOOT/mmx64.efi

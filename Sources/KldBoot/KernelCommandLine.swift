@@ -1,3 +1,4 @@
+import KldCore
 /// The one place that builds kernel command lines.
 public struct KernelCommandLine: Sendable, Hashable, CustomStringConvertible {
     public var words: [String]
@@ -42,6 +43,9 @@ extension KernelCommandLine {
 
     static let ordinary = "boot=zfs"
     private static let recovery = "boot=\(RecoveryImage.method)"
+
+    /// Whether a machine that was started with these words was started by its recovery image.
+    package static func isRecovering(_ text: String) -> Bool { text.words.contains(recovery) }
 
     /// The same for the recovery image. A person stands before it: whatever fails there stays on the screen.
     public var recovering: KernelCommandLine {

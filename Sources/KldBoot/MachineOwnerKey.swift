@@ -157,8 +157,16 @@ public struct MachineOwnerKey: Sendable, Hashable {
                 Command(
                     Tool("sbsign", package: "sbsigntool"),
                     ["--key", key.string, "--cert", pem.string, "--output", program.string, program.string], effect: .changes)),
-            .run(Command(Tool("sbverify", package: "sbsigntool"), ["--cert", pem.string, program.string], effect: .reads)),
+            .run(verifying(program)),
         ]
+    }
+
+    /// Whether the key signed an EFI program as it is now; the exit status is 1 where it did not.
+    ///
+    /// Runs: `sbverify --cert PEM FILE`, reads. Source: sbverify(1), sbsigntool 0.9.4.
+    public func verifying(_ program: FilePath, accepting: Set<Int32> = [0]) -> Command {
+        Command(
+            Tool("sbverify", package: "sbsigntool"), ["--cert", pem.string, program.string], effect: .reads, accepting: accepting)
     }
 
     /// - Throws: ``Diagnosis`` `trust.certificate-malformed`; ``FileError``.

@@ -11,11 +11,14 @@ public import SystemPackage
 public enum BootCheck {
     /// Executable files of the machine's owner; each must end with 0. They run in the order of their names.
     public static let hooks: FilePath = "/etc/kldload/boot-check.d"
+    /// Network cards of the last good boot that had a driver for one: `VENDOR:DEVICE`, as PCI numbers them. All environments share it.
+    static let cards: FilePath = "/var/lib/kldload/boot/network-cards"
 
     /// Looks once a second until nothing is wrong, or the time is over.
     ///
-    /// Runs: `systemctl is-active UNIT` for every unit that the installation named, `zpool list`, reads; then the files in ``hooks``.
-    /// That the kernel's modules are there, and a driver for the network card, is read from /usr/lib/modules and /sys.
+    /// Runs: `systemctl show UNIT…` with every unit that the installation named, `zpool list`, reads; then the files in ``hooks``. A unit that
+    /// its owner has disabled, masked or uninstalled is not asked for. That the kernel's modules are there, and a driver for a network card that
+    /// had one before, is read from /usr/lib/modules and /sys.
     /// - Parameter limit: how long services may take to come up.
     /// - Returns: what is still wrong at the end; none for a good boot.
     public static func run(
@@ -34,9 +37,14 @@ public enum BootCheck {
 
     private static func look(_ runner: any CommandRunner, _ files: any FileSystem) async throws -> [String] {
         var problems: [String] = []
-        for unit in units(files) {
-            let state = try await runner.run(Systemctl.isActive(unit)).output.trimmed
-            if state != "active" { problems.append("\(unit) is \(state.isEmpty ? "unknown" : state)") }
+        let units = units(files)
+        let states = units.isEmpty ? [] : UnitState.parse(try await runner.run(Systemctl.show(units)).output)
+        for unit in units {
+            guard let state = states.first(where: { $0.names.contains(unit) }) else {
+                problems.append("\(unit) is unknown")
+                continue
+            }
+            if !state.isTurnedOff, state.active != "active" { problems.append("\(unit) is \(state.active)") }
         }
         for pool in try PoolRow.parse(await runner.run(ZPool.list()).output) where ![.online, .degraded].contains(pool.health) {
             problems.append("pool \(pool.name) is \(pool.health)")
@@ -52,20 +60,35 @@ public enum BootCheck {
         return there ? nil : "the running kernel, Linux \(release), has no modules here"
     }
 
-    /// A cable that is out, or a silent DHCP server, is no fault of the environment.
-    ///
-    /// Source: sysfs-bus-pci (Linux ABI documentation), `class`: 0x02 is a network controller.
+    /// A cable that is out, a silent DHCP server, or a card that never had a driver here, is no fault of the environment.
     private static func network(_ files: any FileSystem) -> String? {
+        guard !hasNetworkDevice(files), let known = try? files.readText(cards).lines else { return nil }
+        let lost = networkCards(files).filter { known.contains($0.id) }.map(\.place)
+        return lost.isEmpty ? nil : "no driver has taken the network card \(lost.joined(separator: ", "))"
+    }
+
+    /// Notes, after a good boot, which network cards the next ones must have a driver for.
+    ///
+    /// - Throws: ``FileError``.
+    public static func remember(_ files: any FileSystem) throws {
+        let ids = Set(networkCards(files).map(\.id)).sorted()
+        guard hasNetworkDevice(files), !ids.isEmpty else { return }
+        let text = ids.joined(separator: "\n") + "\n"
+        if (try? files.readText(cards)) != text { try files.write(text, to: cards) }
+    }
+
+    /// Source: sysfs-bus-pci (Linux ABI documentation), `class`: 0x02 is a network controller; `vendor`, `device`.
+    private static func networkCards(_ files: any FileSystem) -> [(place: String, id: String)] {
         let bus: FilePath = "/sys/bus/pci/devices"
+        func read(_ card: String, _ name: String) -> String { (try? files.readText(bus.appending(card).appending(name)).trimmed) ?? "" }
+        return ((try? files.list(bus)) ?? []).filter { read($0, "class").hasPrefix("0x02") }.map {
+            ($0, "\(read($0, "vendor")):\(read($0, "device"))")
+        }
+    }
+
+    private static func hasNetworkDevice(_ files: any FileSystem) -> Bool {
         let links: FilePath = "/sys/class/net"
-        let cards = ((try? files.list(bus)) ?? []).filter { card in
-            ((try? files.read(bus.appending(card).appending("class"))) ?? []).starts(with: Array("0x02".utf8))
-        }
-        let devices = ((try? files.list(links)) ?? []).filter { name in
-            (try? files.status(links.appending(name).appending("device"))) ?? nil != nil
-        }
-        guard !cards.isEmpty, devices.isEmpty else { return nil }
-        return "no driver has taken the network card \(cards.joined(separator: ", "))"
+        return ((try? files.list(links)) ?? []).contains { (try? files.status(links.appending($0).appending("device"))) ?? nil != nil }
     }
 
     private static func units(_ files: any FileSystem) -> [String] {

@@ -30,8 +30,8 @@ public struct BootPrediction: Sendable, Hashable, Codable {
         var target: BootTarget?
         /// Whether the environment has OpenZFS' module for the entry's kernel.
         var module: Bool
-        /// Devices of ESPs → whether the image there bears this machine's signature; without one: there is no image.
-        var signed: [String: Bool]
+        /// Devices of ESPs → what this machine's signature of the image there is worth; without one: there is no image.
+        var signatures: [String: SecureBoot.Signature]
         var firmware: SecureBoot.Firmware
         var enrolment: KeyEnrolment.State
         /// ESPs whose boot loader is not the system's.
@@ -44,13 +44,13 @@ public struct BootPrediction: Sendable, Hashable, Codable {
     public static func gather(_ system: BootSystem, runner: any CommandRunner, files: any FileSystem) async throws -> BootPrediction {
         let signer = system.signing.signer
         var facts = Facts(
-            module: false, signed: [:], firmware: SecureBoot.firmware(files),
+            module: false, signatures: [:], firmware: SecureBoot.firmware(files),
             enrolment: try signer == nil ? .absent : KeyEnrolment.state(of: files.read(MachineOwnerKey().certificate), files))
         facts.loaders = try await LoaderStaging.gather(system, runner: runner, files: files)?.differences ?? []
         facts.recovery = try await RecoveryStaging.gather(system, runner: runner, files: files)
         guard let next = system.next else { return BootPrediction(system, facts) }
         for found in try await system.signatures(by: signer, runner: runner, files: files, { $0 == next.files[0] }) {
-            facts.signed[found.esp.device] = found.signed
+            facts.signatures[found.esp.device] = found.signature
         }
         guard let environment = system.environments.first(where: { $0.dataset.text == next.dataset }) else {
             return BootPrediction(system, facts)
@@ -157,9 +157,15 @@ public struct BootPrediction: Sendable, Hashable, Codable {
             add(.ok, "signatures", "the firmware checks none")
             return
         }
-        let unsigned = facts.signed.filter { !$0.value }.keys.sorted() + (facts.target?.kernels.first?.unsigned ?? [])
+        func esps(_ worth: SecureBoot.Signature) -> [String] { facts.signatures.filter { $0.value == worth }.keys.sorted() }
+        let (unsigned, broken) = (esps(.missing) + (facts.target?.kernels.first?.unsigned ?? []), esps(.broken))
         if facts.enrolment != .enrolled {
             add(.fail, "signatures", "the firmware does not know this machine's key", "kldload-secure-boot reenroll")
+        } else if !broken.isEmpty {
+            add(
+                .fail, "signatures",
+                "changed since it was signed, and refused by the firmware: the image on \(broken.joined(separator: ", "))",
+                "find out who wrote there; then kldload boot refresh makes it anew")
         } else if !unsigned.isEmpty {
             add(.fail, "signatures", "not signed: \(unsigned.joined(separator: ", "))", "kldload-secure-boot enable")
         } else {

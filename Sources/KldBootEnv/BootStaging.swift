@@ -54,9 +54,9 @@ public struct BootStaging: Sendable, Hashable {
         let own = all.filter { $0.dataset == target.environment.text && $0.release == kernel.release }
         let matching = Set(kernel.matching.values.flatMap { $0 })
         let images = Set(kernel.images.values.flatMap { $0 })
-        let same = own.filter { matching.contains($0.id) && (kernel.parts != nil || images.contains($0.imagePath)) }.max {
-            $0.generation < $1.generation
-        }
+        let whole = own.filter { matching.contains($0.id) && (kernel.parts != nil || images.contains($0.imagePath)) }
+        // Beside one that has proved itself may stand another that was booted once.
+        let same = whole.max { ($0.isProven ? 1 : 0, $0.generation) < ($1.isProven ? 1 : 0, $1.generation) }
         let newest = own.map(\.generation).max() ?? 0
         let top = all.map(\.order).max() ?? 0
         var entry = BootEntry(
@@ -69,11 +69,18 @@ public struct BootStaging: Sendable, Hashable {
         }
         switch choice {
         case .always:
-            let proven = same.map { $0.counter == nil && !$0.once } ?? false
+            let proven = same?.isProven ?? false
             // Nothing changes for what is chosen already, and is well.
             entry.order = proven && same?.order == top && top > 0 ? top : Self.above(top)
             entry.counter = proven && target.environment == system.running ? nil : BootEntry.Counter(left: BootEntry.tries)
         case .once:
+            // It boots next anyway.
+            if let same, system.next?.id == same.id { return same }
+            // What has proved itself is what the machine falls back to: that stays, and another entry starts the same.
+            if let same, same.isProven {
+                entry.generation = newest + 1
+                if kernel.parts == nil { entry.sharedImage = same.imagePath }
+            }
             entry.order = Self.above(top)
             entry.counter = BootEntry.Counter(left: 1)
             entry.once = true

@@ -107,8 +107,9 @@ extension BootSystem {
     /// What GRUB's menu says on the command line; else `LoaderEntrySelected`: UTF-16, the name of an entry's file in lower case; with its counter,
     /// until that was mended after systemd 257. Source: The Boot Loader Interface, uapi-group.org; issue 38813 of systemd.
     private static func selected(_ files: any FileSystem) -> String? {
-        if let words = try? files.readText("/proc/cmdline"), let entry = KernelCommandLine.started(words).entry {
-            return entry.lowercased()
+        if let words = try? files.readText("/proc/cmdline") {
+            if KernelCommandLine.isRecovering(words) { return RecoveryImage.entryID }
+            if let entry = KernelCommandLine.started(words).entry { return entry.lowercased() }
         }
         return EFIVariable.value("LoaderEntrySelected", of: .loader, files).map { bytes in
             let text = String(decoding: bytes.filter { $0 != 0 }, as: UTF8.self).lowercased()
@@ -179,7 +180,7 @@ extension BootSystem {
                 let path = "\(BootEntry.imageFolder)/\(name)"
                 esp.images[path] = try files.status(place.appending(path))?.size ?? ByteCount(0)
             }
-            if let text = try? files.readText(place.appending(RecoveryImage.entryPath)), let print = RecoveryImage.fingerprint(of: text),
+            if let text = try? files.readText(place.appending(chain.recoveryEntryPath)), let print = RecoveryImage.fingerprint(of: text),
                 let size = try files.status(place.appending(RecoveryImage.imagePath))?.size
             {
                 esp.recovery = .init(fingerprint: print, size: size)
@@ -193,26 +194,38 @@ extension BootSystem {
         do { return try files.list(folder) } catch FileError.missing { return [] }
     }
 
-    /// Images of the ESPs that bear a signature which names this signer, none without one; and kernels that bear any, for it is their vendor's
-    /// that counts. ESPs and images come in their order.
+    /// Images of the ESPs, and what their signatures are worth to this signer; of kernels, whether they bear any, for it is their vendor's that
+    /// counts. ESPs and images come in their order.
     ///
+    /// Runs: where the firmware enforces signatures, `sbverify --cert PEM IMAGE`, which reads the image; reads.
     /// - Parameter wanted: names of images below an ESP's root.
     func signatures(
         by signer: CertificateIdentity?, runner: any CommandRunner, files: any FileSystem, _ wanted: (String) -> Bool = { _ in true }
-    ) async throws -> [(esp: ESP, image: String, signed: Bool)] {
-        var found: [(esp: ESP, image: String, signed: Bool)] = []
+    ) async throws -> [(esp: ESP, image: String, signature: SecureBoot.Signature)] {
+        var found: [(esp: ESP, image: String, signature: SecureBoot.Signature)] = []
         for (index, esp) in esps.enumerated() {
             let images = esp.images.keys.filter { wanted($0) && (BootEntry.isProgram($0)) }.sorted()
             if images.isEmpty { continue }
             found += try await Self.looking(at: esp.device, esp.mount, index, runner: runner, files: files) { place in
-                try images.map { image in
-                    let file = place.appending(image)
-                    if BootEntry.isKernel(image) { return (esp, image, try UnifiedKernelImage.isSigned(file, files)) }
-                    return (esp, image, try signer.map { try UnifiedKernelImage.isSigned(file, by: $0, files) } ?? false)
-                }
+                var here: [(esp: ESP, image: String, signature: SecureBoot.Signature)] = []
+                for image in images { here.append((esp, image, try await signature(of: image, at: place, by: signer, runner, files))) }
+                return here
             }
         }
         return found
+    }
+
+    private func signature(
+        of image: String, at place: FilePath, by signer: CertificateIdentity?, _ runner: any CommandRunner, _ files: any FileSystem
+    ) async throws -> SecureBoot.Signature {
+        let file = place.appending(image)
+        if BootEntry.isKernel(image) { return try UnifiedKernelImage.isSigned(file, files) ? .good : .missing }
+        guard let signer, try UnifiedKernelImage.isSigned(file, by: signer, files) else { return .missing }
+        // Whether it fits is what firmware finds out.
+        guard secureBoot else { return .good }
+        do {
+            return try await runner.run(MachineOwnerKey().verifying(file, accepting: [0, 1])).status == 0 ? .good : .broken
+        } catch CommandError.toolMissing { return .good }
     }
 
     /// Shows an ESP where it is mounted, or mounts it read-only for as long as `body` runs.

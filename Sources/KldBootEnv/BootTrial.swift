@@ -90,6 +90,8 @@ public struct BootTrial: Sendable, Hashable {
             guard old.id != current else { return false }
             // Its dataset was destroyed by hand.
             if old.dataset.hasPrefix(system.top.text + "/"), !known.contains(old.dataset) { return true }
+            // It was booted once, and beside it stands what boots the same from now on.
+            if old.once, old.isExhausted, entries.contains(where: { $0.dataset == old.dataset && $0.isProven }) { return true }
             // A newer build has proved itself, or this one never did.
             return entries.contains {
                 $0.dataset == old.dataset && $0.release == old.release && $0.generation > old.generation
@@ -130,7 +132,7 @@ public struct BootTrial: Sendable, Hashable {
         }
         if let source = system.esps.first(where: { $0.recovery != nil }), let image = source.recovery {
             for esp in system.esps where esp.recovery == nil && esp.free >= image.size + BootStaging.margin {
-                steps.append(esp.recovering(from: source))
+                steps.append(esp.recovering(from: source, system.chain))
             }
         }
         return steps

@@ -68,9 +68,9 @@ public struct LoaderStaging: Sendable, Hashable {
 /// What an installation wrote down about itself.
 struct Installation {
     var spec: DistroSpec
-    /// Every answer, given or by default, without secrets.
+    /// Every answer, given or by default, without secrets; of a clone of a sealed image, which has no record of them, the defaults.
     var answers: [String: String]
-    var chain: BootChain { BootChain(rawValue: answers["KLDLOAD_BOOTLOADER"] ?? "") ?? .systemdBoot }
+    var chain: BootChain
     /// The name of the firmware's entry.
     var label: String { answers["KLDLOAD_BOOTLOADER_ID"] ?? "" }
 
@@ -81,6 +81,9 @@ struct Installation {
             let written = try? JSONDecoder().decode(InstallManifest.self, from: Data(files.read(manifest))),
             let spec = try? DistroSpec.find(distro: written.distro, suite: written.suite, backports: false)
         else { return nil }
-        return Installation(spec: spec, answers: Answers.values(assignedIn: try files.exists(answers) ? files.readText(answers) : ""))
+        let values = Answers.values(assignedIn: try files.exists(answers) ? files.readText(answers) : "")
+        // What every clone has in common says it too.
+        let chain = BootChain(rawValue: written.bootLoader ?? values["KLDLOAD_BOOTLOADER"] ?? "") ?? .systemdBoot
+        return Installation(spec: spec, answers: values, chain: chain)
     }
 }

@@ -1,5 +1,5 @@
 import KldBlock
-import KldBoot
+public import KldBoot
 public import KldCore
 public import KldExec
 public import KldFiles
@@ -55,9 +55,13 @@ public struct RecoveryStaging: Sendable, Hashable {
         guard !system.esps.allSatisfy({ $0.recovery?.fingerprint == print }) else { return .current }
         // What /boot holds may be newer than what runs.
         var proven = false
-        for (index, esp) in system.esps.enumerated() where !proven && esp.images[entry.imagePath] != nil {
+        for (index, esp) in system.esps.enumerated() where !proven && entry.files.allSatisfy({ esp.images[$0] != nil }) {
             proven = try await BootSystem.looking(at: esp.device, esp.mount, index, runner: runner, files: files) { place in
-                image.compare(place.appending(entry.imagePath), supplement: InitramfsSupplement.hostID(id), files) != .none
+                guard let parts = entry.parts else {
+                    return image.compare(place.appending(entry.imagePath), supplement: InitramfsSupplement.hostID(id), files) != .none
+                }
+                return KernelParts.isSame(image.linux, place.appending(parts.kernel), files)
+                    && KernelParts.isSame(image.initrds[0], place.appending(parts.initrds[0]), files)
             }
         }
         guard proven else { return .later("the initramfs has changed since this machine started: it has to start well first") }
@@ -109,21 +113,26 @@ public struct RecoveryStaging: Sendable, Hashable {
     public var placing: [Step] {
         let text = RecoveryImage.entry(release: system.release, fingerprint: fingerprint)
         return lacking.map { esp in
-            if let donor { return esp.recovering(from: donor) }
+            if let donor { return esp.recovering(from: donor, system.chain) }
             return Step(
                 "boot.recovery.\(esp.name)", "Put the recovery image onto \(esp.device)",
                 esp.mounting + [.makeDirectory(FilePath("\(esp.workplace.string)/\(BootEntry.imageFolder)"))]
                     + ESPFile.place(Self.image, as: RecoveryImage.imagePath, on: esp.workplace)
                     + [
-                        .write(FilePath("\(esp.workplace.string)/\(RecoveryImage.entryPath)"), content: .text(text)),
+                        .write(FilePath("\(esp.workplace.string)/\(system.chain.recoveryEntryPath)"), content: .text(text)),
                         ESPFile.sync(esp.workplace),
                     ], release: esp.unmounting, weight: 3)
         }
     }
 
     /// Runs: `tee` into the loader's variable, changes. Source: The Boot Loader Interface, uapi-group.org, systemd 257: `LoaderEntryOneShot`.
-    /// - Throws: ``Diagnosis`` `boot.no-variables`.
-    public static func startingNext(_ files: any FileSystem) throws(Diagnosis) -> Plan {
+    /// - Throws: ``Diagnosis`` `boot.no-variables`, where GRUB starts the machine too: it reads no such variable.
+    public static func startingNext(_ chain: BootChain, _ files: any FileSystem) throws(Diagnosis) -> Plan {
+        guard chain == .systemdBoot else {
+            throw Diagnosis(
+                "boot.no-variables", "GRUB is not told for one boot what to start",
+                remedies: ["choose 'kldload recovery' in the boot menu"], exit: .unavailable)
+        }
         guard let names = try? files.list("/sys/firmware/efi/efivars"), !names.isEmpty else {
             throw Diagnosis(
                 "boot.no-variables", "this firmware keeps no variables, so nobody can be told what to start",
@@ -162,17 +171,17 @@ public struct RecoveryStaging: Sendable, Hashable {
 
 extension BootSystem.ESP {
     /// The recovery image of another ESP, and its entry.
-    func recovering(from source: BootSystem.ESP) -> Step {
+    func recovering(from source: BootSystem.ESP, _ chain: BootChain) -> Step {
         func file(_ path: String) -> FilePath { FilePath("\(source.workplace.string)/\(path)") }
         return Step(
             "boot.recovery.\(name)", "Copy the recovery image to \(device)",
             source.mounting + mounting
                 + [
                     .makeDirectory(FilePath("\(workplace.string)/\(BootEntry.imageFolder)")),
-                    .makeDirectory(FilePath("\(workplace.string)/\(BootEntry.folder)")),
+                    .makeDirectory(FilePath("\(workplace.string)/\(chain.entryFolder)")),
                 ]
                 + ESPFile.place(file(RecoveryImage.imagePath), as: RecoveryImage.imagePath, on: workplace)
-                + ESPFile.place(file(RecoveryImage.entryPath), as: RecoveryImage.entryPath, on: workplace),
+                + ESPFile.place(file(chain.recoveryEntryPath), as: chain.recoveryEntryPath, on: workplace),
             release: unmounting + source.unmounting, weight: 3)
     }
 }

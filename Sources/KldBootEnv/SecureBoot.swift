@@ -18,10 +18,22 @@ public struct SecureBoot: Sendable, Hashable, Codable {
         case none = "no-uefi"
     }
 
+    /// What the signature of a program is worth.
+    public enum Signature: String, Sendable, Hashable, Codable {
+        case good
+        /// There is none, or somebody else's.
+        case missing
+        /// The program was changed after it had been signed.
+        case broken
+    }
+
     /// Something that the firmware or the kernel checks, and whether this machine's key has signed it.
     public struct Signed: Sendable, Hashable, Codable {
         public var name: String
+        /// And it is still what was signed.
         public var signed: Bool
+        public var signature: Signature
+        public init(name: String, signature: Signature) { (self.name, signed, self.signature) = (name, signature == .good, signature) }
     }
 
     public var firmware: Firmware
@@ -49,11 +61,12 @@ public struct SecureBoot: Sendable, Hashable, Codable {
             for module in ModuleSigning.modules(in: "/", release, files) {
                 let signature = try await ModuleSigning.signature(of: module, runner: runner, files: files)
                 let signed = signer.flatMap { signer in signature.map { signer.signed($0) } } ?? false
-                found.modules.append(Signed(name: "\(release)/\(module.lastComponent?.string ?? "")", signed: signed))
+                found.modules.append(
+                    Signed(name: "\(release)/\(module.lastComponent?.string ?? "")", signature: signed ? .good : .missing))
             }
         }
         found.images = try await system.signatures(by: signer, runner: runner, files: files).map {
-            Signed(name: "\($0.esp.device): \($0.image)", signed: $0.signed)
+            Signed(name: "\($0.esp.device): \($0.image)", signature: $0.signature)
         }
         return found
     }

@@ -71,10 +71,11 @@ struct BootCommand: AsyncParsableCommand {
                 Output.errorLine(problem.rendered)
             }
             guard next else { return }
-            guard try await session.system().esps.contains(where: { $0.recovery != nil }) else {
+            let system = try await session.system()
+            guard system.esps.contains(where: { $0.recovery != nil }) else {
                 throw Diagnosis("boot.no-recovery", "no ESP has a recovery image", remedies: ["kldload boot recovery says why"])
             }
-            try await session.apply(RecoveryStaging.startingNext(session.files))
+            try await session.apply(RecoveryStaging.startingNext(system.chain, session.files))
         }
 
         private func make(_ session: BootSession) async throws {
@@ -131,6 +132,7 @@ struct BootCommand: AsyncParsableCommand {
                 if !dryRun {
                     try session.files.write("good\n", to: BootTrial.goodMarker)
                     try BlindRestarts.forget(session.files)
+                    try BootCheck.remember(session.files)
                 }
                 // This boot is good whatever becomes of this; and who was booted once leaves the others' boot loader alone.
                 if system.current?.once == true { return }

@@ -57,7 +57,7 @@ struct PayloadOptions: ParsableArguments {
         if whole, medium == nil { try await found.verify(source, runner: SubprocessRunner(), files: files, say: { Reporter.note($0) }) }
         return InstallRequest.Payload(
             source, kernel: info.kernel, openZFS: info.openZFS,
-            additions: lacking.isEmpty ? nil : .init(packages: lacking, mirror: mirror))
+            additions: lacking.isEmpty ? nil : .init(packages: lacking, mirror: mirror), locale: info.spec.locale)
     }
 }
 

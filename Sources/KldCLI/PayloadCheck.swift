@@ -74,7 +74,7 @@ enum PayloadCheck {
     /// - Throws: ``Diagnosis`` `install.payload-differs`, with every difference; `install.packages-missing`.
     @discardableResult
     static func check(_ info: PayloadInfo, for answers: Answers, mirror: MirrorInfo? = nil) throws -> [String] {
-        let differences = differences(info.spec, answers)
+        let differences = try differences(info.spec, answers)
         guard differences.isEmpty else {
             throw Diagnosis(
                 "install.payload-differs", "the root file system that is here is not the one that the answers ask for",
@@ -105,7 +105,7 @@ enum PayloadCheck {
     }
 
     /// More packages than the answers ask for are no difference, nor is a mirror that nobody named.
-    private static func differences(_ has: PayloadSpec, _ answers: Answers) -> [String] {
+    private static func differences(_ has: PayloadSpec, _ answers: Answers) throws -> [String] {
         let wanted = PayloadSpec(answers, buildMirror: "")
         var found: [String] = []
         func compare(_ what: String, _ has: String, _ wanted: String) {
@@ -117,7 +117,7 @@ enum PayloadCheck {
         compare("backports", has.backports ? "1" : "0", wanted.backports ? "1" : "0")
         compare("profile", has.profile, wanted.profile)
         // It is the only one that was generated.
-        compare("locale", has.locale, wanted.locale)
+        if try !wanted.spec.generatesLocales { compare("locale", has.locale, wanted.locale) }
         if answers.isGiven("KLDLOAD_CUSTOM_MIRROR_URL") || answers.isGiven("KLDLOAD_DEBIAN_MIRROR") {
             compare("mirror", has.installedMirror, wanted.installedMirror)
         }

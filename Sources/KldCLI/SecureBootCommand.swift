@@ -174,6 +174,14 @@ enum SecureBootText {
         }
     }
 
+    private static func text(_ signature: SecureBoot.Signature) -> String {
+        switch signature {
+        case .good: "signed"
+        case .missing: "not signed by this machine"
+        case .broken: "changed since it was signed"
+        }
+    }
+
     static func render(_ found: SecureBoot) -> String {
         var table = TextTable([("PART", .left), ("STATE", .left)])
         let rows =
@@ -190,8 +198,7 @@ enum SecureBootText {
                             + (found.enrolment == .requested && found.repeats ? "; it is repeated until it is answered" : ""),
                     ]
                 ])
-            + found.modules.map { [$0.name, $0.signed ? "signed" : "not signed by this machine"] }
-            + found.images.map { [$0.name, $0.signed ? "signed" : "not signed by this machine"] }
+            + (found.modules + found.images).map { [$0.name, text($0.signature)] }
         rows.forEach { table.add($0) }
         return table.text + "\n\n" + found.verdict.text
     }

@@ -52,6 +52,13 @@ extension InstallPlanner {
 
     private var region: Step {
         let keyboard = answers.keyboard
+        var generating: [Action] = []
+        if let has = request.payload.locale, has != answers.locale {
+            generating = [
+                .write(inTarget(LocaleGeneration.path), content: .text(LocaleGeneration.configuration(answers.locale))),
+                inside(Tool("locale-gen", package: "locales"), []),
+            ]
+        }
         return Step(
             "system.region", "Time zone \(answers.timezone), locale \(answers.locale), keyboard \(keyboard.layout)",
             [
@@ -65,7 +72,7 @@ extension InstallPlanner {
                     content: .text(
                         "XKBMODEL=pc105\nXKBLAYOUT=\(keyboard.layout)\nXKBVARIANT=\(keyboard.variant ?? "")\nXKBOPTIONS=\nBACKSPACE=guess\n"
                     )),
-            ])
+            ] + generating)
     }
 
     private var users: Step {

@@ -19,11 +19,14 @@ public struct InstallRequest: Sendable, Hashable {
         public var kernel: String
         public var openZFS: String
         public var additions: Additions?
-        public init(_ source: Source, kernel: String, openZFS: String, additions: Additions? = nil) {
+        /// The locale whose data it has; `nil`: the one of the answers.
+        public var locale: String?
+        public init(_ source: Source, kernel: String, openZFS: String, additions: Additions? = nil, locale: String? = nil) {
             self.source = source
             self.kernel = kernel
             self.openZFS = openZFS
             self.additions = additions
+            self.locale = locale
         }
     }
 

@@ -50,13 +50,25 @@ public struct InstallState: Sendable, Hashable, Codable {
     /// - Throws: ``Diagnosis`` `install.cannot-resume`.
     public static func check(_ plan: Plan, from first: String, files: any FileSystem) throws {
         let ids = plan.steps.map(\.id)
+        // What wiped a disk, or filled a pool, in part cannot be told from what did it whole, and takes no time to speak of.
+        func mustBeginAnew(_ id: String) -> Bool {
+            guard let place = ids.firstIndex(of: id), let wipe = ids.firstIndex(where: { $0.hasPrefix("disk.wipe.") }),
+                let datasets = ids.firstIndex(of: "zfs.datasets")
+            else { return false }
+            return place > wipe && place <= datasets && !id.hasPrefix("zfs.root.")
+        }
+        if mustBeginAnew(first) {
+            throw Diagnosis(
+                "install.cannot-resume", "the installation cannot go on with \(first): until the pool is filled it can only begin anew",
+                remedies: ["begin anew: leave out --from"], exit: .usage)
+        }
         let text = try files.exists(journal) ? files.readText(journal) : ""
         guard let place = ids.firstIndex(of: first), let unfinished = PlanJournal.firstUnfinished(of: plan, text),
             let latest = ids.firstIndex(of: unfinished), place > latest
         else { return }
         throw Diagnosis(
             "install.cannot-resume", "the installation cannot go on with \(first): \(unfinished), before it, was not done",
-            remedies: ["--from \(unfinished)", "or begin anew: leave out --from"], exit: .usage)
+            remedies: (mustBeginAnew(unfinished) ? [] : ["--from \(unfinished)"]) + ["begin anew: leave out --from"], exit: .usage)
     }
 
     /// The keys of the lines that only one of the two has.

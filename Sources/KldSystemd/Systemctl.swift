@@ -17,9 +17,6 @@ public enum Systemctl {
     /// - Parameter waiting: until the job is under way; a unit of the system waits for itself otherwise.
     public static func reboot(waiting: Bool = true) -> Command { change((waiting ? [] : ["--no-block"]) + ["reboot"]) }
 
-    /// Runs: `systemctl is-active UNIT`, reads: one word, such as `active`, with exit status 0 to 4.
-    public static func isActive(_ unit: String) -> Command { Command(tool, ["is-active", unit], effect: .reads, accepting: Set(0...4)) }
-
     /// Runs: `systemctl show --no-pager --property … UNIT…`, reads; read by ``UnitState``. Units that do not exist are `LoadState=not-found`.
     public static func show(_ units: [String]) -> Command {
         Command(tool, ["show", "--no-pager", "--property", UnitState.properties.joined(separator: ",")] + units, effect: .reads)

@@ -41,6 +41,9 @@ public struct UnitState: Sendable, Hashable {
         }
     }
 
+    /// Its owner has uninstalled, masked or disabled it.
+    public var isTurnedOff: Bool { ["not-found", "masked"].contains(load) || file == "disabled" }
+
     /// It runs, or has run and is done; one that runs and is over waits for being called.
     public var isWell: Bool {
         guard load == "loaded" else { return false }

@@ -56,11 +56,16 @@ struct Guest: Sendable {
             ("moduleless", "mv $place/lib/modules $place/lib/modules.away", "it never reached its health check"),
             ("deaf", "echo Nonsense yes > $place/etc/ssh/sshd_config.d/00-nonsense.conf", "ssh.service is"),
         ] {
-            try await run(
+            let predicted = try await run(
                 """
                 kbe create \(name) && kbe activate \(name) && place=$(kbe mount \(name)) && \(harm) && { kbe unmount \(name) || true; }
                 for entry in /boot/efi/loader/entries/kldload-\(name)-*+3.conf; do mv $entry ${entry%+3.conf}+1-2.conf; done; sync
+                $tool doctor boot || true
                 """)
+            // The others are told by starting them alone.
+            if ["rootless", "moduleless"].contains(name) {
+                try check(predicted.contains(": it does not start"), "\(name) was called well: \(predicted)")
+            }
             try await restart(leaving: name, boots: 5)
             let said = try await run("kbe current; kbe list")
             lab.log(said)

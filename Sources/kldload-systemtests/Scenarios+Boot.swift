@@ -69,6 +69,8 @@ extension Scenario {
                 lab.log(said)
                 try check(said.contains("kldload.entry=kldload-debian-") && said.contains(": it starts"), said)
 
+                // It is made after the first good boot, beside everything else.
+                try await guest.until("ls /boot/efi/EFI/kldload", says: "recovery.efi")
                 try await environments(lab, guest, .grub)
                 said = try await guest.run("ls /boot/efi/EFI/kldload /boot/efi/EFI/kldload/entries | cat; df -h /boot/efi")
                 lab.log(said)

@@ -52,6 +52,31 @@ extension Scenario {
                 try check(facts["again-\(key)"] == facts[key] && facts[key] != nil, "the second boot changed \(key): \(facts)")
             }
         },
+        Scenario(
+            "image.grub",
+            "a clone of an image that GRUB starts, with a package more, keeps its boot loader after a good boot and starts again"
+        ) { lab in
+            let image = try await golden(lab, ["KLDLOAD_BOOTLOADER=grub", "KLDLOAD_EXTRA_PACKAGES=tree"])
+            let facts = try await boot(image, as: "grub", mac: "52:54:00:00:00:06", grub, again: true, atEachBoot: true, lab)
+            lab.log("\(facts)")
+            try check(facts["tree"]?.hasPrefix("tree v") == true, "the package is not there: \(facts)")
+            try check(facts["again-good"] == "1", "the first boot was not noted as good: \(facts)")
+            for key in ["entry", "loaders"] {
+                try check(facts["again-\(key)"] == facts[key] && facts[key]?.isEmpty == false, "\(key) has changed: \(facts)")
+            }
+            try check(facts["again-systemd-boot"] == "none", "the other boot loader was placed: \(facts)")
+        },
+    ]
+
+    /// What started a clone, and whether the boot before was good. The ESP may not be mounted yet.
+    private static let grub = [
+        ("entry", "grep -o 'kldload.entry=[^ ]*' /proc/cmdline"), ("tree", "tree --version"),
+        ("good", "journalctl --boot=-1 --unit=kldload-boot-good --output=cat --no-pager | grep -c ^Finished"),
+        (
+            "loaders",
+            "mkdir -p /run/look; mount /dev/vda1 /run/look; cd /run/look/EFI; cksum BOOT/BOOTX64.EFI BOOT/grubx64.efi kldload/grubx64.efi; cd /; umount /run/look"
+        ),
+        ("systemd-boot", "mount /dev/vda1 /run/look; ls -d /run/look/loader 2> /dev/null || echo none; umount /run/look"),
     ]
 
     /// What makes a machine itself.

@@ -90,11 +90,13 @@ extension Scenario {
         },
         Scenario(
             "iso.packages",
-            "from a disc, without a network, a package from the ISO's mirror is installed; one that it does not have is named before anything is touched"
+            "from a disc, without a network, a package from the ISO's mirror and a locale that it lacks are installed; a package that it does not have is named before anything is touched"
         ) { lab in
             let iso = try await lab.iso(profiles: ["core"], packages: ["htop"])
             let disks = try await lab.disks(1)
-            let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"]).forTest()
+            let answers = try lab.answers(
+                "three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7", "KLDLOAD_LOCALE=de_AT.UTF-8"]
+            ).forTest()
             let lines = answers.environmentText.lines.map { "'\($0)'" }.joined(separator: " ")
             let medium = MachineDisk(iso, interface: .cdrom)
             try await lab.boot(disks, label: "iso", network: nil, more: [medium]) { machine, host in
@@ -117,12 +119,13 @@ extension Scenario {
                 // Its own sources are what they would be, and nothing of the medium's is left.
                 let said = try await guest.run(
                     """
-                    htop --version; dpkg-query -W -f '${Package} ${db:Status-Abbrev}\\n' htop bpftool; dpkg --audit
+                    htop --version; LC_ALL=de_AT.UTF-8 locale d_fmt; LC_ALL=de_AT.UTF-8 date -d 2026-03-01 +%B; dpkg-query -W -f '${Package} ${db:Status-Abbrev}\\n' htop bpftool; dpkg --audit
                     ls /mnt /var/tmp /var/lib/apt/lists /etc/apt/sources.list.d; ls /usr/sbin/policy-rc.d 2>&1 || true
                     grep -r file: /etc/apt || echo no medium
                     """)
                 lab.log(said)
                 try check(said.contains("htop 3.") && said.contains("htop ii") && said.contains("bpftool ii"), said)
+                try check(said.lines.contains("März"), "the locale has no data: \(said)")
                 try check(said.contains("kldload.sources") && said.contains("no medium") && !said.contains("kldload-mirror"), said)
                 try check(said.contains("policy-rc.d': No such file"), said)
             }

@@ -12,41 +12,7 @@ extension Scenario {
             "secure-boot.install",
             "with Secure Boot enforcing: the medium's key is enrolled at the console, a machine is installed, its own key is enrolled, its boot environments start, and bad ones are left"
         ) { lab in
-            let variables = try lab.secureBootFirmware().copyVariables(to: lab.folder.appending("vars.fd"), files: lab.files)
-            let iso = try await lab.iso(profiles: ["core"])
-            let disks = try await lab.disks(1)
-            let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"]).forTest()
-            let file = lab.folder.appending(SeedVolume.answersName)
-            try lab.files.write(answers.environmentText, to: file, mode: .secret)
-            // No seed volume: a person installs.
-            let stick = try await lab.volume("STICK", [file], at: lab.folder.appending("stick.img"))
-
-            let media = [
-                MachineDisk(iso, serial: "medium", readOnly: true), MachineDisk(stick, serial: "stick", readOnly: true),
-            ]
-            let password = try await lab.boot(
-                disks, label: "medium", network: nil, more: media, variables: variables, secure: true
-            ) { machine, host in
-                var shell = try await lab.liveShell(machine, host)
-                var said = try await shell.run("modprobe zfs 2>&1 || true; kldload-secure-boot reenroll 2>&1", within: .seconds(60))
-                lab.log(said)
-                try check(said.contains("Key was rejected by service"), said)
-                try await machine.console.send("systemctl reboot\n")
-                try await lab.enrol(shownPassword(said), machine, host)
-
-                shell = try await lab.liveShell(machine, host)
-                said = try await shell.run("cat /sys/kernel/security/lockdown; modprobe zfs && zfs version")
-                lab.log(said.lines.joined(separator: "; "))
-                try check(said.contains("[integrity]") && said.contains("zfs-kmod"), said)
-                said = try await shell.run(
-                    "mkdir /run/stick && mount /dev/disk/by-id/virtio-stick /run/stick && kldload install --answers /run/stick/answers.env --progress plain 2>&1",
-                    within: .seconds(300))
-                lab.log(said.lines.suffix(4).joined(separator: "; "))
-                try await machine.console.send("systemctl poweroff\n")
-                try await machine.waitForPowerOff(within: host.deadline(.seconds(60)))
-                return try shownPassword(said)
-            }
-
+            let (disks, variables, password) = try await installed(lab)
             try await lab.boot(disks, label: "machine", variables: variables, secure: true) { machine, host in
                 try await lab.enrol(password, machine, host)
                 let guest = Guest(lab: lab, machine: machine, host: host)
@@ -79,21 +45,103 @@ extension Scenario {
                 try await guest.leaveBadEnvironments()
 
                 // Some bytes of its kernel or initramfs are others: nothing of it is started.
-                try await guest.run(
-                    """
-                    for image in /boot/efi/EFI/kldload/kldload-*.efi; do
-                        head -c 64 /dev/zero | dd of=$image bs=1 seek=30000000 conv=notrunc status=none
-                    done; sync
-                    """
-                )
-                try await machine.console.send("systemctl reboot\n")
-                let texts = ["ecurity violation", "ecurity Violation", "ccess denied", "login:"]
-                let end = try await machine.console.expect(anyOf: texts, within: host.deadline(.seconds(120)))
-                lab.log("tampered: \(texts[end.index])")
-                try check(end.index < 3, "a boot image that was tampered with was started")
+                try await tamper(lab, guest, "/boot/efi/EFI/kldload/kldload-*.efi")
             }
-        }
+        },
+        Scenario(
+            "secure-boot.grub",
+            "with Secure Boot enforcing, GRUB starts a machine whose key was enrolled, its environments and a changed initramfs, and no kernel that was tampered with"
+        ) { lab in
+            let (disks, variables, password) = try await installed(lab, ["KLDLOAD_BOOTLOADER=grub"])
+            try await lab.boot(disks, label: "machine", variables: variables, secure: true) { machine, host in
+                try await lab.enrol(password, machine, host)
+                let guest = Guest(lab: lab, machine: machine, host: host)
+                try await guest.logIn()
+                var said = try await guest.run(
+                    "cat /sys/kernel/security/lockdown; mokutil --sb-state; $tool secure-boot status; cat /proc/cmdline; $tool doctor boot")
+                lab.log(said)
+                try check(said.contains("[integrity]") && said.contains("SecureBoot enabled"), said)
+                try check(said.contains("kldload.entry=kldload-debian-") && said.contains(": it starts"), said)
+                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                said = try await guest.run("kbe create next && kbe activate next && $tool doctor boot")
+                lab.log(said)
+                try check(said.contains("the next boot is next, Linux"), said)
+                try await guest.restart()
+                said = try await guest.run(
+                    "kbe current; cat /sys/kernel/security/lockdown; update-initramfs -u 2>&1 && kbe list && $tool doctor boot",
+                    within: .seconds(300))
+                lab.log(said)
+                try check(said.hasPrefix("next") && said.contains("[integrity]") && said.contains(": it starts"), said)
+                try await guest.restart()
+                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                said = try await guest.run("cat /proc/cmdline; $tool verify --only boot && $tool doctor boot")
+                lab.log(said)
+                try check(said.lines.first?.contains(".2 kldload.esp=") == true && said.contains(": it starts"), said)
+                try await tamper(lab, guest, "/boot/efi/EFI/kldload/vmlinuz-*")
+            }
+        },
     ]
+
+    /// A machine of one disk, installed by hand from the ISO whose key was enrolled before; and what to type at its first start.
+    private static func installed(
+        _ lab: Laboratory, _ more: [String] = []
+    ) async throws -> (disks: [Factory.Disk], variables: FilePath, password: String) {
+        let variables = try lab.secureBootFirmware().copyVariables(to: lab.folder.appending("vars.fd"), files: lab.files)
+        let iso = try await lab.iso(profiles: ["core"])
+        let disks = try await lab.disks(1)
+        let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"] + more).forTest()
+        let file = lab.folder.appending(SeedVolume.answersName)
+        try lab.files.write(answers.environmentText, to: file, mode: .secret)
+        // No seed volume: a person installs.
+        let stick = try await lab.volume("STICK", [file], at: lab.folder.appending("stick.img"))
+
+        let media = [
+            MachineDisk(iso, serial: "medium", readOnly: true), MachineDisk(stick, serial: "stick", readOnly: true),
+        ]
+        let password = try await lab.boot(
+            disks, label: "medium", network: nil, more: media, variables: variables, secure: true
+        ) { machine, host in
+            var shell = try await lab.liveShell(machine, host)
+            var said = try await shell.run("modprobe zfs 2>&1 || true; kldload-secure-boot reenroll 2>&1", within: .seconds(60))
+            lab.log(said)
+            try check(said.contains("Key was rejected by service"), said)
+            try await machine.console.send("systemctl reboot\n")
+            try await lab.enrol(shownPassword(said), machine, host)
+
+            shell = try await lab.liveShell(machine, host)
+            said = try await shell.run("cat /sys/kernel/security/lockdown; modprobe zfs && zfs version")
+            lab.log(said.lines.joined(separator: "; "))
+            try check(said.contains("[integrity]") && said.contains("zfs-kmod"), said)
+            said = try await shell.run(
+                "mkdir /run/stick && mount /dev/disk/by-id/virtio-stick /run/stick && kldload install --answers /run/stick/answers.env --progress plain 2>&1",
+                within: .seconds(300))
+            lab.log(said.lines.suffix(4).joined(separator: "; "))
+            try await machine.console.send("systemctl poweroff\n")
+            try await machine.waitForPowerOff(within: host.deadline(.seconds(60)))
+            return try shownPassword(said)
+        }
+        return (disks, variables, password)
+    }
+
+    /// Changes bytes in the middle of what boots, and requires that the firmware or the loader says so and starts nothing.
+    private static func tamper(_ lab: Laboratory, _ guest: Guest, _ files: String) async throws {
+        try await guest.run(
+            """
+            for image in \(files); do
+                head -c 64 /dev/zero | dd of=$image bs=1 seek=$(($(stat -c %s $image) / 2)) conv=notrunc status=none
+            done; sync
+            """)
+        if files.hasSuffix(".efi") {
+            let said = try await guest.run("$tool doctor boot || true; $tool secure-boot status || true")
+            lab.log(said)
+            try check(said.contains(": it does not start") && said.contains("changed since it was signed"), said)
+        }
+        try await guest.machine.console.send("systemctl reboot\n")
+        let texts = ["ecurity violation", "ecurity Violation", "ccess denied", "bad shim signature", "login:"]
+        let end = try await guest.machine.console.expect(anyOf: texts, within: guest.host.deadline(.seconds(120)))
+        lab.log("tampered: \(texts[end.index])")
+        try check(end.index < texts.count - 1, "a boot image that was tampered with was started")
+    }
 
     /// What a tool said to type at the next start.
     private static func shownPassword(_ said: String) throws -> String {

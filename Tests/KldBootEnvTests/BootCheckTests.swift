@@ -1,5 +1,6 @@
 import KldCore
 import KldExec
+import KldSystemd
 import KldTestSupport
 import KldZFS
 import Testing
@@ -11,17 +12,32 @@ struct BootCheckTests {
     private static let manifest = [InstallManifest.path: #"{"units": ["ssh.service", "systemd-networkd.service"]}"#]
     private static let card = [
         "/sys/bus/pci/devices/0000:00:02.0/class": "0x020000\n", "/sys/bus/pci/devices/0000:00:1f.2/class": "0x010601\n",
+        "/sys/bus/pci/devices/0000:00:02.0/vendor": "0x1af4\n", "/sys/bus/pci/devices/0000:00:02.0/device": "0x1041\n",
     ]
     private static let link = ["/sys/class/net/lo/address": "00:00:00:00:00:00\n", "/sys/class/net/enp0s2/device/uevent": ""]
 
     private func problems(
-        _ files: [String: String], ssh: String = "active", pool: String = "ONLINE", limit: Duration = .zero
+        _ files: [String: String], ssh: String = "ActiveState=active", pool: String = "ONLINE", limit: Duration = .zero
     ) async throws -> [String] {
         let runner = ScriptedRunner([
             { command in
                 switch command.description {
-                case "systemctl is-active ssh.service": CommandOutput(output: ssh + "\n")
-                case "systemctl is-active systemd-networkd.service": CommandOutput(output: "active\n")
+                case Systemctl.show(["ssh.service", "systemd-networkd.service"]).description:
+                    CommandOutput(
+                        output: """
+                            Id=ssh.service
+                            Names=ssh.service sshd.service
+                            LoadState=loaded
+                            UnitFileState=enabled
+                            \(ssh)
+
+                            Id=systemd-networkd.service
+                            Names=systemd-networkd.service
+                            LoadState=loaded
+                            ActiveState=active
+                            UnitFileState=enabled
+
+                            """)
                 case ZPool.list().description: CommandOutput(output: "rpool\t1\t100\t10\t90\t\(pool)\toff\t-\t-\n")
                 default: nil
                 }
@@ -40,10 +56,22 @@ struct BootCheckTests {
         #expect(try await problems(["/sys/class/net/lo/address": "x"]) == [])
     }
 
-    @Test("a network card that no driver has taken is a problem")
+    @Test("a network card that no driver has taken is a problem where it had one at the last good boot, and only there")
     func driver() async throws {
-        let found = try await problems(Self.card.merging(["/sys/class/net/lo/address": "x"]) { $1 })
-        #expect(found == ["no driver has taken the network card 0000:00:02.0"])
+        let lost = Self.card.merging(["/sys/class/net/lo/address": "x"]) { $1 }
+        #expect(try await problems(lost) == [])
+        let good = MemoryFiles(Self.card.merging(Self.link) { $1 })
+        try BootCheck.remember(good)
+        let known = [BootCheck.cards.string: try good.readText(BootCheck.cards)]
+        #expect(known.values.first == "0x1af4:0x1041\n")
+        #expect(try await problems(lost.merging(known) { $1 }) == ["no driver has taken the network card 0000:00:02.0"])
+        // The disk in another machine, whose card never had one.
+        let other = lost.merging(["/sys/bus/pci/devices/0000:00:02.0/device": "0x4321\n"]) { $1 }
+        #expect(try await problems(other.merging(known) { $1 }) == [])
+        // What was known is not forgotten by a boot without a driver.
+        let without = MemoryFiles(lost.merging(known) { $1 })
+        try BootCheck.remember(without)
+        #expect(try without.readText(BootCheck.cards) == "0x1af4:0x1041\n")
     }
 
     @Test("a kernel without its modules is a problem, whatever drivers its initramfs has loaded")
@@ -56,7 +84,19 @@ struct BootCheckTests {
 
     @Test("a unit that does not run, and a faulted pool, are problems; a degraded pool is not")
     func units() async throws {
-        #expect(try await problems([:], ssh: "failed", pool: "SUSPENDED") == ["ssh.service is failed", "pool rpool is SUSPENDED"])
+        #expect(
+            try await problems([:], ssh: "ActiveState=failed", pool: "SUSPENDED") == ["ssh.service is failed", "pool rpool is SUSPENDED"])
         #expect(try await problems([:], pool: "DEGRADED") == [])
+    }
+
+    @Test(
+        "a unit that its owner uninstalled, masked or disabled is not asked for; one that is only not started is",
+        arguments: [
+            ("LoadState=not-found\nActiveState=inactive\nUnitFileState=", [String]()),
+            ("LoadState=masked\nActiveState=inactive\nUnitFileState=masked", []),
+            ("ActiveState=inactive\nUnitFileState=disabled", []), ("ActiveState=inactive", ["ssh.service is inactive"]),
+        ])
+    func turnedOff(_ ssh: String, _ expected: [String]) async throws {
+        #expect(try await problems([:], ssh: ssh) == expected)
     }
 }

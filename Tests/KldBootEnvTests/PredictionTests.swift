@@ -18,7 +18,7 @@ struct BootPredictionTests {
         var system = try Fixture.system([Fixture.esp(entries), Fixture.esp(entries, "/dev/vdb1", mounted: false)])
         let matching: [String: Set<String>] = ["/dev/vda1": Set(entries.map(\.id)), "/dev/vdb1": Set(entries.map(\.id))]
         var facts = BootPrediction.Facts(
-            target: try Fixture.target("debian", matching: matching), module: true, signed: ["/dev/vda1": true, "/dev/vdb1": true],
+            target: try Fixture.target("debian", matching: matching), module: true, signatures: ["/dev/vda1": .good, "/dev/vdb1": .good],
             firmware: firmware, enrolment: enrolment)
         try change(&system, &facts)
         return BootPrediction(system, facts)
@@ -40,7 +40,8 @@ struct BootPredictionTests {
             try Self.predict { $1.target = nil }, try Self.predict { $1.target?.kernels = [] }, try Self.predict { $1.module = false },
             try Self.predict { system, _ in for index in system.esps.indices { system.esps[index].images = [:] } },
             try Self.predict { system, _ in system.hostID = nil }, try Self.predict(firmware: .enforcing, enrolment: .absent),
-            try Self.predict(firmware: .enforcing) { $1.signed["/dev/vdb1"] = false },
+            try Self.predict(firmware: .enforcing) { $1.signatures["/dev/vdb1"] = .missing },
+            try Self.predict(firmware: .enforcing) { $1.signatures["/dev/vdb1"] = .broken },
             try Self.predict(firmware: .enforcing) { $1.target?.kernels[0].unsigned = ["zfs.ko.xz"] },
         ]
         for (index, prediction) in predictions.enumerated() {

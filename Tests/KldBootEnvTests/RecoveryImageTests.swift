@@ -112,6 +112,16 @@ struct RecoveryImageTests {
         #expect(system.current == nil && BootTrial(system).pending == nil && BootTrial(system).counted == nil)
     }
 
+    @Test("with GRUB its menu starts the image, and nothing of systemd-boot's is written")
+    func grub() throws {
+        #expect(GrubMenu.text.contains("chainloader /\(RecoveryImage.imagePath)"))
+        var staging = try Self.staging([Self.esp("/dev/vda1", nil), Self.esp("/dev/vdb1", "0123456789abcdef", mounted: false)])
+        staging.system.chain = .grub
+        let actions = staging.placing.flatMap(\.actions).map(\.text)
+        #expect(actions.contains { $0.contains("/boot/efi/EFI/kldload/recovery.conf") })
+        #expect(!actions.contains { $0.contains("/loader/") })
+    }
+
     @Test("a command line of the recovery image is not carried over into an environment's image")
     func commandLine() {
         let usual = KernelCommandLine(running: "root=ZFS=rpool/ROOT/debian boot=zfs rw console=ttyS0,115200 panic=15")
@@ -186,7 +196,7 @@ struct RecoveryImageTests {
         let path = "/sys/firmware/efi/efivars/LoaderEntryOneShot-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
         let value = "recovery-kldload.conf".map { "\($0)\0" }.joined() + "\0\0"
         func commands(_ files: MemoryFiles) throws -> [Command] {
-            try RecoveryStaging.startingNext(files).steps.flatMap(\.actions).compactMap {
+            try RecoveryStaging.startingNext(.systemdBoot, files).steps.flatMap(\.actions).compactMap {
                 if case .run(let command) = $0 { command } else { nil }
             }
         }
@@ -195,7 +205,8 @@ struct RecoveryImageTests {
         #expect(first.map(\.description) == ["tee \(path)"] && first[0].input == .text("\u{7}\0\0\0" + value))
         #expect(try commands(MemoryFiles([path: "\u{7}\0\0\0" + value])).isEmpty)
         #expect(try commands(MemoryFiles([path: "\u{7}\0\0\0x\0"])).map(\.tool.name) == ["chattr", "tee"])
-        #expect { try RecoveryStaging.startingNext(MemoryFiles()) } throws: { Diagnosis(of: $0).code == "boot.no-variables" }
+        #expect { try RecoveryStaging.startingNext(.systemdBoot, MemoryFiles()) } throws: { Diagnosis(of: $0).code == "boot.no-variables" }
+        #expect { try RecoveryStaging.startingNext(.grub, MemoryFiles(others)) } throws: { Diagnosis(of: $0).code == "boot.no-variables" }
     }
 }
 

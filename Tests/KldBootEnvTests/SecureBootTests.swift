@@ -13,12 +13,12 @@ import Testing
 struct SecureBootTests {
     static func machine(
         _ firmware: SecureBoot.Firmware, _ enrolment: KeyEnrolment.State = .enrolled, signed: Bool = true, key: Bool = true,
-        configured: Bool = true, repeats: Bool = false
+        configured: Bool = true, image: SecureBoot.Signature = .good, repeats: Bool = false
     ) -> SecureBoot {
         SecureBoot(
             firmware: firmware, certificate: configured ? "/var/lib/dkms/mok.pub" : nil, keyIsThere: key, enrolment: enrolment,
-            modules: [.init(name: "\(Fixture.release)/zfs.ko.xz", signed: signed)],
-            images: [.init(name: "/dev/vda1: EFI/kldload/x.efi", signed: true)], repeats: repeats)
+            modules: [.init(name: "\(Fixture.release)/zfs.ko.xz", signature: signed ? .good : .missing)],
+            images: [.init(name: "/dev/vda1: EFI/kldload/x.efi", signature: image)], repeats: repeats)
     }
 
     @Test("only what would start is called so")
@@ -29,7 +29,7 @@ struct SecureBootTests {
         #expect(Self.machine(.enforcing).verdict.starts)
         for bad in [
             Self.machine(.enforcing, .absent), Self.machine(.enforcing, .requested), Self.machine(.enforcing, signed: false),
-            Self.machine(.enforcing, key: false), Self.machine(.enforcing, configured: false),
+            Self.machine(.enforcing, key: false), Self.machine(.enforcing, configured: false), Self.machine(.enforcing, image: .broken),
         ] { #expect(!bad.verdict.starts, "\(bad)") }
         #expect(Self.machine(.enforcing, signed: false).verdict.text.contains("zfs.ko.xz"))
         #expect(Self.machine(.off, .absent).verdict.text.contains("enrol the key before it is turned on"))

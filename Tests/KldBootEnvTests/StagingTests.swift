@@ -156,6 +156,25 @@ struct BootStagingTests {
         #expect(try !staging.steps().contains { $0.id == "boot.bootfs" })
     }
 
+    @Test("once: what has proved itself stays what the machine falls back to, and what boots next anyway stays as it is")
+    func onceBeside() throws {
+        let (debian, next) = (Fixture.entry("debian", order: 100), Fixture.entry("test", order: 200))
+        let system = try Fixture.system([Fixture.esp([debian, next])], running: "test", bootfs: "test")
+        let staging = BootStaging(system, try Self.matching("debian"), .once)
+        var expected = Fixture.entry("debian", order: 300, left: 1, generation: 2, once: true)
+        expected.sharedImage = debian.imagePath
+        #expect(try staging.entry() == expected)
+        #expect(try staging.steps().map(\.id) == ["boot.entry.vda1"])
+        #expect(try !staging.steps().flatMap(\.actions).contains { $0.text.hasPrefix("remove") })
+        #expect(try BootStaging(system, Self.matching("test"), .once).steps().isEmpty)
+        // Afterwards it is taken away, and what it stood beside is what is activated.
+        expected.counter = BootEntry.Counter(left: 0, done: 1)
+        let after = try Fixture.system([Fixture.esp([debian, next, expected])], running: "test", bootfs: "test")
+        #expect(BootTrial(after).healing.map(\.id) == ["boot.tidy.vda1"])
+        let both = try Fixture.target("debian", matching: ["/dev/vda1": [debian.id, expected.id]])
+        #expect(try BootStaging(after, both, .always).entry() == Fixture.entry("debian", order: 400, left: 3))
+    }
+
     @Test("a changed kernel or initramfs is a new build beside the old one, on trial, and never above what is chosen")
     func changed() throws {
         let entries = [Fixture.entry("debian", order: 100)]

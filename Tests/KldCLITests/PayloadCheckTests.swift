@@ -39,6 +39,8 @@ struct PayloadCheckTests {
             $0.extraPackages = ["htop"]
             $0.groups = ["wifi"]
             $0.installedMirror = "http://elsewhere.example.org/debian"
+            // Made while it is installed.
+            $0.locale = "de_AT.UTF-8"
         }
         try PayloadCheck.check(more, for: Self.answers())
     }
@@ -49,7 +51,6 @@ struct PayloadCheckTests {
         ("release: it has bookworm, the answers say trixie", "", { $0.suite = "bookworm" }),
         ("backports: it has 1, the answers say 0", "", { $0.backports = true }),
         ("profile: it has core, the answers say server", "", { $0.profile = "core" }),
-        ("locale: it has en_US.UTF-8, the answers say de_DE.UTF-8", "KLDLOAD_LOCALE=de_DE.UTF-8", { $0.locale = "en_US.UTF-8" }),
         (
             "mirror: it has http://a.example.org, the answers say http://b.example.org", "KLDLOAD_CUSTOM_MIRROR_URL=http://b.example.org",
             { $0.installedMirror = "http://a.example.org" }

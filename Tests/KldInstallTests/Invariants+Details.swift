@@ -56,6 +56,12 @@ extension Invariant {
                 && view.written("\(view.target)/etc/locale.conf") == "LANG=\(answers.locale)\n"
                 && view.written("\(view.target)/etc/default/keyboard")?.contains("XKBLAYOUT=\(answers.keyboard.layout)\n") ?? false
         },
+        Invariant("a locale whose data the system does not have is made, and no other", of: .own) { view in
+            let (has, locale) = (view.request.payload.locale, view.request.answers.locale)
+            let wanted = has != nil && has != locale
+            let made = view.items.contains { $0.action.text == "chroot \(view.target) locale-gen" }
+            return made == wanted && view.written("\(view.target)/etc/locale.gen") == (wanted ? "\(locale) UTF-8\n" : nil)
+        },
         Invariant("the home directory is a copy of /etc/skel, the user's own, and closed to others", of: .own) { view in
             let home = "/home/\(view.request.answers.username)"
             return view.inside("cp").contains { $0.arguments.suffix(2) == ["/etc/skel", home] }

@@ -117,7 +117,8 @@ struct RandomRequests {
                     .stream(root: "/dev/disk/by-id/virtio-kldload-stream", rest: "/dev/disk/by-id/virtio-kldload-rest"),
                     increment, .archive("/run/initramfs/live/rootfs.tar"), .archive("/run/initramfs/live/rootfs.tar.zst"),
                 ]),
-                kernel: pick(["6.12.48+deb13-amd64", "6.1.0-40-amd64"]), openZFS: "2.3.2"),
+                kernel: pick(["6.12.48+deb13-amd64", "6.1.0-40-amd64"]), openZFS: "2.3.2",
+                locale: pick([nil, "en_US.UTF-8", "de_AT.UTF-8"])),
             identity: InstallRequest.Identity(
                 hostID: HostID(UInt32.random(in: 1 ... .max, using: &random)) ?? identity.hostID,
                 espSerial: UInt32.random(in: 0 ... .max, using: &random)),

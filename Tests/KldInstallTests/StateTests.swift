@@ -80,6 +80,15 @@ struct StateTests {
         #expect(problem?.code == "install.cannot-resume")
         #expect(problem?.message == "the installation cannot go on with system.ssh: system.users, before it, was not done")
         #expect(problem?.remedies.first == "--from system.users")
+        // What they left half done cannot be told from what is whole.
+        for id in ["disk.partition.vda", "zfs.pool.create", "zfs.root", "zfs.datasets"] {
+            #expect(code { try InstallState.check(plan, from: id, files: files) } == "install.cannot-resume", "\(id)")
+        }
+        let wiped = ids.prefix { $0 != "zfs.root" }.map { "started \($0)\ndone \($0)\n" }.joined() + "started zfs.root\n"
+        let refusal = self.problem {
+            try InstallState.check(plan, from: "system.users", files: MemoryFiles([InstallState.journal.string: wiped]))
+        }
+        #expect(refusal?.remedies == ["begin anew: leave out --from"])
         // The runner names the steps there are.
         try InstallState.check(plan, from: "no.such.step", files: files)
     }

@@ -22,7 +22,9 @@ struct ESPRemake: Sendable {
 
     private static let mount: FilePath = "/run/kldload/esp"
     private static let stub: FilePath = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub"
-    private static let notKept: Set<String> = ["loader/random-seed", RecoveryImage.entryPath, RecoveryImage.imagePath]
+    private static let notKept: Set<String> = [
+        "loader/random-seed", RecoveryImage.imagePath, BootChain.systemdBoot.recoveryEntryPath, BootChain.grub.recoveryEntryPath,
+    ]
 
     /// A boot image of the old ESP, as far as a new one needs it.
     struct BootImage: Sendable, Hashable {

@@ -80,7 +80,7 @@ public enum PayloadRecipe {
             Step(
                 "payload.locale", "Locale \(payload.locale)",
                 [
-                    .write("/etc/locale.gen", content: .text("\(payload.locale) \(charset(payload.locale))\n")),
+                    .write(FilePath(LocaleGeneration.path), content: .text(LocaleGeneration.configuration(payload.locale))),
                     command(Tool("locale-gen", package: "locales"), []),
                     .write("/etc/locale.conf", content: .text("LANG=\(payload.locale)\n")),
                     .symlink("/etc/default/locale", to: "../locale.conf"),
@@ -155,10 +155,6 @@ public enum PayloadRecipe {
             steps.append(Step("payload.sysctl", "Kernel parameters", [.write("/etc/sysctl.d/99-kldload.conf", content: .text(text))]))
         }
         return steps
-    }
-
-    private static func charset(_ locale: String) -> String {
-        locale.split(separator: ".").dropFirst().first.map { $0.split(separator: "@")[0] }.map(String.init) ?? "ISO-8859-1"
     }
 
     private static func boot(_ payload: PayloadSpec, _ builder: InitramfsBuilder) -> [Step] {
