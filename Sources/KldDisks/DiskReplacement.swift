@@ -93,6 +93,8 @@ public struct DiskReplacement: Sendable, Hashable {
         let earlier = records.first { $0.old == guid && $0.new == chosen.path && $0.newSerial == chosen.device.serial }
         let isOurs = earlier?.approved == true && Self.isHalfMade(chosen.device, parts)
         let empty = chosen.device.isEmpty
+        // What no tool has a name for may be on it too, and may be lost where it is named.
+        let isLookedAt = empty && request.wipe != chosen.path
 
         stage = .begin
         esp = shape.esp.map { Disk.partition($0, of: chosen.path) }
@@ -103,7 +105,7 @@ public struct DiskReplacement: Sendable, Hashable {
             newSerial: chosen.device.serial, newVdev: vdev, passport: passport.values, started: now, approved: true)
         var closed: Set<String> = []
         preparing =
-            (empty
+            (isLookedAt
                 ? [
                     Step(
                         "disk.empty.\(chosen.device.name)", "Verify that \(chosen.path) is still empty",

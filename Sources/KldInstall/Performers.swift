@@ -88,7 +88,7 @@ public enum Performers {
         ).output.lines.map(\.trimmed)
     }
 
-    /// Reads the disk and the machine again. Runs: `wipefs`, and what ``MachineFacts/gather(runner:files:asked:)`` runs; reads.
+    /// Reads the machine again, and the disk itself. Runs: `wipefs`, and what ``MachineFacts/gather(runner:files:asked:)`` runs; reads.
     private static func verifyEmpty(_ disk: String, _ runner: any CommandRunner, _ files: any FileSystem) async throws {
         var held = try await signatures(disk, runner)
         let facts = try await MachineFacts.gather(runner: runner, files: files)
@@ -98,13 +98,18 @@ public enum Performers {
             held += device.children.map(\.path) + device.allMountpoints.map { "mounted at \($0)" }
             if let pool = facts.importedPools[device.path] { held.append("the pool \(pool)") }
             if facts.liveDisks.contains(device.path) { held.append("the system that is running now, or its seed") }
+            // Only where there are no better words for what it holds: one that dies slowly is read for minutes.
+            if held.isEmpty, let data = DiskContent(disk: FilePath(device.path), size: device.size).found(files) { held.append(data) }
         } else {
             held.append("lsblk does not show it any more")
         }
         guard held.isEmpty else {
             throw Diagnosis(
-                "disk.not-empty", "\(disk) was chosen because it was empty, and is not any more; nothing was changed",
-                remedies: ["look at it: lsblk -f, wipefs", "if what it holds may be lost, name it: KLDLOAD_DISK=/dev/…"],
+                "disk.not-empty", "\(disk) was chosen because it looked empty, and is not; nothing was changed",
+                remedies: [
+                    "look at it: lsblk -f, wipefs, od",
+                    "if what it holds may be lost, name it: KLDLOAD_DISK=/dev/…; to kdisk replace, --wipe /dev/…",
+                ],
                 exit: .badAnswers, causes: held)
         }
     }

@@ -174,7 +174,8 @@ public struct WipeApproval: Sendable, Hashable {
         onlyIfEmpty = false
     }
 
-    /// The name of what reads a disk, and fails unless it is empty: no signature, no table, nothing on top, no imported pool.
+    /// The name of what reads a disk, and fails unless it is empty: no signature, no table, nothing on top, no imported pool, no data where
+    /// it is read.
     public static let verifier = "disk.verify-empty"
 
     /// The action without which an approval for an empty disk is worth nothing.

@@ -61,6 +61,7 @@ public struct FaultyFiles: FileSystem {
         self.fuse = fuse
     }
     public func read(_ path: FilePath) throws -> [UInt8] { try inner.read(path) }
+    public func read(_ path: FilePath, _ range: Range<UInt64>) throws -> [UInt8] { try inner.read(path, range) }
     public func write(_ bytes: [UInt8], to path: FilePath, mode: ModeBits) throws {
         try fuse.tick()
         try inner.write(bytes, to: path, mode: mode)

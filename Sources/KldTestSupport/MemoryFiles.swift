@@ -11,15 +11,23 @@ public final class MemoryFiles: FileSystem {
         var links: [String: String] = [:]
         var directories: Set<String> = ["/"]
         var devices: Set<String> = []
+        var disks: [String: MemoryDisk] = [:]
     }
     private let state = Mutex(State())
     private let free: ByteCount
 
-    public init(_ texts: [String: String] = [:], devices: [String] = [], links: [String: String] = [:], free: ByteCount = .gibibytes(100)) {
+    /// - Parameters:
+    ///   - devices: without content.
+    ///   - disks: devices with content; it is read in parts only.
+    public init(
+        _ texts: [String: String] = [:], devices: [String] = [], links: [String: String] = [:], disks: [String: MemoryDisk] = [:],
+        free: ByteCount = .gibibytes(100)
+    ) {
         self.free = free
         state.withLock { state in
             for (path, text) in texts { state.add(path, Array(text.utf8), .file) }
-            for path in devices { state.devices.insert(path) }
+            for path in devices + disks.keys { state.devices.insert(path) }
+            state.disks = disks
             for (path, target) in links { state.links[path] = target }
         }
     }
@@ -31,6 +39,12 @@ public final class MemoryFiles: FileSystem {
     public func read(_ path: FilePath) throws -> [UInt8] {
         guard let file = state.withLock({ $0.files[path.string] }) else { throw FileError.missing(path) }
         return file.bytes
+    }
+    public func read(_ path: FilePath, _ range: Range<UInt64>) throws -> [UInt8] {
+        if let disk = state.withLock({ $0.disks[path.string] }) { return try disk.read(path, range) }
+        let whole = try read(path)
+        let inside = range.clamped(to: 0..<UInt64(whole.count))
+        return Array(whole[Int(inside.lowerBound)..<Int(inside.upperBound)])
     }
     public func write(_ bytes: [UInt8], to path: FilePath, mode: ModeBits) throws { state.withLock { $0.add(path.string, bytes, mode) } }
     public func makeDirectory(_ path: FilePath, mode: ModeBits) throws { state.withLock { $0.addFolders(path.string) } }

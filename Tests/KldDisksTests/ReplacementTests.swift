@@ -141,6 +141,18 @@ private let record = ReplacementRecord(
         #expect(try await replacement { $0.yes = false }.approvals.isEmpty)
     }
 
+    @Test func `an empty disk is read first, and wiped instead where it is named: it may hold what no tool has a name for`() async throws {
+        let look = WipeApproval.verification(of: spare)
+        #expect(try await replacement().plan.steps.contains { $0.actions.contains(look) })
+        let named = try await replacement { $0.wipe = spare }
+        #expect(try !named.plan.steps.contains { $0.actions.contains(look) } && named.plan.commandLines.contains("wipefs --all /dev/vdc"))
+        #expect(named.approvals.map(\.onlyIfEmpty) == [false])
+        try PlanRunner.check(named.plan, approvals: named.approvals)
+        for word in ["vdc", "/dev/vdc", "\(Machine.byID)virtio-disk1"] {
+            #expect(try await replacement { $0.wipe = word }.plan.steps.contains { $0.actions.contains(look) }, "\(word)")
+        }
+    }
+
     @Test func `a whole disk is replaced by a whole disk, somebody's own partitions are left to him`() async throws {
         func with(_ label: String, _ other: String) -> String {
             Machine.listing.replacing(#""partlabel":"EFI system partition""#, with: #""partlabel":"\#(label)""#)
@@ -431,7 +443,8 @@ private let record = ReplacementRecord(
             }
         ])
         let devices = MemoryFiles(
-            files.texts, devices: ["\(spare)-part1", "\(spare)-part2"], links: Machine.links.filter { !$0.key.contains("spare0-") })
+            files.texts, devices: ["\(spare)-part1", "\(spare)-part2"], links: Machine.links.filter { !$0.key.contains("spare0-") },
+            disks: ["/dev/vdc": MemoryDisk(size: .gibibytes(8))])
         let fuse = Fuse(at: cut, forever: true)
         let approvals = try await replacement().approvals
         _ = try? await PlanRunner(
@@ -439,6 +452,9 @@ private let record = ReplacementRecord(
         ).apply(plan, approvals: approvals)
         // Whatever was given to the pool was remembered before.
         if state.isGiven { #expect(try ReplacementRecord.all(devices).count == 1) }
-        if inner.commands.contains(where: { $0.effect == .destroys }) { #expect(try ReplacementRecord.all(devices).count == 1) }
+        let isBegun = inner.commands.contains { $0.effect == .destroys }
+        if isBegun { #expect(try ReplacementRecord.all(devices).count == 1) }
+        // The new disk was found empty.
+        if cut == 11 { #expect(isBegun) }
     }
 }

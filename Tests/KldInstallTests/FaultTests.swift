@@ -126,6 +126,22 @@ struct FaultTests {
         #expect(!runner.commands.contains { $0.effect != .reads })
     }
 
+    @Test("a disk that auto took, and that holds what no tool has a name for, is not touched")
+    func unnamedData() async throws {
+        let facts = Machines.plain(.disk("sda"))
+        let planner = try InstallPlanner(request(answers(disk: "auto"), facts))
+        let runner = ScriptedRunner([{ $0.tool.name == "lsblk" ? CommandOutput(output: facts.listing) : CommandOutput() }])
+        // As GELI leaves it: what it is stands in the last sector.
+        let disk = MemoryDisk(size: .gibibytes(100), others: [(100 << 30) - 512: UInt8(ascii: "G")])
+        let files = MemoryFiles(["/proc/meminfo": "MemTotal: 1 kB\n"], disks: ["/dev/sda": disk])
+        let problem = await #expect(throws: Diagnosis.self) {
+            try await PlanRunner(runner: runner, files: files, performers: Performers.table(logs: []) { _, _, _ in }).apply(
+                planner.plan, approvals: planner.approvals)
+        }
+        #expect(problem?.code == "disk.not-empty" && problem?.causes == ["data at byte 107374181888"])
+        #expect(!runner.commands.contains { $0.effect != .reads })
+    }
+
     @Test("auto installs without anybody's word onto a disk that is empty")
     func automatic() async throws {
         let planner = try InstallPlanner(request(answers(disk: "auto"), Machines.plain(.disk("sda"))))
@@ -135,9 +151,9 @@ struct FaultTests {
             { $0.tool.name == "lsblk" ? CommandOutput(output: listing) : $0.tool.name == "sgdisk" ? nil : CommandOutput() }
         ])
         let performers = Performers.table(logs: []) { _, _, _ in }
+        let files = MemoryFiles(["/proc/meminfo": "MemTotal: 1 kB\n"], disks: ["/dev/sda": MemoryDisk(size: .gibibytes(100))])
         do {
-            try await PlanRunner(runner: runner, files: MemoryFiles(["/proc/meminfo": "MemTotal: 1 kB\n"]), performers: performers).apply(
-                planner.plan, approvals: planner.approvals)
+            try await PlanRunner(runner: runner, files: files, performers: performers).apply(planner.plan, approvals: planner.approvals)
         } catch {}
         // As far as the first command that this test does not know.
         #expect(runner.commands.map(\.description).suffix(2) == ["wipefs --all /dev/sda", "sgdisk --zap-all /dev/sda"])

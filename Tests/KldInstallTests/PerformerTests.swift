@@ -61,7 +61,8 @@ struct PerformerTests {
 
     /// A machine whose disk vda was empty a while ago.
     func emptiness(
-        signatures: String = "", type: String = "disk", device: String = "", others: String = "", pools: String? = nil
+        signatures: String = "", type: String = "disk", device: String = "", others: String = "", pools: String? = nil,
+        content: MemoryDisk = MemoryDisk(size: .gibibytes(20))
     ) async -> Diagnosis? {
         let listing = """
             {"blockdevices":[{"path":"/dev/vda","name":"vda","size":21474836480,"type":"\(type)"\(device)}\(others)]}
@@ -83,7 +84,7 @@ struct PerformerTests {
         do {
             try await perform(
                 WipeApproval.verifier, ["disk": "/dev/disk/by-id/x"], runner,
-                MemoryFiles(texts, links: ["/dev/disk/by-id/x": "../../vda"]))
+                MemoryFiles(texts, links: ["/dev/disk/by-id/x": "../../vda"], disks: ["/dev/vda": content]))
             return nil
         } catch { return Diagnosis(of: error) }
     }
@@ -114,6 +115,36 @@ struct PerformerTests {
             #expect(problem?.code == "disk.not-empty", "\(cause)")
             #expect(problem?.causes.first == cause)
         }
+    }
+
+    /// Of a disk with 21,474,836,480 bytes: either end, the last KiB, where GELI keeps what it is, and one of the places between.
+    @Test(
+        "data that no tool has a name for is found at both ends and in places between",
+        arguments: [0, 512, 1_048_575, 10_737_418_245, 21_473_787_904, 21_474_835_456, 21_474_835_968, 21_474_836_479] as [UInt64])
+    func unnamed(_ place: UInt64) async {
+        let problem = await emptiness(content: MemoryDisk(size: .gibibytes(20), others: [place: 0x47]))
+        #expect(problem?.code == "disk.not-empty" && problem?.causes == ["data at byte \(place)"])
+    }
+
+    @Test("erased flash reads as ones, and is empty; any other pattern is data")
+    func erased() async {
+        #expect(await emptiness(content: MemoryDisk(size: .gibibytes(20), fill: 0xFF)) == nil)
+        #expect(
+            await emptiness(content: MemoryDisk(size: .gibibytes(20), fill: 0xFF, others: [21_474_836_000: 0xFE]))?.causes == [
+                "data at byte 21474836000"
+            ])
+        #expect(await emptiness(content: MemoryDisk(size: .gibibytes(20), fill: 0xFF, others: [0: 0]))?.causes == ["data at byte 1"])
+        #expect(await emptiness(content: MemoryDisk(size: .gibibytes(20), fill: 0x55))?.causes == ["data at byte 0"])
+    }
+
+    @Test("what cannot be read is not empty, nor what ends before its size")
+    func unread() async {
+        let middle: UInt64 = 10 << 30
+        let broken = await emptiness(content: MemoryDisk(size: .gibibytes(20), broken: (middle + 512)..<(middle + 1024)))
+        #expect(broken?.code == "disk.not-empty")
+        #expect(broken?.causes == ["unreadable at byte \(middle): cannot read /dev/vda: Input/output error"])
+        let short = await emptiness(content: MemoryDisk(size: ByteCount(middle + 4096)))
+        #expect(short?.code == "disk.not-empty" && short?.causes == ["it ends at byte \(middle + 4096), before its size"])
     }
 
     // MARK: export
