@@ -87,13 +87,16 @@ struct PayloadFolderTests {
         return MemoryFiles(Dictionary(uniqueKeysWithValues: texts.map { ("\(top)/\($0)", $1) }))
     }
 
-    static func runner(_ files: MemoryFiles, unreadable: String = "-") -> ScriptedRunner {
+    static func runner(
+        _ files: MemoryFiles, unreadable: String = "-",
+        digest: @escaping @Sendable (String) throws -> FileDigest = { try NetworkMediumTests.digest($0) }
+    ) -> ScriptedRunner {
         ScriptedRunner([
             { command in
                 guard command.tool.name == "sha256sum", let path = command.arguments.last else { return nil }
                 // coreutils 9.7, from a disc with a scratch
                 if path.hasSuffix(unreadable) { return CommandOutput(status: 1, errors: "sha256sum: \(path): Input/output error\n") }
-                return CommandOutput(output: "\(try NetworkMediumTests.digest(files.readText(FilePath(path))).hex) *x\0")
+                return CommandOutput(output: "\(try digest(files.readText(FilePath(path))).hex) *x\0")
             }
         ])
     }
@@ -200,6 +203,90 @@ struct PayloadFolderTests {
         }
         // Another payload's is not this one's harm.
         if path.hasPrefix(Self.server) { _ = try await verify(Self.medium { $0[path] = "xxxx" }, Self.core) }
+    }
+}
+
+@Suite("A copy of a folder that a build left")
+struct PayloadCopyTests {
+    /// Stands for SHA-256: every byte counts, and how many there are (FNV-1a).
+    private static func digest(_ text: String) throws -> FileDigest {
+        let hash = text.utf8.reduce(UInt64(0xcbf2_9ce4_8422_2325)) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+        let digits = String(hash, radix: 16)
+        return try #require(FileDigest(hex: String(repeating: String(repeating: "0", count: 16 - digits.count) + digits, count: 4)))
+    }
+
+    /// What the build wrote, with its `SHA256SUMS`.
+    private func copy(_ built: [String: String], _ change: (inout [String: String]) -> Void = { _ in }) throws -> MemoryFiles {
+        var texts = built
+        texts["SHA256SUMS"] = try built.sorted { $0.key < $1.key }.map {
+            "\(try Self.digest($0.value).hex)  \($0.key)\n"
+        }.joined()
+        change(&texts)
+        return MemoryFiles(Dictionary(uniqueKeysWithValues: texts.map { ("/mnt/copy/\($0)", $1) }))
+    }
+
+    private static let stream = ["inputs": "i", "payload.json": "{}", "rest.tar": "rest", "root.zfs": "base"]
+    private static let archives = [["payload.json": "{}", "rootfs.tar": "tree"], ["payload.json": "{}", "rootfs.tar.zst": "tree"]]
+
+    /// - Returns: what was read, and what was said.
+    private func verify(_ files: MemoryFiles, unreadable: String = "-") async throws -> (read: [String], said: [String]) {
+        let folder = try PayloadFolder("/mnt/copy", files: files)
+        let runner = PayloadFolderTests.runner(files, unreadable: unreadable) { try Self.digest($0) }
+        var said: [String] = []
+        try await folder.verify(folder.source(files: files), runner: runner, files: files) { said.append($0) }
+        #expect(runner.commands.allSatisfy { $0.effect == .reads })
+        return (runner.commands.compactMap(\.arguments.last), said)
+    }
+
+    @Test("what will be installed of it is read and compared first, and nothing else")
+    func whole() async throws {
+        let stream = try await verify(copy(Self.stream))
+        #expect(stream.read == ["/mnt/copy/root.zfs", "/mnt/copy/rest.tar"])
+        #expect(stream.said == ["reading 8 B of /mnt/copy before anything is changed"])
+        for built in Self.archives {
+            let name = built.keys.sorted()[1]
+            #expect(try await verify(copy(built)).read == ["/mnt/copy/\(name)"])
+        }
+        // Of `sha256sum --binary`.
+        #expect(try await verify(copy(Self.stream) { $0["SHA256SUMS"]?.replace("  ", with: " *") }).read.count == 2)
+    }
+
+    @Test(
+        "a file that was damaged or cut off, or cannot be read, is named, and nothing was changed",
+        arguments: ["root.zfs", "rest.tar", "rootfs.tar", "rootfs.tar.zst"])
+    func damaged(_ name: String) async throws {
+        let built = try #require(([Self.stream] + Self.archives).first { $0[name] != nil })
+        let content = try #require(built[name])
+        let cases: [(files: MemoryFiles, unreadable: String, cause: String)] = [
+            (try copy(built) { $0[name] = "x\(content.dropFirst())" }, "-", "its sha256 is "),
+            (try copy(built) { $0[name] = String(content.dropLast()) }, "-", "its sha256 is "),
+            (try copy(built), name, "sha256sum: /mnt/copy/\(name): Input/output error"),
+        ]
+        for (files, unreadable, cause) in cases {
+            let problem = await #expect(throws: Diagnosis.self) { _ = try await verify(files, unreadable: unreadable) }
+            #expect(problem?.code == "install.payload-damaged" && problem?.exit == .inputMissing)
+            #expect(problem?.message == "/mnt/copy/\(name) is not what was built; nothing was changed")
+            #expect(problem?.causes.first?.hasPrefix(cause) == true && problem?.remedies.count == 2)
+        }
+    }
+
+    @Test("what is not installed may be as it likes; without the sums, or of files that they do not list, nobody says what they should be")
+    func unlisted() async throws {
+        #expect(try await verify(copy(Self.stream) { $0["inputs"] = "other" }).read.count == 2)
+        let alone = try await verify(copy(Self.stream) { ($0["SHA256SUMS"], $0["root.zfs"]) = (nil, "xxxx") })
+        #expect(alone.read.isEmpty && alone.said.isEmpty)
+        let unpacked = try await verify(copy(Self.archives[1]) { ($0["rootfs.tar.zst"], $0["rootfs.tar"]) = (nil, "tree") })
+        #expect(unpacked.read.isEmpty && unpacked.said.isEmpty)
+    }
+
+    @Test("sums that were copied in part are refused: they would compare nothing", arguments: [0, 30, 100, 200])
+    func partialSums(_ length: Int) async throws {
+        let files = try copy(Self.stream) { $0["SHA256SUMS"] = String(($0["SHA256SUMS"] ?? "").prefix(length)) }
+        let problem = await #expect(throws: Diagnosis.self) { _ = try await verify(files) }
+        #expect(problem?.code == "install.payload-damaged" && problem?.message.contains("/mnt/copy/SHA256SUMS") == true)
+        let strange = try copy(Self.stream) { $0["SHA256SUMS"] = "<html>\n" }
+        let other = await #expect(throws: Diagnosis.self) { _ = try await verify(strange) }
+        #expect(other?.causes == ["this line is none of sha256sum's: <html>"])
     }
 }
 

@@ -84,7 +84,7 @@ extension ArtifactCache {
         var damaged: [Entry] = []
         for entry in try await entries() where !entry.partial {
             let folder = root.appending(entry.kind).appending(entry.key)
-            guard try files.exists(folder.appending("SHA256SUMS")) else { continue }
+            guard try files.exists(folder.appending(Self.sums)) else { continue }
             each(entry)
             if try await hasItsContent(folder) { continue }
             damaged.append(entry)

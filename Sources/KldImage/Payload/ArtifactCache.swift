@@ -6,6 +6,9 @@ public import SystemPackage
 
 /// Built things by what went into them: `<root>/<kind>/<key>/…`, each whole or absent, safe for two builders at once.
 public struct ArtifactCache: Sendable {
+    /// Beside what was built: its digests, as `sha256sum` prints them.
+    static let sums = "SHA256SUMS"
+
     public let root: FilePath
     let runner: any CommandRunner
     let files: any FileSystem
@@ -80,7 +83,7 @@ public struct ArtifactCache: Sendable {
             let names = try files.list(partial)
             let sums = try await runner.run(
                 Command(Tool("sha256sum", package: "coreutils"), ["--"] + names, effect: .reads, workingDirectory: partial))
-            try files.write(sums.output, to: partial.appending("SHA256SUMS"))
+            try files.write(sums.output, to: partial.appending(Self.sums))
             try files.rename(partial, to: folder)
         } catch {
             try? files.remove(partial)
@@ -118,7 +121,7 @@ public struct ArtifactCache: Sendable {
     ///
     /// Runs: `stat --format=… FILE…`, `sha256sum --check …`.
     private func isWhole(_ folder: FilePath) async throws -> Bool {
-        guard try files.exists(folder.appending("SHA256SUMS")) else { return false }
+        guard try files.exists(folder.appending(Self.sums)) else { return false }
         let names = try files.list(folder)
         let stamps = try await runner.run(
             Command(
@@ -135,13 +138,13 @@ public struct ArtifactCache: Sendable {
     func hasItsContent(_ folder: FilePath) async throws -> Bool {
         let check = try await runner.run(
             Command(
-                Tool("sha256sum", package: "coreutils"), ["--check", "--status", "--strict", "SHA256SUMS"], effect: .reads,
+                Tool("sha256sum", package: "coreutils"), ["--check", "--status", "--strict", Self.sums], effect: .reads,
                 accepting: [0, 1], workingDirectory: folder))
         return check.status == 0
     }
 
     /// The digest of one file of an artefact, from its `SHA256SUMS`.
     public func digest(of name: String, in folder: FilePath) throws -> String? {
-        try files.readText(folder.appending("SHA256SUMS")).lines.first { $0.hasSuffix("  \(name)") }.map { String($0.prefix(64)) }
+        try files.readText(folder.appending(Self.sums)).lines.first { $0.hasSuffix("  \(name)") }.map { String($0.prefix(64)) }
     }
 }
