@@ -16,7 +16,8 @@ public struct DiskExport: Sendable {
 
     /// - Parameter version: kldload's own.
     /// - Returns: the manifest beside the images; `nil` for a dry run, which only says what would be run.
-    /// - Throws: ``ExportError`` when the source is attached, mounted or running, or nothing can be written; ``Diagnosis`` of the guest.
+    /// - Throws: ``ExportError`` when the source is attached, mounted or running, or nothing can be written; ``Diagnosis``
+    ///   `image.foreign-partitions` or `image.no-partition-table` when it is to be sealed and holds more than is sealed; ``Diagnosis`` of the guest.
     public func run(_ request: KexportRequest, version: String, created: Timestamp) async throws -> ImageManifest? {
         let files = LocalFiles()
         let inspector = SourceInspector(runner: workshop.runner, files: files)
@@ -26,6 +27,10 @@ public struct DiskExport: Sendable {
             case .automatic: try AutomaticSource.choose(try await SourceGuard.Facts.read(workshop.runner, files, isDevice: true))
             }
         let source = try await inspector.inspect(path)
+        // What is raw is looked at where it lies, before the long work.
+        if request.seal, source.form == .raw {
+            try await ForeignPartitions.refuse(on: source.path, of: source.path, workshop.runner, files)
+        }
         // What is installed is known only when a guest has looked into the copy.
         let unknown = ExportRequest(
             source: source, formats: request.formats, name: try request.name ?? ExportName(sanitising: "kldload-\(path.stem ?? "disk")"),
@@ -61,7 +66,8 @@ public struct DiskExport: Sendable {
         }
     }
 
-    /// Runs: `qemu-img convert -O raw SOURCE COPY`, then a factory guest that sees nothing but the copy.
+    /// Runs: `qemu-img convert -O raw SOURCE COPY`, then a factory guest that sees nothing but the copy. The table of a source that is not raw is
+    /// read in the copy.
     private func sealedCopy(
         of source: SourceImage, by factory: Factory, in work: FilePath, version: String
     ) async throws -> (SourceImage, InstalledSystem?) {
@@ -78,6 +84,7 @@ public struct DiskExport: Sendable {
             Command(
                 Tool("qemu-img", package: "qemu-utils"),
                 ["convert", "-f", source.form.rawValue, "-O", "raw", source.path.string, copy.string], effect: .changes))
+        if source.form != .raw { try await ForeignPartitions.refuse(on: copy, of: source.path, workshop.runner, files) }
         let guest = work.appending(WorkFolder.guest)
         let system = try await factory.seal(
             copy: Factory.Disk(file: copy, serial: "disk0"), version: version, folder: guest,

@@ -11,12 +11,15 @@ import Testing
 struct DiskFingerprintTests {
     struct Disk {
         var table = "0f0e0d0c-0b0a-0908-0706-050403020100"
+        var types = ["c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "6a85cf4d-1dd2-11b2-99a6-080020736631"]
         var partitions = ["11111111-2222-3333-4444-555555555555", "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"]
         var serial: UInt32 = 0x1234_ABCD
         var pool: UInt64 = 14_227_345_870_128_411_364
         var device: UInt64 = 77
         var host: UInt64? = 0x007F_0082
         var name = "builder"
+        /// Behind the two, half a MiB each; there is room for three.
+        var others: [(type: String, name: String)] = []
     }
 
     // MARK: writing
@@ -70,8 +73,14 @@ struct DiskFingerprintTests {
             put(guid(disk.table), header * 512 + 56)
             put(little(UInt64(entries), 8) + little(128, 4) + little(128, 4), header * 512 + 72)
             for (index, place) in [(2048, 4095), (4096, 12287)].enumerated() {
-                put([UInt8](repeating: 7, count: 16) + guid(disk.partitions[index]), entries * 512 + index * 128)
+                put(guid(disk.types[index]) + guid(disk.partitions[index]), entries * 512 + index * 128)
                 put(little(UInt64(place.0), 8) + little(UInt64(place.1), 8), entries * 512 + index * 128 + 32)
+            }
+            for (index, other) in disk.others.enumerated() {
+                let (entry, first) = (entries * 512 + (index + 2) * 128, UInt64(12288 + index * 1024))
+                put(guid(other.type) + [UInt8](repeating: UInt8(index + 1), count: 16), entry)
+                put(little(first, 8) + little(first + 1023, 8), entry + 32)
+                put(other.name.utf16.flatMap { little(UInt64($0), 2) }, entry + 56)
             }
         }
         for sector in [2048, 2054] {

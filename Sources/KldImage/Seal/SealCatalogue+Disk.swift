@@ -74,7 +74,7 @@ extension SealCatalogue {
             .disk(DiskIdentity(.image, "zero the partition, mkfs.vfat, copy what is kept and compare it"))),
         SealClass(
             "fs-uuids", "UUIDs of other file systems", "two file systems with one UUID: XFS refuses the second, others are mistaken",
-            .disk(DiskIdentity(.borne, "kldload makes no other file systems; those of an exported machine are copied as they are")),
+            .disk(DiskIdentity(.borne, "kldload makes no other file systems; a disk that has one is refused when it is exported")),
             sysprep: ["fs-uuids"]),
         SealClass(
             "lvm-uuids", "UUIDs of LVM", "volume groups of two attached clones collide",
@@ -84,7 +84,7 @@ extension SealCatalogue {
             .disk(DiskIdentity(.borne, "kldload makes no arrays"))),
         SealClass(
             "swap-content", "Content of swap partitions", "pages of memory, keys among them",
-            .disk(DiskIdentity(.borne, "kldload makes no swap partition; zero one of your own before you export: blkdiscard --zeroout"))),
+            .disk(DiskIdentity(.borne, "kldload makes no swap partition; a disk that has one is refused when it is exported"))),
         SealClass(
             "hibernation-image", "Hibernation image", "the whole memory of the machine that was built",
             .disk(DiskIdentity(.borne, "the same: it lies in a swap partition"))),
