@@ -4,7 +4,7 @@ public import KldFiles
 public import SystemPackage
 
 /// What archives offer, seen from this machine by apt in a folder of its own: signed indexes, versions, and what an installation would bring.
-/// The machine's own apt is neither read, its proxy aside, nor changed.
+/// The machine's own apt is neither read nor changed; a proxy is taken from the environment (`http_proxy`), as mmdebstrap takes it.
 ///
 /// Source: apt-get(8), apt-cache(8), apt-patterns(7), apt 2.6 to 3.0.
 public struct AptIndexes: Sendable {
@@ -30,7 +30,7 @@ public struct AptIndexes: Sendable {
 
     private var lists: FilePath { folder.appending("lists") }
 
-    /// Fetches the indexes and checks their signatures.
+    /// Fetches the indexes and checks their signatures. Comes first: the others stand on what it writes.
     ///
     /// - Returns: why those of the last time are used, when the archive cannot be reached now.
     /// - Throws: ``Diagnosis`` `packages.signature`; `packages.unreachable` when there was no last time.
@@ -41,6 +41,7 @@ public struct AptIndexes: Sendable {
         try files.write(sources.map { $0.line + "\n" }.joined(), to: folder.appending("sources.list"))
         try files.write(pins.map(\.stanza).joined(separator: "\n"), to: folder.appending("preferences"))
         try files.write("", to: folder.appending("status"))
+        try files.write(settings.text, to: folder.appending(AptSettings.file))
         do {
             try await runner.run(apt("apt-get", ["-o", "APT::Update::Error-Mode=any", "update"], effect: .changes))
             return nil
@@ -216,14 +217,16 @@ public struct AptIndexes: Sendable {
         ]).output
     }
 
+    private var settings: AptSettings {
+        AptSettings(
+            folder: folder,
+            more: [
+                ("Acquire::Retries", "1"), ("Acquire::http::Timeout", "20"), ("Acquire::https::Timeout", "20"),
+                ("Dir::State::status", "\(folder)/status"),
+            ])
+    }
+
     private func apt(_ tool: String, _ words: [String], effect: Effect) -> Command {
-        let options = [
-            "APT::Architecture=amd64", "APT::Architectures=amd64", "APT::Install-Recommends=false", "APT::Sandbox::User=root",
-            "Acquire::Languages=none", "Acquire::Retries=1", "Acquire::http::Timeout=20", "Acquire::https::Timeout=20",
-            "Dir::State::lists=\(lists)", "Dir::State::status=\(folder)/status", "Dir::Cache=\(folder)/cache",
-            "Dir::Etc::sourcelist=\(folder)/sources.list", "Dir::Etc::sourceparts=/dev/null",
-            "Dir::Etc::preferences=\(folder)/preferences", "Dir::Etc::preferencesparts=/dev/null",
-        ]
-        return Command(Tool(tool, package: "apt"), options.flatMap { ["-o", $0] } + words, effect: effect)
+        Command(Tool(tool, package: "apt"), words, effect: effect, environment: settings.environment)
     }
 }

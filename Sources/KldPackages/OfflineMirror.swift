@@ -29,7 +29,7 @@ public struct OfflineMirror: Sendable, Hashable {
     public var texts: [(path: String, text: String)] {
         [
             ("sources.list", sources.map { Self.line($0) + "\n" }.joined()), ("preferences", pins.map(\.stanza).joined(separator: "\n")),
-            ("apt.conf", settings),
+            (AptSettings.file, settings.text),
         ]
     }
 
@@ -40,18 +40,9 @@ public struct OfflineMirror: Sendable, Hashable {
             + source.components.joined(separator: " ")
     }
 
-    /// Hooks of the system's own settings are meant for a machine that runs.
-    private var settings: String {
-        let values = [
-            ("Dir::Etc::parts", "/dev/null"), ("Dir::Etc::main", "/dev/null"), ("Dir::Etc::sourcelist", "\(state)/sources.list"),
-            ("Dir::Etc::sourceparts", "/dev/null"), ("Dir::Etc::preferences", "\(state)/preferences"),
-            ("Dir::Etc::preferencesparts", "/dev/null"), ("Dir::State::lists", "\(state)/lists"), ("Dir::Cache", "\(state)/cache"),
-            ("APT::Architecture", "amd64"), ("APT::Architectures", "amd64"), ("APT::Install-Recommends", "false"),
-            // It could not read what belongs to the builder alone.
-            ("APT::Sandbox::User", "root"), ("Acquire::Languages", "none"), ("Dpkg::Use-Pty", "0"),
-            ("Dpkg::Options::", "--force-confdef"), ("Dpkg::Options::", "--force-confold"),
-        ]
-        return (values + (status.map { [("Dir::State::status", $0.string)] } ?? [])).map { "\($0.0) \"\($0.1)\";\n" }.joined()
+    private var settings: AptSettings {
+        let more = [("Dpkg::Use-Pty", "0"), ("Dpkg::Options::", "--force-confdef"), ("Dpkg::Options::", "--force-confold")]
+        return AptSettings(folder: state, more: more + (status.map { [("Dir::State::status", $0.string)] } ?? []))
     }
 
     /// Reads the indexes and verifies their signatures. Runs: `apt-get -q -o APT::Update::Error-Mode=any update`, changes.
@@ -66,8 +57,7 @@ public struct OfflineMirror: Sendable, Hashable {
     public func install(_ names: [String]) -> Command { apt(["-y", "install", "--"] + names) }
 
     private func apt(_ words: [String]) -> Command {
-        Command(
-            Apt.get, ["-q"] + words, effect: .changes, environment: Apt.silence.merging(["APT_CONFIG": "\(state)/apt.conf"]) { $1 })
+        Command(Apt.get, ["-q"] + words, effect: .changes, environment: Apt.silence.merging(settings.environment) { $1 })
     }
 }
 

@@ -44,10 +44,10 @@ struct MirrorTests {
             let words = command.arguments
             switch command.tool.name {
             case "sha256sum", "stat": return try await real.run(command)
-            case "apt-get" where command.environment["APT_CONFIG"] != nil:
+            case "apt-get" where command.environment["APT_CONFIG"]?.hasSuffix("-apt/apt.conf") == true:
                 return try lookingAt(command)
             case "apt-get" where words.last == "update":
-                let lists = try #require(option("Dir::State::lists", command))
+                let lists = FilePath(try #require(command.environment["APT_CONFIG"])).removingLastComponent().appending("lists")
                 for suite in MirrorTests.suites {
                     try files.write(
                         "Codename: \(suite)\nDate: x\n \(MirrorTests.digest) 7 main/binary-amd64/Packages.xz\n",

@@ -49,9 +49,8 @@ struct PayloadBuilderTests {
                     $0.offered = $0.real
                     return $0.offered
                 }
-                if let lists = command.arguments.first(where: { $0.hasPrefix("Dir::State::lists=") })?.split(separator: "=").last {
-                    try LocalFiles().write("Codename: trixie\nVersion: \(offered)\n", to: FilePath("\(lists)/mirror_InRelease"))
-                }
+                let folder = FilePath(try #require(command.environment["APT_CONFIG"])).removingLastComponent()
+                try LocalFiles().write("Codename: trixie\nVersion: \(offered)\n", to: folder.appending("lists/mirror_InRelease"))
             case "apt-get" where command.arguments.contains("--simulate"):
                 let offered = world.state.withLock {
                     $0.simulations += 1

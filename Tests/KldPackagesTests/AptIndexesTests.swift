@@ -87,6 +87,50 @@ struct AptIndexesTests {
     }
 }
 
+@Suite("Settings of an apt of our own")
+struct AptSettingsTests {
+    @Test("whatever the archive is asked, apt is told by the same file, and reads none of this machine's settings")
+    func own() async throws {
+        let (files, runner) = (MemoryFiles(), ScriptedRunner.accepting)
+        let indexes = AptIndexes(folder: "/cache/apt", runner: runner, files: files)
+        let source = AptSource(uri: "http://mirror.example/debian", suite: "trixie", components: ["main"], keyring: "/key.gpg")
+        _ = try await indexes.refresh([source], pins: [])
+        #expect(
+            files.texts["/cache/apt/apt.conf"] == """
+                Dir::Etc::parts "/dev/null";
+                Dir::Etc::main "/dev/null";
+                Dir::Etc::sourcelist "/cache/apt/sources.list";
+                Dir::Etc::sourceparts "/dev/null";
+                Dir::Etc::preferences "/cache/apt/preferences";
+                Dir::Etc::preferencesparts "/dev/null";
+                Dir::State::lists "/cache/apt/lists";
+                Dir::Cache "/cache/apt/cache";
+                APT::Architecture "amd64";
+                APT::Architectures "amd64";
+                APT::Install-Recommends "false";
+                APT::Sandbox::User "root";
+                Acquire::Languages "none";
+                Acquire::Retries "1";
+                Acquire::http::Timeout "20";
+                Acquire::https::Timeout "20";
+                Dir::State::status "/cache/apt/status";
+
+                """)
+        _ = try await indexes.candidates(["zfs-dkms"])
+        _ = try await indexes.names(prefix: "linux-image-")
+        _ = try await indexes.closure(["zfs-dkms"])
+        _ = try await indexes.downloads(["htop"], status: "/w/status")
+        try await indexes.fetch([(AptDownload(uri: "http://m/x.deb", size: ByteCount(1), sha256: "ab"), "/w/x.deb")])
+        try files.write("", to: "/cache/apt/packages/zfs-dkms_2.4_all.deb")
+        _ = try await indexes.file("META", of: "zfs-dkms", version: "2.4")
+        // Nothing is fetched twice; what does not come is an error.
+        await #expect(throws: Diagnosis.self) { try await indexes.file("META", of: "zfs-dkms", version: "2.5") }
+        let asked = runner.commands.filter { $0.tool.package == "apt" }
+        #expect(asked.map(\.tool.name).contains("/usr/lib/apt/apt-helper") && asked.count == 7)
+        #expect(asked.allSatisfy { $0.environment["APT_CONFIG"] == "/cache/apt/apt.conf" })
+    }
+}
+
 /// apt itself against archives that must be refused.
 @Suite("apt on this machine", .enabled(if: (try? LocalFiles().exists("/usr/bin/apt-get")) == true, "there is no apt-get"))
 struct AptContractTests {
@@ -169,6 +213,19 @@ struct AptContractTests {
                 return keyring
             })
         #expect(said == "packages.signature")
+    }
+
+    @Test("it obeys settings of its own, and reads none of this machine's")
+    func settings() async throws {
+        try await Scratch.with { folder in
+            let settings = AptSettings(folder: folder, more: [("Acquire::Retries", "7")])
+            try LocalFiles().write(settings.text, to: folder.appending(AptSettings.file))
+            let command = Command(Tool("apt-config", package: "apt"), ["dump"], effect: .reads, environment: settings.environment)
+            let told = try await SubprocessRunner().run(command).output.lines
+            #expect(told.contains("Dir::Etc::parts \"/dev/null\";") && told.contains("Acquire::Retries \"7\";"))
+            // What Debian's own files in /etc/apt/apt.conf.d bring: 01autoremove, 70debconf, 20packagekit, docker-clean.
+            for word in ["NeverAutoRemove", "Pre-Install-Pkgs", "Post-Invoke"] { #expect(!told.contains { $0.contains(word) }, "\(word)") }
+        }
     }
 
     @Test("an archive without a signature is refused")
