@@ -163,7 +163,7 @@ struct InstallCommand: AsyncParsableCommand, ReportingCommand {
         let journal = try PlanJournal(InstallState.journal, keeping: from != nil, files: files)
         try state.write(files)
         let reporter = try Reporter(progress, log: log, resuming: from != nil)
-        let watch = PoolWatch.endProcess(whenSuspended: answers.poolName, disks: planner.diskNames, files: files) { problem in
+        let watch = PoolWatch.endProcess(whenSuspended: answers.poolName, disks: planner.diskNames, log: log, files: files) { problem in
             reporter.report(PlanEvent(.planFailed, message: problem.message, diagnosis: problem))
             Reporter.fail(problem)
             await beforeEnd(problem)

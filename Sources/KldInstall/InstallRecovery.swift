@@ -51,12 +51,18 @@ public enum InstallRecovery {
 /// Notices that a pool takes no writes any more. The commands that wait for it cannot say so: they wait for ever.
 public enum PoolWatch {
     /// Watches beside an installation: says what happened, and ends the process. What waits for a suspended pool cannot be ended, so it is
-    /// not waited for. - Parameter say: what it runs must have a limit. - Returns: the watch, to be cancelled when the installation is over.
+    /// not waited for.
+    ///
+    /// - Parameters:
+    ///   - log: of the installation, where it lies on this machine.
+    ///   - say: what it runs must have a limit.
+    /// - Returns: the watch, to be cancelled when the installation is over.
     public static func endProcess(
-        whenSuspended pool: String, disks: [String], files: any FileSystem, say: @escaping @Sendable (Diagnosis) async -> Void
+        whenSuspended pool: String, disks: [String], log: FilePath? = nil, files: any FileSystem,
+        say: @escaping @Sendable (Diagnosis) async -> Void
     ) -> Task<Void, any Error> {
         Task {
-            let problem = try await stuck(pool, disks: disks, files: files)
+            let problem = try await stuck(pool, disks: disks, log: log, files: files)
             await say(problem)
             _exit(problem.exit.rawValue)
         }
@@ -66,10 +72,21 @@ public enum PoolWatch {
     ///
     /// Reads `/proc/spl/kstat/zfs/POOL/state`, which answers when the tools do not. Source: OpenZFS 2.1 to 2.4, `spa_stats.c`. A pool whose
     /// only disk is taken out calls itself ONLINE for ever, while whatever writes to it waits (OpenZFS 2.3.9, Linux 6.12): therefore
-    /// `/sys/class/block` is read too. - Parameter disks: their names there: `sda`.
+    /// `/sys/class/block` is read too.
+    ///
+    /// - Parameters:
+    ///   - disks: their names there: `sda`.
+    ///   - log: what is to be kept before a live system is restarted: it lies in its memory.
     public static func stuck(
-        _ pool: String, disks: [String], files: any FileSystem, every pause: Duration = .seconds(1)
+        _ pool: String, disks: [String], log: FilePath? = nil, files: any FileSystem, every pause: Duration = .seconds(1)
     ) async throws -> Diagnosis {
+        let keep: [String] =
+            log.map { log in
+                [
+                    "in a live system keep the log first, it lies in memory: scp \(log) USER@HOST:, or onto a stick: "
+                        + "mount /dev/STICK1 /mnt; cp \(log) /mnt; umount /mnt"
+                ]
+            } ?? []
         let state = FilePath("/proc/spl/kstat/zfs/\(pool)/state")
         while true {
             if let text = try? files.readText(state), text.trimmed == "SUSPENDED" { break }
@@ -78,6 +95,7 @@ public enum PoolWatch {
                     "disk.gone", "the disk \(gone) has disappeared; the installation stands still",
                     remedies: [
                         "look at the kernel's log: dmesg", "check cable, slot and power of the disk",
+                    ] + keep + [
                         "restart the machine: until then the pool can neither go on nor be exported", "then install again",
                     ])
             }
@@ -87,6 +105,7 @@ public enum PoolWatch {
             "zfs.suspended", "the disks of the pool \(pool) take no writes any more, or are gone; the installation stands still",
             remedies: [
                 "look at the kernel's log: dmesg", "check the cables and the disk: smartctl -a, nvme smart-log",
+            ] + keep + [
                 "restart the machine: until then the pool can neither go on nor be exported", "then install again, on a disk that works",
             ])
     }

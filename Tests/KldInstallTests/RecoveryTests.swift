@@ -86,6 +86,20 @@ struct RecoveryTests {
         #expect(try await problem.code == "zfs.suspended")
     }
 
+    @Test("who is told to restart the machine is told before how the log is kept: in a live system it lies in memory")
+    func kept() async throws {
+        let log: FilePath = "/var/log/kldload/install.jsonl"
+        let suspended = MemoryFiles(["/proc/spl/kstat/zfs/rpool/state": "SUSPENDED\n", "/sys/class/block/sda/size": "1\n"])
+        for (files, code) in [(suspended, "zfs.suspended"), (MemoryFiles(), "disk.gone")] {
+            let found = try await PoolWatch.stuck("rpool", disks: ["sda"], log: log, files: files)
+            let keep = try #require(found.remedies.firstIndex { $0.contains("scp \(log) USER@HOST:") && $0.contains("cp \(log) /mnt") })
+            #expect(found.code == code && found.remedies[keep...].dropFirst().first?.hasPrefix("restart the machine") == true)
+            // In a guest of the factory nobody could: the host has its log.
+            let without = try await PoolWatch.stuck("rpool", disks: ["sda"], files: files)
+            #expect(without.remedies.count == found.remedies.count - 1 && !without.remedies.contains { $0.contains("scp") })
+        }
+    }
+
     @Test("a disk that is taken out is noticed, though its pool goes on calling itself online")
     func gone() async throws {
         let files = MemoryFiles()
