@@ -62,11 +62,16 @@ struct PayloadOptions: ParsableArguments {
 }
 
 struct PlanCommand: AsyncParsableCommand {
-    /// Stands for the one that an installation finds.
+    /// Stands for the one that an installation finds; the command's description names it.
     static let payload = InstallRequest.Payload(.stream(root: "root.zfs", rest: "rest.tar"), kernel: "KERNEL", openZFS: "OPENZFS")
 
     static let configuration = CommandConfiguration(
-        commandName: "plan", abstract: "Show what an installation would do to which disk, step by step.")
+        commandName: "plan", abstract: "Show what an installation would do to which disk, step by step.",
+        discussion: """
+            It looks for no payload, and so does not know which root file system will be unpacked: KERNEL, root.zfs and rest.tar stand \
+            for what an installation finds, and the steps that install what the payload lacks are missing. kldload install --dry-run \
+            shows the plan for the payload that it finds.
+            """)
 
     @Option(help: "The answers file.") var answers: String
     @OptionGroup var options: AnswersOptions

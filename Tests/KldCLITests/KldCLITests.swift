@@ -1,5 +1,6 @@
 import ArgumentParser
 import KldFiles
+import KldInstall
 import KldTestSupport
 import SystemPackage
 import Testing
@@ -38,6 +39,14 @@ import Testing
     ])
     func `the printed command lines are understood`(words: [String]) throws {
         _ = try Root.parseAsRoot(words)
+    }
+
+    @Test func `plan says that it does not know the payload, and what stands for it`() {
+        let (text, payload) = (PlanCommand.configuration.discussion, PlanCommand.payload)
+        #expect(payload.source == .stream(root: "root.zfs", rest: "rest.tar"))
+        for word in ["looks for no payload", payload.kernel, "root.zfs", "rest.tar", "kldload install --dry-run"] {
+            #expect(text.contains(word), "\(word)")
+        }
     }
 
     @Test func `what the documents print is understood`() throws {
