@@ -1,8 +1,10 @@
 import KldCore
 import KldExec
+import KldFiles
 import KldSystemd
 import KldTestSupport
 import KldZFS
+import SystemPackage
 import Testing
 
 @testable import KldBootEnv

@@ -56,14 +56,15 @@ struct ForeignPartitionTests {
 
     @Test("every other partition is named, with its type, what is on it, and its size")
     func foreign() async throws {
-        let disk = Disk(others: [(Self.swap, "swap"), (Self.linux, "Daten \u{1B}[2J"), ("7c3457ef-0000-11aa-aa11-00306543ecac", "")])
+        let disk = Disk(others: [(Self.swap, "swap"), (Self.linux, "data \u{1B}[2J"), ("7c3457ef-0000-11aa-aa11-00306543ecac", "")])
         let runner = Self.runner(["6291456": "swap", "6815744": "crypto_LUKS"])
-        let problem = try #require(try await refuse(disk, runner))
+        let found = try await refuse(disk, runner)
+        let problem = try #require(found)
         #expect(problem.code == "image.foreign-partitions" && problem.exit == .badAnswers)
         #expect(problem.message.hasPrefix("/srv/machine.img has partitions that sealing does not touch"))
         #expect(
             problem.causes == [
-                "partition 3 'swap': Linux swap, swap, 512 KiB", "partition 4 'Daten [2J': Linux filesystem, crypto_LUKS, 512 KiB",
+                "partition 3 'swap': Linux swap, swap, 512 KiB", "partition 4 'data [2J': Linux filesystem, crypto_LUKS, 512 KiB",
                 "partition 5: type 7c3457ef-0000-11aa-aa11-00306543ecac, no file system that is known, 512 KiB",
             ])
         #expect(problem.remedies.count == 2 && problem.remedies.contains { $0.contains("--no-seal") })

@@ -78,6 +78,7 @@ public struct ISOBuild: Sendable {
             (ISOContents.kernel, live.image.kernel), (ISOContents.initrd, live.image.initrd), (LiveMedium.squashfs, live.image.squashfs),
             (ISOContents.netbootInitrd, try await workshop.netboot(live.payload)),
         ]
+        items += PayloadManifest.files.map { ("\(ISOContents.live)/\($0)", live.payload.folder.appending($0)) }
         var payloads: [Carried] = []
         for answers in request.payloads {
             let bench = try await workshop.prepare(answers, mirror: request.mirror, report: report)

@@ -8,6 +8,8 @@ enum ISOContents {
     static let volume = "KLDLOAD"
     static let kernel = "live/vmlinuz"
     static let initrd = "live/initrd"
+    /// What the live environment says of itself, packages and bill of materials among it.
+    static let live = "kldload/live"
     static let menu = "boot/grub/grub.cfg"
     /// By this file Debian's GRUB for optical media finds its own. Source: `debian/build-efi-images`, grub2 2.12.
     static let marker = ".disk/info"
