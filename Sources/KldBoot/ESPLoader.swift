@@ -89,7 +89,7 @@ public struct ESPLoader: Sendable, Hashable {
 
     /// How an ESP differs from the system: paths below its root, in the order in which they are renewed.
     public struct Difference: Sendable, Hashable {
-        /// Not there, or no program at all.
+        /// Not there, not to be read, or no program at all.
         public var missing: [String] = []
         /// Another version.
         public var outdated: [String] = []
@@ -117,7 +117,7 @@ public struct ESPLoader: Sendable, Hashable {
     /// change is looked for, not compared; the settings of GRUB must read its menu. Source: `SBAT.md`, shim 16.1.
     public func difference(from root: FilePath, on mount: FilePath, _ files: any FileSystem) throws -> Difference {
         func content(_ path: FilePath) throws -> [UInt8]? {
-            do { return try files.read(path) } catch FileError.missing { return nil }
+            do { return try files.read(path) } catch FileError.missing, FileError.other { return nil }
         }
         var difference = Difference(missing: try texts.map(\.path).filter { try content(mount.appending($0)) == nil })
         if chain == .grub {

@@ -59,7 +59,7 @@ public enum GrubMenu {
         \tunset kld_esp
         \tprobe --set=kld_esp --part-uuid ($root)
         \techo "Starting $kld_title"
-        \tif linux $kld_kernel $kld_options kldload.entry=$kld_id kldload.esp=$kld_esp; then
+        \tif linux $kld_kernel $kld_options kldload.entry=+$kld_left kldload.entry=$kld_id kldload.esp=$kld_esp; then
         \t\tif initrd $kld_initrd; then
         \t\t\tboot
         \t\tfi

@@ -60,7 +60,8 @@ public struct KernelParts: Sendable, Hashable {
 }
 
 extension KernelCommandLine {
-    /// Words that GRUB's menu adds: which entry it started, and from which ESP. systemd-boot says both in variables of the firmware.
+    /// Words that GRUB's menu adds: whether it counts this start, which entry it started, and from which ESP. systemd-boot says all three in
+    /// variables of the firmware. The first two have one name, so that kldload of any version knows the word and takes the last as the id.
     private static let entryWord = "kldload.entry="
     private static let espWord = "kldload.esp="
     static let loaderWords = [entryWord, espWord]
@@ -72,5 +73,12 @@ extension KernelCommandLine {
             words.last { $0.hasPrefix(prefix) && $0.count > prefix.count }.map { String($0.dropFirst(prefix.count)) }
         }
         return (value(entryWord), value(espWord))
+    }
+
+    /// Whether GRUB's menu took a try from the entry, by `/proc/cmdline`: `kldload.entry=+2` says that two are left, `kldload.entry=+` that none
+    /// are counted. `nil`: an older menu, or another loader.
+    static func counted(_ text: String) -> Bool? {
+        let mark = entryWord + "+"
+        return text.split(separator: " ").first { $0.hasPrefix(mark) }.map { $0.count > mark.count }
     }
 }

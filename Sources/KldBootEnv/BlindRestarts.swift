@@ -3,16 +3,18 @@ import KldCore
 public import KldFiles
 public import SystemPackage
 
-/// Restarts of a boot that is no good while no ESP can be read, so that nobody knows whether the loader counts it.
+/// Restarts of a boot that is no good while no ESP can be read.
 ///
-/// If it does, another environment starts after so many of them; if not, no restart helps, and the machine stays up. They are counted in the
-/// environment itself: it is all that can be read.
+/// If the loader counts it, another environment starts after so many of them; if not, it has proved itself, no restart helps, and the machine
+/// stays up. Where the loader does not say, they are counted all the same. They are counted in the environment itself: it is all that can be
+/// read.
 public enum BlindRestarts {
     public static let file: FilePath = "/etc/kldload/boot-restarts"
 
     /// Counts one more, on the disk.
-    /// - Returns: which one it is, from 1; `nil`: there were as many as an environment has tries.
+    /// - Returns: which one it is, from 1; `nil`: there were as many as an environment has tries, or the loader says that it counts none.
     public static func count(_ files: any FileSystem) throws -> Int? {
+        if BootCount.isCounted(files) == false { return nil }
         let done = (try? files.readText(file)).flatMap { Int($0.trimmed) } ?? 0
         guard done < BootEntry.tries else { return nil }
         try files.write("\(done + 1)\n", to: file)

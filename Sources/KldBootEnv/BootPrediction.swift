@@ -66,6 +66,7 @@ public struct BootPrediction: Sendable, Hashable, Codable {
         findings = []
         guard let next = system.next else {
             add(.fail, "entry", "no ESP has an entry that may still be tried", "kbe activate \(system.running.leaf)")
+            check(damaged: system.damaged)
             return
         }
         (environment, release, entry) = (next.environment, next.release, next.id)
@@ -73,6 +74,7 @@ public struct BootPrediction: Sendable, Hashable, Codable {
         add(.ok, "entry", "\(next.fileName)\(next.once ? ", once" : tries)")
         check(the: next, system, facts)
         check(on: system.esps, next, system, facts)
+        check(damaged: system.damaged)
         check(loaders: facts.loaders, system.esps)
         if system.hostID == nil {
             add(.fail, "host id", "/etc/hostid is missing: the pool is not imported without force", "kldload verify --only zfs.hostid")
@@ -118,6 +120,14 @@ public struct BootPrediction: Sendable, Hashable, Codable {
             add(.warn, "ESP", "\(lacking.joined(separator: ", ")) would boot something else", "kldload boot refresh")
         } else {
             add(.ok, "ESP", "the same on \(esps.map(\.device).joined(separator: ", "))")
+        }
+    }
+
+    /// The others start the machine, as they do for one whose ESP lacks something.
+    private mutating func check(damaged: [BootSystem.Damaged]) {
+        for esp in damaged {
+            let disk = esp.disk.map { ": the machine does not start from \($0)" } ?? ""
+            add(.warn, "ESP", esp.problem.message + disk, esp.remedies.joined(separator: "; "))
         }
     }
 

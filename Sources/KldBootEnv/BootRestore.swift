@@ -46,6 +46,9 @@ public struct BootRestore: Sendable, Hashable {
         return restore
     }
 
+    /// Whether an ESP is one of those that are given back. - Parameter device: `/dev/vda1`.
+    public func includes(_ device: String) -> Bool { partitions.contains { $0.path == device } }
+
     /// Makes empty ESPs.
     ///
     /// - Parameter named: partitions that a person named; those of ``lost`` are the only others.
@@ -96,13 +99,17 @@ public struct BootRestore: Sendable, Hashable {
     /// The firmware's entries for ESPs that have none; nothing where it keeps none.
     ///
     /// Runs: `efibootmgr --verbose`, `lsblk --noheadings --output PARTUUID PARTITION`, read; the plan: `efibootmgr --create …`, changes.
-    public func entering(_ label: String, runner: any CommandRunner, files: any FileSystem) async throws -> Plan {
+    /// - Parameter damaged: ESPs that the firmware shall not begin with.
+    public func entering(
+        _ label: String, except damaged: [BootSystem.Damaged] = [], runner: any CommandRunner, files: any FileSystem
+    ) async throws -> Plan {
+        let whole = partitions.filter { partition in !damaged.contains { $0.device == partition.path } }
         var steps: [Step] = []
         if let names = try? files.list("/sys/firmware/efi/efivars"), !names.isEmpty {
             let output = try await runner.run(FirmwareEntry.list).output
             // The newest entry becomes the first.
             for disk in disks.reversed() {
-                guard let partition = partitions.first(where: { Disk.number(of: $0.path, on: disk.disk) != nil }),
+                guard let partition = whole.first(where: { Disk.number(of: $0.path, on: disk.disk) != nil }),
                     let number = Disk.number(of: partition.path, on: disk.disk)
                 else { continue }
                 let guid = try await runner.run(

@@ -25,7 +25,7 @@ extension BootSystem {
     /// mark; reads. ESPs that are not mounted are mounted read-only for a moment.
     /// - Parameters:
     ///   - visiting: the root is one that somebody is in with chroot(8): what runs is another kernel, started by other words.
-    /// - Throws: ``Diagnosis`` `be.no-zfs-root`.
+    /// - Throws: ``Diagnosis`` `be.no-zfs-root`; `boot.esp-damaged` where there are ESPs, and none of them can be read; `boot.esp-busy`.
     public static func gather(
         _ detail: Detail = .environments, visiting: Bool = false, runner: any CommandRunner, files: any FileSystem
     ) async throws -> BootSystem {
@@ -39,10 +39,7 @@ extension BootSystem {
         let output = try await listing.output
         let release = visiting ? "" : try KernelRelease.running(files)
         let owned = detail == .owners ? try await marked(below: top, runner) : []
-        var esps: [ESP] = []
-        for (index, device) in root.esps.enumerated() {
-            esps.append(try await esp(device, index, chain, runner: runner, files: files))
-        }
+        let (esps, damaged) = try await readESPs(of: root, chain, runner: runner, files: files)
         let words =
             visiting
             ? try await commandLine(of: dataset, on: esps, runner: runner, files: files)
@@ -55,7 +52,8 @@ extension BootSystem {
             esps: esps,
             builder: try BootImageBuilder.find(files), signing: try signing(files),
             secureBoot: EFIVariable.isSecureBootOn(files), selected: visiting ? nil : selected(files),
-            followed: visiting ? false : try followed(files) == dataset.leaf)
+            followed: visiting ? false : try followed(files) == dataset.leaf, damaged: damaged,
+            wasCounted: visiting ? nil : BootCount.isCounted(files))
     }
 
     /// The dataset of the environment that runs: what is mounted at `/`.
@@ -163,92 +161,6 @@ extension BootSystem {
             environment.snapshots.sort { ($0.created, $0.name.label) < ($1.created, $1.name.label) }
             return environment
         }.sorted { $0.dataset < $1.dataset }
-    }
-
-    private static func esp(
-        _ device: BlockDevice, _ index: Int, _ chain: BootChain, runner: any CommandRunner, files: any FileSystem
-    ) async throws -> ESP {
-        try await looking(at: device.path, device.mountpoint.map { FilePath($0) }, index, runner: runner, files: files) { place in
-            var esp = ESP(
-                device: device.path, mount: device.mountpoint.map { FilePath($0) }, free: try files.freeSpace(place))
-            for name in try names(place.appending(chain.entryFolder), files) {
-                // A power cut may leave one that cannot be read: the loader passes it over, and it is written again.
-                guard let bytes = try? files.read(place.appending(chain.entryFolder).appending(name)) else { continue }
-                if let entry = BootEntry(fileName: name, text: String(decoding: bytes, as: UTF8.self)) { esp.entries.append(entry) }
-            }
-            for name in try names(place.appending(BootEntry.imageFolder), files) where BootEntry.isImage(name) || KernelParts.isPart(name) {
-                let path = "\(BootEntry.imageFolder)/\(name)"
-                esp.images[path] = try files.status(place.appending(path))?.size ?? ByteCount(0)
-            }
-            if let text = try? files.readText(place.appending(chain.recoveryEntryPath)), let print = RecoveryImage.fingerprint(of: text),
-                let size = try files.status(place.appending(RecoveryImage.imagePath))?.size
-            {
-                esp.recovery = .init(fingerprint: print, size: size)
-            }
-            return esp
-        }
-    }
-
-    /// An ESP is root's alone: who may not read it must not be told that it is empty.
-    private static func names(_ folder: FilePath, _ files: any FileSystem) throws -> [String] {
-        do { return try files.list(folder) } catch FileError.missing { return [] }
-    }
-
-    /// Images of the ESPs, and what their signatures are worth to this signer; of kernels, whether they bear any, for it is their vendor's that
-    /// counts. ESPs and images come in their order.
-    ///
-    /// Runs: where the firmware enforces signatures, `sbverify --cert PEM IMAGE`, which reads the image; reads.
-    /// - Parameter wanted: names of images below an ESP's root.
-    func signatures(
-        by signer: CertificateIdentity?, runner: any CommandRunner, files: any FileSystem, _ wanted: (String) -> Bool = { _ in true }
-    ) async throws -> [(esp: ESP, image: String, signature: SecureBoot.Signature)] {
-        var found: [(esp: ESP, image: String, signature: SecureBoot.Signature)] = []
-        for (index, esp) in esps.enumerated() {
-            let images = esp.images.keys.filter { wanted($0) && (BootEntry.isProgram($0)) }.sorted()
-            if images.isEmpty { continue }
-            found += try await Self.looking(at: esp.device, esp.mount, index, runner: runner, files: files) { place in
-                var here: [(esp: ESP, image: String, signature: SecureBoot.Signature)] = []
-                for image in images { here.append((esp, image, try await signature(of: image, at: place, by: signer, runner, files))) }
-                return here
-            }
-        }
-        return found
-    }
-
-    private func signature(
-        of image: String, at place: FilePath, by signer: CertificateIdentity?, _ runner: any CommandRunner, _ files: any FileSystem
-    ) async throws -> SecureBoot.Signature {
-        let file = place.appending(image)
-        if BootEntry.isKernel(image) { return try UnifiedKernelImage.isSigned(file, files) ? .good : .missing }
-        guard let signer, try UnifiedKernelImage.isSigned(file, by: signer, files) else { return .missing }
-        // Whether it fits is what firmware finds out.
-        guard secureBoot else { return .good }
-        do {
-            return try await runner.run(MachineOwnerKey().verifying(file, accepting: [0, 1])).status == 0 ? .good : .broken
-        } catch CommandError.toolMissing { return .good }
-    }
-
-    /// Shows an ESP where it is mounted, or mounts it read-only for as long as `body` runs.
-    static func looking<Result>(
-        at device: String, _ mounted: FilePath?, _ index: Int, runner: any CommandRunner, files: any FileSystem,
-        _ body: (FilePath) async throws -> Result
-    ) async throws -> Result {
-        if let mounted { return try await body(mounted) }
-        do {
-            return try await TemporaryMount().with(
-                at: device, as: "esp\(index)", type: "vfat", options: ["umask=0077"], runner: runner, files: files, body)
-        } catch CommandError.failed(let command, let output) where command.arguments.contains(device) {
-            if MountCommand.isBusy(output) {
-                throw Diagnosis(
-                    "boot.esp-busy", "the ESP \(device) has been written to for two minutes",
-                    remedies: ["when whoever writes is done, again; if it was killed: kldload boot refresh clears up after it"],
-                    exit: .tryAgain, causes: output.errors.lines)
-            }
-            throw Diagnosis(
-                "boot.esp-damaged", "the ESP \(device) cannot be mounted",
-                remedies: ["repair it: fsck.fat -a \(device)", "or make it anew: kldload boot restore --format \(device)"],
-                causes: [Diagnosis(of: CommandError.failed(command, output)).message] + output.errors.lines)
-        }
     }
 }
 

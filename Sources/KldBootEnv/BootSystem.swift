@@ -43,6 +43,33 @@ public struct BootSystem: Sendable, Hashable {
         }
     }
 
+    /// An ESP of the root pool's disks that cannot be mounted or read, or took no write: verbs go on without it, and say so.
+    public struct Damaged: Sendable, Hashable {
+        public var device: String
+        /// The disk that it lies on: `/dev/vdb`; `nil`: not known.
+        public var disk: String?
+        public var problem: Diagnosis
+
+        public init(device: String, disk: String? = nil, problem: Diagnosis) {
+            self.device = device
+            self.disk = disk
+            self.problem = problem
+        }
+
+        public var remedies: [String] {
+            problem.remedies + [
+                disk.map { "or, if the disk fails, replace it: kldload kdisk replace \($0) NEW --wait" }
+                    ?? "or, if its disk fails, replace that: kldload kdisk list names it"
+            ]
+        }
+
+        /// In the form of ``Diagnosis/rendered``.
+        public var warning: String {
+            let lines = ["\(problem.message): it is passed over, and this machine does not start from its disk as it should"]
+            return (lines + problem.causes.map { "  because: \($0)" } + remedies.map { "  remedy: \($0)" }).joined(separator: "\n")
+        }
+    }
+
     /// Whether what boots is signed, and by whom.
     public enum Signing: Sendable, Hashable {
         case off
@@ -73,12 +100,16 @@ public struct BootSystem: Sendable, Hashable {
     public var selected: String?
     /// Whether the initramfs started the environment that the loader had chosen: see ``EnvironmentChoice``.
     public var followed: Bool
+    /// ESPs that are not among ``esps``: what lies on them nobody knows.
+    public var damaged: [Damaged]
+    /// Whether the loader took a try from what it started: see ``BootCount``. `nil`: it does not say.
+    public var wasCounted: Bool?
 
     public init(
         chain: BootChain = .systemdBoot, pool: PoolName, running: DatasetName, release: String, hostID: HostID?,
         commandLine: KernelCommandLine, bootfs: String? = nil,
         environments: [BootEnvironment], esps: [ESP], builder: BootImageBuilder? = .ukify, signing: Signing = .off,
-        secureBoot: Bool = false, selected: String? = nil, followed: Bool = false
+        secureBoot: Bool = false, selected: String? = nil, followed: Bool = false, damaged: [Damaged] = [], wasCounted: Bool? = nil
     ) {
         self.chain = chain
         self.pool = pool
@@ -94,6 +125,8 @@ public struct BootSystem: Sendable, Hashable {
         self.secureBoot = secureBoot
         self.selected = selected
         self.followed = followed
+        self.damaged = damaged
+        self.wasCounted = wasCounted
     }
 
     /// What holds the environments: `rpool/ROOT`.
@@ -129,9 +162,17 @@ public struct BootSystem: Sendable, Hashable {
         // Whoever was let in by the recovery image has not shown that he starts by himself.
         if selected == RecoveryImage.entryID { return nil }
         // The loader counts before it starts an entry: one that it never touched is not what runs, but was staged since.
-        let fitting = entries.filter { $0.dataset == running.text && $0.release == release && $0.counter?.done != 0 }
-        return fitting.first { $0.id.lowercased() == selected } ?? fitting.first
+        let fitting = entries.filter {
+            $0.dataset == running.text && $0.release == release && ($0.counter?.done != 0 || wasCountedElsewhere($0))
+        }
+        return fitting.first(where: isSelected) ?? fitting.first
     }
+
+    /// The loader says that it started this very entry.
+    func isSelected(_ entry: BootEntry) -> Bool { entry.id.lowercased() == selected }
+
+    /// The try was taken on an ESP that cannot be read now; the others still have the entry as it was.
+    private func wasCountedElsewhere(_ entry: BootEntry) -> Bool { !damaged.isEmpty && wasCounted == true && isSelected(entry) }
 
     /// The image that runs, where it can start other environments too: what its initramfs is has been seen. Below an ESP's root.
     var shareable: String? { followed && chain == .systemdBoot ? current?.imagePath : nil }

@@ -25,10 +25,14 @@ public struct BootTrial: Sendable, Hashable {
     public init(_ system: BootSystem) { self.system = system }
 
     /// The running entry, if the loader counts its boots: one that does not get on is left for the one before.
-    public var counted: BootEntry? { system.current.flatMap { $0.counter == nil ? nil : $0 } }
+    public var counted: BootEntry? {
+        guard let entry = system.current, entry.counter != nil else { return nil }
+        // It has proved itself, and this ESP did not take that: the loader has started it from another one.
+        return system.wasCounted == false && system.isSelected(entry) ? nil : entry
+    }
 
     /// The running entry, if it still has to prove itself. One that was to be booted once has nothing to prove.
-    public var pending: BootEntry? { counted.flatMap { $0.once ? nil : $0 } }
+    public var pending: BootEntry? { system.current.flatMap { $0.counter == nil || $0.once ? nil : $0 } }
 
     /// An environment that was left because it did not boot.
     public struct Failure: Sendable, Hashable, Codable {
@@ -60,22 +64,65 @@ public struct BootTrial: Sendable, Hashable {
 
     /// A boot that went well: the entry gets its plain name on every ESP, ESPs become equal, what nothing needs any more goes.
     public var proven: Plan {
-        var steps: [Step] = []
-        var after = system
-        if let entry = pending {
-            var good = entry
-            good.counter = nil
-            for (index, esp) in system.esps.enumerated() where esp.entries.contains(where: { $0.id == entry.id }) {
-                steps.append(
-                    esp.writing(good, "boot.good.\(esp.name)", "\(entry.environment) has proved itself: \(good.fileName) on \(esp.device)"))
-                after.esps[index].entries = esp.entries.filter { $0.id != entry.id } + [good]
-            }
-            steps.append(Step("boot.reason", "Forget why it failed before", [.remove(Self.file(entry.id))]))
+        var after = self
+        let steps = blessings.map { device, good, step in
+            after.take(good, on: device)
+            return step
         }
-        steps += BootTrial(after).healing
+        return plan(steps + after.settling(pending))
+    }
+
+    /// Does what comes first of ``proven``, on one ESP after another: one that takes no writes must not keep the boot from being good.
+    ///
+    /// - Parameter apply: a plan.
+    /// - Returns: the rest of ``proven``, without ESPs that failed; and those.
+    /// - Throws: what `apply` threw first, where no ESP knows that it has proved itself.
+    public func bless(_ apply: (Plan) async throws -> Void) async throws -> (rest: Plan, failed: [BootSystem.Damaged]) {
+        var after = self
+        var (blessed, problems): (Int, [any Error]) = (0, [])
+        for (device, good, step) in blessings {
+            do {
+                try await apply(plan([step]))
+                after.take(good, on: device)
+                blessed += 1
+            } catch {
+                try Task.checkCancellation()
+                let problem = Diagnosis(of: error)
+                after.system.esps.removeAll { $0.device == device }
+                after.system.damaged.append(
+                    .init(device: device, problem: .damagedESP(device, causes: [problem.message] + problem.causes)))
+                problems.append(error)
+            }
+        }
+        if blessed == 0, pending != nil, let first = problems.first { throw first }
+        return (after.plan(after.settling(pending)), Array(after.system.damaged.dropFirst(system.damaged.count)))
+    }
+
+    private func plan(_ steps: [Step]) -> Plan { Plan("boot of \(system.running.leaf)", [Phase("boot", "Boot", steps)]) }
+
+    /// The running entry's plain name, for each ESP that has it with a counter: also for one that took no writes when it proved itself.
+    private var blessings: [(device: String, good: BootEntry, step: Step)] {
+        guard var good = system.current, !good.once else { return [] }
+        good.counter = nil
+        return system.esps.filter { $0.entries.contains { $0.id == good.id && $0.counter != nil } }.map { esp in
+            let title = "\(good.environment) has proved itself: \(good.fileName) on \(esp.device)"
+            return (esp.device, good, esp.writing(good, "boot.good.\(esp.name)", title))
+        }
+    }
+
+    private mutating func take(_ entry: BootEntry, on device: String) {
+        for index in system.esps.indices where system.esps[index].device == device {
+            system.esps[index].entries.removeAll { $0.id == entry.id }
+            system.esps[index].entries.append(entry)
+        }
+    }
+
+    /// What follows when the entry has its plain name. - Parameter proved: that has proved itself just now.
+    private func settling(_ proved: BootEntry?) -> [Step] {
+        let reason = proved.map { Step("boot.reason", "Forget why it failed before", [.remove(Self.file($0.id))]) }
         // What is chosen for the next boot is not this one's to take back; what failed for good is.
-        if after.next?.dataset == system.running.text { steps += system.choosing(system.running) }
-        return Plan("boot of \(system.running.leaf)", [Phase("boot", "Boot", steps)])
+        let chosen = system.next?.dataset == system.running.text ? system.choosing(system.running) : []
+        return (reason.map { [$0] } ?? []) + healing + chosen
     }
 
     /// Only what makes the ESPs equal, for a boot that is not judged now.

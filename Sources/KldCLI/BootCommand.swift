@@ -127,14 +127,19 @@ struct BootCommand: AsyncParsableCommand {
             let session = BootSession(dryRun: dryRun)
             try await session.locked {
                 let system = try await session.system()
-                try await session.apply(BootTrial(system).proven)
-                try session.report(BootTrial(system))
-                if !dryRun {
+                if dryRun {
+                    try await session.apply(BootTrial(system).proven)
+                } else {
+                    let (rest, failed) = try await BootTrial(system).bless { try await session.apply($0) }
+                    session.tell(of: failed)
+                    // This boot is good whatever becomes of the rest.
                     try session.files.write("good\n", to: BootTrial.goodMarker)
                     try BlindRestarts.forget(session.files)
                     try BootCheck.remember(session.files)
+                    try session.report(BootTrial(system))
+                    try await session.apply(rest)
                 }
-                // This boot is good whatever becomes of this; and who was booted once leaves the others' boot loader alone.
+                // Who was booted once leaves the others' boot loader alone.
                 if system.current?.once == true { return }
                 do { try await session.renewLoaders(system) } catch { Output.errorLine(Diagnosis(of: error).rendered) }
             }
@@ -156,6 +161,8 @@ struct BootSession: Sendable {
     var runner: any CommandRunner = ZFSExplainingRunner(SubprocessRunner())
     let files = LocalFiles()
     var dryRun: Bool
+    /// Devices of ESPs that a person was told of.
+    private let told = Locked<Set<String>>([])
 
     init(dryRun: Bool) { self.dryRun = dryRun }
 
@@ -183,8 +190,19 @@ struct BootSession: Sendable {
         try await body()
     }
 
-    func system(_ detail: BootSystem.Detail = .environments) async throws -> BootSystem {
-        try await BootSystem.gather(detail, visiting: isVisiting(), runner: runner, files: files)
+    /// - Parameter silently: who asks says himself which ESPs are damaged.
+    func system(_ detail: BootSystem.Detail = .environments, silently: Bool = false) async throws -> BootSystem {
+        let system = try await BootSystem.gather(detail, visiting: isVisiting(), runner: runner, files: files)
+        if !silently { tell(of: system.damaged) }
+        return system
+    }
+
+    /// Says once of each ESP that it is passed over, and what helps.
+    func tell(of damaged: [BootSystem.Damaged]) {
+        for esp in damaged {
+            let isNews = told.withLock { $0.insert(esp.device).inserted }
+            if isNews { Output.errorLine("kldload: \(esp.warning)") }
+        }
     }
 
     func target<Result>(_ environment: BootEnvironment, _ body: (BootTarget) async throws -> Result) async throws -> Result {
@@ -250,7 +268,10 @@ struct BootSession: Sendable {
             let after = dryRun ? system : try await self.system()
             try await apply(BootTrial(after).equal)
             let fresh = try await BootRestore.gather(disk: disk, runner: runner, files: files)
-            try await apply(try await fresh.entering(LoaderStaging.label(files), runner: runner, files: files))
+            try await apply(
+                try await fresh.entering(LoaderStaging.label(files), except: after.damaged, runner: runner, files: files))
+            // The others have what they need; but this is what was asked for.
+            if let damaged = after.damaged.first(where: { fresh.includes($0.device) }) { throw damaged.problem }
         }
     }
 
@@ -260,7 +281,7 @@ struct BootSession: Sendable {
     }
 
     /// Restarts the machine if what runs is on trial: the loader counts. Nothing happens to an environment that has proved itself; where no ESP
-    /// can be read to tell, see ``BlindRestarts``.
+    /// can be read to tell, the loader's own word of this start does: see ``BlindRestarts``.
     func leave(because reason: String, unlessGood: Bool = false) async throws {
         // An environment that was to be booted once is counted for as long as it runs.
         if unlessGood, try files.exists(BootTrial.goodMarker) { return }

@@ -74,7 +74,7 @@ struct DoctorCommand: AsyncParsableCommand {
 
         func run() async throws {
             let session = BootSession(dryRun: true)
-            let prediction = try await BootPrediction.gather(session.system(), runner: session.runner, files: session.files)
+            let prediction = try await BootPrediction.gather(session.system(silently: true), runner: session.runner, files: session.files)
             if format == .json { try Output.json(prediction) } else { Output.line(Self.text(prediction)) }
             if !prediction.starts { throw ExitCode(ExitStatus.problemsFound.rawValue) }
         }

@@ -61,7 +61,7 @@ package struct FleetReport: Sendable, Hashable, Codable {
     package var snapshots: UInt64?
     /// Of the root's pool: a date, `running`, `never`.
     package var scrub: String?
-    /// Lines of `kst` that are problems.
+    /// Lines of `kst` that are problems, and ESPs that cannot be used.
     package var problems: [String] = []
     /// Checks of the doctor that failed, and that warned; `nil`: it was not asked.
     package var failed: [String]?
@@ -132,7 +132,9 @@ package struct FleetReport: Sendable, Hashable, Codable {
         let status = try await SystemStatus.gather(runner: explaining, files: files, now: now)
         report.pools = status.pools.map { Pool(name: $0.name, state: $0.state.description) }
         report.snapshots = status.datasets.map { UInt64($0.snapshots) }
-        report.problems = status.problems.filter { $0.id != "pool.state" }.map { "\($0.id): \($0.text)" }
+        report.problems =
+            status.problems.filter { $0.id != "pool.state" }.map { "\($0.id): \($0.text)" }
+            + system.damaged.map { "\($0.problem.code): \($0.problem.message)" }
         let scan = status.pools.first { $0.name == system.pool.text }?.report?.scan
         report.scrub = scan.map { $0.ended.map { String($0.description.prefix(10)) } ?? $0.state.rawValue } ?? "never"
         let doctor = try await Doctor.run(

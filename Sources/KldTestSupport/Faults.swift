@@ -93,6 +93,42 @@ public struct FaultyFiles: FileSystem {
     public func freeSpace(_ path: FilePath) throws -> ByteCount { try inner.freeSpace(path) }
 }
 
+/// Files of which what lies below a place can neither be read nor listed: a disk that fails, or somebody who may not.
+public struct UnreadableFiles: FileSystem {
+    private let inner: any FileSystem
+    private let place: String
+    private let denied: Bool
+    public init(_ inner: any FileSystem, below place: String, denied: Bool = false) {
+        self.inner = inner
+        self.place = place
+        self.denied = denied
+    }
+
+    private func check(_ path: FilePath, _ action: String) throws {
+        guard path.string == place || path.string.hasPrefix(place + "/") else { return }
+        throw denied ? FileError.denied(path) : FileError.other(path, action: action, reason: "Input/output error")
+    }
+
+    public func read(_ path: FilePath) throws -> [UInt8] {
+        try check(path, "read")
+        return try inner.read(path)
+    }
+    public func list(_ path: FilePath) throws -> [String] {
+        try check(path, "list")
+        return try inner.list(path)
+    }
+    public func write(_ bytes: [UInt8], to path: FilePath, mode: ModeBits) throws { try inner.write(bytes, to: path, mode: mode) }
+    public func makeDirectory(_ path: FilePath, mode: ModeBits) throws { try inner.makeDirectory(path, mode: mode) }
+    public func remove(_ path: FilePath) throws { try inner.remove(path) }
+    public func symlink(_ path: FilePath, to target: String) throws { try inner.symlink(path, to: target) }
+    public func rename(_ path: FilePath, to other: FilePath) throws { try inner.rename(path, to: other) }
+    public func punchHoles(_ ranges: [Range<Int64>], in path: FilePath) throws { try inner.punchHoles(ranges, in: path) }
+    public func status(_ path: FilePath) throws -> FileStatus? { try inner.status(path) }
+    public func readLink(_ path: FilePath) throws -> String { try inner.readLink(path) }
+    public func resolve(_ path: FilePath) throws -> FilePath { try inner.resolve(path) }
+    public func freeSpace(_ path: FilePath) throws -> ByteCount { try inner.freeSpace(path) }
+}
+
 /// Keeps the events of a plan in the order in which they came.
 public final class EventLog: Sendable {
     private let kept = Mutex<[PlanEvent]>([])

@@ -68,6 +68,7 @@ public struct PackageWork: Sendable {
     public func inNewEnvironment(_ request: Request) async throws -> UpkeepReport {
         try await upkeep.sweep()
         let system = try await upkeep.system()
+        for esp in system.damaged { upkeep.say(esp.warning) }
         let name = request.name ?? Self.environmentName(system.running.leaf, upkeep.now, taken: system.environments.map(\.name))
         let snapshot = try SnapshotName(system.running, "kbe-\(name)-\(upkeep.now.digits)")
         let making = try BootEnvironments(system).create(name, now: upkeep.now, marks: [Upkeep.mark: Upkeep.working])

@@ -222,6 +222,10 @@ struct RecoveryTests {
         let (listed, other) = try await self.restore()
         #expect(try await listed.entering("KLDload", runner: other, files: firmware).steps.isEmpty)
         #expect(try await restore.entering("KLDload", runner: runner, files: MemoryFiles()).steps.isEmpty)
+        // Nor one that is damaged: the firmware would begin with it.
+        let damaged = BootSystem.Damaged(device: "/dev/sda1", problem: .damagedESP("/dev/sda1", causes: []))
+        #expect(try await restore.entering("KLDload", except: [damaged], runner: runner, files: firmware).steps.isEmpty)
+        #expect(restore.includes("/dev/sda1") && !restore.includes("/dev/sdb1"))
     }
 }
 

@@ -54,6 +54,13 @@ struct ESPLoaderTests {
         #expect(!ESPLoader.Difference(missing: difference.missing + ["EFI/BOOT/grubx64.efi"]).starts)
     }
 
+    @Test("what a failing disk does not give is missing, and is written anew")
+    func unreadable() throws {
+        let files = UnreadableFiles(try Self.machine(), below: "/esp/EFI/BOOT/BOOTX64.EFI")
+        let difference = try Self.loader.difference(from: "/", on: "/esp", files)
+        #expect(difference.missing == ["EFI/BOOT/BOOTX64.EFI"] && difference.outdated.isEmpty)
+    }
+
     @Test("a program that firmware may already demand is never replaced by an older one")
     func newer() throws {
         let files = try Self.machine()

@@ -63,6 +63,16 @@ struct GrubEntryTests {
         #expect(KernelCommandLine.started("root=ZFS=a/b kldload.esp=") == (nil, nil))
     }
 
+    @Test("the kernel is told whether its start is counted, in a word that older releases know and pass over", arguments: ["", "2", "0"])
+    func counted(left: String) {
+        let line = "root=ZFS=a/b rw kldload.entry=+\(left) kldload.entry=kldload-b-6.1 kldload.esp=0a0b"
+        #expect(KernelCommandLine.counted(line) == !left.isEmpty)
+        #expect(KernelCommandLine.started(line) == ("kldload-b-6.1", "0a0b"))
+        #expect(KernelCommandLine(running: line).description == "root=ZFS=a/b rw")
+        #expect(KernelCommandLine.counted("root=ZFS=a/b kldload.entry=kldload-b-6.1") == nil)
+        #expect(GrubMenu.text.contains(" kldload.entry=+$kld_left kldload.entry=$kld_id "))
+    }
+
     @Test("files are numbered by kind and release")
     func numbers() {
         #expect(KernelParts.Kind.initramfs.number(of: parts.initrds[0], "6.12.48+deb13-amd64") == 2)

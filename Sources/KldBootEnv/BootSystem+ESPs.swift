@@ -1,0 +1,131 @@
+import KldBlock
+import KldBoot
+import KldCore
+import KldExec
+import KldFiles
+import KldInstall
+import SystemPackage
+
+extension BootSystem {
+    /// Reads each ESP of the root pool's disks. One that cannot be read keeps nobody from the others; where that is so of all of them, nobody
+    /// knows what boots.
+    ///
+    /// Runs: `mount -t vfat -o ro,umask=0077 DEVICE PLACE`, `umount PLACE` for those that are not mounted; reads.
+    /// - Throws: ``Diagnosis`` `boot.esp-damaged`, `boot.esp-busy`; ``FileError``, of who may not read them.
+    static func readESPs(
+        of root: RunningRoot, _ chain: BootChain, runner: any CommandRunner, files: any FileSystem
+    ) async throws -> (esps: [ESP], damaged: [Damaged]) {
+        var (esps, damaged): ([ESP], [Damaged]) = ([], [])
+        for (index, device) in root.esps.enumerated() {
+            do { esps.append(try await esp(device, index, chain, runner: runner, files: files)) } catch let problem as Diagnosis
+                where problem.code == "boot.esp-damaged"
+            {
+                let disk = root.disks.first { Disk.number(of: device.path, on: $0.disk) != nil }?.disk
+                damaged.append(Damaged(device: device.path, disk: disk, problem: problem))
+            }
+        }
+        if esps.isEmpty, let first = damaged.first { throw first.problem }
+        return (esps, damaged)
+    }
+
+    private static func esp(
+        _ device: BlockDevice, _ index: Int, _ chain: BootChain, runner: any CommandRunner, files: any FileSystem
+    ) async throws -> ESP {
+        let mount = device.mountpoint.map { FilePath($0) }
+        do {
+            return try await looking(at: device.path, mount, index, runner: runner, files: files) { place in
+                var esp = ESP(device: device.path, mount: mount, free: try files.freeSpace(place))
+                for name in try names(place.appending(chain.entryFolder), files) {
+                    // A power cut may leave one that cannot be read: the loader passes it over, and it is written again.
+                    guard let bytes = try? files.read(place.appending(chain.entryFolder).appending(name)) else { continue }
+                    if let entry = BootEntry(fileName: name, text: String(decoding: bytes, as: UTF8.self)) { esp.entries.append(entry) }
+                }
+                for name in try names(place.appending(BootEntry.imageFolder), files)
+                where BootEntry.isImage(name) || KernelParts.isPart(name) {
+                    let path = "\(BootEntry.imageFolder)/\(name)"
+                    esp.images[path] = try files.status(place.appending(path))?.size ?? ByteCount(0)
+                }
+                if let text = try? files.readText(place.appending(chain.recoveryEntryPath)),
+                    let print = RecoveryImage.fingerprint(of: text),
+                    let size = try files.status(place.appending(RecoveryImage.imagePath))?.size
+                {
+                    esp.recovery = .init(fingerprint: print, size: size)
+                }
+                return esp
+            }
+        } catch FileError.other(let path, let action, let reason) {
+            throw Diagnosis.damagedESP(device.path, causes: ["cannot \(action) \(path): \(reason)"])
+        }
+    }
+
+    /// An ESP is root's alone: who may not read it must not be told that it is empty.
+    private static func names(_ folder: FilePath, _ files: any FileSystem) throws -> [String] {
+        do { return try files.list(folder) } catch FileError.missing { return [] }
+    }
+
+    /// Images of the ESPs, and what their signatures are worth to this signer; of kernels, whether they bear any, for it is their vendor's that
+    /// counts. What cannot be read bears none. ESPs and images come in their order.
+    ///
+    /// Runs: where the firmware enforces signatures, `sbverify --cert PEM IMAGE`, which reads the image; reads.
+    /// - Parameter wanted: names of images below an ESP's root.
+    func signatures(
+        by signer: CertificateIdentity?, runner: any CommandRunner, files: any FileSystem, _ wanted: (String) -> Bool = { _ in true }
+    ) async throws -> [(esp: ESP, image: String, signature: SecureBoot.Signature)] {
+        var found: [(esp: ESP, image: String, signature: SecureBoot.Signature)] = []
+        for (index, esp) in esps.enumerated() {
+            let images = esp.images.keys.filter { wanted($0) && (BootEntry.isProgram($0)) }.sorted()
+            if images.isEmpty { continue }
+            found += try await Self.looking(at: esp.device, esp.mount, index, runner: runner, files: files) { place in
+                var here: [(esp: ESP, image: String, signature: SecureBoot.Signature)] = []
+                for image in images { here.append((esp, image, try await signature(of: image, at: place, by: signer, runner, files))) }
+                return here
+            }
+        }
+        return found
+    }
+
+    private func signature(
+        of image: String, at place: FilePath, by signer: CertificateIdentity?, _ runner: any CommandRunner, _ files: any FileSystem
+    ) async throws -> SecureBoot.Signature {
+        let file = place.appending(image)
+        if BootEntry.isKernel(image) { return (try? UnifiedKernelImage.isSigned(file, files)) == true ? .good : .missing }
+        guard let signer, (try? UnifiedKernelImage.isSigned(file, by: signer, files)) == true else { return .missing }
+        // Whether it fits is what firmware finds out.
+        guard secureBoot else { return .good }
+        do {
+            return try await runner.run(MachineOwnerKey().verifying(file, accepting: [0, 1])).status == 0 ? .good : .broken
+        } catch CommandError.toolMissing { return .good }
+    }
+
+    /// Shows an ESP where it is mounted, or mounts it read-only for as long as `body` runs.
+    ///
+    /// - Throws: ``Diagnosis`` `boot.esp-damaged`, `boot.esp-busy`; what `body` throws.
+    static func looking<Result>(
+        at device: String, _ mounted: FilePath?, _ index: Int, runner: any CommandRunner, files: any FileSystem,
+        _ body: (FilePath) async throws -> Result
+    ) async throws -> Result {
+        if let mounted { return try await body(mounted) }
+        do {
+            return try await TemporaryMount().with(
+                at: device, as: "esp\(index)", type: "vfat", options: ["umask=0077"], runner: runner, files: files, body)
+        } catch CommandError.failed(let command, let output) where command.arguments.contains(device) {
+            if MountCommand.isBusy(output) {
+                throw Diagnosis(
+                    "boot.esp-busy", "the ESP \(device) has been written to for two minutes",
+                    remedies: ["when whoever writes is done, again; if it was killed: kldload boot refresh clears up after it"],
+                    exit: .tryAgain, causes: output.errors.lines)
+            }
+            throw Diagnosis.damagedESP(
+                device, causes: [Diagnosis(of: CommandError.failed(command, output)).message] + output.errors.lines)
+        }
+    }
+}
+
+extension Diagnosis {
+    /// An ESP whose disk or file system is damaged. - Parameter causes: what could not be done.
+    static func damagedESP(_ device: String, causes: [String]) -> Diagnosis {
+        Diagnosis(
+            "boot.esp-damaged", "the ESP \(device) cannot be used",
+            remedies: ["repair it: fsck.fat -a \(device)", "or make it anew: kldload boot restore --format \(device)"], causes: causes)
+    }
+}
