@@ -91,6 +91,8 @@ public struct BootEntry: Sendable, Hashable {
     private var ownImage: String { "\(Self.imageFolder)/\(id).efi" }
     /// Whether a file of ``imageFolder`` is a boot image: shim and the loader lie there too.
     public static func isImage(_ name: String) -> Bool { name.hasPrefix("kldload-") && name.hasSuffix(".efi") && !name.contains("/") }
+    /// Whether a file of a ``BootChain/entryFolder`` is read by a loader: what was to become one is not. FAT tells no capital letters.
+    public static func isInMenu(_ name: String) -> Bool { [".conf", GrubMenu.suffix].contains { name.lowercased().hasSuffix($0) } }
     private static func isImage(below path: String) -> Bool {
         path.hasPrefix("\(imageFolder)/") && isImage(String(path.dropFirst(imageFolder.count + 1)))
     }

@@ -127,9 +127,13 @@ public struct BootStaging: Sendable, Hashable {
         // An entry of GRUB's without one would start, and not import the pool.
         if kernel.parts != nil { _ = try hostID }
         let lacking = lacking(entry, kernel)
-        try checkRoom(lacking, kernel)
+        // They take the room that is needed now.
+        let orphans = lacking.map { esp, files in
+            system.orphans(on: esp, keeping: entry.files.filter { !files.contains($0) } + (kernel.donor.map { [$0.path] } ?? []))
+        }
+        try checkRoom(lacking, kernel, freed: orphans)
         try checkSignatures(kernel)
-        var steps: [Step] = []
+        var steps = zip(lacking, orphans).compactMap { lacking, orphans in lacking.esp.clearing(orphans, "boot.clear.\(lacking.esp.name)") }
         if kernel.parts == nil {
             // Built anew it would be as good, and not the same bytes.
             if let source = system.esps.first(where: { kernel.images[$0.device]?.contains(entry.imagePath) == true }) {
@@ -167,13 +171,17 @@ public struct BootStaging: Sendable, Hashable {
         }
     }
 
-    private func checkRoom(_ lacking: [(esp: BootSystem.ESP, files: [String])], _ kernel: BootTarget.Kernel) throws(Diagnosis) {
-        for (esp, files) in lacking {
+    /// - Parameter orphans: what goes from each of those before.
+    private func checkRoom(
+        _ lacking: [(esp: BootSystem.ESP, files: [String])], _ kernel: BootTarget.Kernel, freed orphans: [[String: ByteCount]]
+    ) throws(Diagnosis) {
+        for ((esp, files), orphans) in zip(lacking, orphans) {
             let size = kernel.parts.map { parts in files.reduce(ByteCount(0)) { $0 + (parts.sizes[$1] ?? ByteCount(0)) } } ?? kernel.size
-            if esp.free >= size + Self.margin { continue }
+            let free = orphans.values.reduce(esp.free, +)
+            if free >= size + Self.margin { continue }
             throw Diagnosis(
                 "boot.esp-full",
-                "the ESP \(esp.device) has \(esp.free) free, and the boot image of \(target.environment.leaf) needs \(size + Self.margin)",
+                "the ESP \(esp.device) has \(free) free, and the boot image of \(target.environment.leaf) needs \(size + Self.margin)",
                 remedies: ["destroy environments that are not needed any more: kbe list, kbe destroy NAME"], exit: .cannotCreate,
                 causes: esp.images.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" })
         }
@@ -312,6 +320,11 @@ extension BootSystem.ESP {
             release: unmounting)
     }
 
+    /// Takes away what ``BootSystem/orphans(on:without:keeping:)`` has found, and entries with it.
+    func clearing(_ orphans: [String: ByteCount], with gone: [BootEntry] = [], keeping needed: Set<String> = [], _ id: String) -> Step? {
+        removing(gone, keeping: needed, and: orphans.keys.sorted(), id, "Take what boots nothing any more off \(device)")
+    }
+
     /// Takes entries away, then images that nothing boots any more.
     /// - Parameters:
     ///   - needed: files of other entries, which may be the same.
@@ -320,7 +333,7 @@ extension BootSystem.ESP {
         _ gone: [BootEntry], keeping needed: Set<String>, and orphans: [String] = [], _ id: String, _ title: String
     ) -> Step? {
         let entries = entries.filter { entry in gone.contains { $0.id == entry.id } }
-        let images = (gone.flatMap(\.files) + orphans).filter { self.images[$0] != nil && !needed.contains($0) }
+        let images = (gone.flatMap(\.files).filter { self.images[$0] != nil && !needed.contains($0) && !claimed.contains($0) } + orphans)
             .reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
         guard !entries.isEmpty || !images.isEmpty else { return nil }
         func removal(_ paths: [String]) -> [Action] {

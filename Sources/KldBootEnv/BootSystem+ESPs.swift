@@ -32,19 +32,40 @@ extension BootSystem {
         _ device: BlockDevice, _ index: Int, _ chain: BootChain, runner: any CommandRunner, files: any FileSystem
     ) async throws -> ESP {
         let mount = device.mountpoint.map { FilePath($0) }
+        // It has a lock of its own, and writes images before entries as everybody does.
+        let isFirstBoot = try files.mounts().contains {
+            $0.source == device.path && $0.place.hasPrefix("\(FirstBoot.workplace)/")
+        }
         do {
             return try await looking(at: device.path, mount, index, runner: runner, files: files) { place in
                 var esp = ESP(device: device.path, mount: mount, free: try files.freeSpace(place))
-                for name in try names(place.appending(chain.entryFolder), files) {
-                    // A power cut may leave one that cannot be read: the loader passes it over, and it is written again.
-                    guard let bytes = try? files.read(place.appending(chain.entryFolder).appending(name)) else { continue }
-                    if let entry = BootEntry(fileName: name, text: String(decoding: bytes, as: UTF8.self)) { esp.entries.append(entry) }
-                }
-                for name in try names(place.appending(BootEntry.imageFolder), files)
-                where BootEntry.isImage(name) || KernelParts.isPart(name) {
+                for name in try names(place.appending(BootEntry.imageFolder), files) {
                     let path = "\(BootEntry.imageFolder)/\(name)"
-                    esp.images[path] = try files.status(place.appending(path))?.size ?? ByteCount(0)
+                    let isLeftover = ESPFile.isLeftover(name)
+                    guard isLeftover || BootEntry.isImage(name) || KernelParts.isPart(name),
+                        let found = try files.status(place.appending(path)), found.kind == .file
+                    else { continue }
+                    if isLeftover { esp.leftovers[path] = found.size } else { esp.images[path] = found.size }
                 }
+                // What menus say that are not ours; `nil`: not all of it is known.
+                var others: String? = isFirstBoot ? nil : ""
+                for folder in [BootChain.systemdBoot, .grub].map(\.entryFolder) {
+                    for name in try names(place.appending(folder), files) where BootEntry.isInMenu(name) {
+                        // A power cut may leave one that cannot be read: the loader passes it over, and it is written again.
+                        guard let bytes = try? files.read(place.appending(folder).appending(name)) else {
+                            others = nil
+                            continue
+                        }
+                        let text = String(decoding: bytes, as: UTF8.self)
+                        if folder == chain.entryFolder, let entry = BootEntry(fileName: name, text: text) {
+                            esp.entries.append(entry)
+                        } else {
+                            others?.append(text.lowercased() + "\n")
+                        }
+                    }
+                }
+                let own = Array(esp.images.keys) + Array(esp.leftovers.keys)
+                esp.claimed = Set(own.filter { path in others.map { $0.contains(path.leaf.lowercased()) } ?? true })
                 if let text = try? files.readText(place.appending(chain.recoveryEntryPath)),
                     let print = RecoveryImage.fingerprint(of: text),
                     let size = try files.status(place.appending(RecoveryImage.imagePath))?.size

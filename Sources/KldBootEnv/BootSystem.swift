@@ -17,6 +17,11 @@ public struct BootSystem: Sendable, Hashable {
         public var images: [String: ByteCount]
         /// `nil`: it has none, or one that the loader does not show.
         public var recovery: Recovery?
+        /// What cut writes left of such files, by their hidden names below the ESP's root.
+        public var leftovers: [String: ByteCount]
+        /// Those of ``images`` and ``leftovers`` that an entry may lead to which is not among ``entries``: another menu's, one that cannot be
+        /// read; or that somebody is writing who holds another lock.
+        public var claimed: Set<String>
 
         /// The recovery image.
         public struct Recovery: Sendable, Hashable {
@@ -32,7 +37,7 @@ public struct BootSystem: Sendable, Hashable {
 
         public init(
             device: String, mount: FilePath? = nil, free: ByteCount, entries: [BootEntry] = [], images: [String: ByteCount] = [:],
-            recovery: Recovery? = nil
+            recovery: Recovery? = nil, leftovers: [String: ByteCount] = [:], claimed: Set<String> = []
         ) {
             self.device = device
             self.mount = mount
@@ -40,6 +45,8 @@ public struct BootSystem: Sendable, Hashable {
             self.entries = entries
             self.images = images
             self.recovery = recovery
+            self.leftovers = leftovers
+            self.claimed = claimed
         }
     }
 
@@ -149,9 +156,24 @@ public struct BootSystem: Sendable, Hashable {
 
     private static func left(_ entry: BootEntry) -> Int { entry.counter?.left ?? -1 }
 
-    /// Files that entries need, of whatever ESP, when these are gone.
+    /// Files that entries need, of whatever ESP, when these are gone. Copies of one entry may differ in it.
     func needed(without gone: [BootEntry] = []) -> Set<String> {
-        Set(entries.filter { entry in !gone.contains { $0.id == entry.id } }.flatMap(\.files))
+        Set(esps.flatMap(\.entries).filter { entry in !gone.contains { $0.id == entry.id } }.flatMap(\.files))
+    }
+
+    /// Files of kldload's on an ESP to which nothing leads: what cut writes left, and images and kernels that no entry of any ESP names. Only for
+    /// whoever holds the lock of boot environments: nothing leads yet to what somebody is just writing.
+    ///
+    /// - Parameters:
+    ///   - gone: entries that go together with them.
+    ///   - kept: files that an entry is about to lead to.
+    /// - Returns: by their names below the ESP's root.
+    func orphans(on esp: ESP, without gone: [BootEntry] = [], keeping kept: [String] = []) -> [String: ByteCount] {
+        // FAT tells no capital letters.
+        let led = Set(needed(without: gone).union(kept).union(esps.flatMap(\.claimed)).map { $0.lowercased() })
+        // What the entries are of an ESP that cannot be read, nobody knows.
+        let images = damaged.isEmpty ? esp.images : [:]
+        return images.merging(esp.leftovers) { $1 }.filter { !led.contains($0.key.lowercased()) }
     }
 
     /// What the loader starts at the next boot.

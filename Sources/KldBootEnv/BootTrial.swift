@@ -128,7 +128,8 @@ public struct BootTrial: Sendable, Hashable {
     /// Only what makes the ESPs equal, for a boot that is not judged now.
     public var equal: Plan { Plan("ESPs", [Phase("boot", "Boot", healing)]) }
 
-    /// Makes every ESP hold what one of them holds, and nothing whose environment is gone or that a newer build has replaced.
+    /// Makes every ESP hold what one of them holds, and nothing whose environment is gone, that a newer build has replaced, or that a power cut
+    /// left before its entry was written.
     var healing: [Step] {
         let entries = system.entries
         let known = Set(system.environments.map(\.dataset.text))
@@ -148,12 +149,8 @@ public struct BootTrial: Sendable, Hashable {
         var steps: [Step] = []
         let needed = system.needed(without: useless)
         for esp in system.esps {
-            // Left by a power cut before the entry was written.
-            let orphans = system.chain == .grub ? esp.images.keys.filter { !needed.contains($0) && KernelParts.isPart(path: $0) } : []
-            let title = "Take what boots nothing any more off \(esp.device)"
-            if let step = esp.removing(useless, keeping: needed, and: orphans.sorted(), "boot.tidy.\(esp.name)", title) {
-                steps.append(step)
-            }
+            let orphans = system.orphans(on: esp, without: useless)
+            if let step = esp.clearing(orphans, with: useless, keeping: needed, "boot.tidy.\(esp.name)") { steps.append(step) }
         }
         var copied: [String: Set<String>] = [:]
         for entry in entries where !useless.contains(entry) {

@@ -19,7 +19,12 @@ extension Check {
 
     @Sendable private static func espSpace(_ context: CheckContext) async throws -> CheckOutcome {
         guard let place = try ESP.mounted(context).first else { return .skip("no ESP is mounted: see boot.esp") }
-        let free = try context.files.freeSpace(place)
+        // What a cut write left goes before the next one.
+        let folder = place.appending(BootEntry.imageFolder)
+        let leftovers = try context.names(in: folder.string).filter(ESPFile.isLeftover).compactMap {
+            try context.files.status(folder.appending($0))?.size
+        }
+        let free = leftovers.reduce(try context.files.freeSpace(place), +)
         let largest = try ESP.images(context, place).compactMap { try context.files.status($0)?.size }.max() ?? ByteCount(0)
         // The image, and some clusters for its entry.
         let needed = largest + .mebibytes(1)

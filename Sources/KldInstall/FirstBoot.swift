@@ -20,6 +20,8 @@ public struct FirstBoot: Sendable, Hashable {
     public static let journalFile = folder.appending("journal")
     /// The events of all those boots.
     public static let log = folder.appending("events.jsonl")
+    /// Below it ESPs are mounted while it writes to them.
+    public static let workplace: FilePath = "/run/kldload/firstboot"
 
     /// What some machines have and others have not: each is made anew only where the program that owns it is installed.
     public struct Extras: Sendable, Hashable {
@@ -275,7 +277,7 @@ public struct FirstBoot: Sendable, Hashable {
 
     /// The host id goes into the unified kernel image: new file, checked, renamed over the old one, on each ESP.
     private func rebuild(_ id: HostID, _ builder: BootImageBuilder) -> Step {
-        let scratch: FilePath = "/run/kldload/firstboot"
+        let scratch = Self.workplace
         let uki = scratch.appending("boot.efi")
         let supplement = scratch.appending("hostid.cpio")
         let running = KernelCommandLine(running: commandLine)
@@ -303,7 +305,7 @@ public struct FirstBoot: Sendable, Hashable {
 
     /// The same where GRUB joins kernel, initramfs and host id: what each entry needs first, then the entry itself.
     private func restage(_ id: HostID) -> Step {
-        let scratch: FilePath = "/run/kldload/firstboot"
+        let scratch = Self.workplace
         let supplement = scratch.appending("hostid.cpio")
         var actions: [Action] = [.write(supplement, content: .bytes(InitramfsSupplement.hostID(id)))]
         for (index, device) in esps.enumerated() {

@@ -24,7 +24,7 @@ extension FirstBoot {
         var images: [String] = []
         var entries: [BootEntry] = []
         var espProblem: String?
-        let mount: FilePath = "/run/kldload/firstboot/look"
+        let mount = workplace.appending("look")
         if let first = root.esps.first {
             try files.makeDirectory(mount, mode: 0o700)
             do {

@@ -16,10 +16,12 @@ struct DamagedESPTests {
     static let loader = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
     private static let entry = Fixture.entry("debian", order: 100)
 
-    /// A mirror whose second ESP is not mounted. - Parameters: unmountable: devices; unreadable: places; alone: of one disk only.
-    private func gather(unmountable: Set<String> = [], unreadable: String? = nil, denied: Bool = false, alone: Bool = false) async throws
-        -> BootSystem
-    {
+    /// A mirror whose second ESP is not mounted.
+    ///
+    /// - Parameters: unmountable: devices; unreadable: a place; alone: it has the second disk only; more: files.
+    func gather(
+        unmountable: Set<String> = [], unreadable: String? = nil, denied: Bool = false, alone: Bool = false, more: [String: String] = [:]
+    ) async throws -> BootSystem {
         let vdevs = alone ? "\t/dev/vdb2\t7G\n" : "\tmirror-0\t7G\n\t/dev/vda2\t7G\n\t/dev/vdb2\t7G\n"
         let look = TemporaryMount().place(alone ? "esp0" : "esp1").string
         let answers = [
@@ -41,7 +43,7 @@ struct DamagedESPTests {
             "/usr/bin/ukify": "", "/boot/efi/\(Self.entry.path)": Self.entry.text, "/boot/efi/\(Self.entry.imagePath)": "image",
             "\(look)/\(Self.entry.path)": Self.entry.text, "\(look)/\(Self.entry.imagePath)": "image",
         ]
-        let memory = MemoryFiles(texts)
+        let memory = MemoryFiles(texts.merging(more) { $1 })
         try memory.write(HostID.placeholder.fileContent, to: "/etc/hostid", mode: .file)
         var files: any FileSystem = memory
         if let unreadable { files = UnreadableFiles(memory, below: unreadable, denied: denied) }

@@ -83,6 +83,10 @@ enum HealthFault {
 
     private static let boot: [Fault] = [
         Fault("boot.esp.space", "nearly full", .warn) { $0.free = .mebibytes(1) },
+        Fault("boot.esp.space", "full of what a cut write left", .ok) {
+            $0.free = .mebibytes(1)
+            $0.files["/boot/efi/EFI/kldload/.kldload-x-7.2.1.efi.new"] = String(repeating: "x", count: 1 << 20)
+        },
         Fault("boot.firmware", "the entry is gone", .warn) { $0.change(HealthyMachine.firmware, "Boot0001*", "Boot0002*") },
         Fault("boot.firmware", "the entry is off", .warn) { $0.change(HealthyMachine.firmware, "Boot0001*", "Boot0001 ") },
         Fault("boot.firmware", "not in the order", .warn) { $0.change(HealthyMachine.firmware, "0001,0000", "0000") },
