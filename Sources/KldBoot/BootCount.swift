@@ -1,4 +1,5 @@
 public import KldFiles
+import SystemPackage
 
 /// Whether the loader counts the start that this system came from. It says so itself, so no ESP has to be read for it.
 public enum BootCount {

@@ -1,4 +1,4 @@
-public import KldExec
+import KldExec
 public import KldPlan
 public import SystemPackage
 

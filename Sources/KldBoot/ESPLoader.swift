@@ -1,4 +1,4 @@
-public import KldCore
+import KldCore
 import KldExec
 public import KldFiles
 public import KldPlan

@@ -1,7 +1,7 @@
 import FoundationEssentials
 import KldAnswers
 public import KldBoot
-public import KldCore
+import KldCore
 import KldDistro
 public import KldExec
 public import KldFiles

@@ -1,6 +1,6 @@
 import KldBlock
 import KldBoot
-public import KldCore
+import KldCore
 public import KldExec
 public import KldFiles
 import KldInstall

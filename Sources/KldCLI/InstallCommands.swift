@@ -180,7 +180,7 @@ struct InstallCommand: AsyncParsableCommand, ReportingCommand {
         try await PlanRunner(runner: runner, files: files, performers: performers, journal: journal, report: reporter.report)
             .apply(plan, approvals: approvals, from: from)
         // Not through the log: it is a password.
-        if try planner.requestsEnrolment, progress.progress != .json {
+        if planner.requestsEnrolment, progress.progress != .json {
             let made = answers.mokPassword == nil ? try files.readText(KeyEnrolment.passwordFile).trimmed : nil
             Output.error(KeyEnrolment.instruction(made))
         }

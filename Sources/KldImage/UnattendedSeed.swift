@@ -1,5 +1,5 @@
 import FoundationEssentials
-public import KldAnswers
+import KldAnswers
 public import KldCore
 public import KldExec
 public import KldFiles

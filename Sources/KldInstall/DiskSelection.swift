@@ -1,6 +1,6 @@
 public import KldAnswers
 public import KldBlock
-public import KldCore
+package import KldCore
 import KldDistro
 import SystemPackage
 

@@ -90,7 +90,7 @@ struct DamagedESPTests {
         let prediction = try BootPredictionTests.predict { system, facts in
             system.esps.removeLast()
             system.damaged = [damaged]
-            facts.signed["/dev/vdb1"] = nil
+            facts.signatures["/dev/vdb1"] = nil
         }
         let warnings = prediction.findings.filter { $0.status == .warn }
         #expect(prediction.starts && warnings.map(\.name) == ["ESP"] && prediction.environment == "debian")

@@ -1,6 +1,7 @@
 import KldAnswers
 import KldCore
 import KldDistro
+import KldExec
 import KldTestSupport
 import SystemPackage
 import Testing

@@ -1,4 +1,4 @@
-public import KldCore
+import KldCore
 public import KldExec
 public import KldFiles
 public import SystemPackage
