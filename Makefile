@@ -23,6 +23,7 @@ binary: prepare
 lint: prepare
 	swift format lint --strict --recursive Sources Tests Package.swift
 	tools/check-layers
+	tools/mutate --check
 
 unit: prepare
 	swift test
