@@ -36,6 +36,13 @@ public struct SecureBoot: Sendable, Hashable, Codable {
         public init(name: String, signature: Signature) { (self.name, signed, self.signature) = (name, signature == .good, signature) }
     }
 
+    /// A program that its vendor signed.
+    public struct Program: Sendable, Hashable, Codable {
+        public var name: String
+        /// Authorities, one for each signature.
+        public var issuers: [String]
+    }
+
     public var firmware: Firmware
     /// `nil`: nothing is signed here.
     public var certificate: String?
@@ -43,12 +50,14 @@ public struct SecureBoot: Sendable, Hashable, Codable {
     public var enrolment: KeyEnrolment.State
     public var modules: [Signed]
     public var images: [Signed]
+    /// What comes before them.
+    public var programs: [Program] = []
     /// The request for the certificate is made again at every start.
     public var repeats: Bool
 
     /// Reads the machine that runs.
     ///
-    /// Runs: what decompresses modules; ESPs that are not mounted are mounted read-only for a moment.
+    /// Runs: what decompresses modules; `sbverify`; ESPs that are not mounted are mounted read-only for a moment.
     public static func gather(_ system: BootSystem, runner: any CommandRunner, files: any FileSystem) async throws -> SecureBoot {
         let key = MachineOwnerKey()
         let wanted = try key.isWanted(files)
@@ -68,6 +77,7 @@ public struct SecureBoot: Sendable, Hashable, Codable {
         found.images = try await system.signatures(by: signer, runner: runner, files: files).map {
             Signed(name: "\($0.esp.device): \($0.image)", signature: $0.signature)
         }
+        do { found.programs = try await system.programs(runner: runner, files: files) } catch CommandError.toolMissing {}
         return found
     }
 

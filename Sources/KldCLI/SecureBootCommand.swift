@@ -174,9 +174,9 @@ enum SecureBootText {
         }
     }
 
-    private static func text(_ signature: SecureBoot.Signature) -> String {
-        switch signature {
-        case .good: "signed"
+    private static func text(_ signed: SecureBoot.Signed) -> String {
+        switch signed.signature {
+        case .good: signed.name.contains("/\(KernelParts.Kind.kernel.rawValue)-") ? "signed by its vendor" : "signed by this machine's key"
         case .missing: "not signed by this machine"
         case .broken: "changed since it was signed"
         }
@@ -198,7 +198,8 @@ enum SecureBootText {
                             + (found.enrolment == .requested && found.repeats ? "; it is repeated until it is answered" : ""),
                     ]
                 ])
-            + (found.modules + found.images).map { [$0.name, text($0.signature)] }
+            + found.programs.map { [$0.name, $0.issuers.isEmpty ? "not signed" : "signed under \($0.issuers.joined(separator: ", "))"] }
+            + (found.images + found.modules).map { [$0.name, text($0)] }
         rows.forEach { table.add($0) }
         return table.text + "\n\n" + found.verdict.text
     }

@@ -24,6 +24,7 @@ extension Scenario {
                 try check(
                     said.contains("[integrity]") && said.contains("SecureBoot enabled") && said.contains("everything is signed by a key"),
                     said)
+                try check(said.contains("signed under Microsoft") && said.contains("signed under Debian Secure Boot CA"), said)
                 try await guest.until("systemctl is-active kldload-boot-good", says: "active")
                 // One has an image of its own, signed again; the other starts with the one that runs.
                 said = try await guest.run(

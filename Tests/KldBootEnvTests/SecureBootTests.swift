@@ -35,6 +35,29 @@ struct SecureBootTests {
         #expect(Self.machine(.off, .absent).verdict.text.contains("enrol the key before it is turned on"))
     }
 
+    @Test("who signed a program is read from sbverify's list: the authority of each signature")
+    func issuers() {
+        // Of Debian 13's shim, sbsigntool 0.9.4.
+        let shim = """
+            warning: data remaining[908192 vs 1036152]: gaps between PE/COFF sections?
+            signature 1
+            image signature issuers:
+             - /C=US/ST=Washington/L=Redmond/O=Microsoft Corporation/CN=Microsoft Corporation UEFI CA 2011
+            image signature certificates:
+             - subject: /C=US/ST=Washington/L=Redmond/O=Microsoft Corporation/CN=Microsoft Windows UEFI Driver Publisher
+               issuer:  /C=US/ST=Washington/L=Redmond/O=Microsoft Corporation/CN=Microsoft Corporation UEFI CA 2011
+            signature 2
+            image signature issuers:
+             - /C=US/O=Microsoft Corporation/CN=Microsoft UEFI CA 2023
+            image signature certificates:
+             - subject: /CN=Microsoft UEFI CA 2023 signer
+               issuer:  /C=US/O=Microsoft Corporation/CN=Microsoft UEFI CA 2023
+
+            """
+        #expect(SignedPrograms.issuers(shim) == ["Microsoft Corporation UEFI CA 2011", "Microsoft UEFI CA 2023"])
+        #expect(SignedPrograms.issuers("No signature table present\n").isEmpty)
+    }
+
     @Test("enabling makes what is missing, and nothing else")
     func enabling() throws {
         let system = try Fixture.system()

@@ -1,0 +1,61 @@
+import KldBoot
+public import KldCore
+import KldExec
+import KldFiles
+import SystemPackage
+
+/// Programs on an ESP that somebody else signed: shim, the boot loader, the key manager.
+public enum SignedPrograms {
+    /// Below an ESP's root, in the order in which firmware comes to them.
+    static let paths =
+        [ESPLayout.vendor, "BOOT"].flatMap { folder in
+            (folder == "BOOT" ? ["BOOTX64.EFI"] : ["shimx64.efi"]).map { "EFI/\(folder)/\($0)" }
+                + ["grubx64.efi", "mmx64.efi"].map { "EFI/\(folder)/\($0)" }
+        }
+
+    /// The common names of the authorities under which a program was signed, one for each of its signatures; none: it bears no signature.
+    ///
+    /// Source: `sbverify --list`, sbsigntool 0.9.4:
+    /// ```
+    /// signature 1
+    /// image signature issuers:
+    ///  - /C=US/O=Microsoft Corporation/CN=Microsoft UEFI CA 2023
+    /// image signature certificates:
+    ///  - subject: /CN=…
+    ///    issuer:  /CN=…
+    /// ```
+    public static func issuers(_ output: String) -> [String] {
+        var (found, inIssuers): ([String], Bool) = ([], false)
+        for line in output.lines {
+            guard line.hasPrefix(" - ") else {
+                inIssuers = line.trimmed == "image signature issuers:"
+                continue
+            }
+            guard inIssuers else { continue }
+            let name = line.dropFirst(3).split(separator: "/").last { $0.hasPrefix("CN=") }?.dropFirst(3)
+            found.append(name.map(String.init) ?? String(line.dropFirst(3)))
+        }
+        return found
+    }
+}
+
+extension BootSystem {
+    /// Who signed shim, the boot loader and the key manager of each ESP. Runs: `sbverify --list FILE` for each, reads; none where it is missing.
+    func programs(runner: any CommandRunner, files: any FileSystem) async throws -> [SecureBoot.Program] {
+        var found: [SecureBoot.Program] = []
+        for (index, esp) in esps.enumerated() {
+            found += try await Self.looking(at: esp.device, esp.mount, index, runner: runner, files: files) { place in
+                var here: [SecureBoot.Program] = []
+                for path in SignedPrograms.paths where try files.exists(place.appending(path)) {
+                    let list = Command(
+                        Tool("sbverify", package: "sbsigntool"), ["--list", place.appending(path).string], effect: .reads,
+                        accepting: [0, 1])
+                    let output = try await runner.run(list).output
+                    here.append(SecureBoot.Program(name: "\(esp.device): \(path)", issuers: SignedPrograms.issuers(output)))
+                }
+                return here
+            }
+        }
+        return found
+    }
+}
