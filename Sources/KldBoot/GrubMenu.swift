@@ -100,7 +100,7 @@ public enum GrubMenu {
         set default="$kld_best"
 
         if [ -f ($root)/\(RecoveryImage.imagePath) ]; then
-        \tmenuentry "kldload recovery" --id \(RecoveryImage.entryID) --unrestricted {
+        \tmenuentry "kldload recovery" --hotkey=r --id \(RecoveryImage.entryID) --unrestricted {
         \t\tchainloader /\(RecoveryImage.imagePath)
         \t}
         fi

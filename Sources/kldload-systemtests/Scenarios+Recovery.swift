@@ -74,7 +74,25 @@ extension Scenario {
                 try check(said.hasPrefix("install-back") && said.contains("boot=zfs") && said.contains("No such file"), said)
                 try check(["debian", "install-back", "install-copy"].allSatisfy(said.lines.contains), said)
             }
-        }
+        },
+        Scenario("recovery.grub", "in GRUB's menu a key starts the recovery image, which boots an environment") { lab in
+            try await Self.withMachine(lab, ["KLDLOAD_BOOTLOADER=grub"]) { guest in
+                // It is made a minute after the first good boot.
+                try await guest.until("ls /boot/efi/EFI/kldload", says: "recovery.efi")
+                try await guest.machine.console.send("systemctl reboot\n")
+                _ = try await guest.machine.console.expect("kldload recovery", within: guest.host.deadline(.seconds(120)))
+                try await Task.sleep(for: .seconds(2))
+                try await guest.machine.console.send("r")
+                let desk = RecoveryKeys(guest: guest)
+                try await desk.home(within: .seconds(300))
+                try await desk.environment()
+                try await guest.machine.console.send("\r")
+                try await guest.logIn()
+                let said = try await guest.run("kbe current; cat /proc/cmdline; kbe list; $tool doctor boot")
+                lab.log(said)
+                try check(said.hasPrefix("debian") && said.contains("boot=kldload") && said.contains(": it starts"), said)
+            }
+        },
     ]
 }
 
