@@ -107,7 +107,8 @@ public enum ModuleSigning {
     public static func signature(
         of module: FilePath, scratch: FilePath = "/run/kldload", runner: any CommandRunner, files: any FileSystem
     ) async throws -> [UInt8]? {
-        let plain = scratch.appending("\(module.lastComponent?.string ?? "").plain")
+        // Others look at the same module, at the same time.
+        let plain = scratch.appending("\(UInt64.random(in: 0 ... .max))-\(module.lastComponent?.string ?? "").plain")
         return try await Compression(module).reading(module, scratch: plain, runner: runner, files: files) {
             ModuleSignature.split($0).signature
         }

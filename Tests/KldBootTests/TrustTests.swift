@@ -226,6 +226,24 @@ struct TrustTests {
         }
     }
 
+    @Test("several look at one module at the same time: each sees all of it, and nothing is left")
+    func together() async throws {
+        try await Scratch.with { folder in
+            let (_, packed, _, _) = try await tree(folder.appending("root"))
+            let scratch = folder.appending("scratch")
+            try files.makeDirectory(scratch, mode: .directory)
+            try await withThrowingTaskGroup(of: Bool.self) { group in
+                for _ in 0..<12 {
+                    group.addTask {
+                        try await ModuleSigning.signature(of: packed, scratch: scratch, runner: runner, files: files) == nil
+                    }
+                }
+                for try await unsigned in group { #expect(unsigned) }
+            }
+            #expect(try files.list(scratch).isEmpty)
+        }
+    }
+
     @Test("a kernel without modules is an error that says what to do")
     func none() async throws {
         try await Scratch.with { folder in
