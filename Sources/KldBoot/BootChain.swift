@@ -9,7 +9,7 @@ public enum BootChain: String, Sendable, Hashable, Codable {
     public var recoveryEntryPath: String {
         switch self {
         case .systemdBoot: RecoveryImage.entryPath
-        case .grub: "EFI/\(ESPLayout.vendor)/recovery.conf"
+        case .grub: "\(BootEntry.imageFolder)/recovery.conf"
         }
     }
 

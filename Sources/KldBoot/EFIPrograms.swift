@@ -52,14 +52,16 @@ public enum ESPLayout {
     /// What firmware starts when it has no entry, or forgot it (UEFI 2.10, 3.5.1.1).
     public static let removable = "EFI/BOOT/BOOTX64.EFI"
 
+    /// Where shim, its key manager and the boot loader lie on an ESP: for firmware without an entry, then in kldload's own folder.
+    public static let programs =
+        [removable, "EFI/BOOT/mmx64.efi", "EFI/BOOT/grubx64.efi"]
+        + ["shimx64.efi", "mmx64.efi", "grubx64.efi"].map { "EFI/\(vendor)/\($0)" }
+
     /// Source below the distribution's root → where it goes on the ESP.
     public static func copies(_ programs: EFIPrograms, _ chain: BootChain = .systemdBoot) -> [(source: String, target: String)] {
         let loader = chain == .grub ? programs.grub?.program ?? programs.systemdBoot : programs.systemdBoot
-        return [
-            (programs.shim, removable), (programs.mokManager, "EFI/BOOT/mmx64.efi"), (loader, "EFI/BOOT/grubx64.efi"),
-            (programs.shim, "EFI/\(vendor)/shimx64.efi"), (programs.mokManager, "EFI/\(vendor)/mmx64.efi"),
-            (loader, "EFI/\(vendor)/grubx64.efi"),
-        ]
+        let sources = [programs.shim, programs.mokManager, loader]
+        return zip(sources + sources, Self.programs).map { ($0, $1) }
     }
 
     /// loader.conf(5), systemd 257. The default is the first of kldload's entries in the loader's order that may still be tried.

@@ -1,4 +1,5 @@
 import KldCore
+
 /// The one place that builds kernel command lines.
 public struct KernelCommandLine: Sendable, Hashable, CustomStringConvertible {
     public var words: [String]

@@ -14,6 +14,7 @@ public struct MachineOwnerKey: Sendable, Hashable {
     public static let configuration = "etc/dkms/framework.conf.d/kldload.conf"
     private static let folder = "var/lib/dkms"
     static let openssl = Tool("openssl")
+    private static let sbverify = Tool("sbverify", package: "sbsigntool")
 
     /// Of the system that the key belongs to.
     public var root: FilePath
@@ -161,12 +162,16 @@ public struct MachineOwnerKey: Sendable, Hashable {
         ]
     }
 
+    /// Who signed an EFI program; the exit status is 1 where nobody did. Runs: `sbverify --list FILE`, reads. Source: sbverify(1), sbsigntool 0.9.4.
+    public static func listing(_ program: FilePath) -> Command {
+        Command(sbverify, ["--list", program.string], effect: .reads, accepting: [0, 1])
+    }
+
     /// Whether the key signed an EFI program as it is now; the exit status is 1 where it did not.
     ///
     /// Runs: `sbverify --cert PEM FILE`, reads. Source: sbverify(1), sbsigntool 0.9.4.
     public func verifying(_ program: FilePath, accepting: Set<Int32> = [0]) -> Command {
-        Command(
-            Tool("sbverify", package: "sbsigntool"), ["--cert", pem.string, program.string], effect: .reads, accepting: accepting)
+        Command(Self.sbverify, ["--cert", pem.string, program.string], effect: .reads, accepting: accepting)
     }
 
     /// - Throws: ``Diagnosis`` `trust.certificate-malformed`; ``FileError``.

@@ -1,18 +1,11 @@
 import KldBoot
-public import KldCore
+import KldCore
 import KldExec
 import KldFiles
 import SystemPackage
 
 /// Programs on an ESP that somebody else signed: shim, the boot loader, the key manager.
 public enum SignedPrograms {
-    /// Below an ESP's root, in the order in which firmware comes to them.
-    static let paths =
-        [ESPLayout.vendor, "BOOT"].flatMap { folder in
-            (folder == "BOOT" ? ["BOOTX64.EFI"] : ["shimx64.efi"]).map { "EFI/\(folder)/\($0)" }
-                + ["grubx64.efi", "mmx64.efi"].map { "EFI/\(folder)/\($0)" }
-        }
-
     /// The common names of the authorities under which a program was signed, one for each of its signatures; none: it bears no signature.
     ///
     /// Source: `sbverify --list`, sbsigntool 0.9.4:
@@ -46,11 +39,8 @@ extension BootSystem {
         for (index, esp) in esps.enumerated() {
             found += try await Self.looking(at: esp.device, esp.mount, index, runner: runner, files: files) { place in
                 var here: [SecureBoot.Program] = []
-                for path in SignedPrograms.paths where try files.exists(place.appending(path)) {
-                    let list = Command(
-                        Tool("sbverify", package: "sbsigntool"), ["--list", place.appending(path).string], effect: .reads,
-                        accepting: [0, 1])
-                    let output = try await runner.run(list).output
+                for path in ESPLayout.programs where try files.exists(place.appending(path)) {
+                    let output = try await runner.run(MachineOwnerKey.listing(place.appending(path))).output
                     here.append(SecureBoot.Program(name: "\(esp.device): \(path)", issuers: SignedPrograms.issuers(output)))
                 }
                 return here
