@@ -36,9 +36,10 @@ test: lint unit glibc
 	swift build --product kldload-systemtests
 	.build/debug/kldload-systemtests --tier ci --executable $(BINARY)
 
-# virt-v2v reads the OVA independently; openssh-server answers the uploads; xorriso and isomd5sum make the ISO; rsync is tried for its increments.
+# virt-v2v reads the OVA independently; openssh-server answers the uploads; xorriso and isomd5sum make the ISO; rsync is tried for its increments;
+# virt-firmware enrols keys.
 test-all: lint unit glibc
-	@tools/prepare virt-v2v openssh-server xorriso isomd5sum rsync
+	@tools/prepare virt-v2v openssh-server xorriso isomd5sum rsync python3-virt-firmware
 	swift build --product kldload-systemtests
 	.build/debug/kldload-systemtests --tier all --keep-on-failure --executable $(BINARY)
 

@@ -32,6 +32,17 @@ public enum InitramfsSupplement {
         return missing.isEmpty ? result + initramfs[rest...] : nil
     }
 
+    /// What files hold that lie in an archive that is not compressed, of those that are there.
+    static func contents(of names: Set<String>, in initramfs: [UInt8]) -> [String: [UInt8]] {
+        var found: [String: [UInt8]] = [:]
+        _ = walk(initramfs) { path, entry, content in
+            guard let path, names.contains(path) else { return }
+            let size = Int(String(decoding: initramfs[(entry.lowerBound + 54)..<(entry.lowerBound + 62)], as: UTF8.self), radix: 16) ?? 0
+            found[path] = Array(initramfs[content..<(content + size)])
+        }
+        return found
+    }
+
     /// Where the archives end that are not compressed, and what is compressed begins.
     static func compressedPart(of initramfs: [UInt8]) -> Int { walk(initramfs) { _, _, _ in } }
 

@@ -86,20 +86,13 @@ public enum ModuleSigning {
             try files.write(replaced, to: initramfs, mode: mode)
             return true
         }
-        let start = InitramfsSupplement.compressedPart(of: whole)
-        // The magic number of a frame. Source: RFC 8878, 3.1.1.
-        guard whole[start...].starts(with: [0x28, 0xB5, 0x2F, 0xFD]) else { return false }
-        let (packed, plain) = (scratch.appending(".kldload-initramfs.zst"), scratch.appending(".kldload-initramfs"))
-        return try await removing([packed, plain], files) {
-            try files.write(Array(whole[start...]), to: packed, mode: .secret)
-            try await runner.run(
-                Command("zstd", ["-q", "--decompress", "--stdout", packed.string], effect: .reads, outputFile: plain))
+        return try await unpacked(whole, scratch: scratch, runner: runner, files: files) { plain, packed, start in
             guard let replaced = InitramfsSupplement.replacing(contents, in: try files.read(plain)) else { return false }
             try files.write(replaced, to: plain, mode: .secret)
             try await runner.run(Command("zstd", ["-q", "-T0", "--stdout", plain.string], effect: .reads, outputFile: packed))
             try files.write(Array(whole[..<start]) + files.read(packed), to: initramfs, mode: mode)
             return true
-        }
+        } ?? false
     }
 
     /// The signature of a module; `nil` where there is none. Runs what decompresses it, reads.
@@ -114,16 +107,64 @@ public enum ModuleSigning {
         }
     }
 
-    /// The modules that do not bear this signature. Runs what decompresses them, reads.
+    /// The modules that do not bear this signature, by name: as the root has them and, where those are all signed, as its initramfs does,
+    /// which may be an older one.
+    ///
+    /// Runs what decompresses modules that it has not seen signed yet, and for an initramfs that is compressed as a whole
+    /// `zstd -q --decompress --stdout FILE`, reads.
     package static func modules(
-        in root: FilePath, _ release: String, notSignedBy signer: CertificateIdentity, runner: any CommandRunner, files: any FileSystem
-    ) async throws -> [FilePath] {
-        var found: [FilePath] = []
-        for module in modules(in: root, release, files) {
-            let signature = try await signature(of: module, runner: runner, files: files)
-            if !(signature.map(signer.signed) ?? false) { found.append(module) }
+        in root: FilePath, _ release: String, initramfs: FilePath, notSignedBy signer: CertificateIdentity, scratch: FilePath = "/var/tmp",
+        runner: any CommandRunner, files: any FileSystem
+    ) async throws -> [String] {
+        func isSigned(_ module: FilePath) async throws -> Bool {
+            try await signature(of: module, scratch: scratch, runner: runner, files: files).map(signer.signed) ?? false
+        }
+        let loadable = modules(in: root, release, files)
+        var found: [String] = []
+        for module in loadable where try await !isSigned(module) { found.append(module.lastComponent?.string ?? "") }
+        guard found.isEmpty, !loadable.isEmpty else { return found }
+        let held = try await contents(of: loadable.map { below(root, $0) }, in: initramfs, scratch: scratch, runner: runner, files: files)
+        for module in loadable {
+            guard let content = held[below(root, module)], try content != files.read(module) else { continue }
+            let name = module.lastComponent?.string ?? ""
+            let copy = scratch.appending("\(UInt64.random(in: 0 ... .max))-\(name)")
+            let signed = try await removing([copy], files) {
+                try files.write(content, to: copy, mode: .secret)
+                return try await isSigned(copy)
+            }
+            if !signed { found.append("\(name) in \(initramfs.lastComponent?.string ?? "")") }
         }
         return found
+    }
+
+    /// What files of an initramfs hold, of those that are there, wherever ``replace(_:in:scratch:runner:files:)`` would find them.
+    private static func contents(
+        of names: [String], in initramfs: FilePath, scratch: FilePath, runner: any CommandRunner, files: any FileSystem
+    ) async throws -> [String: [UInt8]] {
+        let whole = try files.read(initramfs)
+        let found = InitramfsSupplement.contents(of: Set(names), in: whole)
+        guard found.isEmpty else { return found }
+        return try await unpacked(whole, scratch: scratch, runner: runner, files: files) { plain, _, _ in
+            InitramfsSupplement.contents(of: Set(names), in: try files.read(plain))
+        } ?? [:]
+    }
+
+    /// Works with what an initramfs holds compressed. - Returns: `nil` where that is nothing, or compressed otherwise than with zstd.
+    private static func unpacked<Result>(
+        _ whole: [UInt8], scratch: FilePath, runner: any CommandRunner, files: any FileSystem,
+        _ body: (_ plain: FilePath, _ packed: FilePath, _ start: Int) async throws -> Result
+    ) async throws -> Result? {
+        let start = InitramfsSupplement.compressedPart(of: whole)
+        // The magic number of a frame. Source: RFC 8878, 3.1.1.
+        guard whole[start...].starts(with: [0x28, 0xB5, 0x2F, 0xFD]) else { return nil }
+        let name = ".kldload-initramfs-\(UInt64.random(in: 0 ... .max))"
+        let (packed, plain) = (scratch.appending("\(name).zst"), scratch.appending(name))
+        return try await removing([packed, plain], files) {
+            try files.write(Array(whole[start...]), to: packed, mode: .secret)
+            try await runner.run(
+                Command("zstd", ["-q", "--decompress", "--stdout", packed.string], effect: .reads, outputFile: plain))
+            return try await body(plain, packed, start)
+        }
     }
 
     /// Below `usr/lib/modules/R/updates`, where DKMS installs on Debian.

@@ -213,9 +213,8 @@ extension BootTarget {
         }
         // Decompressing them takes long: only where an unsigned one would not start.
         if system.secureBoot, let signer = system.signing.signer {
-            target.kernels[0].unsigned += try await ModuleSigning.modules(
-                in: root, kernel.release, notSignedBy: signer, runner: runner, files: files
-            ).map { $0.lastComponent?.string ?? "" }
+            target.kernels[0].unsigned = try await ModuleSigning.modules(
+                in: root, kernel.release, initramfs: initramfs(kernel.release), notSignedBy: signer, runner: runner, files: files)
         }
         return target
     }

@@ -16,7 +16,8 @@ struct Guest: Sendable {
         _ = try await machine.console.expect("# ", within: host.deadline(.seconds(30)))
         try await machine.console.send(
             "stty -echo; export PS1= PS2= TERM=dumb; tool=/usr/lib/kldload/kldload; kbe() { $tool kbe \"$@\"; }; dmesg -n 1\n")
-        try await run("true")
+        let lockdown = try await run("cat /sys/kernel/security/lockdown")
+        try check(lockdown.contains("[integrity]") == lab.isSecure, "lockdown is \(lockdown)")
     }
 
     /// Runs lines of shell, and returns what they printed. - Throws: ``CheckFailure`` when they end with another status than 0.

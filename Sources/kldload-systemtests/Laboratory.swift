@@ -12,6 +12,8 @@ import SystemPackage
 /// What a scenario works with: a folder, disks, machines.
 struct Laboratory: Sendable {
     let name: String
+    /// Whether its machines enforce Secure Boot.
+    let isSecure: Bool
     let workshop: Workshop
     let examples: FilePath
     let folder: FilePath
@@ -95,33 +97,31 @@ struct Laboratory: Sendable {
         return file
     }
 
-    /// - Throws: ``ScenarioSkipped`` where no firmware is installed that can enforce Secure Boot; other machines need none.
-    func secureBootFirmware() throws -> Firmware {
-        do {
-            return try Firmware.find(.secureBoot, files: files)
-        } catch let problem as Diagnosis where problem.code == "vm.firmware-missing" {
-            throw ScenarioSkipped(([problem.message] + problem.remedies).joined(separator: "; "))
-        }
-    }
-
     /// Boots disks under UEFI, with Secure Boot enforcing or without, and hands over the running machine.
-    /// - Parameter writeLog: records every write and every flush; QEMU drops the guest's flushes otherwise.
+    /// - Parameters:
+    ///   - variables: what the firmware keeps; `nil`: as if new, but with the disks' own keys enrolled where Secure Boot enforces.
+    ///   - writeLog: records every write and every flush; QEMU drops the guest's flushes otherwise.
     func boot<Result: Sendable>(
         _ disks: [Factory.Disk], interface: MachineDisk.Interface = .virtioBlock, label: String = "boot",
         network: MachineNetwork? = MachineNetwork(), more: [MachineDisk] = [],
-        variables: FilePath? = nil, graphics: Bool = false, secure: Bool = false, writeLog: FilePath? = nil,
+        variables: FilePath? = nil, graphics: Bool = false, writeLog: FilePath? = nil,
         memory: ByteCount = .gibibytes(2),
         _ body: (VirtualMachine, FactoryHost) async throws -> Result
     ) async throws -> Result {
         let host = try await FactoryHost.find(runner: workshop.runner, files: files, cache: workshop.cache.root)
         let place = folder.appending(label)
         try files.makeDirectory(place, mode: 0o700)
-        let firmware = try secure ? secureBootFirmware() : Firmware.find(.uefi, files: files)
-        let variables = try variables ?? firmware.copyVariables(to: place.appending("vars.fd"), files: files)
+        let firmware = try firmware()
+        let trusted: FilePath
+        if let variables {
+            trusted = variables
+        } else {
+            trusted = try await self.variables(at: place.appending("vars.fd"), trusting: disks)
+        }
         let spec = MachineSpec(
             name: name, accelerator: host.accelerator, memory: memory, processors: 2,
-            boot: secure
-                ? .secureBoot(code: firmware.code, variables: variables) : .uefi(code: firmware.code, variables: variables),
+            boot: isSecure
+                ? .secureBoot(code: firmware.code, variables: trusted) : .uefi(code: firmware.code, variables: trusted),
             disks: disks.enumerated().map { index, disk in
                 // Of a machine that has an order of starting, OVMF forgets what is not in it.
                 MachineDisk(

@@ -3,6 +3,7 @@ import KldCore
 import KldExec
 import KldFiles
 import KldImage
+import KldPlan
 import KldVirt
 import SystemPackage
 
@@ -112,6 +113,14 @@ extension Laboratory {
         }
         try await workshop.runner.run(command)
         return image
+    }
+
+    /// What `kldload seed create` makes of answers.
+    func seed(_ answers: Answers) async throws -> FilePath {
+        let (file, seed) = (folder.appending(SeedVolume.answersName), folder.appending("seed.img"))
+        try files.write(answers.environmentText, to: file, mode: .secret)
+        try await PlanRunner(runner: workshop.runner, files: files).apply(SeedVolume.creating(seed, answers: file))
+        return seed
     }
 
     /// Serves a folder on this host's loopback address, which a guest reaches as 10.0.2.2, for as long as `body` runs.

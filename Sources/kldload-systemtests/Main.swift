@@ -13,7 +13,8 @@ struct SystemTests: AsyncParsableCommand {
         commandName: "kldload-systemtests", abstract: "Install, boot and check machines in QEMU.")
 
     @Flag(help: "List the scenarios and do nothing.") var list = false
-    @Option(help: ArgumentHelp("Only scenarios whose name contains this; may be repeated.", valueName: "text")) var filter: [String] = []
+    @Option(help: ArgumentHelp("Only the scenario of this name, or those whose name contains it; may be repeated.", valueName: "text"))
+    var filter: [String] = []
     @Option(help: "ci: what every change runs; all: everything that checks; bench: peers of numbers too.") var tier = Scenario.Tier.ci
     @Option(help: "How many scenarios run at once.") var maxConcurrency = 1
     @Flag(help: "Keep disks and logs of scenarios that fail.") var keepOnFailure = false
@@ -22,8 +23,11 @@ struct SystemTests: AsyncParsableCommand {
 
     func run() async throws {
         signal(SIGPIPE, SIG_IGN)
+        let names = Set(Scenario.all.map(\.name))
         let chosen = Scenario.all.filter { scenario in
-            filter.isEmpty ? scenario.tier <= tier : filter.contains { scenario.name.contains($0) }
+            filter.isEmpty
+                ? scenario.tier <= tier
+                : filter.contains { text in names.contains(text) ? scenario.name == text : scenario.name.contains(text) }
         }
         if list {
             for scenario in Scenario.all { say("\(scenario.tier.rawValue)\t\(scenario.name)\t\(scenario.title)") }

@@ -14,21 +14,40 @@ struct Scenario: Sendable {
     var tier: Tier
     /// The longest it may take on a slow machine. Steps of it have deadlines of their own; this one is for what nobody thought of.
     var limit: Duration
+    /// Whether its machines enforce Secure Boot.
+    var isSecure: Bool
     var run: @Sendable (Laboratory) async throws -> Void
 
     init(
-        _ name: String, _ title: String, tier: Tier = .all, limit: Duration = .seconds(5400),
+        _ name: String, _ title: String, tier: Tier = .all, limit: Duration = .seconds(5400), isSecure: Bool = false,
         run: @escaping @Sendable (Laboratory) async throws -> Void
     ) {
         self.name = name
         self.title = title
         self.tier = tier
         self.limit = limit
+        self.isSecure = isSecure
         self.run = run
     }
 
-    static let all: [Scenario] =
-        installs + boots + bootNumbers + updates + powerCuts + isos + networkBoots + recoveries + recoveryImages + secureBoots + images
+    /// The same on machines that enforce Secure Boot, and whose owner has enrolled their keys.
+    var enforcing: Scenario {
+        let short = name.hasPrefix("boot.") ? String(name.dropFirst("boot.".count)) : name
+        return Scenario(
+            "secure-boot.\(short)", "with Secure Boot enforcing: \(title)", tier: .all, limit: limit * 2, isSecure: true, run: run)
+    }
+
+    /// Of what runs without Secure Boot too.
+    private static let again = [
+        "boot.refresh", "boot.once", "boot.kernel-update", "boot.full-upgrade", "boot.power-cuts-booted", "recovery.image", "recovery.grub",
+        "recovery.disaster", "install.mirror-degraded", "install.mirror-replaced",
+    ]
+
+    static let all: [Scenario] = once + once.filter { again.contains($0.name) }.map(\.enforcing)
+
+    private static let once: [Scenario] =
+        installs + boots + environments + bootNumbers + updates + powerCuts + isos + networkBoots + recoveries + recoveryImages
+        + secureBoots + images
         + clones + firstBoots + troubles + dailies + doctors + disks + tools + replications + fleets + peers
 }
 

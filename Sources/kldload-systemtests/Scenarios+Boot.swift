@@ -198,7 +198,8 @@ extension Scenario {
             }
             // As a person chooses it in the firmware's menu.
             let medium = MachineDisk(iso, serial: "medium", readOnly: true, bootIndex: 0)
-            try await lab.boot(disks, label: "iso", more: [medium]) { machine, host in
+            let variables = try await lab.variables(at: lab.folder.appending("vars.fd"), trusting: disks, medium: iso)
+            try await lab.boot(disks, label: "iso", more: [medium], variables: variables) { machine, host in
                 let shell = try await lab.liveShell(machine, host)
                 var said = try await shell.run("krecovery import </dev/null", accepting: [1])
                 try check(said.contains("error[recovery.in-use]"), said)
@@ -217,9 +218,10 @@ extension Scenario {
                 lab.log(said)
                 try check(said.contains("boot.esp-lost"), said)
                 said = try await shell.run(
-                    "krecovery reinstall-bootloader --format /dev/vda1 2>&1 && krecovery activate spare 2>&1 && krecovery list-be && krecovery export",
+                    "krecovery reinstall-bootloader --format /dev/vda1 2>&1 && krecovery rollback debian@install --name older 2>&1 && krecovery activate spare 2>&1 && krecovery list-be && krecovery export",
                     within: .seconds(300))
                 lab.log(said)
+                try check(said.contains("older"), said)
                 try await machine.console.send("systemctl poweroff\n")
                 try await machine.waitForPowerOff(within: host.deadline(.seconds(60)))
             }
@@ -229,7 +231,7 @@ extension Scenario {
                 try await guest.until("systemctl is-active kldload-boot-good", says: "active")
                 var said = try await guest.run("kbe current; cat /etc/marker; zpool status -x")
                 try check(said.lines.prefix(2) == ["spare", "spare"], said)
-                said = try await guest.run("efibootmgr; /usr/lib/kldload/kldload doctor boot; kbe activate debian")
+                said = try await guest.run("efibootmgr; /usr/lib/kldload/kldload doctor boot; kbe activate older")
                 lab.log(said)
                 try check(said.contains(": it starts"), said)
             }

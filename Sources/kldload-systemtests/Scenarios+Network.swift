@@ -16,14 +16,13 @@ extension Scenario {
         ) { lab in
             try await network(lab)
         },
-        Scenario("pxe.secure-boot", "with Secure Boot enforcing, a machine starts the live environment over the network") { lab in
-            // Before the ISO is built.
-            _ = try lab.secureBootFirmware()
+        Scenario("pxe.secure-boot", "with Secure Boot enforcing, a machine starts the live environment over the network", isSecure: true) {
+            lab in
             let iso = try await lab.iso(profiles: [])
             let tree = lab.folder.appending("pxe")
             try await lab.serving(tree.appending("http")) { address in
                 lab.log(try await lab.kldload(["pxe", "export", "--iso", iso.string, "--url", address, "-o", tree.string] + lab.ownGroup))
-                try await lab.boot([], label: "network", network: lab.network(tree), secure: true, memory: .gibibytes(3)) { machine, host in
+                try await lab.boot([], label: "network", network: lab.network(tree), memory: .gibibytes(3)) { machine, host in
                     // Nobody is armed: the menu is there, and starts from the disk when nobody chooses.
                     _ = try await machine.console.expect("kldload: live environment and installer", within: host.deadline(.seconds(120)))
                     try await machine.console.send("\u{1b}[B\r")

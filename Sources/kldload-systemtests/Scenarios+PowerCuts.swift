@@ -84,32 +84,14 @@ private struct PowerCuts {
         (log, base) = (lab.folder.appending("writes.log"), lab.folder.appending("base.raw"))
         try lab.files.write("", to: log)
         try await lab.workshop.runner.run(Command("cp", ["--sparse=always", disk.file.string, base.string], effect: .changes))
-        let said = try await lab.workshop.runner.run(
-            Command(Tool("sgdisk", package: "gdisk"), ["--info=1", disk.file.string], effect: .reads)
-        ).output
-        func sector(_ name: String) throws -> UInt64 {
-            guard let line = said.lines.first(where: { $0.hasPrefix(name) }),
-                let number = line.words.dropFirst(2).first.flatMap({ UInt64($0) })
-            else { throw CheckFailure("sgdisk said: \(said)") }
-            return number
-        }
-        esp = try sector("First sector:") * 512..<(sector("Last sector:") + 1) * 512
+        guard let esp = try await lab.esp(of: disk.file) else { throw CheckFailure("\(disk.file) has no ESP") }
+        self.esp = esp
     }
 
-    /// Of a file that holds an ESP. Runs: `mcopy`, `mdir`; mtools 4.0.
+    /// Of a file that holds an ESP. Runs: `mdir`; mtools 4.0.
     private func list(_ folder: String, _ image: FilePath) async throws -> [String] {
         let command = Command("mdir", ["-b", "-i", image.string, "::/\(folder)"], effect: .reads, environment: ["MTOOLS_SKIP_CHECK": "1"])
         return try await lab.workshop.runner.run(command).output.lines.compactMap { $0.split(separator: "/").last.map(String.init) }
-    }
-
-    /// Copies a file of an ESP out. Runs: `mcopy`; mtools 4.0.
-    private func copy(_ path: String, _ image: FilePath, as name: String = "read") async throws -> FilePath {
-        let place = lab.folder.appending(name)
-        let command = Command(
-            "mcopy", ["-n", "-o", "-i", image.string, "::/\(path)", place.string], effect: .changes, environment: ["MTOOLS_SKIP_CHECK": "1"]
-        )
-        try await lab.workshop.runner.run(command)
-        return place
     }
 
     /// Where the parts of an image lie that no verb may change.
@@ -139,7 +121,7 @@ private struct PowerCuts {
         for name in try await list(BootEntry.folder, image) where name.hasPrefix("kldload-") && name.hasSuffix(".conf") {
             // FAT replaces a file by freeing the old one first: for an instant it may not be readable, and the loader passes it over.
             // Source: systemd-boot, `boot.c`, systemd 257.
-            guard let file = try? await copy("\(BootEntry.folder)/\(name)", image) else { continue }
+            guard let file = try? await lab.copy("\(BootEntry.folder)/\(name)", fromESP: image.string, as: "read") else { continue }
             let text = try files.readText(file)
             guard let entry = BootEntry(fileName: name, text: text) else { throw CheckFailure("\(name) is no entry: \(text)") }
             entries.append(entry)
@@ -162,10 +144,10 @@ private struct PowerCuts {
                     "conv=sparse", "status=none",
                 ],
                 effect: .changes))
-        let good = try await copy(first(durable).imagePath, durable, as: "good")
+        let good = try await lab.copy(first(durable).imagePath, fromESP: durable.string, as: "good")
         let goodParts = try parts(good)
         let programs = ["EFI/BOOT/BOOTX64.EFI", "EFI/BOOT/grubx64.efi", "EFI/kldload/shimx64.efi", "EFI/kldload/grubx64.efi"]
-        for (index, program) in programs.enumerated() { _ = try await copy(program, durable, as: "program\(index)") }
+        for (index, program) in programs.enumerated() { _ = try await lab.copy(program, fromESP: durable.string, as: "program\(index)") }
 
         // Between two flushes of the disk, the writes to the ESP.
         var rounds: [[WriteLog.Entry]] = [[]]
@@ -197,7 +179,7 @@ private struct PowerCuts {
                 try log.apply(kept, to: image, part: esp)
                 do {
                     let entry = try await first(image)
-                    let found = try await copy(entry.imagePath, image)
+                    let found = try await lab.copy(entry.imagePath, fromESP: image.string, as: "read")
                     for (range, wanted) in zip(try parts(found), goodParts) {
                         guard try await isEqual(found, range, good, wanted) else { throw CheckFailure("\(entry.imagePath) is not whole") }
                     }
@@ -206,7 +188,9 @@ private struct PowerCuts {
                         throw CheckFailure("\(entry.imagePath) boots \(line?.root ?? "nothing")")
                     }
                     for (index, program) in programs.enumerated() {
-                        let (now, before) = (try await copy(program, image), lab.folder.appending("program\(index)"))
+                        let (now, before) = (
+                            try await lab.copy(program, fromESP: image.string, as: "read"), lab.folder.appending("program\(index)")
+                        )
                         guard try files.read(now) == files.read(before) else { throw CheckFailure("\(program) is not whole") }
                     }
                     seen[entry.fileName, default: 0] += 1

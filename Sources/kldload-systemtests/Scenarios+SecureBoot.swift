@@ -10,10 +10,11 @@ extension Scenario {
     static let secureBoots: [Scenario] = [
         Scenario(
             "secure-boot.install",
-            "with Secure Boot enforcing: the medium's key is enrolled at the console, a machine is installed, its own key is enrolled, its boot environments start, and bad ones are left"
+            "with Secure Boot enforcing: the medium's key is enrolled at the console, a machine is installed, its own key is enrolled, its boot environments start, and bad ones are left",
+            isSecure: true
         ) { lab in
             let (disks, variables, password) = try await installed(lab)
-            try await lab.boot(disks, label: "machine", variables: variables, secure: true) { machine, host in
+            try await lab.boot(disks, label: "machine", variables: variables) { machine, host in
                 try await lab.enrol(password, machine, host)
                 let guest = Guest(lab: lab, machine: machine, host: host)
                 try await guest.logIn()
@@ -51,10 +52,11 @@ extension Scenario {
         },
         Scenario(
             "secure-boot.grub",
-            "with Secure Boot enforcing, GRUB starts a machine whose key was enrolled, its environments and a changed initramfs, and no kernel that was tampered with"
+            "with Secure Boot enforcing, GRUB starts a machine whose key was enrolled, its environments and a changed initramfs, and no kernel that was tampered with",
+            isSecure: true
         ) { lab in
             let (disks, variables, password) = try await installed(lab, ["KLDLOAD_BOOTLOADER=grub"])
-            try await lab.boot(disks, label: "machine", variables: variables, secure: true) { machine, host in
+            try await lab.boot(disks, label: "machine", variables: variables) { machine, host in
                 try await lab.enrol(password, machine, host)
                 let guest = Guest(lab: lab, machine: machine, host: host)
                 try await guest.logIn()
@@ -81,13 +83,50 @@ extension Scenario {
                 try await tamper(lab, guest, "/boot/efi/EFI/kldload/vmlinuz-*")
             }
         },
+        Scenario(
+            "secure-boot.unattended",
+            "with Secure Boot enforcing, a medium whose key nobody has enrolled installs nothing and says why; enrolled, it installs as a seed volume says, and the machine's key is enrolled with the answers' password",
+            isSecure: true
+        ) { lab in
+            let iso = try await lab.iso(profiles: ["core"])
+            let disks = try await lab.disks(1)
+            let password = "enrol-7-horses"
+            let answers = try lab.answers(
+                "three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7", "KLDLOAD_MOK_PASSWORD=\(password)"]
+            ).forTest()
+            let media = [
+                MachineDisk(iso, serial: "medium", readOnly: true),
+                MachineDisk(try await lab.seed(answers), serial: "seed", readOnly: true),
+            ]
+            try await lab.boot(disks, label: "stranger", network: nil, more: media) { machine, host in
+                _ = try await machine.console.expect("error[install.no-zfs]", within: host.deadline(.seconds(240)))
+                let said = try await machine.console.expect("kldload-secure-boot reenroll", within: host.deadline(.seconds(30)))
+                lab.log(said)
+            }
+            try check(lab.files.read(disks[0].file, 0..<(1 << 20)).allSatisfy { $0 == 0 }, "something was written")
+
+            let variables = try await lab.variables(at: lab.folder.appending("vars.fd"), trusting: [], medium: iso)
+            try await lab.boot(disks, label: "medium", network: nil, more: media, variables: variables) { machine, host in
+                _ = try await machine.console.expect("kldload: installing as answers.env", within: host.deadline(.seconds(240)))
+                try await machine.waitForPowerOff(within: host.deadline(.seconds(300)))
+            }
+            try await lab.boot(disks, label: "machine", variables: variables) { machine, host in
+                try await lab.enrol(password, machine, host)
+                let guest = Guest(lab: lab, machine: machine, host: host)
+                try await guest.logIn()
+                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                let said = try await guest.run("$tool verify && $tool secure-boot status && $tool doctor boot")
+                lab.log(said)
+                try check(said.contains("everything is signed by a key") && said.contains(": it starts"), said)
+            }
+        },
     ]
 
     /// A machine of one disk, installed by hand from the ISO whose key was enrolled before; and what to type at its first start.
     private static func installed(
         _ lab: Laboratory, _ more: [String] = []
     ) async throws -> (disks: [Factory.Disk], variables: FilePath, password: String) {
-        let variables = try lab.secureBootFirmware().copyVariables(to: lab.folder.appending("vars.fd"), files: lab.files)
+        let variables = try await lab.variables(at: lab.folder.appending("vars.fd"), trusting: [])
         let iso = try await lab.iso(profiles: ["core"])
         let disks = try await lab.disks(1)
         let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_PASSWORD=Correct-Horse-7"] + more).forTest()
@@ -100,7 +139,7 @@ extension Scenario {
             MachineDisk(iso, serial: "medium", readOnly: true), MachineDisk(stick, serial: "stick", readOnly: true),
         ]
         let password = try await lab.boot(
-            disks, label: "medium", network: nil, more: media, variables: variables, secure: true
+            disks, label: "medium", network: nil, more: media, variables: variables
         ) { machine, host in
             var shell = try await lab.liveShell(machine, host)
             var said = try await shell.run("modprobe zfs 2>&1 || true; kldload-secure-boot reenroll 2>&1", within: .seconds(60))

@@ -53,11 +53,14 @@ struct Suite: Sendable {
     private func run(_ scenario: Scenario) async -> Outcome {
         let start = ContinuousClock.now
         let folder = workshop.cache.root.appending("systemtests/\(scenario.name)-\(UInt32.random(in: 0 ... .max))")
-        let laboratory = Laboratory(name: scenario.name, workshop: workshop, examples: examples, folder: folder)
+        let laboratory = Laboratory(
+            name: scenario.name, isSecure: scenario.isSecure, workshop: workshop, examples: examples, folder: folder)
         say("run \(scenario.name): \(scenario.title)")
         var failure: String?
         var skipped: String?
         do {
+            // What is missing is told before anything is built.
+            _ = try laboratory.firmware()
             try LocalFiles().makeDirectory(folder, mode: 0o700)
             try await within(scenario.limit) { try await scenario.run(laboratory) }
         } catch let error as ScenarioSkipped {

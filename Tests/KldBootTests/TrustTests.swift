@@ -220,6 +220,16 @@ struct TrustTests {
             #expect(again.module == Self.content)
             #expect(try other.identity(files).signed(again.signature ?? []))
             #expect(try !key.identity(files).signed(again.signature ?? []), "the same name, another serial number")
+            // The root is signed anew; its initramfs still has what the first key signed, and that is what would start.
+            func unsigned(_ key: MachineOwnerKey) async throws -> [String] {
+                try await ModuleSigning.modules(
+                    in: root, Self.release, initramfs: initramfs, notSignedBy: key.identity(files), scratch: folder, runner: runner,
+                    files: files)
+            }
+            #expect(try await unsigned(key) == ["spl.ko", "zfs.ko.xz"])
+            #expect(try await unsigned(other) == ["spl.ko", "zfs.ko.xz"].map { "\($0) in initrd.img-\(Self.release)" })
+            try await apply([ModuleSigning.signing(root: root, release: Self.release, with: other, initramfs: initramfs)])
+            #expect(try await unsigned(other) == [])
             let third = try #require(try await ModuleSigning.signature(of: packed, scratch: folder, runner: runner, files: files))
             #expect(try other.identity(files).signed(third))
             #expect(try await XZStreamTests.counted(packed, runner) == [1, 1])

@@ -191,14 +191,15 @@ public enum PayloadRecipe {
     /// Booted by itself it is a machine with a console and an address, and nothing that listens. In the factory none of this is started.
     private static func live(_ spec: DistroSpec) -> [Step] {
         let units: FilePath = "/etc/systemd/system"
+        func unit(_ unit: (name: String, text: String)) -> Action {
+            .write(FilePath("/usr/lib/systemd/system/\(unit.name)"), content: .text(unit.text))
+        }
         return [
             Step(
                 "payload.units", "What the factory and an installer start",
                 [
                     .write(FilePath(SystemFiles.factoryStart.path), content: .text(SystemFiles.factoryStart.text), mode: 0o755),
-                    .write(
-                        FilePath("/usr/lib/systemd/system/\(SystemFiles.autoinstall.name)"), content: .text(SystemFiles.autoinstall.text)),
-                    enable([SystemFiles.autoinstall.name]),
+                    unit(SystemFiles.autoinstall), unit(SystemFiles.guided), enable([SystemFiles.autoinstall.name]),
                     // A pool of the machine is imported on request, never by itself.
                     .run(
                         Systemctl.change([

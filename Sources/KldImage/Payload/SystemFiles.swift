@@ -236,6 +236,30 @@ enum SystemFiles {
         """
     )
 
+    /// Started by the one above where nobody says what to install. systemd.exec(5), systemd.unit(5), systemd 257.
+    static let guided = (
+        name: "kldload-guided.service",
+        text: """
+        [Unit]
+        Description=kldload: the installer's screens, at the machine's own
+        Conflicts=getty@tty1.service
+        After=getty@tty1.service
+        ConditionPathExists=/dev/tty1
+        OnSuccess=getty@tty1.service
+        OnFailure=getty@tty1.service
+
+        [Service]
+        Type=exec
+        ExecStart=/usr/bin/kldload-install-target --guided
+        StandardInput=tty
+        StandardOutput=tty
+        StandardError=tty
+        TTYPath=/dev/tty1
+        TTYReset=yes
+
+        """
+    )
+
     /// The factory's guest in place of an init system: nothing of the live environment is started but udev. Its power goes when the work ends,
     /// however that was; the host has heard by then. systemd-udevd(8), udevadm(8), systemd 257; sysrq, Linux 6.12.
     static let factoryStart = (

@@ -1,0 +1,101 @@
+import KldCore
+import KldImage
+import KldVirt
+
+extension Scenario {
+    /// What people do with boot environments beside starting them, and an ESP that fails.
+    static let environments: [Scenario] = [
+        Scenario(
+            "boot.verbs",
+            "environments are compared, exported, imported, adopted, renamed, rolled back and pruned, and what came through a stream is booted"
+        ) { lab in
+            try await withMachine(lab) { guest in
+                var said = try await guest.run(
+                    """
+                    kbe create work && place=$(kbe mount work) && echo mine >$place/etc/marker && chroot $place dpkg --purge nano
+                    kbe unmount work && kbe diff debian work
+                    kbe export work --output /var/tmp/work.zfs && stat -c 'stream %a %U' /var/tmp/work.zfs
+                    kbe import back --own --input /var/tmp/work.zfs && kbe diff work back && kbe import stranger </var/tmp/work.zfs
+                    kbe activate stranger || echo refused; kbe adopt stranger --yes; kbe rename work worked && kbe list
+                    """, within: .seconds(600))
+                lab.log(said)
+                try check(said.contains("/etc/marker") && said.contains("nano"), "the difference is not said: \(said)")
+                try check(said.contains("stream 600 root"), said)
+                try check(said.contains("error[boot.foreign]") && said.contains("\nrefused"), "another machine's was activated: \(said)")
+                let listed = said.lines.suffix(4).compactMap(\.words.first)
+                try check(Set(listed) == ["debian", "worked", "back", "stranger"], said)
+
+                for name in ["back", "stranger"] {
+                    said = try await guest.run("kbe activate \(name) && $tool doctor boot")
+                    try check(said.contains("the next boot is \(name), Linux") && said.contains(": it starts"), said)
+                    try await guest.restart()
+                    try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                    said = try await guest.run("kbe current; cat /etc/marker; hostname; systemctl --failed --no-legend")
+                    lab.log(said)
+                    try check(said.lines.prefix(2) == [name, "mine"], said)
+                }
+
+                // Back to what it was before a change, which stays.
+                said = try await guest.run(
+                    """
+                    zfs snapshot rpool/ROOT/stranger@before && echo changed >/etc/marker && kbe rollback before --name undone && $tool doctor boot
+                    """)
+                try check(said.contains("the next boot is undone, Linux"), said)
+                try await guest.restart()
+                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                said = try await guest.run("kbe current; cat /etc/marker; kbe diff undone stranger")
+                lab.log(said)
+                try check(said.lines.prefix(2) == ["undone", "mine"] && said.contains("/etc/marker"), said)
+
+                // None is that old; then all are.
+                said = try await guest.run(
+                    """
+                    kbe prune --older-than 30d --yes; kbe list --quiet
+                    systemctl stop systemd-timesyncd; date -s '+40 days' >/dev/null
+                    kbe mount worked >/dev/null; kbe prune --older-than 30d --yes 2>&1; echo left:; kbe list --quiet; $tool doctor boot
+                    """, within: .seconds(300))
+                lab.log(said)
+                let parts = said.split(separator: "left:")
+                try check(parts.count == 2 && parts[0].lines.contains("back"), said)
+                let left = Set(parts[1].lines.map(\.trimmed).filter { !$0.isEmpty && !$0.contains(" ") })
+                try check(left == ["undone", "worked"] && said.contains(": it starts"), "pruned otherwise: \(left): \(said)")
+            }
+        },
+        Scenario(
+            "boot.damaged-esp",
+            "an ESP of a mirror that cannot be read keeps no verb, no trial and no start back, is named with its disk, and is restored"
+        ) { lab in
+            try await withMachine(lab, example: "mirror", disks: 2) { guest in
+                // The other one, then that which has started the machine.
+                for (disk, device, name) in [("disk1", "/dev/vdb", "first"), ("disk0", "/dev/vda", "second")] {
+                    let partition = "/dev/disk/by-id/virtio-\(disk)-part1"
+                    var said = try await guest.run(
+                        """
+                        for place in $(findmnt -n -o TARGET --source $(realpath \(partition))); do umount $place; done
+                        dd if=/dev/zero of=\(partition) bs=64K count=64 conv=fsync status=none
+                        kbe create \(name) 2>&1 && kbe activate \(name) 2>&1; echo status $?; $tool doctor boot
+                        """)
+                    lab.log(said)
+                    try check(said.contains("status 0") && said.contains("the next boot is \(name), Linux"), said)
+                    try check(said.contains(": it starts") && said.contains("\(device)1"), "it is not said which one is damaged: \(said)")
+                    try await guest.restart()
+                    try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                    said = try await guest.run("kbe current; kbe list; $tool doctor boot")
+                    lab.log(said)
+                    try check(said.hasPrefix(name) && said.contains("good"), said)
+
+                    // As it is told there.
+                    said = try await guest.run(
+                        "$tool boot restore \(device) --format \(device)1 2>&1; $tool verify --only boot && $tool doctor boot")
+                    lab.log(said)
+                    try check(said.contains(": it starts") && !said.contains("cannot be used"), said)
+                    try await guest.restart()
+                    try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                    said = try await guest.run("kbe current; $tool verify --only boot; findmnt -n /boot/efi || true")
+                    lab.log(said)
+                    try check(said.hasPrefix(name), said)
+                }
+            }
+        },
+    ]
+}
