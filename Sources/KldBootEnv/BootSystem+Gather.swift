@@ -211,8 +211,9 @@ extension BootTarget {
                 return result
             }
         }
-        // Decompressing them takes long: only where an unsigned one would not start.
-        if system.secureBoot, let signer = system.signing.signer {
+        // Decompressing them takes long: only where an unsigned one would not start, and where it is another initramfs than has started.
+        let runs = system.current.map { entry in target.kernels[0].images.values.contains { $0.contains(entry.imagePath) } } ?? false
+        if system.secureBoot, !runs, let signer = system.signing.signer {
             target.kernels[0].unsigned = try await ModuleSigning.modules(
                 in: root, kernel.release, initramfs: initramfs(kernel.release), notSignedBy: signer, runner: runner, files: files)
         }

@@ -201,19 +201,19 @@ extension Laboratory {
         return shell
     }
 
-    /// Answers shim's key manager as a person does, screen by screen. Source: MokManager, shim 16.1.
+    /// Answers shim's key manager as a person does, screen by screen, at the machine's keyboard: over a serial line a slow firmware takes an
+    /// arrow's first byte for the key Esc, which is No. Source: MokManager, shim 16.1.
     func enrol(_ password: String, _ machine: VirtualMachine, _ host: FactoryHost) async throws {
-        let down = "\u{1b}[B"
         for (screen, keys) in [
-            ("to perform MOK management", ["\r"]), ("Enroll MOK", [down, "\r"]), ("View key 0", [down, "\r"]),
-            ("Enroll the key", [down, "\r"]), ("Password:", [password + "\r"]), ("Reboot", ["\r"]),
+            ("to perform MOK management", ["ret"]), ("Enroll MOK", ["down", "ret"]), ("View key 0", ["down", "ret"]),
+            ("Enroll the key", ["down", "ret"]), ("Password:", []), ("Reboot", ["ret"]),
         ] {
             _ = try await machine.console.expect(screen, within: host.deadline(.seconds(180)))
-            // One key at a time: firmware that is slow takes what follows an escape for part of it.
             for key in keys {
                 try await Task.sleep(for: .seconds(2))
-                try await machine.console.send(key)
+                try await machine.monitor.press([key])
             }
+            if screen == "Password:" { try await machine.console.send(password + "\r") }
         }
         log("the key manager took the password")
     }

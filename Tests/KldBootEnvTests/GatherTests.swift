@@ -195,4 +195,27 @@ struct GatherTests {
         // Only what no image boots yet is looked into.
         #expect(changed.hasModule == true && own.hasModule == nil && clone.hasModule == nil)
     }
+
+    @Test("with Secure Boot on, modules are looked at where the initramfs is another one than that which has started")
+    func unsigned() async throws {
+        func unsigned(initrd: String, enforcing: Bool = true) async throws -> [String] {
+            var (system, files) = try machine(initrd: initrd, followed: true)
+            system.signing = .by(try CertificateIdentity([0x30, 13, 0x30, 11, 0x02, 1, 7, 0x30, 0, 0x30, 4, 0x31, 2, 0x30, 0]))
+            system.secureBoot = enforcing
+            system.selected = Fixture.entry("debian", order: 100).id
+            let image = FilePath("/boot/efi/\(Fixture.entry("debian", order: 100).imagePath)")
+            // Issuer and serial number, as that certificate has them.
+            try files.write(EFIProgram.signed(files.read(image), [0x30, 4, 0x31, 2, 0x30, 0, 0x02, 1, 7]), to: image, mode: .file)
+            try files.write(Array("module".utf8), to: FilePath("/be/usr/lib/modules/\(Fixture.release)/updates/dkms/zfs.ko"), mode: .file)
+            var environment = try system.environment("test")
+            environment.mountpoint = "/be"
+            let runner = ScriptedRunner(["lsinitramfs /be/boot/initrd.img-\(Fixture.release)": "zfs.ko\nusr/sbin/zpool\n"])
+            return try await BootTarget.with(environment, runner: runner, files: files) { target in
+                try #require(await target.compared(system, runner: runner, files: files).kernels.first).unsigned
+            }
+        }
+        #expect(try await unsigned(initrd: "initramfs") == [])
+        #expect(try await unsigned(initrd: "another") == ["zfs.ko"])
+        #expect(try await unsigned(initrd: "another", enforcing: false) == [])
+    }
 }
