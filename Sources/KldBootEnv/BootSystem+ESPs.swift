@@ -1,6 +1,6 @@
 import KldBlock
 import KldBoot
-import KldCore
+package import KldCore
 import KldExec
 import KldFiles
 import KldInstall
@@ -8,7 +8,7 @@ import SystemPackage
 
 extension BootSystem {
     /// Reads each ESP of the root pool's disks. One that cannot be read keeps nobody from the others; where that is so of all of them, nobody
-    /// knows what boots.
+    /// knows what boots. Of one that has lost its file system it is known that it holds nothing.
     ///
     /// Runs: `mount -t vfat -o ro,umask=0077 DEVICE PLACE`, `umount PLACE` for those that are not mounted; reads.
     /// - Throws: ``Diagnosis`` `boot.esp-damaged`, `boot.esp-busy`; ``FileError``, of who may not read them.
@@ -16,15 +16,20 @@ extension BootSystem {
         of root: RunningRoot, _ chain: BootChain, runner: any CommandRunner, files: any FileSystem
     ) async throws -> (esps: [ESP], damaged: [Damaged]) {
         var (esps, damaged): ([ESP], [Damaged]) = ([], [])
+        func disk(of device: BlockDevice) -> String? {
+            root.disks.first { Disk.number(of: device.path, on: $0.disk) != nil }?.disk
+        }
         for (index, device) in root.esps.enumerated() {
             do { esps.append(try await esp(device, index, chain, runner: runner, files: files)) } catch let problem as Diagnosis
                 where problem.code == "boot.esp-damaged"
             {
-                let disk = root.disks.first { Disk.number(of: device.path, on: $0.disk) != nil }?.disk
-                damaged.append(Damaged(device: device.path, disk: disk, problem: problem))
+                damaged.append(Damaged(device: device.path, disk: disk(of: device), problem: problem))
             }
         }
         if esps.isEmpty, let first = damaged.first { throw first.problem }
+        for device in root.lostESPs {
+            damaged.append(Damaged(device: device.path, disk: disk(of: device), problem: .lostESP(device.path)))
+        }
         return (esps, damaged)
     }
 
@@ -143,6 +148,13 @@ extension BootSystem {
 }
 
 extension Diagnosis {
+    /// A partition that should be an ESP, and holds no file system.
+    /// - Parameter command: what makes it anew, without what follows.
+    package static func lostESP(_ device: String, command: String = "kldload boot restore ") -> Diagnosis {
+        Diagnosis(
+            "boot.esp-lost", "\(device) should be an ESP, and holds none", remedies: ["make one of it: \(command)--format \(device)"])
+    }
+
     /// An ESP whose disk or file system is damaged. - Parameter causes: what could not be done.
     static func damagedESP(_ device: String, causes: [String]) -> Diagnosis {
         Diagnosis(

@@ -248,9 +248,7 @@ struct BootSession: Sendable {
                 try await apply(plan)
             } else {
                 if let lost = restore.lost.first(where: { !format.contains($0.path) }), !Host.isAttended {
-                    throw Diagnosis(
-                        "boot.esp-lost", "\(lost.path) should be an ESP, and holds none",
-                        remedies: ["make one of it: --format \(lost.path)"])
+                    throw Diagnosis.lostESP(lost.path, command: "")
                 }
                 try await apply(plan, approvals: Host.approvals(for: plan, given: named))
                 if !plan.steps.isEmpty { try await restore.awaitESPs(plan.destroys, runner: runner, files: files) }

@@ -69,7 +69,7 @@ extension Check {
         guard try context.exists(loader.string) else {
             return .fail(
                 expected: "EFI/BOOT/BOOTX64.EFI", actual: "it is missing from \(place)",
-                remedy: "stage the boot files again: kbe activate the running environment")
+                remedy: "stage the boot files again: kldload boot refresh")
         }
         let images = try ESP.images(context, place)
         if context.startsByGRUB, try !context.exists(place.appending(GrubMenu.path).string) {
@@ -80,7 +80,7 @@ extension Check {
             return .fail(
                 expected: "a \(context.startsByGRUB ? "kernel" : "unified kernel image") in \(BootEntry.imageFolder)",
                 actual: "there is none on \(place)",
-                remedy: "stage the boot files again: kbe activate the running environment")
+                remedy: "stage the boot files again: kldload boot refresh")
         }
         return .ok("\(place): BOOTX64.EFI and \(images.compactMap { $0.lastComponent?.string }.joined(separator: ", "))")
     }
@@ -129,7 +129,7 @@ extension Check {
             guard device.filesystem == "vfat" else {
                 return .fail(
                     expected: "FAT on \(path)", actual: device.filesystem ?? "no file system",
-                    remedy: "mkfs.vfat it, then kbe activate the running environment")
+                    remedy: "kldload boot restore --format \(path) makes it anew, with all that starts the machine")
             }
             copies.append(device)
         }
@@ -154,7 +154,7 @@ extension Check {
                         : .fail(
                             expected: "the same files on every ESP",
                             actual: "\(first.path) and \(other.path) differ in \(different.prefix(3).joined(separator: ", "))",
-                            remedy: "stage the boot files again: kbe activate the running environment")
+                            remedy: "stage the boot files again: kldload boot refresh")
                 }
                 if let found { return found }
             }

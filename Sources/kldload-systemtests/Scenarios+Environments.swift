@@ -22,8 +22,8 @@ extension Scenario {
                 try check(said.contains("/etc/marker") && said.contains("nano"), "the difference is not said: \(said)")
                 try check(said.contains("stream 600 root"), said)
                 try check(said.contains("error[boot.foreign]") && said.contains("\nrefused"), "another machine's was activated: \(said)")
-                let listed = said.lines.suffix(4).compactMap(\.words.first)
-                try check(Set(listed) == ["debian", "worked", "back", "stranger"], said)
+                let listed = said.lines.drop { !$0.hasPrefix("NAME  ") || !$0.contains("ACTIVE") }.dropFirst().compactMap(\.words.first)
+                try check(Set(listed) == ["debian", "worked", "back", "stranger"], "\(listed): \(said)")
 
                 for name in ["back", "stranger"] {
                     said = try await guest.run("kbe activate \(name) && $tool doctor boot")

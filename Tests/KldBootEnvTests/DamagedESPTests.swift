@@ -18,14 +18,18 @@ struct DamagedESPTests {
 
     /// A mirror whose second ESP is not mounted.
     ///
-    /// - Parameters: unmountable: devices; unreadable: a place; alone: it has the second disk only; more: files.
+    /// - Parameters: unmountable: devices; unreadable: a place; alone: it has the second disk only; lost: the second disk's has no file system; more: files.
     func gather(
-        unmountable: Set<String> = [], unreadable: String? = nil, denied: Bool = false, alone: Bool = false, more: [String: String] = [:]
+        unmountable: Set<String> = [], unreadable: String? = nil, denied: Bool = false, alone: Bool = false, lost: Bool = false,
+        more: [String: String] = [:]
     ) async throws -> BootSystem {
         let vdevs = alone ? "\t/dev/vdb2\t7G\n" : "\tmirror-0\t7G\n\t/dev/vda2\t7G\n\t/dev/vdb2\t7G\n"
         let look = TemporaryMount().place(alone ? "esp0" : "esp1").string
+        let second = #"{"path":"/dev/vdb1","name":"vdb1","size":1073741824,"type":"part","#
+        let listing = GatherTests.listing.replacing(
+            second + #""fstype":"vfat","label":"EFI","#, with: second + #""fstype":null,"partlabel":"EFI system partition","#)
         let answers = [
-            ListBlockDevices.command.description: GatherTests.listing,
+            ListBlockDevices.command.description: lost ? listing : GatherTests.listing,
             "zpool list -H -P -v -o name,bootfs rpool": "rpool\trpool/ROOT/debian\n" + vdevs,
             ZFS.list(try DatasetName("rpool/ROOT"), columns: BootSystem.columns, types: ["filesystem"]).description:
                 "rpool/ROOT\tfilesystem\t1\t1\t1\t-\tnone\t-\nrpool/ROOT/debian\tfilesystem\t9\t9\t5\t-\t/\t-\n",
@@ -64,6 +68,20 @@ struct DamagedESPTests {
         #expect(steps.map(\.id).prefix(3) == ["boot.image", "boot.stage.vda1", "boot.entry.vda1"])
         #expect(!steps.contains { $0.id.hasSuffix("vdb1") })
         #expect(try await gather().damaged.isEmpty)
+    }
+
+    @Test("one that has lost its file system is told in the same way; where there is no other, nobody is stopped for it")
+    func lost() async throws {
+        let system = try await gather(lost: true)
+        #expect(system.esps.map(\.device) == ["/dev/vda1"])
+        let damaged = try #require(system.damaged.first)
+        #expect(damaged.device == "/dev/vdb1" && damaged.disk == "/dev/vdb" && damaged.problem.code == "boot.esp-lost")
+        #expect(damaged.warning.contains("kldload boot restore --format /dev/vdb1"))
+        let warned = BootPrediction(system, .init(module: true, signatures: [:], firmware: .off, enrolment: .absent)).findings.filter {
+            $0.status == .warn && $0.name == "ESP"
+        }
+        #expect(warned.count == 1 && warned[0].text.contains("/dev/vdb1 should be an ESP"))
+        #expect(try await gather(alone: true, lost: true).damaged.map(\.device) == ["/dev/vdb1"])
     }
 
     @Test("one that is mounted and cannot be read is passed over in the same way")
