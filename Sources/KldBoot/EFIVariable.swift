@@ -1,5 +1,6 @@
 package import KldExec
 package import KldFiles
+package import KldPlan
 import SystemPackage
 
 /// Variables of the firmware that this machine runs on.
@@ -26,7 +27,14 @@ package enum EFIVariable {
 }
 
 extension EFIVariable {
-    private static let oneShot = "LoaderEntryOneShot"
+    package static let oneShot = "LoaderEntryOneShot"
+    package static let always = "LoaderEntryDefault"
+
+    /// Takes a variable of the loader's away. One that is there is protected against `rm`. Runs: `chattr -i FILE`; changes.
+    package static func removing(_ name: String) -> [Action] {
+        let path = FilePath("/sys/firmware/efi/efivars/\(name)-\(Vendor.loader.rawValue)")
+        return [.run(Command(Tool("chattr", package: "e2fsprogs"), ["-i", path.string], effect: .changes)), .remove(path)]
+    }
 
     /// Tells the loader what to start next, once. Nothing where it knows.
     ///

@@ -29,9 +29,13 @@ public struct BootEnvironments: Sendable, Hashable {
     ///   - marks: more properties of the environment, set in the moment in which it is made.
     /// - Throws: ``Diagnosis`` `be.name`, `be.exists`, `be.unknown`, `be.no-snapshot`.
     ///
-    /// Runs: `zfs snapshot -r SOURCE@kbe-NAME-TIME`, `zfs clone -o canmount=noauto …` for each dataset; changes.
+    /// Runs: `zfs snapshot -r SOURCE@kbe-NAME-TIME`, `zfs clone -o canmount=noauto …` for each dataset; changes. A clone of what runs gets a
+    /// line in the boot menu, last of all.
     public func create(_ name: String, from source: String? = nil, now: Timestamp, marks: ZFSProperties = [:]) throws -> Plan {
-        try Self.plan("create boot environment \(name)", creation(name, from: source, now: now, marks: marks))
+        let steps = try creation(name, from: source, now: now, marks: marks)
+        // What bears another mark is somebody's work in progress.
+        let line = marks.isEmpty && [nil, system.running.leaf].contains(source) ? try entering(name) : []
+        return Self.plan("create boot environment \(name)", steps + line)
     }
 
     func creation(_ name: String, from source: String?, now: Timestamp, marks: ZFSProperties = [:]) throws -> [Step] {
@@ -78,10 +82,19 @@ public struct BootEnvironments: Sendable, Hashable {
 
     /// What boots next: always, on trial, or once.
     ///
-    /// - Throws: as ``BootStaging/steps()``.
+    /// - Throws: ``Diagnosis`` `boot.menu-choice`; as ``BootStaging/steps()``.
     public func activate(_ target: BootTarget, once: Bool = false) throws -> Plan {
+        if once, let always = system.told.always {
+            throw Diagnosis(
+                "boot.menu-choice", "somebody has chosen \(always) in the boot menu for every start, and nothing can be started once",
+                remedies: ["kbe activate NAME, for good, forgets that choice"])
+        }
         let steps = try BootStaging(system, target, once ? .once : .always).steps()
-        return Self.plan("activate boot environment \(target.environment.leaf)", steps)
+        let forgetting = system.told.always.map {
+            Step(
+                "be.menu-choice", "Forget that \($0) was chosen in the boot menu for every start", EFIVariable.removing(EFIVariable.always))
+        }
+        return Self.plan("activate boot environment \(target.environment.leaf)", steps + (forgetting.map { [$0] } ?? []))
     }
 
     /// A new environment of a snapshot, to be booted: the running one stays as it is, and can be gone back to.
@@ -177,10 +190,12 @@ public struct BootEnvironments: Sendable, Hashable {
         }
     }
 
-    private func unstaging(_ environment: BootEnvironment) -> [Step] {
+    private func unstaging(_ environment: BootEnvironment, keeping files: Set<String> = []) -> [Step] {
         let gone = system.entries.filter { $0.dataset == environment.dataset.text }
         return system.esps.compactMap {
-            $0.removing(gone, keeping: system.needed(without: gone), "be.unstage.\($0.name)", "Take \(environment.name) off \($0.device)")
+            $0.removing(
+                gone, keeping: system.needed(without: gone).union(files), "be.unstage.\($0.name)",
+                "Take \(environment.name) off \($0.device)")
         }
     }
 
@@ -200,17 +215,19 @@ public struct BootEnvironments: Sendable, Hashable {
     ///
     /// - Throws: ``Diagnosis`` as ``destroy(_:)``, `be.name`, `be.exists`.
     ///
-    /// Runs: `zfs rename OLD NEW`, changes. Its entries go before: each says which dataset it boots. Activating it makes new ones.
+    /// Runs: `zfs rename OLD NEW`, changes. Its lines in the boot menu follow; of an image that starts only the old name they go, and activating
+    /// it makes new ones.
     public func rename(_ name: String, to other: String) throws -> Plan {
         let environment = try system.environment(name)
         try refuse(environment, "renamed")
         try BootEnvironment.check(name: other, taken: names.filter { $0 != environment.name })
         let dataset = try system.top.appending(other)
+        let rename = Step("be.rename", "Rename it to \(dataset)", [.run(ZFS.rename(environment.dataset, to: dataset))])
+        let lines = try renaming(environment, to: other)
+        let gone = unstaging(environment, keeping: lines.files)
+        // A line that nothing replaces says which dataset it boots, and goes before.
         return Self.plan(
-            "rename boot environment \(environment.name)",
-            unstaging(environment) + [
-                Step("be.rename", "Rename it to \(dataset)", [.run(ZFS.rename(environment.dataset, to: dataset))])
-            ])
+            "rename boot environment \(environment.name)", lines.steps.isEmpty ? gone + [rename] : [rename] + lines.steps + gone)
     }
 
     /// - Parameter place: `nil`: `/run/kldload/be/NAME`.

@@ -56,7 +56,7 @@ public struct BootList: Sendable, Hashable, Codable {
     }
 
     static func state(_ entry: BootEntry?, _ reason: (String) -> String?) -> String {
-        guard let entry else { return "never activated" }
+        guard let entry, entry.order > 0 else { return "never activated" }
         if entry.once, !entry.isExhausted { return "boots once" }
         if entry.once { return "was booted once" + (reason(entry.id).map { ", and was no good: \($0)" } ?? "") }
         guard let counter = entry.counter else { return "good" }

@@ -70,6 +70,7 @@ public struct BootPrediction: Sendable, Hashable, Codable {
             return
         }
         (environment, release, entry) = (next.environment, next.release, next.id)
+        check(told: system)
         let tries = next.counter.map { ", on trial: \($0.left) of its tries are left" } ?? ""
         add(.ok, "entry", "\(next.fileName)\(next.once ? ", once" : tries)")
         check(the: next, system, facts)
@@ -85,6 +86,23 @@ public struct BootPrediction: Sendable, Hashable, Codable {
 
     private mutating func add(_ status: Status, _ name: String, _ text: String, _ remedy: String? = nil) {
         findings.append(Finding(name: name, status: status, text: text, remedy: remedy))
+    }
+
+    /// What the loader was told in its own menu, against the order of the entries.
+    private mutating func check(told system: BootSystem) {
+        if let once = system.told.once {
+            let name = once == "\(RecoveryImage.entryID).conf" ? "the recovery image" : once
+            add(.ok, "once", "the loader was told to start \(name) at the next boot, once; what follows is about the one after")
+        }
+        if let always = system.told.always {
+            let known = system.entries.contains { LoaderChoice.fits($0, always) }
+            add(
+                .warn, "menu choice",
+                known
+                    ? "somebody has chosen \(always) in the boot menu for every start"
+                    : "somebody has chosen \(always) in the boot menu for every start: where the loader finds it, that starts, and nothing of this",
+                "kbe activate NAME forgets it")
+        }
     }
 
     private mutating func check(the next: BootEntry, _ system: BootSystem, _ facts: Facts) {

@@ -40,7 +40,7 @@ public struct BootRestore: Sendable, Hashable {
                 "boot.no-esp-partition", "\(disk) has no partition for an ESP",
                 remedies: [
                     "make one in its free space: sgdisk --new=0:0:+1G --typecode=0:EF00 \(path)",
-                    "before a new disk joins the pool, it gets the partitions of another one: docs/recovery.md",
+                    "a new disk gets the partitions of the one that it replaces: kldload kdisk replace OLD NEW",
                 ], exit: .inputMissing)
         }
         return restore

@@ -120,7 +120,8 @@ public struct BootStaging: Sendable, Hashable {
         let entry = try entry()
         guard !system.esps.isEmpty else {
             throw Diagnosis(
-                "boot.no-esp", "no disk of pool \(system.pool) has an ESP", remedies: ["kldload verify --only boot says what is missing"],
+                "boot.no-esp", "no disk of pool \(system.pool) has an ESP",
+                remedies: ["kldload boot restore gives the disks one back; on the live medium: krecovery reinstall-bootloader"],
                 exit: .inputMissing)
         }
         if let problem = BootGate(system, target).problems.first { throw problem }
@@ -182,7 +183,10 @@ public struct BootStaging: Sendable, Hashable {
             throw Diagnosis(
                 "boot.esp-full",
                 "the ESP \(esp.device) has \(free) free, and the boot image of \(target.environment.leaf) needs \(size + Self.margin)",
-                remedies: ["destroy environments that are not needed any more: kbe list, kbe destroy NAME"], exit: .cannotCreate,
+                remedies: [
+                    "destroy environments that are not needed any more: kbe list, kbe destroy NAME",
+                    "or let go of an old kernel: kldload boot pin says which ones are kept, kldload boot pin RELEASE --remove",
+                ], exit: .cannotCreate,
                 causes: esp.images.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" })
         }
     }

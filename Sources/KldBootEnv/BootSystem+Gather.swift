@@ -44,7 +44,7 @@ extension BootSystem {
             visiting
             ? try await commandLine(of: dataset, on: esps, runner: runner, files: files)
             : KernelCommandLine(running: try files.readText("/proc/cmdline").trimmed)
-        return BootSystem(
+        var system = BootSystem(
             chain: chain, pool: pool, running: dataset, release: release, hostID: hostID(files, visiting: visiting),
             commandLine: words,
             bootfs: root.bootfs,
@@ -54,6 +54,9 @@ extension BootSystem {
             secureBoot: EFIVariable.isSecureBootOn(files), selected: visiting ? nil : selected(files),
             followed: visiting ? false : try followed(files) == dataset.leaf, damaged: damaged,
             wasCounted: visiting ? nil : BootCount.isCounted(files))
+        if !visiting, chain == .systemdBoot { system.told = .read(files) }
+        system.pinned = try PinnedKernels.read(files)
+        return system
     }
 
     /// The dataset of the environment that runs: what is mounted at `/`.

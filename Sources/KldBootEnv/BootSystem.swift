@@ -111,6 +111,10 @@ public struct BootSystem: Sendable, Hashable {
     public var damaged: [Damaged]
     /// Whether the loader took a try from what it started: see ``BootCount``. `nil`: it does not say.
     public var wasCounted: Bool?
+    /// What somebody chose in the loader's own menu, against the order: see ``LoaderChoice``.
+    public var told = LoaderChoice()
+    /// Releases of kernels whose lines stay in the boot menu, however old they are: see ``PinnedKernels``.
+    public var pinned: Set<String> = []
 
     public init(
         chain: BootChain = .systemdBoot, pool: PoolName, running: DatasetName, release: String, hostID: HostID?,
@@ -177,7 +181,9 @@ public struct BootSystem: Sendable, Hashable {
     }
 
     /// What the loader starts at the next boot.
-    public var next: BootEntry? { entries.first { !$0.isExhausted } }
+    public var next: BootEntry? {
+        told.always.flatMap { name in entries.first { LoaderChoice.fits($0, name) } } ?? entries.first { !$0.isExhausted }
+    }
 
     /// The entry that this machine was started from: the one that the loader names, else the first that fits the root and the kernel.
     public var current: BootEntry? {

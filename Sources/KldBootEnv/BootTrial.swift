@@ -134,18 +134,21 @@ public struct BootTrial: Sendable, Hashable {
         let entries = system.entries
         let known = Set(system.environments.map(\.dataset.text))
         let current = system.current?.id
-        let useless = entries.filter { old in
+        var useless = entries.filter { old in
             guard old.id != current else { return false }
             // Its dataset was destroyed by hand.
             if old.dataset.hasPrefix(system.top.text + "/"), !known.contains(old.dataset) { return true }
             // It was booted once, and beside it stands what boots the same from now on.
             if old.once, old.isExhausted, entries.contains(where: { $0.dataset == old.dataset && $0.isProven }) { return true }
+            if isOld(old, among: entries) { return true }
             // A newer build has proved itself, or this one never did.
             return entries.contains {
                 $0.dataset == old.dataset && $0.release == old.release && $0.generation > old.generation
                     && ($0.counter == nil || old.counter != nil)
             }
         }
+        let used = entries.filter { !useless.contains($0) }
+        useless += used.filter { $0.id != current && isIdle($0, among: used) }
         var steps: [Step] = []
         let needed = system.needed(without: useless)
         for esp in system.esps {

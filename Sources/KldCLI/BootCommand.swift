@@ -15,7 +15,7 @@ import SystemPackage
 struct BootCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "boot", abstract: "What this machine boots: refresh it, and judge a boot.",
-        subcommands: [Refresh.self, Restore.self, Recovery.self, Check.self, Good.self, GiveUp.self])
+        subcommands: [Refresh.self, Restore.self, Recovery.self, Pin.self, Check.self, Good.self, GiveUp.self])
 
     struct Refresh: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -41,6 +41,27 @@ struct BootCommand: AsyncParsableCommand {
                 let after = dryRun ? system : try await session.system()
                 try await session.apply(BootTrial(after).equal)
                 if let problem { throw problem }
+            }
+        }
+    }
+
+    struct Pin: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Keep a kernel of the running environment in the boot menu, however old it is.",
+            discussion:
+                "Without it the menu keeps the running kernel, the newest and the one before. Without RELEASE: print what is pinned.")
+        @Argument(help: "As uname -r prints it.") var release: String?
+        @Flag(help: "Do not keep it any more.") var remove = false
+        @Flag(help: "Print the plan and change nothing.") var dryRun = false
+
+        func run() async throws {
+            let session = BootSession(dryRun: dryRun)
+            guard let release else {
+                for release in try PinnedKernels.read(session.files).sorted() { Output.line(release) }
+                return
+            }
+            try await session.locked {
+                try await session.apply(PinnedKernels.changing(release, pinned: !remove, session.system()))
             }
         }
     }
@@ -182,7 +203,7 @@ struct BootSession: Sendable {
     func locked(_ body: () async throws -> Void) async throws {
         guard Host.isRoot else {
             throw Diagnosis(
-                "boot.not-root", "boot environments are changed by root", remedies: ["sudo, or look only: kbe list"], exit: .needsRoot)
+                "boot.not-root", "boot environments are changed by root", remedies: ["put sudo before it"], exit: .needsRoot)
         }
         let lock = try await FileLock.acquire("/run/kldload/boot.lock") { Output.errorLine("waiting for another kbe") }
         defer { withExtendedLifetime(lock) {} }

@@ -67,7 +67,7 @@ extension Check {
                     expected: "\(own) in \(image)",
                     actual: found.map { bytes in HostID(fileContent: bytes)?.description ?? "malformed" }
                         ?? "no uncompressed etc/hostid in it where the kernel would look",
-                    remedy: "rebuild the unified kernel image and stage it: kbe activate the running environment")
+                    remedy: "build it again: kldload boot refresh")
             }
         }
         return .ok("\(own), in \(images.count) unified kernel images")

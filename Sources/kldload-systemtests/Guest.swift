@@ -39,6 +39,19 @@ struct Guest: Sendable {
         throw CheckFailure("'\(script)' did not say '\(text)'")
     }
 
+    /// As a person chooses an entry in systemd-boot's menu. Source: The Boot Loader Interface: UTF-16 with a NUL at its end, behind attributes.
+    /// - Parameters:
+    ///   - variable: `LoaderEntryOneShot`, or `LoaderEntryDefault` for every start.
+    ///   - entry: a shell's pattern of one file below `loader/entries`.
+    func tellLoader(_ variable: String, _ entry: String) async throws {
+        try await run(
+            """
+            entry=$(basename /boot/efi/loader/entries/\(entry)); test -e /boot/efi/loader/entries/$entry
+            { printf '\\007\\000\\000\\000'; printf '%s' $entry | sed 's/./&\\x00/g'; printf '\\000\\000'; } >/run/once
+            tee /sys/firmware/efi/efivars/\(variable)-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f </run/once >/dev/null
+            """)
+    }
+
     /// Environments that are bad in five ways, each activated and started: without a person the machine comes back to the one that runs now.
     ///
     /// Each has one try left, as after two starts that failed: that it gets three is another scenario's.

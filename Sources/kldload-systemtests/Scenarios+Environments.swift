@@ -25,6 +25,23 @@ extension Scenario {
                 let listed = said.lines.drop { !$0.hasPrefix("NAME  ") || !$0.contains("ACTIVE") }.dropFirst().compactMap(\.words.first)
                 try check(Set(listed) == ["debian", "worked", "back", "stranger"], "\(listed): \(said)")
 
+                // It has a line in the menu, under its new name: chosen there it starts, and the boot after is as before.
+                try await guest.tellLoader("LoaderEntryOneShot", "kldload-worked-*.conf")
+                said = try await guest.run("$tool doctor boot")
+                try check(said.contains("at the next boot, once") && said.contains("the next boot is debian"), said)
+                try await guest.restart()
+                said = try await guest.run("kbe current; cat /etc/marker; kbe list")
+                lab.log(said)
+                try check(said.lines.prefix(2) == ["worked", "mine"], said)
+                try await guest.restart()
+                try check(try await guest.run("kbe current").trimmed == "debian", "what was started once boots again")
+                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+
+                // What the menu was told for every start counts until something is activated.
+                try await guest.tellLoader("LoaderEntryDefault", "kldload-debian-*.conf")
+                said = try await guest.run("$tool doctor boot")
+                try check(said.contains("for every start"), said)
+
                 for name in ["back", "stranger"] {
                     said = try await guest.run("kbe activate \(name) && $tool doctor boot")
                     try check(said.contains("the next boot is \(name), Linux") && said.contains(": it starts"), said)

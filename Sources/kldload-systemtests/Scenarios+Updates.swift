@@ -56,13 +56,7 @@ extension Scenario {
                     "not both kernels are in the menu for good: \(said)")
                 try check(said.lines.contains { $0.hasPrefix("debian") && $0.contains("\(new),\(old)") && $0.contains("good") }, said)
 
-                // As a person chooses it in the menu. Source: The Boot Loader Interface, `LoaderEntryOneShot`, UTF-16 with a NUL at its end.
-                try await guest.run(
-                    """
-                    entry=$(basename /boot/efi/loader/entries/kldload-debian-\(old).*.conf); test -e /boot/efi/loader/entries/$entry
-                    { printf '\\007\\000\\000\\000'; printf '%s' $entry | sed 's/./&\\x00/g'; printf '\\000\\000'; } >/run/once
-                    tee /sys/firmware/efi/efivars/LoaderEntryOneShot-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f </run/once >/dev/null
-                    """)
+                try await guest.tellLoader("LoaderEntryOneShot", "kldload-debian-\(old).*.conf")
                 try await guest.restart()
                 try await guest.until("systemctl is-active kldload-boot-good", says: "active")
                 said = try await guest.run("uname -r; $tool doctor boot")
