@@ -241,7 +241,7 @@ private let hasQemuImg = ["qemu-img", "sha256sum", "tar"].allSatisfy {
     @Test func twoExportsOfOneNameAtOnceAreRefused() async throws {
         try await inFolder { folder in
             let source = try await makeSource(folder)
-            let lock = try FileLock(folder.appending(".img.partial/lock"))
+            let lock = try StagingFolder.take(folder.appending(".img.partial"))
             let problem = try await #require(throws: Diagnosis.self) {
                 try await ImageExporter(runner: runner, files: files).export(request(source, [.raw], folder))
             }

@@ -40,7 +40,12 @@ import Testing
     }
 
     static func exporter(_ runner: any CommandRunner, _ files: MemoryFiles) -> ImageExporter {
-        ImageExporter(runner: runner, files: files, lock: { _ in nil }, stamp: { _, _, _ in })
+        ImageExporter(
+            runner: runner, files: files,
+            stage: {
+                try files.makeDirectory($0, mode: 0o700)
+                return nil
+            }, stamp: { _, _, _ in })
     }
 
     @Test func theCommandsOfEveryFormat() throws {

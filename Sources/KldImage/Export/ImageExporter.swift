@@ -7,25 +7,25 @@ public import SystemPackage
 ///
 /// All or nothing: every file is written into `.<name>.partial`, put on the disk, and only when the last one is whole are they renamed,
 /// the manifest last. On failure or cancellation that folder is removed and nothing else has changed. What a killed export left there is
-/// removed by the next one of the same name; two at once are refused (`lock.held`).
+/// removed by the next one of the same name; two at once are refused (`lock.held`), and a folder of somebody else's is (`image.staging`).
 public struct ImageExporter: Sendable {
     public typealias Report = @Sendable (ExportProgress) -> Void
     let runner: any CommandRunner
     let files: any FileSystem
-    private let lock: @Sendable (FilePath) throws -> (any Sendable)?
+    private let stage: @Sendable (FilePath) throws -> (any Sendable)?
     private let stamp: @Sendable (ReproducibleHeader, FilePath, ExportFormat) throws -> Void
 
     /// - Parameters:
-    ///   - lock: takes the lock of a staging folder and holds it as long as the value lives; tests without real files return `nil`.
+    ///   - stage: makes the staging folder, and keeps others out of it as long as the value lives; tests without real files return `nil`.
     ///   - stamp: rewrites headers in place, for the same reason.
     public init(
         runner: any CommandRunner, files: any FileSystem,
-        lock: @escaping @Sendable (FilePath) throws -> (any Sendable)? = { try FileLock($0) },
+        stage: @escaping @Sendable (FilePath) throws -> (any Sendable)? = { try StagingFolder.take($0) },
         stamp: @escaping @Sendable (ReproducibleHeader, FilePath, ExportFormat) throws -> Void = { try $0.stamp($1, as: $2) }
     ) {
         self.runner = runner
         self.files = files
-        self.lock = lock
+        self.stage = stage
         self.stamp = stamp
     }
 
@@ -53,14 +53,13 @@ public struct ImageExporter: Sendable {
     /// Exports.
     /// - Parameter report: called from any task, at most twice a second within a stage.
     /// - Returns: what was written as `<name>.manifest.json`.
-    /// - Throws: what ``plan(_:)`` throws; ``CommandError``; ``FileError``; `CancellationError`.
+    /// - Throws: what ``plan(_:)`` and ``StagingFolder/take(_:)`` throw; ``CommandError``; ``FileError``; `CancellationError`.
     @discardableResult
     public func export(_ request: ExportRequest, report: @escaping Report = { _ in }) async throws -> ImageManifest {
         let plan = try plan(request)
-        try files.makeDirectory(plan.staging, mode: 0o700)
-        let held = try lock(plan.staging.appending("lock"))
+        let held = try stage(plan.staging)
         return try await withCleanUp(plan) {
-            for name in try files.list(plan.staging) where name != "lock" { try files.remove(plan.staging.appending(name)) }
+            for name in try files.list(plan.staging) where name != StagingFolder.lock { try files.remove(plan.staging.appending(name)) }
             var made: [ImageManifest.Output] = []
             for output in plan.outputs { made.append(try await make(output, plan, done: made, report)) }
             report(ExportProgress(.publishing, finished: made.count, total: plan.outputs.count))
