@@ -93,6 +93,15 @@ private let hasQemuImg = ["qemu-img", "sha256sum", "tar"].allSatisfy {
         }
     }
 
+    @Test func whatIsNotSealedIsItsOwnersAlone() async throws {
+        try await inFolder { folder in
+            var request = try request(try await makeSource(folder), ExportFormat.allCases, folder.appending("out"))
+            request.image.sealed = false
+            let manifest = try await ImageExporter(runner: runner, files: files).export(request)
+            for output in manifest.outputs { #expect(try files.status(folder.appending("out/\(output.file)"))?.mode == .secret) }
+        }
+    }
+
     @Test func qcow2IsCompressedAsAsked() async throws {
         try await inFolder { folder in
             let source = try await makeSource(folder)

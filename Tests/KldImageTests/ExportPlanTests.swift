@@ -30,7 +30,7 @@ import Testing
                     let target = command.arguments[0] == "create" ? command.arguments[command.arguments.count - 2] : command.arguments.last
                     try files.write("image", to: FilePath(target ?? ""))
                 case "tar": try files.write("tar", to: FilePath(command.arguments[10]))
-                case "sync": break
+                case "sync", "chmod": break
                 case "sha256sum": return CommandOutput(output: String(repeating: "ab", count: 32) + " *x\0")
                 default: return nil
                 }
@@ -131,6 +131,20 @@ import Testing
             tar.description
                 == "tar --create --format=ustar --mtime=@1800000000 --owner=0 --group=0 --numeric-owner --mode=0644 --hard-dereference "
                 + "--dereference --file /out/.img.partial/img.ova --directory /out/.img.partial -- img.ovf img.mf img-disk1.vmdk")
+    }
+
+    @Test func onlyWhatIsNotSealedIsClosedToOthersBeforeItHasItsName() async throws {
+        for sealed in [true, false] {
+            let files = MemoryFiles()
+            let runner = Self.runner(files) { command in
+                if command.tool.name == "chmod" { #expect(try !files.exists("/out/img.raw")) }
+            }
+            var request = try Self.request([.raw])
+            request.image.sealed = sealed
+            try await Self.exporter(runner, files).export(request)
+            let closing = runner.commands.filter { $0.tool.name == "chmod" }.map(\.description)
+            #expect(closing == (sealed ? [] : ["chmod 0600 /out/.img.partial/img.raw"]))
+        }
     }
 
     @Test func formatsAreAddedToAnEarlierExportOfTheSameImage() async throws {

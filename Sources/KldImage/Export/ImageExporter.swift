@@ -106,6 +106,8 @@ public struct ImageExporter: Sendable {
         } else {
             try stamp(header, output.staged, output.format)
         }
+        // It holds every secret of the machine, and qemu-img makes files that everybody may read.
+        if !plan.request.image.sealed { try await runner.run(ExportCommands.close(output.staged)) }
         tell(.digesting)
         try await runner.run(ExportCommands.flush(output.staged))
         let digest = try SHA256Sum.parse(try await runner.run(SHA256Sum.command(output.staged)).output)
