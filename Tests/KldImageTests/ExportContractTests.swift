@@ -1,4 +1,5 @@
 import FoundationEssentials
+import KldBlock
 import KldCore
 import KldExec
 import KldFiles

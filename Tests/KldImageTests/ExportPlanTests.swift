@@ -168,6 +168,15 @@ import Testing
         #expect(files.texts == ["/out/other": "mine"])
     }
 
+    @Test func whatChangedWhileItWasReadGetsNoName() async throws {
+        let files = MemoryFiles(["/out/other": "mine"])
+        let exporter = Self.exporter(Self.runner(files), files)
+        await #expect(throws: ExportError.changed("/srv/disk.raw")) {
+            try await exporter.export(Self.request([.raw]), whole: { throw ExportError.changed("/srv/disk.raw") })
+        }
+        #expect(files.texts == ["/out/other": "mine"])
+    }
+
     @Test func aDiskThatFillsUpIsNamedSo() async throws {
         let files = MemoryFiles()
         let runner = Self.runner(files) { command in

@@ -32,6 +32,17 @@ public struct ImageExporter: Sendable {
     /// Works out an export and checks that it can begin: nothing exists that would be replaced, and there is room. Changes nothing.
     /// - Throws: ``ExportError``; ``FileError``.
     public func plan(_ request: ExportRequest) throws -> ExportPlan {
+        let plan = try checkNames(request)
+        let free = try files.freeSpace(existingFolder(plan.folder))
+        guard plan.needed <= free else {
+            throw ExportError.noSpace(
+                folder: plan.folder, needed: plan.needed, free: free, virtualSize: request.source.virtualSize, parts: plan.estimates)
+        }
+        return plan
+    }
+
+    /// The first half of ``plan(_:)``: nothing exists that would be replaced.
+    func checkNames(_ request: ExportRequest) throws -> ExportPlan {
         let plan = try ExportPlan(located(request))
         for path in plan.outputs.map(\.final) {
             // Renaming would put a file where a device node was, or fail on a folder after all the work.
@@ -42,26 +53,26 @@ public struct ImageExporter: Sendable {
             if !taken.isEmpty { throw ExportError.exists(taken) }
             if try files.exists(plan.manifest), try earlier(plan) == nil { throw ExportError.exists([plan.manifest]) }
         }
-        let free = try files.freeSpace(existingFolder(plan.folder))
-        guard plan.needed <= free else {
-            throw ExportError.noSpace(
-                folder: plan.folder, needed: plan.needed, free: free, virtualSize: request.source.virtualSize, parts: plan.estimates)
-        }
         return plan
     }
 
     /// Exports.
-    /// - Parameter report: called from any task, at most twice a second within a stage.
+    /// - Parameters:
+    ///   - report: called from any task, at most twice a second within a stage.
+    ///   - whole: called when everything is made, and nothing has its name yet; what it throws ends the export.
     /// - Returns: what was written as `<name>.manifest.json`.
     /// - Throws: what ``plan(_:)`` and ``StagingFolder/take(_:)`` throw; ``CommandError``; ``FileError``; `CancellationError`.
     @discardableResult
-    public func export(_ request: ExportRequest, report: @escaping Report = { _ in }) async throws -> ImageManifest {
+    public func export(
+        _ request: ExportRequest, report: @escaping Report = { _ in }, whole: @escaping @Sendable () throws -> Void = {}
+    ) async throws -> ImageManifest {
         let plan = try plan(request)
         let held = try stage(plan.staging)
         return try await withCleanUp(plan) {
             for name in try files.list(plan.staging) where name != StagingFolder.lock { try files.remove(plan.staging.appending(name)) }
             var made: [ImageManifest.Output] = []
             for output in plan.outputs { made.append(try await make(output, plan, done: made, report)) }
+            try whole()
             report(ExportProgress(.publishing, finished: made.count, total: plan.outputs.count))
             let manifest = try await publish(plan, made)
             report(ExportProgress(.done, percent: 100, finished: made.count, total: plan.outputs.count))
