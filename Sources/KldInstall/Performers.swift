@@ -10,7 +10,7 @@ public import SystemPackage
 /// The work of an installation that reads before it writes, by the names that plans use.
 public enum Performers {
     public static let verifyClean = "disk.verify-clean"
-    /// That a name still leads to the disk which was chosen, and nothing of it is mounted.
+    /// That a name still leads to the disk which was chosen, and nothing of it is mounted or used otherwise.
     package static let verifySame = "disk.verify-same"
     public static let exportPool = "zfs.export"
     public static let releaseFreeSpace = "zfs.release-free-space"
@@ -97,6 +97,7 @@ public enum Performers {
             if let filesystem = device.filesystem { held.append(filesystem) }
             held += device.children.map(\.path) + device.allMountpoints.map { "mounted at \($0)" }
             if let pool = facts.importedPools[device.path] { held.append("the pool \(pool)") }
+            held += facts.inUse[device.path] ?? []
             if facts.liveDisks.contains(device.path) { held.append("the system that is running now, or its seed") }
             // Only where there are no better words for what it holds: one that dies slowly is read for minutes.
             if held.isEmpty, let data = DiskContent(disk: FilePath(device.path), size: device.size).found(files) { held.append(data) }
@@ -128,6 +129,8 @@ public enum Performers {
             if String(device.size.bytes) != parameters["size"] { causes.append("\(node) has \(device.size) now") }
             if (device.serial ?? "") != parameters["serial"] { causes.append("\(node) has the serial number \(device.serial ?? "-") now") }
             causes += device.allMountpoints.map { "mounted at \($0)" }
+            // Who is known is named instead.
+            if causes.isEmpty { causes = try await DiskUse.find([device], files)[node] ?? [] }
         } else {
             causes.append("lsblk does not show \(node) any more")
         }
