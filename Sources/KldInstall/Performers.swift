@@ -18,6 +18,8 @@ public enum Performers {
     public static let seal = "seal"
     public static let keepLogs = "logs.keep"
     public static let initramfs = "boot.initramfs"
+    /// Of partitions that are gone.
+    static let forgetEntries = "boot.forget-entries"
 
     /// - Parameters:
     ///   - logs: files to copy into the target's `/var/log/kldload`.
@@ -35,6 +37,12 @@ public enum Performers {
                 for log in logs where try files.exists(log) {
                     guard let name = log.lastComponent, let target = parameters["target"] else { continue }
                     try files.write(try files.read(log), to: FilePath("\(target)/var/log/kldload/\(name.string)"), mode: 0o640)
+                }
+            },
+            forgetEntries: { parameters, runner, _ in
+                let listed = try await runner.run(FirmwareEntry.list).output
+                for number in FirmwareEntry.numbers(of: parameters["partitions"]?.words ?? [], in: listed) {
+                    try await runner.run(FirmwareEntry.delete(number))
                 }
             },
             self.seal: seal,
@@ -62,7 +70,8 @@ public enum Performers {
 
     /// What the work of an installation runs that no command of its plan shows, by its name.
     static let tools: [String: [Tool]] = [
-        verifyClean: [wipefs], verifySame: [ListBlockDevices.command.tool], WipeApproval.verifier: [wipefs, ListBlockDevices.command.tool],
+        forgetEntries: [FirmwareEntry.list.tool], verifyClean: [wipefs], verifySame: [ListBlockDevices.command.tool],
+        WipeApproval.verifier: [wipefs, ListBlockDevices.command.tool],
     ].merging(ModuleSigning.tools) { $1 }.merging(KeyEnrolment.tools) { $1 }
 
     private static let wipefs = Tool("wipefs", package: "util-linux")

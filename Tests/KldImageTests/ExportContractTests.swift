@@ -1,5 +1,4 @@
 import FoundationEssentials
-import KldBlock
 import KldCore
 import KldExec
 import KldFiles

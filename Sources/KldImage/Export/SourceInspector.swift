@@ -1,4 +1,3 @@
-import KldBlock
 import KldCore
 public import KldExec
 public import KldFiles
@@ -16,7 +15,7 @@ public struct SourceInspector: Sendable {
     }
 
     /// - Parameters:
-    ///   - writerLock: in place of ``KldBlock/WriterLock/isHeld(_:)``, for tests without real files.
+    ///   - writerLock: in place of ``WriterLock/isHeld(_:)``, for tests without real files.
     ///   - claim: in place of a ``KldFiles/DeviceClaim``, whose errors it throws.
     package init(
         runner: any CommandRunner, files: any FileSystem, writerLock: @escaping @Sendable (FilePath) throws -> Bool,
