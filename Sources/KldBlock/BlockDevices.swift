@@ -20,6 +20,8 @@ public struct BlockDevice: Sendable, Hashable, Codable {
     public var filesystem: String?
     public var label: String?
     public var partitionLabel: String?
+    /// The GUID by which the firmware knows a partition.
+    public var partitionID: String?
     public var partitionTable: String?
     public var mountpoints: [String]
     public var logicalSectorBytes: Int
@@ -32,6 +34,7 @@ public struct BlockDevice: Sendable, Hashable, Codable {
         case transport = "tran"
         case filesystem = "fstype"
         case partitionLabel = "partlabel"
+        case partitionID = "partuuid"
         case partitionTable = "pttype"
         case logicalSectorBytes = "log-sec"
     }
@@ -72,6 +75,7 @@ public struct BlockDevice: Sendable, Hashable, Codable {
         filesystem = try text(.filesystem)
         label = try text(.label)
         partitionLabel = try text(.partitionLabel)
+        partitionID = try text(.partitionID)
         partitionTable = try text(.partitionTable)
         mountpoints = try (values.decodeIfPresent([String?].self, forKey: .mountpoints) ?? []).compactMap { $0 }
         logicalSectorBytes = try values.decodeIfPresent(Int.self, forKey: .logicalSectorBytes) ?? 512
@@ -93,7 +97,7 @@ public enum ListBlockDevices {
         Tool("lsblk", package: "util-linux"),
         [
             "--json", "--bytes", "--tree", "--output",
-            "PATH,NAME,SIZE,TYPE,RO,RM,SERIAL,MODEL,WWN,TRAN,FSTYPE,LABEL,PARTLABEL,PTTYPE,MOUNTPOINTS,LOG-SEC",
+            "PATH,NAME,SIZE,TYPE,RO,RM,SERIAL,MODEL,WWN,TRAN,FSTYPE,LABEL,PARTLABEL,PTTYPE,MOUNTPOINTS,LOG-SEC,PARTUUID",
         ], effect: .reads)
 
     private struct Document: Decodable { var blockdevices: [BlockDevice] }

@@ -84,7 +84,26 @@ public enum FirmwareEntry {
     /// Whether an entry starts kldload's loader from a partition, by what ``list`` printed.
     /// - Parameter partition: its GPT GUID.
     public static func isListed(_ partition: String, in output: String) -> Bool {
-        output.lowercased().lines.contains { $0.contains("gpt,\(partition.lowercased()),") && $0.contains(loader.lowercased()) }
+        output.lines.contains { starts(partition, $0) }
+    }
+
+    private static func starts(_ partition: String, _ line: String) -> Bool {
+        let line = line.lowercased()
+        return line.contains("gpt,\(partition.lowercased()),") && line.contains(loader.lowercased())
+    }
+
+    /// The numbers of the entries that start kldload's loader from one of these partitions, whatever their title, by what ``list`` printed.
+    package static func numbers(of partitions: [String], in output: String) -> [String] {
+        output.lines.filter { line in partitions.contains { starts($0, line) } }.compactMap { line in
+            let number = line.dropFirst("Boot".count).prefix(4)
+            return line.hasPrefix("Boot") && number.count == 4 && number.allSatisfy(\.isHexDigit) ? String(number) : nil
+        }
+    }
+
+    /// Runs: `efibootmgr --quiet --bootnum NUMBER --delete-bootnum`, changes. Accepts any refusal: an entry too many keeps nothing from starting.
+    package static func delete(_ number: String) -> Command {
+        Command(
+            efibootmgr, ["--quiet", "--bootnum", number, "--delete-bootnum"], effect: .changes, accepting: Set(0...255))
     }
 
     /// Runs: `efibootmgr --create --disk DISK --part N --label LABEL --loader PATH`. Accepts failure: some firmware keeps no entries, and the removable path is always there.

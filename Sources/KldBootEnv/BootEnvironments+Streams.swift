@@ -47,6 +47,7 @@ extension BootEnvironments {
         switch target {
         case .open(let file):
             send.outputFile = file
+            send.followsOutputLink = true
             step.actions.append(.run(send))
         case .file(let file):
             let fresh = FilePath("\(file.string).partial")

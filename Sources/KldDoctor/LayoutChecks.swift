@@ -52,18 +52,14 @@ extension Check {
     /// Looks below mount points without unmounting anything: the snapshot of the fresh installation shows each dataset bare.
     @Sendable private static func hiddenFiles(_ context: CheckContext) async throws -> CheckOutcome {
         guard let tree = try await tree(context) else { return noPool }
-        let points = tree.mountpoints
         var hidden: [String] = []
         var looked = 0
-        for point in points where point != "/" {
-            // The mount that holds this mount point.
-            let holder = points.filter { point != $0 && (($0 == "/") || point.hasPrefix($0 + "/")) }.max { $0.count < $1.count } ?? "/"
-            let below = holder == "/" ? point : String(point.dropFirst(holder.count))
-            let snapshot = (holder == "/" ? "" : holder) + "/.zfs/snapshot/install"
+        for place in CoveredPlace.all(of: tree.mountpoints) {
+            let snapshot = (place.holder == "/" ? "" : place.holder) + "/.zfs/snapshot/install"
             guard try context.exists(snapshot) else { continue }
             looked += 1
-            let names = try context.names(in: snapshot + below)
-            if !names.isEmpty { hidden.append("\(point) hides \(names.prefix(3).joined(separator: ", "))") }
+            let names = try context.names(in: snapshot + place.below)
+            if !names.isEmpty { hidden.append("\(place.point) hides \(names.prefix(3).joined(separator: ", "))") }
         }
         guard looked > 0 else { return .skip("there is no snapshot 'install' to look below mount points") }
         guard hidden.isEmpty else {

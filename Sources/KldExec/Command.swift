@@ -49,6 +49,8 @@ public struct Command: Sendable, Hashable {
     public var outputFile: FilePath?
     /// Of ``outputFile``, where it is made anew. It is its maker's alone: what a command prints may be as secret as what it read.
     public var outputPermissions: FilePermissions = .ownerReadWrite
+    /// ``outputFile`` may be a link, as `/dev/stdout` is. Else none is followed: somebody may have put it there for root to overwrite a file.
+    public var followsOutputLink = false
     /// Standard output tells a person what happens, as standard error does: both are read line by line in the order in which they come, and
     /// the result has them as its errors.
     public var tellsOnBoth = false

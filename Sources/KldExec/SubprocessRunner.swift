@@ -224,10 +224,11 @@ private struct OwnFiles {
         opened = pipe == nil
         if let pipe { input = pipe } else { input = try open(path) { try FileDescriptor.open($0, .readOnly, options: .closeOnExec) } }
         guard let path = command.outputFile else { return }
+        var options: FileDescriptor.OpenOptions = [.create, .truncate, .closeOnExec]
+        if !command.followsOutputLink { options.insert(.noFollow) }
         do {
             output = try open(path) {
-                try FileDescriptor.open(
-                    $0, .writeOnly, options: [.create, .truncate, .closeOnExec], permissions: command.outputPermissions)
+                try FileDescriptor.open($0, .writeOnly, options: options, permissions: command.outputPermissions)
             }
         } catch {
             close()

@@ -11,7 +11,9 @@ public final class FileLock: Sendable {
     public init(_ path: FilePath) throws {
         try LocalFiles().makeDirectory(path.removingLastComponent(), mode: .directory)
         do {
-            descriptor = try FileDescriptor.open(path, .readWrite, options: [.create, .closeOnExec], permissions: [.ownerReadWrite])
+            // A link that somebody put there would make root create a file anywhere.
+            descriptor = try FileDescriptor.open(
+                path, .readWrite, options: [.create, .noFollow, .closeOnExec], permissions: [.ownerReadWrite])
         } catch let number as Errno {
             throw FileError.other(path, action: "lock", reason: number.description)
         }

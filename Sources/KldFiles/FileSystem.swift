@@ -52,6 +52,8 @@ public protocol FileSystem: Sendable {
     func resolve(_ path: FilePath) throws -> FilePath
     /// Makes ranges of bytes of a file or a block device read as zeros, and gives their room back to what lies below.
     func punchHoles(_ ranges: [Range<Int64>], in path: FilePath) throws
+    /// Something in the kernel has a block device, or a partition of it, for itself: see ``DeviceClaim``.
+    func isClaimed(_ device: FilePath) throws -> Bool
     /// Free bytes for an ordinary user on the file system that holds `path`.
     func freeSpace(_ path: FilePath) throws -> ByteCount
 }
@@ -102,6 +104,8 @@ extension FileSystem {
     }
 
     public func version(_ path: FilePath) throws -> String? { nil }
+
+    public func isClaimed(_ device: FilePath) throws -> Bool { false }
 
     public func exchange(_ path: FilePath, with other: FilePath) throws { try exchangeByRenaming(path, with: other) }
 

@@ -211,6 +211,8 @@ public struct LocalFiles: FileSystem {
         }
     }
 
+    public func isClaimed(_ device: FilePath) throws -> Bool { try DeviceClaim.isHeld(device) }
+
     public func freeSpace(_ path: FilePath) throws -> ByteCount {
         var information = statvfs()
         guard statvfs(path.string, &information) == 0 else { throw error("inspect", path) }

@@ -16,7 +16,7 @@ public struct DiskExport: Sendable {
 
     /// - Parameter version: kldload's own.
     /// - Returns: the manifest beside the images; `nil` for a dry run, which only says what would be run.
-    /// - Throws: ``ExportError`` when the source is attached, mounted or running, or nothing can be written; ``Diagnosis``
+    /// - Throws: ``ExportError`` when the source is attached, mounted or running, or changes while it is read, or nothing can be written; ``Diagnosis``
     ///   `image.foreign-partitions` or `image.no-partition-table` when it is to be sealed and holds more than is sealed; ``Diagnosis`` of the guest.
     public func run(_ request: KexportRequest, version: String, created: Timestamp) async throws -> ImageManifest? {
         let files = LocalFiles()
@@ -26,7 +26,8 @@ public struct DiskExport: Sendable {
             case .path(let path): path
             case .automatic: try AutomaticSource.choose(try await SourceGuard.Facts.read(workshop.runner, files, isDevice: true))
             }
-        let source = try await inspector.inspect(path)
+        let held = try await inspector.hold(path)
+        let source = held.image
         // What is raw is looked at where it lies, before the long work.
         if request.seal, source.form == .raw {
             try await ForeignPartitions.refuse(on: source.path, of: source.path, workshop.runner, files)
@@ -50,28 +51,36 @@ public struct DiskExport: Sendable {
         try OutputFolder.check(plan.folder, files)
         let narrator = ExportNarrator()
         let tell: ImageExporter.Report = { report(narrator.event($0)) }
-        guard request.seal else { return try await exporter.export(unknown, report: tell) }
+        guard request.seal else { return try await exporter.export(unknown, report: tell, whole: { try held.check() }) }
         // Before the copy too: a live medium, say, has no QEMU.
         let factory = try await workshop.sealer(report: report)
         return try await WorkFolder.with("\(unknown.name)", in: workshop.cache.root, report: report) { work in
-            let (copy, system) = try await sealedCopy(of: source, by: factory, in: work, version: version)
-            var sealed = unknown
-            sealed.source = copy
-            if let system {
-                sealed.image = system.describing(unknown.image)
-                sealed.name = try request.name ?? system.name ?? unknown.name
-                sealed.sbom = try system.sbom(of: sealed.image)
+            let (copy, system) = try await sealedCopy(of: held, by: factory, in: work, version: version) { system in
+                _ = try exporter.checkNames(Self.described(unknown, system, named: request.name))
             }
+            var sealed = try system.map { try Self.described(unknown, $0, named: request.name) } ?? unknown
+            sealed.source = copy
             return try await exporter.export(sealed, report: tell)
         }
     }
 
+    /// The export with what the guest has read. - Parameter name: the one that was asked for.
+    static func described(_ unknown: ExportRequest, _ system: InstalledSystem, named name: ExportName?) throws -> ExportRequest {
+        var known = unknown
+        known.image = system.describing(unknown.image)
+        known.name = try name ?? system.name ?? unknown.name
+        known.sbom = try system.sbom(of: known.image)
+        return known
+    }
+
     /// Runs: `qemu-img convert -O raw SOURCE COPY`, then a factory guest that sees nothing but the copy. The table of a source that is not raw is
     /// read in the copy.
+    /// - Parameter known: told what is installed there, before it is sealed.
     private func sealedCopy(
-        of source: SourceImage, by factory: Factory, in work: FilePath, version: String
+        of held: HeldSource, by factory: Factory, in work: FilePath, version: String,
+        known: @escaping @Sendable (InstalledSystem) throws -> Void
     ) async throws -> (SourceImage, InstalledSystem?) {
-        let files = LocalFiles()
+        let (files, source) = (LocalFiles(), held.image)
         let free = try files.freeSpace(work)
         guard free > source.dataSize else {
             throw Diagnosis(
@@ -84,14 +93,22 @@ public struct DiskExport: Sendable {
             Command(
                 Tool("qemu-img", package: "qemu-utils"),
                 ["convert", "-f", source.form.rawValue, "-O", "raw", source.path.string, copy.string], effect: .changes))
+        try held.check()
         if source.form != .raw { try await ForeignPartitions.refuse(on: copy, of: source.path, workshop.runner, files) }
         let guest = work.appending(WorkFolder.guest)
-        let system = try await factory.seal(
-            copy: Factory.Disk(file: copy, serial: "disk0"), version: version, folder: guest,
-            report: { event in
-                // The guest's plan is not the export's: that begins before it, and ends after it.
-                if ![.planStarted, .planDone, .planFailed].contains(event.kind) { report(event) }
-            })
+        let system: InstalledSystem?
+        do {
+            system = try await factory.seal(
+                copy: Factory.Disk(file: copy, serial: "disk0"), version: version, folder: guest, known: known,
+                report: { event in
+                    // The guest's plan is not the export's: that begins before it, and ends after it.
+                    if ![.planStarted, .planDone, .planFailed].contains(event.kind) { report(event) }
+                })
+        } catch let error as ExportError {
+            // A name that is taken is not the guest's failure, so its console is of no use.
+            try files.remove(guest)
+            throw error
+        }
         // Whatever fails from here on is not the guest's.
         try files.remove(guest)
         return (try await SourceInspector(runner: workshop.runner, files: files).inspect(copy, form: .raw), system)

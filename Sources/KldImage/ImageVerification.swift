@@ -27,6 +27,8 @@ public struct ImageVerification: Sendable {
     /// - Throws: ``Diagnosis`` `image.no-answer` with the last lines of the console when the system did not come up; ``ExportError`` when the
     ///   image is missing, in use, of another format, or leans on another file.
     public func run(_ image: FilePath, once: Bool = false) async throws -> VerifyReport {
+        // Before the accelerator is tried, which takes seconds.
+        guard try LocalFiles().exists(image) else { throw ExportError.sourceMissing(image) }
         let host = try await FactoryHost.find(runner: workshop.runner, files: LocalFiles(), cache: workshop.cache.root)
         if let reason = host.reason { report(PlanEvent(.line, message: "guests are emulated: \(reason)")) }
         // The console's end is in the error; an overlay of gigabytes is of no use to anybody.
@@ -60,7 +62,6 @@ public struct ImageVerification: Sendable {
     /// Runs: `tar --list`, `tar --extract` of the one VMDK in an ova; `qemu-img info` and what ``SourceInspector`` runs.
     private func disk(of image: FilePath, in folder: FilePath) async throws -> (FilePath, MachineDisk.Format) {
         let (runner, files) = (workshop.runner, LocalFiles())
-        guard try files.exists(image) else { throw ExportError.sourceMissing(image) }
         switch image.extension?.lowercased() {
         case "ova":
             report(PlanEvent(.line, message: "taking the disk out of the package"))

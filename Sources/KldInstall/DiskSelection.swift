@@ -107,6 +107,12 @@ public struct DiskSelection: Sendable, Hashable {
                 "disk.in-use", "\(name) is in use: mounted at \(mounted)", remedies: ["unmount it if it may be destroyed"],
                 exit: .badAnswers)
         }
+        if let users = facts.inUse[device.path] {
+            throw Diagnosis(
+                "disk.in-use", "\(name) is in use, though nothing of it is mounted",
+                remedies: ["end what uses it, if it may be destroyed: a virtual machine; losetup --detach; targetcli"], exit: .badAnswers,
+                causes: users)
+        }
         if device.size < least {
             throw Diagnosis(
                 "disk.too-small", "\(name) has \(device.size); \(whose) needs at least \(least)", remedies: ["choose a larger disk"],
@@ -118,7 +124,7 @@ public struct DiskSelection: Sendable, Hashable {
     private static func onlyEmpty(_ facts: MachineFacts, _ least: ByteCount) throws -> String {
         let empty = facts.disks.filter {
             $0.isEmpty && !facts.liveDisks.contains($0.path) && !$0.readOnly && $0.size >= least
-                && facts.importedPools[$0.path] == nil
+                && facts.importedPools[$0.path] == nil && facts.inUse[$0.path] == nil
         }
         guard let first = empty.first else {
             throw Diagnosis(

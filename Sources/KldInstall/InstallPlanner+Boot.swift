@@ -99,6 +99,14 @@ extension InstallPlanner {
                         chain == .grub ? [image.linux] + image.initrds : [image.output]),
                     release: [.run(MountCommand.unmount(esp(index)))], weight: 3))
         }
+        // Each installation makes new partitions, and the firmware's memory is small. A disk that is only absent keeps its entry.
+        let wiped = disks.all.flatMap(\.device.tree).compactMap(\.partitionID)
+        if facts.firmwareEntries, !wiped.isEmpty {
+            steps.append(
+                Step(
+                    "boot.old-entries", "Remove the firmware's entries for what was wiped",
+                    [.perform(Performers.forgetEntries, ["partitions": wiped.joined(separator: " ")], effect: .changes)]))
+        }
         // The newest entry becomes the first: so the first disk's comes last.
         for disk in disks.root.reversed() where facts.firmwareEntries {
             var entry = FirmwareEntry.create(disk: disk.path, partition: 1, label: answers.bootloaderID)

@@ -47,6 +47,9 @@ public struct MachineFacts: Sendable, Hashable, Codable {
     /// Paths of what no disk is, with what it is: `/dev/loop0` → `loop`.
     public var notDisks: [String: String] = [:]
 
+    /// Kernel names of disks of which nothing is mounted or imported, and which are in use all the same, with who uses them.
+    public var inUse: [String: [String]] = [:]
+
     /// The firmware starts only what is signed.
     public var secureBoot = false
 
@@ -64,6 +67,7 @@ public struct MachineFacts: Sendable, Hashable, Codable {
         // Facts saved before there were these.
         pools = try values.decodeIfPresent([String].self, forKey: .pools) ?? []
         notDisks = try values.decodeIfPresent([String: String].self, forKey: .notDisks) ?? [:]
+        inUse = try values.decodeIfPresent([String: [String]].self, forKey: .inUse) ?? [:]
         secureBoot = try values.decodeIfPresent(Bool.self, forKey: .secureBoot) ?? false
     }
 
@@ -104,6 +108,10 @@ extension MachineFacts {
             let output = try await runner.run(Command("zpool", ["list", "-H", "-P", "-v", "-o", "name"], effect: .reads)).output
             (facts.pools, facts.importedPools) = importedPools(output, disks: facts.disks, files: files)
         }
+        let idle = facts.disks.filter { disk in
+            disk.allMountpoints.isEmpty && facts.importedPools[disk.path] == nil && !facts.liveDisks.contains(disk.path)
+        }
+        facts.inUse = try await DiskUse.find(idle, files)
         facts.firmwareEntries = try files.exists("/sys/firmware/efi/efivars")
         if let line = try files.readText("/proc/meminfo").lines.first(where: { $0.hasPrefix("MemTotal:") }),
             let kibibytes = UInt64(line.words[1])

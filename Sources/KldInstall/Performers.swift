@@ -10,7 +10,7 @@ public import SystemPackage
 /// The work of an installation that reads before it writes, by the names that plans use.
 public enum Performers {
     public static let verifyClean = "disk.verify-clean"
-    /// That a name still leads to the disk which was chosen, and nothing of it is mounted.
+    /// That a name still leads to the disk which was chosen, and nothing of it is mounted or used otherwise.
     package static let verifySame = "disk.verify-same"
     public static let exportPool = "zfs.export"
     public static let releaseFreeSpace = "zfs.release-free-space"
@@ -18,6 +18,8 @@ public enum Performers {
     public static let seal = "seal"
     public static let keepLogs = "logs.keep"
     public static let initramfs = "boot.initramfs"
+    /// Of partitions that are gone.
+    static let forgetEntries = "boot.forget-entries"
 
     /// - Parameters:
     ///   - logs: files to copy into the target's `/var/log/kldload`.
@@ -35,6 +37,12 @@ public enum Performers {
                 for log in logs where try files.exists(log) {
                     guard let name = log.lastComponent, let target = parameters["target"] else { continue }
                     try files.write(try files.read(log), to: FilePath("\(target)/var/log/kldload/\(name.string)"), mode: 0o640)
+                }
+            },
+            forgetEntries: { parameters, runner, _ in
+                let listed = try await runner.run(FirmwareEntry.list).output
+                for number in FirmwareEntry.numbers(of: parameters["partitions"]?.words ?? [], in: listed) {
+                    try await runner.run(FirmwareEntry.delete(number))
                 }
             },
             self.seal: seal,
@@ -62,7 +70,8 @@ public enum Performers {
 
     /// What the work of an installation runs that no command of its plan shows, by its name.
     static let tools: [String: [Tool]] = [
-        verifyClean: [wipefs], verifySame: [ListBlockDevices.command.tool], WipeApproval.verifier: [wipefs, ListBlockDevices.command.tool],
+        forgetEntries: [FirmwareEntry.list.tool], verifyClean: [wipefs], verifySame: [ListBlockDevices.command.tool],
+        WipeApproval.verifier: [wipefs, ListBlockDevices.command.tool],
     ].merging(ModuleSigning.tools) { $1 }.merging(KeyEnrolment.tools) { $1 }
 
     private static let wipefs = Tool("wipefs", package: "util-linux")
@@ -97,6 +106,7 @@ public enum Performers {
             if let filesystem = device.filesystem { held.append(filesystem) }
             held += device.children.map(\.path) + device.allMountpoints.map { "mounted at \($0)" }
             if let pool = facts.importedPools[device.path] { held.append("the pool \(pool)") }
+            held += facts.inUse[device.path] ?? []
             if facts.liveDisks.contains(device.path) { held.append("the system that is running now, or its seed") }
             // Only where there are no better words for what it holds: one that dies slowly is read for minutes.
             if held.isEmpty, let data = DiskContent(disk: FilePath(device.path), size: device.size).found(files) { held.append(data) }
@@ -128,6 +138,8 @@ public enum Performers {
             if String(device.size.bytes) != parameters["size"] { causes.append("\(node) has \(device.size) now") }
             if (device.serial ?? "") != parameters["serial"] { causes.append("\(node) has the serial number \(device.serial ?? "-") now") }
             causes += device.allMountpoints.map { "mounted at \($0)" }
+            // Who is known is named instead.
+            if causes.isEmpty { causes = try await DiskUse.find([device], files)[node] ?? [] }
         } else {
             causes.append("lsblk does not show \(node) any more")
         }

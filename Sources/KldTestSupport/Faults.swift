@@ -90,6 +90,7 @@ public struct FaultyFiles: FileSystem {
     public func status(_ path: FilePath) throws -> FileStatus? { try inner.status(path) }
     public func readLink(_ path: FilePath) throws -> String { try inner.readLink(path) }
     public func resolve(_ path: FilePath) throws -> FilePath { try inner.resolve(path) }
+    public func isClaimed(_ device: FilePath) throws -> Bool { try inner.isClaimed(device) }
     public func freeSpace(_ path: FilePath) throws -> ByteCount { try inner.freeSpace(path) }
 }
 
@@ -126,6 +127,7 @@ public struct UnreadableFiles: FileSystem {
     public func status(_ path: FilePath) throws -> FileStatus? { try inner.status(path) }
     public func readLink(_ path: FilePath) throws -> String { try inner.readLink(path) }
     public func resolve(_ path: FilePath) throws -> FilePath { try inner.resolve(path) }
+    public func isClaimed(_ device: FilePath) throws -> Bool { try inner.isClaimed(device) }
     public func freeSpace(_ path: FilePath) throws -> ByteCount { try inner.freeSpace(path) }
 }
 

@@ -15,15 +15,18 @@ public final class MemoryFiles: FileSystem {
     }
     private let state = Mutex(State())
     private let free: ByteCount
+    private let claimed: Set<String>
 
     /// - Parameters:
     ///   - devices: without content.
     ///   - disks: devices with content; it is read in parts only.
+    ///   - claimed: devices that something in the kernel has for itself.
     public init(
         _ texts: [String: String] = [:], devices: [String] = [], links: [String: String] = [:], disks: [String: MemoryDisk] = [:],
-        free: ByteCount = .gibibytes(100)
+        claimed: Set<String> = [], free: ByteCount = .gibibytes(100)
     ) {
         self.free = free
+        self.claimed = claimed
         state.withLock { state in
             for (path, text) in texts { state.add(path, Array(text.utf8), .file) }
             for path in devices + disks.keys { state.devices.insert(path) }
@@ -101,6 +104,7 @@ public final class MemoryFiles: FileSystem {
         guard let target = state.withLock({ $0.links[path.string] }) else { return path }
         return try resolve(target.hasPrefix("/") ? FilePath(target) : path.removingLastComponent().appending(target).lexicallyNormalized())
     }
+    public func isClaimed(_ device: FilePath) throws -> Bool { claimed.contains(device.string) }
     public func freeSpace(_ path: FilePath) throws -> ByteCount { free }
 }
 

@@ -59,7 +59,8 @@ package struct AcceleratorProbe: Sendable {
             let speed = try await probe(.tcg, within: limits[.tcg] ?? .seconds(120))
             // The first thing that QEMU complained of says it; what follows are its last words.
             let said = reason.causes.first.map { $0.text(after: "error: ") } ?? reason.message
-            let remedy = reason.remedies.first.map { "; remedy: \($0)" } ?? ""
+            // Remedies for a guest that failed lead to its last words, which nobody is shown here.
+            let remedy = reason.code == "vm.no-kvm" ? reason.remedies.first.map { "; remedy: \($0)" } ?? "" : ""
             let why = "KVM does not work here: \(said) (\(reason.code)\(remedy))"
             return AcceleratorChoice(accelerator: .tcg, speed: speed, reason: why)
         } catch let error where !(error is CancellationError) {

@@ -60,6 +60,12 @@ extension Scenario {
             try await refuse("disk.not-a-disk", saying: "is not a disk but a loop", "KLDLOAD_DISK=$loop")
             try await refuse("disk.in-use", saying: "mounted at /run/mounted", "KLDLOAD_DISK=$by-mounted0")
             try await refuse("disk.in-use", saying: "belongs to the pool rpool", "KLDLOAD_DISK=$by-pooled0")
+            try await shell.run("attached=$(losetup --read-only --find --show $by-disk0)")
+            try await refuse("disk.in-use", saying: "it is attached as /dev/loop", "KLDLOAD_DISK=$by-disk0")
+            // As a virtual machine has it.
+            try await shell.run("losetup --detach $attached; sleep 3600 <>$by-disk0 & writer=$!")
+            try await refuse("disk.in-use", saying: "(sleep) may write to", "KLDLOAD_DISK=$by-disk0")
+            try await shell.run("kill $writer")
             try await refuse("disk.live", "KLDLOAD_DISK=$by-kldload-live")
             try await refuse("disk.read-only", "KLDLOAD_DISK=$by-test-stream")
             try await refuse("install.pool-imported")

@@ -155,12 +155,20 @@ struct ListingTests {
         #expect(String(decoding: data, as: UTF8.self).contains(#""log-sec":512"#))
     }
 
+    @Test("a partition's GUID is read, and where lsblk did not tell it there is none")
+    func partitionID() throws {
+        let row = #"{"path":"/dev/vda1","name":"vda1","size":512,"type":"part""#
+        for (rest, id) in [(#","partuuid":"0fc6-1""#, "0fc6-1"), (#","partuuid":null"#, nil), ("", nil)] as [(String, String?)] {
+            #expect(try ListBlockDevices.parse(#"{"blockdevices":[\#(row)\#(rest)}]}"#).map(\.partitionID) == [id])
+        }
+    }
+
     @Test("the command asks for bytes, as a tree, in every column that is read")
     func command() {
         #expect(
             ListBlockDevices.command.description
                 == "lsblk --json --bytes --tree --output "
-                + "PATH,NAME,SIZE,TYPE,RO,RM,SERIAL,MODEL,WWN,TRAN,FSTYPE,LABEL,PARTLABEL,PTTYPE,MOUNTPOINTS,LOG-SEC")
+                + "PATH,NAME,SIZE,TYPE,RO,RM,SERIAL,MODEL,WWN,TRAN,FSTYPE,LABEL,PARTLABEL,PTTYPE,MOUNTPOINTS,LOG-SEC,PARTUUID")
         #expect(ListBlockDevices.command.effect == .reads)
     }
 }

@@ -364,6 +364,11 @@ struct BootEnvironmentTests {
             try await SubprocessRunner().run(Command(Tool("mkfifo", package: "coreutils"), [pipe.string], effect: .changes))
             #expect(try StreamTarget(pipe, files) == .open(pipe))
             #expect(try StreamTarget(folder.appending("new"), files) == .file(folder.appending("new")))
+            // `/dev/stdout` is a link.
+            let links = try [StreamTarget.open("/dev/stdout"), .file(pipe)].map {
+                try machine.export("debian@install", to: $0, now: Fixture.now).commands[0].followsOutputLink
+            }
+            #expect(links == [true, false])
         }
     }
 

@@ -108,6 +108,23 @@ struct ESPLoaderTests {
             ])
     }
 
+    @Test("entries are found by partition and loader, switched off and under any title too; other systems' and other partitions' are not")
+    func oldEntries() {
+        let (gone, there) = ("0fc63daf-8483-4772-8e79-3d69d8477de4", "aaaaaaaa-8483-4772-8e79-3d69d8477de4")
+        func line(_ number: String, _ title: String, _ partition: String, _ folder: String = "kldload") -> String {
+            "Boot\(number) \(title)\tHD(1,GPT,\(partition),0x800,0x200000)/\\EFI\\\(folder)\\shimx64.efi\n"
+        }
+        let output =
+            "BootCurrent: 0001\nBootOrder: 0001,000A\n"
+            + [
+                line("0001*", "KLDload", there), line("000A*", "KLDload", gone.uppercased()), line("000B ", "mine", gone),
+                line("0003*", "debian", gone, "debian"),
+            ].joined()
+        #expect(FirmwareEntry.numbers(of: [gone], in: output) == ["000A", "000B"])
+        #expect(FirmwareEntry.numbers(of: [], in: output) == [])
+        #expect(FirmwareEntry.delete("000A").description == "efibootmgr --quiet --bootnum 000A --delete-bootnum")
+    }
+
     @Test("the firmware's entry of a partition is told by its GUID, in the words of both versions of efibootmgr")
     func firmware() {
         let new =

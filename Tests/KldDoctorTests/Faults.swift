@@ -12,7 +12,7 @@ extension Fault {
     static let packages =
         "dpkg-query --show --showformat '${db:Status-Want}\\t${db:Status-Status}\\t${Package}\\t${Version}\\n'"
     private static let lsblk =
-        "lsblk --json --bytes --tree --output PATH,NAME,SIZE,TYPE,RO,RM,SERIAL,MODEL,WWN,TRAN,FSTYPE,LABEL,PARTLABEL,PTTYPE,MOUNTPOINTS,LOG-SEC"
+        "lsblk --json --bytes --tree --output PATH,NAME,SIZE,TYPE,RO,RM,SERIAL,MODEL,WWN,TRAN,FSTYPE,LABEL,PARTLABEL,PTTYPE,MOUNTPOINTS,LOG-SEC,PARTUUID"
     private static let uki = "/boot/efi/EFI/kldload/kldload-debian-7.2.12-amd64.1.efi"
 
     static let all: [Fault] = storage + boot + access + software + rest

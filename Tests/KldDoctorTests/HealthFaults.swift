@@ -7,7 +7,7 @@ enum HealthFault {
     private static let status = "zpool status -j --json-int -p -P"
     private static let pools = "zpool list -Hp -o name,guid,size,allocated,free,health,readonly,altroot,bootfs"
     private static let lsblk =
-        "lsblk --json --bytes --tree --output PATH,NAME,SIZE,TYPE,RO,RM,SERIAL,MODEL,WWN,TRAN,FSTYPE,LABEL,PARTLABEL,PTTYPE,MOUNTPOINTS,LOG-SEC"
+        "lsblk --json --bytes --tree --output PATH,NAME,SIZE,TYPE,RO,RM,SERIAL,MODEL,WWN,TRAN,FSTYPE,LABEL,PARTLABEL,PTTYPE,MOUNTPOINTS,LOG-SEC,PARTUUID"
     private static let day: Int64 = 86_400
 
     static let all: [Fault] = pool + mounts + boot + disks + replication + services + system

@@ -112,6 +112,20 @@ struct ProcessTests {
         }
     }
 
+    @Test("a link in the place of an output file is not followed, unless the command says so")
+    func outputLink() async throws {
+        try await Scratch.with { folder in
+            try LocalFiles().write("mine", to: folder.appending("file"))
+            try LocalFiles().symlink(folder.appending("link"), to: folder.appending("file").string)
+            var command = Command("echo", ["other"], effect: .reads, outputFile: folder.appending("link"))
+            await #expect(throws: CommandError.self) { [command] in try await runner.run(command) }
+            #expect(try LocalFiles().readText(folder.appending("file")) == "mine")
+            command.followsOutputLink = true
+            try await runner.run(command)
+            #expect(try LocalFiles().readText(folder.appending("file")) == "other\n")
+        }
+    }
+
     @Test("an input that is not there, and an output that cannot be, are errors that name the file")
     func noSuchFile() async throws {
         for command in [

@@ -41,6 +41,15 @@ struct LockTests {
         }
     }
 
+    @Test("a link in a lock's place is not followed: nothing is created where it leads")
+    func link() async throws {
+        try await Scratch.with { folder in
+            try LocalFiles().symlink(folder.appending("lock"), to: folder.appending("elsewhere").string)
+            #expect(throws: FileError.self) { try FileLock(folder.appending("lock")) }
+            #expect(try LocalFiles().list(folder) == ["lock"])
+        }
+    }
+
     @Test("two locks on two files do not know of each other")
     func apart() async throws {
         try await Scratch.with { folder in

@@ -108,24 +108,6 @@ struct CopySealTests {
         #expect(problem?.causes == ["initrd.img-6.12: \(left)"])
     }
 
-    @Test(
-        "a copy with a volume or a file system that is not mounted is refused",
-        arguments: [
-            ("rpool/vm\tvolume\t-\t-", "volume rpool/vm"), ("rpool/ROOT/old\tfilesystem\tno\tnoauto", "filesystem rpool/ROOT/old"),
-            ("rpool/usr\tfilesystem\tno\toff", nil), ("rpool/srv\tfilesystem\tyes\ton", nil),
-        ])
-    func unmounted(_ line: String, _ cause: String?) async throws {
-        let runner = ScriptedRunner([
-            "zpool get -H -o value bootfs rpool": "rpool/ROOT/debian\n", "zfs mount rpool/ROOT/debian": "", "zfs mount -a": "",
-            "zfs list -Hp -r -t filesystem,volume -o name,type,mounted,canmount rpool": "rpool\tfilesystem\tno\toff\n\(line)\n",
-        ])
-        func open() async throws { try await perform(CopySeal.open, ["pool": "rpool"], runner, MemoryFiles()) }
-        guard let cause else { return try await open() }
-        let problem = await #expect(throws: Diagnosis.self) { try await open() }
-        #expect(problem?.code == "image.unmounted")
-        #expect(problem?.causes == [cause])
-    }
-
     /// What a pool with these datasets, each with its mount point and origin, is asked to do: as OpenZFS would, promotion and all.
     private func dropping(_ datasets: [(name: String, place: String, origin: String)]) async throws -> [String] {
         let state = Mutex(datasets)

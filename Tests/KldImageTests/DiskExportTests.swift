@@ -44,6 +44,21 @@ struct InstalledSystemTests {
         #expect(InstalledSystem(line: event) == nil)
     }
 
+    @Test(
+        "the name that is known when the guest has looked into the copy is checked then: one that is taken is refused, unless another was asked for"
+    )
+    func nameTaken() async throws {
+        let system = try await read(["/target/usr/lib/kldload/payload.json": Self.payload])
+        let unknown = try ExportPlanTests.request([.qcow2])
+        let files = MemoryFiles(["/out/kldload-debian-server.qcow2": "mine"], free: ByteCount(0))
+        let exporter = ExportPlanTests.exporter(ScriptedRunner([]), files)
+        #expect(throws: ExportError.exists(["/out/kldload-debian-server.qcow2"])) {
+            try exporter.checkNames(DiskExport.described(unknown, system, named: nil))
+        }
+        let asked = try ExportName(sanitising: "mine")
+        #expect(try exporter.checkNames(DiskExport.described(unknown, system, named: asked)).outputs.map(\.name) == ["mine.qcow2"])
+    }
+
     @Test("a kernel that an upgrade brought is not called by the old one's number")
     func upgraded() async throws {
         let system = try await read(["/target/usr/lib/kldload/payload.json": Self.payload, "/target/boot/vmlinuz-6.12.60": ""])

@@ -93,6 +93,15 @@ private let hasQemuImg = ["qemu-img", "sha256sum", "tar"].allSatisfy {
         }
     }
 
+    @Test func whatIsNotSealedIsItsOwnersAlone() async throws {
+        try await inFolder { folder in
+            var request = try request(try await makeSource(folder), ExportFormat.allCases, folder.appending("out"))
+            request.image.sealed = false
+            let manifest = try await ImageExporter(runner: runner, files: files).export(request)
+            for output in manifest.outputs { #expect(try files.status(folder.appending("out/\(output.file)"))?.mode == .secret) }
+        }
+    }
+
     @Test func qcow2IsCompressedAsAsked() async throws {
         try await inFolder { folder in
             let source = try await makeSource(folder)
@@ -241,7 +250,7 @@ private let hasQemuImg = ["qemu-img", "sha256sum", "tar"].allSatisfy {
     @Test func twoExportsOfOneNameAtOnceAreRefused() async throws {
         try await inFolder { folder in
             let source = try await makeSource(folder)
-            let lock = try FileLock(folder.appending(".img.partial/lock"))
+            let lock = try StagingFolder.take(folder.appending(".img.partial"))
             let problem = try await #require(throws: Diagnosis.self) {
                 try await ImageExporter(runner: runner, files: files).export(request(source, [.raw], folder))
             }

@@ -30,7 +30,7 @@ import Testing
                     let target = command.arguments[0] == "create" ? command.arguments[command.arguments.count - 2] : command.arguments.last
                     try files.write("image", to: FilePath(target ?? ""))
                 case "tar": try files.write("tar", to: FilePath(command.arguments[10]))
-                case "sync": break
+                case "sync", "chmod": break
                 case "sha256sum": return CommandOutput(output: String(repeating: "ab", count: 32) + " *x\0")
                 default: return nil
                 }
@@ -40,7 +40,12 @@ import Testing
     }
 
     static func exporter(_ runner: any CommandRunner, _ files: MemoryFiles) -> ImageExporter {
-        ImageExporter(runner: runner, files: files, lock: { _ in nil }, stamp: { _, _, _ in })
+        ImageExporter(
+            runner: runner, files: files,
+            stage: {
+                try files.makeDirectory($0, mode: 0o700)
+                return nil
+            }, stamp: { _, _, _ in })
     }
 
     @Test func theCommandsOfEveryFormat() throws {
@@ -128,6 +133,20 @@ import Testing
                 + "--dereference --file /out/.img.partial/img.ova --directory /out/.img.partial -- img.ovf img.mf img-disk1.vmdk")
     }
 
+    @Test func onlyWhatIsNotSealedIsClosedToOthersBeforeItHasItsName() async throws {
+        for sealed in [true, false] {
+            let files = MemoryFiles()
+            let runner = Self.runner(files) { command in
+                if command.tool.name == "chmod" { #expect(try !files.exists("/out/img.raw")) }
+            }
+            var request = try Self.request([.raw])
+            request.image.sealed = sealed
+            try await Self.exporter(runner, files).export(request)
+            let closing = runner.commands.filter { $0.tool.name == "chmod" }.map(\.description)
+            #expect(closing == (sealed ? [] : ["chmod 0600 /out/.img.partial/img.raw"]))
+        }
+    }
+
     @Test func formatsAreAddedToAnEarlierExportOfTheSameImage() async throws {
         let files = MemoryFiles()
         let exporter = Self.exporter(Self.runner(files), files)
@@ -146,6 +165,15 @@ import Testing
         }
         let exporter = Self.exporter(runner, files)
         await #expect(throws: CommandError.self) { try await exporter.export(Self.request([.qcow2, .ova])) }
+        #expect(files.texts == ["/out/other": "mine"])
+    }
+
+    @Test func whatChangedWhileItWasReadGetsNoName() async throws {
+        let files = MemoryFiles(["/out/other": "mine"])
+        let exporter = Self.exporter(Self.runner(files), files)
+        await #expect(throws: ExportError.changed("/srv/disk.raw")) {
+            try await exporter.export(Self.request([.raw]), whole: { throw ExportError.changed("/srv/disk.raw") })
+        }
         #expect(files.texts == ["/out/other": "mine"])
     }
 

@@ -4,8 +4,16 @@ import KldExec
 import KldFiles
 import KldImage
 import KldTestSupport
+import Synchronization
 import SystemPackage
 import Testing
+
+/// In place of a claim to a device; says when it was let go.
+private final class Claim: Sendable {
+    private let letGo: @Sendable () -> Void
+    init(letGo: @escaping @Sendable () -> Void) { self.letGo = letGo }
+    deinit { letGo() }
+}
 
 /// Which sources stand still, and which are refused.
 @Suite struct ExportSourceTests {
@@ -150,6 +158,57 @@ import Testing
         var mounted = facts
         mounted.mounts = [MountedSource(source: disk.string, target: "/mnt")]
         #expect(SourceGuard.reasons(against: disk, isDevice: true, mounted) == [.mounted(device: disk.string, at: "/mnt")])
+    }
+
+    /// A file that is read while somebody writes to it, or not; `nil` when that went well.
+    private func change(_ body: (FilePath) throws -> Void) async throws -> ExportError? {
+        try await Scratch.with { folder in
+            let (image, files) = (folder.appending("a.raw"), LocalFiles())
+            try files.write("before", to: image)
+            let runner = Self.runner { _ in CommandOutput(output: #"{"virtual-size": 1, "format": "raw"}"#) }
+            let held = try await SourceInspector(runner: runner, files: files, writerLock: { _ in false }).hold(image)
+            try body(image)
+            do { try held.check() } catch let error as ExportError { return error }
+            return nil
+        }
+    }
+
+    @Test func aFileThatChangesWhileItIsReadIsNoticed() async throws {
+        #expect(try await change { _ in } == nil)
+        let problem = try await change { image in
+            let file = try FileDescriptor.open(image, .writeOnly)
+            try file.closeAfter { _ = try file.writeAll("after, and longer".utf8) }
+        }
+        #expect(problem?.diagnosis.code == "image.source-changed" && problem?.diagnosis.exit == .tryAgain)
+    }
+
+    @Test func aDeviceIsHeldWhileItIsReadAndItsWritersAreNoticed() async throws {
+        let writer = Mutex(false)
+        let claims = Mutex(0)
+        let runner = Self.runner { _ in CommandOutput(output: #"{"virtual-size": 21474836480, "format": "raw"}"#) }
+        let inspector = SourceInspector(
+            runner: runner, files: MemoryFiles(["/proc/mounts": ""], devices: ["/dev/sdb"]), writerLock: { _ in writer.withLock { $0 } },
+            claim: { _ in
+                claims.withLock { $0 += 1 }
+                return Claim { claims.withLock { $0 -= 1 } }
+            })
+        do {
+            let held = try await inspector.hold("/dev/sdb")
+            #expect(claims.withLock { $0 } == 1)
+            try held.check()
+            writer.withLock { $0 = true }
+            #expect(throws: ExportError.changed("/dev/sdb")) { try held.check() }
+        }
+        #expect(claims.withLock { $0 } == 0)
+    }
+
+    @Test func aDeviceThatIsClaimedAlreadyIsRefused() async throws {
+        let runner = Self.runner { _ in CommandOutput(output: #"{"virtual-size": 21474836480, "format": "raw"}"#) }
+        let inspector = SourceInspector(
+            runner: runner, files: MemoryFiles(["/proc/mounts": ""], devices: ["/dev/sdb"]), writerLock: { _ in false },
+            claim: { _ in throw DeviceClaim.Held() })
+        let problem = try await #require(throws: ExportError.self) { try await inspector.inspect("/dev/sdb") }
+        #expect(problem == .busy("/dev/sdb", reasons: [.claimed("/dev/sdb")]))
     }
 
     @Test func theKernelSaysThatItHoldsAMountedDevice() throws {

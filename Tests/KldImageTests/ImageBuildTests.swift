@@ -49,7 +49,7 @@ struct ImageBuildTests {
     @Test("no room for what the profile holds is noticed before the work")
     func room() throws {
         func fits(_ free: ByteCount, _ line: String) throws -> Bool {
-            let exporter = ImageExporter(runner: ScriptedRunner([]), files: MemoryFiles(free: free), lock: { _ in nil })
+            let exporter = ImageExporter(runner: ScriptedRunner([]), files: MemoryFiles(free: free), stage: { _ in nil })
             do {
                 _ = try exporter.plan(ImageBuild.expected(Self.request(line)))
                 return true

@@ -276,6 +276,18 @@ struct FactsTests {
         #expect(facts.schema == "machine-facts/1")
     }
 
+    @Test("who uses an idle disk is found out and kept; of a disk that is mounted or imported it is known already")
+    func used() async throws {
+        let runner = ScriptedRunner([ListBlockDevices.command.description: Self.listing])
+        let files = MemoryFiles(
+            ["/proc/meminfo": "MemTotal: 1 kB\n", "/sys/block/loop0/loop/backing_file": "/dev/nvme0n1p1\n"],
+            claimed: ["/dev/sda", "/dev/nvme1n1"])
+        let facts = try await MachineFacts.gather(runner: runner, files: files)
+        #expect(facts.inUse.keys.sorted() == ["/dev/nvme0n1", "/dev/nvme1n1"])
+        #expect(facts.inUse["/dev/nvme0n1"] == ["it is attached as /dev/loop0"])
+        #expect(try JSONDecoder().decode(MachineFacts.self, from: JSONEncoder().encode(facts)) == facts)
+    }
+
     @Test("facts that were saved before there was a list of what is no disk are read")
     func older() async throws {
         var facts = try await gather()

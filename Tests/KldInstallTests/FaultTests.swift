@@ -162,7 +162,7 @@ struct FaultTests {
 
     @Test(
         "a disk that is not the one any more that was chosen is not touched, nor any other",
-        arguments: ["another link", "no link", "size", "serial", "mounted", "gone"])
+        arguments: ["another link", "no link", "size", "serial", "mounted", "used", "gone"])
     func changed(_ change: String) async throws {
         let planner = try InstallPlanner(request(answers(disk: "/dev/vda", "KLDLOAD_FORCE_WIPE=1"), Machines.virtual))
         var (now, links) = (Machines.virtual, Machines.virtual.links)
@@ -172,13 +172,16 @@ struct FaultTests {
         case "no link": links[name] = nil
         case "size": now.disks[0].size = .gibibytes(21)
         case "serial": now.disks[0].serial = "another"
+        case "used": break
         case "mounted": now.disks[0].children = [.part("vda1", "ext4", mounted: ["/mnt"])]
         default: now.disks.removeFirst()
         }
         let runner = ScriptedRunner([{ [now] in $0.tool.name == "lsblk" ? CommandOutput(output: now.listing) : nil }])
         let performers = Performers.table(logs: []) { _, _, _ in }
         let problem = await #expect(throws: Diagnosis.self) {
-            try await PlanRunner(runner: runner, files: MemoryFiles([:], links: links), performers: performers).apply(
+            try await PlanRunner(
+                runner: runner, files: MemoryFiles([:], links: links, claimed: change == "used" ? ["/dev/vda"] : []), performers: performers
+            ).apply(
                 planner.plan, approvals: planner.approvals)
         }
         #expect(problem?.code == "disk.changed" && runner.commands.allSatisfy { $0.effect == .reads })

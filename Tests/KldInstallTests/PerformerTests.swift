@@ -1,3 +1,4 @@
+import KldBlock
 import KldCore
 import KldExec
 import KldFiles
@@ -55,6 +56,31 @@ struct PerformerTests {
             ScriptedRunner(["wipefs --no-act --noheadings --output TYPE /dev/vda": "gpt\nPMBR \n"]))
         #expect(problem?.code == "disk.not-clean")
         #expect(problem?.message == "/dev/vda still carries gpt, PMBR after it was wiped")
+    }
+
+    // MARK: the firmware's old entries
+
+    @Test(
+        "a reinstallation removes the firmware's entries for partitions that it wipes, and no other; without firmware or GUIDs it looks for none"
+    )
+    func oldEntries() async throws {
+        var part = BlockDevice.part("vda1", "vfat")
+        part.partitionID = "0fc63daf-0000"
+        var facts = Machines.plain(.disk("vda") { $0.children = [part] })
+        func step() throws -> Step? { try InstallPlanner(request(answers(disk: "/dev/vda"), facts)).plan[step: "boot.old-entries"] }
+        facts.firmwareEntries = false
+        #expect(try step() == nil)
+        facts.firmwareEntries = true
+        #expect(try step()?.actions.map(\.text) == ["boot.forget-entries partitions=0fc63daf-0000"])
+        func entry(_ number: String, _ partition: String) -> String {
+            "Boot\(number)* KLDload\tHD(1,GPT,\(partition),0x800,0x200000)/\\EFI\\kldload\\shimx64.efi\n"
+        }
+        let runner = ScriptedRunner([
+            "efibootmgr --verbose": entry("0001", "0fc63daf-0000") + entry("0002", "absent"),
+            "efibootmgr --quiet --bootnum 0001 --delete-bootnum": "",
+        ])
+        try await perform("boot.forget-entries", ["partitions": "0fc63daf-0000"], runner)
+        #expect(runner.commands.count == 2)
     }
 
     // MARK: empty disks

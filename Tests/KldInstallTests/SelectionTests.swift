@@ -104,6 +104,18 @@ struct SelectionTests {
         #expect(problem?.message == "/dev/vda is in use: mounted at /mnt/data")
     }
 
+    @Test("a disk that is used otherwise is refused with who uses it, and never chosen as an empty one")
+    func used() throws {
+        var facts = Machines.plain(.disk("vda"))
+        facts.inUse = ["/dev/vda": ["it is attached as /dev/loop0"]]
+        let problem = refusal(facts)
+        #expect(problem?.code == "disk.in-use" && problem?.causes == ["it is attached as /dev/loop0"])
+        #expect(refusal(facts, disk: "auto")?.code == "disk.none-empty")
+        facts = Machines.plain(.disk("vda"), .disk("vdb"))
+        facts.inUse = ["/dev/vda": ["it is attached as /dev/loop0"]]
+        #expect(try chosen(facts, disk: "auto").root.map(\.path) == ["/dev/vdb"])
+    }
+
     @Test("a disk that is swapped to is refused")
     func swap() {
         let disk = BlockDevice.disk("vda") { $0.children = [.part("vda1", "swap", mounted: ["[SWAP]"])] }

@@ -93,6 +93,14 @@ import Testing
         #expect(throws: NameError.self) { try DatasetTree.standard(pool: PoolName("tank"), bootEnvironment: "a/../b", user: nil) }
     }
 
+    @Test func `knows in which file system a mount point lies, and where there`() {
+        let places = CoveredPlace.all(of: ["/", "/home", "/home/admin", "/homes"])
+        #expect(places.map(\.holder) == ["/", "/home", "/"] && places.map(\.below) == ["/home", "/admin", "/homes"])
+        #expect(
+            CoveredPlace.all(of: ["/target", "/target/root"]) == [CoveredPlace(point: "/target/root", holder: "/target", below: "/root")])
+        #expect(CoveredPlace.all(of: ["/a", "/b"]).isEmpty)
+    }
+
     @Test func `gives virtual machines a place`() throws {
         var tree = try tree()
         try tree.addVirtualMachines()

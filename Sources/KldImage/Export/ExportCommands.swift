@@ -3,7 +3,7 @@ package import KldExec
 import KldVirt
 package import SystemPackage
 
-/// The command lines of an export. The only place of this module that spells `qemu-img`, `sync` and `tar`.
+/// The command lines of an export. The only place of this module that spells `qemu-img`, `sync`, `chmod` and `tar`.
 ///
 /// `QemuImg.convert` is not used: an export needs progress (`-p`), a target made before (`-n`) and an adapter type.
 /// Source: qemu-img(1), QEMU 10.0; the options used exist since QEMU 5.1 (`--target-is-zero`, `compression_type`).
@@ -60,6 +60,11 @@ package enum ExportCommands {
     /// Puts a file's content on the disk. Runs: `sync FILE` (fsync(2)), changes. Source: sync(1), coreutils 8.24 and newer.
     package static func flush(_ file: FilePath) -> Command {
         Command(Tool("sync", package: "coreutils"), [file.string], effect: .changes)
+    }
+
+    /// For its owner alone. Accepts what a file system without permissions, FAT for one, says to it. Runs: `chmod 0600 FILE`, changes.
+    package static func close(_ file: FilePath) -> Command {
+        Command(Tool("chmod", package: "coreutils"), ["0600", file.string], effect: .changes, accepting: [0, 1])
     }
 
     /// Packs the members of an OVA in the given order, the same bytes every time: owner, mode and time are fixed.

@@ -15,6 +15,8 @@ public enum ExportError: Error, Sendable, Equatable {
     /// Something that is not a file has the name of an output: a device, a folder.
     case outputIsNotAFile(FilePath)
     case busy(FilePath, reasons: [SourceGuard.Reason])
+    /// While it was read.
+    case changed(FilePath)
 }
 
 extension ExportError: Diagnosable {
@@ -69,6 +71,11 @@ extension ExportError: Diagnosable {
                 "image.source-busy", "\(path) is in use, so its image would not be whole",
                 remedies: reasons.map(\.remedy).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }, exit: .tryAgain,
                 causes: reasons.map(\.text))
+        case .changed(let path):
+            Diagnosis(
+                "image.source-changed", "\(path) was opened for writing, or written to, while it was read: its image would not be whole",
+                remedies: ["stop what writes to it, a virtual machine perhaps, and export it again", "or export a snapshot of it"],
+                exit: .tryAgain)
         }
     }
 }

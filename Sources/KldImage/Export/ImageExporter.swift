@@ -7,31 +7,42 @@ public import SystemPackage
 ///
 /// All or nothing: every file is written into `.<name>.partial`, put on the disk, and only when the last one is whole are they renamed,
 /// the manifest last. On failure or cancellation that folder is removed and nothing else has changed. What a killed export left there is
-/// removed by the next one of the same name; two at once are refused (`lock.held`).
+/// removed by the next one of the same name; two at once are refused (`lock.held`), and a folder of somebody else's is (`image.staging`).
 public struct ImageExporter: Sendable {
     public typealias Report = @Sendable (ExportProgress) -> Void
     let runner: any CommandRunner
     let files: any FileSystem
-    private let lock: @Sendable (FilePath) throws -> (any Sendable)?
+    private let stage: @Sendable (FilePath) throws -> (any Sendable)?
     private let stamp: @Sendable (ReproducibleHeader, FilePath, ExportFormat) throws -> Void
 
     /// - Parameters:
-    ///   - lock: takes the lock of a staging folder and holds it as long as the value lives; tests without real files return `nil`.
+    ///   - stage: makes the staging folder, and keeps others out of it as long as the value lives; tests without real files return `nil`.
     ///   - stamp: rewrites headers in place, for the same reason.
     public init(
         runner: any CommandRunner, files: any FileSystem,
-        lock: @escaping @Sendable (FilePath) throws -> (any Sendable)? = { try FileLock($0) },
+        stage: @escaping @Sendable (FilePath) throws -> (any Sendable)? = { try StagingFolder.take($0) },
         stamp: @escaping @Sendable (ReproducibleHeader, FilePath, ExportFormat) throws -> Void = { try $0.stamp($1, as: $2) }
     ) {
         self.runner = runner
         self.files = files
-        self.lock = lock
+        self.stage = stage
         self.stamp = stamp
     }
 
     /// Works out an export and checks that it can begin: nothing exists that would be replaced, and there is room. Changes nothing.
     /// - Throws: ``ExportError``; ``FileError``.
     public func plan(_ request: ExportRequest) throws -> ExportPlan {
+        let plan = try checkNames(request)
+        let free = try files.freeSpace(existingFolder(plan.folder))
+        guard plan.needed <= free else {
+            throw ExportError.noSpace(
+                folder: plan.folder, needed: plan.needed, free: free, virtualSize: request.source.virtualSize, parts: plan.estimates)
+        }
+        return plan
+    }
+
+    /// The first half of ``plan(_:)``: nothing exists that would be replaced.
+    func checkNames(_ request: ExportRequest) throws -> ExportPlan {
         let plan = try ExportPlan(located(request))
         for path in plan.outputs.map(\.final) {
             // Renaming would put a file where a device node was, or fail on a folder after all the work.
@@ -42,27 +53,26 @@ public struct ImageExporter: Sendable {
             if !taken.isEmpty { throw ExportError.exists(taken) }
             if try files.exists(plan.manifest), try earlier(plan) == nil { throw ExportError.exists([plan.manifest]) }
         }
-        let free = try files.freeSpace(existingFolder(plan.folder))
-        guard plan.needed <= free else {
-            throw ExportError.noSpace(
-                folder: plan.folder, needed: plan.needed, free: free, virtualSize: request.source.virtualSize, parts: plan.estimates)
-        }
         return plan
     }
 
     /// Exports.
-    /// - Parameter report: called from any task, at most twice a second within a stage.
+    /// - Parameters:
+    ///   - report: called from any task, at most twice a second within a stage.
+    ///   - whole: called when everything is made, and nothing has its name yet; what it throws ends the export.
     /// - Returns: what was written as `<name>.manifest.json`.
-    /// - Throws: what ``plan(_:)`` throws; ``CommandError``; ``FileError``; `CancellationError`.
+    /// - Throws: what ``plan(_:)`` and ``StagingFolder/take(_:)`` throw; ``CommandError``; ``FileError``; `CancellationError`.
     @discardableResult
-    public func export(_ request: ExportRequest, report: @escaping Report = { _ in }) async throws -> ImageManifest {
+    public func export(
+        _ request: ExportRequest, report: @escaping Report = { _ in }, whole: @escaping @Sendable () throws -> Void = {}
+    ) async throws -> ImageManifest {
         let plan = try plan(request)
-        try files.makeDirectory(plan.staging, mode: 0o700)
-        let held = try lock(plan.staging.appending("lock"))
+        let held = try stage(plan.staging)
         return try await withCleanUp(plan) {
-            for name in try files.list(plan.staging) where name != "lock" { try files.remove(plan.staging.appending(name)) }
+            for name in try files.list(plan.staging) where name != StagingFolder.lock { try files.remove(plan.staging.appending(name)) }
             var made: [ImageManifest.Output] = []
             for output in plan.outputs { made.append(try await make(output, plan, done: made, report)) }
+            try whole()
             report(ExportProgress(.publishing, finished: made.count, total: plan.outputs.count))
             let manifest = try await publish(plan, made)
             report(ExportProgress(.done, percent: 100, finished: made.count, total: plan.outputs.count))
@@ -107,6 +117,8 @@ public struct ImageExporter: Sendable {
         } else {
             try stamp(header, output.staged, output.format)
         }
+        // It holds every secret of the machine, and qemu-img makes files that everybody may read.
+        if !plan.request.image.sealed { try await runner.run(ExportCommands.close(output.staged)) }
         tell(.digesting)
         try await runner.run(ExportCommands.flush(output.staged))
         let digest = try SHA256Sum.parse(try await runner.run(SHA256Sum.command(output.staged)).output)

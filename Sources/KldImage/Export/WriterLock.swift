@@ -34,16 +34,3 @@ package enum WriterLock {
         return lock.l_type != Int16(F_UNLCK)
     }
 }
-
-/// Whether something in the kernel has a block device for itself: a file system, a pool, a volume, an array, or a target that exports it.
-///
-/// Asked by opening it like that, for reading, and closing it again. Source: open(2) on `O_EXCL` of block devices, Linux 2.6.
-package enum DeviceClaim {
-    /// - Throws: ``FileError``.
-    package static func isHeld(_ path: FilePath) throws -> Bool {
-        do {
-            try FileDescriptor.open(path, .readOnly, options: [.exclusiveCreate, .closeOnExec]).close()
-            return false
-        } catch Errno.resourceBusy { return true } catch let number as Errno { throw FileError(number, path, action: "open") }
-    }
-}

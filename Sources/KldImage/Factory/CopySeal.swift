@@ -153,11 +153,11 @@ struct CopySeal: Sendable, Hashable {
     /// - Parameter tell: receives what is installed on the copy.
     static func performers(tell: @escaping @Sendable (InstalledSystem) -> Void) -> [String: Performer] {
         [
-            open: { parameters, runner, _ in
+            open: { parameters, runner, files in
                 let pool = try PoolName(parameters["pool"] ?? "")
                 try await runner.run(ZFS.mount(bootfs(of: pool, runner)))
                 try await runner.run(ZFS.mountAll())
-                try await refuseUnmounted(pool, runner)
+                try await refuseUnseen(in: pool, runner, files)
             },
             dropEnvironments: { parameters, runner, _ in try await dropEnvironments(of: PoolName(parameters["pool"] ?? ""), runner) },
             describe: { parameters, runner, files in
@@ -231,21 +231,6 @@ struct CopySeal: Sendable, Hashable {
         for place in places { await attempt { try await runner.run(MountCommand.unmount(place, recursive: false)) } }
         await attempt { try await ModuleParameter.set("zil_replay_disable", to: 0, runner, files) }
         if let failure { throw failure }
-    }
-
-    /// What is not mounted is not sealed. Runs: `zfs list -Hp -r -t filesystem,volume -o name,type,mounted,canmount POOL`, reads.
-    private static func refuseUnmounted(_ pool: PoolName, _ runner: any CommandRunner) async throws {
-        let hidden = try await datasets(of: pool, ["name", "type", "mounted", "canmount"], ["filesystem", "volume"], runner).filter {
-            $0.type == "volume" || $0.properties["mounted"] != "yes" && $0.properties["canmount"] != "off"
-        }
-        guard hidden.isEmpty else {
-            throw Diagnosis(
-                "image.unmounted", "the copy holds what is not mounted when it starts; secrets in there would stay in the image",
-                remedies: [
-                    "on the source, if it is not needed: destroy it; if it is a file system of the machine's: zfs set canmount=on NAME",
-                    "or move it to another machine: zfs send … | zfs receive …",
-                ], exit: .badAnswers, causes: hidden.map { "\($0.type ?? "") \($0.name)" })
-        }
     }
 
     static func datasets(

@@ -162,12 +162,15 @@ public struct Factory: Sendable {
     }
 
     /// Seals a disk image in place: always a copy of what it came from.
+    /// - Parameter known: told what is installed on it, before it is sealed; what it throws ends the guest.
     /// - Returns: what is installed on it.
     package func seal(
-        copy: Disk, version: String, folder: FilePath, report: @escaping @Sendable (PlanEvent) -> Void
+        copy: Disk, version: String, folder: FilePath, known: @escaping @Sendable (InstalledSystem) throws -> Void,
+        report: @escaping @Sendable (PlanEvent) -> Void
     ) async throws -> InstalledSystem? {
         try await run(
-            FactoryJob(work: .seal, version: version), answers: "", disks: [Self.machineDisk(copy)], folder: folder, report: report)
+            FactoryJob(work: .seal, version: version), answers: "", disks: [Self.machineDisk(copy)], folder: folder, known: known,
+            report: report)
     }
 
     /// Compressing a whole system is one step, and the longest.
@@ -182,11 +185,13 @@ public struct Factory: Sendable {
     }
 
     /// - Returns: what the guest tells of the system on its disk, when it does.
-    /// - Parameter silence: the longest on a fast machine. A busy host makes everything slow; only a guest that says nothing any more has hung.
+    /// - Parameters:
+    ///   - known: told that at once; what it throws ends the guest.
+    ///   - silence: the longest on a fast machine. A busy host makes everything slow; only a guest that says nothing any more has hung.
     @discardableResult
     private func run(
         _ job: FactoryJob, answers: String, disks: [MachineDisk], folder: FilePath, silence: Duration = .seconds(240),
-        report: @escaping @Sendable (PlanEvent) -> Void
+        known: @escaping @Sendable (InstalledSystem) throws -> Void = { _ in }, report: @escaping @Sendable (PlanEvent) -> Void
     ) async throws -> InstalledSystem? {
         try files.makeDirectory(folder, mode: 0o700)
         let jobFile = folder.appending("job.json")
@@ -207,7 +212,10 @@ public struct Factory: Sendable {
             var system: InstalledSystem?
             while let line = try await channel.nextLine(within: host.deadline(silence)) {
                 guard let event = try? JSONDecoder().decode(PlanEvent.self, from: Data(line.utf8)) else {
-                    system = InstalledSystem(line: line) ?? system
+                    if let told = InstalledSystem(line: line) {
+                        try known(told)
+                        system = told
+                    }
                     continue
                 }
                 report(event)

@@ -1,0 +1,24 @@
+import KldCore
+import KldExec
+import KldFiles
+import KldTestSupport
+import SystemPackage
+import Testing
+
+@testable import KldImage
+
+@Suite("Verifying an image")
+struct ImageVerificationTests {
+    @Test("an image that is not there is missed before anything is run or made")
+    func missing() async throws {
+        try await Scratch.with { folder in
+            let runner = ScriptedRunner([])
+            let workshop = Workshop(
+                cache: ArtifactCache(root: folder.appending("cache"), runner: runner), runner: runner, executable: "/nowhere", root: false)
+            let image = folder.appending("none.qcow2")
+            await #expect(throws: ExportError.sourceMissing(image)) { try await ImageVerification(workshop: workshop) { _ in }.run(image) }
+            #expect(runner.commands.isEmpty)
+            #expect(try LocalFiles().list(folder) == [])
+        }
+    }
+}
