@@ -91,7 +91,7 @@ extension Answers {
         var parser = AnswersTextParser()
         parser.parse(Array(text.utf8))
         var values = Dictionary(AnswerKey.all.map { ($0.name, $0.defaultValue ?? "") }, uniquingKeysWith: { $1 })
-        for entry in parser.entries where entry.value != AnswerEntry.unreadable { values[entry.name] = entry.value }
+        for entry in parser.entries where !entry.isUnreadable { values[entry.name] = entry.value }
         return values
     }
 }

@@ -91,7 +91,7 @@ struct AnswersDraft {
         guard let key = AnswerKey.named(entry.name) else {
             if !AnswerKey.isForeign(entry.name) {
                 reportUnknown(entry)
-            } else if !entry.value.isEmpty, entry.value != AnswerEntry.unreadable, foreign.count < ProblemList.limit {
+            } else if !entry.value.isEmpty, foreign.count < ProblemList.limit {
                 let reason = AnswerEffect.waits(for: AnswerKey.foreignWaitsFor)
                 foreign.append(AnswersDraft.note("the key", reason, line: entry.line, key: String(entry.name.prefix(64))))
             }
@@ -107,7 +107,7 @@ struct AnswersDraft {
         if replaced.contains(key.stem) { return }
         values[key.stem] = nil
         faulty.remove(key.stem)
-        if entry.value == AnswerEntry.unreadable {
+        if entry.isUnreadable {
             faulty.insert(key.stem)
             return
         }

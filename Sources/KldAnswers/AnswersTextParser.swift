@@ -6,6 +6,8 @@ struct AnswerEntry: Sendable, Hashable {
     var line: Int?
     /// A member `action` of a JSON object: no key, but what a message says of itself.
     var isAction = false
+    /// The value could not be read, and is empty here. The key counts as given all the same: its problem is told already.
+    var isUnreadable = false
 }
 
 /// Reads `KEY=VALUE` lines. Nothing is evaluated: no variable, no command, no pattern.
@@ -85,14 +87,9 @@ struct AnswersTextParser {
         } catch {
             problems.add(AnswersProblem(error.code, line: number, key: key, error.message))
             // Remembered with no value, so that the key does not count as missing.
-            entries.append(AnswerEntry(name: key, value: AnswerEntry.unreadable, line: number))
+            entries.append(AnswerEntry(name: key, value: "", line: number, isUnreadable: true))
         }
     }
-}
-
-extension AnswerEntry {
-    /// Stands for a value that could not be read; NUL never occurs in one that could.
-    static let unreadable = "\0"
 }
 
 /// What follows the equals sign.

@@ -29,9 +29,17 @@ public struct InstallPlanner: Sendable {
     /// record, not written yet, with whatever lay there before; no export frees that block. Source: zfsprops(7), `sync`, OpenZFS 2.4.
     static let noLogs: (name: String, set: ZFSProperties) = ("sync", ["sync": "disabled"])
 
-    /// - Throws: ``Diagnosis`` of the disks, the names, or the topology; `install.pool-imported`, `network.no-interface`.
+    /// - Throws: ``Diagnosis`` of the disks, the names, or the topology; `install.no-passphrase`, `install.pool-imported`,
+    ///   `network.no-interface`.
     public init(_ request: InstallRequest) throws {
         self.request = request
+        // Answers of which nobody read the files: a pool that is not encrypted must never come of them.
+        if request.answers.encrypt, request.answers.passphrase == nil {
+            throw Diagnosis(
+                "install.no-passphrase", "the pool is to be encrypted, and the answers hold no passphrase",
+                remedies: ["give it: KLDLOAD_ZFS_PASSPHRASE, or a file that can be read here: KLDLOAD_ZFS_PASSPHRASE_FILE"],
+                exit: .badAnswers)
+        }
         if request.answers.bootloader == .grub, request.spec.efi.grub == nil { throw request.spec.unsupported("the GRUB chain") }
         disks = try DiskSelection(request.answers, request.facts)
         pool = try PoolName(request.answers.poolName)

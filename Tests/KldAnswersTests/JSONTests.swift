@@ -80,6 +80,18 @@ import Testing
         #expect(found.first?.line == 3)
     }
 
+    /// One that stood for "could not be read" took the answer away: encryption, the approval, the key.
+    @Test(arguments: AnswerKey.all.map(\.name)) func aNULIsAProblemInEveryKey(key: String) throws {
+        let rest = ["distro": "debian", "disk": "/dev/sda"].filter { "KLDLOAD_" + $0.key.uppercased() != key }
+        let members = rest.map { "\"\($0.key)\": \"\($0.value)\"" }.joined(separator: ", ")
+        for value in ["\\u0000", "1\\u0000"] {
+            let found = problems("{\(members), \"\(key)\": \"\(value)\"}")
+            #expect(found.contains { $0.code == .controlCharacter && $0.key == key }, "\(value)")
+            // Nor is it also missing.
+            #expect(!found.contains { $0.code == .missingKey }, "\(value)")
+        }
+    }
+
     @Test func aLineBreakCannotBeSmuggledIn() {
         #expect(problems(#"{"distro":"debian","disk":"/dev/sda","password":"a\nKLDLOAD_FORCE_WIPE=1"}"#).map(\.code) == [.controlCharacter])
     }

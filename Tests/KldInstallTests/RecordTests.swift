@@ -140,6 +140,19 @@ struct ManifestTests {
     }
 }
 
+@Suite("Pools that are to be encrypted")
+struct EncryptedPoolTests {
+    @Test("a passphrase that nobody read is refused: a pool that is not encrypted must not come of it")
+    func unread() throws {
+        let unread = try answers("KLDLOAD_ZFS_ENCRYPT=1", "KLDLOAD_ZFS_PASSPHRASE_FILE=/run/secrets/pool")
+        #expect(unread.encrypt && unread.passphrase == nil)
+        #expect(code { _ = try InstallPlanner(request(unread, Machines.virtual)) } == "install.no-passphrase")
+        let given = try answers("KLDLOAD_ZFS_ENCRYPT=1", "KLDLOAD_ZFS_PASSPHRASE='correct horse'")
+        let create = try InstallPlanner(request(given, Machines.virtual)).plan.commandLines.first { $0.hasPrefix("zpool create") }
+        #expect(create?.contains("encryption=aes-256-gcm") == true)
+    }
+}
+
 @Suite("Pools that are there already")
 struct PoolNameTests {
     @Test("a pool of the same name, imported from another disk, is refused before anything is wiped")
