@@ -111,9 +111,10 @@ struct AnswersDraft {
             faulty.insert(key.stem)
             return
         }
-        // An empty value means the default, as if the line were not there.
-        if entry.value.isEmpty { return }
         do {
+            try key.type.check(entry.kind)
+            // An empty value means the default, as if the line were not there.
+            if entry.value.isEmpty { return }
             let value = try check.canonical(entry.value, of: key)
             if !value.isEmpty { values[key.stem] = value }
         } catch {
@@ -129,6 +130,7 @@ struct AnswersDraft {
             return
         }
         do {
+            try AnswerType.choice([AnswersJSONParser.install]).check(entry.kind)
             _ = try ValueCheck.choice(entry.value, [AnswersJSONParser.install])
             foreign.append(
                 AnswersProblem(

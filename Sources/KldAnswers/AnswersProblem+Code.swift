@@ -23,6 +23,7 @@ extension AnswersProblem {
         case repeatedKey = "answers.repeated-key"
         case missingKey = "answers.missing-key"
         // Single values
+        case wrongType = "answers.type"
         case bool = "answers.bool"
         case number = "answers.number"
         case choice = "answers.choice"
@@ -119,6 +120,11 @@ extension AnswersProblem.Code {
         case .unknownKey: ("kldload knows no such key.", "see docs/answers.md for the keys there are")
         case .repeatedKey: ("The key was given before, under this name or an alias.", "keep one of the two lines")
         case .missingKey: ("A key without a default is absent.", "add it")
+        case .wrongType:
+            (
+                "A value of a JSON object is of another type than its key takes.",
+                "write it as a string, in double quotes, or as a list of strings"
+            )
         case .bool: ("A switch is neither 0 nor 1.", "write 0 or 1")
         case .number: ("The value is not a whole number, or out of range.", "write a whole number in the range that is named")
         case .choice: ("The value is not one of those allowed.", "choose one of them")

@@ -52,8 +52,9 @@ public enum AnswersReferenceDocument {
         "- Nothing is evaluated. `$(…)` and backticks outside single quotes are errors: whoever writes them expects a command to run.",
         "- An empty value means the default. An unknown or repeated key is an error.",
         "",
-        "A file that begins with `{` is read as a JSON object of the same keys, whose values are strings, numbers, booleans or lists; "
-            + "there `disk` or `DISK` may stand for `KLDLOAD_DISK`. "
+        "A file that begins with `{` is read as a JSON object of the same keys. Every value may be a string; `true` and `false` may stand "
+            + "for 1 and 0, a number for one that is counted or chosen, a list of strings where there may be several; `null` means the "
+            + "default. There `disk` or `DISK` may stand for `KLDLOAD_DISK`. "
             + "`\"action\": \"install\"`, which messages of older releases have, is taken and has no effect.",
         "`kldload answers keys --format schema` prints a JSON Schema of such objects.",
         "`--set KLDLOAD_KEY=value` on a command line replaces what the file says.",

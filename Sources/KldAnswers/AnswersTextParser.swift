@@ -6,8 +6,12 @@ struct AnswerEntry: Sendable, Hashable {
     var line: Int?
     /// A member `action` of a JSON object: no key, but what a message says of itself.
     var isAction = false
+    var kind = Kind.text
     /// The value could not be read, and is empty here. The key counts as given all the same: its problem is told already.
     var isUnreadable = false
+
+    /// How the value is written. In lines each is a text; in a JSON object it may be another kind.
+    enum Kind: Sendable, Hashable { case text, number, bool, list, mixedList }
 }
 
 /// Reads `KEY=VALUE` lines. Nothing is evaluated: no variable, no command, no pattern.
