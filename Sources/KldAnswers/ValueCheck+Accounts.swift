@@ -22,7 +22,8 @@ extension ValueCheck {
         }
     }
 
-    /// Accounts and groups that distributions make by themselves; a new account brings a group of its own name.
+    /// Accounts and groups that distributions make by themselves; a new account brings a group of its own name. What further packages make is
+    /// not known here: an installation looks whether the account became the person's own.
     static let reservedNames: Set<String> = [
         "root", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news", "uucp", "proxy", "www-data", "backup", "list", "irc",
         "gnats", "nobody", "nogroup", "_apt", "messagebus", "sshd", "polkitd", "dbus", "adm", "tty", "disk", "kmem", "dialout", "fax",
@@ -30,6 +31,8 @@ extension ValueCheck {
         "staff", "users", "input", "sgx", "kvm", "render", "crontab", "netdev", "wheel", "halt", "shutdown", "ftp", "tss", "chrony",
         "unbound", "systemd", "libvirt", "libvirt-qemu", "qemu", "docker", "podman", "ssl-cert", "uuidd", "tcpdump", "avahi", "dnsmasq",
         "rtkit", "geoclue", "gdm", "lightdm", "prometheus", "grafana", "postgres", "mysql", "nginx", "apache", "http", "kldload",
+        "_ssh", "clock", "dhcpcd", "libvirt-dnsmasq", "swtpm", "pipewire", "bluetooth", "lpadmin", "scanner", "saned", "colord",
+        "cups-browsed", "cups-pk-helper", "fwupd-refresh", "gnome-remote-desktop", "speech-dispatcher", "usbmux", "pulse",
     ]
 
     private static func sshKeys(_ value: String) throws(ValueFault) -> String {

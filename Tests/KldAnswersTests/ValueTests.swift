@@ -21,7 +21,9 @@ import Testing
 
     @Test(arguments: [
         ("USERNAME=ops", [AnswersProblem.Code]()), ("USERNAME=_svc-1", []), ("USERNAME=Ops", [.username]), ("USERNAME=1ops", [.username]),
-        ("USERNAME=root", [.reservedUsername]), ("USERNAME=systemd-x", [.reservedUsername]), ("USERNAME=a.b", [.username]),
+        ("USERNAME=root", [.reservedUsername]), ("USERNAME=systemd-x", [.reservedUsername]),
+        ("USERNAME=dhcpcd", [.reservedUsername]), ("USERNAME=clock", [.reservedUsername]), ("USERNAME=_ssh", [.reservedUsername]),
+        ("USERNAME=a.b", [.username]),
         ("PASSWORD=a:b", [.password]), ("ROOT_PASSWORD=a:b", [.password]),
         ("TIMEZONE=Europe/Kyiv", []), ("TIMEZONE=US/Pacific", []), ("TIMEZONE=Factory", [.timezone]),
         ("TIMEZONE=../etc/passwd", [.timezone]),
