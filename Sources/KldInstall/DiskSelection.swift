@@ -114,8 +114,12 @@ public struct DiskSelection: Sendable, Hashable {
         return Chosen(device: device, named: name, path: facts.stableName(device))
     }
 
+    /// How the kernel's names of volumes begin that lie in a pool here or on another machine. An empty one may be about to be used there, so
+    /// nobody but a person chooses it. Source: Linux `Documentation/admin-guide/devices.rst`, 6.12; zvols: `zvol_os.c`, OpenZFS 2.4.
+    private static let volumes = ["zd", "nbd", "rbd", "drbd"]
+
     private static func onlyEmpty(_ facts: MachineFacts, _ least: ByteCount) throws -> String {
-        let empty = facts.disks.filter {
+        let empty = facts.disks.filter { disk in !volumes.contains { disk.name.hasPrefix($0) } }.filter {
             $0.isEmpty && !facts.liveDisks.contains($0.path) && !$0.readOnly && $0.size >= least
                 && facts.importedPools[$0.path] == nil
         }

@@ -279,6 +279,13 @@ struct SelectionTests {
         #expect(try chosen(facts, disk: "auto").root.map(\.path) == ["/dev/sdb"])
     }
 
+    @Test("auto passes over volumes of pools and of the network; who names one may use it", arguments: ["zd16", "nbd0", "rbd1", "drbd0"])
+    func autoVolumes(_ name: String) throws {
+        #expect(try chosen(Machines.plain(.disk(name), .disk("sda")), disk: "auto").root.map(\.path) == ["/dev/sda"])
+        #expect(refusal(Machines.plain(.disk(name)), disk: "auto")?.code == "disk.none-empty")
+        #expect(try chosen(Machines.plain(.disk(name)), disk: "/dev/\(name)").root.map(\.path) == ["/dev/\(name)"])
+    }
+
     @Test("auto refuses an empty-looking disk that is mounted")
     func autoMounted() {
         #expect(refusal(Machines.plain(.disk("sda") { $0.mountpoints = ["/data"] }), disk: "auto")?.code == "disk.in-use")
