@@ -76,7 +76,7 @@ public enum Performers {
         guard fields.count == 7, fields[0] == user, fields[5] == "/home/\(user)" else {
             throw Diagnosis(
                 "install.account", "the name \(user) is taken in the system that is installed, and not by a person",
-                remedies: ["choose another name: KLDLOAD_USERNAME"], exit: .badAnswers,
+                remedies: ["choose another name, and begin anew: KLDLOAD_USERNAME"],
                 causes: [found.isEmpty ? "it is the name of a group" : found])
         }
     }

@@ -162,7 +162,7 @@ struct PerformerTests {
         #expect(daemon?.code == "install.account" && daemon?.causes == ["jo:x:101:102:Jo daemon,,,:/usr/lib/jo:/usr/sbin/nologin"])
         let group = await found("", 2)
         #expect(group?.code == "install.account" && group?.causes == ["it is the name of a group"])
-        #expect(group?.exit == .badAnswers)
+        #expect(group?.exit == .failed)
     }
 
     // MARK: export
