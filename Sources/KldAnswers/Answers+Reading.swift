@@ -62,7 +62,8 @@ extension Answers {
     ) throws(AnswersError) -> Answers {
         let bytes: [UInt8]
         do {
-            bytes = try files.read(path)
+            // One byte more than there may be says that it is too large; a device may have no end.
+            bytes = try files.read(path, 0..<UInt64(AnswersTextParser.largestFile + 1))
         } catch {
             throw AnswersError(source: path.string, problems: [problem(of: error, path)])
         }

@@ -32,7 +32,7 @@ struct AnswersTextParser {
     /// Takes time in proportion to the number of bytes, whatever they are.
     mutating func parse(_ bytes: [UInt8]) {
         guard bytes.count <= AnswersTextParser.largestFile else {
-            problems.add(AnswersProblem(.tooLarge, "the file has \(bytes.count) bytes, 1 MiB are allowed"))
+            problems.add(AnswersProblem(.tooLarge, "the file has more than 1 MiB"))
             return
         }
         let content = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? bytes[3...] : bytes[...]
