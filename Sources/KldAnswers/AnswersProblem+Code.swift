@@ -157,7 +157,10 @@ extension AnswersProblem.Code {
         case .package: ("A package's name holds a character that no distribution allows.", "separate names by spaces or commas")
         case .password: ("The password is longer than 512 bytes, or holds a colon or a tab.", "choose another, or give it hashed")
         case .passwordHash:
-            ("The text is not a hash of crypt(5) of a kind still safe to use.", "make one with `mkpasswd` and write it in single quotes")
+            (
+                "The text is no hash of crypt(5) that is safe to use and that a password can match.",
+                "make one with `mkpasswd` and write it in single quotes"
+            )
         case .passphrase: ("The passphrase has fewer than 8 or more than 512 bytes.", "choose one of 8 to 512 bytes")
         case .wifiPassword: ("The wireless passphrase is malformed.", "write 8 to 63 characters, or 64 hexadecimal digits")
         case .wireguardKey: ("The text is not a WireGuard key.", "write the 44 characters that `wg genkey` prints")

@@ -95,19 +95,31 @@ extension ValueCheck {
         }
     }
 
-    /// Source: crypt(5) of libxcrypt 4.4. DES, MD5 and NT hashes are refused.
+    /// Source: crypt(5) of libxcrypt 4.4. DES, MD5 and NT hashes are refused, and what no password can match: numbers of rounds, costs and salts
+    /// that crypt(3) does not take.
     private static func isPasswordHash(_ bytes: [UInt8]) -> Bool {
-        func isSalt(_ byte: UInt8) -> Bool { isAlphanumeric(byte) || byte == UInt8(ascii: ".") || byte == UInt8(ascii: "/") }
-        let fields = bytes.split(separator: UInt8(ascii: "$"), omittingEmptySubsequences: false)
-        guard bytes.count <= 512, fields.count >= 4, fields[0].isEmpty else { return false }
-        guard fields.dropFirst(2).allSatisfy({ $0.allSatisfy { isSalt($0) || $0 == UInt8(ascii: "=") || $0 == UInt8(ascii: ",") } }),
-            let last = fields.last, last.allSatisfy(isSalt)
-        else { return false }
-        switch string(fields[1]) {
-        case "6": return last.count == 86 && fields.count <= 5
-        case "5": return last.count == 43 && fields.count <= 5
-        case "y", "gy", "7": return last.count == 43
-        case "2a", "2b", "2y": return fields.count == 4 && last.count == 53
+        func isPlain(_ bytes: [UInt8]) -> Bool {
+            bytes.allSatisfy { isAlphanumeric($0) || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "/") }
+        }
+        let fields = bytes.split(separator: UInt8(ascii: "$"), omittingEmptySubsequences: false).map { Array($0) }
+        guard bytes.count <= 512, fields.count >= 4, fields[0].isEmpty, let hash = fields.last, isPlain(hash) else { return false }
+        let method = string(fields[1])
+        // What lies between the method and the hash.
+        var settings = Array(fields[2..<(fields.count - 1)])
+        if method == "5" || method == "6", settings.count == 2, settings[0].starts(with: "rounds=".utf8) {
+            let rounds = settings.removeFirst().dropFirst("rounds=".utf8.count)
+            guard rounds.first != UInt8(ascii: "0"), let number = decimal(rounds), (1000...999_999_999).contains(number) else {
+                return false
+            }
+        }
+        guard settings.allSatisfy(isPlain), let first = settings.first else { return false }
+        switch method {
+        case "5", "6": return settings.count == 1 && (1...16).contains(first.count) && hash.count == (method == "6" ? 86 : 43)
+        case "y", "gy": return settings.count == 2 && !first.isEmpty && settings[1].count <= 86 && hash.count == 43
+        case "7": return settings.count == 1 && (11...97).contains(first.count) && hash.count == 43
+        case "2a", "2b", "2y":
+            guard settings.count == 1, first.count == 2, let cost = decimal(first) else { return false }
+            return (4...31).contains(cost) && hash.count == 53
         default: return false
         }
     }

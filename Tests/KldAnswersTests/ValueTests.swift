@@ -69,7 +69,10 @@ import Testing
     @Test(arguments: [
         "$6$saltsalt$" + String(repeating: "a", count: 86), "$6$rounds=5000$salt$" + String(repeating: "a", count: 86),
         "$5$salt$" + String(repeating: "a", count: 43), "$y$j9T$saltsaltsalt$" + String(repeating: "a", count: 43),
-        "$2b$12$" + String(repeating: "a", count: 53),
+        "$2b$12$" + String(repeating: "a", count: 53), "$2y$04$" + String(repeating: "a", count: 53),
+        "$2b$31$" + String(repeating: "a", count: 53), "$5$rounds=999999999$salt$" + String(repeating: "a", count: 43),
+        "$6$rounds=1000$0123456789abcdef$" + String(repeating: "a", count: 86), "$y$j9T$$" + String(repeating: "a", count: 43),
+        "$gy$j9T$salt$" + String(repeating: "a", count: 43), "$7$CU..../....salt$" + String(repeating: "a", count: 43),
     ])
     func soundPasswordHashesAreAccepted(hash: String) throws {
         #expect(try answers("KLDLOAD_PASSWORD_HASH='\(hash)'").credentials == .hash(Secret(hash)))
@@ -80,6 +83,17 @@ import Testing
     ])
     func weakOrBrokenPasswordHashesAreRefused(hash: String) {
         #expect(codes("KLDLOAD_PASSWORD_HASH='\(hash)'") == [.passwordHash])
+    }
+
+    /// Whoever has one of these in /etc/shadow never logs in.
+    @Test(arguments: [
+        ("$6$rounds=abc$salt$", 86), ("$6$rounds=999$salt$", 86), ("$6$rounds=05000$salt$", 86), ("$6$rounds=1000000000$salt$", 86),
+        ("$6$rounds=$salt$", 86), ("$5$rounds=5000$rounds=5000$salt$", 43), ("$6$rounds=5000$", 86), ("$6$$", 86),
+        ("$6$0123456789abcdefg$", 86), ("$6$a$b$", 86), ("$2b$99$", 53), ("$2b$32$", 53), ("$2b$03$", 53), ("$2b$4$", 53), ("$2b$1a$", 53),
+        ("$y$$salt$", 43), ("$y$j9T$", 43), ("$7$short$", 43), ("$1$salt$", 22),
+    ])
+    func hashesThatNoPasswordMatchesAreRefused(settings: String, length: Int) {
+        #expect(codes("KLDLOAD_PASSWORD_HASH='\(settings)\(String(repeating: "a", count: length))'") == [.passwordHash])
     }
 
     @Test(arguments: ["yes", "true", "on"])
