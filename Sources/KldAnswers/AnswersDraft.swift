@@ -160,11 +160,16 @@ struct AnswersDraft {
         let upper = name.uppercased()
         let stem = upper.hasPrefix(AnswerKey.prefix) ? String(upper.dropFirst(AnswerKey.prefix.count)) : upper
         if AnswerKey.named(AnswerKey.prefix + stem) != nil { return AnswerKey.prefix + stem }
-        if let word = nearest(to: stem, stems) { return AnswerKey.prefix + word }
-        // The first word left out, as PASSPHRASE for ZFS_PASSPHRASE; or a first word that does not belong there.
-        if let word = stems.first(where: { $0.hasSuffix("_" + stem) }) { return AnswerKey.prefix + word }
-        guard let underscore = stem.firstIndex(of: "_") else { return nil }
-        return nearest(to: String(stem[stem.index(after: underscore)...]), stems).map { AnswerKey.prefix + $0 }
+        // A first word may not belong there.
+        let words = [stem] + (stem.firstIndex(of: "_").map { [String(stem[stem.index(after: $0)...])] } ?? [])
+        return words.lazy.compactMap(nearestStem).first.map { AnswerKey.prefix + $0 }
+    }
+
+    /// One letter wrong; a part that is left out, as PASSPHRASE for ZFS_PASSPHRASE, USER for USERNAME: of several the shortest; more letters wrong.
+    private static func nearestStem(to word: String) -> String? {
+        guard word.utf8.count <= 64 else { return nil }
+        let whole = stems.filter { $0.hasSuffix("_" + word) || (word.utf8.count > 2 && $0.contains(word)) }
+        return nearest(to: word, stems, most: 1) ?? whole.min { $0.utf8.count < $1.utf8.count } ?? nearest(to: word, stems)
     }
 
     private static let stems = AnswerKey.all.flatMap { [$0.name] + $0.aliases }.map { String($0.dropFirst(AnswerKey.prefix.count)) }

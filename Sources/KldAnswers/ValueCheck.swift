@@ -58,8 +58,12 @@ struct ValueCheck {
         case .locale:
             let name = AnswersReference.canonicalLocale(value)
             if reference.locales.contains(name) { return name }
+            // The codeset left out, or another one: a single edit would lead to another language.
+            let language = value.prefix { $0 != "." && $0 != "@" }.map { $0 == "-" ? "_" : String($0) }.joined()
+            let meant = [language + ".UTF-8", language].first { reference.locales.contains($0) }
             throw ValueFault(
-                .locale, "there is no locale \(shown(value)) in UTF-8\(reference.place)", suggestion: nearest(to: value, reference.locales))
+                .locale, "there is no locale \(shown(value)) in UTF-8\(reference.place)",
+                suggestion: meant ?? nearest(to: value, reference.locales))
         default:
             if reference.keyboards[value] != nil { return value }
             throw ValueFault(

@@ -112,6 +112,21 @@ import Testing
     }
 
     @Test(arguments: [
+        ("LOCALE=en_US", "en_US.UTF-8"), ("LOCALE=de_DE", "de_DE.UTF-8"), ("LOCALE=fr_FR", "fr_FR.UTF-8"), ("LOCALE=en_GB", "en_GB.UTF-8"),
+        ("LOCALE=de_DE@euro", "de_DE.UTF-8"), ("LOCALE=de_DE.ISO-8859-1", "de_DE.UTF-8"), ("LOCALE=pt-BR", "pt_BR.UTF-8"),
+        ("LOCALE=hi_IN.UTF-8", "hi_IN"), ("PROFILE=kwm", "kvm"), ("KEYBOARD_LAYOUT=DE", "de"), ("TIMEZONE=utc", "UTC"),
+    ])
+    func whatWasMeantIsSuggested(line: String, meant: String) {
+        #expect(problems(threeLines, overrides: ["KLDLOAD_" + line]).map(\.suggestion) == [meant])
+    }
+
+    /// In a word of two letters one that is wrong leads anywhere: not Ukrainian for British.
+    @Test(arguments: ["KEYBOARD_LAYOUT=uk", "KEYBOARD_LAYOUT=xx", "STORAGE_MODE=ext4", "PROFILE=vm", "TEMPLATE=lab1", "LOCALE=xx_XX"])
+    func aShortValueIsNotGuessed(line: String) {
+        #expect(problems(threeLines, overrides: ["KLDLOAD_" + line]).map(\.suggestion) == [nil])
+    }
+
+    @Test(arguments: [
         ("10.0.1.50", "10.0.1.50"), ("::", "::"), ("::1", "::1"), ("2001:DB8:0:0:1:0:0:1", "2001:db8::1:0:0:1"), ("1::", "1::"),
         ("::ffff:10.0.0.1", "::ffff:a00:1"), ("1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7:8"), ("1:2:3:4:5:6:7::", "1:2:3:4:5:6:7:0"),
     ])
