@@ -52,8 +52,28 @@ struct AnswersDraft {
             }
             return (rank, AnswersDraft.note(subject, reason, line: lines[stem], key: key.name, remedy: remedy))
         }
-        let others = foreign.map { (rank: Int.max, note: $0) }
+        let others = (foreign + [leftOut, hardToType].compactMap { $0 }).map { (rank: Int.max, note: $0) }
         return (found + others).sorted { ($0.note.line ?? .max, $0.rank) < ($1.note.line ?? .max, $1.rank) }.map(\.note)
+    }
+
+    /// What the profile leaves out although it is asked for; `ENABLE_KVM`, its like, has a note whatever the profile.
+    private var leftOut: AnswersProblem? {
+        guard text("PROFILE") == Answers.Profile.core.rawValue, flag("ENABLE_EBPF") else { return nil }
+        return AnswersProblem(
+            .noEffect, line: lines["ENABLE_EBPF"], key: AnswerKey.prefix + "ENABLE_EBPF",
+            "the key has no effect with the profile core, which is the distribution and nothing else",
+            remedy: "choose another KLDLOAD_PROFILE, or name the packages in KLDLOAD_EXTRA_PACKAGES")
+    }
+
+    /// The prompt knows no input methods and no dead keys of a desktop, only the letters of the keyboard that the answers name.
+    private var hardToType: AnswersProblem? {
+        guard let passphrase = optional("ZFS_PASSPHRASE"), !passphrase.utf8.allSatisfy({ $0 < 0x80 }),
+            let stem = given(secret: "ZFS_PASSPHRASE").first
+        else { return nil }
+        return AnswersProblem(
+            .hardToType, line: lines[stem], key: AnswerKey.prefix + stem,
+            "the passphrase has letters beyond ASCII, and the prompt at boot takes what the keyboard \(text("KEYBOARD_LAYOUT")) types",
+            remedy: "make sure that this keyboard has them, or choose a passphrase of ASCII")
     }
 
     private static func note(_ subject: String, _ reason: String, line: Int?, key: String, remedy: String? = nil) -> AnswersProblem {

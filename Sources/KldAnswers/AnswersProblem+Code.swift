@@ -46,6 +46,7 @@ extension AnswersProblem {
         case package = "answers.package"
         case password = "answers.password"
         case passwordHash = "answers.password-hash"
+        case mokPassword = "answers.mok-password"
         case passphrase = "answers.passphrase"
         case wifiPassword = "answers.wifi-password"
         case wireguardKey = "answers.wireguard-key"
@@ -81,8 +82,9 @@ extension AnswersProblem {
         case moduleKey = "answers.module-key"
         /// What the file asks for is known and cannot be installed by this version. Found by who knows the distributions.
         case unsupported = "distro.unsupported"
-        /// A note: the file is accepted.
+        // Notes: the file is accepted
         case noEffect = "answers.no-effect"
+        case hardToType = "answers.hard-to-type"
     }
 }
 
@@ -161,6 +163,11 @@ extension AnswersProblem.Code {
                 "The text is no hash of crypt(5) that is safe to use and that a password can match.",
                 "make one with `mkpasswd` and write it in single quotes"
             )
+        case .mokPassword:
+            (
+                "The password for the firmware's key manager has more than 256 characters, or one that its keyboard does not have.",
+                "choose 1 to 256 printable characters of ASCII: the key manager knows only the American keyboard"
+            )
         case .passphrase: ("The passphrase has fewer than 8 or more than 512 bytes.", "choose one of 8 to 512 bytes")
         case .wifiPassword: ("The wireless passphrase is malformed.", "write 8 to 63 characters, or 64 hexadecimal digits")
         case .wireguardKey: ("The text is not a WireGuard key.", "write the 44 characters that `wg genkey` prints")
@@ -221,8 +228,14 @@ extension AnswersProblem.Code {
         case .unsupported: ("This version cannot install that release of that distribution.", "choose a distribution that it installs")
         case .noEffect:
             (
-                "A note, with exit status 0: a key is given that this version knows and does not act on, or that only matters to images.",
+                "A note, with exit status 0: a key is given that this version knows and does not act on, that the profile leaves out, or "
+                    + "that only matters to images.",
                 "remove it, or keep it for a later version"
+            )
+        case .hardToType:
+            (
+                "A note, with exit status 0: the passphrase of the pool has letters that the prompt at boot may not take.",
+                "make sure that the keyboard has them, or choose a passphrase of ASCII"
             )
         }
     }

@@ -121,6 +121,7 @@ extension AnswerType: CustomStringConvertible {
         case .password: "1 to 512 bytes, no colon"
         case .passwordHash: "hash of crypt(5)"
         case .secretText(let limit), .text(let limit): "text, \(limit) bytes at most"
+        case .mokPassword: "1 to 256 printable characters of ASCII"
         case .passphrase: "8 to 512 bytes"
         case .wifiPassword: "8 to 63 characters, or 64 hexadecimal digits"
         case .wireguardKey: "44 characters of base64"

@@ -78,6 +78,11 @@ extension ValueCheck {
             guard !bytes.contains(0x09) else { throw ValueFault(.password, "the password holds a tab") }
         case .passwordHash:
             guard isPasswordHash(Array(bytes)) else { throw ValueFault(.passwordHash, "this is not a password hash that is safe to use") }
+        case .mokPassword:
+            // Source: shim `MokManager.c`, 16.1: at most `PASSWORD_MAX` characters, each of one byte.
+            guard bytes.count <= 256, bytes.allSatisfy({ (0x20...0x7E).contains($0) }) else {
+                throw ValueFault(.mokPassword, "the password does not have 1 to 256 printable characters of ASCII")
+            }
         case .passphrase:
             guard (8...512).contains(bytes.count) else { throw ValueFault(.passphrase, "the passphrase does not have 8 to 512 bytes") }
         case .wifiPassword:

@@ -32,7 +32,7 @@ struct ValueCheck {
         case .hostName, .domainName, .host, .interface, .ipAddress, .ipAddressOrNetwork, .ipAddresses, .cidr, .url:
             return try ValueCheck.network(value, key.type)
         case .userName, .remoteUser, .sshKeys: return try ValueCheck.account(value, key.type)
-        case .password, .passwordHash, .passphrase, .wifiPassword, .wireguardKey, .secretText:
+        case .password, .passwordHash, .mokPassword, .passphrase, .wifiPassword, .wireguardKey, .secretText:
             try ValueCheck.secret(value, key.type)
             return value
         case .disk, .disks, .poolName, .size, .path: return try ValueCheck.storage(value, key.type)

@@ -45,6 +45,8 @@ import Testing
         ("ZFS_POOL=a/b", [.poolName]), ("NET_IFACE=lo", [.interface]), ("NET_IFACE=enp1s0.5", []), ("NET_IFACE=../x", [.interface]),
         ("EXPORT_DIR=/a/../b", [.path]), ("WIREGUARD=2", [.bool]), ("STORAGE_MODE=ext4", [.choice]), ("ENABLE_ZFS=0", [.choice]),
         ("NVIDIA_DRIVERS=auto", []), ("WIFI_SSID=caf\u{E9}", []),
+        ("MOK_PASSWORD= open  sesame ~", []), ("MOK_PASSWORD=s\u{E9}same", [.mokPassword]), ("MOK_PASSWORD=a\tb", [.mokPassword]),
+        ("MOK_PASSWORD=" + String(repeating: "x", count: 257), [.mokPassword]),
         ("WIREGUARD_PRIVATE_KEY=yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=", []), ("WIREGUARD_PRIVATE_KEY=AAAA", [.wireguardKey]),
     ])
     func valuesAreHeldToTheirTypes(line: String, expected: [AnswersProblem.Code]) {
