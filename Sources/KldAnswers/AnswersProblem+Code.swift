@@ -171,13 +171,18 @@ extension AnswersProblem.Code {
         case .passphrase: ("The passphrase has fewer than 8 or more than 512 bytes.", "choose one of 8 to 512 bytes")
         case .wifiPassword: ("The wireless passphrase is malformed.", "write 8 to 63 characters, or 64 hexadecimal digits")
         case .wireguardKey: ("The text is not a WireGuard key.", "write the 44 characters that `wg genkey` prints")
-        case .path: ("The path is not absolute, or climbs upwards.", "write a path from the root without `..`")
+        case .path:
+            (
+                "The path is not absolute, climbs upwards, or holds a character that has no place there.",
+                "write a path from the root without `..`"
+            )
         case .poolName:
             (
                 "ZFS does not allow this name for a pool.",
                 "begin with a letter; then letters, digits and _ - . up to 64; not mirror, raidz, draid, spare, log"
             )
-        case .size: ("The value is not a size, or out of range.", "write a number with K, M, G or T, from 4G to 64T")
+        case .size:
+            ("The value is not a size, out of range, or less than the profile needs.", "write a number with K, M, G or T, from 4G to 64T")
         case .console: ("A console is not a device's name with options.", "write names such as tty0 or ttyS0,115200")
         case .label: ("The name holds a character that is not allowed there.", "use letters, digits, dot, underscore and hyphen")
         case .version: ("The text is not a version.", "write numbers joined by dots")

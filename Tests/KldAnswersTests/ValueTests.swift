@@ -29,7 +29,7 @@ import Testing
         ("TIMEZONE=../etc/passwd", [.timezone]),
         ("TIMEZONE=utc", [.timezone]), ("LOCALE=de_DE.utf8", []), ("LOCALE=C.UTF-8", []), ("LOCALE=de_DE", [.locale]),
         ("LOCALE=de_DE.ISO-8859-1", [.locale]), ("KEYBOARD_LAYOUT=de", []), ("KEYBOARD_LAYOUT=xx", [.keyboardLayout]),
-        ("DISK_SIZE=8G", []), ("DISK_SIZE=8GiB", []), ("DISK_SIZE=4096m", []), ("DISK_SIZE=4G", []),
+        ("DISK_SIZE=8G", []), ("DISK_SIZE=8GiB", []), ("DISK_SIZE=16384m", []), ("DISK_SIZE=64T", []), ("DISK_SIZE=65T", [.size]),
         // An installation needs 4 GiB.
         ("DISK_SIZE=4095M", [.size]), ("DISK_SIZE=2G", [.size]), ("DISK_SIZE=1G", [.size]), ("DISK_SIZE=G", [.size]),
         ("DISK_SIZE=18446744073709551616", [.size]), ("DISK_SIZE=999999999999999T", [.size]), ("DISK_SIZE=8.5G", [.size]),
