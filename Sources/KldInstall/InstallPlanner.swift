@@ -71,8 +71,14 @@ public struct InstallPlanner: Sendable {
                     Phase("kernel", "Modules and kernel that the firmware trusts", kernel, beside: true),
                     Phase("boot", "Make it boot", boot),
                     Phase("finish", "Close it", try finish),
-                ])
+                ], losses: losses)
         }
+    }
+
+    private var losses: [String: [String]] {
+        let wiped = disks.all.map(\.device)
+        let all = disks.all.map { ($0.path, facts.losses(of: $0.device, wiped: wiped)) }
+        return Dictionary(all, uniquingKeysWith: { $1 }).filter { !$0.value.isEmpty }
     }
 
     /// Approvals that the answers give: for disks they name, with KLDLOAD_FORCE_WIPE=1; for the one that kldload chose, while it is empty.
