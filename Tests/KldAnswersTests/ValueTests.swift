@@ -46,7 +46,6 @@ import Testing
         ("EXPORT_DIR=/a/../b", [.path]), ("WIREGUARD=2", [.bool]), ("STORAGE_MODE=ext4", [.choice]), ("ENABLE_ZFS=0", [.choice]),
         ("NVIDIA_DRIVERS=auto", []), ("WIFI_SSID=caf\u{E9}", []),
         ("MOK_PASSWORD= open  sesame ~", []), ("MOK_PASSWORD=s\u{E9}same", [.mokPassword]), ("MOK_PASSWORD=a\tb", [.mokPassword]),
-        ("MOK_PASSWORD=" + String(repeating: "x", count: 257), [.mokPassword]),
         ("WIREGUARD_PRIVATE_KEY=yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=", []), ("WIREGUARD_PRIVATE_KEY=AAAA", [.wireguardKey]),
     ])
     func valuesAreHeldToTheirTypes(line: String, expected: [AnswersProblem.Code]) {
@@ -103,6 +102,11 @@ import Testing
         let problem = problems(threeLines, overrides: ["KLDLOAD_WIREGUARD=\(word)"]).first
         #expect(problem?.remedy == "write 1")
         #expect(problem?.suggestion == "1")
+    }
+
+    @Test func thePasswordOfTheKeyManagerHasItsLength() {
+        let long = String(repeating: "x", count: 257)
+        #expect(codes("KLDLOAD_MOK_PASSWORD=\(long)") == [.mokPassword] && codes("KLDLOAD_MOK_PASSWORD=\(long.dropLast())") == [])
     }
 
     @Test func nearMissesAreSuggested() {
