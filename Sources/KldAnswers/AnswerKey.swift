@@ -190,6 +190,8 @@ public enum AnswerType: Sendable, Hashable {
     case passwordHash
     /// A secret of another system: printable, at most so many bytes.
     case secretText(Int)
+    /// A password that a person types into the firmware: printable ASCII.
+    case mokPassword
     case passphrase
     case wifiPassword
     case wireguardKey

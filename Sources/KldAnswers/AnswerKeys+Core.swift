@@ -12,7 +12,8 @@ extension AnswerKey {
             "DISK", .core, .disk, required: true, since: "1.0.3",
             "The disk to install to: a path below `/dev`, best one from `/dev/disk/by-id`. "
                 + "`auto` is the machine's only empty disk that is large enough for the profile, and an error when there is none or more "
-                + "than one. It needs no approval because it is empty; a disk that holds anything is never chosen. "
+                + "than one. It needs no approval because it is empty; a disk that holds anything is never chosen, nor a volume of a pool or "
+                + "of the network (`zd`, `nbd`, `rbd`, `drbd`). "
                 + "An image has a disk of its own."),
         AnswerKey(
             "HOSTNAME", .core, .hostName, default: "kldload-node", since: "1.0.3",

@@ -118,7 +118,7 @@ extension AnswerKey {
             "ENABLE_SECURE_BOOT", .boot, .bool, default: "1", since: "1.1.0",
             "`1`: the machine makes a key and signs its kernel modules and boot images with it, so that it starts with Secure Boot on."),
         AnswerKey(
-            "MOK_PASSWORD", .boot, .secretText(256), secret: true, since: "1.1.0",
+            "MOK_PASSWORD", .boot, .mokPassword, secret: true, since: "1.1.0",
             "The password that the firmware's key manager asks once. "
                 + "Changed in 2.0: one is made and shown when absent; it was the same everywhere."
         ),

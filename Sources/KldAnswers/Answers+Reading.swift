@@ -62,7 +62,8 @@ extension Answers {
     ) throws(AnswersError) -> Answers {
         let bytes: [UInt8]
         do {
-            bytes = try files.read(path)
+            // One byte more than there may be says that it is too large; a device may have no end.
+            bytes = try files.read(path, 0..<UInt64(AnswersTextParser.largestFile + 1))
         } catch {
             throw AnswersError(source: path.string, problems: [problem(of: error, path)])
         }
@@ -91,7 +92,7 @@ extension Answers {
         var parser = AnswersTextParser()
         parser.parse(Array(text.utf8))
         var values = Dictionary(AnswerKey.all.map { ($0.name, $0.defaultValue ?? "") }, uniquingKeysWith: { $1 })
-        for entry in parser.entries where entry.value != AnswerEntry.unreadable { values[entry.name] = entry.value }
+        for entry in parser.entries where !entry.isUnreadable { values[entry.name] = entry.value }
         return values
     }
 }

@@ -22,16 +22,20 @@ extension AnswersDraft {
         }
     }
 
+    /// In bytes, of the line that holds a secret.
+    private static let longestSecret = 4096
+
     private static func secret(_ key: AnswerKey, in path: FilePath, _ files: any FileSystem) throws(ValueFault) -> String {
         let bytes: [UInt8]
         do {
-            bytes = try files.read(path)
+            // With the end of the line, and no more: a device may have no end.
+            bytes = try files.read(path, 0..<UInt64(longestSecret + 2))
         } catch {
             throw ValueFault(.secretFile, Diagnosis(of: error).message)
         }
         var line = bytes.prefix { $0 != 0x0A }
         if line.last == 0x0D { line.removeLast() }
-        guard line.count <= 4096, !line.isEmpty, let text = String(validating: line, as: UTF8.self) else {
+        guard line.count <= longestSecret, !line.isEmpty, let text = String(validating: line, as: UTF8.self) else {
             throw ValueFault(.secretFile, "the first line of \(path) is empty, too long, or not UTF-8")
         }
         return try ValueCheck(reference: .builtIn).canonical(text, of: key)

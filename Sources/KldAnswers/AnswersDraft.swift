@@ -52,8 +52,28 @@ struct AnswersDraft {
             }
             return (rank, AnswersDraft.note(subject, reason, line: lines[stem], key: key.name, remedy: remedy))
         }
-        let others = foreign.map { (rank: Int.max, note: $0) }
+        let others = (foreign + [leftOut, hardToType].compactMap { $0 }).map { (rank: Int.max, note: $0) }
         return (found + others).sorted { ($0.note.line ?? .max, $0.rank) < ($1.note.line ?? .max, $1.rank) }.map(\.note)
+    }
+
+    /// What the profile leaves out although it is asked for; `ENABLE_KVM`, its like, has a note whatever the profile.
+    private var leftOut: AnswersProblem? {
+        guard text("PROFILE") == Answers.Profile.core.rawValue, flag("ENABLE_EBPF") else { return nil }
+        return AnswersProblem(
+            .noEffect, line: lines["ENABLE_EBPF"], key: AnswerKey.prefix + "ENABLE_EBPF",
+            "the key has no effect with the profile core, which is the distribution and nothing else",
+            remedy: "choose another KLDLOAD_PROFILE, or name the packages in KLDLOAD_EXTRA_PACKAGES")
+    }
+
+    /// The prompt knows no input methods and no dead keys of a desktop, only the letters of the keyboard that the answers name.
+    private var hardToType: AnswersProblem? {
+        guard let passphrase = optional("ZFS_PASSPHRASE"), !passphrase.utf8.allSatisfy({ $0 < 0x80 }),
+            let stem = given(secret: "ZFS_PASSPHRASE").first
+        else { return nil }
+        return AnswersProblem(
+            .hardToType, line: lines[stem], key: AnswerKey.prefix + stem,
+            "the passphrase has letters beyond ASCII, and the prompt at boot takes what the keyboard \(text("KEYBOARD_LAYOUT")) types",
+            remedy: "make sure that this keyboard has them, or choose a passphrase of ASCII")
     }
 
     private static func note(_ subject: String, _ reason: String, line: Int?, key: String, remedy: String? = nil) -> AnswersProblem {
@@ -91,7 +111,7 @@ struct AnswersDraft {
         guard let key = AnswerKey.named(entry.name) else {
             if !AnswerKey.isForeign(entry.name) {
                 reportUnknown(entry)
-            } else if !entry.value.isEmpty, entry.value != AnswerEntry.unreadable, foreign.count < ProblemList.limit {
+            } else if !entry.value.isEmpty, foreign.count < ProblemList.limit {
                 let reason = AnswerEffect.waits(for: AnswerKey.foreignWaitsFor)
                 foreign.append(AnswersDraft.note("the key", reason, line: entry.line, key: String(entry.name.prefix(64))))
             }
@@ -107,13 +127,14 @@ struct AnswersDraft {
         if replaced.contains(key.stem) { return }
         values[key.stem] = nil
         faulty.remove(key.stem)
-        if entry.value == AnswerEntry.unreadable {
+        if entry.isUnreadable {
             faulty.insert(key.stem)
             return
         }
-        // An empty value means the default, as if the line were not there.
-        if entry.value.isEmpty { return }
         do {
+            try key.type.check(entry.kind)
+            // An empty value means the default, as if the line were not there.
+            if entry.value.isEmpty { return }
             let value = try check.canonical(entry.value, of: key)
             if !value.isEmpty { values[key.stem] = value }
         } catch {
@@ -129,6 +150,7 @@ struct AnswersDraft {
             return
         }
         do {
+            try AnswerType.choice([AnswersJSONParser.install]).check(entry.kind)
             _ = try ValueCheck.choice(entry.value, [AnswersJSONParser.install])
             foreign.append(
                 AnswersProblem(
@@ -158,11 +180,16 @@ struct AnswersDraft {
         let upper = name.uppercased()
         let stem = upper.hasPrefix(AnswerKey.prefix) ? String(upper.dropFirst(AnswerKey.prefix.count)) : upper
         if AnswerKey.named(AnswerKey.prefix + stem) != nil { return AnswerKey.prefix + stem }
-        if let word = nearest(to: stem, stems) { return AnswerKey.prefix + word }
-        // The first word left out, as PASSPHRASE for ZFS_PASSPHRASE; or a first word that does not belong there.
-        if let word = stems.first(where: { $0.hasSuffix("_" + stem) }) { return AnswerKey.prefix + word }
-        guard let underscore = stem.firstIndex(of: "_") else { return nil }
-        return nearest(to: String(stem[stem.index(after: underscore)...]), stems).map { AnswerKey.prefix + $0 }
+        // A first word may not belong there.
+        let words = [stem] + (stem.firstIndex(of: "_").map { [String(stem[stem.index(after: $0)...])] } ?? [])
+        return words.lazy.compactMap(nearestStem).first.map { AnswerKey.prefix + $0 }
+    }
+
+    /// One letter wrong; a part that is left out, as PASSPHRASE for ZFS_PASSPHRASE, USER for USERNAME: of several the shortest; more letters wrong.
+    private static func nearestStem(to word: String) -> String? {
+        guard word.utf8.count <= 64 else { return nil }
+        let whole = stems.filter { $0.hasSuffix("_" + word) || (word.utf8.count > 2 && $0.contains(word)) }
+        return nearest(to: word, stems, most: 1) ?? whole.min { $0.utf8.count < $1.utf8.count } ?? nearest(to: word, stems)
     }
 
     private static let stems = AnswerKey.all.flatMap { [$0.name] + $0.aliases }.map { String($0.dropFirst(AnswerKey.prefix.count)) }

@@ -38,7 +38,9 @@ struct AnswersJSONParser {
                 let known = AnswerKey.fullNames[name] ?? String(name.prefix(128))
                 let isKeyList = AnswerKey.named(known)?.type == .sshKeys
                 let given = try value(listSeparator: isKeyList ? ";" : " ")
-                entries.append(AnswerEntry(name: known, value: given, line: keyLine, isAction: name == AnswersJSONParser.action))
+                entries.append(
+                    AnswerEntry(
+                        name: known, value: given.text, line: keyLine, isAction: name == AnswersJSONParser.action, kind: given.kind))
                 skipSpace()
             } while take(UInt8(ascii: ","))
             try expect(UInt8(ascii: "}"), "a comma or a closing brace")
@@ -47,36 +49,42 @@ struct AnswersJSONParser {
         guard rest.isEmpty else { throw Fault(message: "something follows the object") }
     }
 
-    private mutating func value(listSeparator: String) throws(Fault) -> String {
+    private typealias Value = (text: String, kind: AnswerEntry.Kind)
+
+    private mutating func value(listSeparator: String) throws(Fault) -> Value {
         skipSpace()
         guard take(UInt8(ascii: "[")) else { return try scalar() }
         skipSpace()
-        if take(UInt8(ascii: "]")) { return "" }
+        if take(UInt8(ascii: "]")) { return ("", .list) }
         var items: [String] = []
+        var kind = AnswerEntry.Kind.list
         repeat {
             skipSpace()
-            items.append(try scalar())
+            let item = try scalar()
+            items.append(item.text)
+            if item.kind != .text { kind = .mixedList }
             skipSpace()
         } while take(UInt8(ascii: ","))
         try expect(UInt8(ascii: "]"), "a comma or a closing bracket")
-        return items.joined(separator: listSeparator)
+        return (items.joined(separator: listSeparator), kind)
     }
 
-    private mutating func scalar() throws(Fault) -> String {
+    /// What is null counts as an empty text.
+    private mutating func scalar() throws(Fault) -> Value {
         switch rest.first {
-        case UInt8(ascii: "\""): return try text()
+        case UInt8(ascii: "\""): return (try text(), .text)
         case UInt8(ascii: "{"), UInt8(ascii: "["): throw Fault(message: "a value is an object or a list of lists")
         default: break
         }
         let word = rest.prefix { isAlphanumeric($0) || "+-.".utf8.contains($0) }
         rest = rest[word.endIndex...]
         switch string(word.prefix(64)) {
-        case "true": return "1"
-        case "false": return "0"
-        case "null": return ""
+        case "true": return ("1", .bool)
+        case "false": return ("0", .bool)
+        case "null": return ("", .text)
         case let number:
             guard word.count <= 64, AnswersJSONParser.isNumber(word) else { throw Fault(message: "a value is missing or malformed") }
-            return number
+            return (number, .number)
         }
     }
 
@@ -163,5 +171,37 @@ struct AnswersJSONParser {
     private mutating func expect(_ byte: UInt8, _ what: String) throws(Fault) {
         skipSpace()
         guard take(byte) else { throw Fault(message: "\(what) is missing") }
+    }
+}
+
+extension AnswerType {
+    /// What a value may be in a JSON object. What the schema says follows from the same types.
+    var kinds: [AnswerEntry.Kind] {
+        switch self {
+        case .bool: [.text, .number, .bool]
+        case .integer, .choice, .version: [.text, .number]
+        case .choices, .disks, .ipAddresses, .packages, .consoles, .sshKeys: [.text, .list]
+        default: [.text]
+        }
+    }
+
+    /// - Throws: ``ValueFault``, without the value: it may be a secret.
+    func check(_ kind: AnswerEntry.Kind) throws(ValueFault) {
+        guard !kinds.contains(kind) else { return }
+        throw ValueFault(
+            .wrongType, "the value is \(kind.title), and has to be \(kinds.map(\.title).joined(separator: " or "))",
+            remedy: kinds.contains(.list) ? nil : "write it as a string, in double quotes")
+    }
+}
+
+extension AnswerEntry.Kind {
+    fileprivate var title: String {
+        switch self {
+        case .text: "a string"
+        case .number: "a number"
+        case .bool: "true or false"
+        case .list: "a list of strings"
+        case .mixedList: "a list of something else than strings"
+        }
     }
 }

@@ -23,6 +23,7 @@ extension AnswersProblem {
         case repeatedKey = "answers.repeated-key"
         case missingKey = "answers.missing-key"
         // Single values
+        case wrongType = "answers.type"
         case bool = "answers.bool"
         case number = "answers.number"
         case choice = "answers.choice"
@@ -45,6 +46,7 @@ extension AnswersProblem {
         case package = "answers.package"
         case password = "answers.password"
         case passwordHash = "answers.password-hash"
+        case mokPassword = "answers.mok-password"
         case passphrase = "answers.passphrase"
         case wifiPassword = "answers.wifi-password"
         case wireguardKey = "answers.wireguard-key"
@@ -80,8 +82,9 @@ extension AnswersProblem {
         case moduleKey = "answers.module-key"
         /// What the file asks for is known and cannot be installed by this version. Found by who knows the distributions.
         case unsupported = "distro.unsupported"
-        /// A note: the file is accepted.
+        // Notes: the file is accepted
         case noEffect = "answers.no-effect"
+        case hardToType = "answers.hard-to-type"
     }
 }
 
@@ -119,6 +122,11 @@ extension AnswersProblem.Code {
         case .unknownKey: ("kldload knows no such key.", "see docs/answers.md for the keys there are")
         case .repeatedKey: ("The key was given before, under this name or an alias.", "keep one of the two lines")
         case .missingKey: ("A key without a default is absent.", "add it")
+        case .wrongType:
+            (
+                "A value of a JSON object is of another type than its key takes.",
+                "write it as a string, in double quotes, or as a list of strings"
+            )
         case .bool: ("A switch is neither 0 nor 1.", "write 0 or 1")
         case .number: ("The value is not a whole number, or out of range.", "write a whole number in the range that is named")
         case .choice: ("The value is not one of those allowed.", "choose one of them")
@@ -151,17 +159,30 @@ extension AnswersProblem.Code {
         case .package: ("A package's name holds a character that no distribution allows.", "separate names by spaces or commas")
         case .password: ("The password is longer than 512 bytes, or holds a colon or a tab.", "choose another, or give it hashed")
         case .passwordHash:
-            ("The text is not a hash of crypt(5) of a kind still safe to use.", "make one with `mkpasswd` and write it in single quotes")
+            (
+                "The text is no hash of crypt(5) that is safe to use and that a password can match.",
+                "make one with `mkpasswd` and write it in single quotes"
+            )
+        case .mokPassword:
+            (
+                "The password for the firmware's key manager has more than 256 characters, or one that its keyboard does not have.",
+                "choose 1 to 256 printable characters of ASCII: the key manager knows only the American keyboard"
+            )
         case .passphrase: ("The passphrase has fewer than 8 or more than 512 bytes.", "choose one of 8 to 512 bytes")
         case .wifiPassword: ("The wireless passphrase is malformed.", "write 8 to 63 characters, or 64 hexadecimal digits")
         case .wireguardKey: ("The text is not a WireGuard key.", "write the 44 characters that `wg genkey` prints")
-        case .path: ("The path is not absolute, or climbs upwards.", "write a path from the root without `..`")
+        case .path:
+            (
+                "The path is not absolute, climbs upwards, or holds a character that has no place there.",
+                "write a path from the root without `..`"
+            )
         case .poolName:
             (
                 "ZFS does not allow this name for a pool.",
                 "begin with a letter; then letters, digits and _ - . up to 64; not mirror, raidz, draid, spare, log"
             )
-        case .size: ("The value is not a size, or out of range.", "write a number with K, M, G or T, from 4G to 64T")
+        case .size:
+            ("The value is not a size, out of range, or less than the profile needs.", "write a number with K, M, G or T, from 4G to 64T")
         case .console: ("A console is not a device's name with options.", "write names such as tty0 or ttyS0,115200")
         case .label: ("The name holds a character that is not allowed there.", "use letters, digits, dot, underscore and hyphen")
         case .version: ("The text is not a version.", "write numbers joined by dots")
@@ -212,8 +233,14 @@ extension AnswersProblem.Code {
         case .unsupported: ("This version cannot install that release of that distribution.", "choose a distribution that it installs")
         case .noEffect:
             (
-                "A note, with exit status 0: a key is given that this version knows and does not act on, or that only matters to images.",
+                "A note, with exit status 0: a key is given that this version knows and does not act on, that the profile leaves out, or "
+                    + "that only matters to images.",
                 "remove it, or keep it for a later version"
+            )
+        case .hardToType:
+            (
+                "A note, with exit status 0: the passphrase of the pool has letters that the prompt at boot may not take.",
+                "make sure that the keyboard has them, or choose a passphrase of ASCII"
             )
         }
     }

@@ -52,8 +52,9 @@ public enum AnswersReferenceDocument {
         "- Nothing is evaluated. `$(…)` and backticks outside single quotes are errors: whoever writes them expects a command to run.",
         "- An empty value means the default. An unknown or repeated key is an error.",
         "",
-        "A file that begins with `{` is read as a JSON object of the same keys, whose values are strings, numbers, booleans or lists; "
-            + "there `disk` or `DISK` may stand for `KLDLOAD_DISK`. "
+        "A file that begins with `{` is read as a JSON object of the same keys. Every value may be a string; `true` and `false` may stand "
+            + "for 1 and 0, a number for one that is counted or chosen, a list of strings where there may be several; `null` means the "
+            + "default. There `disk` or `DISK` may stand for `KLDLOAD_DISK`. "
             + "`\"action\": \"install\"`, which messages of older releases have, is taken and has no effect.",
         "`kldload answers keys --format schema` prints a JSON Schema of such objects.",
         "`--set KLDLOAD_KEY=value` on a command line replaces what the file says.",
@@ -120,6 +121,7 @@ extension AnswerType: CustomStringConvertible {
         case .password: "1 to 512 bytes, no colon"
         case .passwordHash: "hash of crypt(5)"
         case .secretText(let limit), .text(let limit): "text, \(limit) bytes at most"
+        case .mokPassword: "1 to 256 printable characters of ASCII"
         case .passphrase: "8 to 512 bytes"
         case .wifiPassword: "8 to 63 characters, or 64 hexadecimal digits"
         case .wireguardKey: "44 characters of base64"

@@ -11,6 +11,7 @@ extension AnswersDraft {
         checkDisks(answers)
         checkNetwork(answers)
         checkExport(answers)
+        checkImage(answers)
         checkCluster(answers)
         checkBoot()
     }
@@ -124,6 +125,21 @@ extension AnswersDraft {
         }
         if isGiven("EXPORT_SCP_KEY"), let password = given(secret: "EXPORT_SCP_PASS").first {
             report(.exportLogin, password, "KLDLOAD_EXPORT_SCP_KEY is given too")
+        }
+    }
+
+    /// What no image can be made with, nor sent to: said here, and not when an hour's build begins.
+    private mutating func checkImage(_ answers: Answers) {
+        let profile = answers.profile.rawValue
+        if isSound("DISK_SIZE", "PROFILE"), isGiven("DISK_SIZE"), let least = ProfileSize.all[profile]?.disk, answers.diskSize < least {
+            report(
+                .size, "DISK_SIZE", "an image of \(answers.diskSize) is too small: the profile \(profile) needs \(least)",
+                remedy: "write \(least.bytes >> 30)G or more, or choose another profile")
+        }
+        if isSound("EXPORT_SCP_PATH"), !text("EXPORT_SCP_PATH").isPlain(besides: Answers.Export.Target.pathSigns) {
+            report(
+                .path, "EXPORT_SCP_PATH", "the path holds a character that a shell there may take for its own",
+                remedy: "use letters, digits and \(Answers.Export.Target.pathSigns) only")
         }
     }
 

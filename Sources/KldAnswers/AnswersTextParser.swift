@@ -6,6 +6,12 @@ struct AnswerEntry: Sendable, Hashable {
     var line: Int?
     /// A member `action` of a JSON object: no key, but what a message says of itself.
     var isAction = false
+    var kind = Kind.text
+    /// The value could not be read, and is empty here. The key counts as given all the same: its problem is told already.
+    var isUnreadable = false
+
+    /// How the value is written. In lines each is a text; in a JSON object it may be another kind.
+    enum Kind: Sendable, Hashable { case text, number, bool, list, mixedList }
 }
 
 /// Reads `KEY=VALUE` lines. Nothing is evaluated: no variable, no command, no pattern.
@@ -26,7 +32,7 @@ struct AnswersTextParser {
     /// Takes time in proportion to the number of bytes, whatever they are.
     mutating func parse(_ bytes: [UInt8]) {
         guard bytes.count <= AnswersTextParser.largestFile else {
-            problems.add(AnswersProblem(.tooLarge, "the file has \(bytes.count) bytes, 1 MiB are allowed"))
+            problems.add(AnswersProblem(.tooLarge, "the file has more than 1 MiB"))
             return
         }
         let content = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? bytes[3...] : bytes[...]
@@ -85,14 +91,9 @@ struct AnswersTextParser {
         } catch {
             problems.add(AnswersProblem(error.code, line: number, key: key, error.message))
             // Remembered with no value, so that the key does not count as missing.
-            entries.append(AnswerEntry(name: key, value: AnswerEntry.unreadable, line: number))
+            entries.append(AnswerEntry(name: key, value: "", line: number, isUnreadable: true))
         }
     }
-}
-
-extension AnswerEntry {
-    /// Stands for a value that could not be read; NUL never occurs in one that could.
-    static let unreadable = "\0"
 }
 
 /// What follows the equals sign.

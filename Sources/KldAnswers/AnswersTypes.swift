@@ -123,6 +123,8 @@ extension Answers {
             case password(Secret)
         }
         public struct Target: Sendable, Hashable {
+            /// What ``path`` has besides letters and digits: scp before OpenSSH 9.0 hands it to a shell.
+            package static let pathSigns = "./-_+@=,:"
             public let host: String
             public let user: String
             public let path: String

@@ -1,14 +1,16 @@
 import KldCore
 
-/// The word with the fewest edits, at most a third of the length or 2; the first by alphabet among equals. Case counts as no edit.
+/// The word with the fewest edits; the first by alphabet among equals. Case counts as no edit. Of a word of six letters at most a third may be
+/// wrong, or 2 of them; of a shorter one 1, and none of two letters, which are near to too many.
 ///
 /// Long words have no suggestion, which bounds the work spent on a mistake.
-func nearest(to word: String, _ words: some Sequence<String>) -> String? {
+/// - Parameter most: edits, where fewer shall do.
+func nearest(to word: String, _ words: some Sequence<String>, most: Int = .max) -> String? {
     let length = word.utf8.count
     guard length > 0, length <= 64 else { return nil }
     let wanted = word.lowercased()
     let letters = LetterSet(wanted)
-    let limit = max(2, length / 3)
+    let limit = min(most, length <= 2 ? 0 : length <= 5 ? 1 : max(2, length / 3))
     var best: (distance: Int, word: String)?
     for candidate in words where abs(candidate.utf8.count - length) <= limit {
         if letters.leastDistance(to: LetterSet(candidate)) > min(limit, best?.distance ?? limit) { continue }

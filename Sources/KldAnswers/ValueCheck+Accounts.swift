@@ -22,7 +22,8 @@ extension ValueCheck {
         }
     }
 
-    /// Accounts and groups that distributions make by themselves; a new account brings a group of its own name.
+    /// Accounts and groups that distributions make by themselves; a new account brings a group of its own name. What further packages make is
+    /// not known here: an installation looks whether the account became the person's own.
     static let reservedNames: Set<String> = [
         "root", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news", "uucp", "proxy", "www-data", "backup", "list", "irc",
         "gnats", "nobody", "nogroup", "_apt", "messagebus", "sshd", "polkitd", "dbus", "adm", "tty", "disk", "kmem", "dialout", "fax",
@@ -30,6 +31,8 @@ extension ValueCheck {
         "staff", "users", "input", "sgx", "kvm", "render", "crontab", "netdev", "wheel", "halt", "shutdown", "ftp", "tss", "chrony",
         "unbound", "systemd", "libvirt", "libvirt-qemu", "qemu", "docker", "podman", "ssl-cert", "uuidd", "tcpdump", "avahi", "dnsmasq",
         "rtkit", "geoclue", "gdm", "lightdm", "prometheus", "grafana", "postgres", "mysql", "nginx", "apache", "http", "kldload",
+        "_ssh", "clock", "dhcpcd", "libvirt-dnsmasq", "swtpm", "pipewire", "bluetooth", "lpadmin", "scanner", "saned", "colord",
+        "cups-browsed", "cups-pk-helper", "fwupd-refresh", "gnome-remote-desktop", "speech-dispatcher", "usbmux", "pulse",
     ]
 
     private static func sshKeys(_ value: String) throws(ValueFault) -> String {
@@ -75,6 +78,11 @@ extension ValueCheck {
             guard !bytes.contains(0x09) else { throw ValueFault(.password, "the password holds a tab") }
         case .passwordHash:
             guard isPasswordHash(Array(bytes)) else { throw ValueFault(.passwordHash, "this is not a password hash that is safe to use") }
+        case .mokPassword:
+            // Source: shim `MokManager.c`, 16.1: at most `PASSWORD_MAX` characters, each of one byte.
+            guard bytes.count <= 256, bytes.allSatisfy({ (0x20...0x7E).contains($0) }) else {
+                throw ValueFault(.mokPassword, "the password does not have 1 to 256 printable characters of ASCII")
+            }
         case .passphrase:
             guard (8...512).contains(bytes.count) else { throw ValueFault(.passphrase, "the passphrase does not have 8 to 512 bytes") }
         case .wifiPassword:
@@ -92,19 +100,31 @@ extension ValueCheck {
         }
     }
 
-    /// Source: crypt(5) of libxcrypt 4.4. DES, MD5 and NT hashes are refused.
+    /// Source: crypt(5) of libxcrypt 4.4. DES, MD5 and NT hashes are refused, and what no password can match: numbers of rounds, costs and salts
+    /// that crypt(3) does not take.
     private static func isPasswordHash(_ bytes: [UInt8]) -> Bool {
-        func isSalt(_ byte: UInt8) -> Bool { isAlphanumeric(byte) || byte == UInt8(ascii: ".") || byte == UInt8(ascii: "/") }
-        let fields = bytes.split(separator: UInt8(ascii: "$"), omittingEmptySubsequences: false)
-        guard bytes.count <= 512, fields.count >= 4, fields[0].isEmpty else { return false }
-        guard fields.dropFirst(2).allSatisfy({ $0.allSatisfy { isSalt($0) || $0 == UInt8(ascii: "=") || $0 == UInt8(ascii: ",") } }),
-            let last = fields.last, last.allSatisfy(isSalt)
-        else { return false }
-        switch string(fields[1]) {
-        case "6": return last.count == 86 && fields.count <= 5
-        case "5": return last.count == 43 && fields.count <= 5
-        case "y", "gy", "7": return last.count == 43
-        case "2a", "2b", "2y": return fields.count == 4 && last.count == 53
+        func isPlain(_ bytes: [UInt8]) -> Bool {
+            bytes.allSatisfy { isAlphanumeric($0) || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "/") }
+        }
+        let fields = bytes.split(separator: UInt8(ascii: "$"), omittingEmptySubsequences: false).map { Array($0) }
+        guard bytes.count <= 512, fields.count >= 4, fields[0].isEmpty, let hash = fields.last, isPlain(hash) else { return false }
+        let method = string(fields[1])
+        // What lies between the method and the hash.
+        var settings = Array(fields[2..<(fields.count - 1)])
+        if method == "5" || method == "6", settings.count == 2, settings[0].starts(with: "rounds=".utf8) {
+            let rounds = settings.removeFirst().dropFirst("rounds=".utf8.count)
+            guard rounds.first != UInt8(ascii: "0"), let number = decimal(rounds), (1000...999_999_999).contains(number) else {
+                return false
+            }
+        }
+        guard settings.allSatisfy(isPlain), let first = settings.first else { return false }
+        switch method {
+        case "5", "6": return settings.count == 1 && (1...16).contains(first.count) && hash.count == (method == "6" ? 86 : 43)
+        case "y", "gy": return settings.count == 2 && !first.isEmpty && settings[1].count <= 86 && hash.count == 43
+        case "7": return settings.count == 1 && (11...97).contains(first.count) && hash.count == 43
+        case "2a", "2b", "2y":
+            guard settings.count == 1, first.count == 2, let cost = decimal(first) else { return false }
+            return (4...31).contains(cost) && hash.count == 53
         default: return false
         }
     }

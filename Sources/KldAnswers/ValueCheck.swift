@@ -32,7 +32,7 @@ struct ValueCheck {
         case .hostName, .domainName, .host, .interface, .ipAddress, .ipAddressOrNetwork, .ipAddresses, .cidr, .url:
             return try ValueCheck.network(value, key.type)
         case .userName, .remoteUser, .sshKeys: return try ValueCheck.account(value, key.type)
-        case .password, .passwordHash, .passphrase, .wifiPassword, .wireguardKey, .secretText:
+        case .password, .passwordHash, .mokPassword, .passphrase, .wifiPassword, .wireguardKey, .secretText:
             try ValueCheck.secret(value, key.type)
             return value
         case .disk, .disks, .poolName, .size, .path: return try ValueCheck.storage(value, key.type)
@@ -58,8 +58,12 @@ struct ValueCheck {
         case .locale:
             let name = AnswersReference.canonicalLocale(value)
             if reference.locales.contains(name) { return name }
+            // The codeset left out, or another one: a single edit would lead to another language.
+            let language = value.prefix { $0 != "." && $0 != "@" }.map { $0 == "-" ? "_" : String($0) }.joined()
+            let meant = [language + ".UTF-8", language].first { reference.locales.contains($0) }
             throw ValueFault(
-                .locale, "there is no locale \(shown(value)) in UTF-8\(reference.place)", suggestion: nearest(to: value, reference.locales))
+                .locale, "there is no locale \(shown(value)) in UTF-8\(reference.place)",
+                suggestion: meant ?? nearest(to: value, reference.locales))
         default:
             if reference.keyboards[value] != nil { return value }
             throw ValueFault(

@@ -88,6 +88,16 @@ public struct BlockDevice: Sendable, Hashable, Codable {
     public var allMountpoints: [String] { tree.flatMap(\.mountpoints) }
     /// No table, no signature, nothing on top.
     public var isEmpty: Bool { filesystem == nil && partitionTable == nil && children.isEmpty }
+
+    /// Whether both are one disk: by its name, or by two of its paths, which are two devices to the kernel until dm-multipath joins them.
+    /// Some vendors gave one WWN to many disks; their serial numbers differ. Source: multipath(8), multipath-tools 0.11.
+    package func isSameDisk(as other: BlockDevice) -> Bool {
+        if path == other.path { return true }
+        let joined = children.filter { $0.type == "mpath" }.map(\.path)
+        if other.children.contains(where: { joined.contains($0.path) }) { return true }
+        guard let wwn, wwn == other.wwn else { return false }
+        return serial == nil || other.serial == nil || serial == other.serial
+    }
 }
 
 /// Runs lsblk and reads it. Source: lsblk(8), util-linux 2.41.

@@ -53,8 +53,9 @@ public enum KeyEnrolment {
             request: { parameters, runner, files in
                 let certificate = FilePath(parameters["certificate"] ?? "")
                 let given = try files.exists(passwordFile)
-                let password =
-                    given ? try files.readText(passwordFile).trimmed : String((0..<10).map { _ in letters.randomElement() ?? "k" })
+                let text = given ? try files.readText(passwordFile) : String((0..<10).map { _ in letters.randomElement() ?? "k" })
+                // Spaces at its ends are typed as well; the end of the line is ours.
+                let password = text.hasSuffix("\n") ? String(text.dropLast()) : text
                 let hash = FilePath("\(passwordFile.string).hash")
                 defer { try? files.remove(hash) }
                 let crypt = try await runner.run(

@@ -129,12 +129,15 @@ struct AnswersCommand: AsyncParsableCommand {
         @Option(help: "Try on the machine that this file describes (kldload facts).") var facts: String?
 
         func run() async throws {
-            let machine = try await SavedFacts.machine(facts)
+            let machine = try await SavedFacts.machine(facts, asked: Self.paths(selectors))
             let asked = selectors.isEmpty ? ["auto"] + machine.disks.map { machine.stableName($0) } : selectors
             let matches = asked.map { DeviceMatch.Match($0, machine) }
             Output.line(Self.table(matches))
             if !selectors.isEmpty, let problem = matches.lazy.compactMap(\.problem).first { throw problem }
         }
+
+        /// What is looked at beside the disks, as an installation looks at what its answers name.
+        static func paths(_ selectors: [String]) -> [FilePath] { selectors.filter { $0 != "auto" }.map { FilePath($0) } }
 
         /// What one selector means.
         struct Match {

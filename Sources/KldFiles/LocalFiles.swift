@@ -26,9 +26,14 @@ public struct LocalFiles: FileSystem {
             defer { try? file.close() }
             return try [UInt8](unsafeUninitializedCapacity: range.count) { buffer, filled in
                 while filled < range.count {
-                    let count = try file.read(
-                        fromAbsoluteOffset: Int64(range.lowerBound) + Int64(filled),
-                        into: UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: buffer[filled..<range.count])))
+                    let rest = UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: buffer[filled..<range.count]))
+                    let count: Int
+                    do {
+                        count = try file.read(fromAbsoluteOffset: Int64(range.lowerBound) + Int64(filled), into: rest)
+                    } catch Errno.illegalSeek where range.lowerBound == 0 {
+                        // A pipe or a terminal has no places: it is read from where it is. Source: pread(2), man-pages 6.9.
+                        count = try file.read(into: rest)
+                    }
                     if count == 0 { break }
                     filled += count
                 }

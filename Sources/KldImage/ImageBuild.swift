@@ -52,32 +52,47 @@ public struct ImageBuild: Sendable {
         try await PlanEvent.telling("\(request.name) into \(request.folder)", to: given) { try await build(request) }
     }
 
-    /// What an image cannot be asked for.
-    /// - Throws: ``Diagnosis`` `image.topology`, `image.encrypted`, `image.wifi`, `image.disk-size`, `profile.unknown`.
+    /// What an image cannot be asked for, all of it at once.
+    /// - Throws: ``Diagnosis`` `image.topology`, `image.encrypted`, `image.wifi`, `image.disk-size`, `image.upload-destination`; `image.answers`
+    ///   where it is more than one of these; `profile.unknown`.
     static func checkAnswers(_ request: Request) throws {
-        guard request.answers.topology == .single, request.answers.specialDisks.isEmpty else {
-            throw Diagnosis(
-                "image.topology", "an image is one disk; \(request.answers.topology.rawValue) needs more",
-                remedies: ["use KLDLOAD_ZFS_TOPOLOGY=single for images", "install a machine with several disks with: kldload install"],
-                exit: .badAnswers)
+        let answers = request.answers
+        let profile = try ProfileSpec.find(answers.profile.rawValue)
+        var problems: [Diagnosis] = []
+        if answers.topology != .single || !answers.specialDisks.isEmpty {
+            problems.append(
+                Diagnosis(
+                    "image.topology", "an image is one disk; \(answers.topology.rawValue) needs more",
+                    remedies: ["use KLDLOAD_ZFS_TOPOLOGY=single for images", "install a machine with several disks with: kldload install"],
+                    exit: .badAnswers))
         }
-        guard !request.answers.encrypt else {
-            throw Diagnosis(
-                "image.encrypted", "a sealed image carries no secret, so it cannot be encrypted with a passphrase",
-                remedies: ["remove KLDLOAD_ZFS_ENCRYPT=1, or install the machine itself"], exit: .badAnswers)
+        if answers.encrypt {
+            problems.append(
+                Diagnosis(
+                    "image.encrypted", "a sealed image carries no secret, so it cannot be encrypted with a passphrase",
+                    remedies: ["remove KLDLOAD_ZFS_ENCRYPT=1, or install the machine itself"], exit: .badAnswers))
         }
-        guard request.answers.wifi?.passphrase == nil else {
-            throw Diagnosis(
-                "image.wifi", "a sealed image carries no secret, so it cannot hold the passphrase of a wireless network",
-                remedies: ["remove KLDLOAD_WIFI_SSID and KLDLOAD_WIFI_PSK, or install the machine itself"], exit: .badAnswers)
+        if answers.wifi?.passphrase != nil {
+            problems.append(
+                Diagnosis(
+                    "image.wifi", "a sealed image carries no secret, so it cannot hold the passphrase of a wireless network",
+                    remedies: ["remove KLDLOAD_WIFI_SSID and KLDLOAD_WIFI_PSK, or install the machine itself"], exit: .badAnswers))
         }
-        let profile = try ProfileSpec.find(request.answers.profile.rawValue)
-        guard request.answers.diskSize >= profile.leastDisk else {
-            throw Diagnosis(
-                "image.disk-size",
-                "a disk of \(request.answers.diskSize) is too small: the profile \(profile.id) needs \(profile.leastDisk)",
-                remedies: ["set KLDLOAD_DISK_SIZE=\(profile.leastDisk.bytes >> 30)G or more"], exit: .badAnswers)
+        if answers.diskSize < profile.leastDisk {
+            problems.append(
+                Diagnosis(
+                    "image.disk-size",
+                    "a disk of \(answers.diskSize) is too small: the profile \(profile.id) needs \(profile.leastDisk)",
+                    remedies: ["set KLDLOAD_DISK_SIZE=\(profile.leastDisk.bytes >> 30)G or more"], exit: .badAnswers))
         }
+        if let target = answers.export.target {
+            do { _ = try ScpDestination(target) } catch { problems.append(error) }
+        }
+        guard let first = problems.first else { return }
+        if problems.count == 1 { throw first }
+        throw Diagnosis(
+            "image.answers", "these answers ask for what no image can be", remedies: problems.flatMap(\.remedies), exit: .badAnswers,
+            causes: problems.map { "\($0.message) (\($0.code))" })
     }
 
     private func build(_ request: Request) async throws -> ImageManifest {

@@ -38,13 +38,13 @@ public struct DiskSelection: Sendable, Hashable {
         }
         root = try [first] + answers.dataDisks.map { try Self.choose($0.string, facts, least, for: whose) }
         special = try answers.specialDisks.map { try Self.choose($0.string, facts, Self.leastSpecial, for: "a special vdev") }
-        var seen: [String: String] = [:]
-        for disk in all {
-            if let other = seen[disk.device.path] {
+        for (number, disk) in all.enumerated() {
+            if let other = all[..<number].first(where: { $0.device.isSameDisk(as: disk.device) }) {
                 throw Diagnosis(
-                    "disk.same", "\(disk.named) and \(other) are the same disk", remedies: ["name each disk once"], exit: .badAnswers)
+                    "disk.same", "\(disk.named) and \(other.named) are the same disk",
+                    remedies: ["name each disk once, and a disk that has several paths by one of them: lsblk -o PATH,WWN,SERIAL"],
+                    exit: .badAnswers)
             }
-            seen[disk.device.path] = disk.named
         }
         for group in [root, special] {
             guard let small = group.min(by: { $0.device.size < $1.device.size }),
@@ -62,8 +62,7 @@ public struct DiskSelection: Sendable, Hashable {
     ///
     /// - Throws: ``Diagnosis`` `disk.same-pool`.
     func checkPoolName(_ pool: String, _ facts: MachineFacts) throws {
-        let chosen = Set(all.map(\.device.path))
-        for disk in facts.disks where !chosen.contains(disk.path) {
+        for disk in facts.disks where !all.contains(where: { $0.device.isSameDisk(as: disk) }) {
             guard let device = disk.tree.first(where: { $0.filesystem == "zfs_member" && $0.label == pool }) else { continue }
             throw Diagnosis(
                 "disk.same-pool", "\(device.path) carries a pool named \(pool) too, and is not to be wiped: the machine would not start",
@@ -121,8 +120,12 @@ public struct DiskSelection: Sendable, Hashable {
         return Chosen(device: device, named: name, path: facts.stableName(device))
     }
 
+    /// How the kernel's names of volumes begin that lie in a pool here or on another machine. An empty one may be about to be used there, so
+    /// nobody but a person chooses it. Source: Linux `Documentation/admin-guide/devices.rst`, 6.12; zvols: `zvol_os.c`, OpenZFS 2.4.
+    private static let volumes = ["zd", "nbd", "rbd", "drbd"]
+
     private static func onlyEmpty(_ facts: MachineFacts, _ least: ByteCount) throws -> String {
-        let empty = facts.disks.filter {
+        let empty = facts.disks.filter { disk in !volumes.contains { disk.name.hasPrefix($0) } }.filter {
             $0.isEmpty && !facts.liveDisks.contains($0.path) && !$0.readOnly && $0.size >= least
                 && facts.importedPools[$0.path] == nil && facts.inUse[$0.path] == nil
         }

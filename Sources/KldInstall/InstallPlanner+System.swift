@@ -85,8 +85,9 @@ extension InstallPlanner {
                     "--no-create-home", "--home-dir", home, "--shell", "/bin/bash", "--user-group", "--groups", request.spec.adminGroup,
                     user,
                 ],
-                // 9: it is there already, made by an earlier run that this one goes on from.
+                // 9: the name is taken, by an earlier run that this one goes on from; or by the system.
                 accepting: [0, 9]),
+            .perform(Performers.verifyAccount, ["target": target.string, "user": user], effect: .reads),
             inside(Tool("cp", package: "coreutils"), ["--recursive", "--no-target-directory", "/etc/skel", home]),
             .write(inTarget("/etc/sudoers.d/kldload-admin"), content: .text("\(user) ALL=(ALL:ALL) NOPASSWD: ALL\n"), mode: 0o440),
         ]

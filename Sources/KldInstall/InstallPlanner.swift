@@ -29,9 +29,17 @@ public struct InstallPlanner: Sendable {
     /// record, not written yet, with whatever lay there before; no export frees that block. Source: zfsprops(7), `sync`, OpenZFS 2.4.
     static let noLogs: (name: String, set: ZFSProperties) = ("sync", ["sync": "disabled"])
 
-    /// - Throws: ``Diagnosis`` of the disks, the names, or the topology; `install.pool-imported`, `network.no-interface`.
+    /// - Throws: ``Diagnosis`` of the disks, the names, or the topology; `install.no-passphrase`, `install.pool-imported`,
+    ///   `network.no-interface`.
     public init(_ request: InstallRequest) throws {
         self.request = request
+        // Answers of which nobody read the files: a pool that is not encrypted must never come of them.
+        if request.answers.encrypt, request.answers.passphrase == nil {
+            throw Diagnosis(
+                "install.no-passphrase", "the pool is to be encrypted, and the answers hold no passphrase",
+                remedies: ["give it: KLDLOAD_ZFS_PASSPHRASE, or a file that can be read here: KLDLOAD_ZFS_PASSPHRASE_FILE"],
+                exit: .badAnswers)
+        }
         if request.answers.bootloader == .grub, request.spec.efi.grub == nil { throw request.spec.unsupported("the GRUB chain") }
         disks = try DiskSelection(request.answers, request.facts)
         pool = try PoolName(request.answers.poolName)
@@ -63,8 +71,14 @@ public struct InstallPlanner: Sendable {
                     Phase("kernel", "Modules and kernel that the firmware trusts", kernel, beside: true),
                     Phase("boot", "Make it boot", boot),
                     Phase("finish", "Close it", try finish),
-                ])
+                ], losses: losses)
         }
+    }
+
+    private var losses: [String: [String]] {
+        let wiped = disks.all.map(\.device)
+        let all = disks.all.map { ($0.path, facts.losses(of: $0.device, wiped: wiped)) }
+        return Dictionary(all, uniquingKeysWith: { $1 }).filter { !$0.value.isEmpty }
     }
 
     /// Approvals that the answers give: for disks they name, with KLDLOAD_FORCE_WIPE=1; for the one that kldload chose, while it is empty.

@@ -28,7 +28,15 @@ extension InstallRequest {
     func checkInterface() throws {
         if sealed { return }
         guard let name = interface else {
-            guard case .fixed(let fixed) = answers.network, wired.count > 1 else { return }
+            guard case .fixed(let fixed) = answers.network, wired.count != 1, !facts.interfaces.isEmpty else { return }
+            if wired.isEmpty {
+                throw Diagnosis(
+                    "network.no-interface", "this machine has no wired network interface for the address \(fixed.address)",
+                    remedies: [
+                        "KLDLOAD_NET_IFACE=NAME if one of these is meant: " + facts.interfaces.joined(separator: ", "),
+                        "or KLDLOAD_NET_METHOD=dhcp, with KLDLOAD_WIFI_SSID where the network is wireless",
+                    ], exit: .badAnswers)
+            }
             throw Diagnosis(
                 "network.which-interface",
                 "this machine has \(wired.count) wired interfaces, and the answers do not say which of them has the address \(fixed.address)",

@@ -20,6 +20,8 @@ public enum Performers {
     public static let initramfs = "boot.initramfs"
     /// Of partitions that are gone.
     static let forgetEntries = "boot.forget-entries"
+    /// That an account of the new system is a person's own.
+    static let verifyAccount = "users.verify"
 
     /// - Parameters:
     ///   - logs: files to copy into the target's `/var/log/kldload`.
@@ -49,6 +51,9 @@ public enum Performers {
             initramfs: { parameters, runner, _ in
                 try await requireOpenZFS(in: FilePath(parameters["target"] ?? ""), parameters["release"] ?? "", runner)
             },
+            verifyAccount: { parameters, runner, _ in
+                try await verifyAccount(parameters["user"] ?? "", in: FilePath(parameters["target"] ?? ""), runner)
+            },
         ]
         return own.merging(verifying) { $1 }.merging(closing) { $1 }.merging(ModuleSigning.performers) { $1 }.merging(
             KeyEnrolment.performers
@@ -65,6 +70,22 @@ public enum Performers {
                 "the initramfs of Linux \(release) was made again, and lacks \(content.holdsOpenZFS ? "zpool" : "zfs.ko"): it would not start",
                 remedies: ["leave out what was added: KLDLOAD_EXTRA_PACKAGES, or the keyboard", "the log says what update-initramfs said"],
                 exit: .unavailable)
+        }
+    }
+
+    /// useradd ends with the same status for a name that is a daemon's, or a group's, and for one that an earlier run made.
+    ///
+    /// Runs: `chroot TARGET getent passwd USER`, reads. Source: getent(1), passwd(5), glibc 2.41: it ends with 2 when there is none of that name.
+    /// - Throws: ``Diagnosis`` `install.account`.
+    private static func verifyAccount(_ user: String, in target: FilePath, _ runner: any CommandRunner) async throws {
+        let look = Command(Tool("getent", package: "libc-bin"), ["passwd", user], effect: .reads, accepting: [0, 2])
+        let found = try await runner.run(look.inside(target)).output.trimmed
+        let fields = found.split(separator: ":", omittingEmptySubsequences: false)
+        guard fields.count == 7, fields[0] == user, fields[5] == "/home/\(user)" else {
+            throw Diagnosis(
+                "install.account", "the name \(user) is taken in the system that is installed, and not by a person",
+                remedies: ["choose another name, and begin anew: KLDLOAD_USERNAME"],
+                causes: [found.isEmpty ? "it is the name of a group" : found])
         }
     }
 

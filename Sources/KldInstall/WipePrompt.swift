@@ -23,7 +23,8 @@ public enum WipePrompt {
         show(plan.text())
         var approvals = given
         for disk in missing {
-            let typed = try await ask("everything on \(disk) will be lost. Type its name to go on: ")
+            let lost = ["everything on \(disk) will be lost"] + (plan.losses[disk] ?? [])
+            let typed = try await ask("\(lost.joined(separator: "; ")). Type its name to go on: ")
             guard let approval = WipeApproval(typed: typed ?? "", disk: disk) else {
                 throw Diagnosis(
                     "install.refused", "\(disk) was not approved; nothing was changed", remedies: ["type the name exactly as shown"])

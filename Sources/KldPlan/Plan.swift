@@ -104,9 +104,12 @@ public struct Phase: Sendable, Hashable {
 public struct Plan: Sendable, Hashable {
     public var title: String
     public var phases: [Phase]
-    public init(_ title: String, _ phases: [Phase]) {
+    /// By the name of a disk that is wiped: what other disks lose with it, a sentence without a full stop each.
+    public var losses: [String: [String]]
+    public init(_ title: String, _ phases: [Phase], losses: [String: [String]] = [:]) {
         self.title = title
         self.phases = phases
+        self.losses = losses
     }
 
     public var steps: [Step] { phases.flatMap(\.steps) }

@@ -29,7 +29,7 @@ extension Plan {
     /// - Parameter contents: also print the text of every file that is written.
     public func text(contents: Bool = false) -> String {
         var lines = ["plan: \(title)"]
-        for disk in destroys { lines.append("  WIPES \(disk)") }
+        for disk in destroys { lines += ["  WIPES \(disk)"] + (losses[disk] ?? []).map { "    \($0)" } }
         for phase in phases {
             lines.append("\(phase.id): \(phase.title)" + (phase.beside ? " (beside the phase before)" : ""))
             for step in phase.steps {
@@ -57,7 +57,7 @@ extension Plan {
     /// The plan as JSON (`plan/1`): phases, steps, effects, actions as text. Secrets never appear.
     public var json: PlanDocument {
         PlanDocument(
-            schema: "plan/1", title: title, wipes: destroys,
+            schema: "plan/1", title: title, wipes: destroys, losses: losses.isEmpty ? nil : losses,
             phases: phases.map { phase in
                 PlanDocument.PhaseEntry(
                     id: phase.id, title: phase.title, beside: phase.beside ? true : nil,
@@ -86,5 +86,7 @@ public struct PlanDocument: Codable, Sendable, Hashable {
     }
     public var schema, title: String
     public var wipes: [String]
+    /// By the name of a disk that is wiped: what other disks lose with it. Absent: nothing.
+    public var losses: [String: [String]]?
     public var phases: [PhaseEntry]
 }

@@ -34,6 +34,31 @@ import Testing
         #expect(answers.notes.allSatisfy { !$0.message.contains("hunter2") && !$0.message.contains("YAnz5") })
     }
 
+    @Test func whatTheProfileLeavesOutIsNoted() throws {
+        let core = try answers("KLDLOAD_ENABLE_EBPF=1", "KLDLOAD_PROFILE=core")
+        #expect(!core.features.ebpf)
+        #expect(
+            core.notes.map(\.description) == [
+                "line 4: KLDLOAD_ENABLE_EBPF: the key has no effect with the profile core, which is the distribution and nothing else "
+                    + "(answers.no-effect)"
+            ])
+        #expect(try answers("KLDLOAD_ENABLE_EBPF=0", "KLDLOAD_PROFILE=core").notes.isEmpty)
+        #expect(try answers("KLDLOAD_PROFILE=core").notes.isEmpty)
+    }
+
+    @Test func aPassphraseThatAKeyboardMayNotTypeIsNoted() throws {
+        let given = try answers("KLDLOAD_ZFS_ENCRYPT=1", "KLDLOAD_KEYBOARD_LAYOUT=de", "KLDLOAD_ZFS_PASSPHRASE='pferd überall'")
+        #expect(
+            given.notes.map(\.description) == [
+                "line 6: KLDLOAD_ZFS_PASSPHRASE: the passphrase has letters beyond ASCII, and the prompt at boot takes what the keyboard "
+                    + "de types (answers.hard-to-type)"
+            ])
+        let text = threeLines + "KLDLOAD_ZFS_ENCRYPT=1\nKLDLOAD_ZFS_PASSPHRASE_FILE=/p\n"
+        let read = try Answers.load("/a.env", files: MemoryFiles(["/a.env": text, "/p": "pferd überall\n"]))
+        #expect(read.notes.map(\.key) == ["KLDLOAD_ZFS_PASSPHRASE_FILE"] && read.notes.map(\.line) == [5])
+        #expect(try answers("KLDLOAD_ZFS_ENCRYPT=1", "KLDLOAD_ZFS_PASSPHRASE='correct horse'").notes.isEmpty)
+    }
+
     @Test func whatNothingWaitsForSaysWhy() throws {
         let notes = try answers("KLDLOAD_STORAGE_MANUAL=1", "KLDLOAD_KEEP_NETBOOT=1").notes
         #expect(

@@ -80,6 +80,52 @@ import Testing
         #expect(found.first?.line == 3)
     }
 
+    static func object(_ member: String) -> String { "{\(member), \"distro\": \"debian\", \"disk\": \"/dev/sda\"}" }
+
+    /// Each was taken as something: a password `1`, a host name `0`, one word for two.
+    @Test(arguments: [
+        #""password": true"#, #""password": ["a", "b"]"#, #""hostname": false"#, #""hostname": 12"#, #""zfs_passphrase": 12345678"#,
+        #""timezone": ["UTC"]"#, #""hostname": []"#, #""wireguard": ["1"]"#, #""zbm_timeout": true"#, #""zfs_topology": false"#,
+        #""extra_packages": 7"#, #""extra_packages": ["vim", 7]"#, #""zfs_data_disks": true"#, #""action": ["install"]"#,
+        #""action": true"#,
+    ])
+    func aValueOfAnotherTypeIsRefused(member: String) {
+        let found = problems(Self.object(member))
+        #expect(found.map(\.code) == [.wrongType])
+        #expect(!found.contains { $0.description.contains("12345678") })
+    }
+
+    @Test(arguments: [
+        #""wireguard": 1"#, #""zbm_timeout": 5"#, #""zbm_timeout": "5""#, #""hostname": null"#, #""extra_packages": []"#,
+        #""extra_packages": "vim""#, #""storage_manual": false"#, #""nvidia_drivers": 0"#, #""extra_packages": ["vim", "tmux"]"#,
+        #""alpine_release": 3.21"#,
+    ])
+    func aValueOfTheKeysTypeIsTaken(member: String) {
+        #expect(problems(Self.object(member)).isEmpty)
+    }
+
+    @Test func aWrongTypeSaysWhatIsTaken() {
+        let found = problems(#"{"distro": "debian", "disk": "/dev/sda", "password": true, "console": 1}"#)
+        #expect(
+            found.map(\.description) == [
+                "line 1: KLDLOAD_PASSWORD: the value is true or false, and has to be a string (answers.type)",
+                "line 1: KLDLOAD_CONSOLE: the value is a number, and has to be a string or a list of strings (answers.type)",
+            ])
+        #expect(found.first?.remedy == "write it as a string, in double quotes")
+    }
+
+    /// One that stood for "could not be read" took the answer away: encryption, the approval, the key.
+    @Test(arguments: AnswerKey.all.map(\.name)) func aNULIsAProblemInEveryKey(key: String) throws {
+        let rest = ["distro": "debian", "disk": "/dev/sda"].filter { "KLDLOAD_" + $0.key.uppercased() != key }
+        let members = rest.map { "\"\($0.key)\": \"\($0.value)\"" }.joined(separator: ", ")
+        for value in ["\\u0000", "1\\u0000"] {
+            let found = problems("{\(members), \"\(key)\": \"\(value)\"}")
+            #expect(found.contains { $0.code == .controlCharacter && $0.key == key }, "\(value)")
+            // Nor is it also missing.
+            #expect(!found.contains { $0.code == .missingKey }, "\(value)")
+        }
+    }
+
     @Test func aLineBreakCannotBeSmuggledIn() {
         #expect(problems(#"{"distro":"debian","disk":"/dev/sda","password":"a\nKLDLOAD_FORCE_WIPE=1"}"#).map(\.code) == [.controlCharacter])
     }

@@ -8,7 +8,10 @@ import Testing
         ("KLDLOAD_PASSPHRASE=x", "KLDLOAD_ZFS_PASSPHRASE"),
         ("kldload_timezone=UTC", "KLDLOAD_TIMEZONE"),
         ("TIMEZONE=UTC", "KLDLOAD_TIMEZONE"),
-        ("KLDOAD_TIMEZONE=UTC", "KLDLOAD_TIMEZONE"),
+        ("KLDOAD_TIMEZONE=UTC", "KLDLOAD_TIMEZONE"), ("KLDLOAD_DNS=1.1.1.1", "KLDLOAD_NET_DNS"), ("KLDLOAD_USER=ops", "KLDLOAD_USERNAME"),
+        ("KLDLOAD_IP=10.0.0.5", "KLDLOAD_NET_IP"), ("KLDLOAD_HOST=web", "KLDLOAD_HOSTNAME"), ("KLDLOAD_POOL=tank", "KLDLOAD_ZFS_POOL"),
+        ("KLDLOAD_KEYBOARD=de", "KLDLOAD_KEYBOARD_LAYOUT"), ("KLDLOAD_NETWORK_DNS=1.1.1.1", "KLDLOAD_NET_DNS"),
+        ("KLDLOAD_SIZE=8G", "KLDLOAD_DISK_SIZE"), ("KLDLOAD_ENCRYPT=1", "KLDLOAD_ZFS_ENCRYPT"),
     ])
     func anUnknownKeyNamesTheNearest(line: String, nearest: String) {
         let found = problems(threeLines + line)

@@ -127,6 +127,24 @@ import Testing
         #expect(codes("KLDLOAD_EXPORT_SCP_PASS_FILE=/x") == [.exportTarget])
     }
 
+    /// Each would be refused when the image is to be built.
+    @Test func whatNoImageCanBeIsRefused() {
+        for (profile, size) in [("core", 4), ("server", 8), ("ai", 8), ("desktop", 12), ("kvm", 16)] {
+            #expect(codes("KLDLOAD_PROFILE=\(profile)", "KLDLOAD_DISK_SIZE=\(size)G") == [])
+            #expect(codes("KLDLOAD_PROFILE=\(profile)", "KLDLOAD_DISK_SIZE=\(size * 1024 - 1)M") == [.size])
+            // A machine's own disk has its own size.
+            #expect(codes("KLDLOAD_PROFILE=\(profile)") == [])
+        }
+        #expect(codes("KLDLOAD_PROFILE=none", "KLDLOAD_DISK_SIZE=4G") == [.choice])
+        let small = problems(threeLines + "KLDLOAD_PROFILE=kvm\nKLDLOAD_DISK_SIZE=8G\n")
+        #expect(small.map(\.remedy) == ["write 16G or more, or choose another profile"])
+        let target = ["KLDLOAD_EXPORT_FORMAT=raw", "KLDLOAD_EXPORT_SCP_HOST=images.example"]
+        #expect(codes(target[0], target[1], "KLDLOAD_EXPORT_SCP_PATH=/srv/a-b_c/2026,1@x") == [])
+        for path in ["/srv/my images", "/srv/$HOME", "/srv/;reboot", "/srv/*"] {
+            #expect(codes(target[0], target[1], "KLDLOAD_EXPORT_SCP_PATH='\(path)'") == [.path], "\(path)")
+        }
+    }
+
     @Test(arguments: [
         ("alpine", "PROFILE=server", [AnswersProblem.Code.profile]), ("alpine", "PROFILE=core", []), ("arch", "PROFILE=desktop", []),
         ("debian", "DEBIAN_SUITE=noble", [.release]), ("ubuntu", "DEBIAN_SUITE=noble", []), ("ubuntu", "DEBIAN_SUITE=trixie", [.release]),

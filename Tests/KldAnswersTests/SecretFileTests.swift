@@ -1,4 +1,5 @@
 import KldAnswers
+import KldCore
 import KldFiles
 import KldTestSupport
 import SystemPackage
@@ -63,6 +64,41 @@ struct SecretFileTests {
         #expect(Self.found(written, named, secrets: ["/admin": "y"]).map(\.code) == [.passwordConflict])
         #expect(Self.found(written, named).map(\.code) == [.secretFile, .passwordConflict])
     }
+
+    @Test("a line may have 4096 bytes, whatever follows it; one that is longer, or never ends, is refused", .timeLimit(.minutes(1)))
+    func length() throws {
+        func codes(_ secret: String) -> [AnswersProblem.Code] {
+            Self.found("KLDLOAD_EXPORT_SCP_HOST=x", "KLDLOAD_EXPORT_FORMAT=raw", "KLDLOAD_EXPORT_SCP_PASS_FILE=/s", secrets: ["/s": secret])
+                .map(\.code)
+        }
+        #expect(codes(String(repeating: "x", count: 256) + "\r\n" + String(repeating: "y", count: 10_000)) == [])
+        // Long enough to be read, and too long for its key.
+        #expect(codes(String(repeating: "x", count: 4096) + "\r\n") == [.text])
+        #expect(codes(String(repeating: "x", count: 4097)) == [.secretFile])
+        let endless = try #require(throws: AnswersError.self) {
+            try Answers.load("/dev/null", files: LocalFiles(), overrides: Self.three + ["KLDLOAD_PASSWORD_FILE=/dev/zero"])
+        }
+        #expect(endless.problems.map(\.code) == [.secretFile])
+        let answers = try #require(throws: AnswersError.self) { try Answers.load("/dev/zero", files: LocalFiles()) }
+        #expect(answers.problems.map(\.code) == [.tooLarge])
+    }
+
+    /// What `--answers <(…)` and `KLDLOAD_PASSWORD_FILE=/dev/fd/3` lead to.
+    @Test("answers and secrets may come out of a pipe")
+    func pipes() throws {
+        func path(_ text: String) throws -> (path: FilePath, end: FileDescriptor) {
+            let (input, output) = try FileDescriptor.pipe()
+            try output.closeAfter { _ = try output.writeAll(text.utf8) }
+            return (FilePath("/proc/self/fd/\(input.rawValue)"), input)
+        }
+        let (file, secret) = (try path(threeLines), try path("swordfish\n"))
+        defer { for end in [file.end, secret.end] { try? end.close() } }
+        let loaded = try Answers.load(file.path, files: LocalFiles(), overrides: ["KLDLOAD_PASSWORD_FILE=\(secret.path)"])
+        #expect(loaded.credentials == .password(Secret("swordfish")))
+        #expect(loaded.hostname.value == "web-prod-01")
+    }
+
+    static let three = ["KLDLOAD_DISTRO=debian", "KLDLOAD_DISK=/dev/sda", "KLDLOAD_HOSTNAME=web-prod-01"]
 
     @Test("a secret from a file counts as one that is written")
     func value() throws {

@@ -21,13 +21,15 @@ import Testing
 
     @Test(arguments: [
         ("USERNAME=ops", [AnswersProblem.Code]()), ("USERNAME=_svc-1", []), ("USERNAME=Ops", [.username]), ("USERNAME=1ops", [.username]),
-        ("USERNAME=root", [.reservedUsername]), ("USERNAME=systemd-x", [.reservedUsername]), ("USERNAME=a.b", [.username]),
+        ("USERNAME=root", [.reservedUsername]), ("USERNAME=systemd-x", [.reservedUsername]),
+        ("USERNAME=dhcpcd", [.reservedUsername]), ("USERNAME=clock", [.reservedUsername]), ("USERNAME=_ssh", [.reservedUsername]),
+        ("USERNAME=a.b", [.username]),
         ("PASSWORD=a:b", [.password]), ("ROOT_PASSWORD=a:b", [.password]),
         ("TIMEZONE=Europe/Kyiv", []), ("TIMEZONE=US/Pacific", []), ("TIMEZONE=Factory", [.timezone]),
         ("TIMEZONE=../etc/passwd", [.timezone]),
         ("TIMEZONE=utc", [.timezone]), ("LOCALE=de_DE.utf8", []), ("LOCALE=C.UTF-8", []), ("LOCALE=de_DE", [.locale]),
         ("LOCALE=de_DE.ISO-8859-1", [.locale]), ("KEYBOARD_LAYOUT=de", []), ("KEYBOARD_LAYOUT=xx", [.keyboardLayout]),
-        ("DISK_SIZE=8G", []), ("DISK_SIZE=8GiB", []), ("DISK_SIZE=4096m", []), ("DISK_SIZE=4G", []),
+        ("DISK_SIZE=8G", []), ("DISK_SIZE=8GiB", []), ("DISK_SIZE=16384m", []), ("DISK_SIZE=64T", []), ("DISK_SIZE=65T", [.size]),
         // An installation needs 4 GiB.
         ("DISK_SIZE=4095M", [.size]), ("DISK_SIZE=2G", [.size]), ("DISK_SIZE=1G", [.size]), ("DISK_SIZE=G", [.size]),
         ("DISK_SIZE=18446744073709551616", [.size]), ("DISK_SIZE=999999999999999T", [.size]), ("DISK_SIZE=8.5G", [.size]),
@@ -43,6 +45,7 @@ import Testing
         ("ZFS_POOL=a/b", [.poolName]), ("NET_IFACE=lo", [.interface]), ("NET_IFACE=enp1s0.5", []), ("NET_IFACE=../x", [.interface]),
         ("EXPORT_DIR=/a/../b", [.path]), ("WIREGUARD=2", [.bool]), ("STORAGE_MODE=ext4", [.choice]), ("ENABLE_ZFS=0", [.choice]),
         ("NVIDIA_DRIVERS=auto", []), ("WIFI_SSID=caf\u{E9}", []),
+        ("MOK_PASSWORD= open  sesame ~", []), ("MOK_PASSWORD=s\u{E9}same", [.mokPassword]), ("MOK_PASSWORD=a\tb", [.mokPassword]),
         ("WIREGUARD_PRIVATE_KEY=yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=", []), ("WIREGUARD_PRIVATE_KEY=AAAA", [.wireguardKey]),
     ])
     func valuesAreHeldToTheirTypes(line: String, expected: [AnswersProblem.Code]) {
@@ -67,7 +70,10 @@ import Testing
     @Test(arguments: [
         "$6$saltsalt$" + String(repeating: "a", count: 86), "$6$rounds=5000$salt$" + String(repeating: "a", count: 86),
         "$5$salt$" + String(repeating: "a", count: 43), "$y$j9T$saltsaltsalt$" + String(repeating: "a", count: 43),
-        "$2b$12$" + String(repeating: "a", count: 53),
+        "$2b$12$" + String(repeating: "a", count: 53), "$2y$04$" + String(repeating: "a", count: 53),
+        "$2b$31$" + String(repeating: "a", count: 53), "$5$rounds=999999999$salt$" + String(repeating: "a", count: 43),
+        "$6$rounds=1000$0123456789abcdef$" + String(repeating: "a", count: 86), "$y$j9T$$" + String(repeating: "a", count: 43),
+        "$gy$j9T$salt$" + String(repeating: "a", count: 43), "$7$CU..../....salt$" + String(repeating: "a", count: 43),
     ])
     func soundPasswordHashesAreAccepted(hash: String) throws {
         #expect(try answers("KLDLOAD_PASSWORD_HASH='\(hash)'").credentials == .hash(Secret(hash)))
@@ -80,11 +86,27 @@ import Testing
         #expect(codes("KLDLOAD_PASSWORD_HASH='\(hash)'") == [.passwordHash])
     }
 
+    /// Whoever has one of these in /etc/shadow never logs in.
+    @Test(arguments: [
+        ("$6$rounds=abc$salt$", 86), ("$6$rounds=999$salt$", 86), ("$6$rounds=05000$salt$", 86), ("$6$rounds=1000000000$salt$", 86),
+        ("$6$rounds=$salt$", 86), ("$5$rounds=5000$rounds=5000$salt$", 43), ("$6$rounds=5000$", 86), ("$6$$", 86),
+        ("$6$0123456789abcdefg$", 86), ("$6$a$b$", 86), ("$2b$99$", 53), ("$2b$32$", 53), ("$2b$03$", 53), ("$2b$4$", 53), ("$2b$1a$", 53),
+        ("$y$$salt$", 43), ("$y$j9T$", 43), ("$7$short$", 43), ("$1$salt$", 22),
+    ])
+    func hashesThatNoPasswordMatchesAreRefused(settings: String, length: Int) {
+        #expect(codes("KLDLOAD_PASSWORD_HASH='\(settings)\(String(repeating: "a", count: length))'") == [.passwordHash])
+    }
+
     @Test(arguments: ["yes", "true", "on"])
     func aSwitchInWordsIsExplained(word: String) {
         let problem = problems(threeLines, overrides: ["KLDLOAD_WIREGUARD=\(word)"]).first
         #expect(problem?.remedy == "write 1")
         #expect(problem?.suggestion == "1")
+    }
+
+    @Test func thePasswordOfTheKeyManagerHasItsLength() {
+        let long = String(repeating: "x", count: 257)
+        #expect(codes("KLDLOAD_MOK_PASSWORD=\(long)") == [.mokPassword] && codes("KLDLOAD_MOK_PASSWORD=\(long.dropLast())") == [])
     }
 
     @Test func nearMissesAreSuggested() {
@@ -93,6 +115,21 @@ import Testing
         #expect(found.map(\.remedy).contains("did you mean Europe/Berlin?"))
         #expect(found.map(\.remedy).contains("did you mean server?"))
         #expect(found.map(\.suggestion).contains("Europe/Berlin") && found.map(\.suggestion).contains("server"))
+    }
+
+    @Test(arguments: [
+        ("LOCALE=en_US", "en_US.UTF-8"), ("LOCALE=de_DE", "de_DE.UTF-8"), ("LOCALE=fr_FR", "fr_FR.UTF-8"), ("LOCALE=en_GB", "en_GB.UTF-8"),
+        ("LOCALE=de_DE@euro", "de_DE.UTF-8"), ("LOCALE=de_DE.ISO-8859-1", "de_DE.UTF-8"), ("LOCALE=pt-BR", "pt_BR.UTF-8"),
+        ("LOCALE=hi_IN.UTF-8", "hi_IN"), ("PROFILE=kwm", "kvm"), ("KEYBOARD_LAYOUT=DE", "de"), ("TIMEZONE=utc", "UTC"),
+    ])
+    func whatWasMeantIsSuggested(line: String, meant: String) {
+        #expect(problems(threeLines, overrides: ["KLDLOAD_" + line]).map(\.suggestion) == [meant])
+    }
+
+    /// In a word of two letters one that is wrong leads anywhere: not Ukrainian for British.
+    @Test(arguments: ["KEYBOARD_LAYOUT=uk", "KEYBOARD_LAYOUT=xx", "STORAGE_MODE=ext4", "PROFILE=vm", "TEMPLATE=lab1", "LOCALE=xx_XX"])
+    func aShortValueIsNotGuessed(line: String) {
+        #expect(problems(threeLines, overrides: ["KLDLOAD_" + line]).map(\.suggestion) == [nil])
     }
 
     @Test(arguments: [

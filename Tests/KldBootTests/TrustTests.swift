@@ -331,6 +331,8 @@ struct KeyEnrolmentTests {
         let commands = try await request(files, password: Secret("sesame"))
         #expect(commands[0].input == .secret(Secret("sesame\n")))
         #expect(files.texts["/run/issue.d/50-kldload-mok.issue"] == nil)
+        // As it was given: a person types its spaces too.
+        #expect(try await request(MemoryFiles(), password: Secret(" open sesame "))[0].input == .secret(Secret(" open sesame \n")))
     }
 
     @Test("firmware that takes no request is told with the way that needs none")

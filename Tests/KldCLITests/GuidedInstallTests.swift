@@ -1,8 +1,10 @@
 import KldAnswers
 import KldBlock
 import KldCore
+import KldExec
 import KldInstall
 import KldTerminal
+import KldTestSupport
 import SystemPackage
 import Testing
 
@@ -169,5 +171,16 @@ struct DeviceMatchTests {
         #expect(matches.compactMap { $0.problem?.code } == ["disk.live", "disk.missing"])
         let lines = AnswersCommand.DeviceMatch.table(matches).split(separator: "\n")
         #expect(lines.count == 6 && lines[1].contains("empty") && lines[3].contains("KLDLOAD_FORCE_WIPE=1"))
+    }
+
+    @Test("what is no disk is called what it is, as an installation calls it")
+    func notDisks() async throws {
+        let listing = #"{"blockdevices":[{"path":"/dev/vda","name":"vda","size":21474836480,"type":"disk"}]}"#
+        let facts = try await MachineFacts.gather(
+            runner: ScriptedRunner([ListBlockDevices.command.description: listing]),
+            files: MemoryFiles(["/proc/meminfo": "MemTotal: 1 kB\n", "/dev/shm/x": ""]),
+            asked: AnswersCommand.DeviceMatch.paths(["auto", "/dev/shm"]))
+        let problem = AnswersCommand.DeviceMatch.Match("/dev/shm", facts).problem
+        #expect(problem?.code == "disk.not-a-disk" && problem?.message == "/dev/shm is not a disk but a folder")
     }
 }

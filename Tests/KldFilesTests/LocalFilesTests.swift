@@ -193,6 +193,16 @@ struct LocalFilesTests {
     @Test("files of /proc, which have no size, are read whole")
     func proc() throws { #expect(try files.readText("/proc/self/status").contains("Name:")) }
 
+    @Test("so many bytes are read of what has no places, or no end")
+    func parts() throws {
+        #expect(try files.read("/dev/zero", 0..<300_000) == [UInt8](repeating: 0, count: 300_000))
+        let (input, output) = try FileDescriptor.pipe()
+        defer { try? input.close() }
+        try output.closeAfter { _ = try output.writeAll("pipe".utf8) }
+        #expect(try files.read(FilePath("/proc/self/fd/\(input.rawValue)"), 0..<3) == Array("pip".utf8))
+        #expect(throws: FileError.self) { try files.read(FilePath("/proc/self/fd/\(input.rawValue)"), 1..<3) }
+    }
+
     @Test("text that is not UTF-8 is an error when text was asked for")
     func notText() async throws {
         try await Scratch.with { folder in

@@ -40,10 +40,27 @@ struct ImageBuildTests {
     func diskSize(_ profile: ProfileSpec) throws {
         let mebibytes = profile.leastDisk.bytes >> 20
         #expect(try Self.refusal(Self.request("KLDLOAD_PROFILE=\(profile.id)", "KLDLOAD_DISK_SIZE=\(mebibytes)M")) == nil)
-        // Less than 4 GiB is no size of a disk at all.
-        guard mebibytes > 4096 else { return }
+        // One that is written is refused with the other problems of the answers; the default is not, for a machine does not ask for it.
+        #expect(throws: AnswersError.self) {
+            try Self.request("KLDLOAD_PROFILE=\(profile.id)", "KLDLOAD_DISK_SIZE=\(mebibytes - 1)M")
+        }
         #expect(
-            try Self.refusal(Self.request("KLDLOAD_PROFILE=\(profile.id)", "KLDLOAD_DISK_SIZE=\(mebibytes - 1)M")) == "image.disk-size")
+            try Self.refusal(Self.request("KLDLOAD_PROFILE=\(profile.id)")) == (profile.leastDisk > .gibibytes(8) ? "image.disk-size" : nil)
+        )
+    }
+
+    @Test("all that an image cannot be asked for is told at once")
+    func together() throws {
+        let request = try Self.request(
+            "KLDLOAD_ZFS_SPECIAL_DISKS=/dev/vdb", "KLDLOAD_ZFS_ENCRYPT=1", "KLDLOAD_ZFS_PASSPHRASE='correct horse'",
+            "KLDLOAD_WIFI_SSID=office", "KLDLOAD_WIFI_PSK='twelve letters'", "KLDLOAD_PROFILE=kvm")
+        let problem = #expect(throws: Diagnosis.self) { try ImageBuild.checkAnswers(request) }
+        #expect(problem?.code == "image.answers" && problem?.exit == .badAnswers)
+        #expect(
+            problem?.causes.compactMap { $0.split(separator: "(").last } == [
+                "image.topology)", "image.encrypted)", "image.wifi)", "image.disk-size)",
+            ])
+        #expect(problem?.remedies.contains("set KLDLOAD_DISK_SIZE=16G or more") == true)
     }
 
     @Test("no room for what the profile holds is noticed before the work")

@@ -25,7 +25,10 @@ extension Invariant {
         Invariant("the user is made once, may use sudo, and owns the home directory", of: .own) { view in
             let user = view.request.answers.username
             let made = view.inside("useradd").map(\.arguments)
-            return made.count == 1 && made[0].last == user && made[0].contains(view.request.spec.adminGroup)
+            let looked = view.items.contains {
+                $0.action == .perform("users.verify", ["target": view.target, "user": user], effect: .reads)
+            }
+            return looked && made.count == 1 && made[0].last == user && made[0].contains(view.request.spec.adminGroup)
                 && view.written("\(view.target)/etc/sudoers.d/kldload-admin") == "\(user) ALL=(ALL:ALL) NOPASSWD: ALL\n"
                 && view.inside("chown").contains { $0.arguments.contains("\(user):\(user)") && $0.arguments.last == "/home/\(user)" }
         },

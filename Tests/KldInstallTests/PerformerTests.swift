@@ -173,6 +173,24 @@ struct PerformerTests {
         #expect(short?.code == "disk.not-empty" && short?.causes == ["it ends at byte \(middle + 4096), before its size"])
     }
 
+    // MARK: accounts
+
+    @Test("an account is the person's own by its home; a daemon's, or a group's name, is refused before anything is given to it")
+    func account() async {
+        func found(_ line: String, _ status: Int32 = 0) async -> Diagnosis? {
+            let runner = ScriptedRunner([
+                { $0.description == "chroot /target getent passwd jo" ? CommandOutput(status: status, output: line) : nil }
+            ])
+            return await problem("users.verify", ["target": "/target", "user": "jo"], runner)
+        }
+        #expect(await found("jo:x:1000:1000::/home/jo:/bin/bash\n") == nil)
+        let daemon = await found("jo:x:101:102:Jo daemon,,,:/usr/lib/jo:/usr/sbin/nologin\n")
+        #expect(daemon?.code == "install.account" && daemon?.causes == ["jo:x:101:102:Jo daemon,,,:/usr/lib/jo:/usr/sbin/nologin"])
+        let group = await found("", 2)
+        #expect(group?.code == "install.account" && group?.causes == ["it is the name of a group"])
+        #expect(group?.exit == .failed)
+    }
+
     // MARK: export
 
     /// A pool that can be exported after so many tries.

@@ -46,6 +46,20 @@ struct PromptTests {
         #expect(person.asked.withLock { $0 } == Self.disks.map { "everything on \($0) will be lost. Type its name to go on: " })
     }
 
+    @Test("whoever is asked for a disk is told what others lose with it")
+    func losses() async throws {
+        var plan = try Self.plan()
+        plan.losses = [Self.disks[1]: ["/dev/sdx holds another part of the pool tank, whose data may be lost too"]]
+        let person = Person(Self.disks)
+        _ = try await person.approvals(plan)
+        #expect(
+            person.asked.withLock { $0 } == [
+                "everything on \(Self.disks[0]) will be lost. Type its name to go on: ",
+                "everything on \(Self.disks[1]) will be lost; /dev/sdx holds another part of the pool tank, whose data may be lost too. "
+                    + "Type its name to go on: ",
+            ])
+    }
+
     @Test("what the answers approve is not asked for")
     func given() async throws {
         let given = Self.disks.compactMap { WipeApproval(forceWipe: true, named: [$0], disk: $0) }

@@ -68,6 +68,24 @@ struct InterfaceTests {
         #expect(try file(name, ["eno1", "enp3s0"], sealed: true) != nil)
     }
 
+    @Test("an address for the wired card of a machine that has none is refused, with what it has", arguments: [nil, "eth0"])
+    func wireless(_ name: String?) throws {
+        do {
+            _ = try file(name, ["wlp2s0", "wwan0"])
+            Issue.record("it was planned")
+        } catch {
+            let problem = Diagnosis(of: error)
+            #expect(problem.code == "network.no-interface")
+            #expect(problem.message == "this machine has no wired network interface for the address 192.0.2.5/24")
+            #expect(problem.remedies.first == "KLDLOAD_NET_IFACE=NAME if one of these is meant: wlp2s0, wwan0")
+            #expect(problem.exit == .badAnswers)
+        }
+        #expect(try file("wlp2s0", ["wlp2s0"])?.hasPrefix("[Match]\nName=wlp2s0\n") == true)
+        #expect(try file(name, ["wlp2s0"], fixed: false) == nil, "DHCP waits for whatever comes")
+        #expect(try file(name, ["wlp2s0"], sealed: true) != nil)
+        #expect(try file(name, []) != nil, "nobody knows what it has")
+    }
+
     @Test("one that it has is taken")
     func there() throws { #expect(try file("eno1", ["enp3s0", "eno1"])?.hasPrefix("[Match]\nName=eno1\n") == true) }
 
@@ -137,6 +155,19 @@ struct ManifestTests {
         let own = text.lines.filter { line in !decided.contains { line.hasPrefix($0) } }
         #expect(try Answers(own.joined(separator: "\n")) == answers)
         #expect(decided.allSatisfy { AnswerKey.named($0) == nil })
+    }
+}
+
+@Suite("Pools that are to be encrypted")
+struct EncryptedPoolTests {
+    @Test("a passphrase that nobody read is refused: a pool that is not encrypted must not come of it")
+    func unread() throws {
+        let unread = try answers("KLDLOAD_ZFS_ENCRYPT=1", "KLDLOAD_ZFS_PASSPHRASE_FILE=/run/secrets/pool")
+        #expect(unread.encrypt && unread.passphrase == nil)
+        #expect(code { _ = try InstallPlanner(request(unread, Machines.virtual)) } == "install.no-passphrase")
+        let given = try answers("KLDLOAD_ZFS_ENCRYPT=1", "KLDLOAD_ZFS_PASSPHRASE='correct horse'")
+        let create = try InstallPlanner(request(given, Machines.virtual)).plan.commandLines.first { $0.hasPrefix("zpool create") }
+        #expect(create?.contains("encryption=aes-256-gcm") == true)
     }
 }
 

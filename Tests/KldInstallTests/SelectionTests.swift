@@ -161,6 +161,37 @@ struct SelectionTests {
         #expect(problem?.code == "disk.same")
     }
 
+    /// Two paths of one disk, changed as a test needs them, in a mirror.
+    func paths(_ change: (inout BlockDevice, _ number: Int) -> Void) -> Diagnosis? {
+        var facts = Machines.plain(.disk("vda"), .disk("vdb"))
+        for number in 0..<2 { change(&facts.disks[number], number) }
+        return refusal(facts, disk: "/dev/vda", "KLDLOAD_ZFS_TOPOLOGY=mirror", "KLDLOAD_ZFS_DATA_DISKS=/dev/vdb")
+    }
+
+    @Test("one disk by two of its paths is refused: a mirror of it would be none")
+    func twoPaths() {
+        let byName = paths { disk, _ in (disk.wwn, disk.serial) = ("0x6001", "S1") }
+        #expect(byName?.code == "disk.same" && byName?.message == "/dev/vdb and /dev/vda are the same disk")
+        #expect(paths { disk, number in (disk.wwn, disk.serial) = ("0x6001", number == 0 ? "S1" : nil) }?.code == "disk.same")
+        #expect(paths { disk, _ in disk.children = [.mapped("mpatha", type: "mpath")] }?.code == "disk.same")
+    }
+
+    @Test("two disks are two, whatever their vendor or what lies on them has in common")
+    func twoDisks() {
+        #expect(paths { disk, number in (disk.wwn, disk.serial) = ("0x6001", "S\(number)") } == nil)
+        #expect(paths { disk, number in (disk.wwn, disk.serial) = ("0x600\(number)", "S1") } == nil)
+        #expect(paths { disk, _ in disk.serial = "S1" } == nil)
+        #expect(paths { disk, _ in disk.children = [.mapped("vg-a", type: "lvm")] } == nil)
+        #expect(paths { disk, number in disk.children = [.mapped("mpath\(number)", type: "mpath")] } == nil)
+    }
+
+    @Test("the other path of a disk that is wiped is no other disk with a pool of the name")
+    func otherPath() throws {
+        func pool(_ disk: inout BlockDevice) { (disk.wwn, disk.filesystem, disk.label) = ("0x6001", "zfs_member", "rpool") }
+        let facts = Machines.plain(.disk("vda", pool), .disk("vdb", pool))
+        #expect(code { _ = try InstallPlanner(request(answers(), facts)) } == nil)
+    }
+
     @Test("root disks that differ by more than a tenth are refused, by a tenth they are taken")
     func unequal() {
         func machine(_ smaller: UInt64) -> MachineFacts { Machines.plain(.disk("vda", gibibytes: 100), .disk("vdb", gibibytes: smaller)) }
@@ -258,6 +289,13 @@ struct SelectionTests {
     func autoSkips(_ what: String) throws {
         let facts = try #require(Self.notForAuto.first { $0.0 == what }?.1)
         #expect(try chosen(facts, disk: "auto").root.map(\.path) == ["/dev/sdb"])
+    }
+
+    @Test("auto passes over volumes of pools and of the network; who names one may use it", arguments: ["zd16", "nbd0", "rbd1", "drbd0"])
+    func autoVolumes(_ name: String) throws {
+        #expect(try chosen(Machines.plain(.disk(name), .disk("sda")), disk: "auto").root.map(\.path) == ["/dev/sda"])
+        #expect(refusal(Machines.plain(.disk(name)), disk: "auto")?.code == "disk.none-empty")
+        #expect(try chosen(Machines.plain(.disk(name)), disk: "/dev/\(name)").root.map(\.path) == ["/dev/\(name)"])
     }
 
     @Test("auto refuses an empty-looking disk that is mounted")

@@ -75,6 +75,8 @@ final class SimulatedMachine: CommandRunner {
             case ("cp", _) where last.hasPrefix("/run/"): try files.write(files.read(FilePath(words[0])), to: FilePath(last), mode: .file)
             case ("mv", _): try files.rename(FilePath(words[1]), to: FilePath(last))
             case ("cmp", _): if try files.read(FilePath(words[0])) != files.read(FilePath(last)) { return try fail("differ") }
+            case ("chroot", _) where words.dropFirst().prefix(2) == ["getent", "passwd"]:
+                return CommandOutput(output: "\(last):x:1000:1000::/home/\(last):/bin/bash\n")
             default: break
             }
             return CommandOutput()

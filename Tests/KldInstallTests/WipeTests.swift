@@ -104,6 +104,39 @@ struct WipeTests {
         #expect(lines.allSatisfy { $0.contains("--new=2:0:0 ") })
     }
 
+    @Test("what other disks lose is told: parts of an array, a pool or volumes; not of disks that are wiped too")
+    func losses() throws {
+        func losses(_ facts: MachineFacts, _ lines: String...) throws -> [String] {
+            let text = (["KLDLOAD_DISTRO=debian", "KLDLOAD_DISK=/dev/sda"] + lines).joined(separator: "\n")
+            let plan = try InstallPlanner(request(Answers(text), facts)).plan
+            #expect(plan.losses.keys.allSatisfy { plan.destroys.contains($0) })
+            #expect(plan.json.losses == (plan.losses.isEmpty ? nil : plan.losses))
+            return plan.text().split(separator: "\n").filter { $0.hasPrefix("    ") && $0.contains("may be lost too") }.map(String.init)
+        }
+        func lost(_ disk: String, _ what: String) -> String { "    /dev/\(disk) holds another part of \(what), whose data may be lost too" }
+        #expect(try losses(Machines.used) == ["    /dev/disk/by-id/ata-B holds another part of md127, whose data may be lost too"])
+        #expect(try losses(Machines.used, Self.both) == [])
+        func member(_ name: String, _ filesystem: String, _ label: String?) -> BlockDevice {
+            .disk(name) { disk in
+                disk.children = [.part("\(name)1", filesystem)]
+                disk.children[0].label = label
+            }
+        }
+        let pool = Machines.plain(
+            member("sda", "zfs_member", "tank"), member("sdb", "zfs_member", "tank"), member("sdc", "zfs_member", "old"))
+        #expect(try losses(pool) == [lost("sdb", "the pool tank")])
+        #expect(try losses(pool, Self.both) == [])
+        let array = Machines.plain(member("sda", "linux_raid_member", "host:0"), member("sdb", "linux_raid_member", "host:0"))
+        #expect(try losses(array) == [lost("sdb", "the array host:0")])
+        // File systems of one label are none of each other's parts.
+        #expect(try losses(Machines.plain(member("sda", "ext4", "data"), member("sdb", "ext4", "data"))) == [])
+        #expect(try losses(Machines.plain(member("sda", "zfs_member", nil), member("sdb", "zfs_member", nil))) == [])
+        let volume = BlockDevice.mapped("vg-data", type: "lvm", "xfs")
+        let group = ["sda", "sdb"].map { name in BlockDevice.disk(name) { $0.children = [volume] } }
+        #expect(try losses(MachineFacts(disks: group)) == [lost("sdb", "vg-data")])
+        #expect(try losses(Machines.plain(.disk("sda"), .disk("sdb"))) == [])
+    }
+
     @Test("approvals cover the disks of the answers, when these approve, under the names that commands use")
     func approvals() throws {
         func approved(_ lines: String...) throws -> [String] {

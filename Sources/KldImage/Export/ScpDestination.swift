@@ -36,7 +36,9 @@ public struct ScpDestination: Sendable, Hashable {
         }
         guard host.isPlain(besides: ".-_:%"), !host.isEmpty, !host.hasPrefix("-") else { throw refuse("host", host) }
         guard user.isPlain(besides: ".-_@+"), !user.isEmpty, !user.hasPrefix("-") else { throw refuse("user", user) }
-        guard folder.string.isPlain(besides: "./-_+@=,:"), !folder.string.hasPrefix("-") else { throw refuse("path", folder.string) }
+        guard folder.string.isPlain(besides: Answers.Export.Target.pathSigns), !folder.string.hasPrefix("-") else {
+            throw refuse("path", folder.string)
+        }
         self.host = host
         self.port = port
         self.user = user
