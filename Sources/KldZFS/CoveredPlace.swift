@@ -6,6 +6,12 @@ package struct CoveredPlace: Sendable, Hashable {
     /// The mount point as that file system has it: `/admin` of `/home/admin` in `/home`.
     package var below: String
 
+    package init(point: String, holder: String, below: String) {
+        self.point = point
+        self.holder = holder
+        self.below = below
+    }
+
     /// - Parameter points: absolute paths.
     /// - Returns: one for each that lies in another one, in the same order.
     package static func all(of points: [String]) -> [CoveredPlace] {

@@ -118,7 +118,8 @@ struct ProcessTests {
             try LocalFiles().write("mine", to: folder.appending("file"))
             try LocalFiles().symlink(folder.appending("link"), to: folder.appending("file").string)
             var command = Command("echo", ["other"], effect: .reads, outputFile: folder.appending("link"))
-            await #expect(throws: CommandError.self) { [command] in try await runner.run(command) }
+            let refused = command
+            await #expect(throws: CommandError.self) { try await runner.run(refused) }
             #expect(try LocalFiles().readText(folder.appending("file")) == "mine")
             command.followsOutputLink = true
             try await runner.run(command)
