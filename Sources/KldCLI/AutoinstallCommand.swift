@@ -1,6 +1,7 @@
 import ArgumentParser
 import FoundationEssentials
 import KldAnswers
+import KldBlock
 import KldCore
 import KldExec
 import KldFiles
@@ -73,7 +74,7 @@ struct AutoinstallCommand: AsyncParsableCommand {
             Output.errorLine("kldload: the installation failed; \(log)this console is yours")
             throw error
         }
-        await Self.report(on: volume, "installed", answers, runner, files)
+        await Self.report(on: volume, SeedVolume.installed, answers, runner, files)
         switch answers?.afterInstall {
         case .powerOff?, nil: try await runner.run(Systemctl.powerOff)
         case .reboot?: try await runner.run(Systemctl.reboot())
@@ -96,28 +97,37 @@ struct AutoinstallCommand: AsyncParsableCommand {
             return Found(name: address, bytes: bytes)
         }
         if let volume = try await wait(runner, files) {
-            return Found(name: volume.device.string, bytes: try await volume.answers(runner: runner, files: files), volume: volume)
+            let bytes = try await volume.open(for: .read(files), runner: runner, files: files)
+            return Found(name: volume.device.string, bytes: bytes, volume: volume)
         }
         guard try files.exists(UnattendedSeed.bakedIn) else { return nil }
         return Found(name: "this medium", bytes: try files.read(UnattendedSeed.bakedIn))
     }
 
-    /// What became of it, on the stick that asked for it: log, and what the machine is. Whoever comes for the stick reads it elsewhere.
+    /// What became of it, on the stick that asked for it: log, manifest, and what the machine is. Whoever comes for the stick reads it
+    /// elsewhere; the stick itself knows by it which machines it has installed.
     private static func report(
         on volume: SeedVolume?, _ end: String, _ answers: Answers?, _ runner: any CommandRunner, _ files: any FileSystem
     ) async {
         guard let volume else { return }
         do {
-            var contents: [(name: String, bytes: [UInt8])] = [("result.txt", Array("\(end)\n".utf8))]
-            if try files.exists(EventLog.install) { contents.append(("install.jsonl", try files.read(EventLog.install))) }
+            var contents: [(name: String, bytes: [UInt8])] = [(SeedVolume.resultName, Array("\(end)\n".utf8))]
             if let facts = try? await MachineFacts.gather(runner: runner, files: files) {
-                contents.append(("facts.json", Array(try JSONEncoder().encode(facts))))
+                contents.append((SeedVolume.factsName, Array(try JSONEncoder().encode(facts))))
+            }
+            if end == SeedVolume.installed, let manifest = try? files.read(InstallState.manifest) {
+                contents.append(("install-manifest.json", manifest))
             }
             if let answers { contents.append(("answers.env", Array(answers.redactedEnvironmentText.utf8))) }
+            // The largest comes last: a stick may be full.
+            if try files.exists(EventLog.install) { contents.append(("install.jsonl", try files.read(EventLog.install))) }
             let machine = UnattendedSeed.Machine.read(files)
             let name = answers?.hostname.description ?? machine.serial ?? machine.mac?.replacing(":", with: "-") ?? "machine"
             let plain = String(name.map { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") ? $0 : "-" })
-            try await volume.report(contents, in: "kldload-\(plain)-\(Timestamp.current.digits)", runner: runner, files: files)
+            let folder = "\(SeedVolume.reports)\(plain)-\(Timestamp.current.digits)"
+            for (name, problem) in try await volume.report(contents, in: folder, runner: runner, files: files) {
+                Output.errorLine("kldload: not all was written to the seed volume: \(name): \(problem.message)")
+            }
         } catch {
             Output.errorLine("kldload: nothing was written to the seed volume: \(Diagnosis(of: error).message)")
         }
@@ -128,7 +138,8 @@ struct AutoinstallCommand: AsyncParsableCommand {
         try await runner.run(
             Command(Tool("udevadm", package: "udev"), ["settle", "--timeout=60"], effect: .reads, accepting: [0, 1]))
         for _ in 0..<20 {
-            if let seed = try SeedVolume.find(files) { return seed }
+            let devices = try ListBlockDevices.parse(await runner.run(ListBlockDevices.command).output)
+            if let seed = try SeedVolume.find(devices) { return seed }
             try await Task.sleep(for: .seconds(1))
         }
         return nil

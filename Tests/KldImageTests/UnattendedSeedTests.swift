@@ -135,16 +135,4 @@ struct UnattendedSeedTests {
             Diagnosis(of: $0).code == "autoinstall.wrong-digest"
         }
     }
-
-    @Test("a seed volume gets a folder with what became of it, and is unmounted whatever happens")
-    func report() async throws {
-        let runner = ScriptedRunner([
-            "mount -o rw,nosuid,nodev,noexec /dev/sdb1 /run/kldload/seed": "", "sync --file-system /run/kldload/seed": "",
-            "umount --recursive /run/kldload/seed": "",
-        ])
-        let files = MemoryFiles()
-        try await SeedVolume(device: "/dev/sdb1").report([("result.txt", [7])], in: "kldload-web-1", runner: runner, files: files)
-        #expect(try files.read("/run/kldload/seed/kldload-web-1/result.txt") == [7])
-        #expect(runner.commands.map(\.tool.name) == ["mount", "sync", "umount"])
-    }
 }
