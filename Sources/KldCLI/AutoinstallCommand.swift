@@ -84,12 +84,9 @@ struct AutoinstallCommand: AsyncParsableCommand {
 
     private func find(_ said: UnattendedSeed, _ runner: any CommandRunner, _ files: any FileSystem) async throws -> Found? {
         if said.url != nil {
-            // The network may still be coming up: the machine's own names are known when there is a route.
-            var machine = UnattendedSeed.Machine.read(files)
-            for _ in 0..<60 where machine.mac == nil {
-                try await Task.sleep(for: .seconds(1))
-                machine = .read(files)
-            }
+            // The network may still be coming up: by which card it is reached, is known when there is a route.
+            for _ in 0..<60 where UnattendedSeed.Machine.read(files, isUp: false).mac == nil { try await Task.sleep(for: .seconds(1)) }
+            let machine = UnattendedSeed.Machine.read(files)
             guard let (address, bytes) = try await said.fetch(for: machine, runner: runner, files: files) else {
                 Output.errorLine("kldload: no answers for this machine at \(try said.addresses(for: machine).joined(separator: ", "))")
                 return nil
