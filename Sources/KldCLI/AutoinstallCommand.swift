@@ -16,7 +16,7 @@ struct AutoinstallCommand: AsyncParsableCommand {
         commandName: "autoinstall",
         abstract: "Install without a person, as the boot menu, a seed volume or the medium says, then power off.",
         discussion: """
-            Answers are taken from the first of these: kldload.answers=URL on the kernel's command line; a volume labelled \(SeedVolume.labels.joined(separator: ", ")) that holds \(SeedVolume.answersName); \(UnattendedSeed.bakedIn). Other words kldload.KEY=value there replace single answers. KLDLOAD_AFTER_INSTALL=reboot restarts the machine instead.
+            Answers are taken from the first of these: kldload.answers=URL on the kernel's command line; a volume labelled \(SeedVolume.labels.joined(separator: ", ")) that holds \(SeedVolume.answersName); \(UnattendedSeed.bakedIn.map(\.string).joined(separator: ", ")). Other words kldload.KEY=value there replace single answers. KLDLOAD_AFTER_INSTALL=reboot restarts the machine instead.
             """,
         shouldDisplay: false)
 
@@ -97,8 +97,8 @@ struct AutoinstallCommand: AsyncParsableCommand {
             let bytes = try await volume.open(for: .read(files), runner: runner, files: files)
             return Found(name: volume.device.string, bytes: bytes, volume: volume)
         }
-        guard try files.exists(UnattendedSeed.bakedIn) else { return nil }
-        return Found(name: "this medium", bytes: try files.read(UnattendedSeed.bakedIn))
+        guard let file = try UnattendedSeed.bakedIn.first(where: { try files.exists($0) }) else { return nil }
+        return Found(name: "this medium", bytes: try files.read(file))
     }
 
     /// What became of it, on the stick that asked for it: log, manifest, and what the machine is. Whoever comes for the stick reads it

@@ -7,8 +7,10 @@ public import SystemPackage
 
 /// What the kernel's command line says about an installation without a person: where the answers are, and what replaces some of them.
 public struct UnattendedSeed: Sendable, Hashable {
-    /// Answers that the medium itself carries; the last place that is asked.
-    public static let bakedIn: FilePath = "/etc/kldload/autoinstall.env"
+    /// Answers that the live environment or its medium carries; the last places that are asked, in this order.
+    public static let bakedIn: [FilePath] = [
+        "/etc/kldload/autoinstall.env", LiveMedium.mountPoint.pushing(FilePath(LiveMedium.answers)),
+    ]
     /// Of an answers file, in bytes.
     private static let largest = 1 << 20
     private static let attempts = 20
