@@ -11,7 +11,9 @@ extension BootSystem {
     package var isTrusted: Bool { !secureBoot || (signing.signer != nil && enrolment == .enrolled) }
 
     /// Whose signature lets a module be loaded, or an image that lies there already be started; `nil`: nobody looks.
-    var accepted: [CertificateIdentity]? { secureBoot ? trusted.map(\.identity) : nil }
+    var accepted: [CertificateIdentity]? {
+        secureBoot ? trusted.map(\.identity) + [isTrusted ? signing.signer : nil].compactMap { $0 } : nil
+    }
 
     /// Who must have signed an image that needs not be built again: where the firmware does not know this machine's key yet, an older one that it
     /// knows will do.

@@ -65,13 +65,13 @@ public struct SecureBoot: Sendable, Hashable, Codable {
     /// Runs: what decompresses modules; `sbverify`; ESPs that are not mounted are mounted read-only for a moment.
     public static func gather(_ system: BootSystem, runner: any CommandRunner, files: any FileSystem) async throws -> SecureBoot {
         let key = MachineOwnerKey()
-        let firmware = Self.firmware(files)
         var found = SecureBoot(
-            firmware: firmware, certificate: try key.isWanted(files) ? key.certificate.string : nil, keyIsThere: try key.exists(files),
+            firmware: firmware(files), certificate: try key.isWanted(files) ? key.certificate.string : nil,
+            keyIsThere: try key.exists(files),
             enrolment: try BootSystem.enrolment(files), modules: [], images: [], repeats: try files.exists(KeyEnrolment.wanted))
-        // Where nobody looks yet, it counts what would be looked at once its own key is enrolled.
-        let own = try firmware == .enforcing ? nil : key.der(files).map { try CertificateIdentity($0) }
-        let signers = system.trusted.map(\.identity) + [own].compactMap { $0 }
+        // Where nobody looks yet, its own key counts, enrolled or not.
+        let own = try key.der(files).map { try CertificateIdentity($0) }
+        let signers = system.accepted ?? (system.trusted.map(\.identity) + [own].compactMap { $0 })
         let next = system.next
         // What started this machine starts it again, whatever modules lie there by now.
         let isBuilt = next.map { $0.id != system.current?.id && $0.dataset == system.running.text } ?? false

@@ -216,9 +216,9 @@ extension BootStagingTests {
         system.trusted = [older]
         #expect(system.isTrusted && system.accepted == nil && system.imageSigners == [own])
         system.secureBoot = true
-        #expect(system.isTrusted && system.accepted == [older.identity] && system.imageSigners == [own])
+        #expect(system.isTrusted && system.accepted == [older.identity, own] && system.imageSigners == [own])
         system.enrolment = .absent
-        #expect(!system.isTrusted && system.imageSigners == [older.identity])
+        #expect(!system.isTrusted && system.accepted == [older.identity] && system.imageSigners == [older.identity])
         system.signing = .off
         #expect(!system.isTrusted && system.imageSigners == [older.identity])
         system.secureBoot = false
