@@ -129,7 +129,8 @@ struct TrustTests {
                 func number(_ value: Int) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }
                 let kind: [UInt8] = [type, 0x59, 0xc0, 0xa5, 0xe4, 0x94, 0xa7, 0x4a, 0x87, 0xb5, 0xab, 0x15, 0x5c, 0x2b, 0xf0, 0x72]
                 let each = 16 + certificate.count
-                return kind + number(28 + each) + number(0) + number(each) + Array(repeating: 7, count: 16) + certificate
+                let owner = [UInt8](repeating: 7, count: 16)
+                return [kind, number(28 + each), number(0), number(each), owner, certificate].flatMap { $0 }
             }
             let (first, second) = (try files.read(key.certificate), try files.read(other.certificate))
             let memory = MemoryFiles()
@@ -140,7 +141,8 @@ struct TrustTests {
             #expect(TrustedKey.all(memory).isEmpty)
             // Digests are no certificates; what is cut off is none either.
             let shim = "605dab50-e046-4300-abb6-3dd810dd8b23"
-            try write("MokListRT-\(shim)", list(Array(repeating: 1, count: 32), type: 0x26) + list(first) + Array(list(second).dropLast()))
+            let lists = [list([UInt8](repeating: 1, count: 32), type: 0x26), list(first), Array(list(second).dropLast())]
+            try write("MokListRT-\(shim)", lists.flatMap { $0 })
             let (identity, text) = (try key.identity(files), try files.readText(key.pem))
             #expect(TrustedKey.all(memory).map(\.identity) == [identity])
             try write("db-d719b2cb-3d3a-4596-a3bc-dad00e67656f", list(second))

@@ -82,12 +82,12 @@ struct UnattendedSeedTests {
                 "address": "52:54:00:00:00:0\(index)\n", "ifindex": "\(index)\n", "carrier": "\(carrier)\n", "type": "\(type)\n",
             ]
             for part in more { texts[part] = "" }
-            return Dictionary(uniqueKeysWithValues: texts.map { ("/sys/class/net/\(name)/\($0)", $1) })
+            return Dictionary(uniqueKeysWithValues: texts.map { ("/sys/class/net/\(name)/\($0.key)", $0.value) })
         }
         let odd = [
             card("lo", index: 1, type: "772", more: []), card("enp1s0", index: 2, carrier: "0"), card("bond0", index: 3, more: []),
             card("wlp4s0", index: 4, more: ["device", "phy80211"]),
-        ].reduce(into: [:]) { $0.merge($1) { $1 } }
+        ].reduce(into: [String: String]()) { $0.merge($1) { $1 } }
         #expect(UnattendedSeed.Machine.read(MemoryFiles(odd)).mac == nil)
         let all = [card("eth10", index: 5), card("eth9", index: 6)].reduce(into: odd) { $0.merge($1) { $1 } }
         #expect(UnattendedSeed.Machine.read(MemoryFiles(all)).mac == "52:54:00:00:00:05")
