@@ -9,6 +9,8 @@ package enum EFIVariable {
     package enum Vendor: String, Sendable {
         /// UEFI 2.10, 3.3.
         case global = "8be4df61-93ca-11d2-aa0d-00e098032b8c"
+        /// `EFI_IMAGE_SECURITY_DATABASE_GUID`; UEFI 2.10, 32.4.1.
+        case security = "d719b2cb-3d3a-4596-a3bc-dad00e67656f"
         /// The Boot Loader Interface, uapi-group.org, systemd 257.
         case loader = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
         /// shim 16.1.

@@ -16,6 +16,8 @@ public struct ESPLoader: Sendable, Hashable {
     public var label: String
     /// Signs a loader that its vendor did not sign, and is offered to whoever enrols it at the console.
     public var key: MachineOwnerKey?
+    /// Whether a loader that is signed here, or by nobody, starts.
+    public var isTrusted = true
 
     public init(
         chain: BootChain = .systemdBoot, programs: EFIPrograms, configuration: String, label: String, key: MachineOwnerKey?
@@ -127,8 +129,8 @@ public struct ESPLoader: Sendable, Hashable {
         }
         let signer = try key.flatMap { try $0.exists(files) ? try $0.identity(files) : nil }
         for copy in ESPLayout.copies(programs, chain) {
-            // Without its key this machine cannot sign it, and one that it signed before starts.
-            if key != nil, signer == nil, signs(copy.source) { continue }
+            // What this machine cannot sign, or not so that it starts, is left: one that it signed before starts.
+            if signs(copy.source), !isTrusted || (key != nil && signer == nil) { continue }
             guard let wanted = try content(root.appending(copy.source)) else { continue }
             guard let found = try content(mount.appending(copy.target)),
                 let program = try? PortableExecutable(found), program.isWhole(found.count)

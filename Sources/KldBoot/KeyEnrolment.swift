@@ -96,9 +96,14 @@ public enum KeyEnrolment {
 
     /// - Parameter certificate: in DER.
     public static func state(of certificate: [UInt8], _ files: any FileSystem) -> State {
-        func holds(_ name: String) -> Bool { EFIVariable.value(name, of: .shim, files)?.firstRange(of: certificate) != nil }
-        // The list is too long for one variable at times: the others are numbered. Source: shim `mok.c`, 16.1.
-        if (["MokListRT"] + (1...9).map { "MokListRT\($0)" }).contains(where: holds) { return .enrolled }
-        return holds("MokNew") ? .requested : .absent
+        if lists(files).contains(where: { $0.firstRange(of: certificate) != nil }) { return .enrolled }
+        return EFIVariable.value("MokNew", of: .shim, files)?.firstRange(of: certificate) != nil ? .requested : .absent
+    }
+
+    /// Shim's lists of whom it trusts, and the firmware's own, which counts for shim too. Shim's is too long for one variable at times: the others
+    /// are numbered. Source: shim `mok.c`, `shim.c`, 16.1; UEFI 2.10, 32.6.1.
+    static func lists(_ files: any FileSystem) -> [[UInt8]] {
+        let shim = (["MokListRT"] + (1...9).map { "MokListRT\($0)" }).compactMap { EFIVariable.value($0, of: .shim, files) }
+        return shim + [EFIVariable.value("db", of: .security, files)].compactMap { $0 }
     }
 }

@@ -1,4 +1,4 @@
-import KldCore
+public import KldCore
 public import KldExec
 public import KldFiles
 public import KldPlan
@@ -30,7 +30,33 @@ public struct MachineOwnerKey: Sendable, Hashable {
     public func isWanted(_ files: any FileSystem) throws -> Bool { try files.exists(root.appending(Self.configuration)) }
 
     /// Whether key and certificates are there; one that DKMS made for itself is none of ours. - Throws: ``FileError``.
-    public func exists(_ files: any FileSystem) throws -> Bool { try [key, pem, certificate].allSatisfy { try files.exists($0) } }
+    public func exists(_ files: any FileSystem) throws -> Bool { try holding(files) == .whole }
+
+    /// What of key and certificate is there.
+    public enum Holding: Sendable, Hashable {
+        case none, whole
+        /// One form of the certificate is lost: it is made of the other one.
+        case withoutDER, withoutPEM
+        /// The key alone.
+        case withoutCertificate
+    }
+
+    /// - Throws: ``FileError``.
+    public func holding(_ files: any FileSystem) throws -> Holding {
+        guard try files.exists(key) else { return .none }
+        switch (try files.exists(pem), try files.exists(certificate)) {
+        case (true, true): return .whole
+        case (true, false): return .withoutDER
+        case (false, true): return .withoutPEM
+        case (false, false): return .withoutCertificate
+        }
+    }
+
+    /// The certificate in DER, of whichever form of it is there; `nil` where neither is. - Throws: ``FileError``.
+    public func der(_ files: any FileSystem) throws -> [UInt8]? {
+        if try files.exists(certificate) { return try files.read(certificate) }
+        return try files.exists(pem) ? TrustedKey.der(ofPEM: files.readText(pem)) : nil
+    }
 
     /// Switches DKMS' signing, and ours, on. - Parameter root: of the system.
     public static func configuring(root: FilePath) -> Action {
@@ -60,6 +86,31 @@ public struct MachineOwnerKey: Sendable, Hashable {
                         "-keyout", key.string, "-out", pem.string,
                     ], effect: .changes)), .remove(request), derived,
         ]
+    }
+
+    /// Makes what is missing. A key that is there is never made anew: firmware may trust its certificate.
+    ///
+    /// Runs: what ``creating(name:scratch:)`` runs; `openssl x509 …`; changes.
+    /// - Throws: ``Diagnosis`` `trust.certificate-lost`.
+    public func completing(_ holding: Holding, name: String) throws(Diagnosis) -> [Action] {
+        switch holding {
+        case .whole: return []
+        case .none: return creating(name: name)
+        case .withoutDER: return [derived]
+        case .withoutPEM:
+            return [
+                .run(
+                    Command(
+                        Self.openssl, ["x509", "-inform", "DER", "-in", certificate.string, "-out", pem.string], effect: .changes))
+            ]
+        case .withoutCertificate:
+            throw Diagnosis(
+                "trust.certificate-lost", "\(key) is there, and its certificate is lost; the key was not replaced",
+                remedies: [
+                    "restore \(pem) from a backup, or from an ESP: openssl x509 -inform DER -in /boot/efi/\(KeyEnrolment.certificateOnESP) -out \(pem); then kldload-secure-boot enable",
+                    "or move the key away, and have another made: mv \(key) /root/, then kldload-secure-boot enable",
+                ], exit: .inputMissing)
+        }
     }
 
     /// Looks at somebody's own key and its certificate, before anything depends on them: they belong together, and shim takes what they sign.
@@ -170,8 +221,9 @@ public struct MachineOwnerKey: Sendable, Hashable {
     /// Whether the key signed an EFI program as it is now; the exit status is 1 where it did not.
     ///
     /// Runs: `sbverify --cert PEM FILE`, reads. Source: sbverify(1), sbsigntool 0.9.4.
-    public func verifying(_ program: FilePath, accepting: Set<Int32> = [0]) -> Command {
-        Command(Self.sbverify, ["--cert", pem.string, program.string], effect: .reads, accepting: accepting)
+    /// - Parameter other: another key's certificate, in PEM.
+    public func verifying(_ program: FilePath, by other: FilePath? = nil, accepting: Set<Int32> = [0]) -> Command {
+        Command(Self.sbverify, ["--cert", (other ?? pem).string, program.string], effect: .reads, accepting: accepting)
     }
 
     /// - Throws: ``Diagnosis`` `trust.certificate-malformed`; ``FileError``.

@@ -107,17 +107,19 @@ public enum ModuleSigning {
         }
     }
 
-    /// The modules that do not bear this signature, by name: as the root has them and, where those are all signed, as its initramfs does,
+    /// The modules that bear none of these signatures, by name: as the root has them and, where those are all signed, as its initramfs does,
     /// which may be an older one.
     ///
     /// Runs what decompresses modules that it has not seen signed yet, and for an initramfs that is compressed as a whole
     /// `zstd -q --decompress --stdout FILE`, reads.
     package static func modules(
-        in root: FilePath, _ release: String, initramfs: FilePath, notSignedBy signer: CertificateIdentity, scratch: FilePath = "/var/tmp",
+        in root: FilePath, _ release: String, initramfs: FilePath, notSignedBy signers: [CertificateIdentity],
+        scratch: FilePath = "/var/tmp",
         runner: any CommandRunner, files: any FileSystem
     ) async throws -> [String] {
         func isSigned(_ module: FilePath) async throws -> Bool {
-            try await signature(of: module, scratch: scratch, runner: runner, files: files).map(signer.signed) ?? false
+            guard let signature = try await signature(of: module, scratch: scratch, runner: runner, files: files) else { return false }
+            return signers.contains { $0.signed(signature) }
         }
         let loadable = modules(in: root, release, files)
         var found: [String] = []

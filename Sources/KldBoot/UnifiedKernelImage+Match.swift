@@ -18,8 +18,8 @@ extension UnifiedKernelImage {
     ///
     /// - Parameters:
     ///   - supplement: what follows the first initramfs, at a multiple of four.
-    ///   - signer: who must have signed it; `nil`: anybody or nobody.
-    public func compare(_ file: FilePath, supplement: [UInt8], signer: CertificateIdentity? = nil, _ files: any FileSystem) -> Match {
+    ///   - signers: one of them must have signed it; `nil`: anybody or nobody.
+    public func compare(_ file: FilePath, supplement: [UInt8], signers: [CertificateIdentity]? = nil, _ files: any FileSystem) -> Match {
         do {
             let image = try PortableExecutable(files.read(file, 0..<PortableExecutable.headers))
             let own = try PortableExecutable(files.read(stub, 0..<PortableExecutable.headers))
@@ -42,7 +42,7 @@ extension UnifiedKernelImage {
             let same =
                 try files.same(linux, 0..<kernelSize, file, at: kernel.lowerBound)
                 && files.same(initrd, 0..<initrdSize, file, at: initramfs.lowerBound)
-            let signed = try signer.map { try Self.isSigned(file, image, by: $0, files) } ?? true
+            let signed = try signers.map { try $0.contains { try Self.isSigned(file, image, by: $0, files) } } ?? true
             return same ? (starts && signed ? .exact : .otherCommandLine) : .none
         } catch { return .none }
     }

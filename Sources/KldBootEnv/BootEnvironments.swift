@@ -127,10 +127,11 @@ public struct BootEnvironments: Sendable, Hashable {
     /// Takes an environment away: first what boots it, then its datasets, then the snapshot that it was made of, if kldload made that.
     ///
     /// Environments that were cloned from it are promoted before: they keep what they need.
+    /// - Parameter keepingOrigin: that snapshot stays too: somebody has named it.
     /// - Throws: ``Diagnosis`` `be.unknown`, `be.running`, `be.active`, `be.mounted`, `be.foreign`.
     ///
     /// Runs: `zfs set com.kldload:identity=… SNAPSHOT` where the two differ in it, `zfs promote CLONE`, changes; `zfs destroy -r DATASET`, `zfs destroy -r ORIGIN`, destroys.
-    public func destroy(_ name: String) throws -> Plan {
+    public func destroy(_ name: String, keepingOrigin: Bool = false) throws -> Plan {
         let environment = try system.environment(name)
         try refuse(environment, "destroyed")
         guard environment.owned else {
@@ -162,7 +163,7 @@ public struct BootEnvironments: Sendable, Hashable {
                 "be.destroy", "Destroy \(environment.dataset)", [.run(ZFS.destroy(environment.dataset, recursive: true))],
                 destroys: [environment.dataset.text]))
         // An heir has taken over the origin as well.
-        if dependents.isEmpty, let origin = environment.origin, origin.label.hasPrefix("kbe-"),
+        if !keepingOrigin, dependents.isEmpty, let origin = environment.origin, origin.label.hasPrefix("kbe-"),
             !system.environments.contains(where: { $0.dataset != environment.dataset && $0.origin == origin })
         {
             // With those below it, of a deep environment. Not where something else was cloned from it meanwhile: ZFS refuses, and it stays.

@@ -30,7 +30,7 @@ public struct BootPrediction: Sendable, Hashable, Codable {
         var target: BootTarget?
         /// Whether the environment has OpenZFS' module for the entry's kernel.
         var module: Bool
-        /// Devices of ESPs → what this machine's signature of the image there is worth; without one: there is no image.
+        /// Devices of ESPs → what the signature of the image there is worth to a firmware that looks; without one: there is no image.
         var signatures: [String: SecureBoot.Signature]
         var firmware: SecureBoot.Firmware
         var enrolment: KeyEnrolment.State
@@ -42,14 +42,12 @@ public struct BootPrediction: Sendable, Hashable, Codable {
 
     /// Reads the machine that runs. Runs: what ``BootTarget/compared(_:runner:files:)`` runs.
     public static func gather(_ system: BootSystem, runner: any CommandRunner, files: any FileSystem) async throws -> BootPrediction {
-        let signer = system.signing.signer
         var facts = Facts(
-            module: false, signatures: [:], firmware: SecureBoot.firmware(files),
-            enrolment: try signer == nil ? .absent : KeyEnrolment.state(of: files.read(MachineOwnerKey().certificate), files))
+            module: false, signatures: [:], firmware: SecureBoot.firmware(files), enrolment: try BootSystem.enrolment(files))
         facts.loaders = try await LoaderStaging.gather(system, runner: runner, files: files)?.differences ?? []
         facts.recovery = try await RecoveryStaging.gather(system, runner: runner, files: files)
         guard let next = system.next else { return BootPrediction(system, facts) }
-        for found in try await system.signatures(by: signer, runner: runner, files: files, { $0 == next.files[0] }) {
+        for found in try await system.signatures(by: system.accepted ?? [], runner: runner, files: files, { $0 == next.files[0] }) {
             facts.signatures[found.esp.device] = found.signature
         }
         guard let environment = system.environments.first(where: { $0.dataset.text == next.dataset }) else {
@@ -80,7 +78,7 @@ public struct BootPrediction: Sendable, Hashable, Codable {
         if system.hostID == nil {
             add(.fail, "host id", "/etc/hostid is missing: the pool is not imported without force", "kldload verify --only zfs.hostid")
         }
-        check(signaturesOf: next, facts)
+        check(signaturesOf: next, system, facts)
         check(recovery: facts.recovery, system.esps)
     }
 
@@ -180,24 +178,39 @@ public struct BootPrediction: Sendable, Hashable, Codable {
         }
     }
 
-    private mutating func check(signaturesOf next: BootEntry, _ facts: Facts) {
+    private mutating func check(signaturesOf next: BootEntry, _ system: BootSystem, _ facts: Facts) {
         guard facts.firmware == .enforcing else {
             add(.ok, "signatures", "the firmware checks none")
             return
         }
         func esps(_ worth: SecureBoot.Signature) -> [String] { facts.signatures.filter { $0.value == worth }.keys.sorted() }
-        let (unsigned, broken) = (esps(.missing) + (facts.target?.kernels.first?.unsigned ?? []), esps(.broken))
-        if facts.enrolment != .enrolled {
-            add(.fail, "signatures", "the firmware does not know this machine's key", "kldload-secure-boot reenroll")
-        } else if !broken.isEmpty {
+        // Modules that changed since are not those that boot next.
+        let kernel = facts.target?.kernels.first { $0.matching.values.contains { $0.contains(next.id) } }
+        let (unsigned, broken) = (esps(.missing) + (kernel?.unsigned ?? []), esps(.broken))
+        let isKnown = facts.enrolment == .enrolled
+        if !broken.isEmpty {
             add(
                 .fail, "signatures",
                 "changed since it was signed, and refused by the firmware: the image on \(broken.joined(separator: ", "))",
                 "find out who wrote there; then kldload boot refresh makes it anew")
+        } else if !unsigned.isEmpty, !isKnown, system.signing != .off {
+            add(.fail, "signatures", "the firmware does not know this machine's key", "kldload-secure-boot reenroll")
         } else if !unsigned.isEmpty {
-            add(.fail, "signatures", "not signed: \(unsigned.joined(separator: ", "))", "kldload-secure-boot enable")
+            add(
+                .fail, "signatures", "signed by no key that the firmware knows: \(unsigned.joined(separator: ", "))",
+                "kldload-secure-boot enable")
         } else {
             add(.ok, "signatures", "signed by a key that the firmware knows")
+        }
+        guard unsigned.isEmpty, broken.isEmpty else { return }
+        switch system.signing {
+        case .off, .keyless:
+            add(.warn, "signing", "no key signs here: nothing that is built from now on would start", "kldload-secure-boot enable")
+        case .by where !isKnown:
+            add(
+                .warn, "signing", "the firmware does not know this machine's key: nothing that it signs is staged until then",
+                "kldload-secure-boot reenroll, and restart")
+        case .by: break
         }
     }
 }

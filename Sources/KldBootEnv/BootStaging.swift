@@ -114,7 +114,7 @@ public struct BootStaging: Sendable, Hashable {
     }
 
     /// - Throws: ``Diagnosis`` `boot.no-kernel`, `boot.no-esp`, `boot.esp-full`, `boot.no-builder`, `boot.no-host-id`, `boot.module-unsigned`,
-    ///   `trust.no-key`; what ``BootGate`` knows.
+    ///   `boot.signing-off`, `boot.key-not-enrolled`, `trust.no-key`; what ``BootGate`` knows.
     public func steps() throws(Diagnosis) -> [Step] {
         let kernel = try kernel()
         let entry = try entry()
@@ -193,11 +193,16 @@ public struct BootStaging: Sendable, Hashable {
 
     private func checkSignatures(_ kernel: BootTarget.Kernel) throws(Diagnosis) {
         guard !kernel.unsigned.isEmpty else { return }
+        // With this key nothing could be mended.
+        try system.requireTrust()
+        let (name, isRunning) = (target.environment.leaf, target.environment == system.running)
         throw Diagnosis(
             "boot.module-unsigned",
-            "Secure Boot is on, and OpenZFS of Linux \(kernel.release) in \(target.environment.leaf) is not signed by this machine's key: it would not start",
+            "Secure Boot is on, and OpenZFS of Linux \(kernel.release) in \(name) is signed by no key that the firmware knows: it would not start",
             remedies: [
-                "in the running environment: kldload-secure-boot enable signs what is there",
+                isRunning
+                    ? "sign what is there: kldload-secure-boot enable"
+                    : "sign what is in it with this machine's key: kldload-secure-boot sign \(name)",
                 "look at DKMS' log for why it did not sign: /var/lib/dkms/zfs/*/build/make.log",
             ], exit: .unavailable, causes: kernel.unsigned)
     }
@@ -265,19 +270,6 @@ public struct BootStaging: Sendable, Hashable {
 }
 
 extension BootSystem {
-    /// Signs an image that was just made. - Throws: ``Diagnosis`` `trust.no-key`.
-    func signature(on image: FilePath) throws(Diagnosis) -> [Action] {
-        switch signing {
-        case .off: return []
-        case .by: return MachineOwnerKey().signing(image)
-        case .keyless:
-            throw Diagnosis(
-                "trust.no-key", "this machine signs what it boots, and its key is gone",
-                remedies: ["kldload-secure-boot enable makes another one", "or stop signing: kldload-secure-boot disable"],
-                exit: .unavailable)
-        }
-    }
-
     /// - Throws: ``Diagnosis`` `boot.no-builder`.
     var requiredBuilder: BootImageBuilder {
         get throws(Diagnosis) {

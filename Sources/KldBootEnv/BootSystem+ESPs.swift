@@ -89,38 +89,33 @@ extension BootSystem {
         do { return try files.list(folder) } catch FileError.missing { return [] }
     }
 
-    /// Images of the ESPs, and what their signatures are worth to this signer; of kernels, whether they bear any, for it is their vendor's that
-    /// counts. What cannot be read bears none. ESPs and images come in their order.
+    /// Images of the ESPs, and the recovery image, and what their signatures are worth, if it is one of these signers'; of kernels, whether they
+    /// bear any, for it is their vendor's that counts. What cannot be read bears none. ESPs and images come in their order.
     ///
     /// Runs: where the firmware enforces signatures, `sbverify --cert PEM IMAGE`, which reads the image; reads.
     /// - Parameter wanted: names of images below an ESP's root.
     func signatures(
-        by signer: CertificateIdentity?, runner: any CommandRunner, files: any FileSystem, _ wanted: (String) -> Bool = { _ in true }
+        by signers: [CertificateIdentity], runner: any CommandRunner, files: any FileSystem, _ wanted: (String) -> Bool = { _ in true }
     ) async throws -> [(esp: ESP, image: String, signature: SecureBoot.Signature)] {
         var found: [(esp: ESP, image: String, signature: SecureBoot.Signature)] = []
         for (index, esp) in esps.enumerated() {
-            let images = esp.images.keys.filter { wanted($0) && (BootEntry.isProgram($0)) }.sorted()
+            let all = esp.images.keys.filter(BootEntry.isProgram) + (esp.recovery == nil ? [] : [RecoveryImage.imagePath])
+            let images = Set(all).filter(wanted).sorted()
             if images.isEmpty { continue }
             found += try await Self.looking(at: esp.device, esp.mount, index, runner: runner, files: files) { place in
                 var here: [(esp: ESP, image: String, signature: SecureBoot.Signature)] = []
-                for image in images { here.append((esp, image, try await signature(of: image, at: place, by: signer, runner, files))) }
+                for image in images {
+                    let file = place.appending(image)
+                    if BootEntry.isKernel(image) {
+                        here.append((esp, image, (try? UnifiedKernelImage.isSigned(file, files)) == true ? .good : .missing))
+                    } else {
+                        here.append((esp, image, try await signature(of: file, by: signers, runner, files)))
+                    }
+                }
                 return here
             }
         }
         return found
-    }
-
-    private func signature(
-        of image: String, at place: FilePath, by signer: CertificateIdentity?, _ runner: any CommandRunner, _ files: any FileSystem
-    ) async throws -> SecureBoot.Signature {
-        let file = place.appending(image)
-        if BootEntry.isKernel(image) { return (try? UnifiedKernelImage.isSigned(file, files)) == true ? .good : .missing }
-        guard let signer, (try? UnifiedKernelImage.isSigned(file, by: signer, files)) == true else { return .missing }
-        // Whether it fits is what firmware finds out.
-        guard secureBoot else { return .good }
-        do {
-            return try await runner.run(MachineOwnerKey().verifying(file, accepting: [0, 1])).status == 0 ? .good : .broken
-        } catch CommandError.toolMissing { return .good }
     }
 
     /// Shows an ESP where it is mounted, or mounts it read-only for as long as `body` runs.

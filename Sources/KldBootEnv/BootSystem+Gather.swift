@@ -51,7 +51,8 @@ extension BootSystem {
             environments: try environments(DatasetTable.parse(output, columns: columns), top: top, mounts: files.mounts(), owned: owned),
             esps: esps,
             builder: try BootImageBuilder.find(files), signing: try signing(files),
-            secureBoot: EFIVariable.isSecureBootOn(files), selected: visiting ? nil : selected(files),
+            secureBoot: SecureBoot.firmware(files) == .enforcing, enrolment: try enrolment(files), trusted: TrustedKey.all(files),
+            selected: visiting ? nil : selected(files),
             followed: visiting ? false : try followed(files) == dataset.leaf, damaged: damaged,
             wasCounted: visiting ? nil : BootCount.isCounted(files))
         if !visiting, chain == .systemdBoot { system.told = .read(files) }
@@ -103,6 +104,11 @@ extension BootSystem {
         let key = MachineOwnerKey()
         guard try key.isWanted(files) else { return .off }
         return try key.exists(files) ? .by(key.identity(files)) : .keyless
+    }
+
+    /// Where the machine's certificate stands, whether it signs or not.
+    static func enrolment(_ files: any FileSystem) throws -> KeyEnrolment.State {
+        try MachineOwnerKey().der(files).map { KeyEnrolment.state(of: $0, files) } ?? .absent
     }
 
     /// What GRUB's menu says on the command line; else `LoaderEntrySelected`: UTF-16, the name of an entry's file in lower case; with its counter,
@@ -216,9 +222,9 @@ extension BootTarget {
         }
         // Decompressing them takes long: only where an unsigned one would not start, and where it is another initramfs than has started.
         let runs = system.current.map { entry in target.kernels[0].images.values.contains { $0.contains(entry.imagePath) } } ?? false
-        if system.secureBoot, !runs, let signer = system.signing.signer {
+        if let accepted = system.accepted, !runs {
             target.kernels[0].unsigned = try await ModuleSigning.modules(
-                in: root, kernel.release, initramfs: initramfs(kernel.release), notSignedBy: signer, runner: runner, files: files)
+                in: root, kernel.release, initramfs: initramfs(kernel.release), notSignedBy: accepted, runner: runner, files: files)
         }
         return target
     }
@@ -235,7 +241,7 @@ extension BootTarget {
                 let entries = esp.entries.filter { $0.release == image.release }
                 let own = entries.filter { $0.dataset == environment.text }
                 func compare(_ path: String, sharing: Bool) {
-                    switch image.compare(place.appending(path), supplement: supplement, signer: system.signing.signer, files) {
+                    switch image.compare(place.appending(path), supplement: supplement, signers: system.imageSigners, files) {
                     case .exact where sharing: kernel.images[esp.device, default: []].insert(path)
                     case .exact, .otherCommandLine: kernel.donor = .init(device: esp.device, path: path)
                     case .none: break

@@ -101,8 +101,12 @@ public struct BootSystem: Sendable, Hashable {
     public var esps: [ESP]
     public var builder: BootImageBuilder?
     public var signing: Signing
-    /// Whether the firmware starts only what is signed.
+    /// Whether the firmware starts only what is signed, and shim does too.
     public var secureBoot: Bool
+    /// Whether the firmware knows the key that signs here.
+    public var enrolment: KeyEnrolment.State
+    /// Whom the firmware trusts; older keys of this machine may be among them.
+    public var trusted: [TrustedKey]
     /// What the loader says it started: an entry's id in lower case; `nil` where it does not say so.
     public var selected: String?
     /// Whether the initramfs started the environment that the loader had chosen: see ``EnvironmentChoice``.
@@ -120,7 +124,8 @@ public struct BootSystem: Sendable, Hashable {
         chain: BootChain = .systemdBoot, pool: PoolName, running: DatasetName, release: String, hostID: HostID?,
         commandLine: KernelCommandLine, bootfs: String? = nil,
         environments: [BootEnvironment], esps: [ESP], builder: BootImageBuilder? = .ukify, signing: Signing = .off,
-        secureBoot: Bool = false, selected: String? = nil, followed: Bool = false, damaged: [Damaged] = [], wasCounted: Bool? = nil
+        secureBoot: Bool = false, enrolment: KeyEnrolment.State = .enrolled, trusted: [TrustedKey] = [], selected: String? = nil,
+        followed: Bool = false, damaged: [Damaged] = [], wasCounted: Bool? = nil
     ) {
         self.chain = chain
         self.pool = pool
@@ -134,6 +139,8 @@ public struct BootSystem: Sendable, Hashable {
         self.builder = builder
         self.signing = signing
         self.secureBoot = secureBoot
+        self.enrolment = enrolment
+        self.trusted = trusted
         self.selected = selected
         self.followed = followed
         self.damaged = damaged
@@ -231,7 +238,7 @@ public struct BootTarget: Sendable, Hashable {
         public var images: [String: Set<String>]
         /// An image, on the ESP of a device, of the same kernel and initramfs: only its command line boots another environment.
         public var donor: Donor?
-        /// Modules of OpenZFS that lack the machine's signature; looked for where the firmware enforces it.
+        /// Modules of OpenZFS that nobody has signed whom the firmware knows; looked for where it enforces signatures.
         public var unsigned: [String]
         /// Whether the initramfs holds OpenZFS; `nil`: nobody looked, for an image of it boots already, or the tool for it is missing.
         public var hasModule: Bool?

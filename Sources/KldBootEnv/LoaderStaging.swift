@@ -31,6 +31,7 @@ public struct LoaderStaging: Sendable, Hashable {
             chain: system.chain, programs: installed.spec.efi,
             timeoutSeconds: Int(installed.answers["KLDLOAD_ZBM_TIMEOUT"] ?? "") ?? 0,
             label: installed.label, key: try MachineOwnerKey().isWanted(files) ? MachineOwnerKey() : nil)
+        loader.isTrusted = system.isTrusted
         var differences: [Difference] = []
         var changed: String?
         for (index, esp) in system.esps.enumerated() {

@@ -64,6 +64,7 @@ public struct RecoveryStaging: Sendable, Hashable {
                     && KernelParts.isSame(image.initrds[0], place.appending(parts.initrds[0]), files)
             }
         }
+        guard system.isTrusted else { return .later("Secure Boot is on, and the firmware knows no key of this machine that signs it") }
         guard proven else { return .later("the initramfs has changed since this machine started: it has to start well first") }
         return .needed(
             RecoveryStaging(
@@ -78,7 +79,7 @@ public struct RecoveryStaging: Sendable, Hashable {
     /// Builds the image, unless an ESP has it. Whoever applies this removes ``scratch`` when all is done.
     ///
     /// Runs: `zstd`, `ukify build` or `objcopy`, `sbsign`, change.
-    /// - Throws: ``Diagnosis`` `boot.recovery-room`, `boot.no-builder`, `trust.no-key`.
+    /// - Throws: ``Diagnosis`` `boot.recovery-room`, `boot.no-builder`, `trust.no-key`, `boot.signing-off`, `boot.key-not-enrolled`.
     public func building() throws(Diagnosis) -> [Step] {
         // The next kernel's image must still fit beside it.
         let size = ByteCount((donor?.recovery?.size ?? kernel.size).bytes + (donor == nil ? tool.bytes / 2 : 0))

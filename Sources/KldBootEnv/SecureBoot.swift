@@ -27,13 +27,18 @@ public struct SecureBoot: Sendable, Hashable, Codable {
         case broken
     }
 
-    /// Something that the firmware or the kernel checks, and whether this machine's key has signed it.
+    /// Something that the firmware or the kernel checks, and whether this machine's key has signed it, or another one that the firmware knows.
     public struct Signed: Sendable, Hashable, Codable {
         public var name: String
         /// And it is still what was signed.
         public var signed: Bool
         public var signature: Signature
-        public init(name: String, signature: Signature) { (self.name, signed, self.signature) = (name, signature == .good, signature) }
+        /// The next start depends on it.
+        public var bootsNext: Bool
+
+        public init(name: String, signature: Signature, bootsNext: Bool = true) {
+            (self.name, signed, self.signature, self.bootsNext) = (name, signature == .good, signature, bootsNext)
+        }
     }
 
     /// A program that its vendor signed.
@@ -60,22 +65,30 @@ public struct SecureBoot: Sendable, Hashable, Codable {
     /// Runs: what decompresses modules; `sbverify`; ESPs that are not mounted are mounted read-only for a moment.
     public static func gather(_ system: BootSystem, runner: any CommandRunner, files: any FileSystem) async throws -> SecureBoot {
         let key = MachineOwnerKey()
-        let wanted = try key.isWanted(files)
-        let signer = try key.exists(files) ? try key.identity(files) : nil
         var found = SecureBoot(
-            firmware: firmware(files), certificate: wanted ? key.certificate.string : nil, keyIsThere: signer != nil,
-            enrolment: try signer == nil ? .absent : KeyEnrolment.state(of: files.read(key.certificate), files), modules: [], images: [],
-            repeats: try files.exists(KeyEnrolment.wanted))
+            firmware: firmware(files), certificate: try key.isWanted(files) ? key.certificate.string : nil,
+            keyIsThere: try key.exists(files),
+            enrolment: try BootSystem.enrolment(files), modules: [], images: [], repeats: try files.exists(KeyEnrolment.wanted))
+        // Where nobody looks yet, its own key counts, enrolled or not.
+        let own = try key.der(files).map { try CertificateIdentity($0) }
+        let signers = system.accepted ?? (system.trusted.map(\.identity) + [own].compactMap { $0 })
+        let next = system.next
+        // What started this machine starts it again, whatever modules lie there by now.
+        let isBuilt = next.map { $0.id != system.current?.id && $0.dataset == system.running.text } ?? false
         for release in ((try? files.folders(in: "/usr/lib/modules")) ?? []).sorted() {
             for module in ModuleSigning.modules(in: "/", release, files) {
-                let signature = try await ModuleSigning.signature(of: module, runner: runner, files: files)
-                let signed = signer.flatMap { signer in signature.map { signer.signed($0) } } ?? false
+                let signature = try await ModuleSigning.signature(of: module, runner: runner, files: files) ?? []
                 found.modules.append(
-                    Signed(name: "\(release)/\(module.lastComponent?.string ?? "")", signature: signed ? .good : .missing))
+                    Signed(
+                        name: "\(release)/\(module.lastComponent?.string ?? "")",
+                        signature: signers.contains { $0.signed(signature) } ? .good : .missing,
+                        bootsNext: isBuilt && next?.release == release))
             }
         }
-        found.images = try await system.signatures(by: signer, runner: runner, files: files).map {
-            Signed(name: "\($0.esp.device): \($0.image)", signature: $0.signature)
+        found.images = try await system.signatures(by: signers, runner: runner, files: files).map { image in
+            Signed(
+                name: "\(image.esp.device): \(image.image)", signature: image.signature,
+                bootsNext: next.map { $0.files.contains(image.image) } ?? true)
         }
         do { found.programs = try await system.programs(runner: runner, files: files) } catch CommandError.toolMissing {}
         return found
@@ -88,9 +101,11 @@ public struct SecureBoot: Sendable, Hashable, Codable {
         return EFIVariable.value("MokSBStateRT", of: .shim, files)?.first == 1 ? .unchecked : .enforcing
     }
 
+    private var unsigned: [Signed] { (modules + images).filter { !$0.signed } }
+
     /// What the firmware will say at the next start, in words. - Returns: whether the machine starts.
     public var verdict: (starts: Bool, text: String) {
-        let unsigned = (modules + images).filter { !$0.signed }.map(\.name)
+        let refused = unsigned.filter(\.bootsNext).map(\.name)
         switch firmware {
         case .none: return (true, "this machine was not started by UEFI: nothing checks signatures")
         case .setup, .off, .unchecked:
@@ -99,36 +114,57 @@ public struct SecureBoot: Sendable, Hashable, Codable {
             if enrolment != .enrolled {
                 return (true, "Secure Boot is \(state): it starts; enrol the key before it is turned on: kldload-secure-boot enable")
             }
-            return unsigned.isEmpty
+            return refused.isEmpty
                 ? (true, "Secure Boot is \(state): it starts, and would with Secure Boot on")
                 : (
                     true,
-                    "Secure Boot is \(state): it starts; with Secure Boot on these would be refused: \(unsigned.joined(separator: ", "))"
+                    "Secure Boot is \(state): it starts; with Secure Boot on these would be refused: \(refused.joined(separator: ", "))"
                 )
         case .enforcing:
-            guard certificate != nil, keyIsThere else {
-                return (false, "Secure Boot is on, and this machine has no key: nothing that is built from now on would start")
+            guard refused.isEmpty else {
+                let why = certificate != nil && enrolment != .enrolled ? ": it does not know this machine's key" : ""
+                return (false, "Secure Boot is on, and would refuse \(refused.joined(separator: ", "))\(why)")
             }
-            if enrolment != .enrolled {
-                return (false, "Secure Boot is on, and does not know this machine's key: see kldload-secure-boot reenroll")
-            }
-            return unsigned.isEmpty
-                ? (true, "Secure Boot is on: everything is signed by a key that the firmware knows")
-                : (false, "Secure Boot is on, and would refuse \(unsigned.joined(separator: ", "))")
+            let what = unsigned.isEmpty ? "everything" : "what boots next"
+            return (true, "Secure Boot is on: \(what) is signed by a key that the firmware knows")
         }
+    }
+
+    /// What does not keep the machine from starting next.
+    public var warnings: [String] {
+        guard firmware != .none else { return [] }
+        let others = unsigned.filter { !$0.bootsNext }.map(\.name)
+        var warnings: [String] = []
+        if !others.isEmpty, firmware == .enforcing || certificate != nil {
+            let way = firmware == .enforcing ? "refused" : "refused with Secure Boot on"
+            warnings.append("not needed for the next start, and \(way): \(others.joined(separator: ", "))")
+        }
+        guard firmware == .enforcing else { return warnings }
+        if certificate == nil || !keyIsThere {
+            warnings.append("no key signs here: nothing that is built from now on would start: kldload-secure-boot enable")
+        } else if enrolment != .enrolled {
+            warnings.append(
+                "the firmware does not know this machine's key: nothing that it signs is staged until then: kldload-secure-boot reenroll, and restart"
+            )
+        }
+        return warnings
     }
 
     // MARK: plans
 
-    /// Makes a key where there is none, signs OpenZFS of every kernel here, and asks the firmware to trust the key.
+    /// Makes what is missing of a key, signs OpenZFS of every kernel here, and asks the firmware to trust the key.
     ///
-    /// - Parameter name: of the certificate.
-    public func enabling(_ system: BootSystem, name: String) -> Plan {
+    /// - Parameters:
+    ///   - name: of the certificate.
+    ///   - holding: what of the key is there.
+    /// - Throws: ``Diagnosis`` `trust.certificate-lost`.
+    public func enabling(_ system: BootSystem, name: String, holding: MachineOwnerKey.Holding) throws(Diagnosis) -> Plan {
         let key = MachineOwnerKey()
+        let making = try key.completing(holding, name: name)
         var steps = [
             Step("trust.configuration", "Kernel modules are signed when they are built", [MachineOwnerKey.configuring(root: "/")])
         ]
-        if !keyIsThere { steps.append(Step("trust.key", "A key of its own, to sign with", key.creating(name: name))) }
+        if !making.isEmpty { steps.append(Step("trust.key", "A key of its own, to sign with", making)) }
         let releases = Set(modules.filter { !$0.signed || !keyIsThere }.compactMap { $0.name.split(separator: "/").first.map(String.init) })
         for release in releases.sorted() {
             steps.append(

@@ -1,6 +1,7 @@
 import ArgumentParser
 import FoundationEssentials
 import KldAnswers
+import KldBlock
 import KldCore
 import KldExec
 import KldFiles
@@ -15,7 +16,7 @@ struct AutoinstallCommand: AsyncParsableCommand {
         commandName: "autoinstall",
         abstract: "Install without a person, as the boot menu, a seed volume or the medium says, then power off.",
         discussion: """
-            Answers are taken from the first of these: kldload.answers=URL on the kernel's command line; a volume labelled \(SeedVolume.labels.joined(separator: ", ")) that holds \(SeedVolume.answersName); \(UnattendedSeed.bakedIn). Other words kldload.KEY=value there replace single answers. KLDLOAD_AFTER_INSTALL=reboot restarts the machine instead.
+            Answers are taken from the first of these: kldload.answers=URL on the kernel's command line; a volume labelled \(SeedVolume.labels.joined(separator: ", ")) that holds \(SeedVolume.answersName); \(UnattendedSeed.bakedIn.map(\.string).joined(separator: ", ")). Other words kldload.KEY=value there replace single answers. KLDLOAD_AFTER_INSTALL=reboot restarts the machine instead.
             """,
         shouldDisplay: false)
 
@@ -73,7 +74,7 @@ struct AutoinstallCommand: AsyncParsableCommand {
             Output.errorLine("kldload: the installation failed; \(log)this console is yours")
             throw error
         }
-        await Self.report(on: volume, "installed", answers, runner, files)
+        await Self.report(on: volume, SeedVolume.installed, answers, runner, files)
         switch answers?.afterInstall {
         case .powerOff?, nil: try await runner.run(Systemctl.powerOff)
         case .reboot?: try await runner.run(Systemctl.reboot())
@@ -83,12 +84,9 @@ struct AutoinstallCommand: AsyncParsableCommand {
 
     private func find(_ said: UnattendedSeed, _ runner: any CommandRunner, _ files: any FileSystem) async throws -> Found? {
         if said.url != nil {
-            // The network may still be coming up: the machine's own names are known when there is a route.
-            var machine = UnattendedSeed.Machine.read(files)
-            for _ in 0..<60 where machine.mac == nil {
-                try await Task.sleep(for: .seconds(1))
-                machine = .read(files)
-            }
+            // The network may still be coming up: by which card it is reached, is known when there is a route.
+            for _ in 0..<60 where UnattendedSeed.Machine.read(files, isUp: false).mac == nil { try await Task.sleep(for: .seconds(1)) }
+            let machine = UnattendedSeed.Machine.read(files)
             guard let (address, bytes) = try await said.fetch(for: machine, runner: runner, files: files) else {
                 Output.errorLine("kldload: no answers for this machine at \(try said.addresses(for: machine).joined(separator: ", "))")
                 return nil
@@ -96,28 +94,37 @@ struct AutoinstallCommand: AsyncParsableCommand {
             return Found(name: address, bytes: bytes)
         }
         if let volume = try await wait(runner, files) {
-            return Found(name: volume.device.string, bytes: try await volume.answers(runner: runner, files: files), volume: volume)
+            let bytes = try await volume.open(for: .read(files), runner: runner, files: files)
+            return Found(name: volume.device.string, bytes: bytes, volume: volume)
         }
-        guard try files.exists(UnattendedSeed.bakedIn) else { return nil }
-        return Found(name: "this medium", bytes: try files.read(UnattendedSeed.bakedIn))
+        guard let file = try UnattendedSeed.bakedIn.first(where: { try files.exists($0) }) else { return nil }
+        return Found(name: "this medium", bytes: try files.read(file))
     }
 
-    /// What became of it, on the stick that asked for it: log, and what the machine is. Whoever comes for the stick reads it elsewhere.
+    /// What became of it, on the stick that asked for it: log, manifest, and what the machine is. Whoever comes for the stick reads it
+    /// elsewhere; the stick itself knows by it which machines it has installed.
     private static func report(
         on volume: SeedVolume?, _ end: String, _ answers: Answers?, _ runner: any CommandRunner, _ files: any FileSystem
     ) async {
         guard let volume else { return }
         do {
-            var contents: [(name: String, bytes: [UInt8])] = [("result.txt", Array("\(end)\n".utf8))]
-            if try files.exists(EventLog.install) { contents.append(("install.jsonl", try files.read(EventLog.install))) }
+            var contents: [(name: String, bytes: [UInt8])] = [(SeedVolume.resultName, Array("\(end)\n".utf8))]
             if let facts = try? await MachineFacts.gather(runner: runner, files: files) {
-                contents.append(("facts.json", Array(try JSONEncoder().encode(facts))))
+                contents.append((SeedVolume.factsName, Array(try JSONEncoder().encode(facts))))
+            }
+            if end == SeedVolume.installed, let manifest = try? files.read(InstallState.manifest) {
+                contents.append(("install-manifest.json", manifest))
             }
             if let answers { contents.append(("answers.env", Array(answers.redactedEnvironmentText.utf8))) }
+            // The largest comes last: a stick may be full.
+            if try files.exists(EventLog.install) { contents.append(("install.jsonl", try files.read(EventLog.install))) }
             let machine = UnattendedSeed.Machine.read(files)
             let name = answers?.hostname.description ?? machine.serial ?? machine.mac?.replacing(":", with: "-") ?? "machine"
             let plain = String(name.map { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") ? $0 : "-" })
-            try await volume.report(contents, in: "kldload-\(plain)-\(Timestamp.current.digits)", runner: runner, files: files)
+            let folder = "\(SeedVolume.reports)\(plain)-\(Timestamp.current.digits)"
+            for (name, problem) in try await volume.report(contents, in: folder, runner: runner, files: files) {
+                Output.errorLine("kldload: not all was written to the seed volume: \(name): \(problem.message)")
+            }
         } catch {
             Output.errorLine("kldload: nothing was written to the seed volume: \(Diagnosis(of: error).message)")
         }
@@ -128,7 +135,8 @@ struct AutoinstallCommand: AsyncParsableCommand {
         try await runner.run(
             Command(Tool("udevadm", package: "udev"), ["settle", "--timeout=60"], effect: .reads, accepting: [0, 1]))
         for _ in 0..<20 {
-            if let seed = try SeedVolume.find(files) { return seed }
+            let devices = try ListBlockDevices.parse(await runner.run(ListBlockDevices.command).output)
+            if let seed = try SeedVolume.find(devices) { return seed }
             try await Task.sleep(for: .seconds(1))
         }
         return nil

@@ -17,6 +17,9 @@ struct ISOCommand: AsyncParsableCommand {
         @Option(
             help: "Packages that can be added to them without a network, separated by commas, beyond what the answers' own switches add.")
         var withPackages = ""
+        @Option(help: "An answers file that the medium carries: by it a machine is installed that finds no other answers.")
+        var answers: String?
+        @OptionGroup var options: AnswersOptions
         @Option(name: .shortAndLong, help: "The file to write.") var output = "kldload.iso"
         @Flag(help: "Replace a file of that name.") var overwrite = false
         @Option(help: "The package archive to build from; default: the one this machine's apt uses.") var mirror: String?
@@ -25,10 +28,12 @@ struct ISOCommand: AsyncParsableCommand {
 
         func run() async throws {
             let reporter = try Reporter(progress, log: Host.log("iso-build"))
+            let answers = try answers.map { try options.load($0) }
+            for note in answers.map(ISOBuild.notes) ?? [] { Output.errorLine(note) }
             let names = profile.split(separator: ",").map(String.init)
             let request = ISOBuild.Request(
                 payloads: try names.map { try ISOBuild.payload(distro: distro, profile: $0) },
-                packages: try ISOBuild.packages(withPackages), output: Host.absolute(output),
+                packages: try ISOBuild.packages(withPackages), answers: answers, output: Host.absolute(output),
                 overwrite: overwrite, mirror: mirror, version: Version.number)
             let made = try await PlanEvent.telling("\(request.output)", to: reporter.report) {
                 try await ISOBuild(workshop: Host.workshop(reporter), report: reporter.report).run(request)

@@ -179,6 +179,7 @@ struct InstallCommand: AsyncParsableCommand, ReportingCommand {
         }
         try await PlanRunner(runner: runner, files: files, performers: performers, journal: journal, report: reporter.report)
             .apply(plan, approvals: approvals, from: from)
+        try? planner.keepManifest(files)
         // Not through the log: it is a password.
         if planner.requestsEnrolment, progress.progress != .json {
             let made = answers.mokPassword == nil ? try files.readText(KeyEnrolment.passwordFile).trimmed : nil

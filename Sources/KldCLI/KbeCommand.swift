@@ -123,8 +123,27 @@ struct KbeCommand: AsyncParsableCommand {
                 let (plan, fresh) = try BootEnvironments(try await session.system(.snapshots)).rollback(snapshot, name: name, now: .current)
                 try await session.apply(plan)
                 if change.dryRun { return }
-                try await Activate.activate(fresh, once: false, session)
+                try await Self.activating(fresh, of: snapshot) {
+                    try await Activate.activate(fresh, once: false, session)
+                } destroying: {
+                    try await Destroy.destroy(fresh, session, yes: true, keepingOrigin: true)
+                }
                 Output.line(fresh)
+            }
+        }
+
+        /// What cannot be booted is not left behind.
+        static func activating(
+            _ fresh: String, of snapshot: String, _ activate: () async throws -> Void, destroying destroy: () async throws -> Void
+        ) async throws {
+            do { try await activate() } catch {
+                do {
+                    try await destroy()
+                    Output.errorLine(
+                        "kldload: \(fresh) was destroyed again: it cannot be activated. To mend it before: kbe create \(fresh) --from \(snapshot.contains("@") ? snapshot : "NAME@\(snapshot)")"
+                    )
+                } catch let problem { Output.errorLine("kldload: \(fresh) stays: \(Diagnosis(of: problem).message)") }
+                throw error
             }
         }
     }
@@ -179,8 +198,8 @@ struct KbeCommand: AsyncParsableCommand {
             try await session.locked { try await Self.destroy(name, session, yes: change.yes) }
         }
 
-        static func destroy(_ name: String, _ session: BootSession, yes: Bool) async throws {
-            let plan = try BootEnvironments(try await session.system(.owners)).destroy(name)
+        static func destroy(_ name: String, _ session: BootSession, yes: Bool, keepingOrigin: Bool = false) async throws {
+            let plan = try BootEnvironments(try await session.system(.owners)).destroy(name, keepingOrigin: keepingOrigin)
             if !yes, !session.dryRun {
                 guard isatty(STDIN_FILENO) == 1 else {
                     throw Diagnosis("be.unasked", "destroying \(name) needs a yes", remedies: ["kbe destroy \(name) --yes"], exit: .usage)

@@ -144,7 +144,7 @@ struct PXECommand: AsyncParsableCommand {
             let lock = try dryRun ? nil : FileLock(PXEExport.lock(tree.folder))
             defer { withExtendedLifetime(lock) {} }
             try await Host.apply(tree.arming(published, files: files), dryRun: dryRun, runner: runner, performers: [:])
-            if !dryRun { Output.errorLine("\(machine) is armed; afterwards: kldload pxe disarm \(target.tree)") }
+            if !dryRun { Output.errorLine("\(machine) is armed; afterwards: kldload pxe disarm \(target.tree) \(machine.option)") }
         }
     }
 

@@ -13,7 +13,7 @@ import SystemPackage
 struct SecureBootCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "secure-boot", abstract: "Sign what this machine boots, and have the firmware trust its key.",
-        subcommands: [Status.self, Enable.self, Disable.self, Reenroll.self, Repeat.self], defaultSubcommand: Status.self,
+        subcommands: [Status.self, Enable.self, Sign.self, Disable.self, Reenroll.self, Repeat.self], defaultSubcommand: Status.self,
         aliases: [AppletName.secureBoot.rawValue])
 
     struct Status: AsyncParsableCommand {
@@ -49,11 +49,38 @@ struct SecureBootCommand: AsyncParsableCommand {
                 let system = try await session.boot.system()
                 let facts = try await session.facts(system)
                 let name = "kldload \((try? session.files.readText("/etc/hostname"))?.trimmed.prefix(40) ?? "") \(session.hostID)"
-                try await session.boot.apply(facts.enabling(system, name: name))
+                let holding = try MachineOwnerKey().holding(session.files)
+                try await session.boot.apply(facts.enabling(system, name: name, holding: holding))
                 if dryRun { return }
-                // Its initramfs has changed, and so what boots is built again.
-                try await session.boot.refresh(session.boot.system())
+                let after = try await session.boot.system()
+                if after.isTrusted {
+                    // Its initramfs has changed, and so what boots is built again.
+                    try await session.boot.refresh(after)
+                } else {
+                    Output.errorLine(
+                        "Secure Boot is on, and does not know the key yet: what boots stays as it is, and is built with that key at the start after the key was enrolled"
+                    )
+                }
                 try session.tell()
+            }
+        }
+    }
+
+    struct Sign: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Sign OpenZFS in an environment that does not run, with the key of the one that does.",
+            discussion: "For one whose modules were signed by a key that the firmware does not know any more; then: kbe activate.")
+        @Argument(help: "The environment's name.") var name: String
+        @Flag(help: "Print the plan and change nothing.") var dryRun = false
+
+        func run() async throws {
+            let session = SecureBootSession(dryRun: dryRun)
+            try await session.boot.locked {
+                let system = try await session.boot.system()
+                let releases = try await session.boot.target(system.environment(name)) { target in
+                    target.kernels.map(\.release).filter { !ModuleSigning.modules(in: target.root, $0, session.files).isEmpty }
+                }
+                try await session.boot.apply(BootEnvironments(system).signing(name, releases: releases))
             }
         }
     }
@@ -111,7 +138,12 @@ struct SecureBootCommand: AsyncParsableCommand {
 
         func run() async throws {
             let session = SecureBootSession(dryRun: false)
-            try await session.boot.apply(session.facts().repeating())
+            let facts = try await session.facts()
+            if facts.repeats, facts.enrolment == .enrolled {
+                // What was not built while the firmware did not know the key.
+                try await session.boot.locked { try await session.boot.refresh(session.boot.system()) }
+            }
+            try await session.boot.apply(facts.repeating())
         }
     }
 }
@@ -176,8 +208,9 @@ enum SecureBootText {
 
     private static func text(_ signed: SecureBoot.Signed) -> String {
         switch signed.signature {
-        case .good: signed.name.contains("/\(KernelParts.Kind.kernel.rawValue)-") ? "signed by its vendor" : "signed by this machine's key"
-        case .missing: "not signed by this machine"
+        case .good:
+            signed.name.contains("/\(KernelParts.Kind.kernel.rawValue)-") ? "signed by its vendor" : "signed by a key of this machine"
+        case .missing: "no signature that counts"
         case .broken: "changed since it was signed"
         }
     }
@@ -201,6 +234,6 @@ enum SecureBootText {
             + found.programs.map { [$0.name, $0.issuers.isEmpty ? "not signed" : "signed under \($0.issuers.joined(separator: ", "))"] }
             + (found.images + found.modules).map { [$0.name, text($0)] }
         rows.forEach { table.add($0) }
-        return table.text + "\n\n" + found.verdict.text
+        return table.text + "\n\n" + ([found.verdict.text] + found.warnings.map { "warning: \($0)" }).joined(separator: "\n")
     }
 }

@@ -21,6 +21,11 @@ struct SeedCommand: AsyncParsableCommand {
         )
         @Option(help: "The answers file.") var answers: String
         @OptionGroup var options: AnswersOptions
+        @Option(
+            name: .customLong("file"),
+            help: ArgumentHelp(
+                "A file beside them, which the answers name as \(SeedVolume.mountPoint)/NAME; may be repeated.", valueName: "path"))
+        var extra: [String] = []
         @Option(name: .shortAndLong, help: "The image file to write.") var output: String?
         @Option(help: "The stick or partition to write.") var device: String?
         @Flag(help: "Overwrite the named device without asking.") var forceWipe = false
@@ -34,11 +39,8 @@ struct SeedCommand: AsyncParsableCommand {
         func run() async throws {
             let answers = try options.load(answers)
             let (runner, files) = (SubprocessRunner(), LocalFiles())
-            if !answers.allDisks.isEmpty, !answers.forceWipe {
-                Output.errorLine(
-                    "note: a disk that is named is not overwritten without KLDLOAD_FORCE_WIPE=1, and nobody will be there to be asked\n"
-                        + "  remedy: add it, or let an empty disk be chosen: KLDLOAD_DISK=auto")
-            }
+            for note in Self.notes(answers) { Output.errorLine(note) }
+            try SeedVolume.check(extra.map { Host.absolute($0) }, files)
             // A link is approved as what it leads to.
             let device = device.map { name in (try? files.resolve(FilePath(name)).string) ?? name }
             let staged = FilePath("/tmp").appending("kldload-seed-\(UInt32.random(in: 0 ... .max))").appending(SeedVolume.answersName)
@@ -55,11 +57,26 @@ struct SeedCommand: AsyncParsableCommand {
             Output.line(output.map { Host.absolute($0).string } ?? device ?? "")
         }
 
+        /// What a person should know before the volume is used.
+        static func notes(_ answers: Answers) -> [String] {
+            if answers.forceWipe {
+                return [
+                    "note: a machine that finds this volume again overwrites its disk again, unless the volume could be written and says that it installed that machine\n"
+                        + "  remedy: take it out when the machine has powered off"
+                ]
+            }
+            if answers.allDisks.isEmpty { return [] }
+            return [
+                "note: a disk that is named is not overwritten without KLDLOAD_FORCE_WIPE=1, and nobody will be there to be asked\n"
+                    + "  remedy: add it, or let an empty disk be chosen: KLDLOAD_DISK=auto"
+            ]
+        }
+
         private func plan(_ answers: FilePath, _ device: String?, _ runner: any CommandRunner, _ files: any FileSystem) async throws -> Plan
         {
             if let device {
                 let devices = try ListBlockDevices.parse(await runner.run(ListBlockDevices.command).output)
-                return try SeedVolume.creating(on: device, answers: answers, devices: devices)
+                return try SeedVolume.creating(on: device, answers: answers, files: extra.map { Host.absolute($0) }, devices: devices)
             }
             let file = Host.absolute(output ?? "")
             guard try overwrite || !files.exists(file) else {
@@ -67,7 +84,7 @@ struct SeedCommand: AsyncParsableCommand {
                     "seed.exists", "\(file) exists already", remedies: ["choose another name", "replace it: --overwrite"],
                     exit: .cannotCreate)
             }
-            return SeedVolume.creating(file, answers: answers)
+            return SeedVolume.creating(file, answers: answers, files: extra.map { Host.absolute($0) })
         }
     }
 }

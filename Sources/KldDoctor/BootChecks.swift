@@ -94,15 +94,19 @@ extension Check {
                 expected: "\(key.key), \(key.pem) and \(key.certificate)", actual: "they are not all there",
                 remedy: "kldload-secure-boot enable")
         }
-        let signer = try key.identity(context.files)
+        // An older key that the firmware knows starts them too.
+        let signers = try [key.identity(context.files)] + TrustedKey.all(context.files).map(\.identity)
+        func isSigned(_ image: FilePath) throws -> Bool {
+            try signers.contains { try UnifiedKernelImage.isSigned(image, by: $0, context.files) }
+        }
         let images = try ESP.mounted(context).flatMap { try ESP.images(context, $0) }
         let recovery = try ESP.mounted(context).flatMap { try ESP.recoveryImages(context, $0) }
         // The kernel that GRUB starts is its vendor's.
         let unsigned =
             try images.filter {
                 try context.startsByGRUB
-                    ? !UnifiedKernelImage.isSigned($0, context.files) : !UnifiedKernelImage.isSigned($0, by: signer, context.files)
-            } + recovery.filter { try !UnifiedKernelImage.isSigned($0, by: signer, context.files) }
+                    ? !UnifiedKernelImage.isSigned($0, context.files) : !isSigned($0)
+            } + recovery.filter { try !isSigned($0) }
         guard unsigned.isEmpty, !images.isEmpty else {
             return .fail(
                 expected: context.startsByGRUB

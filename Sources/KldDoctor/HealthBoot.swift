@@ -118,7 +118,7 @@ extension Check {
         guard try key.isWanted(context.files), try key.exists(context.files) else { return .skip("this machine signs nothing") }
         let certificate = try await Certificate.read(key.pem, runner: context.runner)
         let days = certificate.daysLeft(now)
-        let remedy = "kldload-secure-boot reenroll makes another, and asks the firmware to trust it"
+        let remedy = "keep it, and have another made: mv \(key.home)/mok.* /root/, then kldload-secure-boot enable"
         if days < 0 { return .fail(expected: "a certificate in force", actual: "it ended \(-days) days ago", remedy: remedy) }
         if days < 60 { return .warn(expected: "60 days and more", actual: "it ends in \(days) days", remedy: remedy) }
         return .ok("until \(certificate.notAfter)")

@@ -1,7 +1,7 @@
 public import KldBlock
 public import KldCore
 import KldExec
-import KldFiles
+public import KldFiles
 public import KldPlan
 public import SystemPackage
 
@@ -13,8 +13,10 @@ extension SeedVolume {
     /// A small FAT volume with the answers at its top, as an image file that only its owner reads: it may hold passwords.
     ///
     /// Runs: `truncate --size=4M FILE.part`, `mkfs.vfat -n KLDLOADSEED`, `mcopy -i FILE.part answers.env ::answers.env`, `mv`; changes.
-    /// - Parameter answers: a file that holds them, as they go onto the volume.
-    public static func creating(_ output: FilePath, answers: FilePath) -> Plan {
+    /// - Parameters:
+    ///   - answers: a file that holds them, as they go onto the volume.
+    ///   - files: what goes beside them, see ``check(_:_:)``.
+    public static func creating(_ output: FilePath, answers: FilePath, files: [FilePath] = []) -> Plan {
         let partial = FilePath("\(output.string).part")
         let step = Step(
             "seed.create", "Write \(output)",
@@ -22,8 +24,8 @@ extension SeedVolume {
                 .write(partial, content: .text(""), mode: .secret),
                 .run(Command(Tool("truncate", package: "coreutils"), ["--size=\(size.bytes)", partial.string], effect: .changes)),
                 .run(Command(Tool("mkfs.vfat", package: "dosfstools"), ["-n", fatLabel, partial.string], effect: .changes)),
-                copying(answers, to: partial.string),
-                .run(Command(Tool("mv", package: "coreutils"), ["--force", partial.string, output.string], effect: .changes)),
+            ] + copying(answers, files, to: partial.string) + [
+                .run(Command(Tool("mv", package: "coreutils"), ["--force", partial.string, output.string], effect: .changes))
             ], undo: [.remove(partial)])
         return Plan("make a seed volume", [Phase("seed", "Seed volume", [step])])
     }
@@ -32,7 +34,9 @@ extension SeedVolume {
     ///
     /// Runs: `mkfs.vfat -I -n KLDLOADSEED DEVICE`, destroys; `mcopy`, `sync`, changes.
     /// - Throws: ``Diagnosis`` `seed.no-device`, `seed.in-use`.
-    public static func creating(on device: String, answers: FilePath, devices: [BlockDevice]) throws(Diagnosis) -> Plan {
+    public static func creating(
+        on device: String, answers: FilePath, files: [FilePath] = [], devices: [BlockDevice]
+    ) throws(Diagnosis) -> Plan {
         guard let found = devices.flatMap(\.tree).first(where: { $0.path == device }) else {
             throw Diagnosis(
                 "seed.no-device", "there is no disk or partition \(device)", remedies: ["see what there is: lsblk"], exit: .inputMissing)
@@ -49,14 +53,42 @@ extension SeedVolume {
         let step = Step(
             "seed.create", "Make \(device) a seed volume",
             [
-                .run(Command(Tool("mkfs.vfat", package: "dosfstools"), ["-I", "-n", fatLabel, device], effect: .destroys)),
-                copying(answers, to: device),
-                .run(Command(Tool("sync", package: "coreutils"), [device], effect: .changes)),
+                .run(Command(Tool("mkfs.vfat", package: "dosfstools"), ["-I", "-n", fatLabel, device], effect: .destroys))
+            ] + copying(answers, files, to: device) + [
+                .run(Command(Tool("sync", package: "coreutils"), [device], effect: .changes))
             ], destroys: [device])
         return Plan("make a seed volume", [Phase("seed", "Seed volume", [step])])
     }
 
-    private static func copying(_ answers: FilePath, to volume: String) -> Action {
-        .run(Command(Tool("mcopy", package: "mtools"), ["-i", volume, answers.string, "::\(answersName)"], effect: .changes))
+    /// What goes beside the answers, which may name it there: `KLDLOAD_MOK_KEY_FILE=/run/kldload/seed/NAME`. Each keeps its name, on a file
+    /// system that tells no capital letters.
+    ///
+    /// - Throws: ``Diagnosis`` `seed.file`.
+    public static func check(_ extra: [FilePath], _ files: any FileSystem) throws(Diagnosis) {
+        var taken: Set = [answersName]
+        for file in extra {
+            let name = file.lastComponent?.string ?? ""
+            let problem: String? =
+                if (try? files.status(files.resolve(file)))?.kind != .file {
+                    "there is no such file"
+                } else if !name.isPlain(besides: "._-") || name.hasPrefix(reports) {
+                    "it cannot have that name there"
+                } else {
+                    taken.insert(name.lowercased()).inserted ? nil : "another one has that name"
+                }
+            if let problem {
+                throw Diagnosis(
+                    "seed.file", "\(file) cannot go onto the seed volume",
+                    remedies: ["name files of letters, digits, dots and dashes, each once: --file mok.key"], exit: .inputMissing,
+                    causes: [problem])
+            }
+        }
+    }
+
+    private static func copying(_ answers: FilePath, _ files: [FilePath], to volume: String) -> [Action] {
+        let named = [(answers, answersName)] + files.map { ($0, $0.lastComponent?.string ?? "") }
+        return named.map { file, name in
+            .run(Command(Tool("mcopy", package: "mtools"), ["-i", volume, file.string, "::\(name)"], effect: .changes))
+        }
     }
 }

@@ -7,8 +7,10 @@ public import SystemPackage
 
 /// What the kernel's command line says about an installation without a person: where the answers are, and what replaces some of them.
 public struct UnattendedSeed: Sendable, Hashable {
-    /// Answers that the medium itself carries; the last place that is asked.
-    public static let bakedIn: FilePath = "/etc/kldload/autoinstall.env"
+    /// Answers that the live environment or its medium carries; the last places that are asked, in this order.
+    public static let bakedIn: [FilePath] = [
+        "/etc/kldload/autoinstall.env", LiveMedium.mountPoint.pushing(FilePath(LiveMedium.answers)),
+    ]
     /// Of an answers file, in bytes.
     private static let largest = 1 << 20
     private static let attempts = 20
@@ -113,7 +115,8 @@ public struct UnattendedSeed: Sendable, Hashable {
 
     /// How a folder of answers may call this machine.
     public struct Machine: Sendable, Hashable {
-        /// `52:54:00:12:34:56`, of the interface that the machine was started from, else of the one that reaches the network.
+        /// `52:54:00:12:34:56`, of the card that the machine was started from, else of the one that has the default route, else of the first wired
+        /// one that has a cable.
         public var mac: String?
         public var serial: String?
 
@@ -122,19 +125,36 @@ public struct UnattendedSeed: Sendable, Hashable {
             self.serial = serial
         }
 
-        /// Reads `/proc/net/route`, `/proc/net/ipv6_route`, `/proc/cmdline`, `/sys/class/net` and `/sys/class/dmi/id/product_serial`.
-        public static func read(_ files: any FileSystem) -> Machine {
+        /// Reads `/proc/cmdline`, `/proc/net/route`, `/proc/net/ipv6_route`, `/sys/class/net` and `/sys/class/dmi/id/product_serial`.
+        ///
+        /// - Parameter isUp: `false`: the network may still be coming up, so a cable says nothing yet.
+        public static func read(_ files: any FileSystem, isUp: Bool = true) -> Machine {
             func text(_ path: String) -> String? {
                 guard let text = try? files.readText(FilePath(path)).trimmed, !text.isEmpty else { return nil }
                 return text
             }
             let routes = (text("/proc/net/route") ?? "").lines.dropFirst().map(\.words)
             let other = (text("/proc/net/ipv6_route") ?? "").lines.map(\.words).filter { $0.count > 9 && $0[1] == "00" && $0.last != "lo" }
-            let interface =
+            let routed =
                 routes.first { $0.count > 2 && $0[1] == "00000000" }?[0] ?? other.first { $0[0].allSatisfy { $0 == "0" } }?.last
-            // Before there is a route there is no network either.
-            let mac = interface.flatMap { startedFrom(text("/proc/cmdline") ?? "") ?? text("/sys/class/net/\($0)/address") }
+            let interface = routed ?? (isUp ? connected(files, text) : nil)
+            let mac = startedFrom(text("/proc/cmdline") ?? "") ?? interface.flatMap { text("/sys/class/net/\($0)/address") }
             return Machine(mac: mac, serial: text("/sys/class/dmi/id/product_serial"))
+        }
+
+        /// The first wired card, as the kernel counts them, that has a cable. Source: sysfs-class-net, Linux 6.12: `type` 1 is Ethernet, which
+        /// wireless cards call themselves too.
+        private static func connected(_ files: any FileSystem, _ text: (String) -> String?) -> String? {
+            let net = "/sys/class/net"
+            func has(_ name: String, _ part: String) -> Bool { (try? files.exists(FilePath("\(net)/\(name)/\(part)"))) == true }
+            let cards = ((try? files.list(FilePath(net))) ?? []).filter { name in
+                text("\(net)/\(name)/type") == "1" && text("\(net)/\(name)/carrier") == "1" && has(name, "device") && !has(name, "phy80211")
+            }
+            return cards.min { index($0, text) < index($1, text) }
+        }
+
+        private static func index(_ name: String, _ text: (String) -> String?) -> Int {
+            text("/sys/class/net/\(name)/ifindex").flatMap { Int($0) } ?? .max
         }
 
         /// The card that a boot over the network names: `BOOTIF=01-52-54-00-12-34-56`, where 01 means Ethernet. Of several it is the one by which

@@ -9,6 +9,8 @@ public import SystemPackage
 public struct InstallState: Sendable, Hashable, Codable {
     public static let file: FilePath = "/run/kldload/install.identity"
     public static let journal: FilePath = "/run/kldload/install.journal"
+    /// What was written down on the new system, which is exported at the end.
+    public static let manifest: FilePath = "/run/kldload/install-manifest.json"
 
     public var identity: InstallRequest.Identity
     /// The answers it was begun with, their secrets redacted.
@@ -75,5 +77,12 @@ public struct InstallState: Sendable, Hashable, Codable {
     private static func differences(_ old: [String], _ new: [String]) -> [String] {
         let lines = old.filter { !new.contains($0) } + new.filter { !old.contains($0) }
         return lines.map { String($0.prefix { $0 != "=" }) }.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+    }
+}
+
+extension InstallPlanner {
+    /// Keeps a copy of the new system's `install-manifest.json` until the machine restarts.
+    public func keepManifest(_ files: any FileSystem) throws {
+        try files.write(InstallManifestText.render(manifest), to: InstallState.manifest)
     }
 }

@@ -53,6 +53,9 @@ public struct MachineFacts: Sendable, Hashable, Codable {
     /// The firmware starts only what is signed.
     public var secureBoot = false
 
+    /// By what the machine is known again.
+    public var identity = MachineIdentity()
+
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         schema = try values.decode(String.self, forKey: .schema)
@@ -69,6 +72,7 @@ public struct MachineFacts: Sendable, Hashable, Codable {
         notDisks = try values.decodeIfPresent([String: String].self, forKey: .notDisks) ?? [:]
         inUse = try values.decodeIfPresent([String: [String]].self, forKey: .inUse) ?? [:]
         secureBoot = try values.decodeIfPresent(Bool.self, forKey: .secureBoot) ?? false
+        identity = try values.decodeIfPresent(MachineIdentity.self, forKey: .identity) ?? MachineIdentity()
     }
 
     /// The name that outlives a reboot, as far as the machine offers one.
@@ -121,6 +125,7 @@ extension MachineFacts {
         facts.interfaces = ((try? files.list("/sys/class/net")) ?? []).filter { $0 != "lo" }
         facts.notDisks = notDisks(asked, devices: devices, files: files)
         facts.secureBoot = EFIVariable.isSecureBootOn(files)
+        facts.identity = MachineIdentity.read(files)
         return facts
     }
 

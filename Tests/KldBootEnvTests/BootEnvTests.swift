@@ -85,6 +85,14 @@ struct BootEnvironmentTests {
         #expect(throws: Diagnosis.self) { try machine.create("old", from: "debain", now: Fixture.now) }
     }
 
+    @Test("the snapshot that somebody named stays when its clone goes")
+    func keepingOrigin() throws {
+        var system = machine.system
+        system.environments[1].owned = true
+        #expect(try BootEnvironments(system).destroy("test").steps.map(\.id).contains("be.origin"))
+        #expect(try !BootEnvironments(system).destroy("test", keepingOrigin: true).steps.map(\.id).contains("be.origin"))
+    }
+
     @Test("a deep environment is cloned as a whole, with its mount points")
     func deep() throws {
         var system = machine.system

@@ -16,6 +16,7 @@ struct BootPredictionTests {
         _ change: (inout BootSystem, inout BootPrediction.Facts) throws -> Void = { _, _ in }
     ) throws -> BootPrediction {
         var system = try Fixture.system([Fixture.esp(entries), Fixture.esp(entries, "/dev/vdb1", mounted: false)])
+        system.signing = .by(try CertificateIdentity([0x30, 13, 0x30, 11, 0x02, 1, 7, 0x30, 0, 0x30, 4, 0x31, 2, 0x30, 0]))
         let matching: [String: Set<String>] = ["/dev/vda1": Set(entries.map(\.id)), "/dev/vdb1": Set(entries.map(\.id))]
         var facts = BootPrediction.Facts(
             target: try Fixture.target("debian", matching: matching), module: true, signatures: ["/dev/vda1": .good, "/dev/vdb1": .good],
@@ -39,7 +40,12 @@ struct BootPredictionTests {
             try Self.predict([]), try Self.predict([Fixture.entry("debian", order: 100, left: 0, done: 3)]),
             try Self.predict { $1.target = nil }, try Self.predict { $1.target?.kernels = [] }, try Self.predict { $1.module = false },
             try Self.predict { system, _ in for index in system.esps.indices { system.esps[index].images = [:] } },
-            try Self.predict { system, _ in system.hostID = nil }, try Self.predict(firmware: .enforcing, enrolment: .absent),
+            try Self.predict { system, _ in system.hostID = nil },
+            try Self.predict(firmware: .enforcing, enrolment: .absent) { $1.signatures["/dev/vda1"] = .missing },
+            try Self.predict(firmware: .enforcing, enrolment: .absent) {
+                $0.signing = .off
+                $1.signatures["/dev/vda1"] = .missing
+            },
             try Self.predict(firmware: .enforcing) { $1.signatures["/dev/vdb1"] = .missing },
             try Self.predict(firmware: .enforcing) { $1.signatures["/dev/vdb1"] = .broken },
             try Self.predict(firmware: .enforcing) { $1.target?.kernels[0].unsigned = ["zfs.ko.xz"] },
@@ -56,10 +62,22 @@ struct BootPredictionTests {
             ("image", try Self.predict { $1.target?.kernels[0].matching = [:] }),
             ("newer kernel", try Self.predict { $1.target?.kernels.insert(.init(release: "7.0.0-amd64", size: .mebibytes(1)), at: 0) }),
             ("ESP", try Self.predict { system, _ in system.esps[1].entries = [] }),
+            // An older key that the firmware knows has signed what boots next.
+            ("signing", try Self.predict(firmware: .enforcing, enrolment: .absent)),
+            ("signing", try Self.predict(firmware: .enforcing) { system, _ in system.signing = .off }),
         ] {
             #expect(prediction.starts)
             #expect(prediction.findings.filter { $0.status == .warn }.map(\.name) == [name])
         }
+    }
+
+    @Test("modules that were signed anew since are not those that boot next")
+    func later() throws {
+        let prediction = try Self.predict(firmware: .enforcing) {
+            $1.target?.kernels[0].unsigned = ["zfs.ko.xz"]
+            $1.target?.kernels[0].matching = [:]
+        }
+        #expect(prediction.starts && prediction.findings.filter { $0.status == .warn }.map(\.name) == ["image"])
     }
 
     @Test("the entry is the loader's choice: the highest that may still be tried")

@@ -13,12 +13,15 @@ import Testing
 struct SecureBootTests {
     static func machine(
         _ firmware: SecureBoot.Firmware, _ enrolment: KeyEnrolment.State = .enrolled, signed: Bool = true, key: Bool = true,
-        configured: Bool = true, image: SecureBoot.Signature = .good, repeats: Bool = false
+        configured: Bool = true, image: SecureBoot.Signature = .good, others: SecureBoot.Signature = .good, repeats: Bool = false
     ) -> SecureBoot {
         SecureBoot(
             firmware: firmware, certificate: configured ? "/var/lib/dkms/mok.pub" : nil, keyIsThere: key, enrolment: enrolment,
             modules: [.init(name: "\(Fixture.release)/zfs.ko.xz", signature: signed ? .good : .missing)],
-            images: [.init(name: "/dev/vda1: EFI/kldload/x.efi", signature: image)], repeats: repeats)
+            images: [
+                .init(name: "/dev/vda1: EFI/kldload/x.efi", signature: image),
+                .init(name: "/dev/vda1: EFI/kldload/recovery.efi", signature: others, bootsNext: false),
+            ], repeats: repeats)
     }
 
     @Test("only what would start is called so")
@@ -28,11 +31,30 @@ struct SecureBootTests {
         }
         #expect(Self.machine(.enforcing).verdict.starts)
         for bad in [
-            Self.machine(.enforcing, .absent), Self.machine(.enforcing, .requested), Self.machine(.enforcing, signed: false),
-            Self.machine(.enforcing, key: false), Self.machine(.enforcing, configured: false), Self.machine(.enforcing, image: .broken),
+            Self.machine(.enforcing, signed: false), Self.machine(.enforcing, image: .broken), Self.machine(.enforcing, image: .missing),
+            Self.machine(.enforcing, .absent, image: .missing), Self.machine(.enforcing, key: false, image: .missing),
         ] { #expect(!bad.verdict.starts, "\(bad)") }
+        #expect(Self.machine(.enforcing, .absent, image: .missing).verdict.text.contains("does not know this machine's key"))
         #expect(Self.machine(.enforcing, signed: false).verdict.text.contains("zfs.ko.xz"))
         #expect(Self.machine(.off, .absent).verdict.text.contains("enrol the key before it is turned on"))
+    }
+
+    @Test("what the next start does not need is a warning, and so is a key that signs nothing that would start")
+    func warnings() {
+        #expect(Self.machine(.enforcing).warnings.isEmpty && Self.machine(.enforcing).verdict.text.contains("everything is signed"))
+        let machines = [
+            Self.machine(.enforcing, others: .missing), Self.machine(.enforcing, .absent), Self.machine(.enforcing, .requested),
+            Self.machine(.enforcing, key: false), Self.machine(.enforcing, configured: false),
+        ]
+        for machine in machines { #expect(machine.verdict.starts && machine.warnings.count == 1, "\(machine)") }
+        #expect(machines[0].warnings[0].contains("recovery.efi") && machines[0].verdict.text.contains("what boots next is signed"))
+        #expect(machines[1].warnings[0].contains("kldload-secure-boot reenroll"))
+        #expect(machines[3].warnings[0].contains("kldload-secure-boot enable"))
+        for firmware in [SecureBoot.Firmware.off, .setup, .unchecked, .none] {
+            let quiet = Self.machine(firmware, .absent, key: false, configured: false, others: .missing)
+            #expect(quiet.warnings.isEmpty && quiet.verdict.starts)
+        }
+        #expect(Self.machine(.off, others: .broken).warnings.count == 1)
     }
 
     @Test("who signed a program is read from sbverify's list: the authority of each signature")
@@ -61,14 +83,27 @@ struct SecureBootTests {
     @Test("enabling makes what is missing, and nothing else")
     func enabling() throws {
         let system = try Fixture.system()
-        func ids(_ machine: SecureBoot) -> [String] { machine.enabling(system, name: "kldload x").steps.map(\.id) }
+        func ids(_ machine: SecureBoot, _ holding: MachineOwnerKey.Holding = .whole) throws -> [String] {
+            try machine.enabling(system, name: "kldload x", holding: holding).steps.map(\.id)
+        }
+        let bare = Self.machine(.off, .absent, signed: false, key: false, configured: false)
         #expect(
-            ids(Self.machine(.off, .absent, signed: false, key: false, configured: false)) == [
+            try ids(bare, .none) == [
                 "trust.configuration", "trust.key", "trust.modules.\(Fixture.release)", "trust.esp.vda1", "trust.enrol",
             ])
-        #expect(ids(Self.machine(.off, .absent)) == ["trust.configuration", "trust.esp.vda1", "trust.enrol"])
-        #expect(ids(Self.machine(.enforcing)) == ["trust.configuration", "trust.esp.vda1"])
-        #expect(!ids(Self.machine(.none, .absent)).contains("trust.enrol"))
+        #expect(try ids(bare, .withoutPEM) == ids(bare, .none))
+        #expect { try ids(bare, .withoutCertificate) } throws: { Diagnosis(of: $0).code == "trust.certificate-lost" }
+        #expect(try ids(Self.machine(.off, .absent)) == ["trust.configuration", "trust.esp.vda1", "trust.enrol"])
+        #expect(try ids(Self.machine(.enforcing)) == ["trust.configuration", "trust.esp.vda1"])
+        #expect(try !ids(Self.machine(.none, .absent)).contains("trust.enrol"))
+    }
+
+    @Test("a key that is there is not written over, whatever else is lost")
+    func kept() throws {
+        for holding in [MachineOwnerKey.Holding.whole, .withoutPEM, .withoutDER] {
+            let plan = try Self.machine(.off, .absent, key: false).enabling(Fixture.system(), name: "kldload x", holding: holding)
+            #expect(!plan.steps.flatMap(\.actions).map(\.text).contains { $0.contains("-keyout") })
+        }
     }
 
     @Test("it is not switched off while the firmware enforces")
@@ -140,6 +175,78 @@ extension BootStagingTests {
         var target = try Fixture.target("test")
         target.kernels[0].unsigned = ["zfs.ko.xz"]
         problem = try #require(throws: Diagnosis.self) { _ = try BootEnvironments(Self.signed).activate(target) }
-        #expect(problem.code == "boot.module-unsigned")
+        #expect(problem.code == "boot.module-unsigned" && problem.remedies.first?.hasSuffix("kldload-secure-boot sign test") == true)
+        target.environment = try Fixture.dataset("debian")
+        problem = try #require(throws: Diagnosis.self) { _ = try BootEnvironments(Self.signed).activate(target) }
+        #expect(problem.remedies.first?.hasSuffix("kldload-secure-boot enable") == true)
+    }
+
+    @Test(
+        "with Secure Boot on nothing is built that the firmware would refuse; what lies there signed by an older key that it knows starts")
+    func untrusted() throws {
+        func code(_ change: (inout BootSystem) -> Void, unsigned: [String] = [], built: Bool = false) throws -> String? {
+            var system = try Self.signed
+            system.secureBoot = true
+            change(&system)
+            let id = Fixture.entry("test", order: 100).id
+            var target = try Fixture.target("test", matching: built ? ["/dev/vda1": [id]] : [:])
+            target.kernels[0].unsigned = unsigned
+            do {
+                _ = try BootEnvironments(system).activate(target)
+                return nil
+            } catch { return Diagnosis(of: error).code }
+        }
+        #expect(try code { _ in } == nil)
+        for enrolment in [KeyEnrolment.State.absent, .requested] {
+            #expect(try code { $0.enrolment = enrolment } == "boot.key-not-enrolled")
+            #expect(try code({ $0.enrolment = enrolment }, unsigned: ["zfs.ko.xz"]) == "boot.key-not-enrolled")
+            #expect(try code({ $0.enrolment = enrolment }, built: true) == nil)
+            #expect(try code { ($0.enrolment, $0.secureBoot) = (enrolment, false) } == nil)
+        }
+        #expect(try code { $0.signing = .off } == "boot.signing-off")
+        #expect(try code({ $0.signing = .off }, built: true) == nil)
+        #expect(try code { $0.signing = .keyless } == "trust.no-key")
+    }
+
+    @Test("which signatures count depends on whom the firmware knows")
+    func signers() throws {
+        var system = try Self.signed
+        let own = try #require(system.signing.signer)
+        let older = try #require(TrustedKey(certificate: [0x30, 13, 0x30, 11, 0x02, 1, 7, 0x30, 0, 0x30, 4, 0x31, 2, 0x30, 0]))
+        system.trusted = [older]
+        #expect(system.isTrusted && system.accepted == nil && system.imageSigners == [own])
+        system.secureBoot = true
+        #expect(system.isTrusted && system.accepted == [older.identity, own] && system.imageSigners == [own])
+        system.enrolment = .absent
+        #expect(!system.isTrusted && system.accepted == [older.identity] && system.imageSigners == [older.identity])
+        system.signing = .off
+        #expect(!system.isTrusted && system.imageSigners == [older.identity])
+        system.secureBoot = false
+        #expect(system.isTrusted && system.imageSigners == nil)
+    }
+
+    @Test("another environment's modules are signed in it, with the key of the one that runs")
+    func signingInside() throws {
+        let plan = try BootEnvironments(Self.signed).signing("test", releases: ["6.1"])
+        #expect(
+            plan.steps.flatMap(\.actions).map(\.text).dropFirst(2) == [
+                "mount --bind /dev /run/kldload/boot/sign-test/dev", "mount --bind /proc /run/kldload/boot/sign-test/proc",
+                "mount --bind /sys /run/kldload/boot/sign-test/sys",
+                "modules.sign certificate=/var/lib/dkms/mok.pem initramfs=/run/kldload/boot/sign-test/boot/initrd.img-6.1 key=/var/lib/dkms/mok.key release=6.1 root=/run/kldload/boot/sign-test",
+            ])
+        #expect(plan.steps[0].release.map(\.text).first == "umount --recursive /run/kldload/boot/sign-test")
+        func code(_ name: String, _ change: (inout BootSystem) -> Void = { _ in }, releases: [String] = ["6.1"]) throws -> String? {
+            var system = try Self.signed
+            change(&system)
+            do {
+                _ = try BootEnvironments(system).signing(name, releases: releases)
+                return nil
+            } catch { return Diagnosis(of: error).code }
+        }
+        #expect(try code("debian") == "be.running" && code("other") == "be.unknown")
+        #expect(try code("test", releases: []) == "trust.no-modules")
+        #expect(try code("test", { $0.signing = .off }) == "trust.no-key")
+        #expect(try code("test", { ($0.secureBoot, $0.enrolment) = (true, .absent) }) == "boot.key-not-enrolled")
+        #expect(try code("test", { $0.environments[1].mountpoint = "/mnt" }) == "be.mounted")
     }
 }

@@ -86,6 +86,19 @@ struct ESPLoaderTests {
         #expect(try own.difference(from: "/", on: "/esp", files).isEmpty)
     }
 
+    @Test("a loader that the firmware would refuse does not take the place of one that starts")
+    func untrusted() throws {
+        for key in [nil, MachineOwnerKey()] {
+            var own = Self.loader
+            own.programs.systemdBoot = "usr/boot"
+            own.key = key
+            own.isTrusted = false
+            let files = try Self.machine(own)
+            try files.write(EFIProgram.signed(Self.program("usr/boot"), [1, 2, 3]), to: "/esp/EFI/kldload/grubx64.efi", mode: .file)
+            #expect(try own.difference(from: "/", on: "/esp", files).isEmpty)
+        }
+    }
+
     @Test("each file is renewed whole or not at all, and what nobody signed is signed before it gets there")
     func renewing() throws {
         var own = Self.loader

@@ -95,6 +95,63 @@ struct TrustTests {
         }
     }
 
+    @Test("a form of the certificate that is lost is made of the other one; a key that is there is never made anew")
+    func completed() async throws {
+        try await Scratch.with { folder in
+            let key = MachineOwnerKey(root: folder)
+            try await apply([.makeDirectory(key.home)] + key.creating(name: "x", scratch: folder))
+            let (secret, der, pem) = (try files.read(key.key), try files.read(key.certificate), try files.read(key.pem))
+            for lost in [key.pem, key.certificate] {
+                try files.remove(lost)
+                let holding = try key.holding(files)
+                #expect(holding == (lost == key.pem ? .withoutPEM : .withoutDER))
+                #expect(try !key.exists(files) && key.der(files) == der)
+                try await apply(key.completing(holding, name: "x"))
+                #expect(try key.holding(files) == .whole && files.read(key.certificate) == der && files.read(key.pem) == pem)
+            }
+            #expect(try key.completing(.whole, name: "x").isEmpty)
+            for lost in [key.pem, key.certificate] { try files.remove(lost) }
+            #expect(try key.holding(files) == .withoutCertificate && key.der(files) == nil)
+            let problem = #expect(throws: Diagnosis.self) { _ = try key.completing(.withoutCertificate, name: "x") }
+            #expect(problem?.code == "trust.certificate-lost" && problem?.remedies.count == 2)
+            #expect(try files.read(key.key) == secret)
+            try files.remove(key.key)
+            #expect(try key.holding(files) == .none)
+        }
+    }
+
+    @Test("whom the firmware trusts is read from shim's lists and its own; a certificate comes back in PEM as openssl has it")
+    func trusted() async throws {
+        try await Scratch.with { folder in
+            let (key, other) = (MachineOwnerKey(root: folder.appending("a")), MachineOwnerKey(root: folder.appending("b")))
+            for key in [key, other] { try await apply([.makeDirectory(key.home)] + key.creating(name: "x", scratch: folder)) }
+            func list(_ certificate: [UInt8], type: UInt8 = 0xa1) -> [UInt8] {
+                func number(_ value: Int) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }
+                let kind: [UInt8] = [type, 0x59, 0xc0, 0xa5, 0xe4, 0x94, 0xa7, 0x4a, 0x87, 0xb5, 0xab, 0x15, 0x5c, 0x2b, 0xf0, 0x72]
+                let each = 16 + certificate.count
+                let owner = [UInt8](repeating: 7, count: 16)
+                return [kind, number(28 + each), number(0), number(each), owner, certificate].flatMap { $0 }
+            }
+            let (first, second) = (try files.read(key.certificate), try files.read(other.certificate))
+            let memory = MemoryFiles()
+            let variables = "/sys/firmware/efi/efivars"
+            func write(_ name: String, _ value: [UInt8]) throws {
+                try memory.write([7, 0, 0, 0] + value, to: FilePath("\(variables)/\(name)"), mode: .file)
+            }
+            #expect(TrustedKey.all(memory).isEmpty)
+            // Digests are no certificates; what is cut off is none either.
+            let shim = "605dab50-e046-4300-abb6-3dd810dd8b23"
+            let lists = [list([UInt8](repeating: 1, count: 32), type: 0x26), list(first), Array(list(second).dropLast())]
+            try write("MokListRT-\(shim)", lists.flatMap { $0 })
+            let (identity, text) = (try key.identity(files), try files.readText(key.pem))
+            #expect(TrustedKey.all(memory).map(\.identity) == [identity])
+            try write("db-d719b2cb-3d3a-4596-a3bc-dad00e67656f", list(second))
+            #expect(TrustedKey.all(memory).map(\.certificate) == [first, second])
+            #expect(KeyEnrolment.state(of: second, memory) == .enrolled)
+            #expect(TrustedKey.all(memory).first?.pem == text)
+        }
+    }
+
     @Test("somebody's own key is taken over, and a file that is none ends the plan")
     func adopted() async throws {
         try await Scratch.with { folder in
@@ -223,10 +280,16 @@ struct TrustTests {
             // The root is signed anew; its initramfs still has what the first key signed, and that is what would start.
             func unsigned(_ key: MachineOwnerKey) async throws -> [String] {
                 try await ModuleSigning.modules(
-                    in: root, Self.release, initramfs: initramfs, notSignedBy: key.identity(files), scratch: folder, runner: runner,
+                    in: root, Self.release, initramfs: initramfs, notSignedBy: [key.identity(files)], scratch: folder, runner: runner,
                     files: files)
             }
             #expect(try await unsigned(key) == ["spl.ko", "zfs.ko.xz"])
+            // An older key that is known still counts beside the new one.
+            #expect(
+                try await ModuleSigning.modules(
+                    in: root, Self.release, initramfs: initramfs, notSignedBy: [key.identity(files), other.identity(files)],
+                    scratch: folder, runner: runner, files: files
+                ).isEmpty)
             #expect(try await unsigned(other) == ["spl.ko", "zfs.ko.xz"].map { "\($0) in initrd.img-\(Self.release)" })
             try await apply([ModuleSigning.signing(root: root, release: Self.release, with: other, initramfs: initramfs)])
             #expect(try await unsigned(other) == [])
@@ -400,13 +463,20 @@ struct SignedImageTests {
                 linux: folder.appending("linux"), initrds: [folder.appending("initrd")], commandLine: KernelCommandLine(running: line),
                 release: "1", osRelease: "/o", stub: folder.appending("stub"), output: "/x")
             func compare(_ name: String, _ signer: CertificateIdentity?) -> UnifiedKernelImage.Match {
-                image.compare(folder.appending(name), supplement: [], signer: signer, files)
+                image.compare(folder.appending(name), supplement: [], signers: signer.map { [$0] }, files)
             }
             #expect(compare("none", nil) == .exact)
             #expect(compare("mine", nil) == .exact)
             #expect(compare("mine", signer) == .exact)
             #expect(compare("none", signer) == .otherCommandLine)
             #expect(compare("other", signer) == .otherCommandLine)
+            // Of several keys one is enough; where nobody is known, nobody's signature counts.
+            func among(_ signers: [CertificateIdentity], _ name: String) -> UnifiedKernelImage.Match {
+                image.compare(folder.appending(name), supplement: [], signers: signers, files)
+            }
+            var older = signer
+            older.serial = [2, 1, 1]
+            #expect(among([signer, older], "other") == .exact && among([], "mine") == .otherCommandLine)
         }
     }
 }

@@ -1,3 +1,4 @@
+import KldAnswers
 import KldCore
 import KldExec
 import SystemPackage
@@ -59,5 +60,31 @@ struct ISOTests {
     func payloads(profile: String) throws {
         #expect(LiveMedium.payload(try ISOBuild.payload(distro: "debian", profile: profile)) == "kldload/payloads/debian-trixie-\(profile)")
         #expect(throws: (any Error).self) { try ISOBuild.payload(distro: "debain", profile: profile) }
+    }
+
+    private func answers(_ lines: String...) throws -> Answers {
+        try Answers((["KLDLOAD_DISTRO=debian", "KLDLOAD_HOSTNAME=web-1"] + lines).joined(separator: "\n"))
+    }
+
+    @Test("answers on board are looked for where the medium is mounted, after those of the live environment itself")
+    func bakedIn() {
+        #expect(UnattendedSeed.bakedIn == ["/etc/kldload/autoinstall.env", "/run/initramfs/live/kldload/autoinstall.env"])
+    }
+
+    @Test("answers on board install what is on board too")
+    func answersPayload() throws {
+        let payloads = try ["core", "server"].map { try ISOBuild.payload(distro: "debian", profile: $0) }
+        let server = try answers("KLDLOAD_DISK=auto", "KLDLOAD_PROFILE=server")
+        #expect(throws: Never.self) { try ISOBuild.check(server, payloads: payloads) }
+        #expect { try ISOBuild.check(server, payloads: [payloads[0]]) } throws: { Diagnosis(of: $0).code == "iso.answers-payload" }
+    }
+
+    @Test("a medium with secrets, or that overwrites disks, says so when it is made")
+    func notes() throws {
+        #expect(try ISOBuild.notes(answers("KLDLOAD_DISK=auto")).isEmpty)
+        let secret = try ISOBuild.notes(answers("KLDLOAD_DISK=auto", "KLDLOAD_PASSWORD=Correct-Horse-7"))
+        #expect(secret.count == 1 && secret[0].contains("KLDLOAD_PASSWORD") && !secret[0].contains("Correct-Horse-7"))
+        let wiping = try ISOBuild.notes(answers("KLDLOAD_DISK=/dev/vda", "KLDLOAD_FORCE_WIPE=1"))
+        #expect(wiping.count == 1 && wiping[0].contains("overwrites its disk"))
     }
 }

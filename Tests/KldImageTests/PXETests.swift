@@ -56,6 +56,8 @@ struct PXETests {
         for machine in [serial, try PXEMachine("52:54:00:ab:cd:01"), try PXEMachine(serial: "52-54-00-ab-cd-01")] {
             #expect(PXEMachine(name: machine.name) == machine)
         }
+        #expect(serial.option == "--serial CZJ_1.2-A")
+        #expect(try PXEMachine("52-54-00-AB-cd-01").option == "--mac 52:54:00:ab:cd:01")
         // Another case is another file.
         for name in ["52-54-00-AB-cd-01", "web", "serial-", "serial-a b", ""] { #expect(PXEMachine(name: name) == nil) }
         for text in ["", "a b", "../x", ".hidden", "a/b", "a'b", "$(x)", "ä", String(repeating: "x", count: 65)] {
@@ -95,6 +97,16 @@ struct PXETests {
         case "pxe-armed.cfg": return arming.menus(menus.address)[0].text
         default: return arming.menus(menus.address)[1].text
         }
+    }
+
+    @Test("with https the example asks for a certificate")
+    func tls() throws {
+        for (url, port) in [("https://10.0.1.5", "443"), ("https://10.0.1.5:8443/x", "8443")] {
+            let text = try Self.text("pxe-nginx.conf", url)
+            #expect(text.contains("    listen \(port) ssl;\n"))
+            #expect(text.contains("\n    ssl_certificate /") && text.contains("\n    ssl_certificate_key /"))
+        }
+        #expect(try !Self.text("pxe-nginx.conf", "http://10.0.1.5").contains("ssl"))
     }
 
     private static func has(_ program: String) -> Bool {

@@ -38,6 +38,40 @@ struct SeedCreateTests {
         #expect(SeedVolume.labels.contains(SeedVolume.fatLabel) && SeedVolume.fatLabel.count <= 11)
     }
 
+    @Test("what the answers name lies beside them, under its own name")
+    func files() throws {
+        func copies(_ plan: Plan) -> [String] {
+            plan.steps.flatMap(\.actions).compactMap { action in
+                guard case .run(let command) = action, command.tool.name == "mcopy" else { return nil }
+                return command.arguments.dropFirst(2).joined(separator: " ")
+            }
+        }
+        let extra: [FilePath] = ["/keys/mok.key", "/keys/mok.pem"]
+        let expected = ["/tmp/a ::answers.env", "/keys/mok.key ::mok.key", "/keys/mok.pem ::mok.pem"]
+        #expect(copies(SeedVolume.creating("/out/seed.img", answers: "/tmp/a", files: extra)) == expected)
+        #expect(copies(try SeedVolume.creating(on: "/dev/sdb", answers: "/tmp/a", files: extra, devices: Self.stick())) == expected)
+    }
+
+    @Test("a file that is not there, or whose name is taken or odd, is refused before anything is written")
+    func extra() {
+        let files = MemoryFiles([
+            "/a/mok.key": "", "/b/MOK.KEY": "", "/a/answers.env": "", "/a/kldload-x": "", "/a/a b": "", "/a/mok.pem": "",
+        ])
+        func cause(_ extra: FilePath...) -> String? {
+            do {
+                try SeedVolume.check(extra, files)
+                return nil
+            } catch {
+                #expect(error.code == "seed.file")
+                return error.causes.first
+            }
+        }
+        #expect(cause("/a/mok.key", "/a/mok.pem") == nil)
+        #expect(cause("/a/none") == "there is no such file" && cause("/a") == "there is no such file")
+        #expect(cause("/a/mok.key", "/b/MOK.KEY") == "another one has that name" && cause("/a/answers.env") == "another one has that name")
+        #expect(cause("/a/kldload-x") == "it cannot have that name there" && cause("/a/a b") == "it cannot have that name there")
+    }
+
     @Test("a stick is overwritten only with an approval that names it")
     func stick() throws {
         let plan = try SeedVolume.creating(on: "/dev/sdb", answers: "/tmp/a", devices: Self.stick())

@@ -1,6 +1,10 @@
+import FoundationEssentials
+import KldBlock
 import KldCore
 import KldExec
+import KldFiles
 import KldImage
+import KldInstall
 import KldTestSupport
 import SystemPackage
 import Testing
@@ -10,55 +14,165 @@ struct SeedVolumeTests {
     static let mount = "mount -o ro,nosuid,nodev,noexec /dev/sdb1 /run/kldload/seed"
     static let unmount = "umount --recursive /run/kldload/seed"
 
-    func device(_ links: [String: String]) throws -> FilePath? {
-        let files = MemoryFiles(Dictionary(uniqueKeysWithValues: Set(links.values).map { ($0, "") }))
-        for (link, device) in links { try files.symlink(FilePath(link), to: device) }
-        return try SeedVolume.find(files)?.device
+    /// A stick with one partition. - Parameter labels: of the stick, of the partition, and the partition's name.
+    func stick(_ path: String, _ labels: (disk: String?, part: String?, name: String?), filesystem: String = "vfat") -> BlockDevice {
+        var part = BlockDevice(path: "\(path)1", size: .gibibytes(8), type: "part", filesystem: filesystem)
+        (part.label, part.partitionLabel) = (labels.part, labels.name)
+        var disk = BlockDevice(
+            path: path, size: .gibibytes(8), filesystem: labels.disk == nil ? nil : filesystem, children: [part])
+        disk.label = labels.disk
+        return disk
     }
 
-    @Test("each label is found, of a file system or of a partition", arguments: SeedVolume.labels)
-    func labels(_ label: String) throws {
-        #expect(try device(["/dev/disk/by-label/\(label)": "/dev/sdb1"]) == "/dev/sdb1")
-        #expect(try device(["/dev/disk/by-partlabel/\(label)": "/dev/sdb1"]) == "/dev/sdb1")
-    }
-
-    @Test("one volume under two names is one; without any there is none; other labels are others")
-    func one() throws {
-        #expect(try device(["/dev/disk/by-label/KLDSEED": "/dev/sdb1", "/dev/disk/by-partlabel/KLDLOAD-SEED": "/dev/sdb1"]) == "/dev/sdb1")
-        #expect(try device([:]) == nil)
-        #expect(try device(["/dev/disk/by-label/KLDSEED2": "/dev/sdb1", "/dev/disk/by-label/CIDATA": "/dev/sdc"]) == nil)
-    }
-
-    @Test("two volumes are refused: nobody knows which one was meant")
-    func two() {
+    func refusal(_ devices: [BlockDevice]) -> Diagnosis? {
         do {
-            _ = try device(["/dev/disk/by-label/KLDSEED": "/dev/sdb1", "/dev/disk/by-label/KLDLOAD-SEED": "/dev/sr0"])
-            Issue.record("accepted")
-        } catch {
-            #expect(Diagnosis(of: error).code == "autoinstall.several-seeds")
-            #expect(Diagnosis(of: error).causes == ["/dev/sdb1", "/dev/sr0"])
+            _ = try SeedVolume.find(devices)
+            return nil
+        } catch { return error }
+    }
+
+    @Test("each label is found, of a file system or of a partition, in capitals or not", arguments: SeedVolume.labels)
+    func labels(_ label: String) throws {
+        for name in [label, label.lowercased()] {
+            #expect(try SeedVolume.find([stick("/dev/sdb", (name, nil, nil))])?.device == "/dev/sdb")
+            #expect(try SeedVolume.find([stick("/dev/sdb", (nil, name, nil))])?.device == "/dev/sdb1")
+            #expect(try SeedVolume.find([stick("/dev/sdb", (nil, nil, name))])?.device == "/dev/sdb1")
         }
+    }
+
+    @Test("one volume under two names is one, and so is a disc's image on a stick; without any there is none; other labels are others")
+    func one() throws {
+        let twice = stick("/dev/sdb", (nil, "KLDSEED", "KLDLOAD-SEED"))
+        #expect(try SeedVolume.find([twice]) == SeedVolume(device: "/dev/sdb1", filesystem: "vfat"))
+        // An array lies on both.
+        #expect(try SeedVolume.find([twice, twice])?.device == "/dev/sdb1")
+        let hybrid = stick("/dev/sdb", ("KLDLOAD-SEED", "KLDLOAD-SEED", nil), filesystem: "iso9660")
+        #expect(try SeedVolume.find([hybrid]) == SeedVolume(device: "/dev/sdb", filesystem: "iso9660"))
+        #expect(try SeedVolume.find([]) == nil)
+        #expect(try SeedVolume.find([stick("/dev/sdb", (nil, "KLDSEED2", nil)), stick("/dev/sdc", ("CIDATA", nil, nil))]) == nil)
+    }
+
+    @Test("two volumes are refused, of one label too: nobody knows which one was meant")
+    func two() {
+        for names in [("KLDLOADSEED", "KLDLOADSEED"), ("KLDSEED", "KLDLOADSEED"), ("KLDLOADSEED", "kldloadseed")] {
+            let problem = refusal([stick("/dev/sdb", (nil, names.0, nil)), stick("/dev/sdc", (nil, names.1, nil))])
+            #expect(problem?.code == "autoinstall.several-seeds")
+            #expect(problem?.causes == ["/dev/sdb1", "/dev/sdc1"])
+        }
+        // On one stick as well.
+        let other = stick("/dev/sdb", ("KLDLOAD-SEED", "KLDSEED", nil))
+        #expect(refusal([other])?.causes == ["/dev/sdb", "/dev/sdb1"])
+        #expect(refusal([stick("/dev/sdb", (nil, nil, "KLDSEED")), stick("/dev/sdc", (nil, "KLDSEED", nil))]) != nil)
     }
 
     @Test("labels fit where they are put: FAT holds eleven characters")
     func fat() { #expect(SeedVolume.labels.contains { $0.utf8.count <= 11 }) }
 
-    @Test("the answers are read from a volume that is mounted read-only and unmounted again")
+    @Test("the answers are read from a volume that is mounted read-only, and stays so: they may name files on it")
     func answers() async throws {
-        let runner = ScriptedRunner([Self.mount: "", Self.unmount: ""])
+        let runner = ScriptedRunner([Self.mount: ""])
         let files = MemoryFiles(["/run/kldload/seed/answers.env": "KLDLOAD_DISTRO=debian\n"])
-        let text = try await SeedVolume(device: "/dev/sdb1").answers(runner: runner, files: files)
+        let text = try await SeedVolume(device: "/dev/sdb1").open(for: .init(), runner: runner, files: files)
         #expect(String(decoding: text, as: UTF8.self) == "KLDLOAD_DISTRO=debian\n")
-        #expect(runner.commands.map(\.description) == [Self.mount, Self.unmount])
+        #expect(runner.commands.map(\.description) == [Self.mount])
     }
 
-    @Test("a seed volume without answers is an error, and is unmounted too")
+    @Test("what lies on a FAT is root's alone", arguments: [("vfat", true), ("exfat", true), ("iso9660", false), ("ext4", false)])
+    func masked(_ filesystem: String, _ isMasked: Bool) async throws {
+        let files = MemoryFiles(["/run/kldload/seed/answers.env": ""])
+        let runner = ScriptedRunner.accepting
+        _ = try await SeedVolume(device: "/dev/sdb1", filesystem: filesystem).open(for: .init(), runner: runner, files: files)
+        #expect(runner.commands.first?.arguments.contains("ro,nosuid,nodev,noexec\(isMasked ? ",umask=0077" : "")") == true)
+    }
+
+    @Test("a seed volume without answers is an error, and is unmounted")
     func empty() async throws {
         let runner = ScriptedRunner([Self.mount: "", Self.unmount: ""])
         do {
-            _ = try await SeedVolume(device: "/dev/sdb1").answers(runner: runner, files: MemoryFiles())
+            _ = try await SeedVolume(device: "/dev/sdb1").open(for: .init(), runner: runner, files: MemoryFiles())
             Issue.record("read")
         } catch { #expect(Diagnosis(of: error).code == "autoinstall.no-answers") }
         #expect(runner.commands.last?.description == Self.unmount)
     }
+
+    static let machine = MachineIdentity(serial: "ABC-1234", addresses: ["52:54:00:12:34:56"])
+
+    /// What opening a volume says on which an installation of ``machine`` was written down.
+    func opening(by machine: MachineIdentity, result: String = "installed\n", facts: Bool = true) async throws -> String? {
+        var known = MachineFacts(disks: [])
+        known.identity = Self.machine
+        let report = "/run/kldload/seed/kldload-web-1-20260101000000"
+        let files = MemoryFiles(["/run/kldload/seed/answers.env": "x", "\(report)/result.txt": result])
+        if facts { try files.write(Array(JSONEncoder().encode(known)), to: FilePath("\(report)/facts.json"), mode: 0o644) }
+        let runner = ScriptedRunner([Self.mount: "", Self.unmount: ""])
+        do {
+            _ = try await SeedVolume(device: "/dev/sdb1").open(for: machine, runner: runner, files: files)
+            #expect(runner.commands.count == 1)
+            return nil
+        } catch {
+            #expect(runner.commands.last?.description == Self.unmount)
+            let problem = Diagnosis(of: error)
+            #expect(problem.remedies.last?.contains("kldload-web-1-20260101000000") == true)
+            return problem.code
+        }
+    }
+
+    @Test("a stick that was left in does not install its machine again, and does install the next one")
+    func left() async throws {
+        #expect(try await opening(by: Self.machine) == "autoinstall.installed-before")
+        #expect(try await opening(by: .init(serial: "ABC-1234")) == "autoinstall.installed-before")
+        #expect(try await opening(by: .init(serial: "ABC-1235", addresses: ["52:54:00:12:34:57"])) == nil)
+        #expect(try await opening(by: .init()) == nil)
+        #expect(try await opening(by: Self.machine, result: "failed\nerror[x]: installed\n") == nil)
+        #expect(try await opening(by: Self.machine, facts: false) == nil)
+    }
+
+    static let writing = [
+        unmount: "", "mount -o rw,nosuid,nodev,noexec /dev/sdb1 /run/kldload/seed": "", "sync --file-system /run/kldload/seed": "",
+    ]
+
+    @Test("a seed volume gets a folder with what became of it, and is unmounted whatever happens")
+    func report() async throws {
+        let runner = ScriptedRunner(Self.writing)
+        let files = MemoryFiles()
+        let lost = try await SeedVolume(device: "/dev/sdb1").report(
+            [("result.txt", [7])], in: "kldload-web-1", runner: runner, files: files)
+        #expect(lost.isEmpty)
+        #expect(try files.read("/run/kldload/seed/kldload-web-1/result.txt") == [7])
+        #expect(runner.commands.map(\.tool.name) == ["umount", "mount", "sync", "umount"])
+    }
+
+    @Test("on a full stick what fits is written, and what does not is told")
+    func full() async throws {
+        let runner = ScriptedRunner(Self.writing)
+        let files = SmallFiles(inner: MemoryFiles(), most: 10)
+        let lost = try await SeedVolume(device: "/dev/sdb1").report(
+            [("result.txt", [7]), ("install.jsonl", Array(repeating: 0, count: 11)), ("answers.env", [8])], in: "kldload-web-1",
+            runner: runner, files: files)
+        #expect(lost.map(\.name) == ["install.jsonl"])
+        #expect(lost.first?.problem.code == "file.no-space")
+        #expect(try files.read("/run/kldload/seed/kldload-web-1/answers.env") == [8])
+        #expect(runner.commands.last?.description == Self.unmount)
+    }
+}
+
+/// Files of a volume on which nothing large has room.
+private struct SmallFiles: FileSystem {
+    var inner: MemoryFiles
+    var most: Int
+    func write(_ bytes: [UInt8], to path: FilePath, mode: ModeBits) throws {
+        guard bytes.count <= most else { throw FileError.noSpace(path) }
+        try inner.write(bytes, to: path, mode: mode)
+    }
+    func read(_ path: FilePath) throws -> [UInt8] { try inner.read(path) }
+    func makeDirectory(_ path: FilePath, mode: ModeBits) throws { try inner.makeDirectory(path, mode: mode) }
+    func remove(_ path: FilePath) throws { try inner.remove(path) }
+    func symlink(_ path: FilePath, to target: String) throws { try inner.symlink(path, to: target) }
+    func rename(_ path: FilePath, to other: FilePath) throws { try inner.rename(path, to: other) }
+    func punchHoles(_ ranges: [Range<Int64>], in path: FilePath) throws { try inner.punchHoles(ranges, in: path) }
+    func list(_ path: FilePath) throws -> [String] { try inner.list(path) }
+    func status(_ path: FilePath) throws -> FileStatus? { try inner.status(path) }
+    func readLink(_ path: FilePath) throws -> String { try inner.readLink(path) }
+    func resolve(_ path: FilePath) throws -> FilePath { try inner.resolve(path) }
+    func freeSpace(_ path: FilePath) throws -> ByteCount { try inner.freeSpace(path) }
 }

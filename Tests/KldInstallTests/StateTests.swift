@@ -113,4 +113,15 @@ struct AfterInstallTests {
     func command(_ lines: String, _ command: String?) throws {
         #expect(try answers(lines).afterInstallCommand?.description == command)
     }
+
+    @Test("a copy of the new system's manifest outlives the export of its pool")
+    func manifest() throws {
+        let (planner, files) = (try InstallPlanner(request(answers(), Machines.virtual)), MemoryFiles())
+        try planner.keepManifest(files)
+        let written = try planner.plan.steps.flatMap(\.actions).contains { action in
+            guard case .write(let path, .text(let text), _) = action, path.string.hasSuffix(InstallManifest.path) else { return false }
+            return text == files.texts[InstallState.manifest.string]
+        }
+        #expect(written)
+    }
 }

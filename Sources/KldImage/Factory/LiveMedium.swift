@@ -13,6 +13,9 @@ public enum LiveMedium {
     public static let certificateOnESP = "KLDLOAD.DER"
     static let signer = "kldload live medium"
 
+    /// Answers that a medium was made with, below its top.
+    static let answers = "kldload/autoinstall.env"
+
     static let payloadFolder = "kldload/payloads"
     /// Where the payloads lie in a running live environment.
     public static var payloads: FilePath { mountPoint.pushing(FilePath(payloadFolder)) }

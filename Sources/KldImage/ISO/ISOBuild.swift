@@ -13,6 +13,8 @@ public struct ISOBuild: Sendable {
         public var payloads: [Answers]
         /// What may be added without a network, beyond what the answers' own switches ask for.
         public var packages: [String]
+        /// By which a machine is installed that finds no other answers.
+        public var answers: Answers?
         public var output: FilePath
         public var overwrite: Bool
         /// Where packages are fetched from during the build; `nil`: what this machine's apt uses.
@@ -20,10 +22,12 @@ public struct ISOBuild: Sendable {
         public var version: String
 
         public init(
-            payloads: [Answers], packages: [String] = [], output: FilePath, overwrite: Bool, mirror: String? = nil, version: String
+            payloads: [Answers], packages: [String] = [], answers: Answers? = nil, output: FilePath, overwrite: Bool,
+            mirror: String? = nil, version: String
         ) {
             self.payloads = payloads
             self.packages = packages
+            self.answers = answers
             self.output = output
             self.overwrite = overwrite
             self.mirror = mirror
@@ -63,14 +67,15 @@ public struct ISOBuild: Sendable {
     }
 
     /// - Returns: size and SHA-256 of the ISO, which lies at its name only when it is whole; `.sha256` lies beside it.
-    /// - Throws: ``Diagnosis`` `iso.exists`, `image.output-denied`, `iso.no-package`, `iso.program-missing`, `iso.mirror-incomplete`; what
-    ///   building payloads throws.
+    /// - Throws: ``Diagnosis`` `iso.exists`, `image.output-denied`, `iso.answers-payload`, `iso.no-package`, `iso.program-missing`,
+    ///   `iso.mirror-incomplete`; what building payloads throws.
     public func run(_ request: Request) async throws -> (size: ByteCount, digest: FileDigest) {
         if try files.exists(request.output), !request.overwrite {
             throw Diagnosis(
                 "iso.exists", "\(request.output) exists already", remedies: ["choose another name", "replace it: --overwrite"],
                 exit: .cannotCreate)
         }
+        if let answers = request.answers { try Self.check(answers, payloads: request.payloads) }
         try OutputFolder.check(request.output.removingLastComponent(), files)
         try await workshop.requireOffered(request.packages, for: request.payloads, mirror: request.mirror, report: report)
         let live = try await workshop.liveMedium(mirror: request.mirror, report: report)
@@ -155,6 +160,12 @@ public struct ISOBuild: Sendable {
         let programs = try await extractPrograms(from: archive, in: work)
         try await makeESP(esp, from: programs)
         var items = contents + ISOContents.netboot.map { ($0.target, programs.appending($0.source)) }
+        if let answers = request.answers {
+            let file = work.appending(SeedVolume.answersName)
+            // Rock Ridge keeps the mode: in the live environment they are root's alone.
+            try files.write(answers.environmentText, to: file, mode: .secret)
+            items.append((LiveMedium.answers, file))
+        }
         for (path, text) in [
             (ISOContents.menu, ISOContents.grub()), (ISOContents.marker, "kldload \(request.version)\n"),
             ("VERSION", request.version + "\n"), (MediumList.path, try await list(items, bases).text),

@@ -72,6 +72,14 @@ public enum PXEMachine: Sendable, Hashable, Comparable, CustomStringConvertible 
         }
     }
 
+    /// As commands take it: `--mac 52:54:00:12:34:56`, `--serial ABC123`.
+    public var option: String {
+        switch self {
+        case .mac: "--mac \(description)"
+        case .serial(let serial): "--serial \(serial)"
+        }
+    }
+
     /// For people: `52:54:00:12:34:56`, `serial ABC123`.
     public var description: String {
         switch self {

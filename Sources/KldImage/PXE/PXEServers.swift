@@ -69,6 +69,16 @@ struct PXEServers: Sendable, Hashable {
         """
     }
 
+    private var listen: String {
+        guard address.scheme == "https" else { return "listen \(address.port ?? 80);" }
+        let lines = [
+            "listen \(address.port ?? 443) ssl;",
+            "# To fill in: of an authority that Debian knows, for curl in the live environment verifies it.",
+            "ssl_certificate /etc/ssl/certs/kldload-pxe.pem;", "ssl_certificate_key /etc/ssl/private/kldload-pxe.key;",
+        ]
+        return lines.joined(separator: "\n    ")
+    }
+
     /// A web server that lists no folder. Source: nginx.org/en/docs, nginx 1.22 to 1.26.
     var nginx: String {
         let http = tree.appending("http")
@@ -86,7 +96,7 @@ struct PXEServers: Sendable, Hashable {
         return """
             # Written by kldload: an example for nginx, as /etc/nginx/sites-enabled/kldload-pxe. \(address)
             server {
-                listen \(address.port ?? (address.scheme == "https" ? 443 : 80));
+                \(listen)
                 server_name \(address.host);
                 autoindex off;
 
