@@ -4,6 +4,7 @@ public import KldExec
 public import KldFiles
 import KldInstall
 public import KldPlan
+import KldZFS
 import SystemPackage
 
 /// What the firmware demands, what this machine signs, and whether the two fit together.

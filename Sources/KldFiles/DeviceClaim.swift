@@ -7,7 +7,7 @@ package import SystemPackage
 /// `bd_may_claim` in `block/bdev.c`.
 package final class DeviceClaim: Sendable {
     /// Something has the device already.
-    package struct Held: Error {}
+    package struct Held: Error { package init() {} }
 
     private let descriptor: FileDescriptor
 

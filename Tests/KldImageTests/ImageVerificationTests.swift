@@ -16,9 +16,11 @@ struct ImageVerificationTests {
             let workshop = Workshop(
                 cache: ArtifactCache(root: folder.appending("cache"), runner: runner), runner: runner, executable: "/nowhere", root: false)
             let image = folder.appending("none.qcow2")
-            await #expect(throws: ExportError.sourceMissing(image)) { try await ImageVerification(workshop: workshop) { _ in }.run(image) }
+            let problem = await #expect(throws: ExportError.self) { try await ImageVerification(workshop: workshop) { _ in }.run(image) }
+            #expect(problem == .sourceMissing(image))
             #expect(runner.commands.isEmpty)
-            #expect(try LocalFiles().list(folder) == [])
+            let left = try LocalFiles().list(folder)
+            #expect(left.isEmpty)
         }
     }
 }
