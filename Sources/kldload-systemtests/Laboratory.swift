@@ -86,14 +86,14 @@ struct Laboratory: Sendable {
     }
 
     /// The live ISO with these profiles on board, and packages beside those that its mirror has anyway.
-    func iso(profiles: [String], packages: [String] = []) async throws -> FilePath {
-        let file = folder.appending("kldload.iso")
+    func iso(profiles: [String], packages: [String] = [], name: String = "kldload.iso") async throws -> FilePath {
+        let file = folder.appending(name)
         let made = try await ISOBuild(workshop: workshop, report: report).run(
             ISOBuild.Request(
                 payloads: try profiles.map { try ISOBuild.payload(distro: "debian", profile: $0) }, packages: packages, output: file,
                 overwrite: false,
                 version: "systemtest"))
-        log("kldload.iso: \(made.size)")
+        log("\(name): \(made.size)")
         return file
     }
 

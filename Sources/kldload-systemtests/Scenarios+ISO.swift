@@ -134,10 +134,14 @@ extension Scenario {
             }
         },
         Scenario(
-            "iso.secure-boot", "the ISO starts with Secure Boot enforcing, and its kernel refuses a module that nobody has signed",
+            "iso.secure-boot",
+            "two builds of the ISO are equal; it starts with Secure Boot enforcing, and its kernel refuses a module that nobody has signed",
             isSecure: true
         ) { lab in
             let iso = try await lab.iso(profiles: [])
+            let again = try await lab.iso(profiles: [], name: "again.iso")
+            try await lab.workshop.runner.run(
+                Command(Tool("cmp", package: "diffutils"), ["--silent", iso.string, again.string], effect: .reads))
             let medium = MachineDisk(iso, serial: "medium", readOnly: true)
             try await lab.boot([], label: "iso", more: [medium]) { machine, host in
                 let shell = try await lab.liveShell(machine, host)

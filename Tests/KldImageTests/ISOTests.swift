@@ -37,8 +37,8 @@ struct ISOTests {
         #expect(
             command.description
                 == "xorriso -as mkisofs -quiet -V KLDLOAD -iso-level 3 -R -o /out/k.iso.part -append_partition 2 0xef /w/esp.img "
-                + "-appended_part_as_gpt -e --interval:appended_partition_2:all:: -no-emul-boot -partition_offset 16 -graft-points "
-                + "live/vmlinuz=/cache/vmlinuz")
+                + "-appended_part_as_gpt -e --interval:appended_partition_2:all:: -no-emul-boot -partition_offset 16 "
+                + "--set_all_file_dates =\(PayloadBuilder.defaultEpoch) -dir-mode 0755 -graft-points live/vmlinuz=/cache/vmlinuz")
         #expect(command.environment["SOURCE_DATE_EPOCH"] != nil)
     }
 

@@ -20,11 +20,11 @@ struct MachineIdentityTests {
 
     @Test("one of them in common is enough")
     func same() {
-        let machine = MachineIdentity(serial: "ABC-1234", uuid: "4c4c4544-0042-4b10-8038-c7c04f463358", addresses: ["52:54:00:12:34:56"])
+        let machine = MachineIdentity(serial: "ABC-1234", uuid: "4c4c4544-0042-4b10-8038-c7c04f463358", addresses: ["52:54:00:ab:cd:ef"])
         #expect(machine.isSame(as: machine))
         #expect(machine.isSame(as: .init(serial: "ABC-1234", uuid: "x", addresses: ["52:54:00:12:34:57"])))
         #expect(machine.isSame(as: .init(uuid: "4c4c4544-0042-4b10-8038-c7c04f463358")))
-        #expect(machine.isSame(as: .init(addresses: ["52:54:00:00:00:01", "52:54:00:12:34:56"])))
+        #expect(machine.isSame(as: .init(addresses: ["52:54:00:00:00:01", "52:54:00:ab:cd:ef"])))
         #expect(!machine.isSame(as: .init(serial: "ABC-12345", addresses: ["52:54:00:12:34:57"])))
     }
 

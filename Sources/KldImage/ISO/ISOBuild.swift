@@ -241,7 +241,7 @@ public struct ISOBuild: Sendable {
     }
 
     /// Runs: `xorriso -as mkisofs …`: ISO 9660 with Rock Ridge, an El Torito image for UEFI that is a GPT partition too, so that a stick
-    /// starts as a disc does. Source: xorrisofs(1), xorriso 1.5.6.
+    /// starts as a disc does; with the same times and modes of folders at every build. Source: xorrisofs(1), xorriso 1.5.6.
     static func xorriso(_ items: [(String, FilePath)], esp: FilePath, to output: FilePath) -> Command {
         Command(
             "xorriso",
@@ -249,7 +249,7 @@ public struct ISOBuild: Sendable {
                 "-as", "mkisofs", "-quiet", "-V", ISOContents.volume, "-iso-level", "3", "-R", "-o", output.string, "-append_partition",
                 "2",
                 "0xef", esp.string, "-appended_part_as_gpt", "-e", "--interval:appended_partition_2:all::", "-no-emul-boot",
-                "-partition_offset", "16", "-graft-points",
+                "-partition_offset", "16", "--set_all_file_dates", "=\(PayloadBuilder.defaultEpoch)", "-dir-mode", "0755", "-graft-points",
             ] + items.map { "\($0.0)=\($0.1)" }, effect: .changes, environment: epoch)
     }
 }
