@@ -14,13 +14,15 @@ struct Laboratory: Sendable {
     let name: String
     /// Whether its machines enforce Secure Boot.
     let isSecure: Bool
+    /// Answers that all of its machines have beside their own.
+    let overrides: [String]
     let workshop: Workshop
     let examples: FilePath
     let folder: FilePath
     let files = LocalFiles()
 
     func answers(_ example: String, _ overrides: [String] = []) throws -> Answers {
-        try Answers.load(examples.appending("\(example).env"), files: files, overrides: overrides)
+        try Answers.load(examples.appending("\(example).env"), files: files, overrides: overrides + self.overrides)
     }
 
     func log(_ text: String) { say("    \(name): \(text)") }

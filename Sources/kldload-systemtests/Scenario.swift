@@ -16,6 +16,8 @@ struct Scenario: Sendable {
     var limit: Duration
     /// Whether its machines enforce Secure Boot.
     var isSecure: Bool
+    /// Answers that all of its machines have beside their own.
+    var overrides: [String] = []
     var run: @Sendable (Laboratory) async throws -> Void
 
     init(
@@ -30,20 +32,29 @@ struct Scenario: Sendable {
         self.run = run
     }
 
-    /// The same on machines that enforce Secure Boot, and whose owner has enrolled their keys.
-    var enforcing: Scenario {
-        let short = name.hasPrefix("boot.") ? String(name.dropFirst("boot.".count)) : name
-        return Scenario(
-            "secure-boot.\(short)", "with Secure Boot enforcing: \(title)", tier: .all, limit: limit * 2, isSecure: true, run: run)
+    /// The same on machines of another kind.
+    private func again(_ kind: String, _ words: String, secure: Bool = false, _ overrides: [String] = []) -> Scenario {
+        var other = self
+        other.name = "\(kind).\(name.hasPrefix("boot.") ? String(name.dropFirst("boot.".count)) : name)"
+        (other.title, other.tier, other.limit) = ("\(words): \(title)", .all, limit * 2)
+        (other.isSecure, other.overrides) = (secure, overrides)
+        return other
     }
 
-    /// Of what runs without Secure Boot too.
-    private static let again = [
+    /// What runs again with Secure Boot enforcing, on machines whose owner has enrolled their keys.
+    private static let enforcing = [
         "boot.refresh", "boot.once", "boot.kernel-update", "boot.full-upgrade", "boot.power-cuts-booted", "recovery.image", "recovery.grub",
         "recovery.disaster", "install.mirror-degraded", "install.mirror-replaced",
     ]
+    /// What runs again on machines that GRUB starts; see also `boot.grub`.
+    private static let behindGrub = [
+        "boot.full-upgrade", "boot.power-cuts-booted", "recovery.disaster", "install.mirror-degraded", "install.mirror-replaced",
+    ]
 
-    static let all: [Scenario] = once + once.filter { again.contains($0.name) }.map(\.enforcing)
+    static let all: [Scenario] =
+        once
+        + once.filter { enforcing.contains($0.name) }.map { $0.again("secure-boot", "with Secure Boot enforcing", secure: true) }
+        + once.filter { behindGrub.contains($0.name) }.map { $0.again("grub", "behind GRUB", ["KLDLOAD_BOOTLOADER=grub"]) }
 
     private static let once: [Scenario] =
         installs + boots + environments + bootNumbers + updates + powerCuts + isos + networkBoots + recoveries + recoveryImages

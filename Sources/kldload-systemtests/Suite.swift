@@ -54,7 +54,8 @@ struct Suite: Sendable {
         let start = ContinuousClock.now
         let folder = workshop.cache.root.appending("systemtests/\(scenario.name)-\(UInt32.random(in: 0 ... .max))")
         let laboratory = Laboratory(
-            name: scenario.name, isSecure: scenario.isSecure, workshop: workshop, examples: examples, folder: folder)
+            name: scenario.name, isSecure: scenario.isSecure, overrides: scenario.overrides, workshop: workshop, examples: examples,
+            folder: folder)
         say("run \(scenario.name): \(scenario.title)")
         var failure: String?
         var skipped: String?

@@ -39,12 +39,14 @@ struct PromisesDocumentTests {
                 found[String(match.output.1)] = match.output.3.map(String.init) ?? "all"
             }
         }
-        // Those that run again with Secure Boot enforcing.
-        let list = try #require(try text("Sources/kldload-systemtests/Scenario.swift").firstMatch(of: /let again = \[([^\]]*)\]/))
-        for match in list.output.1.matches(of: /"([a-z0-9.-]+)"/) {
-            let name = match.output.1
-            #expect(found[String(name)] != nil, "there is no \(name)")
-            found["secure-boot.\(name.hasPrefix("boot.") ? name.dropFirst("boot.".count) : name)"] = "all"
+        // Those that run again on machines of another kind.
+        let list = try text("Sources/kldload-systemtests/Scenario.swift")
+        for (kind, again) in [("secure-boot", /let enforcing = \[([^\]]*)\]/), ("grub", /let behindGrub = \[([^\]]*)\]/)] {
+            for match in try #require(list.firstMatch(of: again)).output.1.matches(of: /"([a-z0-9.-]+)"/) {
+                let name = match.output.1
+                #expect(found[String(name)] != nil, "there is no \(name)")
+                found["\(kind).\(name.hasPrefix("boot.") ? name.dropFirst("boot.".count) : name)"] = "all"
+            }
         }
         return found
     }
