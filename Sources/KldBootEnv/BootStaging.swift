@@ -58,7 +58,7 @@ public struct BootStaging: Sendable, Hashable {
         // Beside one that has proved itself may stand another that was booted once.
         let same = whole.max { ($0.isProven ? 1 : 0, $0.generation) < ($1.isProven ? 1 : 0, $1.generation) }
         let newest = own.map(\.generation).max() ?? 0
-        let top = all.map(\.order).max() ?? 0
+        let top = all.map(\.order).max() ?? system.floor
         var entry = BootEntry(
             dataset: target.environment.text, release: kernel.release, generation: same?.generation ?? newest + 1, order: 0,
             parts: kernel.parts?.parts, sharedImage: same?.sharedImage)
@@ -86,7 +86,7 @@ public struct BootStaging: Sendable, Hashable {
             entry.once = true
         case .unchanged:
             if let same { return same }
-            let before = all.filter { $0.dataset == target.environment.text }.map(\.order).max() ?? 0
+            let before = all.filter { $0.dataset == target.environment.text }.map(\.order).max() ?? system.floor
             let next = all.map(\.order).filter { $0 > before }.min()
             entry.order = next.map { min(before + 1, $0 - 1) } ?? before + 1
             entry.counter = BootEntry.Counter(left: BootEntry.tries)

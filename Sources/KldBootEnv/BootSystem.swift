@@ -117,6 +117,8 @@ public struct BootSystem: Sendable, Hashable {
     public var wasCounted: Bool?
     /// What somebody chose in the loader's own menu, against the order: see ``LoaderChoice``.
     public var told = LoaderChoice()
+    /// Every new entry's order is above this.
+    public var floor = 0
     /// Releases of kernels whose lines stay in the boot menu, however old they are: see ``PinnedKernels``.
     public var pinned: Set<String> = []
 

@@ -213,7 +213,9 @@ struct BootSession: Sendable {
 
     /// - Parameter silently: who asks says himself which ESPs are damaged.
     func system(_ detail: BootSystem.Detail = .environments, silently: Bool = false) async throws -> BootSystem {
-        let system = try await BootSystem.gather(detail, visiting: isVisiting(), runner: runner, files: files)
+        var system = try await BootSystem.gather(detail, visiting: isVisiting(), runner: runner, files: files)
+        // What is entered then must count before what an ESP still says that comes back one day, with its disk: orders are counted in hundreds.
+        if system.entries.isEmpty { system.floor = Int(Timestamp.current.seconds / 60) }
         if !silently { tell(of: system.damaged) }
         return system
     }

@@ -156,4 +156,16 @@ struct BootMenuTests {
         let value = "\u{7}\0\0\0" + "Kldload-Test.conf".map { "\($0)\0" }.joined() + "\0\0"
         #expect(LoaderChoice.read(MemoryFiles([place: value])) == LoaderChoice(always: "kldload-test.conf"))
     }
+
+    @Test("what is staged when no ESP has an entry any more counts before what a disk says that comes back")
+    func floor() throws {
+        var system = try Self.system([])
+        system.floor = 28_000_000
+        for choice in [BootStaging.Choice.always, .unchanged] {
+            let entry = try BootStaging(system, Fixture.target("debian"), choice).entry()
+            #expect(entry.order > 28_000_000)
+            let back = Fixture.entry("test", order: 500)
+            #expect([back, entry].sorted(by: BootEntry.precedes).first == entry)
+        }
+    }
 }
