@@ -20,7 +20,7 @@ public struct BootDifference: Sendable, Hashable, Codable {
 
     public var packages: [Change]
     public var kernels: [Change]
-    /// As diff(1) says it: `Files … differ`, `Only in …`.
+    /// `+ /etc/issue` is in the newer one only, `- …` in the older one, `~ …` differs.
     public var files: [String]
 
     public var isEmpty: Bool { packages.isEmpty && kernels.isEmpty && files.isEmpty }
@@ -38,7 +38,24 @@ public struct BootDifference: Sendable, Hashable, Codable {
         }
         return BootDifference(
             packages: changes(try await packages(old, runner), try await packages(new, runner)),
-            kernels: changes(releases(old), releases(new)), files: output.lines)
+            kernels: changes(releases(old), releases(new)),
+            files: output.lines.map { file($0, old.inside("/etc").string, new.inside("/etc").string) })
+    }
+
+    /// `Only in /old/etc/ssh: moduli`, `Files /old/etc/motd and /new/etc/motd differ`, `Symbolic links …`; what else diff says stays as it is.
+    /// Source: diff(1), diffutils 3.8 to 3.10.
+    private static func file(_ line: String, _ old: String, _ new: String) -> String {
+        for (sign, folder) in [("-", old), ("+", new)] where line.hasPrefix("Only in \(folder)") {
+            let rest = line.dropFirst("Only in \(folder)".count)
+            guard let end = rest.firstIndex(of: ":"), end == rest.startIndex || rest.hasPrefix("/") else { continue }
+            return "\(sign) /etc\(rest[..<end])/\(rest[end...].dropFirst(2))"
+        }
+        if line.hasSuffix(" differ"), let start = line.firstRange(of: " \(old)/")?.upperBound,
+            let middle = line.firstRange(of: " and \(new)/")?.lowerBound, start < middle
+        {
+            return "~ /etc/\(line[start..<middle])"
+        }
+        return line
     }
 
     static func changes(_ old: [String: String], _ new: [String: String]) -> [Change] {

@@ -19,7 +19,9 @@ extension Scenario {
                     kbe activate stranger || echo refused; kbe adopt stranger --yes; kbe rename work worked && kbe list
                     """, within: .seconds(600))
                 lab.log(said)
-                try check(said.contains("/etc/marker") && said.contains("nano"), "the difference is not said: \(said)")
+                try check(
+                    said.contains("+ /etc/marker") && said.contains("- /etc/nanorc") && said.contains("nano"),
+                    "the difference is not said: \(said)")
                 try check(said.contains("stream 600 root"), said)
                 try check(said.contains("error[boot.foreign]") && said.contains("\nrefused"), "another machine's was activated: \(said)")
                 let listed = said.lines.drop { !$0.hasPrefix("NAME  ") || !$0.contains("ACTIVE") }.dropFirst().compactMap(\.words.first)
@@ -62,7 +64,7 @@ extension Scenario {
                 try await guest.until("systemctl is-active kldload-boot-good", says: "active")
                 said = try await guest.run("kbe current; cat /etc/marker; kbe diff undone stranger")
                 lab.log(said)
-                try check(said.lines.prefix(2) == ["undone", "mine"] && said.contains("/etc/marker"), said)
+                try check(said.lines.prefix(2) == ["undone", "mine"] && said.contains("~ /etc/marker"), said)
 
                 // None is that old; then all are.
                 said = try await guest.run(

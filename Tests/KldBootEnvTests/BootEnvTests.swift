@@ -383,10 +383,18 @@ struct BootEnvironmentTests {
     @Test("a difference is told by packages that are installed, kernels, and files of /etc")
     func difference() async throws {
         let (old, new) = (try Fixture.target("debian"), try Fixture.target("test", root: "/mnt"))
+        let said = """
+            Files /etc/motd and /mnt/etc/motd differ
+            Symbolic links /etc/a/editor and /mnt/etc/a/editor differ
+            Only in /etc: nanorc
+            Only in /mnt/etc/ssh: a key
+            File /etc/x is a fifo while file /mnt/etc/x is a directory
+
+            """
         let runner = ScriptedRunner([
             { command in
                 switch (command.tool.name, command.arguments[0]) {
-                case ("diff", _): CommandOutput(status: 1, output: "Files /etc/motd and /mnt/etc/motd differ\n")
+                case ("diff", _): CommandOutput(status: 1, output: said)
                 case ("dpkg-query", "--admindir=/var/lib/dpkg"): CommandOutput(output: "ii \tzfs\t2.3.2\nrc \told\t1\nii \tcurl\t8.1\n")
                 case ("dpkg-query", "--admindir=/mnt/var/lib/dpkg"): CommandOutput(output: "hi \tzfs\t2.3.9\nii \tjq\t1.7\n")
                 default: nil
@@ -402,6 +410,10 @@ struct BootEnvironmentTests {
                 .init(name: "zfs", old: "2.3.2", new: "2.3.9"),
             ])
         #expect(difference.kernels == [.init(name: "6.12.60", old: nil, new: "6.12.60")])
-        #expect(difference.files == ["Files /etc/motd and /mnt/etc/motd differ"])
+        #expect(
+            difference.files == [
+                "~ /etc/motd", "~ /etc/a/editor", "- /etc/nanorc", "+ /etc/ssh/a key",
+                "File /etc/x is a fifo while file /mnt/etc/x is a directory",
+            ])
     }
 }
