@@ -21,7 +21,21 @@ package enum EFIVariable {
     ///
     /// Source: UEFI 2.10, 32.4; Linux Documentation/filesystems/efivarfs.rst.
     package static func value(_ name: String, of vendor: Vendor = .global, _ files: any FileSystem) -> [UInt8]? {
-        (try? files.read(FilePath("/sys/firmware/efi/efivars/\(name)-\(vendor.rawValue)"))).map { Array($0.dropFirst(4)) }
+        (try? files.read(path(name, of: vendor))).map { Array($0.dropFirst(4)) }
+    }
+
+    /// The same as text: UTF-16 of ASCII, with a NUL at its end. Source: The Boot Loader Interface, uapi-group.org.
+    package static func text(_ name: String, of vendor: Vendor, _ files: any FileSystem) -> String? {
+        value(name, of: vendor, files).map { String(decoding: $0.filter { $0 != 0 }, as: UTF8.self) }
+    }
+
+    private static func path(_ name: String, of vendor: Vendor) -> FilePath {
+        FilePath("/sys/firmware/efi/efivars/\(name)-\(vendor.rawValue)")
+    }
+
+    /// A variable that is there is protected against `rm` and against writing. Source: chattr(1), e2fsprogs 1.47.
+    private static func unprotecting(_ path: FilePath) -> Command {
+        Command(Tool("chattr", package: "e2fsprogs"), ["-i", path.string], effect: .changes)
     }
 
     /// Whether the firmware starts only what is signed; not on machines without UEFI. Source: UEFI 2.10, 32.3.
@@ -32,16 +46,16 @@ extension EFIVariable {
     package static let oneShot = "LoaderEntryOneShot"
     package static let always = "LoaderEntryDefault"
 
-    /// Takes a variable of the loader's away. One that is there is protected against `rm`. Runs: `chattr -i FILE`; changes.
+    /// Takes a variable of the loader's away. Runs: `chattr -i FILE`; changes.
     package static func removing(_ name: String) -> [Action] {
-        let path = FilePath("/sys/firmware/efi/efivars/\(name)-\(Vendor.loader.rawValue)")
-        return [.run(Command(Tool("chattr", package: "e2fsprogs"), ["-i", path.string], effect: .changes)), .remove(path)]
+        let path = path(name, of: .loader)
+        return [.run(unprotecting(path)), .remove(path)]
     }
 
     /// Tells the loader what to start next, once. Nothing where it knows.
     ///
-    /// One write makes the whole variable: four bytes of attributes (kept, known before and after the firmware is left) and UTF-16. One that is
-    /// there is protected against `rm`. Source: UEFI 2.10, 8.2; Linux Documentation/filesystems/efivarfs.rst; chattr(1), e2fsprogs 1.47.
+    /// One write makes the whole variable: four bytes of attributes (kept, known before and after the firmware is left) and UTF-16.
+    /// Source: UEFI 2.10, 8.2; Linux Documentation/filesystems/efivarfs.rst.
     ///
     /// Runs: where there is another one, `chattr -i FILE`; `tee FILE`; changes.
     /// - Parameter entry: the name of a file below `loader/entries`, ASCII.
@@ -49,8 +63,8 @@ extension EFIVariable {
         let text = entry.map { "\($0)\0" }.joined() + "\0\0"
         let known = value(oneShot, of: .loader, files)
         if known == Array(text.utf8) { return [] }
-        let path = "/sys/firmware/efi/efivars/\(oneShot)-\(Vendor.loader.rawValue)"
-        let set = Command(Tool("tee", package: "coreutils"), [path], effect: .changes, input: .text("\u{7}\0\0\0" + text))
-        return known == nil ? [set] : [Command(Tool("chattr", package: "e2fsprogs"), ["-i", path], effect: .changes), set]
+        let path = path(oneShot, of: .loader)
+        let set = Command(Tool("tee", package: "coreutils"), [path.string], effect: .changes, input: .text("\u{7}\0\0\0" + text))
+        return known == nil ? [set] : [unprotecting(path), set]
     }
 }

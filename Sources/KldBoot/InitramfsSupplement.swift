@@ -22,7 +22,7 @@ public enum InitramfsSupplement {
             if let path, let file = files[path] {
                 result +=
                     initramfs[entry.lowerBound..<(entry.lowerBound + 54)] + CPIOArchive.digits(UInt32(file.count))
-                    + initramfs[(entry.lowerBound + 62)..<content] + file
+                    + initramfs[(entry.lowerBound + 62)..<content.lowerBound] + file
                 result.pad(to: 4)
                 missing.remove(path)
             } else {
@@ -35,10 +35,8 @@ public enum InitramfsSupplement {
     /// What files hold that lie in an archive that is not compressed, of those that are there.
     static func contents(of names: Set<String>, in initramfs: [UInt8]) -> [String: [UInt8]] {
         var found: [String: [UInt8]] = [:]
-        _ = walk(initramfs) { path, entry, content in
-            guard let path, names.contains(path) else { return }
-            let size = Int(String(decoding: initramfs[(entry.lowerBound + 54)..<(entry.lowerBound + 62)], as: UTF8.self), radix: 16) ?? 0
-            found[path] = Array(initramfs[content..<(content + size)])
+        _ = walk(initramfs) { path, _, content in
+            if let path, names.contains(path) { found[path] = Array(initramfs[content]) }
         }
         return found
     }
@@ -46,9 +44,9 @@ public enum InitramfsSupplement {
     /// Where the archives end that are not compressed, and what is compressed begins.
     static func compressedPart(of initramfs: [UInt8]) -> Int { walk(initramfs) { _, _, _ in } }
 
-    /// Every entry of the archives that are not compressed, with its header, and where its content begins; zeros between two archives have no
+    /// Every entry of the archives that are not compressed, with its header, and its content; zeros between two archives have no
     /// path. - Returns: where they end.
-    private static func walk(_ initramfs: [UInt8], _ body: (_ path: String?, _ entry: Range<Int>, _ content: Int) -> Void) -> Int {
+    private static func walk(_ initramfs: [UInt8], _ body: (_ path: String?, _ entry: Range<Int>, _ content: Range<Int>) -> Void) -> Int {
         func number(_ place: Int) -> Int? {
             guard place + 8 <= initramfs.count else { return nil }
             return Int(String(decoding: initramfs[place..<(place + 8)], as: UTF8.self), radix: 16)
@@ -57,7 +55,7 @@ public enum InitramfsSupplement {
         var place = 0
         while place < initramfs.count {
             guard initramfs[place] != 0 else {
-                body(nil, place..<(place + 1), place)
+                body(nil, place..<(place + 1), place..<place)
                 place += 1
                 continue
             }
@@ -66,7 +64,9 @@ public enum InitramfsSupplement {
             else { break }
             let content = aligned(place + 110 + length)
             let end = aligned(content + size)
-            body(String(decoding: initramfs[(place + 110)..<(place + 110 + length - 1)], as: UTF8.self), place..<end, content)
+            body(
+                String(decoding: initramfs[(place + 110)..<(place + 110 + length - 1)], as: UTF8.self), place..<end,
+                content..<(content + size))
             place = end
         }
         return place

@@ -203,14 +203,8 @@ public struct BootPrediction: Sendable, Hashable, Codable {
             add(.ok, "signatures", "signed by a key that the firmware knows")
         }
         guard unsigned.isEmpty, broken.isEmpty else { return }
-        switch system.signing {
-        case .off, .keyless:
-            add(.warn, "signing", "no key signs here: nothing that is built from now on would start", "kldload-secure-boot enable")
-        case .by where !isKnown:
-            add(
-                .warn, "signing", "the firmware does not know this machine's key: nothing that it signs is staged until then",
-                "kldload-secure-boot reenroll, and restart")
-        case .by: break
+        if let doubt = BootSystem.doubt(signs: system.signing.signer != nil, facts.enrolment) {
+            add(.warn, "signing", doubt.text, doubt.remedy)
         }
     }
 }

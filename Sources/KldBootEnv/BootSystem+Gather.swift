@@ -118,9 +118,8 @@ extension BootSystem {
             if KernelCommandLine.isRecovering(words) { return RecoveryImage.entryID }
             if let entry = KernelCommandLine.started(words).entry { return entry.lowercased() }
         }
-        return EFIVariable.value("LoaderEntrySelected", of: .loader, files).map { bytes in
-            let text = String(decoding: bytes.filter { $0 != 0 }, as: UTF8.self).lowercased()
-            return BootEntry.id(text.hasSuffix(".conf") ? String(text.dropLast(5)) : text)
+        return (EFIVariable.text("LoaderEntrySelected", of: .loader, files)?.lowercased()).map { text in
+            BootEntry.id(text.hasSuffix(".conf") ? String(text.dropLast(5)) : text)
         }
     }
 

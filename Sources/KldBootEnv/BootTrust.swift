@@ -10,6 +10,16 @@ extension BootSystem {
     /// Whether what is built and signed here now would start.
     package var isTrusted: Bool { !secureBoot || (signing.signer != nil && enrolment == .enrolled) }
 
+    /// What a person should know before something is built, where the firmware looks; what helps.
+    static func doubt(signs: Bool, _ enrolment: KeyEnrolment.State) -> (text: String, remedy: String)? {
+        guard signs else { return ("no key signs here: nothing that is built from now on would start", "kldload-secure-boot enable") }
+        guard enrolment != .enrolled else { return nil }
+        return (
+            "the firmware does not know this machine's key: nothing that it signs is staged until then",
+            "kldload-secure-boot reenroll, and restart"
+        )
+    }
+
     /// Whose signature lets a module be loaded, or an image that lies there already be started; `nil`: nobody looks.
     var accepted: [CertificateIdentity]? {
         secureBoot ? trusted.map(\.identity) + [isTrusted ? signing.signer : nil].compactMap { $0 } : nil

@@ -17,8 +17,7 @@ public struct LoaderChoice: Sendable, Hashable {
 
     static func read(_ files: any FileSystem) -> LoaderChoice {
         func text(_ name: String) -> String? {
-            EFIVariable.value(name, of: .loader, files).map { String(decoding: $0.filter { $0 != 0 }, as: UTF8.self).lowercased() }
-                .flatMap { $0.isEmpty ? nil : $0 }
+            EFIVariable.text(name, of: .loader, files).flatMap { $0.isEmpty ? nil : $0.lowercased() }
         }
         return LoaderChoice(once: text(EFIVariable.oneShot), always: text(EFIVariable.always))
     }

@@ -140,13 +140,8 @@ public struct SecureBoot: Sendable, Hashable, Codable {
             let way = firmware == .enforcing ? "refused" : "refused with Secure Boot on"
             warnings.append("not needed for the next start, and \(way): \(others.joined(separator: ", "))")
         }
-        guard firmware == .enforcing else { return warnings }
-        if certificate == nil || !keyIsThere {
-            warnings.append("no key signs here: nothing that is built from now on would start: kldload-secure-boot enable")
-        } else if enrolment != .enrolled {
-            warnings.append(
-                "the firmware does not know this machine's key: nothing that it signs is staged until then: kldload-secure-boot reenroll, and restart"
-            )
+        if firmware == .enforcing, let doubt = BootSystem.doubt(signs: certificate != nil && keyIsThere, enrolment) {
+            warnings.append("\(doubt.text): \(doubt.remedy)")
         }
         return warnings
     }

@@ -56,7 +56,7 @@ public enum MountedESP {
 
     private static func booted(_ files: any FileSystem) -> String? {
         let said = (try? files.readText("/proc/cmdline")).flatMap { KernelCommandLine.started($0).esp }
-        let variable = EFIVariable.value(variable, of: .loader, files).map { String(decoding: $0.filter { $0 != 0 }, as: UTF8.self) }
+        let variable = EFIVariable.text(variable, of: .loader, files)
         guard let guid = (said ?? variable)?.trimmed.lowercased() else { return nil }
         guard guid.count == 36, guid.allSatisfy({ $0.isHexDigit || $0 == "-" }) else { return nil }
         return try? files.resolve(FilePath("/dev/disk/by-partuuid/\(guid)")).string
