@@ -17,8 +17,8 @@ public struct UnattendedSeed: Sendable, Hashable {
     /// Where they are fetched to; root's alone.
     private static let fetched: FilePath = "/run/kldload/seed-fetched"
 
-    /// `http` or `https`. `{mac}` and `{serial}` in it are this machine's; one that ends with `/` is a folder with a file for each machine:
-    /// `MAC.env` (as `52-54-00-12-34-56`), else `SERIAL.env`. No host names: a live environment has none of its own.
+    /// `http` or `https`. `{mac}`, `{serial}` and `{host}` in it are this machine's; one that ends with `/` is a folder with a file for each
+    /// machine: `MAC.env` (as `52-54-00-12-34-56`), else `SERIAL.env`, else `HOST.env`.
     public var url: String?
     /// SHA-256 of the answers, in hexadecimal digits.
     public var digest: FileDigest?
@@ -113,89 +113,29 @@ public struct UnattendedSeed: Sendable, Hashable {
 
     // MARK: Fetching
 
-    /// How a folder of answers may call this machine.
-    public struct Machine: Sendable, Hashable {
-        /// `52:54:00:12:34:56`, of the card that the machine was started from, else of the one that has the default route, else of the first wired
-        /// one that has a cable.
-        public var mac: String?
-        public var serial: String?
-
-        public init(mac: String? = nil, serial: String? = nil) {
-            self.mac = mac
-            self.serial = serial
-        }
-
-        /// Reads `/proc/cmdline`, `/proc/net/route`, `/proc/net/ipv6_route`, `/sys/class/net` and `/sys/class/dmi/id/product_serial`.
-        ///
-        /// - Parameter isUp: `false`: the network may still be coming up, so a cable says nothing yet.
-        public static func read(_ files: any FileSystem, isUp: Bool = true) -> Machine {
-            func text(_ path: String) -> String? {
-                guard let text = try? files.readText(FilePath(path)).trimmed, !text.isEmpty else { return nil }
-                return text
-            }
-            let routes = (text("/proc/net/route") ?? "").lines.dropFirst().map(\.words)
-            let other = (text("/proc/net/ipv6_route") ?? "").lines.map(\.words).filter { $0.count > 9 && $0[1] == "00" && $0.last != "lo" }
-            let routed =
-                routes.first { $0.count > 2 && $0[1] == "00000000" }?[0] ?? other.first { $0[0].allSatisfy { $0 == "0" } }?.last
-            let interface = routed ?? (isUp ? connected(files, text) : nil)
-            let mac = startedFrom(text("/proc/cmdline") ?? "") ?? interface.flatMap { text("/sys/class/net/\($0)/address") }
-            return Machine(mac: mac, serial: text("/sys/class/dmi/id/product_serial"))
-        }
-
-        /// The first wired card, as the kernel counts them, that has a cable. Source: sysfs-class-net, Linux 6.12: `type` 1 is Ethernet, which
-        /// wireless cards call themselves too.
-        private static func connected(_ files: any FileSystem, _ text: (String) -> String?) -> String? {
-            let net = "/sys/class/net"
-            func has(_ name: String, _ part: String) -> Bool { (try? files.exists(FilePath("\(net)/\(name)/\(part)"))) == true }
-            let cards = ((try? files.list(FilePath(net))) ?? []).filter { name in
-                text("\(net)/\(name)/type") == "1" && text("\(net)/\(name)/carrier") == "1" && has(name, "device") && !has(name, "phy80211")
-            }
-            return cards.min { index($0, text) < index($1, text) }
-        }
-
-        private static func index(_ name: String, _ text: (String) -> String?) -> Int {
-            text("/sys/class/net/\(name)/ifindex").flatMap { Int($0) } ?? .max
-        }
-
-        /// The card that a boot over the network names: `BOOTIF=01-52-54-00-12-34-56`, where 01 means Ethernet. Of several it is the one by which
-        /// people know the machine. Source: syslinux.zytor.com, SYSAPPEND, 6.04.
-        private static func startedFrom(_ commandLine: String) -> String? {
-            guard let word = split(commandLine).last(where: { $0.hasPrefix("BOOTIF=") }) else { return nil }
-            let pairs = word.dropFirst("BOOTIF=".count).lowercased().replacing("-", with: ":").split(separator: ":")
-            guard pairs.count == 7, pairs[0] == "01", pairs.allSatisfy({ $0.utf8.count == 2 && $0.allSatisfy(\.isHexDigit) }) else {
-                return nil
-            }
-            return pairs.dropFirst().joined(separator: ":")
-        }
-
-        /// Only what may stand in an address by itself.
-        fileprivate static func plain(_ name: String?) -> String? {
-            let allowed = name.map { $0.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-._".contains($0)) } } ?? false
-            return allowed ? name : nil
-        }
-    }
-
     /// The addresses that are tried, in this order. - Throws: ``Diagnosis`` `autoinstall.unknown-machine`.
     public func addresses(for machine: Machine) throws(Diagnosis) -> [String] {
         guard let url else { return [] }
         let names = [
             ("mac", Machine.plain(machine.mac?.lowercased().replacing(":", with: "-"))), ("serial", Machine.plain(machine.serial)),
+            ("host", Machine.plain(machine.host)),
         ]
         let unknown = Diagnosis(
             "autoinstall.unknown-machine", "this machine has no name that the address of the answers could hold",
-            remedies: ["is the network up: networkctl status", "name the file itself: kldload.answers=https://HOST/FILE.env"],
+            remedies: [
+                "is the network up: networkctl status", "{host} is the name that the DHCP server gives this machine",
+                "name the file itself: kldload.answers=https://HOST/FILE.env",
+            ],
             exit: .unavailable)
-        if url.hasSuffix("/") {
-            let addresses = names.compactMap { $0.1 }.map { "\(url)\($0).env" }
-            if addresses.isEmpty { throw unknown }
-            return addresses
-        }
         var filled = url
         for (name, value) in names where url.contains("{\(name)}") {
             guard let value else { throw unknown }
             filled = filled.replacing("{\(name)}", with: value)
         }
-        return [filled]
+        guard filled.hasSuffix("/") else { return [filled] }
+        let addresses = names.compactMap { $0.1 }.map { "\(filled)\($0).env" }
+        if addresses.isEmpty { throw unknown }
+        return addresses
     }
 
     /// The answers, from the first address that has any.
@@ -203,7 +143,7 @@ public struct UnattendedSeed: Sendable, Hashable {
     /// - Returns: `nil` when no address has any (404): then this machine is not meant.
     /// - Throws: ``Diagnosis`` `autoinstall.unreachable`, `autoinstall.unknown-machine`.
     ///
-    /// Runs: `curl --fail … --output FILE --write-out %{http_code} ADDRESS`, changes, again while the network or the server is not up.
+    /// Runs: `curl --fail --globoff … --output FILE --write-out %{http_code} ADDRESS`, changes, again while the network or the server is not up.
     /// Source: curl(1), 7.88 to 8.14; it ends with 22 when the server says no.
     public func fetch(
         for machine: Machine, every pause: Duration = .seconds(3), runner: any CommandRunner, files: any FileSystem
@@ -232,7 +172,7 @@ public struct UnattendedSeed: Sendable, Hashable {
         let command = Command(
             "curl",
             [
-                "--fail", "--silent", "--show-error", "--location", "--proto", "=http,https", "--connect-timeout", "10", "--max-time", "60",
+                "--fail", "--silent", "--show-error", "--location", "--globoff", "--proto", "=http,https", "--connect-timeout", "10", "--max-time", "60",
                 "--max-filesize", String(Self.largest), "--output", Self.fetched.string, "--write-out", "%{http_code}", address,
             ], effect: .changes, accepting: Set(0...255))
         for attempt in 1...Self.attempts {

@@ -1,7 +1,7 @@
 import Glibc
 import KldExec
 import Synchronization
-import SystemPackage
+package import SystemPackage
 
 /// How a process ended.
 package enum ProcessEnd: Sendable, Hashable, CustomStringConvertible {
@@ -20,7 +20,7 @@ package enum ProcessEnd: Sendable, Hashable, CustomStringConvertible {
 ///
 /// A thread of its own starts it and waits for it. The kernel's parent-death signal (prctl(2), `PR_SET_PDEATHSIG`) is sent when the *thread*
 /// that started the process ends, so no other thread would do; it covers the case that we are killed and can clean up nothing.
-final class ChildProcess: Sendable {
+package final class ChildProcess: Sendable {
     private struct State {
         /// The process id, until it is reaped: afterwards the number may belong to somebody else.
         var process: pid_t?
@@ -38,8 +38,8 @@ final class ChildProcess: Sendable {
     ///   - inherited: become the descriptors 3, 4, … of the process; standard input and output are `/dev/null`.
     ///   - errors: becomes its standard error.
     /// - Throws: `Errno`.
-    static func start(
-        _ executable: FilePath, _ arguments: [String], inherited: [FileDescriptor], errors: FileDescriptor
+    package static func start(
+        _ executable: FilePath, _ arguments: [String], inherited: [FileDescriptor] = [], errors: FileDescriptor
     ) async throws -> ChildProcess {
         let setpriv = "/usr/bin/setpriv"
         let direct = [executable.string] + arguments
@@ -66,10 +66,10 @@ final class ChildProcess: Sendable {
     var end: ProcessEnd? { state.withLock { $0.end } }
 
     /// The process id while it runs.
-    var process: pid_t? { state.withLock { $0.process } }
+    package var process: Int32? { state.withLock { $0.process } }
 
     /// Sends a signal to the whole group; nothing happens when the process is gone.
-    func kill(_ signal: Int32) {
+    package func kill(_ signal: Int32) {
         state.withLock { state in
             // Under the lock: the number cannot be reaped and given to another process in between.
             if let process = state.process { _ = Glibc.kill(-process, signal) }

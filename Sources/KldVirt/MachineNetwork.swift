@@ -1,6 +1,6 @@
 package import SystemPackage
 
-/// A network card of a guest, on QEMU's user network (DHCP, DNS and TFTP inside the QEMU process; needs no privileges).
+/// A network card of a guest: on QEMU's user network (DHCP, DNS and TFTP inside the QEMU process; needs no privileges), or on a tap device.
 package struct MachineNetwork: Sendable, Hashable {
     /// A port of this host's loopback address that reaches a port of the guest.
     package struct HostForward: Sendable, Hashable {
@@ -16,11 +16,15 @@ package struct MachineNetwork: Sendable, Hashable {
         }
     }
 
+    /// The tap device that the card is the other end of; what is said below of QEMU's own network does not hold then.
+    package var tap: String?
     package var hostForwards: [HostForward]
     /// Nothing but the forwards passes: the guest reaches neither this host nor anything beyond.
     package var restricted: Bool
     /// Six pairs of hexadecimal digits. QEMU's own default is the same for every machine.
     package var mac: String?
+    /// What DHCP tells the machine that it is called.
+    package var hostName: String?
     /// The folder that QEMU's TFTP server shows, and the file that DHCP names to a card that boots from the network.
     package var tftpRoot: FilePath?
     package var bootFile: String?
@@ -30,12 +34,15 @@ package struct MachineNetwork: Sendable, Hashable {
     package var bootROM: Bool
 
     package init(
-        hostForwards: [HostForward] = [], restricted: Bool = false, mac: String? = nil, tftpRoot: FilePath? = nil,
+        tap: String? = nil, hostForwards: [HostForward] = [], restricted: Bool = false, mac: String? = nil, hostName: String? = nil,
+        tftpRoot: FilePath? = nil,
         bootFile: String? = nil, bootIndex: Int? = nil, bootROM: Bool = true
     ) {
+        self.tap = tap
         self.hostForwards = hostForwards
         self.restricted = restricted
         self.mac = mac
+        self.hostName = hostName
         self.tftpRoot = tftpRoot
         self.bootFile = bootFile
         self.bootIndex = bootIndex
@@ -45,11 +52,17 @@ package struct MachineNetwork: Sendable, Hashable {
     /// The `-netdev` and `-device` of this card. - Parameter index: the card's place in the machine, from 0.
     func arguments(index: Int) -> [String] {
         let id = "net\(index)"
-        var backend = ["user", "id=\(id)"]
-        if restricted { backend.append("restrict=on") }
-        if let tftpRoot { backend.append("tftp=\(escaped(tftpRoot))") }
-        if let bootFile { backend.append("bootfile=\(escaped(bootFile))") }
-        backend += hostForwards.map { "hostfwd=\($0.transport.rawValue):127.0.0.1:\($0.hostPort)-:\($0.guestPort)" }
+        var backend: [String]
+        if let tap {
+            backend = ["tap", "id=\(id)", "ifname=\(tap)", "script=no", "downscript=no"]
+        } else {
+            backend = ["user", "id=\(id)"]
+            if restricted { backend.append("restrict=on") }
+            if let hostName { backend.append("hostname=\(escaped(hostName))") }
+            if let tftpRoot { backend.append("tftp=\(escaped(tftpRoot))") }
+            if let bootFile { backend.append("bootfile=\(escaped(bootFile))") }
+            backend += hostForwards.map { "hostfwd=\($0.transport.rawValue):127.0.0.1:\($0.hostPort)-:\($0.guestPort)" }
+        }
         var device = ["virtio-net-pci", "netdev=\(id)"]
         if let mac { device.append("mac=\(mac)") }
         if let bootIndex { device.append("bootindex=\(bootIndex)") }

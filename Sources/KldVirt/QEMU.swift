@@ -8,6 +8,8 @@ package struct QEMU: Sendable, Hashable {
 
     package var executable: FilePath
     package var version: QEMUVersion
+    /// A program, with its arguments, that becomes QEMU somewhere else: in other namespaces, for instance.
+    package var starter: [String] = []
 
     package init(executable: FilePath, version: QEMUVersion) {
         self.executable = executable

@@ -107,7 +107,9 @@ package final class VirtualMachine: Sendable {
         }
         let child: ChildProcess
         do {
-            child = try await ChildProcess.start(qemu.executable, arguments, inherited: Array(theirs.dropFirst()), errors: theirs[0])
+            let line = qemu.starter + [qemu.executable.string] + arguments
+            child = try await ChildProcess.start(
+                FilePath(line[0]), Array(line.dropFirst()), inherited: Array(theirs.dropFirst()), errors: theirs[0])
         } catch {
             loop.stop()
             throw error

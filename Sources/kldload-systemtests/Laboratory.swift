@@ -103,11 +103,12 @@ struct Laboratory: Sendable {
     /// - Parameters:
     ///   - variables: what the firmware keeps; `nil`: as if new, but with the disks' own keys enrolled where Secure Boot enforces.
     ///   - writeLog: records every write and every flush; QEMU drops the guest's flushes otherwise.
+    ///   - ownNetwork: what `network`'s tap device is a card of.
     func boot<Result: Sendable>(
         _ disks: [Factory.Disk], interface: MachineDisk.Interface = .virtioBlock, label: String = "boot",
         network: MachineNetwork? = MachineNetwork(), more: [MachineDisk] = [],
         variables: FilePath? = nil, graphics: Bool = false, writeLog: FilePath? = nil,
-        memory: ByteCount = .gibibytes(2),
+        memory: ByteCount = .gibibytes(2), on ownNetwork: OwnNetwork? = nil, firmwareFiles: [String: FilePath] = [:],
         _ body: (VirtualMachine, FactoryHost) async throws -> Result
     ) async throws -> Result {
         let host = try await FactoryHost.find(runner: workshop.runner, files: files, cache: workshop.cache.root)
@@ -130,8 +131,10 @@ struct Laboratory: Sendable {
                     disk.file, serial: disk.serial, cache: writeLog == nil ? .unsafe : .writeback, interface: interface,
                     bootIndex: network?.bootIndex.map { $0 + index + 1 }, writeLog: writeLog)
             } + more, networks: network.map { [$0] } ?? [],
-            channels: [ImageVerification.channel], graphics: graphics)
-        return try await VirtualMachine.with(spec, qemu: host.qemu, folder: place) { try await body($0, host) }
+            channels: [ImageVerification.channel], firmwareFiles: firmwareFiles, graphics: graphics)
+        return try await VirtualMachine.with(spec, qemu: ownNetwork?.inside(host.qemu) ?? host.qemu, folder: place) {
+            try await body($0, host)
+        }
     }
 
     /// Waits until a machine that boots from an encrypted pool hears its passphrase: behind its prompt the program turns echo off, and forgets

@@ -163,7 +163,7 @@ extension Laboratory {
             let spec = MachineSpec(
                 name: name, accelerator: bench.host.accelerator, memory: .gibibytes(2), processors: 2,
                 boot: bench.live.boot(from: "LABEL=KLDLOAD", "console=ttyS0 panic=-1 \(words)\(LiveImage.guestParameters)"),
-                disks: media + disks, networks: [MachineNetwork()])
+                disks: media + disks, networks: [MachineNetwork(hostName: "Web-7.example.org")])
             try await VirtualMachine.with(spec, qemu: bench.host.qemu, folder: place) { machine in
                 _ = try await machine.console.expect(
                     "kldload: installing as answers.env on \(from)", within: bench.host.deadline(.seconds(120)))
@@ -175,14 +175,14 @@ extension Laboratory {
         case .volume, .disc, .ext4:
             try await install("", [live, MachineDisk(seed, serial: "seed", readOnly: kind == .disc)], from: "/dev/")
         case .address:
-            // As QEMU's own card is called.
+            // Neither the card's address nor the serial number has a file there.
             let answers = place.appending("www/answers")
-            try files.write(files.read(answersFile), to: answers.appending("52-54-00-12-34-56.env"), mode: .file)
+            try files.write(files.read(answersFile), to: answers.appending("web-7.env"), mode: .file)
             let digest = try SHA256Sum.parse(await workshop.runner.run(SHA256Sum.command(answersFile)).output).hex
             try await serving(place.appending("www")) { address in
                 try await install(
                     "kldload.answers=\(address)/answers/ kldload.answers-sha256=\(digest) kldload.hostname=by-address ", [live],
-                    from: "\(address)/answers/52-54-00-12-34-56.env")
+                    from: "\(address)/answers/web-7.env")
             }
         }
         return seed

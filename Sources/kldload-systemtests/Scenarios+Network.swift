@@ -8,7 +8,7 @@ import KldVirt
 import SystemPackage
 
 extension Scenario {
-    /// Machines without any medium, on QEMU's own DHCP and TFTP. That DHCP does not speak to UEFI's HTTP boot: it never says `HTTPClient`.
+    /// Machines without any medium: on QEMU's own DHCP and TFTP, and on dnsmasq as the examples of an export have it.
     static let networkBoots: [Scenario] = [
         Scenario(
             "pxe.install",
@@ -33,7 +33,79 @@ extension Scenario {
                 }
             }
         },
+        Scenario(
+            "pxe.http",
+            "with Secure Boot enforcing, firmware starts the live environment over HTTP, as dnsmasq says by the export's example",
+            isSecure: true
+        ) { lab in
+            try await served(lab) { network, tree in
+                let programs = [network.dnsmasq(tree.appending("examples/dnsmasq-full.conf")), network.web(tree.appending("http"))]
+                // OVMF asks for PXE first, where it may.
+                let no = lab.folder.appending("no")
+                try lab.files.write("n", to: no)
+                let onlyHTTP = ["IPv4PXESupport", "IPv6PXESupport"].map { ("opt/org.tianocore/\($0)", no) }
+                try await network.serving(programs.map { (.server, $0) }) {
+                    try await live(lab, network, "http", "SecureBoot enabled", firmwareFiles: Dictionary(uniqueKeysWithValues: onlyHTTP))
+                }
+            }
+        },
+        Scenario(
+            "pxe.servers",
+            "beside a DHCP server, dnsmasq by the export's example starts a machine by TFTP, and one whose iPXE comes from a stick"
+        ) { lab in
+            try await served(lab) { network, tree in
+                let beside = tree.appending("examples/dnsmasq-proxy.conf")
+                try await network.serving([
+                    (.router, network.dhcp), (.server, network.dnsmasq(beside)), (.server, network.web(tree.appending("http"))),
+                ]) {
+                    try await live(lab, network, "tftp", "")
+                    try await live(lab, network, "ipxe", "", more: [try await iPXE(lab)])
+                }
+            }
+        },
     ]
+
+    /// An export whose server has the address of a network of its own.
+    private static func served(_ lab: Laboratory, _ body: (OwnNetwork, FilePath) async throws -> Void) async throws {
+        guard SubprocessRunner.find("dnsmasq", path: SubprocessRunner.searchPath) != nil else {
+            throw ScenarioSkipped("dnsmasq is not installed: apt-get install dnsmasq-base")
+        }
+        try await OwnNetwork.with(lab) { network in
+            let iso = try await lab.iso(profiles: [])
+            let tree = lab.folder.appending("pxe")
+            let url = "http://\(OwnNetwork.server)"
+            lab.log(try await lab.kldload(["pxe", "export", "--iso", iso.string, "--url", url, "-o", tree.string] + lab.ownGroup))
+            try await body(network, tree)
+        }
+    }
+
+    /// A machine that nobody armed starts the live environment from the menu.
+    private static func live(
+        _ lab: Laboratory, _ network: OwnNetwork, _ label: String, _ expected: String, more: [MachineDisk] = [],
+        firmwareFiles: [String: FilePath] = [:]
+    ) async throws {
+        try await lab.boot(
+            [], label: label, network: OwnNetwork.card, more: more, memory: .gibibytes(3), on: network, firmwareFiles: firmwareFiles
+        ) { machine, host in
+            _ = try await machine.console.expect("kldload: live environment and installer", within: host.deadline(.seconds(120)))
+            try await machine.console.send("\u{1b}[B\r")
+            let shell = try await lab.liveShell(machine, host)
+            let said = try await shell.run("mokutil --sb-state 2>&1; cat /proc/cmdline; kldload pxe --help | head -n 1")
+            lab.log("\(label): \(said.lines.joined(separator: "; "))")
+            try check(said.contains("root=live:http://\(OwnNetwork.server)/live.squashfs") && said.contains(expected), said)
+        }
+    }
+
+    /// A stick with Debian's iPXE on it, which firmware starts before any card.
+    private static func iPXE(_ lab: Laboratory) async throws -> MachineDisk {
+        let program: FilePath = "/usr/lib/ipxe/ipxe.efi"
+        guard try lab.files.exists(program) else { throw ScenarioSkipped("iPXE is not installed: apt-get install ipxe") }
+        let folder = lab.folder.appending("EFI")
+        try lab.files.makeDirectory(folder.appending("BOOT"), mode: 0o700)
+        try lab.files.write(lab.files.read(program), to: folder.appending("BOOT/BOOTX64.EFI"), mode: .file)
+        let image = try await lab.volume("IPXE", [folder], at: lab.folder.appending("ipxe.img"))
+        return MachineDisk(image, serial: "ipxe", readOnly: true, bootIndex: 0)
+    }
 
     private static func network(_ lab: Laboratory) async throws {
         let iso = try await lab.iso(profiles: ["core"])

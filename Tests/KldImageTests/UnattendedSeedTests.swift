@@ -45,13 +45,19 @@ struct UnattendedSeedTests {
         }
     }
 
-    @Test("a folder has a file for each machine: by address or serial number; nothing odd gets into an address")
+    @Test("a folder has a file for each machine: by address, serial number or host name; nothing odd gets into an address")
     func addresses() throws {
-        let machine = UnattendedSeed.Machine(mac: "52:54:00:AB:CD:EF", serial: "S 1/..")
+        let machine = UnattendedSeed.Machine(mac: "52:54:00:AB:CD:EF", serial: "S 1/..", host: "../x")
         let folder = try UnattendedSeed(commandLine: "kldload.answers=http://h/answers/")
         #expect(try folder.addresses(for: machine) == ["http://h/answers/52-54-00-ab-cd-ef.env"])
+        let plain = UnattendedSeed.Machine(mac: "52:54:00:ab:cd:ef", serial: "S1", host: "web-7")
+        #expect(
+            try folder.addresses(for: plain) == ["52-54-00-ab-cd-ef", "S1", "web-7"].map { "http://h/answers/\($0).env" })
+        #expect(try UnattendedSeed(commandLine: "kldload.answers=http://h/{host}.env").addresses(for: plain) == ["http://h/web-7.env"])
         let named = try UnattendedSeed(commandLine: "kldload.answers=http://h/a/{mac}.env")
         #expect(try named.addresses(for: machine) == ["http://h/a/52-54-00-ab-cd-ef.env"])
+        let nested = try UnattendedSeed(commandLine: "kldload.answers=http://h/{host}/")
+        #expect(try nested.addresses(for: .init(serial: "S1", host: "web-7")) == ["S1", "web-7"].map { "http://h/web-7/\($0).env" })
         // Not a file that is called like nobody.
         for seed in [folder, named] {
             #expect { try seed.addresses(for: .init()) } throws: { Diagnosis(of: $0).code == "autoinstall.unknown-machine" }
@@ -73,6 +79,17 @@ struct UnattendedSeedTests {
         ])
         #expect(UnattendedSeed.Machine.read(other) == .init(mac: "52:54:00:12:34:57"))
         #expect(UnattendedSeed.Machine.read(MemoryFiles()) == .init())
+    }
+
+    @Test("its host name is the one in the lease of that interface, without a domain")
+    func host() {
+        let texts = [
+            "/proc/net/route": "Iface\tDestination\tGateway\nenp2s0\t00000000\t0202000A\n", "/sys/class/net/enp2s0/ifindex": "3\n",
+            "/run/systemd/netif/leases/2": "HOSTNAME=other\n",
+            "/run/systemd/netif/leases/3": "# private\nADDRESS=10.0.2.15\nHOSTNAME=Web-7.example.org\nDOMAINNAME=example.org\n",
+        ]
+        #expect(UnattendedSeed.Machine.read(MemoryFiles(texts)).host == "web-7")
+        #expect(UnattendedSeed.Machine.read(MemoryFiles(texts.merging(["/sys/class/net/enp2s0/ifindex": "4\n"]) { $1 })).host == nil)
     }
 
     @Test("without a default route it is known by the first wired card with a cable, once the network had its time")

@@ -72,6 +72,19 @@ struct MachineArgumentsTests {
                 """))
     }
 
+    @Test("a card on a tap device runs no script of QEMU's")
+    func tap() throws {
+        let spec = MachineSpec(
+            name: "x", accelerator: .tcg, boot: .uefi(code: "/c", variables: "/v"),
+            networks: [MachineNetwork(tap: "tap0", bootIndex: 1, bootROM: false)])
+        #expect(
+            try text(spec, MachineWiring()).contains(
+                """
+                -netdev tap,id=net0,ifname=tap0,script=no,downscript=no
+                -device virtio-net-pci,netdev=net0,bootindex=1,romfile=
+                """))
+    }
+
     @Test func enforceSecureBootWithKVM() throws {
         let spec = MachineSpec(
             name: "secure", accelerator: .kvm, boot: .secureBoot(code: "/fw/OVMF_CODE_4M.ms.fd", variables: "/s/vars.fd"),
