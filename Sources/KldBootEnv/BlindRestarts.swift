@@ -13,11 +13,15 @@ public enum BlindRestarts {
 
     /// Counts one more, on the disk.
     /// - Returns: which one it is, from 1; `nil`: there were as many as an environment has tries, or the loader says that it counts none.
+    /// - Throws: ``FileError`` when it cannot be counted and the loader does not say that it counts: nothing would end the restarts.
     public static func count(_ files: any FileSystem) throws -> Int? {
-        if BootCount.isCounted(files) == false { return nil }
+        let counts = BootCount.isCounted(files)
+        if counts == false { return nil }
         let done = (try? files.readText(file)).flatMap { Int($0.trimmed) } ?? 0
         guard done < BootEntry.tries else { return nil }
-        try files.write("\(done + 1)\n", to: file)
+        do { try files.write("\(done + 1)\n", to: file) } catch where counts == true {
+            // A full disk; the loader counts all the same.
+        }
         return done + 1
     }
 

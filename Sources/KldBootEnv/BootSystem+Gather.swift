@@ -55,7 +55,7 @@ extension BootSystem {
             selected: visiting ? nil : selected(files),
             followed: visiting ? false : try followed(files) == dataset.leaf, damaged: damaged,
             wasCounted: visiting ? nil : BootCount.isCounted(files))
-        if !visiting, chain == .systemdBoot { system.told = .read(files) }
+        if chain == .systemdBoot { system.told = .read(files, visiting ? system.entries : nil) }
         system.pinned = try PinnedKernels.read(files)
         return system
     }

@@ -15,11 +15,14 @@ public struct LoaderChoice: Sendable, Hashable {
         self.always = always
     }
 
-    static func read(_ files: any FileSystem) -> LoaderChoice {
+    /// - Parameter entries: of a machine that does not run: its disks may have come into another one, whose firmware means none of them.
+    static func read(_ files: any FileSystem, _ entries: [BootEntry]? = nil) -> LoaderChoice {
         func text(_ name: String) -> String? {
             EFIVariable.text(name, of: .loader, files).flatMap { $0.isEmpty ? nil : $0.lowercased() }
         }
-        return LoaderChoice(once: text(EFIVariable.oneShot), always: text(EFIVariable.always))
+        func known(_ name: String) -> Bool { entries.map { $0.contains { fits($0, name) } } ?? true }
+        return LoaderChoice(
+            once: text(EFIVariable.oneShot).flatMap { known($0) ? $0 : nil }, always: text(EFIVariable.always).flatMap { known($0) ? $0 : nil })
     }
 
     /// The loader compares whole names, with a counter where there is one.

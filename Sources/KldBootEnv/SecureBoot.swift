@@ -161,7 +161,9 @@ public struct SecureBoot: Sendable, Hashable, Codable {
             Step("trust.configuration", "Kernel modules are signed when they are built", [MachineOwnerKey.configuring(root: "/")])
         ]
         if !making.isEmpty { steps.append(Step("trust.key", "A key of its own, to sign with", making)) }
-        let releases = Set(modules.filter { !$0.signed || !keyIsThere }.compactMap { $0.name.split(separator: "/").first.map(String.init) })
+        // What the firmware accepts today keeps its signature until the new key is enrolled: it is refused with another.
+        let signsAnew = !keyIsThere && firmware != .enforcing
+        let releases = Set(modules.filter { !$0.signed || signsAnew }.compactMap { $0.name.split(separator: "/").first.map(String.init) })
         for release in releases.sorted() {
             steps.append(
                 Step(

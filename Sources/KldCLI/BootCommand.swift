@@ -314,7 +314,10 @@ struct BootSession: Sendable {
             return
         }
         guard let entry = trial.counted else { return }
-        try files.write(reason + "\n", to: BootTrial.file(entry.id))
+        do { try files.write(reason + "\n", to: BootTrial.file(entry.id)) } catch {
+            // A full disk may be the very reason.
+            Output.errorLine("kldload: the reason cannot be kept: \(reason): \(Diagnosis(of: error).message)")
+        }
         Output.errorLine("kldload: \(entry.environment) is on trial and did not boot well: restarting")
         try await runner.run(Systemctl.reboot(waiting: false))
     }

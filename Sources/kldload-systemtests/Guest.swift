@@ -26,17 +26,26 @@ struct Guest: Sendable {
         try await LiveShell(machine: machine, host: host).run(script, within: limit)
     }
 
-    /// Asks once in a while, until the answer holds a text.
+    /// Asks once in a while, until a line of the answer holds a text.
     func until(_ script: String, says text: String) async throws {
-        for _ in 0..<60 {
-            if try await LiveShell(machine: machine, host: host).run(script, accepting: Set(0...4)).lines.contains(where: {
-                $0.contains(text)
-            }) {
-                return
-            }
+        try await until(script, "say '\(text)'") { $0.lines.contains { $0.contains(text) } }
+    }
+
+    /// Waits until this boot counts as good: what is on trial is so no more.
+    func goodBoot() async throws {
+        // Until then it is "inactive" or "activating".
+        try await until("systemctl is-active kldload-boot-good", "become active") { $0.trimmed == "active" }
+    }
+
+    private func until(_ script: String, _ what: String, _ holds: (String) -> Bool) async throws {
+        let (shell, end) = (LiveShell(machine: machine, host: host), ContinuousClock.now + host.deadline(.seconds(120)))
+        var said = ""
+        while ContinuousClock.now < end {
+            said = try await shell.run(script, accepting: Set(0...4))
+            if holds(said) { return }
             try await Task.sleep(for: .seconds(2))
         }
-        throw CheckFailure("'\(script)' did not say '\(text)'")
+        throw CheckFailure("'\(script)' did not \(what): \(said)")
     }
 
     /// As a person chooses an entry in systemd-boot's menu. Source: The Boot Loader Interface: UTF-16 with a NUL at its end, behind attributes.

@@ -23,7 +23,7 @@ extension Scenario {
             try await lab.boot(disks, label: "virtio") { machine, host in
                 let guest = Guest(lab: lab, machine: machine, host: host)
                 try await guest.logIn()
-                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                try await guest.goodBoot()
                 let said = try await guest.run(
                     """
                     grep -o kldload.environment=selected /proc/cmdline && cat /run/kldload/environment
@@ -38,7 +38,7 @@ extension Scenario {
                 try await lab.boot(disks, interface: interface, label: "\(interface)") { machine, host in
                     let guest = Guest(lab: lab, machine: machine, host: host)
                     try await guest.logIn()
-                    try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                    try await guest.goodBoot()
                     let said = try await guest.run("zpool status -P rpool; kbe list; $tool doctor boot")
                     lab.log("\(interface): \(said)")
                     try check(said.contains("state: ONLINE") && said.contains(": it starts"), said)
@@ -87,7 +87,7 @@ extension Scenario {
                         && said.lines.contains { $0.hasPrefix("initrd-") && $0.hasSuffix(".2") },
                     "the new initramfs is not on trial: \(said)")
                 try await guest.restart()
-                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                try await guest.goodBoot()
                 said = try await guest.run("cat /proc/cmdline; kbe list; \(tool) verify --only boot && \(tool) doctor boot")
                 lab.log(said)
                 try check(said.lines.first?.contains(".2 kldload.esp=") == true && said.contains(": it starts"), said)
@@ -146,7 +146,7 @@ extension Scenario {
                 lab.log(said)
                 try check(said.contains(".2+3.conf"), "the new initramfs is not on trial: \(said)")
                 try await guest.restart()
-                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                try await guest.goodBoot()
                 said = try await guest.run(
                     "ls /boot/efi/loader/entries; \(tool) doctor boot; cat /boot/efi/EFI/other/x.efi /boot/efi/loader/entries/other.conf")
                 lab.log(said)
@@ -193,7 +193,7 @@ extension Scenario {
             try await lab.boot(disks, label: "machine") { machine, host in
                 let guest = Guest(lab: lab, machine: machine, host: host)
                 try await guest.logIn()
-                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                try await guest.goodBoot()
                 try await guest.run("kbe create spare && echo spare > $(kbe mount spare)/etc/marker && kbe unmount spare && sync")
             }
             // As a person chooses it in the firmware's menu.
@@ -228,7 +228,7 @@ extension Scenario {
             try await lab.boot(disks, label: "again") { machine, host in
                 let guest = Guest(lab: lab, machine: machine, host: host)
                 try await guest.logIn()
-                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                try await guest.goodBoot()
                 var said = try await guest.run("kbe current; cat /etc/marker; zpool status -x")
                 try check(said.lines.prefix(2) == ["spare", "spare"], said)
                 said = try await guest.run("efibootmgr; /usr/lib/kldload/kldload doctor boot; kbe activate older")
@@ -279,7 +279,7 @@ extension Scenario {
         lab.log("created and activated in \(made.lines.first { $0.hasPrefix("real") } ?? "?")")
         try await guest.restart()
         try check(try await guest.run("kbe current").trimmed == "probe", "it was not booted")
-        try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+        try await guest.goodBoot()
         try await guest.restart()
         let said = try await guest.run("kbe current; zpool get -H -o value bootfs rpool; kbe list")
         lab.log(said)
@@ -300,7 +300,7 @@ extension Scenario {
         try await lab.boot(disks, more: more) { machine, host in
             let guest = Guest(lab: lab, machine: machine, host: host)
             try await guest.logIn()
-            try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+            try await guest.goodBoot()
             // Its timer would do so a minute later, in the middle of something.
             try await guest.run("/usr/lib/kldload/kldload boot recovery", within: .seconds(300))
             try await body(guest)

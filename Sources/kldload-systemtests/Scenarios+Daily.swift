@@ -23,7 +23,7 @@ extension Scenario {
                     said.contains("first boots next") && said.contains("not here") && said.lines.last?.trimmed == "-",
                     "the environment was not made: \(said)")
                 try await guest.restart()
-                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                try await guest.goodBoot()
                 said = try await guest.run(
                     "kbe current; hello; test ! -e /usr/sbin/policy-rc.d && /usr/lib/kldload/kldload kpkg holds | tail -n +2 | wc -l; kbe list"
                 )
@@ -72,7 +72,7 @@ extension Scenario {
                 lab.log(said)
                 try check(said.contains("third boots next") && said.lines.suffix(2).map(\.trimmed) == ["0", "nobody"], said)
                 try await guest.restart()
-                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                try await guest.goodBoot()
                 said = try await guest.run("kbe current; cat /usr/share/daemon/version; test -d /var/log/daemon && echo its folder")
                 try check(said.lines == ["third", "1", "its folder"], said)
 
@@ -191,7 +191,7 @@ extension Scenario {
             try await Task.sleep(for: .milliseconds(whole * percent * 10))
             try await guest.machine.monitor.reset()
             try await guest.logIn()
-            try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+            try await guest.goodBoot()
             said = try await guest.run("kbe current; cat /usr/share/image/version; kbe list")
             lab.log("cut after \(percent) %: \(said)")
             let (now, version) = (said.lines.first?.trimmed ?? "", said.lines.dropFirst().first?.trimmed)
@@ -211,7 +211,7 @@ extension Scenario {
             said.contains("last boots next") && said.lines.suffix(2).map(\.trimmed) == ["0", "nothing mounted"],
             "something is left: \(said)")
         try await guest.restart()
-        try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+        try await guest.goodBoot()
         said = try await guest.run("kbe current; cat /usr/share/image/version; $tool doctor --only boot --only zfs; echo status $?")
         lab.log(said)
         try check(said.lines.prefix(2).map(\.trimmed) == ["last", "9"] && said.lines.last?.trimmed == "status 0", said)

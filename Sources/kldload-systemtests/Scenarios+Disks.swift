@@ -15,7 +15,7 @@ extension Scenario {
             try await lab.boot(disks + [new], label: "replace") { machine, host in
                 let guest = Guest(lab: lab, machine: machine, host: host)
                 try await guest.logIn()
-                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                try await guest.goodBoot()
                 try await label(lab, guest)
                 try await refuse(lab, guest)
                 try await replace(lab, guest)

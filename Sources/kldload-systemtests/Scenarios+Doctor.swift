@@ -14,7 +14,7 @@ extension Scenario {
             try await lab.boot(disks) { machine, host in
                 let guest = Guest(lab: lab, machine: machine, host: host)
                 try await guest.logIn()
-                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                try await guest.goodBoot()
                 try await guest.run(
                     """
                     tool=/usr/lib/kldload/kldload; export TIMEFORMAT='took %R s'

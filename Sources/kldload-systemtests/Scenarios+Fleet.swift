@@ -44,7 +44,7 @@ extension Scenario {
         ) { machine, host in
             let guest = Guest(lab: lab, machine: machine, host: host)
             try await guest.logIn()
-            try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+            try await guest.goodBoot()
             try await guest.run(
                 """
                 set +H; systemctl stop kldload-recovery-image.timer; hostnamectl set-hostname \(name); rm -f /etc/machine-id /etc/ssh/ssh_host_*

@@ -36,11 +36,11 @@ extension Scenario {
                 let guest = Guest(lab: lab, machine: machine, host: host)
                 try await guest.logIn()
                 for name in ["second", "third"] {
-                    try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                    try await guest.goodBoot()
                     try await guest.run("kbe create \(name) && kbe activate \(name)", within: .seconds(120))
                     try await guest.restart()
                 }
-                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                try await guest.goodBoot()
                 lab.log(try await guest.run("kbe create aside && kbe list && zfs list -r -o name,origin rpool/ROOT"))
                 try await machine.console.send("systemctl poweroff\n")
                 try await machine.waitForPowerOff(within: host.deadline(.seconds(60)))

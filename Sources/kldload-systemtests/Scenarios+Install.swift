@@ -167,7 +167,7 @@ extension Scenario {
             try await lab.boot([disks[0], new], label: "replace") { machine, host in
                 let guest = Guest(lab: lab, machine: machine, host: host)
                 try await guest.logIn()
-                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                try await guest.goodBoot()
                 let said = try await guest.run(
                     """
                     new=/dev/disk/by-id/virtio-new0; old=$(zpool status -P rpool | awk '$2 == "UNAVAIL" && /was/ {print $1}')

@@ -56,7 +56,7 @@ extension Scenario {
         try await lab.boot([disk], label: "machine", writeLog: cuts.log) { machine, host in
             let guest = Guest(lab: lab, machine: machine, host: host)
             try await guest.logIn()
-            try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+            try await guest.goodBoot()
             lab.log(try await guest.run(verbs, within: .seconds(900)))
             try await machine.console.send("systemctl poweroff\n")
             try await machine.waitForPowerOff(within: host.deadline(.seconds(120)))
@@ -240,7 +240,7 @@ private struct PowerCuts {
                     }
                     let guest = Guest(lab: lab, machine: machine, host: host)
                     try await guest.logIn()
-                    try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                    try await guest.goodBoot()
                     let said = try await guest.run("kbe list; zpool status -x; $tool boot refresh 2>&1; $tool doctor boot")
                     lab.log(said)
                     try check(said.contains("all pools are healthy"), "the pool is not well: \(said)")

@@ -68,7 +68,7 @@ extension Scenario {
                 try check(said.lines.prefix(2) == ["debian", "/etc/from-recovery"] && said.contains("boot=kldload"), said)
                 try check(said.contains("the next boot is install-back") && said.contains(": it starts"), said)
                 try await guest.restart()
-                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                try await guest.goodBoot()
                 said = try await guest.run("kbe current; cat /proc/cmdline; ls /etc/from-recovery 2>&1 || true; kbe list --quiet")
                 lab.log(said)
                 try check(said.hasPrefix("install-back") && said.contains("boot=zfs") && said.contains("No such file"), said)

@@ -47,7 +47,7 @@ extension Scenario {
                     "not both are staged, the new one on trial: \(said)")
 
                 try await guest.restart()
-                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                try await guest.goodBoot()
                 said = try await guest.run("uname -r; zfs version; kbe list; ls /boot/efi/loader/entries | cat; $tool doctor boot")
                 lab.log(said)
                 try check(said.lines.first?.trimmed == new, "the new kernel did not boot: \(said)")
@@ -58,7 +58,7 @@ extension Scenario {
 
                 try await guest.tellLoader("LoaderEntryOneShot", "kldload-debian-\(old).*.conf")
                 try await guest.restart()
-                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                try await guest.goodBoot()
                 said = try await guest.run("uname -r; $tool doctor boot")
                 lab.log(said)
                 try check(said.lines.first?.trimmed == old, "the old kernel did not boot: \(said)")
@@ -123,7 +123,7 @@ extension Scenario {
                     said.contains("the next boot is debian, Linux \(new)") && said.contains(": it starts"),
                     "the doctor does not see the new kernel: \(said)")
                 try await guest.restart()
-                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                try await guest.goodBoot()
                 said = try await guest.run("uname -r; zfs version; zpool status -x; kbe list")
                 lab.log(said)
                 try check(said.lines.first?.trimmed == new, "the new kernel did not boot: \(said)")
@@ -137,7 +137,7 @@ extension Scenario {
                 lab.log(said)
                 try check(said.contains("the next boot is back, Linux \(old)") && said.contains(": it starts"), said)
                 try await guest.restart()
-                try await guest.until("systemctl is-active kldload-boot-good", says: "active")
+                try await guest.goodBoot()
                 said = try await guest.run(
                     "uname -r; zfs version; kbe current; dpkg-query -W | sort | diff /var/log/packages-before - && echo the same packages; kbe list"
                 )

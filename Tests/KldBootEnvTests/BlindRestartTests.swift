@@ -26,6 +26,12 @@ struct BlindRestartTests {
         let words = "kldload.entry=kldload-debian-6.1.1 kldload.esp=0a"
         #expect(try BlindRestarts.count(MemoryFiles(["/proc/cmdline": "kldload.entry=+ \(words)\n"])) == nil)
         #expect(try BlindRestarts.count(MemoryFiles(["/proc/cmdline": "kldload.entry=+2 \(words)\n"])) == 1)
+        // Nothing can be written: it is restarted as long as the loader counts, and not where nobody would.
+        let full = FaultyFiles(trial, Fuse(at: 0, forever: true))
+        #expect(try BlindRestarts.count(full) == nil)
+        try BlindRestarts.forget(trial)
+        #expect(try (0..<5).map { _ in try BlindRestarts.count(full) } == [1, 1, 1, 1, 1])
+        #expect(throws: (any Error).self) { try BlindRestarts.count(FaultyFiles(MemoryFiles([:]), Fuse(at: 0, forever: true))) }
         // A menu that an older kldload wrote does not say.
         #expect(try BlindRestarts.count(MemoryFiles(["/proc/cmdline": words])) == 1)
     }

@@ -96,6 +96,10 @@ struct SecureBootTests {
         #expect(try ids(Self.machine(.off, .absent)) == ["trust.configuration", "trust.esp.vda1", "trust.enrol"])
         #expect(try ids(Self.machine(.enforcing)) == ["trust.configuration", "trust.esp.vda1"])
         #expect(try !ids(Self.machine(.none, .absent)).contains("trust.enrol"))
+        // A new key, where the firmware knows the old one: what it accepts today keeps its signature.
+        let changed = try ids(Self.machine(.enforcing, .absent, key: false), .none)
+        #expect(changed.contains("trust.key") && !changed.contains { $0.hasPrefix("trust.modules.") })
+        #expect(try ids(Self.machine(.off, .absent, key: false), .none).contains { $0.hasPrefix("trust.modules.") })
     }
 
     @Test("a key that is there is not written over, whatever else is lost")

@@ -53,7 +53,8 @@ extension SystemFiles {
             Before=shutdown.target
 
             [Timer]
-            OnBootSec=10min
+            # Not since the kernel's start: it may have waited for somebody who types the passphrase.
+            OnActiveSec=10min
             AccuracySec=10s
 
             [Install]
