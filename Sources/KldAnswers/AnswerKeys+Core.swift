@@ -54,7 +54,8 @@ extension AnswerKey {
             "The same as `mkpasswd` prints it, instead. Write it in single quotes."),
         AnswerKey(
             "SSH_PUBKEY", .accounts, .sshKeys, since: "1.0.3",
-            "SSH public keys that may log in as the administrator. Separate several with a semicolon."),
+            "SSH public keys that may log in as the administrator, with or without a terminal, and while the password is the expired "
+                + "default one too. Separate several with a semicolon."),
         AnswerKey(
             "ADMIN_SSH_PUBKEY", .accounts, .sshKeys, since: "1.0.3",
             "SSH public keys that may log in as root. A sealed image keeps none of them."),
@@ -112,7 +113,9 @@ extension AnswerKey {
         AnswerKey(
             "NET_GW", .network, .ipAddress, since: "1.0.3", aliases: ["NET_GATEWAY"],
             "The default gateway, which must lie in the same network or be a link-local IPv6 address. Required with `static`."),
-        AnswerKey("NET_DNS", .network, .ipAddresses, since: "1.0.3", "Addresses of name servers, separated by commas, with `static`."),
+        AnswerKey(
+            "NET_DNS", .network, .ipAddresses, since: "1.0.3",
+            "Addresses of name servers, separated by commas, with `static`. Without any the machine resolves no names."),
         AnswerKey("WIFI_SSID", .network, .text(32), since: "1.1.0", "The name of a wireless network to join as well, with DHCP."),
         AnswerKey(
             "WIFI_PSK", .network, .wifiPassword, secret: true, since: "1.1.0",

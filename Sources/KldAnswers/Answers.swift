@@ -9,7 +9,7 @@ public import SystemPackage
 public struct Answers: Sendable, Hashable {
     /// Every key that was given, under its canonical name without prefix, in its canonical spelling. Holds secrets in clear.
     let values: [String: String]
-    /// Keys that were given and have no effect in this version, each with the code `answers.no-effect`; no part of equality.
+    /// What was given and has no effect in this version, code `answers.no-effect`, or should be thought over; no part of equality.
     public let notes: [AnswersProblem]
 
     public let distro: Distro

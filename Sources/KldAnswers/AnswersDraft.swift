@@ -52,7 +52,7 @@ struct AnswersDraft {
             }
             return (rank, AnswersDraft.note(subject, reason, line: lines[stem], key: key.name, remedy: remedy))
         }
-        let others = (foreign + [leftOut, hardToType].compactMap { $0 }).map { (rank: Int.max, note: $0) }
+        let others = (foreign + [leftOut, hardToType, withoutNames].compactMap { $0 }).map { (rank: Int.max, note: $0) }
         return (found + others).sorted { ($0.note.line ?? .max, $0.rank) < ($1.note.line ?? .max, $1.rank) }.map(\.note)
     }
 
@@ -74,6 +74,15 @@ struct AnswersDraft {
             .hardToType, line: lines[stem], key: AnswerKey.prefix + stem,
             "the passphrase has letters beyond ASCII, and the prompt at boot takes what the keyboard \(text("KEYBOARD_LAYOUT")) types",
             remedy: "make sure that this keyboard has them, or choose a passphrase of ASCII")
+    }
+
+    /// No DHCP server tells a name server then, and Debian's resolver has none of its own to fall back to.
+    /// Source: resolved.conf(5), `FallbackDNS=`, systemd 252 to 257.
+    private var withoutNames: AnswersProblem? {
+        guard text("NET_METHOD") == "static", isSound("NET_DNS"), !isGiven("NET_DNS") else { return nil }
+        return AnswersProblem(
+            .noNameServer, key: AnswerKey.prefix + "NET_DNS",
+            "with a static address and no name server the machine resolves no names: apt finds no archive by its name")
     }
 
     private static func note(_ subject: String, _ reason: String, line: Int?, key: String, remedy: String? = nil) -> AnswersProblem {

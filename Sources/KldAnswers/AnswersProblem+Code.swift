@@ -85,6 +85,7 @@ extension AnswersProblem {
         // Notes: the file is accepted
         case noEffect = "answers.no-effect"
         case hardToType = "answers.hard-to-type"
+        case noNameServer = "answers.no-name-server"
     }
 }
 
@@ -242,6 +243,8 @@ extension AnswersProblem.Code {
                 "A note, with exit status 0: the passphrase of the pool has letters that the prompt at boot may not take.",
                 "make sure that the keyboard has them, or choose a passphrase of ASCII"
             )
+        case .noNameServer:
+            ("A note, with exit status 0: a static address is given without any name server.", "add KLDLOAD_NET_DNS=…")
         }
     }
 }

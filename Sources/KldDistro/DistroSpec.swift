@@ -117,6 +117,12 @@ public struct DistroSpec: Sendable, Hashable {
         return copy
     }
 
+    /// Where PAM's rules for accounts stand that every service includes; `nil`: not known of this family.
+    /// Source: pam-auth-update(8), Debian's Linux-PAM 1.5.2 and 1.7.
+    public var accountRules: String? {
+        if case .apt = packaging { "/etc/pam.d/common-account" } else { nil }
+    }
+
     /// Names of the packages of one kernel: a prefix, then its release.
     public struct KernelNaming: Sendable, Hashable {
         public var image: String

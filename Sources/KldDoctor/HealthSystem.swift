@@ -55,11 +55,9 @@ extension Check {
         return .ok("zfs-zed.service")
     }
 
-    /// Source: systemd-resolved.service(8), systemd 252 to 257: the servers that it asks stand in `/run/systemd/resolve/resolv.conf`.
     @Sendable private static func upstreamResolver(_ context: CheckContext) async throws -> CheckOutcome {
         if context.manifest?.network.method == InstallManifest.NetworkMethod.none { return .skip("no network was asked for") }
-        guard let text = try context.text("/run/systemd/resolve/resolv.conf") else { return .skip("systemd-resolved does not run") }
-        let servers = text.lines.map(\.words).filter { $0.first == "nameserver" && $0.count > 1 }.map { $0[1] }
+        guard let servers = try context.upstreamServers() else { return .skip("systemd-resolved does not run") }
         guard !servers.isEmpty else {
             return .fail(
                 expected: "a name server", actual: "systemd-resolved knows none",

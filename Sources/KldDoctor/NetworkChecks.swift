@@ -22,6 +22,18 @@ private struct IPLink: Decodable {
     var addr_info: [Address]?
 }
 
+extension CheckContext {
+    /// The servers that systemd-resolved asks; `nil` where it does not run.
+    ///
+    /// Source: systemd-resolved.service(8), systemd 252 to 257: they stand in `/run/systemd/resolve/resolv.conf`; where there are none,
+    /// those that it falls back to.
+    func upstreamServers() throws -> [String]? {
+        try text("/run/systemd/resolve/resolv.conf").map { text in
+            text.lines.map(\.words).filter { $0.first == "nameserver" && $0.count > 1 }.map { $0[1] }
+        }
+    }
+}
+
 extension Check {
     static let network: [Check] = [
         Check("network.address", "the machine has the addresses and the route that were asked for", .high, address),
@@ -88,6 +100,11 @@ extension Check {
                 return .fail(
                     expected: "systemd-resolved behind \(servers[0])", actual: state,
                     remedy: "systemctl enable --now systemd-resolved")
+            }
+            if try context.upstreamServers()?.isEmpty == true {
+                return .warn(
+                    expected: "a name server behind \(servers[0])", actual: "systemd-resolved knows none",
+                    remedy: "resolvectl dns; a static address needs DNS= in its file in /etc/systemd/network, then networkctl reload")
             }
         }
         return .ok(servers.joined(separator: ", "))

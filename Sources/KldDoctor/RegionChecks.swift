@@ -50,7 +50,7 @@ extension Check {
         return nil
     }
 
-    /// Runs: `locale -a`, reads. It prints `de_DE.utf8` for `de_DE.UTF-8` (glibc 2.41).
+    /// Runs: `locale -a`, reads. It prints `de_DE.utf8` for `de_DE.UTF-8` (glibc 2.41). Then `locale charmap` in that locale, reads.
     @Sendable private static func locale(_ context: CheckContext) async throws -> CheckOutcome {
         guard let manifest = context.manifest else { return context.withoutManifest }
         let wanted = manifest.locale
@@ -63,6 +63,15 @@ extension Check {
         guard known.contains(where: { plain($0) == plain(wanted) }) else {
             return .fail(
                 expected: "\(wanted) in locale -a", actual: "it was not generated", remedy: "add it to /etc/locale.gen, then locale-gen")
+        }
+        // `hi_IN` may have been made of any character set.
+        let charmap = try await context.read(
+            Command(Tool("locale", package: "libc-bin"), ["charmap"], effect: .reads, environment: ["LC_ALL": wanted])
+        ).output.trimmed
+        guard charmap == "UTF-8" else {
+            return .fail(
+                expected: "\(wanted) in UTF-8", actual: "it is in \(charmap)",
+                remedy: "make it `\(wanted) UTF-8` in /etc/locale.gen, then locale-gen")
         }
         return .ok(wanted)
     }

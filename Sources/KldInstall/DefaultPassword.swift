@@ -1,5 +1,6 @@
 import KldCore
 import KldExec
+import KldFiles
 public import KldPlan
 import KldSystemd
 import SystemPackage
@@ -12,6 +13,45 @@ public enum DefaultPassword {
     /// The drop-in, by which sshd refuses the user's password.
     static func refusal(of user: String) -> String {
         "# Removed by kldload once the password of \(user) was changed.\nMatch User \(user)\n    PasswordAuthentication no\n"
+    }
+
+    private static let keyLogins = "users.key-logins"
+    private static let module = "pam_unix.so"
+    private static let option = "no_pass_expiry"
+
+    /// Lets a login by key pass, and sudo after it, while the password is expired: pam_unix would refuse whoever has no terminal to change
+    /// it on, such as Ansible and scp. Who logs in by the password must change it all the same.
+    ///
+    /// Source: pam_unix(8), `no_pass_expiry`, Linux-PAM 1.5.2 to 1.7; pam-auth-update(8) keeps options that it finds.
+    /// - Throws in the plan: ``Diagnosis`` `install.pam`.
+    /// - Parameter rules: PAM's rules for accounts.
+    static func sparingKeys(_ rules: FilePath) -> Action { .perform(keyLogins, ["file": rules.string], effect: .changes) }
+
+    static let performers: [String: Performer] = [
+        keyLogins: { parameters, _, files in
+            let path = FilePath(parameters["file"] ?? "")
+            let text = try files.exists(path) ? files.readText(path) : ""
+            guard let sparing = sparingKeys(in: text) else {
+                throw Diagnosis(
+                    "install.pam", "\(path) has no rule of pam_unix for accounts: a key would open nothing before the password is changed",
+                    remedies: ["give a password, which is not expired, and begin anew: KLDLOAD_PASSWORD or KLDLOAD_PASSWORD_HASH"],
+                    exit: .failed)
+            }
+            try files.write(sparing, to: path, mode: .file)
+        }
+    ]
+
+    /// - Returns: `nil` when no rule for accounts is pam_unix'. Source: pam.conf(5), Linux-PAM 1.5.2 to 1.7: `#` begins a comment.
+    private static func sparingKeys(in text: String) -> String? {
+        var isThere = false
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { line -> String in
+            let rule = line.prefix { $0 != "#" }
+            let words = rule.words
+            guard words.first == "account", words.contains(module), let place = rule.firstRange(of: module) else { return String(line) }
+            isThere = true
+            return words.contains(option) ? String(line) : "\(line[..<place.upperBound]) \(option)\(line[place.upperBound...])"
+        }
+        return isThere ? lines.joined(separator: "\n") : nil
     }
 
     /// Lifts the refusal when the user's password is no longer expired: shadow(5), third field, is 0 until it was changed.

@@ -105,6 +105,10 @@ extension InstallPlanner {
                     content: .text(DefaultPassword.refusal(of: user))),
                 inside("systemctl", ["enable", DefaultPassword.pathUnit]),
             ]
+            // An image loses the expiry with the password, when it is sealed.
+            if !answers.sshKeys.user.isEmpty, !request.sealed, let rules = request.spec.accountRules {
+                actions.append(DefaultPassword.sparingKeys(inTarget(rules)))
+            }
         case .file: break
         }
         if let root = answers.rootPassword { actions.append(inside(chpasswd, [], input: .secret(Secret("root:\(root.reveal())\n")))) }
@@ -164,12 +168,33 @@ extension InstallPlanner {
                     inTarget("/etc/systemd/network/10-kldload.network"),
                     content: .text("[Match]\n\(match)\n\n[Network]\nAddress=\(fixed.address)\nGateway=\(fixed.gateway)\n\(dns)")))
         }
+        if request.interface != nil { actions.append(otherCards) }
         if let wifi = answers.wifi { actions += wireless(wifi) }
         // An installed machine has its settings; cloud-init would only search for others. A sealed image keeps it.
         if !request.sealed {
             actions.append(.write(inTarget("/etc/cloud/cloud-init.disabled"), content: .text("kldload installed this machine\n")))
         }
         return Step("system.network", title, actions)
+    }
+
+    /// The answers name their card: no other wired one takes an address from whoever answers on it.
+    ///
+    /// Of the files that match a card the first by name counts: this one stands before the payload's `99-kldload-dhcp.network`, and behind
+    /// `10-kldload.network`, cloud-init's and netplan's. Source: systemd.network(5), systemd 252 to 257.
+    private var otherCards: Action {
+        .write(
+            inTarget("/etc/systemd/network/50-kldload-others.network"),
+            content: .text(
+                """
+                # Written by kldload: the answers name one interface. Without this file the other wired ones take DHCP.
+                [Match]
+                Type=ether
+                Kind=!*
+
+                [Link]
+                Unmanaged=yes
+
+                """))
     }
 
     /// wpa_supplicant on every wireless card that appears, whatever it is called. Source: wpa_supplicant.conf(5), version 2.10.

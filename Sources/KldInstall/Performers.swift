@@ -55,9 +55,8 @@ public enum Performers {
                 try await verifyAccount(parameters["user"] ?? "", in: FilePath(parameters["target"] ?? ""), runner)
             },
         ]
-        return own.merging(verifying) { $1 }.merging(closing) { $1 }.merging(ModuleSigning.performers) { $1 }.merging(
-            KeyEnrolment.performers
-        ) { $1 }
+        let others = [verifying, closing, DefaultPassword.performers, ModuleSigning.performers, KeyEnrolment.performers]
+        return others.reduce(own) { table, more in table.merging(more) { $1 } }
     }
 
     /// Runs: `chroot TARGET lsinitramfs /boot/initrd.img-RELEASE`, reads. - Throws: ``Diagnosis`` `boot.initramfs`.

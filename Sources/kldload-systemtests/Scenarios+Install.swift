@@ -2,6 +2,7 @@ import KldAnswers
 import KldCore
 import KldExec
 import KldDoctor
+import KldFiles
 import KldImage
 import KldVirt
 import SystemPackage
@@ -39,12 +40,26 @@ extension Scenario {
             }
             try lab.require(report)
         },
-        Scenario("install.default-password", "the default password must be changed at the console, and SSH accepts none before that") {
-            lab in
+        Scenario(
+            "install.default-password",
+            "the default password must be changed at the console, and SSH accepts none before that; a key needs neither that nor a terminal"
+        ) { lab in
             let disks = try await lab.disks(1)
-            try await lab.install(lab.answers("three-lines", ["KLDLOAD_PROFILE=core"]).forTest(), onto: disks)
-            try await lab.boot(disks) { machine, host in
+            let (runner, key) = (lab.workshop.runner, lab.folder.appending("key"))
+            let make = ["-q", "-t", "ed25519", "-N", "", "-f", key.string]
+            try await runner.run(Command(Tool("ssh-keygen", package: "openssh-client"), make, effect: .changes))
+            let line = try lab.files.readText(FilePath("\(key.string).pub")).trimmed
+            try await lab.install(
+                lab.answers("three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_SSH_PUBKEY=\(line)"]).forTest(), onto: disks)
+            let port = UInt16.random(in: 20_000..<32_000)
+            try await lab.boot(disks, network: MachineNetwork(hostForwards: [.init(host: port, guest: 22)])) { machine, host in
                 try lab.require(try await ImageVerification.answer(machine, on: host))
+                let options = ["BatchMode=yes", "IdentitiesOnly=yes", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null"]
+                let words = options.flatMap { ["-o", $0] } + ["-i", key.string, "-p", "\(port)", "admin@127.0.0.1", "sudo -n id -un"]
+                let named = try await runner.run(
+                    Command(Tool("ssh", package: "openssh-client"), ["-n", "-F", "none"] + words, effect: .reads))
+                try check(named.output.trimmed == "root", "\(named)")
+                lab.log("a key was enough for ssh and sudo without a terminal")
                 try await lab.logIn(
                     machine, host,
                     [

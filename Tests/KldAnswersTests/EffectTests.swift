@@ -59,6 +59,19 @@ import Testing
         #expect(try answers("KLDLOAD_ZFS_ENCRYPT=1", "KLDLOAD_ZFS_PASSPHRASE='correct horse'").notes.isEmpty)
     }
 
+    @Test func aStaticAddressWithoutNameServersIsNoted() throws {
+        let fixed = "KLDLOAD_NET_METHOD=static\nKLDLOAD_NET_IP=10.0.1.50\nKLDLOAD_NET_GW=10.0.1.1"
+        let notes = try answers(fixed).notes
+        #expect(
+            notes.map(\.description) == [
+                "KLDLOAD_NET_DNS: with a static address and no name server the machine resolves no names: "
+                    + "apt finds no archive by its name (answers.no-name-server)"
+            ])
+        #expect(notes.map(\.remedy) == ["add KLDLOAD_NET_DNS=…"])
+        #expect(try answers(fixed, "KLDLOAD_NET_DNS=10.0.1.1").notes.isEmpty)
+        #expect(try answers("KLDLOAD_NET_METHOD=dhcp").notes.isEmpty)
+    }
+
     @Test func whatNothingWaitsForSaysWhy() throws {
         let notes = try answers("KLDLOAD_STORAGE_MANUAL=1", "KLDLOAD_KEEP_NETBOOT=1").notes
         #expect(

@@ -40,6 +40,7 @@ import Testing
         // About the file as a whole, its size, a command line, or what another module knows: made by tests, not kept. Notes are no problems.
         let elsewhere: Set<AnswersProblem.Code> = [
             .missingFile, .unreadableFile, .tooLarge, .lineTooLong, .tooManyProblems, .badOverride, .unsupported, .noEffect, .hardToType,
+            .noNameServer,
         ]
         for code in AnswersProblem.Code.allCases where !elsewhere.contains(code) {
             #expect(shown.contains(code.rawValue), "\(code.rawValue)")

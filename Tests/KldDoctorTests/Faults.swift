@@ -166,6 +166,9 @@ extension Fault {
         Fault("network.resolver", "the stub's service is down") {
             $0.unit("systemd-resolved.service", "ActiveState", "inactive")
         },
+        Fault("network.resolver", "the stub's service knows no server", .warn) {
+            $0.files["/run/systemd/resolve/resolv.conf"] = "# No DNS servers known.\n"
+        },
         Fault("network.hostname", "another name") { $0.files["/proc/sys/kernel/hostname"] = "localhost\n" },
     ]
 
@@ -222,6 +225,7 @@ extension Fault {
         },
         Fault("region.locale", "another") { $0.files["/etc/default/locale"] = "LANG=C.UTF-8\n" },
         Fault("region.locale", "not generated") { $0.change("locale -a", "de_DE.utf8\n", "") },
+        Fault("region.locale", "of another character set") { $0.set("locale charmap", "ISO-8859-1\n") },
         Fault("region.keyboard", "another") { $0.edit("/etc/default/keyboard", "XKBLAYOUT=de", "XKBLAYOUT=us") },
         Fault("system.journal", "in memory") { machine in machine.files = machine.files.filter { !$0.key.hasPrefix("/var/log/journal") } },
         Fault("system.journal", "of another machine") {

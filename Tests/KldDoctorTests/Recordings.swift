@@ -438,6 +438,8 @@ extension HealthyMachine {
         POSIX
 
         """,
+        "locale charmap":
+            "UTF-8\n",
     ]
 
     static let recordedFiles: [String: String] = [

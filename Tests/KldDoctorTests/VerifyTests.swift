@@ -107,6 +107,13 @@ struct Fault: Sendable, CustomTestStringConvertible {
         #expect(report.exitStatus == .problemsFound)
     }
 
+    @Test func `asks for the character set of the locale that was wanted, not of its own`() async throws {
+        let context = try Self.healthy().context()
+        _ = try await Doctor.run(context, only: ["region.locale"])
+        let runner = try #require(context.runner as? ScriptedRunner)
+        #expect(runner.commands.first { $0.description == "locale charmap" }?.environment == ["LC_ALL": "de_DE.UTF-8"])
+    }
+
     @Test func `runs only what is asked for`() async throws {
         let context = try Self.healthy().context()
         #expect(try await Doctor.run(context, only: ["ssh"]).results.map(\.name) == ["ssh.policy", "ssh.kex", "ssh.host-keys"])

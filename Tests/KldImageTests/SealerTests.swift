@@ -199,6 +199,7 @@ import Testing
         try SealTestTree.onDisk { tree in
             let fixed = [
                 "etc/systemd/network/10-kldload.network": "[Match]\nType=ether\n\n[Network]\nAddress=10.0.1.50/24\n",
+                "etc/systemd/network/50-kldload-others.network": "[Match]\nType=ether\nKind=!*\n\n[Link]\nUnmanaged=yes\n",
                 "etc/systemd/network/20-kldload-wireless.network": "[Match]\nType=wlan\n",
                 "etc/udev/rules.d/80-kldload-wireless.rules": "SUBSYSTEM==\"net\"\n",
                 "etc/systemd/system/wpa_supplicant@.service.d/kldload.conf": "[Service]\n",

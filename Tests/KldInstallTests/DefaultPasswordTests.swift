@@ -4,6 +4,7 @@ import KldExec
 import KldFiles
 import KldInstall
 import KldPlan
+import KldTestSupport
 import SystemPackage
 import Testing
 
@@ -73,4 +74,68 @@ struct DefaultPasswordTests {
         "a drop-in that a person wrote otherwise is left alone",
         arguments: ["", "PasswordAuthentication no\n", "Match Group sudo\n", "# Match User admin\n"])
     func otherDropIn(_ text: String) { #expect(DefaultPassword.plan(shadow: Self.changed, dropIn: text).steps.isEmpty) }
+
+    // MARK: keys
+
+    /// As pam-auth-update writes it, with a blank at the end of the rule: Debian's Linux-PAM 1.5.2 and 1.7.
+    static let accounts = """
+        # here are the per-package modules (the "Primary" block)
+        account\t[success=1 new_authtok_reqd=done default=ignore]\tpam_unix.so\u{20}
+        # here's the fallback if no module succeeds
+        account\trequisite\t\t\tpam_deny.so
+
+        """
+    static let rules = "/target/etc/pam.d/common-account"
+
+    func spare(_ files: MemoryFiles) async throws {
+        let table = Performers.table(logs: []) { _, _, _ in }
+        let performer = try #require(table["users.key-logins"])
+        try await performer(["file": Self.rules], ScriptedRunner([:]), files)
+    }
+
+    @Test("who logs in by a key is not asked to change the password, and nothing else changes in PAM's rules; twice is once")
+    func keys() async throws {
+        let files = MemoryFiles([Self.rules: Self.accounts])
+        for _ in 0..<2 {
+            try await spare(files)
+            #expect(files.texts[Self.rules] == Self.accounts.replacing("pam_unix.so", with: "pam_unix.so no_pass_expiry"))
+        }
+        #expect(files.mode(of: Self.rules) == ModeBits.file)
+    }
+
+    @Test(
+        "without a rule of pam_unix for accounts the installation fails, and says what helps",
+        arguments: [
+            nil, "", "auth required pam_unix.so\n", "# account required pam_unix.so\n",
+            "account required pam_permit.so # not pam_unix.so\n",
+        ])
+    func noRule(_ text: String?) async throws {
+        let files = MemoryFiles(text.map { [Self.rules: $0] } ?? [:])
+        do {
+            try await spare(files)
+            Issue.record("it was edited")
+        } catch {
+            let problem = Diagnosis(of: error)
+            #expect(problem.code == "install.pam" && problem.exit == .failed)
+            #expect(problem.remedies.first?.contains("KLDLOAD_PASSWORD") == true)
+        }
+        #expect(files.texts[Self.rules] == text)
+    }
+
+    @Test("PAM's rules are edited for a key beside the default password, and for nothing else")
+    func planned() throws {
+        func edits(_ lines: String, sealed: Bool = false) throws -> Bool {
+            let wanted = try request(answers(lines), Machines.virtual, sealed: sealed)
+            return try PlanView.plan(InstallPlanner(wanted), sealed ? .image : .whole).steps.flatMap(\.actions).contains {
+                $0 == .perform("users.key-logins", ["file": Self.rules], effect: .changes)
+            }
+        }
+        let key = "KLDLOAD_SSH_PUBKEY='\(RandomRequests.key)'"
+        #expect(try edits(key))
+        #expect(try !edits(""))
+        #expect(try !edits("KLDLOAD_ADMIN_SSH_PUBKEY='\(RandomRequests.key)'"))
+        #expect(try !edits("\(key)\nKLDLOAD_PASSWORD='\(RandomRequests.secrets[1])'"))
+        // Sealing takes the expiry away.
+        #expect(try !edits(key, sealed: true))
+    }
 }

@@ -21,7 +21,9 @@ struct FaultTests {
     }
 
     static let kinds = [
-        Kind(testDescription: "one disk", lines: []), Kind(testDescription: "in two parts", lines: [], source: increment),
+        // With a key and the default password: PAM's rules are edited.
+        Kind(testDescription: "one disk", lines: ["KLDLOAD_SSH_PUBKEY='\(RandomRequests.key)'"]),
+        Kind(testDescription: "in two parts", lines: [], source: increment),
         Kind(testDescription: "a template", lines: [], plan: { try $0.template }, sealed: true),
         Kind(testDescription: "an image of a template", lines: [], plan: { try $0.image }, sealed: true),
         Kind(
@@ -56,6 +58,7 @@ struct FaultTests {
         var programs = [
             "/target/boot/initrd.img-\(kernel)": "initrd", "/target/usr/lib/modules/\(kernel)/updates/dkms/zfs.ko": "module",
             "/target/usr/lib/systemd/boot/efi/systemd-bootx64.efi.signed": "loader",
+            "/target/etc/pam.d/common-account": DefaultPasswordTests.accounts,
         ]
         for name in ["shimx64", "mmx64", "fbx64"] { programs["\(efi)/\(name).efi.signed"] = name }
         let files = MemoryFiles(programs, devices: devices, links: Machines.virtual.links)

@@ -62,6 +62,19 @@ extension Invariant {
             let made = view.items.contains { $0.action.text == "chroot \(view.target) locale-gen" }
             return made == wanted && view.written("\(view.target)/etc/locale.gen") == (wanted ? "\(locale) UTF-8\n" : nil)
         },
+        Invariant("a network that names its interface keeps the other wired ones out, and no other does", of: .own) { view in
+            let folder = "\(view.target)/etc/systemd/network"
+            let named = view.written("\(folder)/10-kldload.network")?.contains("\nName=") ?? false
+            let others = view.written("\(folder)/50-kldload-others.network")
+            return named ? others?.hasSuffix("\n[Match]\nType=ether\nKind=!*\n\n[Link]\nUnmanaged=yes\n") == true : others == nil
+        },
+        Invariant("a key opens a machine whose password is the expired default one; else PAM's rules stay as they are", of: .own) { view in
+            let answers = view.request.answers
+            let wanted = answers.credentials == .defaultExpired && !answers.sshKeys.user.isEmpty && !view.request.sealed
+            let sparing = Action.perform("users.key-logins", ["file": "\(view.target)/etc/pam.d/common-account"], effect: .changes)
+            let made = view.performs("users.key-logins").map { view.items[$0].action }
+            return made == (wanted ? [sparing] : [])
+        },
         Invariant("the home directory is a copy of /etc/skel, the user's own, and closed to others", of: .own) { view in
             let home = "/home/\(view.request.answers.username)"
             return view.inside("cp").contains { $0.arguments.suffix(2) == ["/etc/skel", home] }

@@ -9,11 +9,11 @@ import Testing
 
 @Suite("Plans broken on purpose")
 struct MutantTests {
-    /// Disks that have seen everything (two, or one of an image), keys, an address: as many kinds of actions as there are.
+    /// Disks that have seen everything (two, or one of an image), keys, an address of one card: as many kinds of actions as there are.
     static func full(sealed: Bool, _ loader: Answers.BootLoader = .systemdBoot) throws -> InstallRequest {
         let mirror = ["KLDLOAD_ZFS_TOPOLOGY=mirror", "KLDLOAD_ZFS_DATA_DISKS=/dev/sdb"]
         let lines = [
-            "KLDLOAD_NET_METHOD=static", "KLDLOAD_NET_IP=192.0.2.2", "KLDLOAD_NET_GW=192.0.2.1",
+            "KLDLOAD_NET_METHOD=static", "KLDLOAD_NET_IP=192.0.2.2", "KLDLOAD_NET_GW=192.0.2.1", "KLDLOAD_NET_IFACE=enp1s0",
             "KLDLOAD_SSH_PUBKEY='\(RandomRequests.key)'", "KLDLOAD_BOOTLOADER=\(loader.rawValue)",
         ]
         return try request(

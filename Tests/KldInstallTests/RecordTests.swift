@@ -28,14 +28,29 @@ struct PlaceholderTests {
 struct InterfaceTests {
     static let fixed = "KLDLOAD_NET_METHOD=static\nKLDLOAD_NET_IP=192.0.2.5\nKLDLOAD_NET_GW=192.0.2.1"
 
-    func file(_ name: String?, _ interfaces: [String], fixed: Bool = true, sealed: Bool = false) throws -> String? {
+    func file(
+        _ name: String?, _ interfaces: [String], fixed: Bool = true, sealed: Bool = false, called file: String = "10-kldload.network"
+    ) throws -> String? {
         var facts = Machines.virtual
         facts.interfaces = interfaces
         let lines = (fixed ? Self.fixed : "") + (name.map { "\nKLDLOAD_NET_IFACE=\($0)" } ?? "")
         let plan = try PlanView.plan(InstallPlanner(request(answers(lines), facts, sealed: sealed)), sealed ? .image : .whole)
+        let folder = "/target/etc/systemd/network/"
         return plan.steps.flatMap(\.actions).lazy.compactMap { action in
-            if case .write("/target/etc/systemd/network/10-kldload.network", .text(let text), _) = action { text } else { nil }
+            if case .write(let path, .text(let text), _) = action, path.string == folder + file { text } else { nil }
         }.first
+    }
+
+    @Test("where the answers name it no other wired one is configured; else each of them keeps what it had", arguments: [true, false])
+    func others(_ fixed: Bool) throws {
+        let name = "50-kldload-others.network"
+        let text = try #require(try file("eno1", ["enp3s0", "eno1"], fixed: fixed, called: name))
+        #expect(text.hasPrefix("# Written by kldload"))
+        #expect(text.lines.dropFirst() == ["[Match]", "Type=ether", "Kind=!*", "[Link]", "Unmanaged=yes"])
+        #expect(try file("eth0", ["eth0", "eth1"], fixed: fixed, called: name) == text)
+        #expect(try file("enp9s0", ["eno1"], fixed: fixed, sealed: true, called: name) == text)
+        #expect(try file("eth0", ["eno1"], fixed: fixed, called: name) == nil)
+        #expect(try file(nil, ["eno1"], fixed: fixed, called: name) == nil)
     }
 
     @Test("one that this machine does not have is refused, with those it has", arguments: [true, false])

@@ -8,7 +8,8 @@ extension SealCatalogue {
             "a fixed address is one machine's; without it DHCP of `99-kldload-dhcp.network` counts. Answers of an image build keep theirs",
             [
                 .remove(
-                    "etc/systemd/network/10-kldload*.network", "etc/systemd/network/20-kldload-wireless.network",
+                    "etc/systemd/network/10-kldload*.network", "etc/systemd/network/50-kldload-others.network",
+                    "etc/systemd/network/20-kldload-wireless.network",
                     "etc/systemd/system/wpa_supplicant@.service.d/kldload.conf", "etc/udev/rules.d/80-kldload-wireless.rules")
             ]),
         SealClass(
