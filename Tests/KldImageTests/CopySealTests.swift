@@ -6,7 +6,6 @@ import KldInstall
 import KldPlan
 import KldTestSupport
 import KldZFS
-import Synchronization
 import SystemPackage
 import Testing
 
@@ -35,6 +34,8 @@ struct CopySealTests {
                       zpool import -N -f -R /target rpool
                       release: umount --recursive /target
                       release: zfs.export pool=rpool
+                  + copy.holds: Release the holds of the copy's snapshots
+                      copy.release-holds pool=rpool
                   ! copy.environments: Destroy the copy's other boot environments
                       copy.drop-environments pool=rpool
                   + copy.mount: Mount its boot environment
@@ -50,6 +51,8 @@ struct CopySealTests {
                       release: umount --recursive /target/dev
                     copy.describe: Read what is installed
                       copy.describe target=/target
+                  + copy.units: Enable what gives a clone its identity
+                      copy.enable-units target=/target
                 seal: Seal
                   ! copy.snapshots: Destroy the copy's snapshots
                       copy.drop-snapshots pool=rpool
@@ -106,64 +109,6 @@ struct CopySealTests {
         let problem = await #expect(throws: Diagnosis.self) { try await look() }
         #expect(problem?.code == "seal.incomplete")
         #expect(problem?.causes == ["initrd.img-6.12: \(left)"])
-    }
-
-    /// What a pool with these datasets, each with its mount point and origin, is asked to do: as OpenZFS would, promotion and all.
-    private func dropping(_ datasets: [(name: String, place: String, origin: String)]) async throws -> [String] {
-        let state = Mutex(datasets)
-        let runner = ScriptedRunner([
-            { command in
-                let words = command.arguments
-                switch (command.tool.name, words.first) {
-                case ("zpool", "get"): return CommandOutput(output: "rpool/ROOT/new\n")
-                case ("zfs", "list"):
-                    return CommandOutput(output: state.withLock { $0 }.map { "\($0.name)\t\($0.place)\t\($0.origin)\n" }.joined())
-                case ("zfs", "promote"):
-                    state.withLock { rows in
-                        guard let own = rows.firstIndex(where: { $0.name == words.last }) else { return }
-                        let snapshot = rows[own].origin
-                        guard let old = rows.firstIndex(where: { snapshot.hasPrefix($0.name + "@") }) else { return }
-                        (rows[own].origin, rows[old].origin) = (rows[old].origin, snapshot.replacing(rows[old].name, with: rows[own].name))
-                    }
-                    return CommandOutput()
-                case ("zfs", "destroy"):
-                    let name = words.last ?? ""
-                    let cloned = state.withLock { $0 }.contains { $0.origin.hasPrefix(name) && !$0.name.hasPrefix(name) }
-                    if cloned { return CommandOutput(status: 1, errors: "cannot destroy '\(name)': filesystem has dependent clones\n") }
-                    state.withLock { rows in rows.removeAll { $0.name == name || $0.name.hasPrefix(name + "/") } }
-                    return CommandOutput()
-                default: return nil
-                }
-            }
-        ])
-        try await perform(CopySeal.dropEnvironments, ["pool": "rpool"], runner, MemoryFiles())
-        return runner.commands.filter { $0.effect != .reads }.map(\.description)
-    }
-
-    @Test("an image holds the environment that it boots, and none beside it; what came from another one is promoted first")
-    func environments() async throws {
-        let (top, home) = (("rpool/ROOT", "none", "-"), ("rpool/home", "/target/home", "-"))
-        #expect(try await dropping([top, ("rpool/ROOT/new", "/target", "-"), home]) == [])
-        // A chain of three, a fourth made of the booted one, and one with a dataset of its own.
-        #expect(
-            try await dropping([
-                top, ("rpool/ROOT/old", "/target", "-"), ("rpool/ROOT/mid", "/target", "rpool/ROOT/old@a"),
-                ("rpool/ROOT/new", "/target", "rpool/ROOT/mid@b"), ("rpool/ROOT/try", "/target", "rpool/ROOT/new@c"),
-                ("rpool/ROOT/try/usr", "/target/usr", "-"), ("rpool/ROOT/data", "/target/data", "-"), home,
-            ]) == [
-                "zfs promote rpool/ROOT/new", "zfs promote rpool/ROOT/new", "zfs destroy -r rpool/ROOT/old",
-                "zfs destroy -r rpool/ROOT/mid",
-                "zfs destroy -r rpool/ROOT/try",
-            ])
-        // Right below the pool lies what is nobody's environment.
-        #expect(try await dropping([("rpool/ROOT/new", "/target", "-"), ("rpool/other", "/target", "-")]) == [])
-        let problem = await #expect(throws: Diagnosis.self) {
-            try await dropping([
-                top, ("rpool/ROOT/new", "/target", "-"), ("rpool/ROOT/old", "/target", "-"),
-                ("rpool/srv", "/target/srv", "rpool/ROOT/old@a"),
-            ])
-        }
-        #expect(problem?.code == "image.environment-cloned" && problem?.causes == ["rpool/ROOT/old"])
     }
 
     @Test("passports are taken off vdevs, and off the pool's dataset, where an older OpenZFS put them")

@@ -10,36 +10,47 @@ import Testing
 @Suite("What no mount of a copy shows")
 struct CopySealUnseenTests {
     /// Opens a copy with a root at `/target`, `/root` on it, and these datasets beside them.
-    /// - Parameter files: as a look below a mount point or at what is not mounted finds them.
-    private func open(_ lines: String..., files: [String: String] = [:]) async throws -> [String] {
+    /// - Parameters:
+    ///   - keys: lines that tell how a dataset is encrypted, and whether its key is loaded.
+    ///   - files: as a look below a mount point or at what is not mounted finds them.
+    private func open(
+        _ lines: String..., keys: [String] = [], files: [String: String] = [:], runner: ScriptedRunner? = nil
+    ) async throws -> [String] {
         let list = [
-            "rpool\tfilesystem\tno\toff\tnone\t-", "rpool/ROOT/debian\tfilesystem\tyes\tnoauto\t/target\t-",
-            "rpool/root\tfilesystem\tyes\ton\t/target/root\t-",
+            "rpool\tfilesystem\tno\toff\tnone", "rpool/ROOT/debian\tfilesystem\tyes\tnoauto\t/target",
+            "rpool/root\tfilesystem\tyes\ton\t/target/root",
         ]
-        let text = (list + lines).joined(separator: "\n") + "\n"
-        let runner = ScriptedRunner([
-            { command in
-                switch (command.tool.name, command.arguments.first) {
-                case ("zpool", "get"): CommandOutput(output: "rpool/ROOT/debian\n")
-                case ("zfs", "list"): CommandOutput(output: text)
-                case ("zfs", "mount"), ("mount", _), ("umount", _): CommandOutput()
-                default: nil
-                }
-            }
-        ])
+        let runner = runner ?? Self.pool(list + lines, keys: keys)
         let performers = CopySeal.performers { _ in }
         let performer = try #require(performers[CopySeal.open])
         try await performer(["pool": "rpool"], runner, MemoryFiles(files))
         return runner.commands.map(\.description)
     }
 
+    private static func pool(_ lines: [String], keys: [String]) -> ScriptedRunner {
+        let text = lines.joined(separator: "\n") + "\n"
+        let encryption = (["rpool\toff\t-", "rpool/ROOT/debian\toff\t-"] + keys).joined(separator: "\n") + "\n"
+        return ScriptedRunner([
+            { command in
+                switch (command.tool.name, command.arguments.first) {
+                case ("zpool", "get"): CommandOutput(output: "rpool/ROOT/debian\n")
+                case ("zfs", "list"):
+                    CommandOutput(output: command.arguments.contains("name,encryption,keystatus") ? encryption : text)
+                case ("zfs", "mount"), ("mount", _), ("umount", _): CommandOutput()
+                default: nil
+                }
+            }
+        ])
+    }
+
     @Test("each file system that never mounts itself is looked into, and each that others are mounted on is seen bare")
     func commands() async throws {
-        let nested = "rpool/root/cache\tfilesystem\tyes\ton\t/target/root/cache\t-"
+        let nested = "rpool/root/cache\tfilesystem\tyes\ton\t/target/root/cache"
         #expect(
-            try await open("rpool/usr\tfilesystem\tno\toff\tlegacy\t-", nested) == [
+            try await open("rpool/usr\tfilesystem\tno\toff\tlegacy", nested) == [
+                "zfs list -Hp -r -t filesystem,volume -o name,encryption,keystatus rpool",
                 "zpool get -H -o value bootfs rpool", "zfs mount rpool/ROOT/debian", "zfs mount -a",
-                "zfs list -Hp -r -t filesystem,volume -o name,type,mounted,canmount,mountpoint,keystatus rpool",
+                "zfs list -Hp -r -t filesystem,volume -o name,type,mounted,canmount,mountpoint rpool",
                 "mount -t zfs -o ro,zfsutil rpool /run/kldload/unmounted", "umount /run/kldload/unmounted",
                 "mount -t zfs -o ro rpool/usr /run/kldload/unmounted", "umount /run/kldload/unmounted",
                 "mount --bind /target /run/kldload/bare", "umount /run/kldload/bare",
@@ -48,12 +59,11 @@ struct CopySealUnseenTests {
     }
 
     @Test(
-        "a volume, a file system that is not mounted by itself, and one without its key are refused",
+        "a volume and a file system that is not mounted by itself are refused",
         arguments: [
-            ("rpool/vm\tvolume\t-\t-\t-\t-", "volume rpool/vm"),
-            ("rpool/ROOT/old\tfilesystem\tno\tnoauto\t/target\t-", "filesystem rpool/ROOT/old"),
-            ("rpool/key\tfilesystem\tno\toff\tnone\tunavailable", "filesystem rpool/key"),
-            ("rpool/usr\tfilesystem\tno\toff\t/target/usr\t-", nil), ("rpool/srv\tfilesystem\tyes\ton\t/target/srv\t-", nil),
+            ("rpool/vm\tvolume\t-\t-\t-", "volume rpool/vm"),
+            ("rpool/ROOT/old\tfilesystem\tno\tnoauto\t/target", "filesystem rpool/ROOT/old"),
+            ("rpool/usr\tfilesystem\tno\toff\t/target/usr", nil), ("rpool/srv\tfilesystem\tyes\ton\t/target/srv", nil),
         ])
     func unmounted(_ line: String, _ cause: String?) async throws {
         guard let cause else {
@@ -63,6 +73,18 @@ struct CopySealUnseenTests {
         let problem = await #expect(throws: Diagnosis.self) { try await open(line) }
         #expect(problem?.code == "image.unmounted")
         #expect(problem?.causes == [cause])
+    }
+
+    @Test("what is encrypted and locked is named before anything is mounted; advice that a guest cannot follow is not given")
+    func locked() async throws {
+        _ = try await open(keys: ["rpool/open\taes-256-gcm\tavailable"])
+        let runner = Self.pool([], keys: ["rpool/home\taes-256-gcm\tunavailable", "rpool/home/ann\taes-256-gcm\tunavailable"])
+        let problem = await #expect(throws: Diagnosis.self) { try await open(runner: runner) }
+        #expect(problem?.code == "image.encrypted-source" && problem?.exit == .badAnswers)
+        #expect(problem?.causes == ["rpool/home is encrypted: aes-256-gcm", "rpool/home/ann is encrypted: aes-256-gcm"])
+        #expect(problem?.remedies.contains { $0.contains("--no-seal") } == true)
+        #expect(problem?.remedies.contains { $0.contains("load-key") } == false)
+        #expect(runner.commands.map(\.tool.name) == ["zfs"])
     }
 
     @Test("a file system with canmount=off is refused when it holds files; folders alone are none")

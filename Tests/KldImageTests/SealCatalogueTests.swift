@@ -114,6 +114,25 @@ import Testing
         let tree = try SealTestTree.inMemory()
         #expect(try SealTree(root: tree.root, files: tree.files).homes() == ["root", "home/admin", "var/lib/postgresql"])
     }
+
+    @Test func homesElsewhereAreFoldersOfAccountsThatCanLogIn() throws {
+        let tree = try SealTestTree.inMemory()
+        let accounts = [
+            "ann:x:1001:1001::/data/people/ann:/bin/bash",
+            // The shell is the default one; the home lies behind a link.
+            "bob:x:1002:1002::/people/bob/:", "gone:x:1003:1003::/data/people/gone:/bin/sh", "web:x:900:900::/data/web:/usr/sbin/nologin",
+            "sync:x:4:65534::/bin:/bin/sync", "tool:x:901:901::/usr/share/tool:/bin/sh", "all:x:902:902::/:/bin/sh",
+        ]
+        try tree.add([
+            "etc/passwd": try tree.text("etc/passwd") + accounts.joined(separator: "\n") + "\n", "data/people/ann/.profile": "",
+            "data/people/bob/.profile": "", "data/web/index.html": "", "usr/share/tool/data": "",
+        ])
+        try tree.files.symlink(tree.root.pushing("people"), to: "data/people")
+        #expect(
+            try SealTree(root: tree.root, files: tree.files).homes() == [
+                "root", "home/admin", "var/lib/postgresql", "data/people/ann", "data/people/bob",
+            ])
+    }
 }
 
 @Suite struct SealLineEditTests {

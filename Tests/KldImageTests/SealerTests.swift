@@ -203,11 +203,15 @@ import Testing
                 "etc/systemd/network/20-kldload-wireless.network": "[Match]\nType=wlan\n",
                 "etc/udev/rules.d/80-kldload-wireless.rules": "SUBSYSTEM==\"net\"\n",
                 "etc/systemd/system/wpa_supplicant@.service.d/kldload.conf": "[Service]\n",
+                // Of an open network: the unit above does not start without it.
+                "etc/wpa_supplicant/kldload.conf": "network={\n\tssid=6f70656e\n\tkey_mgmt=NONE\n}\n",
             ]
+            let key = "etc/wpa_supplicant/wpa_supplicant-wlan0.conf"
             try tree.add(fixed)
-            try tree.add(["etc/systemd/network/99-kldload-dhcp.network": "[Network]\nDHCP=yes\n"])
+            try tree.add(["etc/systemd/network/99-kldload-dhcp.network": "[Network]\nDHCP=yes\n", key: "network={\n\tpsk=secret\n}\n"])
             #expect(try tree.seal(SealOptions(keepNetwork: true)).isComplete)
             for path in fixed.keys { #expect(try tree.exists(path), "\(path)") }
+            #expect(try !tree.exists(key))
             #expect(try tree.seal().isComplete)
             for path in fixed.keys { #expect(try !tree.exists(path), "\(path)") }
             #expect(try tree.exists("etc/systemd/network/99-kldload-dhcp.network"))
@@ -255,6 +259,19 @@ import Testing
             ])
             _ = try tree.seal()
             #expect(try !tree.exists("var/lib/postgresql/.psql_history") && tree.exists("var/lib/postgresql/17/main/PG_VERSION"))
+        }
+    }
+
+    @Test func homesOfPeopleAreHomesWhereverTheyLie() throws {
+        try SealTestTree.onDisk { tree in
+            let accounts = try tree.text("etc/passwd")
+            try tree.add([
+                "etc/passwd": accounts + "ann:x:1001:1001::/data/ann:/bin/bash\n", "data/ann/.ssh/id_ed25519": "key",
+                "data/ann/.bash_history": "mysql -psecret", "data/ann/notes.txt": "buy bread\n",
+            ])
+            #expect(try tree.seal().isComplete)
+            for path in [".ssh/id_ed25519", ".bash_history"] { #expect(try !tree.exists("data/ann/\(path)"), "\(path)") }
+            #expect(try tree.exists("data/ann/notes.txt"))
         }
     }
 

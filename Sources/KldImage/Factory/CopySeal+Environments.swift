@@ -15,22 +15,28 @@ extension CopySeal {
         return try DatasetName(root)
     }
 
-    /// Destroys the copy's other boot environments: what lies beside the one that it boots, in a dataset of their own, and would be mounted
-    /// at `/` like it.
+    /// What lies beside the boot environment of a pool, and would be mounted at `/` like it.
+    private static func environments(beside root: DatasetName, in pool: PoolName, _ all: [DatasetEntry]) throws -> [DatasetName] {
+        // Beside a root that lies right below the pool lies everything else.
+        guard let top = root.parent, top != pool.dataset else { return [] }
+        // The copy is imported below a folder, with which a mount point is shown.
+        guard let place = all.first(where: { $0.name == root.text })?["mountpoint"] else { return [] }
+        return try all.filter { $0["mountpoint"] == place }.map { try DatasetName($0.name) }.filter { $0.parent == top && $0 != root }
+    }
+
+    /// Destroys the copy's other boot environments.
     ///
     /// Runs: `zfs list`, `zfs promote` for what came from one of them, `zfs destroy -r NAME` for each. Source: zfs-promote(8), OpenZFS 2.4.
+    /// - Throws: ``Diagnosis`` `image.clones` before anything is destroyed; `image.no-bootfs`, `image.environment-cloned`.
     static func dropEnvironments(of pool: PoolName, _ runner: any CommandRunner) async throws {
         let root = try await bootfs(of: pool, runner)
-        // Beside a root that lies right below the pool lies everything else.
-        guard let top = root.parent, top != pool.dataset else { return }
         func read() async throws -> [DatasetEntry] {
-            try await datasets(of: pool, ["name", "mountpoint", "origin"], ["filesystem"], runner)
+            try await datasets(of: pool, ["name", "mountpoint", "origin"], ["filesystem", "volume"], runner)
         }
         func origin(_ row: DatasetEntry) throws -> DatasetName? { try row["origin"].map { try SnapshotName($0).dataset } }
         let all = try await read()
-        // The copy is imported below a folder, with which a mount point is shown.
-        guard let place = all.first(where: { $0.name == root.text })?["mountpoint"] else { return }
-        var others = try all.filter { $0["mountpoint"] == place }.map { try DatasetName($0.name) }.filter { $0.parent == top && $0 != root }
+        var others = try environments(beside: root, in: pool, all)
+        try refuseClones(all, dropping: others)
         // What is promoted is a clone of its origin's own origin then, which may be the next of them.
         for _ in others {
             for row in try await read() {

@@ -11,7 +11,25 @@ extension CopySeal {
     private static let bare: FilePath = "/run/kldload/bare"
     private static let unmounted: FilePath = "/run/kldload/unmounted"
 
-    /// Looks at a copy of which everything is mounted that mounts itself.
+    /// Refuses what is encrypted: its keys are the owner's, so nobody loads them here, and what cannot be mounted cannot be sealed.
+    ///
+    /// Runs: `zfs list`, reads. Source: zfsprops(7) `keystatus`, OpenZFS 2.4.
+    /// - Throws: ``Diagnosis`` `image.encrypted-source`.
+    static func refuseLocked(in pool: PoolName, _ runner: any CommandRunner) async throws {
+        let all = try await datasets(of: pool, ["name", "encryption", "keystatus"], ["filesystem", "volume"], runner)
+        let locked = all.filter { $0["keystatus"] == "unavailable" }
+        guard locked.isEmpty else {
+            throw Diagnosis(
+                "image.encrypted-source",
+                "sealing cannot look inside an encrypted dataset whose key is not loaded, and it has no key of the source's",
+                remedies: [
+                    "export it as it is: --no-seal; the image then has every identity and secret, and opens with the source's passphrase",
+                    "or, on the source, move what is encrypted to another machine or destroy it, and export it again",
+                ], exit: .badAnswers, causes: locked.map { "\($0.name) is encrypted: \($0["encryption"] ?? "on")" })
+        }
+    }
+
+    /// Looks at a copy of which everything is mounted that mounts itself, and of which nothing is locked.
     ///
     /// Runs: `zfs list`, reads; for each file system with `canmount=off` `mount -t zfs -o ro,zfsutil NAME FOLDER`, for each that others are
     /// mounted on `mount --bind PLACE FOLDER`, and `umount FOLDER`. Source: mount.zfs(8), OpenZFS 2.4; mount(8): a bind mount alone shows
@@ -19,11 +37,11 @@ extension CopySeal {
     /// - Throws: ``Diagnosis`` `image.unmounted`, `image.hidden`.
     static func refuseUnseen(in pool: PoolName, _ runner: any CommandRunner, _ files: any FileSystem) async throws {
         let all = try await datasets(
-            of: pool, ["name", "type", "mounted", "canmount", "mountpoint", "keystatus"], ["filesystem", "volume"], runner)
+            of: pool, ["name", "type", "mounted", "canmount", "mountpoint"], ["filesystem", "volume"], runner)
         var left: [String] = []
         for entry in all where entry["mounted"] != "yes" {
             // Most of them are there for the names of others only, and empty.
-            guard entry.type == "filesystem", entry["canmount"] == "off", entry["keystatus"] != "unavailable" else {
+            guard entry.type == "filesystem", entry["canmount"] == "off" else {
                 left.append("\(entry.type ?? "") \(entry.name)")
                 continue
             }

@@ -25,8 +25,10 @@ struct CopySeal: Sendable, Hashable {
     var espSerial: UInt32
     var target: FilePath = "/target"
 
+    static let releaseHolds = "copy.release-holds"
     static let open = "copy.open"
     static let describe = "copy.describe"
+    static let enableUnits = "copy.enable-units"
     static let dropEnvironments = "copy.drop-environments"
     static let dropSnapshots = "copy.drop-snapshots"
     static let dropPassports = "copy.drop-passports"
@@ -105,6 +107,9 @@ struct CopySeal: Sendable, Hashable {
                     .run(MountCommand.unmount(target)), .perform(Performers.exportPool, ["pool": pool], effect: .changes),
                 ]),
             Step(
+                "copy.holds", "Release the holds of the copy's snapshots",
+                [.perform(Self.releaseHolds, ["pool": pool], effect: .changes)]),
+            Step(
                 "copy.environments", "Destroy the copy's other boot environments",
                 [.perform(Self.dropEnvironments, ["pool": pool], effect: .destroys)], destroys: [disk]),
             Step("copy.mount", "Mount its boot environment", [.perform(Self.open, ["pool": pool], effect: .changes)]),
@@ -113,6 +118,10 @@ struct CopySeal: Sendable, Hashable {
                 mounts.map { .run(MountCommand.bind("/\($0)", at: target.appending($0))) },
                 release: mounts.reversed().map { .run(MountCommand.unmount(target.appending($0))) }),
             Step("copy.describe", "Read what is installed", [.perform(Self.describe, ["target": target.string], effect: .reads)]),
+            // Before the long work: a copy in which nothing can be enabled is refused.
+            Step(
+                "copy.units", "Enable what gives a clone its identity",
+                [.perform(Self.enableUnits, ["target": target.string], effect: .changes)]),
         ]
     }
 
@@ -153,8 +162,10 @@ struct CopySeal: Sendable, Hashable {
     /// - Parameter tell: receives what is installed on the copy.
     static func performers(tell: @escaping @Sendable (InstalledSystem) -> Void) -> [String: Performer] {
         [
+            releaseHolds: { parameters, runner, _ in try await releaseHolds(of: PoolName(parameters["pool"] ?? ""), runner) },
             open: { parameters, runner, files in
                 let pool = try PoolName(parameters["pool"] ?? "")
+                try await refuseLocked(in: pool, runner)
                 try await runner.run(ZFS.mount(bootfs(of: pool, runner)))
                 try await runner.run(ZFS.mountAll())
                 try await refuseUnseen(in: pool, runner, files)
@@ -163,12 +174,10 @@ struct CopySeal: Sendable, Hashable {
             describe: { parameters, runner, files in
                 tell(try await InstalledSystem.read(FilePath(parameters["target"] ?? ""), runner: runner, files: files))
             },
-            dropSnapshots: { parameters, runner, _ in
-                let list = try await runner.run(
-                    Command("zfs", ["list", "-H", "-t", "snapshot", "-o", "name", "-r", parameters["pool"] ?? ""], effect: .reads)
-                ).output.lines
-                for snapshot in list { try await runner.run(ZFS.destroy(try SnapshotName(snapshot), recursive: false)) }
+            enableUnits: { parameters, runner, files in
+                try await enableUnits(in: FilePath(parameters["target"] ?? ""), runner, files)
             },
+            dropSnapshots: { parameters, runner, _ in try await dropSnapshots(of: PoolName(parameters["pool"] ?? ""), runner) },
             dropPassports: { parameters, runner, _ in
                 let versions = try await OpenZFSVersions.read(runner)
                 for command in try await PassportStore.clearing(PoolName(parameters["pool"] ?? ""), versions, runner: runner) {

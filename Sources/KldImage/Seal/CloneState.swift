@@ -69,17 +69,25 @@ struct CloneState {
         return entry
     }
 
+    /// Gives a clone what sealing has taken away.
+    static let firstBoot = "kldload-firstboot.service"
+
     /// The units to enable: those of cloud-init's that are installed (24.3 renamed one of the four and added one), and our own, always:
-    /// where it is missing, enabling it must fail, for without it clones share what is renewed at first boot.
+    /// a copy without it is refused, for its clones would lack what is renewed at first boot.
     static func unitsToEnable(_ tree: SealTree) throws -> [String] {
         let candidates = [
             "cloud-init-local.service", "cloud-init-main.service", "cloud-init.service", "cloud-init-network.service",
             "cloud-config.service", "cloud-final.service",
         ]
-        let folders = [["usr", "lib", "systemd", "system"], ["lib", "systemd", "system"], ["etc", "systemd", "system"]]
-        let installed = try candidates.filter { unit in
-            try folders.contains { folder in try tree.files.exists(tree.path(folder + [unit])) }
+        return try candidates.filter { try isInstalled($0, tree) } + [firstBoot]
+    }
+
+    /// Whether a unit can be enabled. A link is no unit's own file: it is an alias, which systemctl refuses, or the unit is masked.
+    /// Source: systemd.unit(5), the order of the folders; systemd 252 to 257.
+    static func isInstalled(_ unit: String, _ tree: SealTree) throws -> Bool {
+        for folder in ["etc", "usr/local/lib", "usr/lib", "lib"] {
+            if let kind = try tree.status(tree.path([folder, "systemd/system", unit]))?.kind { return kind == .file }
         }
-        return installed + ["kldload-firstboot.service"]
+        return false
     }
 }

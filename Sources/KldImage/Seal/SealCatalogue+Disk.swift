@@ -55,8 +55,10 @@ extension SealCatalogue {
         SealClass(
             "zfs-encryption", "Encryption keys of datasets", "clones share the master key, and whoever has one passphrase has all",
             .disk(
-                DiskIdentity(.borne, "an encrypted image is sealed for one owner; zfs change-key changes the wrapping, not the master key"))
-        ),
+                DiskIdentity(
+                    .borne,
+                    "no sealed image is encrypted; one that is exported as it is has its source's master key, whose wrapping alone zfs "
+                        + "change-key changes"))),
         SealClass(
             "gpt-disk-guid", "GUID of the partition table", "firmware and udev tell disks apart by it",
             .disk(DiskIdentity(.firstBoot, "sgdisk --randomize-guids, as in the copy that is exported of a machine")),

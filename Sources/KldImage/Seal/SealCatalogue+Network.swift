@@ -1,6 +1,8 @@
 extension SealCatalogue {
     /// The class that stays when the network of the answers is meant for the clones: ``SealOptions/keepNetwork``.
     static let networkOfAnswers = "kldload-network"
+    /// What stays for the same reason, of another class.
+    static let wirelessOfAnswers: PathPattern = "etc/wpa_supplicant/kldload.conf"
 
     static let network: [SealClass] = [
         SealClass(

@@ -32,7 +32,7 @@ struct SealPlanner {
                     let expansion = try tree.expand(isFolder ? pattern.inside : pattern, homes: homes)
                     blocked += expansion.blocked
                     visited.formUnion(expansion.visited)
-                    for match in expansion.matches { try plan(target, match, into: &entry) }
+                    for match in expansion.matches where !isOfAnswers(match) { try plan(target, match, into: &entry) }
                 } catch {
                     entry.left.append(SealLeft(tree.root.appending(pattern.text), Diagnosis(of: error).message))
                 }
@@ -43,6 +43,11 @@ struct SealPlanner {
             entry.left.append(SealLeft(link.path, "a link to \(link.target); links are not followed"))
         }
         return entry
+    }
+
+    /// An open network's settings stay with the units that read them. One with a key is never in the answers of an image (`image.wifi`).
+    private func isOfAnswers(_ match: SealTree.Match) -> Bool {
+        options.keepNetwork && SealCatalogue.wirelessOfAnswers.covers(match.names)
     }
 
     private mutating func plan(_ target: SealTarget, _ match: SealTree.Match, into entry: inout SealPlan.Entry) throws {

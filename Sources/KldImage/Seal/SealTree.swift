@@ -48,27 +48,45 @@ package struct SealTree: Sendable {
 
     package func path(_ names: some Sequence<String>) -> FilePath { FilePath("\(root)/\(names.joined(separator: "/"))") }
 
-    /// Every home, relative to the root: `root`, each folder of `home`, and the homes that passwd(5) names below `home`, `var`, `srv`, `opt`.
+    /// Every home, relative to the root: `root`, each folder of `home`, the homes that passwd(5) names below `home`, `var`, `srv` and
+    /// `opt`, and elsewhere those of accounts that can log in.
     package func homes() throws -> [String] {
         var homes = ["root"]
         if try status(root.appending("home"))?.kind == .directory {
             homes += try list(root.appending("home")).map { "home/\($0)" }
         }
-        for home in try accounts().map(\.home) where !homes.contains(home) {
-            if ["home/", "var/", "srv/", "opt/"].contains(where: home.hasPrefix) { homes.append(home) }
+        for account in try accounts() {
+            let isUsual = ["home/", "var/", "srv/", "opt/"].contains(where: account.home.hasPrefix)
+            if let home = try isUsual ? account.home : homeElsewhere(account), !homes.contains(home) { homes.append(home) }
         }
         return homes
     }
 
+    /// Shells that let nobody in, and those of accounts that only run one program. An empty one is `/bin/sh`. Source: passwd(5).
+    private static let noShells: Set = ["nologin", "false", "true", "sync", "shutdown", "halt"]
+    /// Accounts of programs have their homes there.
+    private static let systemFolders: Set = [
+        "bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "libx32", "nonexistent", "proc", "run", "sbin", "sys", "usr",
+    ]
+
+    /// The home of somebody who can log in, where it is a folder. Links are resolved within the root: else what is below one would be left.
+    private func homeElsewhere(_ account: (name: String, home: String, shell: String)) throws -> String? {
+        if Self.noShells.contains(account.shell.leaf) { return nil }
+        let names = try destinationNames(of: account.home.split(separator: "/").map(String.init))
+        guard let first = names.first, !Self.systemFolders.contains(first) else { return nil }
+        guard try status(path(names))?.kind == .directory else { return nil }
+        return names.joined(separator: "/")
+    }
+
     /// The accounts of the root's own passwd(5), with homes relative to the root.
-    package func accounts() throws -> [(name: String, home: String)] {
+    package func accounts() throws -> [(name: String, home: String, shell: String)] {
         let path = path(["etc", "passwd"])
         guard try status(path)?.kind == .file else { return [] }
         return String(decoding: try files.read(path), as: UTF8.self).lines.compactMap { line in
             let fields = line.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
             guard fields.count == 7 else { return nil }
             let home = fields[5].split(separator: "/")
-            return home.isEmpty || home.contains("..") ? nil : (fields[0], home.joined(separator: "/"))
+            return home.isEmpty || home.contains("..") ? nil : (fields[0], home.joined(separator: "/"), fields[6])
         }
     }
 
