@@ -114,7 +114,7 @@ struct OwnNetwork: Sendable {
         return try result.get()
     }
 
-    /// dnsmasq as an example of an export has it; as the only user there is here.
+    /// dnsmasq as an example of an export has it.
     func dnsmasq(_ configuration: FilePath) -> [String] {
         Self.dnsmasq + ["--conf-file=\(configuration)", "--dhcp-leasefile=\(lab.folder.appending("server.leases"))"]
     }
@@ -127,7 +127,8 @@ struct OwnNetwork: Sendable {
         ]
     }
 
-    private static let dnsmasq = ["dnsmasq", "--keep-in-foreground", "--user=root", "--group=root", "--pid-file=", "--log-facility=-"]
+    /// It becomes nobody else: who is root by a map alone may not drop groups.
+    private static let dnsmasq = ["dnsmasq", "--no-daemon", "--pid-file="]
 
     func web(_ folder: FilePath) -> [String] {
         ["python3", "-m", "http.server", "80", "--bind", Self.server, "--directory", folder.string]
