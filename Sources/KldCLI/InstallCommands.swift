@@ -49,7 +49,9 @@ struct PayloadOptions: ParsableArguments {
         // A mirror was verified with the payload beside it; another may need more.
         let mirror = LiveMedium.mountPoint.appending(LiveMedium.mirror(answers))
         _ = try await fetched(LiveMedium.mirror(answers), whole: false)
-        let lacking = try PayloadCheck.check(info, for: answers, mirror: payload == nil ? PayloadCheck.mirror(mirror, files) : nil)
+        let lacking = try PayloadCheck.check(
+            info, for: answers, installed: PayloadCheck.installed(folder, files),
+            mirror: payload == nil ? PayloadCheck.mirror(mirror, files) : nil)
         if whole, !lacking.isEmpty { _ = try await fetched(LiveMedium.mirror(answers), whole: true) }
         let found = try PayloadFolder(folder, files: files)
         let source = try found.source(elsewhere: isElsewhere, files: files)
@@ -128,20 +130,14 @@ struct InstallCommand: AsyncParsableCommand, ReportingCommand {
         let answers = try options.load(answers, forMachine: true)
         let runner = ZFSExplainingRunner(SubprocessRunner())
         let files = LocalFiles()
-        let payload = try await payload.find(answers, whole: !dryRun)
+        let (lock, payload) = try await Self.begin(dryRun: dryRun) { try await self.payload.find(answers, whole: !dryRun) }
+        defer { withExtendedLifetime(lock) {} }
         func facts() async throws -> MachineFacts { try await MachineFacts.gather(runner: runner, files: files, asked: answers.allDisks) }
         if dryRun {
             let plan = try await Self.planner(answers, payload, .placeholder, facts()).plan
             if format == .json { try Output.json(plan.json) } else { Output.line(plan.text()) }
             return
         }
-        guard Host.isRoot else {
-            throw Diagnosis(
-                "install.not-root", "installing needs root", remedies: ["sudo kldload install …", "look first: --dry-run"], exit: .needsRoot
-            )
-        }
-        let lock = try FileLock("/run/kldload/install.lock")
-        defer { withExtendedLifetime(lock) {} }
         // A resumed installation goes on as the machine it began.
         let state =
             if from == nil { InstallState(identity: .random(), answers: answers) } else {
@@ -195,6 +191,24 @@ struct InstallCommand: AsyncParsableCommand, ReportingCommand {
 }
 
 extension InstallCommand {
+    /// Finds what is installed. That takes minutes where it is fetched or read whole, so who may not install is refused before.
+    ///
+    /// - Parameter root: whether the user is root.
+    /// - Returns: what `find` found, and the lock that keeps other installers out; a dry run needs none.
+    /// - Throws: ``Diagnosis`` `install.not-root`, `lock.held`; ``FileError``; what `find` throws.
+    static func begin<Payload>(
+        dryRun: Bool, root: Bool = Host.isRoot, lock: FilePath = "/run/kldload/install.lock", find: () async throws -> Payload
+    ) async throws -> (lock: FileLock?, payload: Payload) {
+        if dryRun { return (nil, try await find()) }
+        guard root else {
+            throw Diagnosis(
+                "install.not-root", "installing needs root", remedies: ["sudo kldload install …", "look first: --dry-run"], exit: .needsRoot
+            )
+        }
+        let held = try FileLock(lock)
+        return (held, try await find())
+    }
+
     static func planner(
         _ answers: Answers, _ payload: InstallRequest.Payload, _ identity: InstallRequest.Identity, _ facts: MachineFacts
     ) throws -> InstallPlanner {

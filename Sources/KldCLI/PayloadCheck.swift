@@ -49,11 +49,24 @@ extension SavedFacts {
 enum PayloadCheck {
     /// - Throws: ``Diagnosis`` `install.payload-unreadable`; ``FileError``.
     static func read(_ file: FilePath, _ files: any FileSystem) throws -> PayloadInfo {
-        try SchemaDocument.read(file, files, schema: PayloadInfo.currentSchema) { cause in
-            Diagnosis(
-                "install.payload-unreadable", "\(file) does not describe a root file system that this version can install",
-                remedies: ["build it again, or copy it again", "or name another folder: --payload FOLDER"], exit: .inputMissing,
-                causes: [cause])
+        try SchemaDocument.read(file, files, schema: PayloadInfo.currentSchema) { unreadable(file, $0) }
+    }
+
+    private static func unreadable(_ file: FilePath, _ cause: String) -> Diagnosis {
+        Diagnosis(
+            "install.payload-unreadable", "\(file) does not describe a root file system that this version can install",
+            remedies: ["build it again, or copy it again", "or name another folder: --payload FOLDER"], exit: .inputMissing,
+            causes: [cause])
+    }
+
+    /// The names of all packages in a payload, with what was brought along by others; none where its folder does not say.
+    /// - Throws: ``Diagnosis`` `install.payload-unreadable`; ``FileError``.
+    static func installed(_ folder: FilePath, _ files: any FileSystem) throws -> Set<String> {
+        let file = folder.appending(PayloadManifest.packages)
+        guard try files.exists(file) else { return [] }
+        let text = try files.readText(file)
+        do { return Set(try InstalledPackage.parse(text, .dpkg).map(\.name)) } catch {
+            throw unreadable(file, Diagnosis(of: error).causes.first ?? "")
         }
     }
 
@@ -69,11 +82,15 @@ enum PayloadCheck {
         }
     }
 
-    /// - Parameter mirror: what can be added.
+    /// - Parameters:
+    ///   - installed: what ``installed(_:_:)`` says of it.
+    ///   - mirror: what can be added.
     /// - Returns: the packages that are to be added to it.
     /// - Throws: ``Diagnosis`` `install.payload-differs`, with every difference; `install.packages-missing`.
     @discardableResult
-    static func check(_ info: PayloadInfo, for answers: Answers, mirror: MirrorInfo? = nil) throws -> [String] {
+    static func check(
+        _ info: PayloadInfo, for answers: Answers, installed: Set<String> = [], mirror: MirrorInfo? = nil
+    ) throws -> [String] {
         let differences = try differences(info.spec, answers)
         guard differences.isEmpty else {
             throw Diagnosis(
@@ -81,7 +98,8 @@ enum PayloadCheck {
                 remedies: ["name a folder that holds it: --payload FOLDER", "or change the answers"], exit: .inputMissing,
                 causes: differences)
         }
-        let lacking = try lacking(info.spec, answers)
+        // A package may be there that nobody asked for by name: another one needs it.
+        let lacking = try lacking(info.spec, answers).filter { !installed.contains($0) }
         let missing = Set(lacking).subtracting(mirror?.packages[info.spec.profile] ?? []).sorted()
         guard missing.isEmpty else {
             throw Diagnosis(
@@ -95,7 +113,7 @@ enum PayloadCheck {
         return lacking
     }
 
-    /// Packages of the answers' own list and of what they switch on, which the root file system does not have.
+    /// Packages of the answers' own list and of what they switch on, for which the root file system was not asked.
     private static func lacking(_ has: PayloadSpec, _ answers: Answers) throws -> [String] {
         let wanted = PayloadSpec(answers, buildMirror: "")
         let spec = try wanted.spec

@@ -15,7 +15,7 @@ public final class FileLock: Sendable {
             descriptor = try FileDescriptor.open(
                 path, .readWrite, options: [.create, .noFollow, .closeOnExec], permissions: [.ownerReadWrite])
         } catch let number as Errno {
-            throw FileError.other(path, action: "lock", reason: number.description)
+            throw FileError(number, path, action: "lock")
         }
         held = flock(descriptor.rawValue, LOCK_EX | LOCK_NB) == 0
         if held { return }

@@ -24,8 +24,8 @@ public struct ImageVerification: Sendable {
     /// - Parameters:
     ///   - image: qcow2, vmdk, vhd, raw, or an ova, whose disk is taken out of it first.
     ///   - once: only its first boot.
-    /// - Throws: ``Diagnosis`` `image.no-answer` with the last lines of the console when the system did not come up; ``ExportError`` when the
-    ///   image is missing, in use, of another format, or leans on another file.
+    /// - Throws: ``Diagnosis`` `image.no-answer` with the last lines of the console when the system did not come up, `image.no-disk`,
+    ///   `image.disk-elsewhere`; ``ExportError`` when the image is missing, in use, of another format, or leans on another file.
     public func run(_ image: FilePath, once: Bool = false) async throws -> VerifyReport {
         // Before the accelerator is tried, which takes seconds.
         guard try LocalFiles().exists(image) else { throw ExportError.sourceMissing(image) }
@@ -59,10 +59,17 @@ public struct ImageVerification: Sendable {
 
     /// The disk to boot, never written to, and how to read it.
     ///
+    /// Whoever made an image may have it name any file of this machine, which its guest would read: a disk that is not all in one file of
+    /// its own is refused.
+    ///
     /// Runs: `tar --list`, `tar --extract` of the one VMDK in an ova; `qemu-img info` and what ``SourceInspector`` runs.
-    private func disk(of image: FilePath, in folder: FilePath) async throws -> (FilePath, MachineDisk.Format) {
+    func disk(of image: FilePath, in folder: FilePath) async throws -> (path: FilePath, format: MachineDisk.Format) {
         let (runner, files) = (workshop.runner, LocalFiles())
-        switch image.extension?.lowercased() {
+        let path: FilePath
+        do { path = try files.resolve(image) } catch FileError.missing { throw ExportError.sourceMissing(image) }
+        // A device or a folder may be called anything.
+        let ending = try files.status(path)?.kind == .file ? image.extension?.lowercased() : nil
+        switch ending {
         case "ova":
             report(PlanEvent(.line, message: "taking the disk out of the package"))
             let names = try await runner.run(Command("tar", ["--list", "--file=\(image)"], effect: .reads)).output.lines
@@ -73,17 +80,34 @@ public struct ImageVerification: Sendable {
             }
             try await runner.run(
                 Command("tar", ["--extract", "--file=\(image)", "--directory=\(folder)", "--", name], effect: .changes))
-            return (folder.appending(name), .vmdk)
+            let disk = try files.resolve(folder).appending(name)
+            var problem: String? = "it is a link, or no file at all"
+            // Before qemu-img opens what a link leads to.
+            if try files.status(disk)?.kind == .file {
+                problem = try await otherFile(of: disk, .vmdk).map { "it takes content from another file (\($0))" }
+            }
+            if let problem {
+                throw Diagnosis(
+                    "image.disk-elsewhere", "the disk in \(image), \(name), does not hold all of its content itself",
+                    remedies: ["do not use it: it can name any file of this machine", "make it anew: kexport DISK ova"],
+                    exit: .inputMissing, causes: [problem])
+            }
+            return (disk, .vmdk)
         case "vmdk", "vhd":
-            let format: MachineDisk.Format = image.extension?.lowercased() == "vmdk" ? .vmdk : .vpc
-            let path = try files.resolve(image)
-            let info = try QemuImageInfo.parse(try await runner.run(QemuImg.info(path, format: format)).output)
-            if let other = info.backingFile ?? info.dataFile { throw ExportError.sourceHasBackingFile(path, backing: other) }
+            let format: MachineDisk.Format = ending == "vmdk" ? .vmdk : .vpc
+            if let other = try await otherFile(of: path, format) { throw ExportError.sourceHasBackingFile(path, backing: other) }
             return (path, format)
         default:
             let source = try await SourceInspector(runner: runner, files: files).inspect(image)
             return (source.path, source.form == .raw ? .raw : .qcow2)
         }
+    }
+
+    /// A file that a disk takes content from, besides its own. - Parameter disk: absolute, without links.
+    ///
+    /// Runs: `qemu-img info --output json -f FORMAT DISK`, reads.
+    private func otherFile(of disk: FilePath, _ format: MachineDisk.Format) async throws -> String? {
+        try QemuImageInfo.parse(try await workshop.runner.run(QemuImg.info(disk, format: format)).output).otherFile(than: disk)
     }
 
     /// Waits for the report of the system inside a guest that has ``channel``.

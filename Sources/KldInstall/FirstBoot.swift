@@ -79,7 +79,7 @@ public struct FirstBoot: Sendable, Hashable {
     /// The command line of the running kernel, which its unified kernel image brought.
     public var commandLine: String
     public var stub: FilePath
-    /// Why nobody could look at the first ESP.
+    /// Why nobody could look at the first ESP: what is on it is not known then.
     public var espProblem: String?
     /// UKIs found on the first ESP for the running kernel.
     public var images: [String]
@@ -190,8 +190,13 @@ public struct FirstBoot: Sendable, Hashable {
                 Step(
                     Self.image, "Look for boot images on \(esps.first ?? "the ESP")",
                     [.perform(Self.unreadable, ["device": esps.first ?? "", "problem": espProblem], effect: .reads)], needs: imageNeeds))
+        } else if let builder, !images.isEmpty {
+            steps.append(rebuild(id, builder))
+        } else if !images.isEmpty, entries.isEmpty {
+            // Else this would be called done, and the machine would have another host id at each start. What GRUB starts needs no builder.
+            let failing = Action.perform(Self.unbuildable, [:], effect: .reads)
+            steps.append(Step(Self.image, "Put the host id into the boot image", [failing], needs: imageNeeds))
         }
-        if let builder, !images.isEmpty { steps.append(rebuild(id, builder)) }
         if !entries.isEmpty { steps.append(restage(id)) }
         return steps
     }
@@ -334,6 +339,7 @@ public struct FirstBoot: Sendable, Hashable {
     static let assemble = "boot.assemble"
     static let nameInitiator = "iscsi.name"
     static let unreadable = "esp.unreadable"
+    static let unbuildable = "boot.unbuildable"
 
     /// What plans of a first boot perform by name.
     public static var performers: [String: Performer] {
@@ -359,6 +365,12 @@ public struct FirstBoot: Sendable, Hashable {
                     "firstboot.esp-unreadable", "the ESP \(device) cannot be looked at, so its boot images have no host id yet",
                     remedies: ["fsck.vfat -a \(device), then kldload firstboot", "kldload boot restore makes a lost ESP anew"],
                     causes: [parameters["problem"] ?? ""])
+            },
+            unbuildable: { _, _, _ in
+                throw Diagnosis(
+                    "firstboot.no-builder", "nothing here builds boot images, so this machine's have no host id yet",
+                    remedies: ["apt-get install systemd-ukify (Debian 13), binutils (Debian 12), then kldload firstboot"],
+                    exit: .unavailable)
             },
             // Runs: `iscsi-iname`, which prints a name that nobody has. Source: iscsi-iname(8), open-iscsi 2.1.
             nameInitiator: { _, runner, files in

@@ -13,7 +13,7 @@ extension FirstBoot {
     /// Reads the running machine.
     ///
     /// Runs: what ``RunningRoot/gather(runner:files:)`` runs; reads. Mounts the first ESP for a moment (writable, for it may be mounted
-    /// already) to list its images.
+    /// already) to list its images. That this fails stops nothing else: see ``espProblem``.
     /// - Throws: ``Diagnosis`` `firstboot.no-zfs-root` when the root file system is not ZFS.
     public static func gather(runner: any CommandRunner, files: any FileSystem) async throws -> FirstBoot {
         guard let root = try await RunningRoot.gather(runner: runner, files: files) else {
@@ -24,6 +24,10 @@ extension FirstBoot {
         var images: [String] = []
         var entries: [BootEntry] = []
         var espProblem: String?
+        func told(_ error: any Error) -> String {
+            let problem = Diagnosis(of: error)
+            return ([problem.message] + problem.causes).joined(separator: "; ")
+        }
         let mount = workplace.appending("look")
         if let first = root.esps.first {
             try files.makeDirectory(mount, mode: 0o700)
@@ -31,17 +35,11 @@ extension FirstBoot {
                 try await runner.run(MountCommand.mount(first.path, at: mount, type: "vfat"))
             } catch {
                 try Task.checkCancellation()
-                let problem = Diagnosis(of: error)
-                espProblem = ([problem.message] + problem.causes).joined(separator: "; ")
+                espProblem = told(error)
             }
         }
         if !root.esps.isEmpty, espProblem == nil {
-            images = ((try? files.list(mount.appending(BootEntry.imageFolder))) ?? [])
-                .filter { BootEntry.isImage($0) && $0.contains("-\(kernel).") }
-            let menu = mount.appending(BootChain.grub.entryFolder)
-            entries = ((try? files.list(menu)) ?? []).sorted().compactMap { name in
-                (try? files.readText(menu.appending(name))).flatMap { BootEntry(fileName: name, text: $0) }
-            }.filter { $0.release == kernel && $0.parts != nil }
+            do { (images, entries) = try bootFiles(of: kernel, on: mount, files) } catch { espProblem = told(error) }
             try await runner.run(MountCommand.unmount(mount))
         }
         func hostID(_ path: FilePath) -> HostID? { (try? files.read(path)).flatMap { HostID(fileContent: $0) } }
@@ -54,6 +52,23 @@ extension FirstBoot {
             extras: try extras(files))
         boot.espProblem = espProblem
         return boot
+    }
+
+    /// What starts a kernel from an ESP: images, or entries of GRUB's menu. A folder that is not there holds none.
+    /// - Throws: ``FileError`` where one cannot be read: nobody knows what it holds.
+    private static func bootFiles(
+        of kernel: String, on esp: FilePath, _ files: any FileSystem
+    ) throws -> (images: [String], entries: [BootEntry]) {
+        func names(_ folder: FilePath) throws -> [String] {
+            do { return try files.list(folder) } catch FileError.missing { return [] }
+        }
+        let images = try names(esp.appending(BootEntry.imageFolder)).filter { BootEntry.isImage($0) && $0.contains("-\(kernel).") }
+        let menu = esp.appending(BootChain.grub.entryFolder)
+        let entries = try names(menu).filter(BootEntry.isInMenu).sorted().compactMap { name in
+            // A text that makes no sense is no entry: a power cut may leave one.
+            BootEntry(fileName: name, text: String(decoding: try files.read(menu.appending(name)), as: UTF8.self))
+        }
+        return (images, entries.filter { $0.release == kernel && $0.parts != nil })
     }
 
     private static func extras(_ files: any FileSystem) throws -> Extras {

@@ -82,6 +82,24 @@ struct PayloadCheckTests {
         #expect(try PayloadCheck.check(Self.info(core) { $0.extraPackages = [] }, for: core, mirror: mirror) == ["htop"])
     }
 
+    @Test("what other packages brought along is there: it is neither missed nor added; without a list of it, only what was asked for is")
+    func broughtAlong() throws {
+        let answers = try Self.answers("KLDLOAD_EXTRA_PACKAGES='python3 libc6 cowsay'", "KLDLOAD_PROFILE=core")
+        let info = Self.info(answers) { $0.extraPackages = [] }
+        // dpkg-query 1.22.21
+        let list = ["libc6:amd64 2.41-12 amd64 glibc 2.41-12 M", "python3 3.13.5-1 amd64 python3-defaults 3.13.5-1 M"]
+            .map { $0.replacing(" ", with: "\t") + "\n" }.joined()
+        let installed = try PayloadCheck.installed("/p", MemoryFiles(["/p/packages.tsv": list]))
+        #expect(installed.sorted() == ["libc6", "python3"])
+        let missed = problem { try PayloadCheck.check(info, for: answers, installed: installed) }
+        #expect(missed?.code == "install.packages-missing" && missed?.message.hasSuffix(" ask for: cowsay") == true)
+        let mirror = MirrorInfo(packages: ["core": ["cowsay", "python3"]])
+        #expect(try PayloadCheck.check(info, for: answers, installed: installed, mirror: mirror) == ["cowsay"])
+        #expect(try PayloadCheck.installed("/p", MemoryFiles()).isEmpty)
+        let broken = problem { _ = try PayloadCheck.installed("/p", MemoryFiles(["/p/packages.tsv": "python3\t3.13\n"])) }
+        #expect(broken?.code == "install.payload-unreadable" && broken?.causes == ["python3\t3.13"])
+    }
+
     @Test("packages that neither it nor the mirror has are named, with the medium that would have them", arguments: [true, false])
     func missing(_ mirrored: Bool) throws {
         let answers = try Self.answers("KLDLOAD_EXTRA_PACKAGES='awscli cowsay'", "KLDLOAD_PROFILE=core")

@@ -50,6 +50,18 @@ struct LockTests {
         }
     }
 
+    @Test("where nobody may make a lock, that is refused as any file would be: who is not root is told so")
+    func denied() throws {
+        // Not even root makes files there.
+        let path: FilePath = "/sys/kldload-test.lock"
+        let number = try #require(throws: Errno.self) {
+            try FileDescriptor.open(path, .readWrite, options: [.create], permissions: [.ownerReadWrite])
+        }
+        let problem = #expect(throws: FileError.self) { try FileLock(path) }
+        #expect(problem == FileError(number, path, action: "lock"))
+        if number == .permissionDenied { #expect(problem?.diagnosis.exit == .needsRoot) }
+    }
+
     @Test("two locks on two files do not know of each other")
     func apart() async throws {
         try await Scratch.with { folder in

@@ -3,6 +3,7 @@ import KldCore
 import KldExec
 import KldFiles
 import KldImage
+import KldVirt
 import SystemPackage
 import Synchronization
 import Testing
@@ -153,6 +154,25 @@ private let hasQemuImg = ["qemu-img", "sha256sum", "tar"].allSatisfy {
             #expect(descriptor.contains("SPARSE \"img.vmdk\""))
             #expect(descriptor.contains("ddb.adapterType = \"lsilogic\""))
             #expect(descriptor.contains("ddb.virtualHWVersion = \"13\""))
+        }
+    }
+
+    @Test func aVMDKIsAllInItsFileUnlessItsDescriptorNamesAnother() async throws {
+        try await inFolder { made in
+            let folder = try files.resolve(made)
+            let source = try await makeSource(folder)
+            try await ImageExporter(runner: runner, files: files).export(request(source, [.vmdk], folder))
+            try await tool("qemu-img", ["convert", "-f", "raw", "-O", "vmdk", source.path.string, folder.appending("sparse.vmdk").string])
+            try files.write(
+                "# Disk DescriptorFile\nversion=1\nCID=12345678\nparentCID=ffffffff\ncreateType=\"monolithicFlat\"\n"
+                    + "RW 16384 FLAT \"\(source.path)\" 0\n", to: folder.appending("flat.vmdk"))
+            func otherFile(_ name: String) async throws -> String? {
+                let path = folder.appending(name)
+                return try QemuImageInfo.parse(try await runner.run(QemuImg.info(path, format: .vmdk)).output).otherFile(than: path)
+            }
+            #expect(try await otherFile("img.vmdk") == nil)
+            #expect(try await otherFile("sparse.vmdk") == nil)
+            #expect(try await otherFile("flat.vmdk") == source.path.string)
         }
     }
 

@@ -24,6 +24,7 @@ struct NetworkMediumTests {
             .init(path: "LiveOS/squashfs.img", size: ByteCount(4), digest: digest("live")),
             .init(path: "\(folder)/root.zfs", size: ByteCount(4), digest: digest("root")),
             .init(path: "\(folder)/payload.json", size: ByteCount(4), digest: digest("json")),
+            .init(path: "\(folder)/packages.tsv", size: ByteCount(4), digest: digest("pack")),
             .init(path: "\(mirror)/debian/pool/x.deb", size: ByteCount(4), digest: digest("deb.")),
             .init(path: "\(mirror)/mirror.json", size: ByteCount(4), digest: digest("says")),
         ]).text
@@ -67,7 +68,7 @@ struct NetworkMediumTests {
     static func server(_ more: [String: String] = [:], failures: [Int32] = []) throws -> Server {
         let contents = [
             "http://h/k/kldload/medium.list": try list(), "http://h/k/\(folder)/root.zfs": "root",
-            "http://h/k/\(folder)/payload.json": "json",
+            "http://h/k/\(folder)/payload.json": "json", "http://h/k/\(folder)/packages.tsv": "pack",
             "http://h/k/\(mirror)/mirror.json": "says", "http://h/k/\(mirror)/debian/pool/x.deb": "deb.",
         ]
         return Server(contents.merging(more) { $1 }, failures: failures)
@@ -105,8 +106,7 @@ struct NetworkMediumTests {
         // Nothing is asked for again.
         let silent = Server([:])
         try silent.files.write(Self.list(), to: FilePath("\(Self.place)/kldload/medium.list"))
-        for name in ["root", "json"] {
-            let file = name == "root" ? "root.zfs" : "payload.json"
+        for (name, file) in [("root", "root.zfs"), ("json", "payload.json"), ("pack", "packages.tsv")] {
             try silent.files.write(name, to: FilePath("\(Self.place)/\(Self.folder)/\(file)"))
         }
         #expect(try await fetch(silent) != nil)
@@ -139,11 +139,12 @@ struct NetworkMediumTests {
         }
     }
 
-    @Test("for a plan its description is enough; of what the server does not have there is nothing")
+    @Test("for a plan its description and the list of its packages are enough; of what the server does not have there is nothing")
     func description() async throws {
         let server = try Self.server()
         #expect(try await fetch(server, whole: false) != nil)
-        #expect(server.files.texts["\(Self.place)/\(Self.folder)/root.zfs"] == nil)
+        let folder = "\(Self.place)/\(Self.folder)"
+        #expect(server.files.texts.keys.filter { $0.hasPrefix(folder) }.sorted() == ["\(folder)/packages.tsv", "\(folder)/payload.json"])
         #expect(try await fetch(server, "kldload/payloads/debian-trixie-server") == nil)
         #expect(try await Self.medium().payloads(runner: server.runner, files: server.files) == ["debian-trixie-core"])
     }

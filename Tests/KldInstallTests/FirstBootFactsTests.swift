@@ -28,7 +28,7 @@ struct FirstBootFactsTests {
         "rpool\n\tmirror-0\t7G\n\t/dev/disk/by-id/virtio-a-part2\t7G\n\t/dev/nvme0n1p12\t7G\nspecial      -      -\n\t/dev/vdz9\t1G\n"
 
     func gather(
-        files change: [String: String] = [:], without: [String] = [], mount status: Int32 = 0,
+        files change: [String: String] = [:], without: [String] = [], unreadable: String? = nil, mount status: Int32 = 0,
         root: String = "rpool/ROOT/debian / zfs rw,relatime 0 0\n"
     ) async throws -> (FirstBoot, ScriptedRunner) {
         var texts = [
@@ -49,7 +49,8 @@ struct FirstBootFactsTests {
                 return table[command.description].map { CommandOutput(output: $0) }
             }
         ])
-        let files = MemoryFiles(texts, links: ["/dev/disk/by-id/virtio-a-part2": "../../vda2"])
+        var files: any FileSystem = MemoryFiles(texts, links: ["/dev/disk/by-id/virtio-a-part2": "../../vda2"])
+        if let unreadable { files = UnreadableFiles(files, below: unreadable) }
         return (try await FirstBoot.gather(runner: runner, files: files), runner)
     }
 
@@ -101,23 +102,51 @@ struct FirstBootFactsTests {
     func brokenESP() async throws {
         let boot = try await gather(mount: 32).0
         #expect(boot.espProblem?.contains("bad superblock") == true && boot.images.isEmpty)
-        let plan = try boot.plan
-        #expect(plan[step: "firstboot.ssh-keys"] != nil)
-        let runner = ScriptedRunner.accepting
-        let files = MemoryFiles()
-        do {
-            try await PlanRunner(runner: runner, files: files, performers: FirstBoot.performers).apply(plan)
-            Issue.record("it is done")
-        } catch { #expect(Diagnosis(of: error).code == "firstboot.esp-unreadable") }
+        #expect(try await end(of: boot)?.code == "firstboot.esp-unreadable")
+    }
+
+    /// Applies the plan; whatever else fails, SSH gets its keys. - Returns: why the first boot is not finished; `nil`: it is.
+    private func end(of boot: FirstBoot) async throws -> Diagnosis? {
+        let (runner, files) = (ScriptedRunner.accepting, MemoryFiles())
+        var problem: Diagnosis?
+        do { try await PlanRunner(runner: runner, files: files, performers: FirstBoot.performers).apply(boot.plan) } catch {
+            problem = Diagnosis(of: error)
+        }
         #expect(runner.commands.contains { $0.tool.name == "ssh-keygen" })
-        #expect(try !files.exists(FirstBoot.doneMarker))
+        let isDone = try files.exists(FirstBoot.doneMarker)
+        #expect(isDone == (problem == nil))
+        return problem
+    }
+
+    @Test(
+        "an ESP that is mounted and cannot be read is not taken for one without images: the first boot is not finished",
+        arguments: ["kldload", "kldload/entries", "kldload/entries/kldload-debian-6.12.0.1.env"])
+    func unreadableESP(_ place: String) async throws {
+        let folder = "/run/kldload/firstboot/look/EFI"
+        let entry = "\(folder)/kldload/entries/kldload-debian-6.12.0.1.env"
+        let (boot, runner) = try await gather(files: [entry: "x"], unreadable: "\(folder)/\(place)")
+        #expect(boot.espProblem?.contains("Input/output error") == true && boot.images.isEmpty && boot.entries.isEmpty)
+        #expect(runner.commands.last?.tool.name == "umount")
+        #expect(try await end(of: boot)?.code == "firstboot.esp-unreadable")
+        // What is no text of ours is no entry, and no fault.
+        let other = try await gather(files: [entry: "x"]).0
+        #expect(other.espProblem == nil && other.entries.isEmpty && other.images.count == 1)
+    }
+
+    @Test("where nothing can build the boot image that needs the host id, the first boot is not finished; the next one tries it again")
+    func noBuilder() async throws {
+        let problem = try await end(of: FirstBootTests.clone(build: false))
+        #expect(problem?.code == "firstboot.no-builder" && problem?.exit == .unavailable && problem?.remedies.isEmpty == false)
+        let journal = "started firstboot.image\nfailed firstboot.image\n"
+        let next = try FirstBootTests.clone(hostID: identity.hostID, runningHostID: HostID(0x0101_0101), journal: journal).plan
+        #expect(next.commandLines.contains { $0.hasPrefix("ukify build") })
     }
 
     @Test("an ESP without our folder has no images")
     func noImages() async throws {
         let folder = "/run/kldload/firstboot/look/EFI/kldload"
         let boot = try await gather(without: ["\(folder)/kldload-debian-6.12.0.1.efi", "\(folder)/kldload-debian-6.11.0.1.efi"]).0
-        #expect(boot.images.isEmpty)
+        #expect(boot.images.isEmpty && boot.espProblem == nil)
     }
 
     @Test(

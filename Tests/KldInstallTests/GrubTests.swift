@@ -65,7 +65,8 @@ struct GrubInstallTests {
         let entry = try #require(Self.entry(Self.plan(sealed: true), 0))
         #expect(entry.files.count == 2 && entry.parts?.commandLine.words.contains("zfs_force=1") == true)
         var boot = FirstBootTests.clone()
-        (boot.images, boot.entries) = ([], [entry])
+        // Nothing is built for it.
+        (boot.images, boot.entries, boot.builder) = ([], [entry], nil)
         let step = try #require(boot.plan[step: "firstboot.image"])
         let esp = "/run/kldload/firstboot/esp0"
         let id = KernelParts.path(of: identity.hostID)

@@ -52,9 +52,8 @@ public struct NetworkMedium: Sendable, Hashable {
         say: (String) -> Void
     ) async throws -> FilePath? {
         let list = try await contents(pause, runner, files)
-        var wanted = list.files(in: folder).filter { file in
-            whole || file.path == "\(folder)/\(PayloadManifest.info)" || file.path == "\(folder)/\(MirrorInfo.name)"
-        }
+        let description = [PayloadManifest.info, PayloadManifest.packages, MirrorInfo.name].map { "\(folder)/\($0)" }
+        var wanted = list.files(in: folder).filter { whole || description.contains($0.path) }
         let bases = try list.bases(in: folder)
         if whole { wanted = bases + wanted }
         if wanted.isEmpty { return nil }

@@ -6,7 +6,7 @@ public enum PayloadManifest {
     /// ``PayloadInfo``.
     static let info = "payload.json"
     /// What dpkg installed, one package a line: see ``InstalledPackage``.
-    static let packages = "packages.tsv"
+    package static let packages = "packages.tsv"
     /// SPDX 2.3, of the same packages, the kernel and OpenZFS.
     static let sbom = "sbom.spdx.json"
     /// The signed indexes that the packages were chosen from. Not in the tree: they change several times a day, and mostly the packages of a
