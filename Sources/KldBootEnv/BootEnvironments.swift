@@ -185,6 +185,16 @@ public struct BootEnvironments: Sendable, Hashable {
                 "be.active", "\(environment.name) is what boots next, and cannot be \(what)", remedies: ["kbe activate another one before"],
                 exit: .failed)
         }
+        if BootTrial(system).fallbacks.contains(environment.dataset.text) {
+            let running = system.running.leaf
+            throw Diagnosis(
+                "be.fallback",
+                "\(environment.name) is what this machine can go back to while \(running) is on trial, and cannot be \(what)",
+                remedies: [
+                    "wait until kbe list calls \(running) good; what boots once is to be activated for that: kbe activate \(running)",
+                    "or go back to it: kbe activate \(environment.name), and reboot",
+                ], exit: .failed)
+        }
         if let place = environment.mountpoint {
             throw Diagnosis(
                 "be.mounted", "\(environment.name) is mounted at \(place)", remedies: ["kbe unmount \(environment.name)"], exit: .failed)
@@ -203,7 +213,8 @@ public struct BootEnvironments: Sendable, Hashable {
     /// Environments that were made long ago and that nothing needs, oldest first.
     ///
     /// - Parameter age: in seconds.
-    /// - Returns: names for ``destroy(_:)``, one after another. Running, chosen, mounted and foreign ones are never among them.
+    /// - Returns: names for ``destroy(_:)``, one after another. Running, chosen, mounted and foreign ones are never among them, nor what a
+    ///   trial can go back to.
     public func prunable(olderThan age: Int64, now: Timestamp) -> [String] {
         system.environments
             .filter { $0.created.seconds <= now.seconds - age && $0.owned && (try? refuse($0, "destroyed")) != nil }

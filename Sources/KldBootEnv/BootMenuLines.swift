@@ -43,7 +43,19 @@ extension BootEnvironments {
             guard source.imagePath == system.shareable, EnvironmentChoice.isPossible(name + source.release) else { return nil }
             entry.sharedImage = source.imagePath
         }
-        return entry
+        return entry.rooted
+    }
+}
+
+extension BootEntry {
+    /// The same, and GRUB's command line starts its own dataset. Older releases gave the line of a clone, or of a new name, the root of
+    /// what they had copied it from.
+    var rooted: BootEntry {
+        guard var parts = self.parts else { return self }
+        parts.commandLine = parts.commandLine.rooted(at: dataset)
+        var copy = self
+        copy.parts = parts
+        return copy
     }
 }
 

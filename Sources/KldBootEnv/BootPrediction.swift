@@ -109,6 +109,10 @@ public struct BootPrediction: Sendable, Hashable, Codable {
             return
         }
         add(.ok, "environment", "\(next.dataset) is there")
+        if next.rooted != next {
+            let root = next.parts?.commandLine.root ?? "another root"
+            add(.fail, "root", "the entry of \(next.environment) starts \(root)", "kldload boot refresh writes it anew")
+        }
         guard target.kernels.contains(where: { $0.release == next.release }), facts.module else {
             add(
                 .fail, "kernel", "\(next.environment) has not all that Linux \(next.release) needs: kernel, initramfs, modules, OpenZFS",
@@ -130,13 +134,20 @@ public struct BootPrediction: Sendable, Hashable, Codable {
         let lacking = esps.filter { esp in
             next.files.contains { esp.images[$0] == nil } || !esp.entries.contains { $0.starts(the: next) }
         }.map(\.device)
-        if lacking.count == esps.count {
+        guard lacking.count < esps.count else {
             add(.fail, "ESP", "no ESP has both the entry and its image", "kbe activate \(system.running.leaf)")
-        } else if !lacking.isEmpty {
-            add(.warn, "ESP", "\(lacking.joined(separator: ", ")) would boot something else", "kldload boot refresh")
-        } else {
-            add(.ok, "ESP", "the same on \(esps.map(\.device).joined(separator: ", "))")
+            return
         }
+        // The loader counts on the ESP that it starts from: what one disk gave up another may still try.
+        let others = esps.filter { !lacking.contains($0.device) }.compactMap { esp -> String? in
+            guard let own = system.choice(on: esp) else { return "\(esp.device) has nothing that may still be tried" }
+            return own.starts(the: next) ? nil : "\(esp.device) would start \(own.environment), by \(own.fileName)"
+        }
+        if !lacking.isEmpty {
+            add(.warn, "ESP", "\(lacking.joined(separator: ", ")) would boot something else", "kldload boot refresh")
+        }
+        if !others.isEmpty { add(.warn, "ESP", others.joined(separator: "; "), "kldload boot refresh") }
+        if lacking.isEmpty, others.isEmpty { add(.ok, "ESP", "the same on \(esps.map(\.device).joined(separator: ", "))") }
     }
 
     /// The others start the machine, as they do for one whose ESP lacks something.

@@ -86,9 +86,11 @@ public struct BootStaging: Sendable, Hashable {
             entry.once = true
         case .unchanged:
             if let same { return same }
-            let before = all.filter { $0.dataset == target.environment.text }.map(\.order).max() ?? system.floor
+            // What boots once stands above all others: built above that, a change made in it would stay for good.
+            let before = all.filter { $0.dataset == target.environment.text && !$0.once }.map(\.order).max() ?? system.floor
             let next = all.map(\.order).filter { $0 > before }.min()
-            entry.order = next.map { min(before + 1, $0 - 1) } ?? before + 1
+            // 0 is for lines that nobody has activated, and their images go.
+            entry.order = max(1, next.map { min(before + 1, $0 - 1) } ?? before + 1)
             entry.counter = BootEntry.Counter(left: BootEntry.tries)
         }
         return entry

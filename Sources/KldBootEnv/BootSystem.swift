@@ -190,7 +190,16 @@ public struct BootSystem: Sendable, Hashable {
     }
 
     /// What the loader starts at the next boot.
-    public var next: BootEntry? {
+    public var next: BootEntry? { choice(among: entries) }
+
+    /// What it starts from this ESP, where no other is there to ask. systemd-boot passes over an entry whose image is missing.
+    func choice(on esp: ESP) -> BootEntry? {
+        let found = esp.entries.filter { entry in chain == .grub || entry.files.allSatisfy { esp.images[$0] != nil } }
+        return choice(among: found.sorted(by: BootEntry.precedes))
+    }
+
+    /// - Parameter entries: in the loader's order.
+    private func choice(among entries: [BootEntry]) -> BootEntry? {
         told.always.flatMap { name in entries.first { LoaderChoice.fits($0, name) } } ?? entries.first { !$0.isExhausted }
     }
 

@@ -34,6 +34,18 @@ public struct BootTrial: Sendable, Hashable {
     /// The running entry, if it still has to prove itself. One that was to be booted once has nothing to prove.
     public var pending: BootEntry? { system.current.flatMap { $0.counter == nil || $0.once ? nil : $0 } }
 
+    /// Datasets of environments that the machine can go back to while what runs has not proved itself: what the loader takes next, and the
+    /// first that has proved itself. None otherwise.
+    var fallbacks: Set<String> {
+        guard counted != nil else { return [] }
+        let known = Set(system.environments.map(\.dataset.text))
+        // What boots once is nothing to go back to, nor is one whose dataset is gone.
+        let others = system.entries.filter { entry in
+            !entry.isExhausted && !entry.once && entry.dataset != system.running.text && known.contains(entry.dataset)
+        }
+        return Set([others.first, others.first(where: \.isProven)].compactMap { $0?.dataset })
+    }
+
     /// An environment that was left because it did not boot.
     public struct Failure: Sendable, Hashable, Codable {
         public var environment: String
@@ -129,9 +141,9 @@ public struct BootTrial: Sendable, Hashable {
     public var equal: Plan { Plan("ESPs", [Phase("boot", "Boot", healing)]) }
 
     /// Makes every ESP hold what one of them holds, and nothing whose environment is gone, that a newer build has replaced, or that a power cut
-    /// left before its entry was written.
+    /// left before its entry was written. An entry that starts another root than its own is written anew.
     var healing: [Step] {
-        let entries = system.entries
+        let entries = system.entries.map(\.rooted)
         let known = Set(system.environments.map(\.dataset.text))
         let current = system.current?.id
         var useless = entries.filter { old in
@@ -172,7 +184,7 @@ public struct BootTrial: Sendable, Hashable {
                                 },
                             release: esp.unmounting + source.unmounting, weight: 3))
                 }
-                if !esp.entries.contains(where: { $0.order == entry.order && $0.starts(the: entry) }) {
+                if !esp.holds(entry) {
                     steps.append(esp.writing(entry, "boot.entry.\(esp.name).\(entry.id)", "Enter \(entry.fileName) on \(esp.device)"))
                 }
             }
@@ -183,5 +195,15 @@ public struct BootTrial: Sendable, Hashable {
             }
         }
         return steps
+    }
+}
+
+extension BootSystem.ESP {
+    /// Whether an entry stands here as it does elsewhere. The loader counts on the ESP that it starts from, and tries that are left are
+    /// each ESP's own; but what failed for good must not start from another disk when that one is gone.
+    fileprivate func holds(_ entry: BootEntry) -> Bool {
+        let copies = entries.filter { $0.id == entry.id }
+        return copies.contains { $0.order == entry.order && $0.starts(the: entry) }
+            && (!entry.isExhausted || copies.allSatisfy(\.isExhausted))
     }
 }

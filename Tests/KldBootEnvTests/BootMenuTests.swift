@@ -20,7 +20,7 @@ struct BootMenuTests {
         return system
     }
 
-    private static func written(_ plan: Plan) -> [BootEntry] {
+    static func written(_ plan: Plan) -> [BootEntry] {
         plan.steps.flatMap(\.actions).compactMap { action in
             guard case .write(let path, .text(let text), _) = action else { return nil }
             return BootEntry(fileName: path.lastComponent?.string ?? "", text: text)

@@ -107,6 +107,40 @@ struct GrubChainTests {
         #expect { try BootStaging(system, target, .always).steps() } throws: { Diagnosis(of: $0).code == "boot.no-host-id" }
     }
 
+    @Test("the line of a clone, and of an environment that gets another name, starts its own root")
+    func lines() throws {
+        let created = try BootEnvironments(GrubFixture.system()).create("next", now: Fixture.now)
+        #expect(BootMenuTests.written(created) == [GrubFixture.entry("next", order: 0)])
+        let entries = [GrubFixture.entry("debian", order: 200), GrubFixture.entry("test", order: 100, left: 2, done: 1)]
+        let renamed = try BootEnvironments(GrubFixture.system([GrubFixture.esp(entries)])).rename("test", to: "works")
+        #expect(BootMenuTests.written(renamed) == [GrubFixture.entry("works", order: 100, left: 2, done: 1)])
+        #expect(renamed.steps.first?.id == "be.rename")
+    }
+
+    @Test("a line that an older release gave another root is told by doctor boot, and written anew on every ESP")
+    func wrongRoot() throws {
+        let (debian, right) = (GrubFixture.entry("debian", order: 100), GrubFixture.entry("test", order: 200, left: 3))
+        var wrong = right
+        wrong.parts = GrubFixture.parts("debian")
+        func esps(_ entry: BootEntry) -> [BootSystem.ESP] {
+            [GrubFixture.esp([debian, entry]), GrubFixture.esp([debian, entry], "/dev/vdb1", mounted: false)]
+        }
+        let healing = BootTrial(try GrubFixture.system(esps(wrong))).equal
+        #expect(healing.steps.map(\.id) == ["boot.entry.vda1.\(right.id)", "boot.entry.vdb1.\(right.id)"])
+        #expect(BootMenuTests.written(healing) == [right, right])
+        #expect(BootTrial(try GrubFixture.system(esps(right))).equal.steps.isEmpty)
+
+        func predict(_ entry: BootEntry) throws -> BootPrediction {
+            var target = try GrubFixture.target("test", present: [:])
+            target.kernels[0].matching = ["/dev/vda1": [entry.id], "/dev/vdb1": [entry.id]]
+            let facts = BootPrediction.Facts(target: target, module: true, signatures: [:], firmware: .off, enrolment: .absent)
+            return BootPrediction(try GrubFixture.system(esps(entry)), facts)
+        }
+        let failed = try predict(wrong).findings.filter { $0.status == .fail }
+        #expect(failed.map(\.name) == ["root"] && failed.first?.text.contains("rpool/ROOT/debian") == true)
+        #expect(try predict(right).starts)
+    }
+
     @Test("files go with the last entry that needs them")
     func destroy() throws {
         let entries = [GrubFixture.entry("debian", order: 200), GrubFixture.entry("test", order: 100, initramfs: 2)]

@@ -71,6 +71,37 @@ struct BootPredictionTests {
         }
     }
 
+    @Test("each ESP is asked what would start from it alone: the loader counts on the one that it starts from")
+    func eachESP() throws {
+        let (failed, fresh) = (Fixture.entry("test", order: 200, left: 0, done: 3), Fixture.entry("test", order: 200, left: 3))
+        func warnings(_ second: [BootEntry], told: LoaderChoice = LoaderChoice()) throws -> [String] {
+            let prediction = try Self.predict([Self.next, failed]) { system, _ in
+                system.esps[1].entries = second
+                system.told = told
+            }
+            #expect(prediction.starts && prediction.environment == "debian")
+            return prediction.findings.filter { $0.status == .warn && $0.name == "ESP" }.map(\.text)
+        }
+        #expect(try warnings([Self.next, failed]) == [])
+        #expect(try warnings([Self.next, fresh]) == ["/dev/vdb1 would start test, by \(fresh.fileName)"])
+        let none = [Fixture.entry("debian", order: 100, left: 0, done: 3), failed]
+        #expect(try warnings(none) == ["/dev/vdb1 has nothing that may still be tried"])
+        // What somebody chose in the menu counts on each.
+        #expect(try warnings([Self.next, fresh], told: LoaderChoice(always: Self.next.fileName.lowercased())) == [])
+    }
+
+    @Test("an entry whose image an ESP lacks is not what would start from it")
+    func lackingImage() throws {
+        let other = Fixture.entry("test", order: 200)
+        var esp = Fixture.esp([Self.next, other])
+        esp.images[other.imagePath] = nil
+        var system = try Fixture.system([esp])
+        #expect(system.choice(on: esp) == Self.next)
+        // GRUB's menu does not look.
+        system.chain = .grub
+        #expect(system.choice(on: esp) == other)
+    }
+
     @Test("modules that were signed anew since are not those that boot next")
     func later() throws {
         let prediction = try Self.predict(firmware: .enforcing) {
