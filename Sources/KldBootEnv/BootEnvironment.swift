@@ -18,6 +18,28 @@ public struct BootEnvironment: Sendable, Hashable {
         }
     }
 
+    /// A dataset below it.
+    public struct Child: Sendable, Hashable {
+        /// As the machine sees it that runs the environment: a path, `legacy` or `none`.
+        public var mountpoint: String
+        /// `canmount=off`: it is there for what lies below it, and is never mounted.
+        public var isHolder: Bool
+        /// The snapshot that it was cloned from.
+        public var origin: SnapshotName?
+        /// Of its snapshots, oldest first. Known where they were asked for.
+        public var labels: [String]
+
+        public init(_ mountpoint: String, isHolder: Bool = false, origin: SnapshotName? = nil, labels: [String] = []) {
+            self.mountpoint = mountpoint
+            self.isHolder = isHolder
+            self.origin = origin
+            self.labels = labels
+        }
+
+        /// Where it is mounted in its environment; `nil`: nowhere.
+        var place: String? { !isHolder && mountpoint.hasPrefix("/") ? mountpoint : nil }
+    }
+
     public var dataset: DatasetName
     public var used: ByteCount
     public var referenced: ByteCount
@@ -26,8 +48,8 @@ public struct BootEnvironment: Sendable, Hashable {
     public var origin: SnapshotName?
     /// Of this dataset, oldest first. Known where they were asked for.
     public var snapshots: [Snapshot]
-    /// Datasets below it, with the mount points that are set on them.
-    public var children: [DatasetName: String]
+    /// Datasets below it: they go back with it.
+    public var children: [DatasetName: Child]
     /// It bears kldload's own mark, set on itself. Known where it was asked for.
     public var owned: Bool
     /// Where it is mounted now.
@@ -38,7 +60,7 @@ public struct BootEnvironment: Sendable, Hashable {
     public init(
         dataset: DatasetName, used: ByteCount = ByteCount(0), referenced: ByteCount = ByteCount(0),
         created: Timestamp = Timestamp(seconds: 0),
-        origin: SnapshotName? = nil, snapshots: [Snapshot] = [], children: [DatasetName: String] = [:], owned: Bool = true,
+        origin: SnapshotName? = nil, snapshots: [Snapshot] = [], children: [DatasetName: Child] = [:], owned: Bool = true,
         mountpoint: String? = nil, isForeign: Bool = false
     ) {
         self.dataset = dataset

@@ -27,10 +27,10 @@ public struct BootEnvironments: Sendable, Hashable {
     ///   - source: an environment, or a snapshot of one as `NAME@LABEL`; `nil`: the running one.
     ///   - now: goes into the snapshot's name, so that names never collide.
     ///   - marks: more properties of the environment, set in the moment in which it is made.
-    /// - Throws: ``Diagnosis`` `be.name`, `be.exists`, `be.unknown`, `be.no-snapshot`.
+    /// - Throws: ``Diagnosis`` `be.name`, `be.exists`, `be.unknown`, `be.no-snapshot`, `be.incomplete-snapshot`.
     ///
-    /// Runs: `zfs snapshot -r SOURCE@kbe-NAME-TIME`, `zfs clone -o canmount=noauto …` for each dataset; changes. A clone of what runs gets a
-    /// line in the boot menu, last of all.
+    /// Runs: `zfs snapshot -r SOURCE@kbe-NAME-TIME`, `zfs clone -o canmount=noauto …` for each dataset, `zfs rename` where there are
+    /// several; changes. A clone of what runs gets a line in the boot menu, last of all.
     public func create(_ name: String, from source: String? = nil, now: Timestamp, marks: ZFSProperties = [:]) throws -> Plan {
         let steps = try creation(name, from: source, now: now, marks: marks)
         // What bears another mark is somebody's work in progress.
@@ -43,23 +43,30 @@ public struct BootEnvironments: Sendable, Hashable {
         let (origin, label) = try self.origin(source)
         let fresh = try SnapshotName(origin.dataset, "kbe-\(name)-\(now.digits)")
         let from = label ?? fresh.label
-        let top = try system.top.appending(name)
+        if let label { try origin.requireWhole(label) }
+        let dataset = try system.top.appending(name)
+        // Several clones are no environment before the last one is there: until then nothing lists them, and nothing boots them.
+        let isDeep = !origin.children.isEmpty
+        let top = isDeep ? try system.top.appending(BootEnvironment.unfinished + name) : dataset
         let isForeign = origin.isForeign(label)
         // A clone has no user property of what it is a clone of.
         let properties = Self.properties.merging(marks).merging(isForeign ? [KldProperty.identity: KldProperty.foreign] : [:])
         var clones = [ZFS.clone(try SnapshotName(origin.dataset, from), to: top, properties: properties)]
-        for (child, mountpoint) in origin.children.sorted(by: { $0.key < $1.key }) {
+        for (child, kept) in origin.children.sorted(by: { $0.key < $1.key }) {
             let path = String(child.text.dropFirst(origin.dataset.text.count + 1))
-            var properties: ZFSProperties = ["canmount": "noauto", KldProperty.owner: KldProperty.ownerValue]
-            if mountpoint.hasPrefix("/") || mountpoint == "legacy" { properties["mountpoint"] = mountpoint }
+            let properties: ZFSProperties = [
+                "canmount": kept.isHolder ? "off" : "noauto", KldProperty.owner: KldProperty.ownerValue, "mountpoint": kept.mountpoint,
+            ]
             clones.append(ZFS.clone(try SnapshotName(child, from), to: try top.appending(path), properties: properties))
         }
-        var steps: [Step] = []
+        if isDeep { clones.append(ZFS.rename(top, to: dataset)) }
+        var steps = sweeping
         if label == nil {
-            steps.append(
-                Step("be.snapshot", "Snapshot of \(origin.name)", [.run(ZFS.snapshot(fresh, recursive: !origin.children.isEmpty))]))
+            steps.append(Step("be.snapshot", "Snapshot of \(origin.name)", [.run(ZFS.snapshot(fresh, recursive: isDeep))]))
         }
-        steps.append(Step("be.clone", "Clone it as \(top)", clones.map { .run($0) }))
+        steps.append(
+            Step(
+                "be.clone", "Clone it as \(dataset)", clones.map { .run($0) }, undo: isDeep ? [Self.sweeping(below: system.top)] : []))
         return steps
     }
 
@@ -116,7 +123,8 @@ public struct BootEnvironments: Sendable, Hashable {
 
     /// The wish itself, or with the first number that nobody has.
     public static func free(_ wish: String, _ taken: [String]) -> String {
-        let plain = String(wish.map { $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0)) ? $0 : "-" })
+        let allowed = wish.map { $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0)) ? $0 : "-" }
+        let plain = String(allowed.drop { !$0.isLetter && !$0.isNumber })
         let lower = Set(taken.map { $0.lowercased() })
         if !lower.contains(plain.lowercased()) { return plain }
         return (2...).lazy.map { "\(plain)-\($0)" }.first { !lower.contains($0.lowercased()) } ?? plain
@@ -126,7 +134,7 @@ public struct BootEnvironments: Sendable, Hashable {
 
     /// Takes an environment away: first what boots it, then its datasets, then the snapshot that it was made of, if kldload made that.
     ///
-    /// Environments that were cloned from it are promoted before: they keep what they need.
+    /// What was cloned from it is promoted before, dataset by dataset: other environments keep what they need.
     /// - Parameter keepingOrigin: that snapshot stays too: somebody has named it.
     /// - Throws: ``Diagnosis`` `be.unknown`, `be.running`, `be.active`, `be.mounted`, `be.foreign`.
     ///
@@ -142,28 +150,29 @@ public struct BootEnvironments: Sendable, Hashable {
                     "or hand it over: zfs set \(KldProperty.owner)=\(KldProperty.ownerValue) \(environment.dataset)",
                 ])
         }
-        var steps = unstaging(environment)
-        let dependents = system.environments.filter { $0.origin?.dataset == environment.dataset }
-        // The clone of the newest snapshot takes that and every older one along; what was cloned from those hangs on it then.
-        func age(_ clone: BootEnvironment) -> Int { environment.snapshots.firstIndex { $0.name == clone.origin } ?? -1 }
-        if let heir = dependents.max(by: { (age($0), $0.name) < (age($1), $1.name) }) {
+        var steps = sweeping + unstaging(environment)
+        let heirs = self.heirs(of: environment)
+        let heir = heirs.first { $0.origin.dataset == environment.dataset }
+        if !heirs.isEmpty {
             var actions: [Action] = []
-            if heir.isForeign != environment.isForeign {
+            if let heir, heir.environment.isForeign != environment.isForeign {
                 // What moves inherits from another dataset then, and stays what it is.
                 let identity = environment.isForeign ? KldProperty.foreign : KldProperty.own
-                for snapshot in environment.snapshots.prefix(age(heir) + 1) where snapshot.isForeign == environment.isForeign {
+                let newest = environment.snapshots.firstIndex { $0.name == heir.origin } ?? -1
+                for snapshot in environment.snapshots.prefix(newest + 1) where snapshot.isForeign == environment.isForeign {
                     actions.append(.run(ZFS.set(snapshot.name, [KldProperty.identity: identity])))
                 }
             }
-            actions += ([heir.dataset] + heir.children.keys.sorted()).map { .run(ZFS.promote($0)) }
-            steps.append(Step("be.promote", "\(heir.name) keeps what it was cloned from", actions))
+            actions += heirs.map { .run(ZFS.promote($0.dataset)) }
+            let names = Set(heirs.map(\.environment.name)).sorted().joined(separator: ", ")
+            steps.append(Step("be.promote", "Leave \(names) what it was cloned from", actions))
         }
         steps.append(
             Step(
                 "be.destroy", "Destroy \(environment.dataset)", [.run(ZFS.destroy(environment.dataset, recursive: true))],
                 destroys: [environment.dataset.text]))
         // An heir has taken over the origin as well.
-        if !keepingOrigin, dependents.isEmpty, let origin = environment.origin, origin.label.hasPrefix("kbe-"),
+        if !keepingOrigin, heir == nil, let origin = environment.origin, origin.label.hasPrefix("kbe-"),
             !system.environments.contains(where: { $0.dataset != environment.dataset && $0.origin == origin })
         {
             // With those below it, of a deep environment. Not where something else was cloned from it meanwhile: ZFS refuses, and it stays.
@@ -254,7 +263,8 @@ public struct BootEnvironments: Sendable, Hashable {
         }
         let place = place ?? FilePath("/run/kldload/be").appending(environment.name)
         var actions: [Action] = [.makeDirectory(place, mode: 0o700), .run(Self.mounting(environment.dataset, at: place))]
-        for (child, mountpoint) in environment.children.sorted(by: { $0.value < $1.value }) where mountpoint.hasPrefix("/") {
+        let inside = environment.children.compactMap { child, kept in kept.place.map { (child, $0) } }
+        for (child, mountpoint) in inside.sorted(by: { $0.1 < $1.1 }) {
             actions.append(.run(Self.mounting(child, at: FilePath(place.string + mountpoint))))
         }
         return (Self.plan("mount boot environment \(environment.name)", [Step("be.mount", "Mount it at \(place)", actions)]), place)

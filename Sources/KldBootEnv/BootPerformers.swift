@@ -5,6 +5,7 @@ import KldExec
 import KldFiles
 import KldInstall
 public import KldPlan
+import KldZFS
 import SystemPackage
 
 /// What plans for boot environments perform by name.
@@ -24,6 +25,9 @@ public enum BootPerformers {
             let image = try files.read(FilePath(parameters["from"] ?? ""))
             let line = KernelCommandLine(running: parameters["cmdline"] ?? "")
             try files.write(UnifiedKernelImage.rewritten(image, commandLine: line), to: FilePath(parameters["to"] ?? ""), mode: .secret)
+        }
+        table[BootEnvironments.sweeper] = { parameters, runner, _ in
+            try await BootEnvironments.sweep(below: DatasetName(parameters["top"] ?? ""), runner)
         }
         table[RecoveryStaging.supplement] = { parameters, runner, files in
             try await RecoveryStaging.writeSupplement(parameters, runner, files)

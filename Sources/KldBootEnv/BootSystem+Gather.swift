@@ -22,7 +22,7 @@ extension BootSystem {
     /// Reads the running machine, with a fixed number of commands, however many environments and snapshots there are.
     ///
     /// Runs: `lsblk`, `zpool list`, `zfs list -t filesystem[,snapshot] -r POOL/ROOT`; for the owners `zfs get -r -t filesystem` of the
-    /// mark; reads. ESPs that are not mounted are mounted read-only for a moment.
+    /// mark; for a visitor `zpool list POOL`; reads. ESPs that are not mounted are mounted read-only for a moment.
     /// - Parameters:
     ///   - visiting: the root is one that somebody is in with chroot(8): what runs is another kernel, started by other words.
     /// - Throws: ``Diagnosis`` `be.no-zfs-root`; `boot.esp-damaged` where there are ESPs, and none of them can be read; `boot.esp-busy`.
@@ -39,6 +39,8 @@ extension BootSystem {
         let output = try await listing.output
         let release = visiting ? "" : try KernelRelease.running(files)
         let owned = detail == .owners ? try await marked(below: top, runner) : []
+        let folder = visiting ? try await altroot(of: pool, runner) : nil
+        let rows = try DatasetTable.parse(output, columns: columns)
         let (esps, damaged) = try await readESPs(of: root, chain, runner: runner, files: files)
         let words =
             visiting
@@ -48,7 +50,7 @@ extension BootSystem {
             chain: chain, pool: pool, running: dataset, release: release, hostID: hostID(files, visiting: visiting),
             commandLine: words,
             bootfs: root.bootfs,
-            environments: try environments(DatasetTable.parse(output, columns: columns), top: top, mounts: files.mounts(), owned: owned),
+            environments: try environments(rows, top: top, mounts: files.mounts(), owned: owned, altroot: folder),
             esps: esps,
             builder: try BootImageBuilder.find(files), signing: try signing(files),
             secureBoot: SecureBoot.firmware(files) == .enforcing, enrolment: try enrolment(files), trusted: TrustedKey.all(files),
@@ -57,6 +59,7 @@ extension BootSystem {
             wasCounted: visiting ? nil : BootCount.isCounted(files))
         if chain == .systemdBoot { system.told = .read(files, visiting ? system.entries : nil) }
         system.pinned = try PinnedKernels.read(files)
+        system.unfinished = try unfinished(rows, top: top)
         return system
     }
 
@@ -128,7 +131,7 @@ extension BootSystem {
         try files.exists(EnvironmentChoice.followed) ? files.readText(EnvironmentChoice.followed).trimmed : nil
     }
 
-    static let columns = ["name", "type", "used", "referenced", "creation", "origin", "mountpoint", KldProperty.identity]
+    static let columns = ["name", "type", "used", "referenced", "creation", "origin", "mountpoint", "canmount", KldProperty.identity]
 
     static func types(_ detail: Detail) -> [String] { detail < .snapshots ? ["filesystem"] : ["filesystem", "snapshot"] }
 
@@ -138,8 +141,27 @@ extension BootSystem {
         return Set(try PropertyRow.parse(output).filter(\.marksOwnership).map(\.name))
     }
 
-    static func environments(_ rows: [DatasetEntry], top: DatasetName, mounts: [MountPoint], owned: Set<String>) throws -> [BootEnvironment]
-    {
+    /// The folder that a pool was opened below. Runs: `zpool list POOL`, reads.
+    private static func altroot(of pool: PoolName, _ runner: any CommandRunner) async throws -> String? {
+        try PoolRow.parse(await runner.run(ZPool.list(pool)).output).first?.altroot
+    }
+
+    /// A mount point as it is set. ZFS shows it below the folder that the pool was opened below, to who is inside of that folder too.
+    private static func place(_ shown: String, below altroot: String?) -> String {
+        guard let altroot else { return shown }
+        return shown == altroot ? "/" : shown.hasPrefix(altroot + "/") ? String(shown.dropFirst(altroot.count)) : shown
+    }
+
+    /// What a run that was killed has left half made: see ``BootEnvironments/sweep(below:_:)``.
+    static func unfinished(_ rows: [DatasetEntry], top: DatasetName) throws -> [DatasetName] {
+        try rows.filter { $0.type == "filesystem" && BootEnvironment.isUnfinished($0.name) }.map { try DatasetName($0.name) }
+            .filter { $0.parent == top }
+    }
+
+    /// - Parameter altroot: the folder that the pool was opened below.
+    static func environments(
+        _ rows: [DatasetEntry], top: DatasetName, mounts: [MountPoint], owned: Set<String>, altroot: String?
+    ) throws -> [BootEnvironment] {
         func created(_ row: DatasetEntry) -> Timestamp { Timestamp(seconds: Int64(row.bytes("creation")?.bytes ?? 0)) }
         func isForeign(_ row: DatasetEntry) -> Bool { row[KldProperty.identity] == KldProperty.foreign }
         var found: [String: BootEnvironment] = [:]
@@ -147,6 +169,7 @@ extension BootSystem {
         for row in rows where row.type == "filesystem" && row.name.hasPrefix(top.text + "/") {
             let dataset = try DatasetName(row.name)
             let parts = row.name.split(separator: "/")
+            if BootEnvironment.isUnfinished(String(parts[depth - 1])) { continue }
             if parts.count == depth {
                 found[row.name] = BootEnvironment(
                     dataset: dataset, used: row.bytes("used") ?? ByteCount(0), referenced: row.bytes("referenced") ?? ByteCount(0),
@@ -155,11 +178,18 @@ extension BootSystem {
                     mountpoint: mounts.first { $0.source == row.name && $0.type == "zfs" && !TemporaryMount.isPlace($0.place) }?.place,
                     isForeign: isForeign(row))
             } else {
-                found[parts.prefix(depth).joined(separator: "/")]?.children[dataset] = row["mountpoint"] ?? "none"
+                found[parts.prefix(depth).joined(separator: "/")]?.children[dataset] = BootEnvironment.Child(
+                    place(row["mountpoint"] ?? "none", below: altroot), isHolder: row["canmount"] == "off",
+                    origin: try row["origin"].map { try SnapshotName($0) })
             }
         }
+        var labels: [DatasetName: [(Timestamp, String)]] = [:]
         for row in rows where row.type == "snapshot" {
             let name = try SnapshotName(row.name)
+            guard found[name.dataset.text] != nil else {
+                labels[name.dataset, default: []].append((created(row), name.label))
+                continue
+            }
             found[name.dataset.text]?.snapshots.append(
                 BootEnvironment.Snapshot(
                     name: name, used: row.bytes("used") ?? ByteCount(0), created: created(row), isForeign: isForeign(row)))
@@ -167,6 +197,9 @@ extension BootSystem {
         return found.values.map { environment in
             var environment = environment
             environment.snapshots.sort { ($0.created, $0.name.label) < ($1.created, $1.name.label) }
+            for child in Array(environment.children.keys) {
+                environment.children[child]?.labels = (labels[child] ?? []).sorted { $0 < $1 }.map { $0.1 }
+            }
             return environment
         }.sorted { $0.dataset < $1.dataset }
     }

@@ -119,6 +119,8 @@ public struct BootSystem: Sendable, Hashable {
     public var told = LoaderChoice()
     /// Every new entry's order is above this.
     public var floor = 0
+    /// Datasets of environments that a run which was killed has left half made: nothing lists them, and nothing boots them.
+    public var unfinished: [DatasetName] = []
     /// Releases of kernels whose lines stay in the boot menu, however old they are: see ``PinnedKernels``.
     public var pinned: Set<String> = []
 

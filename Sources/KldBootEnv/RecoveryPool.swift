@@ -113,21 +113,16 @@ public struct RecoveryPool: Sendable, Hashable {
             try words.root.flatMap { try DatasetName($0).parent }.flatMap { $0.text.hasPrefix("\(name)/") ? $0 : nil }
             ?? name.dataset.appending("ROOT")
         let output = try await runner.run(ZFS.list(top, columns: BootSystem.columns, types: BootSystem.types(.snapshots))).output
-        let bootfs = try PoolRow.parse(await runner.run(ZPool.list(name)).output).first?.bootfs
-        var environments = try BootSystem.environments(
-            DatasetTable.parse(output, columns: BootSystem.columns), top: top, mounts: files.mounts(), owned: [])
-        // `mountpoint` shows the altroot too.
-        let altroot = RescuePool.target.string
-        for index in environments.indices {
-            environments[index].children = environments[index].children.mapValues { place in
-                place == altroot ? "/" : place.hasPrefix(altroot + "/") ? String(place.dropFirst(altroot.count)) : place
-            }
-        }
-        let usual = environments.first { $0.dataset.text == bootfs } ?? environments.first
-        return BootSystem(
+        let pool = try PoolRow.parse(await runner.run(ZPool.list(name)).output).first
+        let rows = try DatasetTable.parse(output, columns: BootSystem.columns)
+        let environments = try BootSystem.environments(rows, top: top, mounts: files.mounts(), owned: [], altroot: pool?.altroot)
+        let usual = environments.first { $0.dataset.text == pool?.bootfs } ?? environments.first
+        var system = BootSystem(
             pool: name, running: try usual?.dataset ?? top.appending("none"), release: try KernelRelease.running(files),
-            hostID: (try? files.read("/etc/hostid")).flatMap { HostID(fileContent: $0) }, commandLine: words, bootfs: bootfs,
+            hostID: (try? files.read("/etc/hostid")).flatMap { HostID(fileContent: $0) }, commandLine: words, bootfs: pool?.bootfs,
             environments: environments, esps: [])
+        system.unfinished = try BootSystem.unfinished(rows, top: top)
+        return system
     }
 
     /// Whether the environment that is mounted can be booted by the kernel that runs.

@@ -120,16 +120,44 @@ public struct RescuePool: Sendable, Hashable {
     }
 
     /// Locked datasets of a pool that ask for a passphrase: the roots of encryption alone.
+    public struct MissingKeys: Sendable, Hashable {
+        /// What environments are encrypted by: without these passphrases nothing can be done with them.
+        public var needed: [DatasetName]
+        /// A person's own home, or a copy whose key is elsewhere: they may stay locked.
+        public var others: [DatasetName]
+
+        public init(needed: [DatasetName] = [], others: [DatasetName] = []) {
+            self.needed = needed
+            self.others = others
+        }
+
+        /// That they stay locked; `nil`: there are no others.
+        public var note: String? {
+            guard let first = others.first else { return nil }
+            let names = others.map(\.text).joined(separator: ", ")
+            let verb = others.count == 1 ? "stays" : "stay"
+            return "\(names) \(verb) locked, and no boot environment needs what is there: zfs load-key \(first) unlocks it"
+        }
+    }
+
+    /// Keys that are not loaded. What lies at and below `POOL/ROOT` belongs to environments; of a pool without it every dataset might.
     ///
-    /// Runs: `zfs get -r keystatus,encryptionroot,keylocation POOL`, reads.
-    public static func locked(_ pool: PoolName, runner: any CommandRunner) async throws -> [DatasetName] {
-        let rows = try PropertyRow.parse(
-            await runner.run(ZFS.get(pool.text, ["keystatus", "encryptionroot", "keylocation"], recursive: true)).output)
+    /// Runs: `zfs get -r -t filesystem,volume keystatus,encryptionroot,keylocation POOL`, reads.
+    public static func missingKeys(of pool: PoolName, runner: any CommandRunner) async throws -> MissingKeys {
+        let command = ZFS.get(
+            pool.text, ["keystatus", "encryptionroot", "keylocation"], recursive: true, types: ["filesystem", "volume"])
+        let rows = try PropertyRow.parse(await runner.run(command).output)
         let byName = Dictionary(grouping: rows, by: \.name)
-        return try byName.filter { name, rows in
-            func value(_ property: String) -> String? { rows.first { $0.property == property }?.value }
-            return value("keystatus") == "unavailable" && value("encryptionroot") == name && value("keylocation") == "prompt"
-        }.keys.sorted().map { try DatasetName($0) }
+        func value(_ name: String, _ property: String) -> String? { byName[name]?.first { $0.property == property }?.value }
+        let locked = byName.keys.sorted().filter { name in
+            value(name, "keystatus") == "unavailable" && value(name, "encryptionroot") == name && value(name, "keylocation") == "prompt"
+        }
+        let top = "\(pool)/ROOT"
+        let belonging = byName.keys.filter { $0 == top || $0.hasPrefix(top + "/") }
+        let roots = belonging.isEmpty ? Set(locked) : Set(belonging.compactMap { value($0, "encryptionroot") })
+        return MissingKeys(
+            needed: try locked.filter { roots.contains($0) }.map { try DatasetName($0) },
+            others: try locked.filter { !roots.contains($0) }.map { try DatasetName($0) })
     }
 
     // MARK: Mount
@@ -156,7 +184,9 @@ public struct RescuePool: Sendable, Hashable {
             await runner.run(ZFS.list(pool.dataset, columns: columns, types: ["filesystem"])).output, columns: columns)
         let bootfs = try PoolRow.parse(await runner.run(ZPool.list(pool)).output).first?.bootfs
         // `mountpoint` shows the altroot too.
-        let roots = rows.filter { $0["mountpoint"] == target.string && $0["canmount"] != "off" }.map(\.name)
+        let roots = rows.filter {
+            $0["mountpoint"] == target.string && $0["canmount"] != "off" && !BootEnvironment.isUnfinished($0.name)
+        }.map(\.name)
         let meant = wanted.map { wanted in roots.first { $0 == wanted || $0.hasSuffix("/\(wanted)") } } ?? roots.first { $0 == bootfs }
         guard let name = meant ?? (wanted == nil && roots.count == 1 ? roots.first : nil) else {
             throw Diagnosis(

@@ -188,7 +188,8 @@ private struct RecoverySession {
                     throw Diagnosis("recovery.open", "the pool \(pool) is open", remedies: ["krecovery export closes it"], exit: .usage)
                 }
                 opened = pool
-                try await unlock(pool, session)
+                // Whoever opened it was asked for the keys that nothing here needs.
+                try await unlock(pool, session) { _ in true }
                 return
             }
             guard try wanted != nil || !session.files.mounts().contains(where: \.isZFSRoot) else {
@@ -222,23 +223,39 @@ private struct RecoverySession {
         guard try await WipePrompt.line(from: .standardInput) == pool.name else { throw refused }
     }
 
-    private static func unlock(_ pool: PoolName, _ session: BootSession) async throws {
-        for dataset in try await RescuePool.locked(pool, runner: session.runner) { try await unlock(dataset, session) }
+    /// - Parameter stays: what is left locked without a word, where no environment needs it.
+    private static func unlock(
+        _ pool: PoolName, _ session: BootSession, leaving stays: (DatasetName) -> Bool = { _ in false }
+    ) async throws {
+        let missing = try await RescuePool.missingKeys(of: pool, runner: session.runner)
+        for dataset in missing.needed {
+            guard Host.isAttended else {
+                throw Diagnosis(
+                    "recovery.locked", "\(dataset) is encrypted, and nobody can be asked for its passphrase",
+                    remedies: ["zfs load-key \(dataset), then again"], exit: .inputMissing)
+            }
+            _ = try await unlock(dataset, session)
+        }
+        var left = RescuePool.MissingKeys()
+        for dataset in missing.others where !stays(dataset) {
+            if Host.isAttended, try await unlock(dataset, session, isNeeded: false) { continue }
+            left.others.append(dataset)
+        }
+        if let note = left.note { Output.errorLine("kldload: \(note)") }
     }
 
-    private static func unlock(_ dataset: DatasetName, _ session: BootSession) async throws {
-        guard isatty(STDIN_FILENO) == 1 else {
-            throw Diagnosis(
-                "recovery.locked", "\(dataset) is encrypted, and nobody can be asked for its passphrase",
-                remedies: ["zfs load-key \(dataset), then again"], exit: .inputMissing)
-        }
+    /// Asks for a passphrase. - Returns: whether it is unlocked; one that is not needed need not be.
+    private static func unlock(_ dataset: DatasetName, _ session: BootSession, isNeeded: Bool = true) async throws -> Bool {
         for attempt in 1...3 {
-            guard let passphrase = try await Host.secret("passphrase of \(dataset): ") else { throw CancellationError() }
+            let typed = try await Host.secret("passphrase of \(dataset)\(isNeeded ? "" : ", or Enter to leave it locked"): ")
+            if typed == nil, isNeeded { throw CancellationError() }
+            guard let typed, isNeeded || !typed.isEmpty else { return false }
             do {
-                try await session.runner.run(ZFS.loadKey(dataset, passphrase: Secret(passphrase)))
-                return
-            } catch  where attempt < 3 { Output.errorLine(Diagnosis(of: error).message) }
+                try await session.runner.run(ZFS.loadKey(dataset, passphrase: Secret(typed)))
+                return true
+            } catch  where attempt < 3 || !isNeeded { Output.errorLine(Diagnosis(of: error).message) }
         }
+        return false
     }
 
     /// Mounts an environment, unless it is mounted already. - Parameter name: `nil`: the one that boots.
@@ -253,8 +270,9 @@ private struct RecoverySession {
             if mounted != nil { try await session.apply(RescuePool.leaving) }
             try await session.apply(tree.mounting(Host.executable))
             guard let id = RescuePool.foreign(session.files) else { return }
+            let locked = try await RescuePool.missingKeys(of: pool, runner: session.runner).others
             try await session.apply(RescuePool.reopening(pool, by: id))
-            try await Self.unlock(pool, session)
+            try await Self.unlock(pool, session) { locked.contains($0) }
             try await session.apply(tree.mounting(Host.executable))
         }
         return tree

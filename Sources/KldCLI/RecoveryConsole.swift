@@ -1,3 +1,4 @@
+import KldBootEnv
 import KldCore
 import KldTerminal
 
@@ -304,10 +305,8 @@ struct RecoveryConsole: Sendable {
 
     private mutating func pushNaming(_ source: String, back: Bool) {
         let label = source.split(separator: "@").last.map(String.init) ?? source
-        let taken = Set(view.environments.map { $0.name.lowercased() })
-        let wish = "\(label.prefix(40))-\(back ? "back" : "copy")"
-        let free = taken.contains(wish.lowercased()) ? (2...).lazy.map { "\(wish)-\($0)" }.first { !taken.contains($0.lowercased()) } : wish
-        let name = Form.Field("name", "New environment", .text, value: free ?? wish, help: "Letters, digits and . _ -")
+        let free = BootEnvironments.free("\(label.prefix(40))-\(back ? "back" : "copy")", view.environments.map(\.name))
+        let name = Form.Field("name", "New environment", .text, value: free, help: "Letters, digits and . _ -")
         let confirm = Form.Field("confirm", "Go back to", .text, help: "Type \(source): a new environment of it will boot next.")
         push(
             back ? .rollback(source) : .clone(source), back ? "go back to \(source)" : "an environment of \(source)",

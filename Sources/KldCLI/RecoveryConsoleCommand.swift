@@ -163,7 +163,9 @@ private struct RecoveryDesk {
             guard let shell else {
                 throw Diagnosis("recovery.no-shell", "\(name) has no shell", remedies: ["choose another environment"])
             }
-            lend(["chroot", RescuePool.target.string, shell, "-l"], "you are in \(name)", on: terminal)
+            var text = "you are in \(name)"
+            if let pool, let note = try await RescuePool.missingKeys(of: pool.name, runner: runner).note { text += "; \(note)" }
+            lend(["chroot", RescuePool.target.string, shell, "-l"], text, on: terminal)
             try await show()
         case .shell: lend(["/bin/sh", "-i"], "this is the recovery image's own shell", on: terminal)
         case .ssh(let network): try await serve(network)
@@ -240,9 +242,9 @@ private struct RecoveryDesk {
         console.show(RecoveryView(system))
     }
 
-    /// - Throws: ``Locked`` while a passphrase is missing.
+    /// - Throws: ``Locked`` while a passphrase is missing that environments need. Nobody is asked for others.
     private func requireKeys() async throws {
-        guard let pool, let locked = try await RescuePool.locked(pool.name, runner: runner).first else { return }
+        guard let pool, let locked = try await RescuePool.missingKeys(of: pool.name, runner: runner).needed.first else { return }
         throw Locked(dataset: locked)
     }
 

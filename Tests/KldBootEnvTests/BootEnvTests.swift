@@ -93,19 +93,6 @@ struct BootEnvironmentTests {
         #expect(try !BootEnvironments(system).destroy("test", keepingOrigin: true).steps.map(\.id).contains("be.origin"))
     }
 
-    @Test("a deep environment is cloned as a whole, with its mount points")
-    func deep() throws {
-        var system = machine.system
-        system.environments[0].children = [try Fixture.dataset("debian/usr"): "none", try Fixture.dataset("debian/usr/src"): "/usr/src"]
-        #expect(
-            try BootEnvironments(system).create("next", now: Fixture.now).commandLines == [
-                "zfs snapshot -r rpool/ROOT/debian@kbe-next-20231114221320",
-                "zfs clone -o canmount=noauto -o mountpoint=/ -o com.kldload:owner=kldload rpool/ROOT/debian@kbe-next-20231114221320 rpool/ROOT/next",
-                "zfs clone -o canmount=noauto -o com.kldload:owner=kldload rpool/ROOT/debian/usr@kbe-next-20231114221320 rpool/ROOT/next/usr",
-                "zfs clone -o canmount=noauto -o com.kldload:owner=kldload -o mountpoint=/usr/src rpool/ROOT/debian/usr/src@kbe-next-20231114221320 rpool/ROOT/next/usr/src",
-            ])
-    }
-
     @Test(
         "a name is a dataset, a file on FAT and a line of a menu at once",
         arguments: ["", "a b", "a:b", "ä", "-a", "a+1", "a/b", "..", "a.", "Debian", "debian", String(repeating: "a", count: 65)])
@@ -172,6 +159,7 @@ struct BootEnvironmentTests {
         #expect(plan.commandLines.count == 1 && plan.commandLines[0].hasSuffix("rpool/ROOT/debian@install rpool/ROOT/install-back"))
         #expect(BootEnvironments.free("install-back", ["debian", "Install-Back", "install-back-2"]) == "install-back-3")
         #expect(BootEnvironments.free("auto:2026 x", []) == "auto-2026-x")
+        #expect(BootEnvironments.free("_:x-back", []) == "x-back")
     }
 
     /// The same machine; `test` was pushed by another one, and debian@kbe-test-1 holds what another one was.
@@ -270,25 +258,31 @@ struct BootEnvironmentTests {
     @Test("facts of a machine are read from one list")
     func facts() throws {
         let text = """
-            rpool/ROOT\tfilesystem\t100\t96\t1600000000\t-\tnone\t-
-            rpool/ROOT/adopted\tfilesystem\t9\t1500\t1600000400\t-\t/\town
-            rpool/ROOT/adopted@sent\tsnapshot\t7\t1400\t1600000300\t-\t-\tforeign
-            rpool/ROOT/adopted@since\tsnapshot\t7\t1400\t1600000500\t-\t-\town
-            rpool/ROOT/debian\tfilesystem\t2000\t1500\t1600000000\t-\t/\t-
-            rpool/ROOT/debian/usr/src\tfilesystem\t50\t50\t1600000000\t-\t/usr/src\t-
-            rpool/ROOT/debian@b\tsnapshot\t7\t1400\t1600000300\t-\t-\t-
-            rpool/ROOT/debian@a\tsnapshot\t5\t1400\t1600000200\t-\t-\t-
-            rpool/ROOT/other\tfilesystem\t9\t1500\t1600000400\trpool/ROOT/debian@b\t/\tforeign
-            rpool/ROOT/other@sent\tsnapshot\t7\t1400\t1600000300\t-\t-\tforeign
+            rpool/ROOT\tfilesystem\t100\t96\t1600000000\t-\tnone\toff\t-
+            rpool/ROOT/adopted\tfilesystem\t9\t1500\t1600000400\t-\t/\tnoauto\town
+            rpool/ROOT/adopted@sent\tsnapshot\t7\t1400\t1600000300\t-\t-\t-\tforeign
+            rpool/ROOT/adopted@since\tsnapshot\t7\t1400\t1600000500\t-\t-\t-\town
+            rpool/ROOT/debian\tfilesystem\t2000\t1500\t1600000000\t-\t/\tnoauto\t-
+            rpool/ROOT/debian/usr/src\tfilesystem\t50\t50\t1600000000\t-\t/usr/src\ton\t-
+            rpool/ROOT/debian/usr/src@b\tsnapshot\t7\t1400\t1600000300\t-\t-\t-\t-
+            rpool/ROOT/debian/usr/src@a\tsnapshot\t5\t1400\t1600000200\t-\t-\t-\t-
+            rpool/ROOT/debian@b\tsnapshot\t7\t1400\t1600000300\t-\t-\t-\t-
+            rpool/ROOT/debian@a\tsnapshot\t5\t1400\t1600000200\t-\t-\t-\t-
+            rpool/ROOT/other\tfilesystem\t9\t1500\t1600000400\trpool/ROOT/debian@b\t/\tnoauto\tforeign
+            rpool/ROOT/other/var\tfilesystem\t9\t1500\t1600000400\trpool/ROOT/debian/usr/src@b\t/var\toff\t-
+            rpool/ROOT/other@sent\tsnapshot\t7\t1400\t1600000300\t-\t-\t-\tforeign
 
             """
         let rows = try DatasetTable.parse(text, columns: BootSystem.columns)
         let found = try BootSystem.environments(
             rows, top: try DatasetName("rpool/ROOT"), mounts: [.init(source: "rpool/ROOT/debian", place: "/", type: "zfs")],
-            owned: ["rpool/ROOT/debian"])
+            owned: ["rpool/ROOT/debian"], altroot: nil)
         #expect(found.map(\.name) == ["adopted", "debian", "other"])
         #expect(found[1].snapshots.map(\.name.label) == ["a", "b"])
-        #expect(found[1].children == [try DatasetName("rpool/ROOT/debian/usr/src"): "/usr/src"])
+        let (child, clone) = (try Fixture.dataset("debian/usr/src"), try Fixture.dataset("other/var"))
+        let origin = try Fixture.snapshot("debian/usr/src@b")
+        #expect(found[1].children == [child: .init("/usr/src", labels: ["a", "b"])])
+        #expect(found[2].children == [clone: .init("/var", isHolder: true, origin: origin)])
         #expect(found[1].mountpoint == "/" && found[1].owned)
         #expect(try found[2].origin == Fixture.snapshot("debian@b") && !found[2].owned)
         #expect(found.map(\.isForeign) == [false, false, true])
@@ -317,7 +311,7 @@ struct BootEnvironmentTests {
             ])
         #expect(throws: Diagnosis.self) { try machine.importing("test", from: "/dev/stdin") }
         var deep = machine.system
-        deep.environments[1].children = [try Fixture.dataset("test/usr"): "/usr"]
+        deep.environments[1].children = [try Fixture.dataset("test/usr"): .init("/usr")]
         #expect(throws: Diagnosis.self) { try BootEnvironments(deep).export("test", to: .file("/tmp/x"), now: Fixture.now) }
     }
 

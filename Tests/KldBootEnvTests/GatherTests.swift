@@ -27,13 +27,14 @@ struct GatherTests {
 
     func gather(
         environments: Int = 1, _ detail: BootSystem.Detail = .environments, visiting: Bool = false, more: [String: String] = [:],
-        program: [UInt8]? = nil
+        program: [UInt8]? = nil, children: String = "", altroot: String = "-"
     ) async throws -> (BootSystem, ScriptedRunner) {
         let entry = Fixture.entry("debian", order: 100)
-        var datasets = "rpool/ROOT\tfilesystem\t1\t1\t1\t-\tnone\t-\nrpool/ROOT/debian\tfilesystem\t9\t9\t5\t-\t/\t-\n"
+        var datasets = "rpool/ROOT\tfilesystem\t1\t1\t1\t-\tnone\toff\t-\nrpool/ROOT/debian\tfilesystem\t9\t9\t5\t-\t/\tnoauto\t-\n"
+        datasets += children
         for number in 1..<max(environments, 1) {
             datasets +=
-                "rpool/ROOT/be\(number)\tfilesystem\t9\t9\t5\t-\t/\t-\nrpool/ROOT/be\(number)@a\tsnapshot\t1\t9\t6\t-\t-\t-\n"
+                "rpool/ROOT/be\(number)\tfilesystem\t9\t9\t5\t-\t/\tnoauto\t-\nrpool/ROOT/be\(number)@a\tsnapshot\t1\t9\t6\t-\t-\t-\t-\n"
         }
         let runner = ScriptedRunner([
             ListBlockDevices.command.description: Self.listing,
@@ -43,6 +44,7 @@ struct GatherTests {
                 "rpool/ROOT\tcom.kldload:owner\tkldload\tlocal\nrpool/ROOT/debian\tcom.kldload:owner\tkldload\tlocal\n"
                 + "rpool/ROOT/be1\tcom.kldload:owner\tkldload\tinherited from rpool/ROOT\n",
             "mount -t vfat -o ro,umask=0077 /dev/vdb1 \(Self.look)": "", "umount --recursive \(Self.look)": "",
+            ZPool.list(try PoolName("rpool")).description: "rpool\t1\t9\t1\t8\tONLINE\toff\t\(altroot)\trpool/ROOT/debian\n",
         ])
         var texts = [
             "/proc/self/mounts": "rpool/ROOT/debian / zfs rw 0 0\n/dev/vda1 /boot/efi vfat rw 0 0\n",
@@ -75,6 +77,30 @@ struct GatherTests {
             ]
         ).0
         #expect(bare.commandLine.description == "root=ZFS=rpool/ROOT/debian boot=zfs rw console=tty0 console=ttyS1,115200")
+    }
+
+    @Test("inside a machine that does not run, mount points are its own, without the folder that its pool was opened below")
+    func altroot() async throws {
+        func children(_ shown: String, visiting: Bool, altroot: String) async throws -> [BootEnvironment.Child] {
+            let row = "rpool/ROOT/debian/src\tfilesystem\t9\t9\t5\t-\t\(shown)\tnoauto\t-\n"
+            let system = try await gather(visiting: visiting, children: row, altroot: altroot).0
+            return Array(try system.environment("debian").children.values)
+        }
+        #expect(try await children("/recovery/usr/src", visiting: true, altroot: "/recovery") == [.init("/usr/src")])
+        #expect(try await children("/recovery", visiting: true, altroot: "/recovery") == [.init("/")])
+        for same in ["/recovery2/usr/src", "none", "legacy"] {
+            #expect(try await children(same, visiting: true, altroot: "/recovery") == [.init(same)])
+        }
+        // In a chroot of a pool that is open as it is, and on the machine itself.
+        #expect(try await children("/recovery/src", visiting: true, altroot: "-") == [.init("/recovery/src")])
+        #expect(try await children("/recovery/src", visiting: false, altroot: "/recovery") == [.init("/recovery/src")])
+        // What a rollback writes.
+        let rows =
+            "rpool/ROOT/debian/src\tfilesystem\t9\t9\t5\t-\t/recovery/usr/src\tnoauto\t-\n"
+            + "rpool/ROOT/debian/src@a\tsnapshot\t1\t9\t6\t-\t-\t-\t-\nrpool/ROOT/debian@a\tsnapshot\t1\t9\t6\t-\t-\t-\t-\n"
+        let system = try await gather(.snapshots, visiting: true, children: rows, altroot: "/recovery").0
+        let lines = try BootEnvironments(system).rollback("debian@a", now: Fixture.now).plan.commandLines
+        #expect(lines.contains { $0.contains(" -o mountpoint=/usr/src ") } && !lines.contains { $0.contains("/recovery") })
     }
 
     @Test("every ESP is looked at, where it is mounted or for a moment; others' entries and files are not ours")

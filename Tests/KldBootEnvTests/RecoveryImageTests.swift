@@ -260,24 +260,26 @@ struct RecoveryPoolTests {
             "zpool list -Hp -o name,guid,size,allocated,free,health,readonly,altroot,bootfs rpool":
                 "rpool\t42\t1\t1\t1\tONLINE\ton\t/recovery\trpool/ROOT/test\n",
             "zfs list -Hp -r -t filesystem,snapshot -o \(columns) rpool/ROOT": """
-            rpool/ROOT\tfilesystem\t1\t1\t1700000000\t-\tnone\t-
-            rpool/ROOT/debian\tfilesystem\t1\t1\t1700000000\t-\t/recovery\t-
-            rpool/ROOT/debian/src\tfilesystem\t1\t1\t1700000000\t-\t/recovery/usr/src\t-
-            rpool/ROOT/debian@install\tsnapshot\t1\t1\t1700000100\t-\t-\t-
-            rpool/ROOT/golden\tfilesystem\t1\t1\t1700000000\trpool/ROOT/debian@install\t/recovery\tforeign
-            rpool/ROOT/golden@kfleet-1\tsnapshot\t1\t1\t1700000100\t-\t-\tforeign
-            rpool/ROOT/test\tfilesystem\t1\t1\t1700000000\trpool/ROOT/debian@install\t/recovery\town
-            rpool/ROOT/test@kfleet-1\tsnapshot\t1\t1\t1700000100\t-\t-\tforeign
+            rpool/ROOT\tfilesystem\t1\t1\t1700000000\t-\tnone\toff\t-
+            rpool/ROOT/.new-next\tfilesystem\t1\t1\t1700000000\trpool/ROOT/debian@install\t/recovery\tnoauto\t-
+            rpool/ROOT/debian\tfilesystem\t1\t1\t1700000000\t-\t/recovery\tnoauto\t-
+            rpool/ROOT/debian/src\tfilesystem\t1\t1\t1700000000\t-\t/recovery/usr/src\tnoauto\t-
+            rpool/ROOT/debian/src@install\tsnapshot\t1\t1\t1700000100\t-\t-\t-\t-
+            rpool/ROOT/debian@install\tsnapshot\t1\t1\t1700000100\t-\t-\t-\t-
+            rpool/ROOT/golden\tfilesystem\t1\t1\t1700000000\trpool/ROOT/debian@install\t/recovery\tnoauto\tforeign
+            rpool/ROOT/golden@kfleet-1\tsnapshot\t1\t1\t1700000100\t-\t-\t-\tforeign
+            rpool/ROOT/test\tfilesystem\t1\t1\t1700000000\trpool/ROOT/debian@install\t/recovery\tnoauto\town
+            rpool/ROOT/test@kfleet-1\tsnapshot\t1\t1\t1700000100\t-\t-\t-\tforeign
 
             """,
         ])
         let system = try await pool.system(runner: runner, files: files)
         #expect(system.environments.map(\.name) == ["debian", "golden", "test"] && system.running.leaf == "test")
         #expect(system.environments[0].snapshots.map(\.name.label) == ["install"])
-        #expect(system.environments[0].children.values.sorted() == ["/usr/src"])
-        #expect(
-            try BootEnvironments(system).create("again", from: "debian@install", now: Fixture.now).commandLines.last?.contains(
-                "mountpoint=/usr/src") == true)
+        #expect(system.environments[0].children.values.map(\.mountpoint) == ["/usr/src"])
+        #expect(system.unfinished.map(\.text) == ["rpool/ROOT/.new-next"])
+        let again = try BootEnvironments(system).create("again", from: "debian@install", now: Fixture.now)
+        #expect(again.commandLines.contains { $0.contains(" -o mountpoint=/usr/src ") } && again.steps.first?.id == "be.sweep")
         // The console boots none of another machine, and makes none that would be booted.
         #expect(try system.bootable("test").name == "test" && system.bootable("debian").name == "debian")
         #expect { try system.bootable("golden") } throws: { Diagnosis(of: $0).code == "boot.foreign" }

@@ -74,7 +74,8 @@ struct RecoveryTests {
         let columns = ["name", "canmount", "mountpoint"]
         let runner = ScriptedRunner([
             ZFS.list(pool.dataset, columns: columns, types: ["filesystem"]).description:
-                "rpool\toff\tnone\nrpool/ROOT\toff\tnone\nrpool/ROOT/debian\tnoauto\t/recovery\nrpool/ROOT/next\tnoauto\t/recovery\n"
+                "rpool\toff\tnone\nrpool/ROOT\toff\tnone\nrpool/ROOT/.new-x\tnoauto\t/recovery\n"
+                + "rpool/ROOT/debian\tnoauto\t/recovery\nrpool/ROOT/next\tnoauto\t/recovery\n"
                 + "rpool/ROOT/next/usr\tnoauto\t/recovery/usr\nrpool/ROOT/next/x\tnoauto\tnone\nrpool/var/log\ton\t/recovery/var/log\n",
             ZPool.list(pool).description: "rpool\t1\t9\t1\t8\tONLINE\toff\t/recovery\t\(bootfs)\n",
         ])
@@ -86,7 +87,9 @@ struct RecoveryTests {
         #expect(try await tree(nil).environment.text == "rpool/ROOT/debian")
         let next = try await tree("next")
         #expect(next.environment.text == "rpool/ROOT/next" && next.children.map(\.text) == ["rpool/ROOT/next/usr"])
-        for (wanted, bootfs) in [("other", "rpool/ROOT/debian"), (nil, "-"), (nil, "rpool/ROOT/gone")] as [(String?, String)] {
+        // What is half made is no environment.
+        let wrong: [(String?, String)] = [("other", "rpool/ROOT/debian"), (".new-x", "-"), (nil, "-"), (nil, "rpool/ROOT/gone")]
+        for (wanted, bootfs) in wrong {
             await #expect { try await self.tree(wanted, bootfs: bootfs) } throws: { Diagnosis(of: $0).code == "recovery.no-environment" }
         }
         let texts = next.mounting("/usr/lib/kldload/kldload").steps.flatMap(\.actions).map(\.text)
@@ -97,6 +100,36 @@ struct RecoveryTests {
                 "mount --bind /run /recovery/run", "mkdir /run/kldload/recovery (700)",
                 "cp /usr/lib/kldload/kldload /run/kldload/recovery/kldload",
             ])
+    }
+
+    @Test("only what environments are encrypted by has to be unlocked; a person's own home and a copy without its key may stay locked")
+    func keys() async throws {
+        /// - Parameter rows: dataset, state of its key, what it is encrypted by, where the key is.
+        func missing(_ rows: [(String, String, String, String)]) async throws -> RescuePool.MissingKeys {
+            let text = rows.map { name, status, root, location in
+                "\(name)\tkeystatus\t\(status)\t-\n\(name)\tencryptionroot\t\(root)\t-\n\(name)\tkeylocation\t\(location)\tlocal\n"
+            }.joined()
+            let command = ZFS.get(
+                "rpool", ["keystatus", "encryptionroot", "keylocation"], recursive: true, types: ["filesystem", "volume"])
+            return try await RescuePool.missingKeys(of: PoolName("rpool"), runner: ScriptedRunner([command.description: text]))
+        }
+        func names(_ keys: RescuePool.MissingKeys) -> [[String]] { [keys.needed.map(\.text), keys.others.map(\.text)] }
+        let (root, alice, copy) = ("rpool", "rpool/home/alice", "rpool/copies/db")
+        let rows = [
+            (root, "unavailable", root, "prompt"), ("rpool/ROOT", "unavailable", root, "none"),
+            ("rpool/ROOT/debian", "unavailable", root, "none"), ("rpool/ROOT/debian/srv", "unavailable", "rpool/ROOT/debian/srv", "prompt"),
+            ("rpool/home", "unavailable", root, "none"), (alice, "unavailable", alice, "prompt"), (copy, "unavailable", copy, "prompt"),
+            ("rpool/files", "unavailable", "rpool/files", "file:///etc/key"), ("rpool/open", "available", "rpool/open", "prompt"),
+        ]
+        let all = try await missing(rows)
+        #expect(names(all) == [[root, "rpool/ROOT/debian/srv"], [copy, alice]])
+        #expect(all.note?.hasPrefix("\(copy), \(alice) stay locked") == true && RescuePool.MissingKeys(needed: all.needed).note == nil)
+        // A pool that is not encrypted but for her.
+        let plain = [("rpool", "-", "-", "none"), ("rpool/ROOT", "-", "-", "none"), (alice, "unavailable", alice, "prompt")]
+        #expect(try await names(missing(plain)) == [[], [alice]])
+        // Laid out otherwise: what its root needs nobody knows.
+        let otherwise = [("rpool", "-", "-", "none"), ("rpool/os", "unavailable", "rpool/os", "prompt")]
+        #expect(try await names(missing(otherwise)) == [["rpool/os"], []])
     }
 
     @Test("a pool that somebody else has used since is opened again by the machine's own host id, and nothing here keeps that id")

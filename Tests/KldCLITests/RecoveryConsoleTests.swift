@@ -129,6 +129,22 @@ struct RecoveryConsoleTests {
         #expect(console.handle(.enter) == .clone(of: "debian@install", name: "install-copy-2"))
     }
 
+    @Test("a suggested name is one that can be taken, whatever the snapshot is called")
+    func mapped() {
+        let label = "autosnap_2026-11-21_02:30:00_hourly"
+        var view = Self.view
+        view.environments[1].snapshots = [.init(label: label, created: "", used: "")]
+        let source = "debian@\(label)"
+        var console = RecoveryConsole()
+        console.show(view)
+        Self.press(&console, [.enter, .down, .down, .down, .enter, .enter])
+        #expect(console.page == .snapshot(source))
+        #expect(Self.press(&console, [.enter, .enter]) == .clone(of: source, name: "autosnap_2026-11-21_02-30-00_hourly-copy"))
+        Self.press(&console, [.escape, .down, .enter, .enter])
+        let action = Self.press(&console, Self.type(source) + [.enter])
+        #expect(action == .rollback(to: source, name: "autosnap_2026-11-21_02-30-00_hourly-back"))
+    }
+
     @Test("a pool in use is opened when its name is typed; one of several when it is chosen")
     func pools() {
         var console = RecoveryConsole()

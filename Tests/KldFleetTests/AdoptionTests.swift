@@ -247,7 +247,7 @@ import Testing
 
 @Suite struct AdoptionTests {
     private func system(
-        next: String = "debian", running: String = "debian", children: [DatasetName: String] = [:], isForeign: Bool = false
+        next: String = "debian", running: String = "debian", children: [DatasetName: BootEnvironment.Child] = [:], isForeign: Bool = false
     ) throws -> BootSystem {
         func name(_ leaf: String) throws -> DatasetName { try DatasetName("rpool/ROOT/\(leaf)") }
         return BootSystem(
@@ -454,7 +454,10 @@ import Testing
             ({ try Adoption(self.system()).plan("debian", image: nil) }, "be.running"),
             ({ try Adoption(self.system(next: "golden")).plan("golden", image: nil) }, "be.active"),
             (
-                { try Adoption(self.system(children: [try DatasetName("rpool/ROOT/golden/var"): "/var"])).plan("golden", image: nil) },
+                {
+                    try Adoption(self.system(children: [try DatasetName("rpool/ROOT/golden/var"): .init("/var")]))
+                        .plan("golden", image: nil)
+                },
                 "be.deep"
             ),
             ({ try Adoption(self.system()).plan("nothing", image: nil) }, "be.unknown"),
