@@ -19,7 +19,7 @@ public enum BlindRestarts {
         if counts == false { return nil }
         let done = (try? files.readText(file)).flatMap { Int($0.trimmed) } ?? 0
         guard done < BootEntry.tries else { return nil }
-        do { try files.write("\(done + 1)\n", to: file) } catch where counts == true {
+        do { try files.write("\(done + 1)\n", to: file) } catch  where counts == true {
             // A full disk; the loader counts all the same.
         }
         return done + 1

@@ -22,7 +22,8 @@ public struct LoaderChoice: Sendable, Hashable {
         }
         func known(_ name: String) -> Bool { entries.map { $0.contains { fits($0, name) } } ?? true }
         return LoaderChoice(
-            once: text(EFIVariable.oneShot).flatMap { known($0) ? $0 : nil }, always: text(EFIVariable.always).flatMap { known($0) ? $0 : nil })
+            once: text(EFIVariable.oneShot).flatMap { known($0) ? $0 : nil },
+            always: text(EFIVariable.always).flatMap { known($0) ? $0 : nil })
     }
 
     /// The loader compares whole names, with a counter where there is one.

@@ -172,7 +172,8 @@ public struct UnattendedSeed: Sendable, Hashable {
         let command = Command(
             "curl",
             [
-                "--fail", "--silent", "--show-error", "--location", "--globoff", "--proto", "=http,https", "--connect-timeout", "10", "--max-time", "60",
+                "--fail", "--silent", "--show-error", "--location", "--globoff", "--proto", "=http,https", "--connect-timeout", "10",
+                "--max-time", "60",
                 "--max-filesize", String(Self.largest), "--output", Self.fetched.string, "--write-out", "%{http_code}", address,
             ], effect: .changes, accepting: Set(0...255))
         for attempt in 1...Self.attempts {

@@ -52,7 +52,7 @@ extension Scenario {
         },
         Scenario("boot.once", "an environment is booted once, and the boot after is as before") { lab in
             try await withMachine(lab) { guest in
-                try await once(lab, guest, before: "debian")
+                try await once(lab, guest, before: "debian", changing: true)
                 let left = try await guest.run(
                     "kbe destroy probe --yes 2>/dev/null; kbe list --quiet; zfs list -H -o name -t snapshot -r rpool/ROOT")
                 try check(left.lines == ["debian", "rpool/ROOT@install", "rpool/ROOT/debian@install"], left)
@@ -71,6 +71,13 @@ extension Scenario {
 
                 // It is made after the first good boot, beside everything else.
                 try await guest.until("ls /boot/efi/EFI/kldload", says: "recovery.efi")
+                // Whatever a line came from, it starts its own root.
+                said = try await guest.run(
+                    """
+                    kbe create tried && cat /boot/efi/EFI/kldload/entries/kldload-tried-*
+                    kbe rename tried renamed && cat /boot/efi/EFI/kldload/entries/kldload-renamed-*; kbe destroy renamed --yes
+                    """)
+                for name in ["tried", "renamed"] { try check(said.contains("root=ZFS=rpool/ROOT/\(name)"), said) }
                 try await environments(lab, guest, .grub)
                 said = try await guest.run("ls /boot/efi/EFI/kldload /boot/efi/EFI/kldload/entries | cat; df -h /boot/efi")
                 lab.log(said)
@@ -273,13 +280,17 @@ extension Scenario {
         try check(try await guest.run("ls /boot/efi/\(chain.entryFolder)").lines.allSatisfy { !$0.contains("gone") }, "its entry stayed")
     }
 
-    /// One is booted once. - Parameter name: what is booted before and after.
-    private static func once(_ lab: Laboratory, _ guest: Guest, before name: String) async throws {
+    /// One is booted once.
+    /// - Parameters:
+    ///   - name: what is booted before and after.
+    ///   - changing: its initramfs changes while it runs.
+    private static func once(_ lab: Laboratory, _ guest: Guest, before name: String, changing: Bool = false) async throws {
         let made = try await guest.run("time { kbe create probe && kbe activate --once probe; }")
         lab.log("created and activated in \(made.lines.first { $0.hasPrefix("real") } ?? "?")")
         try await guest.restart()
         try check(try await guest.run("kbe current").trimmed == "probe", "it was not booted")
         try await guest.goodBoot()
+        if changing { lab.log(try await guest.run("update-initramfs -u 2>&1; kbe list; $tool doctor boot", within: .seconds(300))) }
         try await guest.restart()
         let said = try await guest.run("kbe current; zpool get -H -o value bootfs rpool; kbe list")
         lab.log(said)

@@ -10,8 +10,12 @@ extension Scenario {
             "environments are compared, exported, imported, adopted, renamed, rolled back and pruned, and what came through a stream is booted"
         ) { lab in
             try await withMachine(lab) { guest in
+                // With a dataset of its own below it, and one that only holds it.
                 var said = try await guest.run(
                     """
+                    zfs create -o canmount=off -o mountpoint=/opt rpool/ROOT/debian/opt
+                    zfs create -o canmount=noauto -o mountpoint=/opt/tools rpool/ROOT/debian/opt/tools
+                    zfs mount rpool/ROOT/debian/opt/tools && echo sharp >/opt/tools/axe
                     kbe create work && place=$(kbe mount work) && echo mine >$place/etc/marker && chroot $place dpkg --purge nano
                     kbe unmount work && kbe diff debian work
                     kbe export work --output /var/tmp/work.zfs && stat -c 'stream %a %U' /var/tmp/work.zfs
@@ -32,9 +36,14 @@ extension Scenario {
                 said = try await guest.run("$tool doctor boot")
                 try check(said.contains("at the next boot, once") && said.contains("the next boot is debian"), said)
                 try await guest.restart()
-                said = try await guest.run("kbe current; cat /etc/marker; kbe list")
+                said = try await guest.run(
+                    """
+                    kbe current; cat /etc/marker; cat /opt/tools/axe; findmnt -n -o SOURCE /opt/tools
+                    zfs get -H -o value canmount,mountpoint rpool/ROOT/worked/opt rpool/ROOT/worked/opt/tools; kbe list
+                    """)
                 lab.log(said)
-                try check(said.lines.prefix(2) == ["worked", "mine"], said)
+                let deep = ["sharp", "rpool/ROOT/worked/opt/tools", "off", "/opt", "noauto", "/opt/tools"]
+                try check(Array(said.lines.prefix(8)) == ["worked", "mine"] + deep, said)
                 try await guest.restart()
                 try check(try await guest.run("kbe current").trimmed == "debian", "what was started once boots again")
                 try await guest.goodBoot()
