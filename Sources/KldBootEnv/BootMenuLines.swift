@@ -12,7 +12,9 @@ extension BootEnvironments {
     ///
     /// Nothing where the running image starts only its own environment.
     func entering(_ name: String) throws -> [Step] {
-        guard let current = system.current, let entry = try line(for: name, as: current, order: 0, counter: nil) else { return [] }
+        guard let current = system.current, let entry = try line(for: name, as: current, generation: 1, order: 0, counter: nil) else {
+            return []
+        }
         return system.esps.filter { esp in entry.files.allSatisfy { esp.images[$0] != nil } }.map {
             $0.writing(entry, "be.entry.\($0.name)", "A line for \(name) in the boot menu of \($0.device)")
         }
@@ -25,7 +27,9 @@ extension BootEnvironments {
         var (steps, files): ([Step], Set<String>) = ([], [])
         for esp in system.esps {
             for old in esp.entries where old.dataset == environment.dataset.text && !old.isExhausted && !old.once {
-                guard let entry = try line(for: name, as: old, order: old.order, counter: old.counter) else { continue }
+                guard let entry = try line(for: name, as: old, generation: old.generation, order: old.order, counter: old.counter) else {
+                    continue
+                }
                 steps.append(esp.writing(entry, "be.entry.\(esp.name).\(entry.id)", "Enter \(entry.fileName) on \(esp.device)"))
                 files.formUnion(entry.files)
             }
@@ -34,11 +38,14 @@ extension BootEnvironments {
     }
 
     /// What starts another dataset with what an entry starts; `nil`: its image starts nobody else.
-    private func line(for name: String, as source: BootEntry, order: Int, counter: BootEntry.Counter?) throws -> BootEntry? {
+    /// - Parameter generation: counted from what that dataset has already.
+    private func line(
+        for name: String, as source: BootEntry, generation: Int, order: Int, counter: BootEntry.Counter?
+    ) throws -> BootEntry? {
         let dataset = try system.top.appending(name).text
         let known = system.entries.filter { $0.dataset == dataset && $0.release == source.release }.map(\.generation).max() ?? 0
         var entry = BootEntry(
-            dataset: dataset, release: source.release, generation: known + 1, order: order, counter: counter, parts: source.parts)
+            dataset: dataset, release: source.release, generation: known + generation, order: order, counter: counter, parts: source.parts)
         if source.parts == nil {
             guard source.imagePath == system.shareable, EnvironmentChoice.isPossible(name + source.release) else { return nil }
             entry.sharedImage = source.imagePath

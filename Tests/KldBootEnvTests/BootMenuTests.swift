@@ -76,6 +76,21 @@ struct BootMenuTests {
         #expect(gone.contains(old.fileName) && !gone.contains("rm \(Self.debian.imagePath)") && !gone.contains(".efi"))
     }
 
+    @Test("each of several lines of one kernel gets a name of its own")
+    func renamedTwice() throws {
+        var first = Fixture.entry("test", order: 200)
+        var second = Fixture.entry("test", order: 201, left: 3, generation: 2)
+        first.sharedImage = Self.debian.imagePath
+        second.sharedImage = Self.debian.imagePath
+        var system = try Self.system([Self.debian, first, second])
+        system.esps[0].images = [Self.debian.imagePath: .mebibytes(70)]
+        system.esps[1].images = system.esps[0].images
+        system.esps[0].entries.append(Fixture.entry("debian", order: 300, generation: 2))
+        system.selected = Self.debian.id
+        let lines = Self.written(try BootEnvironments(system).rename("test", to: "works"))
+        #expect(Set(lines.map(\.fileName)).count == 2 && Set(lines.map(\.order)) == [200, 201])
+    }
+
     @Test("a line that nobody tried does not keep an image that nothing else starts")
     func idle() throws {
         var line = Fixture.entry("test", order: 0)
