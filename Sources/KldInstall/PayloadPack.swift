@@ -102,6 +102,8 @@ public struct PayloadPack: Sendable, Hashable {
         var copy = command
         copy.outputFile = file
         copy.outputPermissions = [.ownerReadWrite, .groupRead, .otherRead]
+        // A disk of the guest is known by a link that udev made.
+        copy.followsOutputLink = true
         copy.effect = .changes
         return copy
     }

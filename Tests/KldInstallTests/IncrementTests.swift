@@ -1,6 +1,7 @@
 import KldAnswers
 import KldBlock
 import KldCore
+import KldDistro
 import KldExec
 import KldFiles
 import KldInstall
@@ -18,6 +19,15 @@ struct IncrementTests {
     }
 
     private func holds(_ view: PlanView) -> Bool { Invariant.all.allSatisfy { $0.check(view) == nil } }
+
+    @Test("a stream is written to a disk that is known by udev's link, and may be read by everybody")
+    func packed() throws {
+        let disk: FilePath = "/dev/disk/by-id/virtio-stream"
+        let plan = try PayloadPack(spec: .debian13, archive: "/a.tar.zst", scratch: "/dev/vdb", root: disk, rest: "/dev/vdd").plan
+        let writing = plan.commands.filter { $0.outputFile != nil }
+        #expect(writing.map(\.outputFile) == [disk])
+        #expect(writing.allSatisfy { $0.followsOutputLink && $0.outputPermissions.contains(.otherRead) && $0.effect == .changes })
+    }
 
     @Test("but for how the boot environment arrives, the installation is the same, with the same tools and approvals, and as long")
     func same() throws {

@@ -188,8 +188,10 @@ public struct PXEExport: Sendable {
                                 write("tftp/grub/grub.cfg", menus.grub(overTFTP: true)),
                                 write("http/grub/grub.cfg", menus.grub(overTFTP: false)), write("tftp/boot.ipxe", menus.ipxe),
                                 write("http/boot.ipxe", menus.ipxe),
-                                .makeDirectory(new.appending("tftp").appending(PXEMenus.machines), mode: 0o711),
-                            ]),
+                            ]
+                                + PXEMenus.lists.flatMap { [write("tftp/grub/\($0)", ""), write("http/grub/\($0)", "")] } + [
+                                    .makeDirectory(new.appending("tftp").appending(PXEMenus.machines), mode: 0o711)
+                                ]),
                         Step(
                             "pxe.examples", "Examples for dnsmasq and nginx",
                             [
