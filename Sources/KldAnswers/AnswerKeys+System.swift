@@ -12,7 +12,7 @@ extension AnswerKey {
             "ENABLE_AI", .features, .bool, default: "0", since: "1.0.3", effect: .later("the assistant"),
             "`1` installs the local assistant."),
         AnswerKey(
-            "NVIDIA_DRIVERS", .features, .choice(Answers.Features.NVIDIA.allCases.map(\.rawValue)), default: "0", since: "1.0.3",
+            "NVIDIA_DRIVERS", .features, .choice(["0", "1", "auto"]), default: "0", since: "1.0.3",
             effect: .later("NVIDIA's drivers"),
             "`1` installs NVIDIA's drivers, `auto` only where such a card is found."),
         AnswerKey(

@@ -54,13 +54,12 @@ extension Answers {
         export = Answers.export(draft)
         infrastructure = Infrastructure(
             mode: Infrastructure.Mode(rawValue: draft.text("INFRA_MODE")) ?? .standalone, cidr: IPNetwork(draft.text("CLUSTER_CIDR")),
-            domain: draft.text("CLUSTER_DOMAIN"), size: draft.number("CLUSTER_SIZE"), hubInterface: draft.optional("HUB_LAN"),
+            domain: draft.text("CLUSTER_DOMAIN"), size: draft.number("CLUSTER_SIZE"),
             nodeIndex: draft.optional("NODE_INDEX").flatMap { decimal($0.utf8) })
-        features = Answers.features(profile, draft)
+        // The profile `core` is the bare distribution.
+        features = Features(ebpf: profile != .core && draft.flag("ENABLE_EBPF"))
         afterInstall = draft.flag("NO_AUTO_REBOOT") ? .stay : AfterInstall(rawValue: draft.text("AFTER_INSTALL")) ?? .powerOff
         diskSize = ByteCount(ValueCheck.size(draft.text("DISK_SIZE")) ?? 8 << 30)
-        allowInternetFallback = draft.flag("ALLOW_INTERNET_FALLBACK")
-        keepOfflineMirror = draft.flag("KEEP_DARKSITE")
     }
 
     private static func release(_ distro: Distro, _ draft: AnswersDraft) -> String {
@@ -128,16 +127,6 @@ extension Answers {
                 knownHosts: draft.optional("EXPORT_SCP_KNOWN_HOSTS").map { FilePath($0) })
         }
         return Export(formats: Set(formats), directory: draft.optional("EXPORT_DIR").map { FilePath($0) }, target: target)
-    }
-
-    /// The profile `core` is the bare distribution: what is on by default stays out of it.
-    private static func features(_ profile: Profile, _ draft: AnswersDraft) -> Features {
-        let tools = profile != .core
-        return Features(
-            kvm: tools && draft.flag("ENABLE_KVM"), ebpf: tools && draft.flag("ENABLE_EBPF"),
-            ai: profile == .ai || draft.flag("ENABLE_AI"), nvidia: Features.NVIDIA(rawValue: draft.text("NVIDIA_DRIVERS")) ?? .no,
-            wireguard: draft.flag("WIREGUARD"), kubernetes: draft.flag("ENABLE_K8S") || draft.flag("K8S_BOOTSTRAP"),
-            template: draft.optional("TEMPLATE"))
     }
 }
 

@@ -72,9 +72,6 @@ public struct Answers: Sendable, Hashable {
     public let afterInstall: AfterInstall
     /// The size of the image that the factory makes; a real disk has its own.
     public let diskSize: ByteCount
-    /// May packages come from the network when the offline mirror lacks them?
-    public let allowInternetFallback: Bool
-    public let keepOfflineMirror: Bool
 
     /// The disks that form the root vdevs by path: ``disk`` where it is a path, then ``dataDisks``.
     public var rootDisks: [FilePath] {
@@ -83,14 +80,6 @@ public struct Answers: Sendable, Hashable {
 
     /// Every disk that the answers name, each of which will be wiped.
     public var allDisks: [FilePath] { rootDisks + specialDisks }
-
-    /// The Debian or Ubuntu suite, `nil` for other distributions.
-    public var debianSuite: String? { distro == .debian || distro == .ubuntu ? release : nil }
-
-    /// Files that hold secrets not yet read; empty where ``load(_:files:overrides:reference:unsupported:)`` read them.
-    public var secretFiles: [FilePath] {
-        AnswerKey.secrets.compactMap { values[$0.stem + AnswerKey.fileSuffix].map { FilePath($0) } }
-    }
 
     /// The text of any key, given or by default.
     ///

@@ -28,9 +28,6 @@ extension Answers {
             }
         }
 
-        /// Does the loss of any one disk leave the pool whole?
-        public var isRedundant: Bool { self != .single }
-
         /// How many disks any vdev may lose: that of a mirror of `disks` is one less than it has.
         public func toleratedLosses(disks: Int) -> Int {
             switch self {
@@ -146,22 +143,10 @@ extension Answers {
         public let domain: String
         /// The most nodes the cluster may grow to.
         public let size: Int
-        public let hubInterface: String?
         public let nodeIndex: Int?
     }
 
     public struct Features: Sendable, Hashable {
-        public enum NVIDIA: String, Sendable, Hashable, CaseIterable {
-            case no = "0"
-            case yes = "1"
-            case detect = "auto"
-        }
-        public let kvm: Bool
         public let ebpf: Bool
-        public let ai: Bool
-        public let nvidia: NVIDIA
-        public let wireguard: Bool
-        public let kubernetes: Bool
-        public let template: String?
     }
 }

@@ -81,8 +81,7 @@ extension MountCommand {
     /// ```
     /// - Throws: ``CommandError``.
     public static func mountWhenFree(
-        _ source: String, at target: FilePath, type: String, options: [String], runner: any CommandRunner,
-        pause: Duration = .milliseconds(250)
+        _ source: String, at target: FilePath, type: String, options: [String], runner: any CommandRunner
     ) async throws {
         let command = mount(source, at: target, type: type, options: options)
         for _ in 1..<tries {
@@ -90,7 +89,7 @@ extension MountCommand {
                 try await runner.run(command)
                 return
             } catch CommandError.failed(_, let output) where isBusy(output) {
-                try await Task.sleep(for: pause)
+                try await Task.sleep(for: .milliseconds(250))
             }
         }
         try await runner.run(command)

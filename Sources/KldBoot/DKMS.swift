@@ -16,7 +16,6 @@ public enum DKMS {
         /// `added`, `built`, `installed`, with what else is said.
         public var state: String
 
-        public var isInstalled: Bool { state.hasPrefix("installed") }
         public var text: String { "\(module) \(version)\(release.map { " for Linux \($0)" } ?? ""): \(state)" }
     }
 

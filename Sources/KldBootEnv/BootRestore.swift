@@ -83,13 +83,11 @@ public struct BootRestore: Sendable, Hashable {
     /// Waits until what was made is seen as an ESP: udev looks at it in its own time.
     ///
     /// Runs: what ``RunningRoot/gather(runner:files:)`` runs; reads. - Throws: ``Diagnosis`` `boot.esp-unseen`.
-    public func awaitESPs(
-        _ made: [String], every pause: Duration = .seconds(1), runner: any CommandRunner, files: any FileSystem
-    ) async throws {
+    public func awaitESPs(_ made: [String], runner: any CommandRunner, files: any FileSystem) async throws {
         for _ in 0..<15 {
             let seen = try await RunningRoot.gather(runner: runner, files: files)?.esps.map(\.path) ?? []
             if made.allSatisfy(seen.contains) { return }
-            try await Task.sleep(for: pause)
+            try await Task.sleep(for: .seconds(1))
         }
         throw Diagnosis(
             "boot.esp-unseen", "an ESP was made on \(made.joined(separator: ", ")), and the system does not see it",

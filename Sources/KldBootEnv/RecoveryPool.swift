@@ -59,13 +59,9 @@ public struct RecoveryPool: Sendable, Hashable {
         return RescuePool.plan(title, [Step("recovery.import", title, [.makeDirectory(RescuePool.target), .run(ZPool.import(request))])])
     }
 
-    /// Ends what runs in an environment, and unmounts it. Runs: `kill -KILL …`, `umount …`, change.
-    public static var leaving: Plan {
-        RescuePool.plan(
-            "leave the environment", [Step("recovery.leave", "Leave the environment", [.perform(leave, [:], effect: .changes)])])
-    }
-
-    /// Runs: what ``leaving`` runs; `zpool export POOL`, changes.
+    /// Ends what runs in an environment, unmounts it, and lets go of the disks.
+    ///
+    /// Runs: `kill -KILL …`, `umount …`, `zpool export POOL`, change.
     public var closing: Plan {
         RescuePool.plan(
             "close the pool \(name)",
@@ -144,7 +140,7 @@ public struct RecoveryPool: Sendable, Hashable {
         }.map { $0.hasSuffix("\n") || $0.isEmpty ? $0 : $0 + "\n" }.joined()
     }
 
-    /// Starts the environment's ssh server, which ends with ``leaving``: root alone, by a key. It goes into the background by itself.
+    /// Starts the environment's ssh server, which ends with ``closing``: root alone, by a key. It goes into the background by itself.
     ///
     /// Runs: `chroot /recovery /usr/sbin/sshd -f FILE`, changes. Source: sshd(8), sshd_config(5), OpenSSH 9.2 to 10.
     /// - Throws: ``Diagnosis`` `recovery.no-ssh`, `recovery.no-key`.

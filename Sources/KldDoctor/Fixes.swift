@@ -128,11 +128,11 @@ public struct Fix: Sendable {
 extension Doctor {
     /// What ``Fix/all`` would do about the checks of a report that are not well.
     /// - Throws: what reading the machine throws.
-    public static func fixes(_ report: VerifyReport, _ context: CheckContext, from fixes: [Fix] = Fix.all) async throws -> Plan {
+    public static func fixes(_ report: VerifyReport, _ context: CheckContext) async throws -> Plan {
         let context = context.fresh
         let ill = Set(report.results.filter { $0.status == .fail || $0.status == .warn }.map(\.name))
         var steps: [Step] = []
-        for fix in fixes where ill.contains(fix.check) {
+        for fix in Fix.all where ill.contains(fix.check) {
             let actions = try await fix.actions(context)
             if !actions.isEmpty { steps.append(Step("fix.\(fix.check)", fix.title, actions)) }
         }

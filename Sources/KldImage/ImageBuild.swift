@@ -202,11 +202,11 @@ public struct ImageBuild: Sendable {
 
 extension Answers {
     /// The same answers for a factory guest, whose disks are ours and empty.
-    package func forGuest(disks: [String], special: [String] = []) throws -> Answers {
+    package func forGuest(disks: [String]) throws -> Answers {
         func path(_ serial: String) -> String { "/dev/disk/by-id/virtio-\(serial)" }
         var overrides = ["KLDLOAD_DISK=\(path(disks[0]))", "KLDLOAD_FORCE_WIPE=1"]
         overrides.append("KLDLOAD_ZFS_DATA_DISKS=" + disks.dropFirst().map(path).joined(separator: " "))
-        overrides.append("KLDLOAD_ZFS_SPECIAL_DISKS=" + special.map(path).joined(separator: " "))
+        overrides.append("KLDLOAD_ZFS_SPECIAL_DISKS=")
         return try replacing(overrides)
     }
 }

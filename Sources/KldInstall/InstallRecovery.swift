@@ -18,9 +18,8 @@ public enum InstallRecovery {
     /// Runs: `umount --recursive DIR`; `zpool list -H -o name,altroot`, `zfs get com.kldload:owner POOL`, `zpool export POOL`, where OpenZFS
     /// is loaded.
     @discardableResult
-    public static func run(
-        target: FilePath = "/target", runner: any CommandRunner, files: any FileSystem
-    ) async throws -> [String] {
+    public static func run(runner: any CommandRunner, files: any FileSystem) async throws -> [String] {
+        let target: FilePath = "/target"
         var found: [String] = []
         let mounts = try files.mounts().map(\.place)
         let scratch = "\(InstallPlanner.scratch)/esp"

@@ -4,9 +4,7 @@ import Synchronization
 package import SystemPackage
 
 /// Our end of a guest's serial console or of one of its virtio-serial ports. One reader at a time.
-package final class GuestChannel: StreamSink, AsyncSequence {
-    package typealias Element = String
-
+package final class GuestChannel: StreamSink {
     /// What happens when nobody reads what the guest says.
     enum Overflow {
         /// Keep the newest: a console must never stop its guest.
@@ -92,10 +90,9 @@ package final class GuestChannel: StreamSink, AsyncSequence {
 
     /// The next line without its line end, or the rest when the guest has closed the channel.
     ///
-    /// - Parameter limit: `nil` waits for ever.
     /// - Returns: `nil` at the end.
     /// - Throws: ``VirtError/consoleTimeout(channel:expected:limit:tail:)``, `CancellationError`.
-    package func nextLine(within limit: Duration? = nil) async throws -> String? {
+    package func nextLine(within limit: Duration) async throws -> String? {
         let line = try await changed.first(within: limit) {
             self.state.withLock { state -> Line? in
                 if let end = state.unread.firstIndex(of: UInt8(ascii: "\n")) { return .text(self.take(end + 1, &state)) }
@@ -108,7 +105,7 @@ package final class GuestChannel: StreamSink, AsyncSequence {
             while let last = bytes.last, last == UInt8(ascii: "\n") || last == UInt8(ascii: "\r") { bytes.removeLast() }
             return String(decoding: bytes, as: UTF8.self)
         case .end: return nil
-        case nil: throw timeout([], limit ?? .zero)
+        case nil: throw timeout([], limit)
         }
     }
 
@@ -137,13 +134,8 @@ package final class GuestChannel: StreamSink, AsyncSequence {
         try await changed.first(within: limit) { self.state.withLock { $0.ended } ? true : nil } ?? false
     }
 
-    /// What is there and unread, without waiting.
-    package func readAvailable() -> String {
-        String(decoding: state.withLock { take($0.unread.count, &$0) }, as: UTF8.self)
-    }
-
     /// The last lines that the guest said, read or not: for error messages.
-    package func tail(lines count: Int = 20) -> [String] { state.withLock { lastLines($0.tail, count) } }
+    package func tail() -> [String] { state.withLock { lastLines($0.tail, 20) } }
 
     // MARK: Writing
 
@@ -155,15 +147,6 @@ package final class GuestChannel: StreamSink, AsyncSequence {
         guard let loop else { throw Errno.brokenPipe }
         try await loop.send(bytes, to: index)
     }
-
-    // MARK: AsyncSequence of lines
-
-    package struct AsyncIterator: AsyncIteratorProtocol {
-        let channel: GuestChannel
-        package mutating func next() async throws -> String? { try await channel.nextLine() }
-    }
-
-    package func makeAsyncIterator() -> AsyncIterator { AsyncIterator(channel: self) }
 
     // MARK: The loop's side
 

@@ -43,7 +43,6 @@ package enum JSONValue: Sendable, Hashable, Codable {
     package subscript(_ key: String) -> JSONValue? { if case .object(let members) = self { members[key] } else { nil } }
     package var text: String? { if case .string(let value) = self { value } else { nil } }
     package var integer: Int64? { if case .int(let value) = self { value } else { nil } }
-    package var boolean: Bool? { if case .bool(let value) = self { value } else { nil } }
     package var elements: [JSONValue]? { if case .array(let value) = self { value } else { nil } }
 }
 

@@ -12,7 +12,6 @@ package final class QMPClient: StreamSink {
         var nextID: Int64 = 0
         var answers: [Int64: Result<JSONValue, VirtError>] = [:]
         var waiting: [Int64: String] = [:]
-        var events: [QMPEvent] = []
         var ended = false
         var loop: StreamLoop?
         var index = 0
@@ -87,22 +86,6 @@ package final class QMPClient: StreamSink {
         return try answer.get()
     }
 
-    /// Waits for an event; those that came before this call and were not waited for count too. Earlier events of other names stay.
-    ///
-    /// - Throws: ``VirtError/monitorTimeout(command:limit:)``, ``VirtError/exitedEarly(machine:during:tail:errors:)``, `CancellationError`.
-    @discardableResult
-    package func waitForEvent(_ name: String, within limit: Duration) async throws -> QMPEvent {
-        let event = try await changed.first(within: limit) {
-            try self.state.withLock { state -> QMPEvent? in
-                if let place = state.events.firstIndex(where: { $0.name == name }) { return state.events.remove(at: place) }
-                if state.ended { throw self.endedEarly("the event \(name) was to come") }
-                return nil
-            }
-        }
-        guard let event else { throw VirtError.monitorTimeout(command: "the event \(name)", limit: limit) }
-        return event
-    }
-
     private func endedEarly(_ during: String) -> VirtError {
         .exitedEarly(machine: machine, during: during, tail: [], errors: errors.lines(8))
     }
@@ -122,10 +105,6 @@ package final class QMPClient: StreamSink {
                     if let command = state.waiting[id] {
                         state.answers[id] = .failure(.monitorRefused(command: command, reason: reason))
                     }
-                case .event(let event):
-                    state.events.append(event)
-                    // A guest that resets for ever must not fill our memory.
-                    if state.events.count > 1000 { state.events.removeFirst(500) }
                 case nil: break
                 }
             }
@@ -149,16 +128,12 @@ extension QMPClient {
     package func quit() async throws {
         do { try await execute("quit") } catch VirtError.exitedEarly {}
     }
-    /// Presses the power button (ACPI): the guest decides.
-    package func powerDown() async throws { try await execute("system_powerdown") }
     package func reset() async throws { try await execute("system_reset") }
     /// Stops the processors.
     package func pause() async throws { try await execute("stop") }
     package func resume() async throws { try await execute("cont") }
     /// `running`, `paused`, `shutdown`, `internal-error`, …
     package func status() async throws -> String { try await execute("query-status")["status"]?.text ?? "unknown" }
-    /// Asks the guest to give up a device; wait for the event `DEVICE_DELETED`.
-    package func removeDevice(_ id: String) async throws { try await execute("device_del", ["id": .string(id)]) }
     /// Presses keys of the guest's keyboard, one after the other. - Parameter keys: QEMU's names of them, by their place on a US keyboard.
     package func press(_ keys: [String]) async throws {
         for key in keys {

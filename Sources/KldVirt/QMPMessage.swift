@@ -10,15 +10,12 @@ enum QMPMessage: Sendable, Hashable {
     case greeting
     case answer(id: Int64, value: JSONValue)
     case refusal(id: Int64, reason: String)
-    case event(QMPEvent)
 
-    /// - Returns: `nil` for a line that is none of these.
+    /// - Returns: `nil` for a line that is none of these: an event, which nothing here waits for.
     init?(line: some Sequence<UInt8>) {
         guard let value = try? JSONDecoder().decode(JSONValue.self, from: Data(line)) else { return nil }
         if value["QMP"] != nil {
             self = .greeting
-        } else if let name = value["event"]?.text {
-            self = .event(QMPEvent(name: name, data: value["data"] ?? .object([:])))
         } else if let answer = value["return"], let id = value["id"]?.integer {
             self = .answer(id: id, value: answer)
         } else if let error = value["error"] {
@@ -37,10 +34,4 @@ enum QMPMessage: Sendable, Hashable {
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return Array(try encoder.encode(JSONValue.object(message))) + [UInt8(ascii: "\n")]
     }
-}
-
-/// Something that happened to the machine: `RESET`, `SHUTDOWN`, `STOP`, `DEVICE_DELETED`, …
-package struct QMPEvent: Sendable, Hashable {
-    package var name: String
-    package var data: JSONValue
 }

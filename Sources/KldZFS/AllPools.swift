@@ -1,7 +1,8 @@
 public import KldExec
 
 extension ZPool {
-    /// The state of every imported pool. Read as that of one: ``PoolStatus/parse(json:)``, ``PoolHealthText/parse(_:)``.
+    /// The state of every imported pool and of every vdev.
+    /// - Parameter json: needs ``OpenZFSVersion/hasJSON``; read by ``PoolStatus/parse(json:)``. Text is read by ``PoolHealthText/parse(_:)``.
     ///
     /// Runs: `zpool status [-j --json-int] -p -P`, reads.
     public static func statusOfAll(json: Bool) -> Command {

@@ -43,8 +43,6 @@ public struct OpenZFSVersion: Sendable, Hashable, Comparable, CustomStringConver
 
     /// `zfs list -j`, `zfs get -j`, `zpool status -j`, `zpool list -j`, `zpool get -j`. Source: release notes of OpenZFS 2.3.0.
     public var hasJSON: Bool { self >= OpenZFSVersion(2, 3) }
-    /// User properties on pools, `zfs set -u`. Source: release notes of OpenZFS 2.2.0.
-    public var hasPoolUserProperties: Bool { self >= OpenZFSVersion(2, 2) }
 }
 
 /// The versions of the tools and of the loaded module; they may differ after an upgrade without a reboot.

@@ -13,7 +13,7 @@ public struct PoolHealthText: Sendable, Hashable {
 
     public var isHealthy: Bool { state == .online && withoutDataErrors && troubled.isEmpty }
 
-    /// Reads the output of ``ZPool/status(_:json:)`` without JSON. One pool (OpenZFS 2.1.11):
+    /// Reads the output of ``ZPool/statusOfAll(json:)`` without JSON. One pool (OpenZFS 2.1.11):
     /// ```
     ///   pool: rpool
     ///  state: ONLINE

@@ -59,13 +59,7 @@ public struct PoolStatus: Sendable, Hashable {
         ((root?.tree ?? []) + classes.sorted { $0.key < $1.key }.flatMap { $0.value.flatMap(\.tree) }).filter { $0.path != nil }
     }
 
-    /// Nothing to do: online, no errors counted anywhere.
-    public var isHealthy: Bool {
-        state == .online && errors == 0
-            && !((root?.tree ?? []) + classes.values.flatMap { $0.flatMap(\.tree) }).contains(where: \.hasErrors)
-    }
-
-    /// Reads the output of ``ZPool/status(_:json:)``. Begins like this (zpool-status(8), OpenZFS 2.4; numbers bare with `--json-int`):
+    /// Reads the output of ``ZPool/statusOfAll(json:)``. Begins like this (zpool-status(8), OpenZFS 2.4; numbers bare with `--json-int`):
     /// ```
     /// {"output_version":{"command":"zpool status","vers_major":0,"vers_minor":1},"pools":{"tank":{"name":"tank","state":"ONLINE",…
     /// ```

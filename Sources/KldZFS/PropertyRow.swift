@@ -1,4 +1,3 @@
-import FoundationEssentials
 public import KldCore
 
 /// Where the value of a property comes from.
@@ -23,19 +22,6 @@ public enum PropertySource: Sendable, Hashable {
         default:
             let prefix = "inherited from "
             self = text.hasPrefix(prefix) ? .inherited(from: String(text.dropFirst(prefix.count))) : .unknown(text)
-        }
-    }
-
-    /// As in JSON: a type and the dataset it is inherited from.
-    init(type: String, data: String) {
-        switch type {
-        case "LOCAL": self = .local
-        case "RECEIVED": self = .received
-        case "TEMPORARY": self = .temporary
-        case "DEFAULT": self = .default
-        case "INHERITED": self = .inherited(from: data)
-        case "NONE": self = .none
-        default: self = .unknown(type)
         }
     }
 }
@@ -69,19 +55,5 @@ public struct PropertyRow: Sendable, Hashable {
                 PropertyRow(name: fields[0], property: fields[1], value: value == "-" ? nil : value, source: PropertySource(text: source)))
         }
         return rows
-    }
-
-    /// Reads `zfs get -j` and `zpool get -j` (OpenZFS 2.3 and later):
-    /// ```
-    /// {"output_version":{…},"datasets":{"tank":{"name":"tank",…,"properties":{"mountpoint":{"value":"/tank","source":{"type":"DEFAULT","data":"-"}}}}}}
-    /// ```
-    /// - Returns: the rows, by dataset and property.
-    /// - Throws: ``Diagnosis`` `zfs.unreadable`.
-    public static func parse(json output: String) throws(Diagnosis) -> [PropertyRow] {
-        try DatasetTable.parse(json: output).flatMap { entry in
-            entry.properties.sorted { $0.key < $1.key }.map {
-                PropertyRow(name: entry.name, property: $0.key, value: $0.value, source: entry.sources[$0.key] ?? .none)
-            }
-        }
     }
 }

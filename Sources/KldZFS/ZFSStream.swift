@@ -47,20 +47,17 @@ extension ZFS {
     /// - Parameters:
     ///   - origin: an existing snapshot that the increment builds upon, for a new dataset (`-o origin=`).
     ///   - resumable: keep what arrived when the stream is cut off (`-s`).
-    ///   - rollBack: first throw away what changed since the latest common snapshot, and snapshots that the sender has no more (`-F`).
-    ///   - excluding: properties of the stream to leave out (`-x`).
     ///
-    /// Runs: `zfs receive -u [-s] [-F] [-o …] [-x …] NAME`, changes; destroys with `-F`. Source: zfs-receive(8), OpenZFS 2.4.
+    /// Runs: `zfs receive -u [-s] [-o …] NAME`, changes. Source: zfs-receive(8), OpenZFS 2.4.
     public static func receive(
-        _ name: DatasetName, origin: SnapshotName? = nil, properties: ZFSProperties = [:], excluding: [String] = [],
-        resumable: Bool = false, rollBack: Force? = nil, input: Command.Input = .none
+        _ name: DatasetName, origin: SnapshotName? = nil, properties: ZFSProperties = [:], resumable: Bool = false,
+        input: Command.Input = .none
     ) -> Command {
         var words = ["receive", "-u"]
         if resumable { words.append("-s") }
-        if rollBack != nil { words.append("-F") }
         if let origin { words += ["-o", "origin=\(origin)"] }
-        words += properties.words(flag: "-o") + excluding.flatMap { ["-x", $0] }
-        return Command(tool, words + [name.text], effect: rollBack == nil ? .changes : .destroys, input: input)
+        words += properties.words(flag: "-o")
+        return Command(tool, words + [name.text], effect: .changes, input: input)
     }
 
     /// Forgets a partly received stream. Runs: `zfs receive -A NAME`, destroys (what had arrived).

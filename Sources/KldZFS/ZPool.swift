@@ -13,23 +13,21 @@ public enum ZPool {
     /// Without `-f` OpenZFS refuses devices that are mounted, belong to a pool, carry another file system, differ in size by more than
     /// 16 MiB within one vdev, or are of unequal redundancy; so make the partitions of one vdev equally large and wipe them before.
     /// - Parameters:
-    ///   - ashift: the sector size as a power of two, 9 to 16; 12 is 4096 bytes.
-    ///   - compatibility: see ``Compatibility``; `nil` enables every feature of the running OpenZFS.
+    ///   - compatibility: a file of `/usr/share/zfs/compatibility.d`, which names the features that the pool may use; `nil` enables every feature of
+    ///     the running OpenZFS.
     ///   - altroot: mount below this folder, and write no cache file (`-R`).
     ///   - passphrase: encrypts the root dataset and all below with AES-256-GCM. ZFS takes 8 to 512 bytes, on standard input.
     ///   - force: with the reason for `-f`. ``VdevLayout/mismatch`` says when a layout needs it.
-    /// - Throws: ``Diagnosis`` `zfs.ashift` or `zfs.passphrase`.
+    /// - Throws: ``Diagnosis`` `zfs.passphrase`.
     ///
-    /// Runs: `zpool create [-f] -o ashift=N [-o compatibility=F] [-o …] [-O …] [-R DIR] NAME VDEV…`, destroys.
+    /// Sectors are taken to have 4096 bytes, which suits almost every disk.
+    ///
+    /// Runs: `zpool create [-f] -o ashift=12 [-o compatibility=F] [-o …] [-O …] [-R DIR] NAME VDEV…`, destroys.
     public static func create(
-        _ name: PoolName, ashift: Int = 12, compatibility: String? = nil, poolOptions: ZFSProperties = [:],
+        _ name: PoolName, compatibility: String? = nil, poolOptions: ZFSProperties = [:],
         filesystemOptions: ZFSProperties = [:], altroot: FilePath? = nil, vdevs: VdevLayout, passphrase: Secret? = nil, force: Force? = nil
     ) throws(Diagnosis) -> Command {
-        guard (9...16).contains(ashift) else {
-            throw Diagnosis(
-                "zfs.ashift", "ashift \(ashift) is out of range", remedies: ["use 9 to 16; 12 suits almost every disk"], exit: .usage)
-        }
-        var pool: ZFSProperties = ["ashift": String(ashift)]
+        var pool: ZFSProperties = ["ashift": "12"]
         if let compatibility { pool["compatibility"] = compatibility }
         var filesystem = filesystemOptions
         if let passphrase {
@@ -54,25 +52,8 @@ public enum ZPool {
         }
     }
 
-    /// Adds special vdevs to a pool. They can only be removed from pools without raidz.
-    ///
-    /// Runs: `zpool add NAME special …`, changes (it destroys what the devices held, hence the effect).
-    public static func addSpecial(_ name: PoolName, vdevs words: [String], force: Force? = nil) -> Command {
-        Command(tool, ["add"] + (force == nil ? [] : ["-f"]) + [name.text, "special"] + words, effect: .destroys)
-    }
-
-    /// Unmounts everything and lets go of the disks.
-    /// - Parameter force: unmount what is in use (`-f`); zvols that are open still hold the pool.
-    ///
-    /// Runs: `zpool export [-f] NAME`, changes.
-    public static func export(_ name: PoolName, force: Force? = nil) -> Command {
-        Command(tool, ["export"] + (force == nil ? [] : ["-f"]) + [name.text], effect: .changes)
-    }
-
-    /// Destroys a pool. Runs: `zpool destroy [-f] NAME`, destroys.
-    public static func destroy(_ name: PoolName, force: Force? = nil) -> Command {
-        Command(tool, ["destroy"] + (force == nil ? [] : ["-f"]) + [name.text], effect: .destroys)
-    }
+    /// Unmounts everything and lets go of the disks. Runs: `zpool export NAME`, changes.
+    public static func export(_ name: PoolName) -> Command { Command(tool, ["export", name.text], effect: .changes) }
 
     /// Sets one property. Runs: `zpool set NAME=VALUE POOL`, changes. User properties on pools need OpenZFS 2.2.
     public static func set(_ name: PoolName, _ property: String, _ value: String) -> Command {
@@ -83,14 +64,6 @@ public enum ZPool {
     public static func get(_ name: PoolName, _ properties: [String]) -> Command {
         Command(
             tool, ["get", "-Hp", "-o", "name,property,value,source", properties.joined(separator: ","), name.text], effect: .reads)
-    }
-
-    /// The state of a pool and of every vdev.
-    /// - Parameter json: needs ``OpenZFSVersion/hasJSON``; read by ``PoolStatus/parse(json:)``. Text is read by ``PoolHealthText``.
-    ///
-    /// Runs: `zpool status [-j --json-int] -p -P NAME`, reads.
-    public static func status(_ name: PoolName, json: Bool) -> Command {
-        Command(tool, ["status"] + (json ? ["-j", "--json-int"] : []) + ["-p", "-P", name.text], effect: .reads)
     }
 
     /// Runs: `zpool list -Hp -o name,guid,size,allocated,free,health,readonly,altroot,bootfs [NAME]`, reads. Parsed by ``PoolRow``.
@@ -125,23 +98,6 @@ public enum ZPool {
         Command(tool, ["online", "-e", name.text, device], effect: .changes)
     }
 
-    /// Tells the devices which blocks are free. - Parameter wait: until it is done.
-    ///
-    /// Runs: `zpool trim [-w] NAME`, changes. Fails with "trim operations are not supported by this device".
-    public static func trim(_ name: PoolName, wait: Bool = false) -> Command {
-        Command(tool, ["trim"] + (wait ? ["-w"] : []) + [name.text], effect: .changes)
-    }
-
-    /// Reads and checks everything. Runs: `zpool scrub [-w] NAME`, changes.
-    public static func scrub(_ name: PoolName, wait: Bool = false) -> Command {
-        Command(tool, ["scrub"] + (wait ? ["-w"] : []) + [name.text], effect: .changes)
-    }
-
     /// Forces all dirty data to the disks. Runs: `zpool sync NAME`, changes.
     public static func sync(_ name: PoolName) -> Command { Command(tool, ["sync", name.text], effect: .changes) }
-
-    /// Zeroes free blocks' leftovers of initializing. Runs: `zpool initialize [-w] NAME`, changes.
-    public static func initialize(_ name: PoolName, wait: Bool = false) -> Command {
-        Command(tool, ["initialize"] + (wait ? ["-w"] : []) + [name.text], effect: .changes)
-    }
 }

@@ -40,7 +40,7 @@ import Testing
     @Test(arguments: ["KLDLOAD_SUITE", "KLDLOAD_DEBIAN_RELEASE", "KLDLOAD_DEBIAN_SUITE"])
     func aliasesMeanTheSameKey(name: String) throws {
         let answers = try answers("\(name)=bookworm")
-        #expect(answers.debianSuite == "bookworm")
+        #expect(answers.release == "bookworm")
         #expect(answers[name] == "bookworm")
         #expect(answers.environmentText.contains("KLDLOAD_DEBIAN_SUITE=bookworm"))
     }

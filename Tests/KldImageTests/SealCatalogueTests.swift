@@ -47,10 +47,20 @@ import Testing
         }
     }
 
+    /// All operations of virt-sysprep, guestfs-tools 1.57, `sysprep/sysprep_operation_*.ml`.
+    private static let sysprepOperations: Set<String> = [
+        "abrt-data", "backup-files", "bash-history", "blkid-tab", "ca-certificates", "crash-data", "cron-spool", "customize",
+        "dhcp-client-state", "dhcp-server-state", "dovecot-data", "firewall-rules", "flag-reconfiguration", "fs-uuids", "ipa-client",
+        "kerberos-data", "kerberos-hostkeytab", "logfiles", "lvm-system-devices", "lvm-uuids", "machine-id", "mail-spool", "net-hostname",
+        "net-hwaddr", "net-nmconn", "pacct-log", "package-manager-cache", "pam-data", "passwd-backups", "puppet-data-log",
+        "rh-subscription-manager", "rhn-systemid", "rpm-db", "samba-db-log", "script", "smolt-uuid", "ssh-hostkeys", "ssh-userdir",
+        "sssd-db-log", "tmp-files", "udev-persistent-net", "user-account", "utmp", "yum-uuid", "zsh-history",
+    ]
+
     @Test func everyOperationOfVirtSysprepIsTakenOrRefusedWithAReason() {
         let taken = Set(classes.flatMap(\.sysprep))
         let refused = Set(SealCatalogue.sysprepNotTaken.keys)
-        #expect(taken.union(refused) == SealCatalogue.sysprepOperations)
+        #expect(taken.union(refused) == Self.sysprepOperations)
         #expect(taken.isDisjoint(with: refused))
     }
 

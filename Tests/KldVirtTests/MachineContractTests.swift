@@ -48,7 +48,7 @@ struct MachineContractTests {
                 let disks = try await machine.monitor.execute("query-block").elements ?? []
                 #expect(disks.count == 9)
                 let status = try await machine.monitor.execute("query-status")
-                #expect(status["running"]?.boolean == false)
+                #expect(status["running"] == JSONValue.bool(false))
                 #expect(try await machine.monitor.execute("query-name")["name"]?.text == "every,thing")
                 let picture = folder.appending("screen.png")
                 try await machine.monitor.screenDump(to: picture)

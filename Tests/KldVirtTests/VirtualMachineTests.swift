@@ -91,10 +91,9 @@ struct VirtualMachineTests {
             #expect(try await machine.monitor.status() == "running")
             try await machine.monitor.pause()
             #expect(try await machine.monitor.status() == "paused")
-            try await machine.monitor.waitForEvent("STOP", within: patience)
             try await machine.monitor.resume()
             await #expect(throws: VirtError.monitorRefused(command: "device_del", reason: "Device 'none' not found")) {
-                try await machine.monitor.removeDevice("none")
+                try await machine.monitor.execute("device_del", ["id": "none"])
             }
             try await machine.monitor.quit()
             try await machine.waitForPowerOff(within: patience)

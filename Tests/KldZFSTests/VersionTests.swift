@@ -25,17 +25,4 @@ import Testing
         let tools = OpenZFSVersions.parse("zfs-2.4.4-1~bpo13+1\n")
         #expect(tools.tools?.text == "2.4.4-1~bpo13+1" && tools.module == nil)
     }
-
-    @Test(arguments: [
-        (OpenZFSVersion(2, 1, 11), "openzfs-2.1-linux"), (OpenZFSVersion(2, 2, 2), "openzfs-2.2-linux"),
-        (OpenZFSVersion(2, 3, 9), "openzfs-2.3-linux"), (OpenZFSVersion(2, 4, 4), "openzfs-2.4-linux"),
-        (OpenZFSVersion(2, 5), "openzfs-2.4-linux"), (OpenZFSVersion(3, 0), "openzfs-2.4-linux"),
-        (OpenZFSVersion(0, 8, 6), "openzfs-2.0-linux"),
-    ])
-    func `have a compatibility file`(version: OpenZFSVersion, name: String) { #expect(Compatibility.name(for: version) == name) }
-
-    @Test func `never ask for a file that the maker does not have`() {
-        #expect(Compatibility.name(for: OpenZFSVersion(2, 4), madeBy: OpenZFSVersion(2, 3, 1)) == "openzfs-2.3-linux")
-        #expect(Compatibility.name(for: OpenZFSVersion(2, 1), madeBy: OpenZFSVersion(2, 4)) == "openzfs-2.1-linux")
-    }
 }

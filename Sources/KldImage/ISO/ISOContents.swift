@@ -60,7 +60,7 @@ enum ISOContents {
     ]
 
     /// Source: GRUB manual 2.12, "Writing full configuration files directly".
-    static func grub(timeoutSeconds: Int = 5) -> String {
+    static func grub() -> String {
         let entries = entries.map { name, words in
             """
             menuentry '\(name)' {
@@ -72,7 +72,7 @@ enum ISOContents {
         }
         return """
             # Written by kldload.
-            set timeout=\(timeoutSeconds)
+            set timeout=5
             set default=0
 
             \(entries.joined(separator: "\n"))

@@ -56,9 +56,8 @@ package struct ByteScanner: Sendable {
 
     /// Reads all data of a regular file or a block device. Changes nothing.
     ///
-    /// - Parameter progress: called after each chunk with the position reached.
     /// - Throws: ``FileError``; `CancellationError` when the task is cancelled.
-    package func scan(_ path: FilePath, progress: (UInt64) -> Void = { _ in }) throws -> Findings {
+    package func scan(_ path: FilePath) throws -> Findings {
         do {
             let file = try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
             defer { try? file.close() }
@@ -69,7 +68,7 @@ package struct ByteScanner: Sendable {
             var position: Int64 = 0
             while position < end, let extent = try nextExtent(file, from: position, end: end) {
                 findings.bytesInHoles += UInt64(extent.lowerBound - position)
-                try scan(file, extent, into: &findings, progress)
+                try scan(file, extent, into: &findings)
                 position = extent.upperBound
             }
             findings.bytesInHoles += UInt64(max(0, end - position))
@@ -94,7 +93,7 @@ package struct ByteScanner: Sendable {
     }
 
     /// Chunk by chunk; the end of each is kept before the next, so that a string across the border is seen, and seen once.
-    private func scan(_ file: FileDescriptor, _ extent: Range<Int64>, into findings: inout Findings, _ progress: (UInt64) -> Void) throws {
+    private func scan(_ file: FileDescriptor, _ extent: Range<Int64>, into findings: inout Findings) throws {
         let overlap = search.longest - 1
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: overlap + chunkBytes, alignment: 4096)
         defer { buffer.deallocate() }
@@ -120,7 +119,6 @@ package struct ByteScanner: Sendable {
             findings.bytesRead += UInt64(count)
             kept = min(overlap, filled)
             if kept > 0, let start = buffer.baseAddress { memmove(start, start + filled - kept, kept) }
-            progress(UInt64(position))
         }
     }
 }

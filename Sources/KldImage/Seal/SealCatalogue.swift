@@ -16,14 +16,4 @@ package enum SealCatalogue {
         "flag-reconfiguration": "asks questions on the console at the first boot: clones start unattended",
         "user-account": "deletes accounts: the administrator of the answers stays, without a password (class passwords)",
     ]
-
-    /// All operations of virt-sysprep, guestfs-tools 1.57, `sysprep/sysprep_operation_*.ml`.
-    package static let sysprepOperations: Set<String> = [
-        "abrt-data", "backup-files", "bash-history", "blkid-tab", "ca-certificates", "crash-data", "cron-spool", "customize",
-        "dhcp-client-state", "dhcp-server-state", "dovecot-data", "firewall-rules", "flag-reconfiguration", "fs-uuids", "ipa-client",
-        "kerberos-data", "kerberos-hostkeytab", "logfiles", "lvm-system-devices", "lvm-uuids", "machine-id", "mail-spool", "net-hostname",
-        "net-hwaddr", "net-nmconn", "pacct-log", "package-manager-cache", "pam-data", "passwd-backups", "puppet-data-log",
-        "rh-subscription-manager", "rhn-systemid", "rpm-db", "samba-db-log", "script", "smolt-uuid", "ssh-hostkeys", "ssh-userdir",
-        "sssd-db-log", "tmp-files", "udev-persistent-net", "user-account", "utmp", "yum-uuid", "zsh-history",
-    ]
 }

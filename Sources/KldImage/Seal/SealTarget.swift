@@ -42,9 +42,7 @@ package struct SealTarget: Sendable, Hashable {
         self.excluding = excluding
     }
 
-    package static func remove(_ patterns: PathPattern..., except: [PathPattern] = []) -> SealTarget {
-        SealTarget(.remove, patterns, except: except)
-    }
+    package static func remove(_ patterns: PathPattern...) -> SealTarget { SealTarget(.remove, patterns) }
     package static func clear(_ patterns: PathPattern..., except: [PathPattern] = []) -> SealTarget {
         SealTarget(.clear, patterns, except: except)
     }

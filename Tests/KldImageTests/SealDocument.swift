@@ -1,9 +1,11 @@
-/// The catalogue as a table for `docs/sealing.md`, compared with the committed text by a test.
-package enum SealDocument {
-    package static let begin = "<!-- generated from SealCatalogue: begin -->"
-    package static let end = "<!-- generated from SealCatalogue: end -->"
+@testable import KldImage
 
-    package static var table: String {
+/// The catalogue as a table for `docs/sealing.md`, which `SealCatalogueTests` compares with it.
+enum SealDocument {
+    static let begin = "<!-- generated from SealCatalogue: begin -->"
+    static let end = "<!-- generated from SealCatalogue: end -->"
+
+    static var table: String {
         let classes = SealCatalogue.classes
         let inFiles = classes.count { if case .files = $0.kind { true } else { false } }
         var lines = [
@@ -34,7 +36,7 @@ package enum SealDocument {
     }
 
     /// - Returns: the document with the table between the marks replaced; `nil` when the marks are missing.
-    package static func updated(_ document: String) -> String? {
+    static func updated(_ document: String) -> String? {
         guard let start = document.firstRange(of: begin), let stop = document.firstRange(of: end), start.upperBound <= stop.lowerBound
         else {
             return nil

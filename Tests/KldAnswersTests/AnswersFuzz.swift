@@ -1,21 +1,23 @@
+import KldAnswers
+
 /// Throws mutated answers at the parser, the same ones for the same seed.
 ///
 /// Checked for each: the parser returns; what it accepts reads back equal from ``Answers/environmentText``; what it refuses has a
 /// problem to show; and no printed form holds a secret.
-public enum AnswersFuzz {
-    public struct Report: Sendable, Hashable {
-        public var accepted = 0
-        public var refused = 0
+enum AnswersFuzz {
+    struct Report: Sendable, Hashable {
+        var accepted = 0
+        var refused = 0
         /// Inputs that broke a promise, with the promise; ten at most.
-        public var failures: [String] = []
+        var failures: [String] = []
         /// How often each problem was met.
-        public var codes: [AnswersProblem.Code: Int] = [:]
+        var codes: [AnswersProblem.Code: Int] = [:]
     }
 
     /// - Parameters:
     ///   - iterations: how many inputs; an optimised build does some ten thousand a second.
     ///   - seed: where the sequence of inputs begins.
-    public static func run(iterations: Int, seed: UInt64) -> Report {
+    static func run(iterations: Int, seed: UInt64) -> Report {
         var report = Report()
         var random = SplitMix(state: seed)
         let seeds = samples.map { Array($0.utf8) }

@@ -1,5 +1,7 @@
+import KldPlan
+
 /// `docs/events.md`, made from the kinds of events themselves.
-public enum PlanEventReference {
+enum PlanEventReference {
     /// What a kind means, and which of the optional keys it has.
     static func row(_ kind: PlanEvent.Kind) -> (keys: String, meaning: String) {
         switch kind {
@@ -22,7 +24,7 @@ public enum PlanEventReference {
         }
     }
 
-    public static var markdown: String {
+    static var markdown: String {
         var lines = [
             "# Events", "",
             "Made from the sources; `swift test` compares. Installing, building and first boot tell what they do as one stream of events.",
