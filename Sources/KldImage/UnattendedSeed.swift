@@ -87,10 +87,10 @@ public struct UnattendedSeed: Sendable, Hashable {
     private static func key(_ name: String) throws(Diagnosis) -> AnswerKey {
         guard let key = answer(name) else {
             let known = AnswerKey.all.filter { !$0.isSecret }.map { $0.name.dropFirst("KLDLOAD_".count).lowercased() } + own
-            let nearest = known.min { editDistance($0, name) < editDistance($1, name) }
             throw Diagnosis(
                 "autoinstall.unknown-word", "the command line says kldload.\(name), which is no answer",
-                remedies: [nearest.map { "did you mean kldload.\($0)?" } ?? "kldload answers keys prints them all"], exit: .badAnswers)
+                remedies: [nearest(to: name, known).map { "did you mean kldload.\($0)?" } ?? "kldload answers keys prints them all"],
+                exit: .badAnswers)
         }
         guard !key.isSecret else {
             throw Diagnosis(
