@@ -1,4 +1,5 @@
 public import KldAnswers
+import KldBlock
 import KldCore
 public import KldExec
 import KldFiles
@@ -221,8 +222,7 @@ public struct Workshop: Sendable {
     /// What building runs on this machine, beside QEMU.
     static let tools = [
         Mmdebstrap.tool, Tool("apt-get", package: "apt"), QemuImg.tool,
-        Tool("mksquashfs", package: "squashfs-tools"), Tool("mcopy", package: "mtools"), Tool("mkfs.vfat", package: "dosfstools"),
-        Tool("xz", package: "xz-utils"), "zstd",
+        Tool("mksquashfs", package: "squashfs-tools"), FATImage.mcopy, FATImage.mkfs, Tool("xz", package: "xz-utils"), "zstd",
     ]
 
     /// Before anything is built: some of them are needed only minutes later. - Throws: ``Diagnosis`` `image.tools-missing`.
