@@ -1,3 +1,4 @@
+import KldCore
 import KldFiles
 
 /// Answers while they are being checked: canonical values, where they stand, and what is wrong so far.

@@ -1,3 +1,5 @@
+import KldCore
+
 extension ValueCheck {
     static func bool(_ value: String) throws(ValueFault) -> String {
         if value == "0" || value == "1" { return value }

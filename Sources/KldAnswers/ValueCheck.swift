@@ -1,3 +1,5 @@
+import KldCore
+
 /// What is wrong with one value.
 struct ValueFault: Error {
     var code: AnswersProblem.Code

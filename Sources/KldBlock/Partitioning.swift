@@ -88,8 +88,7 @@ public enum Disk {
     /// Runs: `mkfs.vfat -F 32 -n LABEL -i SERIAL DEVICE`.
     /// - Parameter serial: the FAT volume id; `/etc/fstab` names it as `XXXX-XXXX`.
     public static func makeFAT(_ device: String, label: String, serial: UInt32) -> Command {
-        Command(
-            Tool("mkfs.vfat", package: "dosfstools"), ["-F", "32", "-n", label, "-i", hex8(serial), device], effect: .destroys)
+        Command(FATImage.mkfs, ["-F", "32", "-n", label, "-i", hex8(serial), device], effect: .destroys)
     }
 
     /// Gives a FAT file system that is not mounted another serial number, in both copies of its boot sector.

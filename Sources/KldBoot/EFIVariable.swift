@@ -1,7 +1,7 @@
 package import KldExec
 package import KldFiles
 package import KldPlan
-import SystemPackage
+package import SystemPackage
 
 /// Variables of the firmware that this machine runs on.
 package enum EFIVariable {
@@ -17,6 +17,12 @@ package enum EFIVariable {
         case shim = "605dab50-e046-4300-abb6-3dd810dd8b23"
     }
 
+    /// Where Linux shows them, one a file.
+    package static let folder: FilePath = "/sys/firmware/efi/efivars"
+
+    /// Whether this machine's firmware keeps any that can be seen.
+    package static func areThere(_ files: any FileSystem) -> Bool { (try? files.list(folder))?.isEmpty == false }
+
     /// A variable's value: its file holds four bytes of attributes before it. `nil` where there is none.
     ///
     /// Source: UEFI 2.10, 32.4; Linux Documentation/filesystems/efivarfs.rst.
@@ -30,7 +36,7 @@ package enum EFIVariable {
     }
 
     private static func path(_ name: String, of vendor: Vendor) -> FilePath {
-        FilePath("/sys/firmware/efi/efivars/\(name)-\(vendor.rawValue)")
+        folder.appending("\(name)-\(vendor.rawValue)")
     }
 
     /// A variable that is there is protected against `rm` and against writing. Source: chattr(1), e2fsprogs 1.47.

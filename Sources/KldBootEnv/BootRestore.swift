@@ -103,7 +103,7 @@ public struct BootRestore: Sendable, Hashable {
     ) async throws -> Plan {
         let whole = partitions.filter { partition in !damaged.contains { $0.device == partition.path } }
         var steps: [Step] = []
-        if let names = try? files.list("/sys/firmware/efi/efivars"), !names.isEmpty {
+        if EFIVariable.areThere(files) {
             let output = try await runner.run(FirmwareEntry.list).output
             // The newest entry becomes the first.
             for disk in disks.reversed() {

@@ -228,10 +228,9 @@ public struct BootSystem: Sendable, Hashable {
     /// - Throws: ``Diagnosis`` `be.unknown`.
     public func environment(_ name: String) throws(Diagnosis) -> BootEnvironment {
         if let found = environments.first(where: { $0.name == name || $0.dataset.text == name }) { return found }
-        let nearest = environments.map(\.name).min { editDistance($0, name) < editDistance($1, name) }
         throw Diagnosis(
             "be.unknown", "there is no boot environment \(name)",
-            remedies: (nearest.map { editDistance($0, name) <= 3 ? ["did you mean \($0)?"] : [] } ?? []) + ["see what there is: kbe list"],
+            remedies: didYouMean(name, environments.map(\.name), most: 3) + ["see what there is: kbe list"],
             exit: .inputMissing)
     }
 }

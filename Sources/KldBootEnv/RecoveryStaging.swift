@@ -134,7 +134,7 @@ public struct RecoveryStaging: Sendable, Hashable {
                 "boot.no-variables", "GRUB is not told for one boot what to start",
                 remedies: ["choose 'kldload recovery' in the boot menu"], exit: .unavailable)
         }
-        guard let names = try? files.list("/sys/firmware/efi/efivars"), !names.isEmpty else {
+        guard EFIVariable.areThere(files) else {
             throw Diagnosis(
                 "boot.no-variables", "this firmware keeps no variables, so nobody can be told what to start",
                 remedies: ["choose 'kldload recovery' in the boot menu"], exit: .unavailable)

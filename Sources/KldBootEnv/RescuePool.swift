@@ -1,4 +1,5 @@
 import KldBlock
+import KldBoot
 public import KldCore
 public import KldExec
 public import KldFiles
@@ -203,7 +204,7 @@ public struct RescuePool: Sendable, Hashable {
             }.map(\.name).sorted().map {
                 try DatasetName($0)
             },
-            hasFirmwareVariables: ((try? files.list("/sys/firmware/efi/efivars")) ?? []).isEmpty == false)
+            hasFirmwareVariables: EFIVariable.areThere(files))
     }
 
     /// What is mounted at ``target``; `nil`: nothing.
@@ -254,7 +255,7 @@ extension RescuePool.Tree {
             .run(MountCommand.bind($0, at: FilePath(target.string + $0)))
         }
         if hasFirmwareVariables {
-            let place = "/sys/firmware/efi/efivars"
+            let place = EFIVariable.folder.string
             kernel.append(.run(MountCommand.bind(place, at: FilePath(target.string + place))))
         }
         let program: [Action] = [

@@ -45,7 +45,6 @@ private struct RecoveryDesk {
     private let printing: String?
 
     private static let levels: FilePath = "/proc/sys/kernel/printk"
-    private static let variables: FilePath = "/sys/firmware/efi/efivars"
 
     init(_ files: LocalFiles) throws {
         self.files = files
@@ -59,9 +58,9 @@ private struct RecoveryDesk {
     mutating func run() async throws {
         try await setKernelMessages("1 4 1 7")
         let mount = Command(
-            Tool("mount", package: "mount"), ["-t", "efivarfs", "efivarfs", Self.variables.string], effect: .changes,
+            Tool("mount", package: "mount"), ["-t", "efivarfs", "efivarfs", EFIVariable.folder.string], effect: .changes,
             accepting: Set(0...255))
-        if ((try? files.list(Self.variables)) ?? ["none"]).isEmpty { _ = try? await runner.run(mount) }
+        if ((try? files.list(EFIVariable.folder)) ?? ["none"]).isEmpty { _ = try? await runner.run(mount) }
         busy("looking for the machine's pool")
         _ = await attempt(.look, on: 0)
         while true {

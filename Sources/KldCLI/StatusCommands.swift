@@ -180,11 +180,9 @@ struct ToolsCommand: AsyncParsableCommand {
             return table.text + "\n\nEach of them answers --help, and has a manual page: man kldload"
         }
         guard let applet = Applet.withPages.first(where: { $0.name == tool }) else {
-            let nearest = Applet.withPages.map(\.name).min { editDistance($0, tool) < editDistance($1, tool) }
             throw Diagnosis(
                 "tools.unknown", "there is no tool \(tool)",
-                remedies: (nearest.map { ["did you mean \($0)?"] } ?? []) + ["kldload-help lists them"],
-                exit: .usage)
+                remedies: didYouMean(tool, Applet.withPages.map(\.name)) + ["kldload-help lists them"], exit: .usage)
         }
         return applet.command.helpMessage(columns: Host.columns)
     }

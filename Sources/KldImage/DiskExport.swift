@@ -2,6 +2,7 @@ public import KldCore
 import KldExec
 import KldFiles
 public import KldPlan
+import KldVirt
 import SystemPackage
 
 /// Exports an existing disk or image: `kexport`. The source is only ever read; what is sealed is a copy.
@@ -89,10 +90,7 @@ public struct DiskExport: Sendable {
         }
         report(PlanEvent(.line, message: "copying \(source.path) to seal the copy"))
         let copy = work.appending("copy.raw")
-        try await workshop.runner.run(
-            Command(
-                Tool("qemu-img", package: "qemu-utils"),
-                ["convert", "-f", source.form.rawValue, "-O", "raw", source.path.string, copy.string], effect: .changes))
+        try await workshop.runner.run(QemuImg.convert(source.path, format: source.form.disk, to: copy, as: .raw))
         try held.check()
         if source.form != .raw { try await ForeignPartitions.refuse(on: copy, of: source.path, workshop.runner, files) }
         let guest = work.appending(WorkFolder.guest)

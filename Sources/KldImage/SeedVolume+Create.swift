@@ -18,13 +18,14 @@ extension SeedVolume {
     ///   - files: what goes beside them, see ``check(_:_:)``.
     public static func creating(_ output: FilePath, answers: FilePath, files: [FilePath] = []) -> Plan {
         let partial = FilePath("\(output.string).part")
+        let volume = FATImage(partial.string)
         let step = Step(
             "seed.create", "Write \(output)",
             [
                 .write(partial, content: .text(""), mode: .secret),
                 .run(Command(Tool("truncate", package: "coreutils"), ["--size=\(size.bytes)", partial.string], effect: .changes)),
-                .run(Command(Tool("mkfs.vfat", package: "dosfstools"), ["-n", fatLabel, partial.string], effect: .changes)),
-            ] + copying(answers, files, to: partial.string) + [
+                .run(volume.format(["-n", fatLabel])),
+            ] + copying(answers, files, to: volume) + [
                 .run(Command(Tool("mv", package: "coreutils"), ["--force", partial.string, output.string], effect: .changes))
             ], undo: [.remove(partial)])
         return Plan("make a seed volume", [Phase("seed", "Seed volume", [step])])
@@ -50,11 +51,12 @@ extension SeedVolume {
                     ? ["it is read-only"]
                     : used.map { "\($0.path): \($0.mountpoints.first.map { "mounted at \($0)" } ?? $0.filesystem ?? "")" })
         }
+        let volume = FATImage(device)
         let step = Step(
             "seed.create", "Make \(device) a seed volume",
             [
-                .run(Command(Tool("mkfs.vfat", package: "dosfstools"), ["-I", "-n", fatLabel, device], effect: .destroys))
-            ] + copying(answers, files, to: device) + [
+                .run(volume.format(["-I", "-n", fatLabel], effect: .destroys))
+            ] + copying(answers, files, to: volume) + [
                 .run(Command(Tool("sync", package: "coreutils"), [device], effect: .changes))
             ], destroys: [device])
         return Plan("make a seed volume", [Phase("seed", "Seed volume", [step])])
@@ -85,10 +87,10 @@ extension SeedVolume {
         }
     }
 
-    private static func copying(_ answers: FilePath, _ files: [FilePath], to volume: String) -> [Action] {
+    private static func copying(_ answers: FilePath, _ files: [FilePath], to volume: FATImage) -> [Action] {
         let named = [(answers, answersName)] + files.map { ($0, $0.lastComponent?.string ?? "") }
         return named.map { file, name in
-            .run(Command(Tool("mcopy", package: "mtools"), ["-i", volume, file.string, "::\(name)"], effect: .changes))
+            .run(volume.copyIn(file, to: name))
         }
     }
 }

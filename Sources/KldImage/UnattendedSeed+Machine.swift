@@ -1,5 +1,6 @@
 import KldCore
 public import KldFiles
+import KldInstall
 import SystemPackage
 
 extension UnattendedSeed {
@@ -18,7 +19,7 @@ extension UnattendedSeed {
             self.host = host
         }
 
-        /// Reads `/proc/cmdline`, `/proc/net/route`, `/proc/net/ipv6_route`, `/sys/class/net`, `/sys/class/dmi/id/product_serial` and, as
+        /// Reads `/proc/cmdline`, `/proc/net/route`, `/proc/net/ipv6_route`, `/sys/class/net`, the serial number and, as
         /// cloud-init does too, `/run/systemd/netif/leases`. Source: cloud-init 25.1, `networkd_load_leases`.
         ///
         /// - Parameter isUp: `false`: the network may still be coming up, so a cable says nothing yet.
@@ -35,7 +36,7 @@ extension UnattendedSeed {
             let mac = startedFrom(text("/proc/cmdline") ?? "") ?? interface.flatMap { text("/sys/class/net/\($0)/address") }
             let lease = interface.flatMap { text("/sys/class/net/\($0)/ifindex") }.flatMap { text("/run/systemd/netif/leases/\($0)") }
             let host = lease?.lines.first { $0.hasPrefix("HOSTNAME=") }?.dropFirst("HOSTNAME=".count).prefix { $0 != "." }
-            return Machine(mac: mac, serial: text("/sys/class/dmi/id/product_serial"), host: host?.lowercased())
+            return Machine(mac: mac, serial: MachineIdentity.serialNumber(files), host: host?.lowercased())
         }
 
         /// The first wired card, as the kernel counts them, that has a cable. Source: sysfs-class-net, Linux 6.12: `type` 1 is Ethernet, which

@@ -13,7 +13,6 @@ public struct UnattendedSeed: Sendable, Hashable {
     ]
     /// Of an answers file, in bytes.
     private static let largest = 1 << 20
-    private static let attempts = 20
     /// Where they are fetched to; root's alone.
     private static let fetched: FilePath = "/run/kldload/seed-fetched"
 
@@ -87,10 +86,10 @@ public struct UnattendedSeed: Sendable, Hashable {
     private static func key(_ name: String) throws(Diagnosis) -> AnswerKey {
         guard let key = answer(name) else {
             let known = AnswerKey.all.filter { !$0.isSecret }.map { $0.name.dropFirst("KLDLOAD_".count).lowercased() } + own
-            let nearest = known.min { editDistance($0, name) < editDistance($1, name) }
             throw Diagnosis(
                 "autoinstall.unknown-word", "the command line says kldload.\(name), which is no answer",
-                remedies: [nearest.map { "did you mean kldload.\($0)?" } ?? "kldload answers keys prints them all"], exit: .badAnswers)
+                remedies: [nearest(to: name, known).map { "did you mean kldload.\($0)?" } ?? "kldload answers keys prints them all"],
+                exit: .badAnswers)
         }
         guard !key.isSecret else {
             throw Diagnosis(
@@ -143,8 +142,7 @@ public struct UnattendedSeed: Sendable, Hashable {
     /// - Returns: `nil` when no address has any (404): then this machine is not meant.
     /// - Throws: ``Diagnosis`` `autoinstall.unreachable`, `autoinstall.unknown-machine`.
     ///
-    /// Runs: `curl --fail --globoff … --output FILE --write-out %{http_code} ADDRESS`, changes, again while the network or the server is not up.
-    /// Source: curl(1), 7.88 to 8.14; it ends with 22 when the server says no.
+    /// Runs: `curl --fail … --globoff … --output FILE --write-out %{http_code} ADDRESS`, changes, again while the network or the server is not up.
     public func fetch(
         for machine: Machine, every pause: Duration = .seconds(3), runner: any CommandRunner, files: any FileSystem
     ) async throws -> (from: String, bytes: [UInt8])? {
@@ -169,28 +167,23 @@ public struct UnattendedSeed: Sendable, Hashable {
 
     /// Tries until the network is up and the server answers, or says no. - Returns: whether it has the file.
     private func get(_ address: String, _ pause: Duration, runner: any CommandRunner, files: any FileSystem) async throws -> Bool {
-        let command = Command(
-            "curl",
+        let fetch = Fetch(
+            address,
             [
-                "--fail", "--silent", "--show-error", "--location", "--globoff", "--proto", "=http,https", "--connect-timeout", "10",
-                "--max-time", "60",
-                "--max-filesize", String(Self.largest), "--output", Self.fetched.string, "--write-out", "%{http_code}", address,
-            ], effect: .changes, accepting: Set(0...255))
-        for attempt in 1...Self.attempts {
+                "--globoff", "--max-time", "60", "--max-filesize", String(Self.largest), "--output", Self.fetched.string, "--write-out",
+                "%{http_code}",
+            ])
+        func code(_ answer: CommandOutput) -> Int { Int(answer.output.trimmed) ?? 0 }
+        try files.write("", to: Self.fetched, mode: .secret)
+        let answer = try await fetch.run(every: pause, runner) { answer in
             try files.write("", to: Self.fetched, mode: .secret)
-            let answer = try await runner.run(command)
-            let code = Int(answer.output.trimmed) ?? 0
-            if answer.status == 0 { return true }
-            if code == 404 { return false }
-            let mayPass = answer.status != 22 || code >= 500
-            guard mayPass, attempt < Self.attempts else {
-                throw Diagnosis(
-                    "autoinstall.unreachable", "the answers cannot be fetched from \(address)",
-                    remedies: ["check the network: networkctl status", "check the server: curl -v \(address)"], exit: .unavailable,
-                    causes: answer.errors.lines)
-            }
-            try await Task.sleep(for: pause)
+            return code(answer) != 404 && (answer.status != Fetch.refused || code(answer) >= 500)
         }
-        return false
+        if answer.status == 0 { return true }
+        if code(answer) == 404 { return false }
+        throw Diagnosis(
+            "autoinstall.unreachable", "the answers cannot be fetched from \(address)",
+            remedies: ["check the network: networkctl status", "check the server: curl -v \(address)"], exit: .unavailable,
+            causes: answer.errors.lines)
     }
 }

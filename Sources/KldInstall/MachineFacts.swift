@@ -116,7 +116,7 @@ extension MachineFacts {
             disk.allMountpoints.isEmpty && facts.importedPools[disk.path] == nil && !facts.liveDisks.contains(disk.path)
         }
         facts.inUse = try await DiskUse.find(idle, files)
-        facts.firmwareEntries = try files.exists("/sys/firmware/efi/efivars")
+        facts.firmwareEntries = try files.exists(EFIVariable.folder)
         if let line = try files.readText("/proc/meminfo").lines.first(where: { $0.hasPrefix("MemTotal:") }),
             let kibibytes = UInt64(line.words[1])
         {

@@ -19,15 +19,19 @@ public struct MachineIdentity: Sendable, Hashable, Codable {
     /// Reads `product_serial` and `product_uuid` of `/sys/class/dmi/id`, which are root's alone, and `/sys/class/net/*/address` of what has a
     /// device behind it. Source: Linux `drivers/firmware/dmi-id.c`, sysfs-class-net, 6.12.
     public static func read(_ files: any FileSystem) -> MachineIdentity {
-        func text(_ path: String) -> String? {
-            guard let text = try? files.readText(FilePath(path)).trimmed, !text.isEmpty else { return nil }
-            return text
-        }
         let net = "/sys/class/net"
         let cards = ((try? files.list(FilePath(net))) ?? []).filter { (try? files.exists(FilePath("\(net)/\($0)/device"))) == true }
         return MachineIdentity(
-            serial: text("/sys/class/dmi/id/product_serial"), uuid: text("/sys/class/dmi/id/product_uuid")?.lowercased(),
-            addresses: Set(cards.compactMap { text("\(net)/\($0)/address")?.lowercased() }).sorted())
+            serial: serialNumber(files), uuid: text("/sys/class/dmi/id/product_uuid", files)?.lowercased(),
+            addresses: Set(cards.compactMap { text("\(net)/\($0)/address", files)?.lowercased() }).sorted())
+    }
+
+    /// The serial number alone; `nil` also for who is not root.
+    package static func serialNumber(_ files: any FileSystem) -> String? { text("/sys/class/dmi/id/product_serial", files) }
+
+    private static func text(_ path: String, _ files: any FileSystem) -> String? {
+        guard let text = try? files.readText(FilePath(path)).trimmed, !text.isEmpty else { return nil }
+        return text
     }
 
     /// Whether both are one machine: a serial number, a UUID or a card's address of it is the other's too. What is empty, or what many boards

@@ -113,8 +113,7 @@ public struct Storage: Sendable, Hashable {
     /// - Throws: ``Diagnosis`` `dataset.unknown`.
     public func known(_ name: String) throws(Diagnosis) -> Dataset {
         if let found = dataset(name) { return found }
-        let nearest = datasets.map(\.name).min { editDistance($0, name) < editDistance($1, name) }
-        let hint = nearest.flatMap { editDistance($0, name) <= 3 ? ["did you mean \($0)?"] : nil } ?? []
+        let hint = didYouMean(name, datasets.map(\.name), most: 3)
         throw Diagnosis(
             "dataset.unknown", "there is no dataset \(name)", remedies: hint + ["see what there is: zfs list; a path begins with / or ./"],
             exit: .inputMissing)

@@ -126,7 +126,7 @@ func escaped(_ text: String) -> String {
 func escaped(_ path: FilePath) -> String { escaped(path.string) }
 
 /// A file name that QEMU's block layer takes for nothing else: `nbd:x` would be a protocol, `-x` an option.
-func plainFileName(_ path: FilePath) -> String {
+package func plainFileName(_ path: FilePath) -> String {
     let text = path.string
     guard !path.isAbsolute, text.contains(":") || text.hasPrefix("-") else { return text }
     return "./" + text

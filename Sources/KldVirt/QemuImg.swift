@@ -9,11 +9,20 @@ package import SystemPackage
 package enum QemuImg {
     package static let tool = Tool("qemu-img", package: "qemu-utils")
 
-    /// **Runs:** `qemu-img info --output json [-f FORMAT] [-U] FILE` (reads).
-    /// - Parameter shared: reads an image that is in use; what it says may be old.
-    package static func info(_ file: FilePath, format: MachineDisk.Format? = nil, shared: Bool = false) -> Command {
-        Command(
-            tool, ["info", "--output", "json"] + (shared ? ["-U"] : []) + flag("-f", format) + [plainFileName(file)], effect: .reads)
+    /// ``QemuImageInfo`` reads the answer. Fails with what ``isLocked(_:)`` knows where a running guest may write to the image.
+    ///
+    /// **Runs:** `qemu-img info --output json [-f FORMAT] FILE` (reads).
+    /// - Parameter format: `nil` lets qemu-img find out; only for files, never for devices, whose first bytes belong to the guest.
+    package static func info(_ file: FilePath, format: MachineDisk.Format? = nil) -> Command {
+        let known = format.map { ["-f", $0.rawValue] } ?? []
+        return Command(tool, ["info", "--output", "json"] + known + [plainFileName(file)], effect: .reads)
+    }
+
+    /// ``QemuImageMeasure`` reads the answer.
+    ///
+    /// **Runs:** `qemu-img measure --output json -f FORMAT -O qcow2 FILE` (reads).
+    package static func measure(_ file: FilePath, format: MachineDisk.Format) -> Command {
+        Command(tool, ["measure", "--output", "json", "-f", format.rawValue, "-O", "qcow2", plainFileName(file)], effect: .reads)
     }
 
     /// **Runs:** `qemu-img create -q -f FORMAT FILE SIZE` (changes; destroys when the file is a device).
@@ -32,30 +41,15 @@ package enum QemuImg {
             effect: .changes)
     }
 
-    /// Copies an image into another format.
+    /// Copies an image, uncompressed.
     ///
-    /// **Runs:** `qemu-img convert -q -f FORMAT -O FORMAT … SOURCE TARGET` (changes; destroys when the target is a device).
+    /// **Runs:** `qemu-img convert -q -f FORMAT -O FORMAT SOURCE TARGET` (changes; destroys when the target is a device).
     package static func convert(
-        _ source: FilePath, format: MachineDisk.Format, to target: FilePath, as targetFormat: ImageFormat
-    ) -> Command {
-        let arguments = ["convert", "-q", "-f", format.rawValue] + targetFormat.convertArguments
-        return Command(tool, arguments + [plainFileName(source), plainFileName(target)], effect: effect(writing: target))
-    }
-
-    /// Compares what guests would read. Exit status 1 means "they differ" and is accepted.
-    ///
-    /// **Runs:** `qemu-img compare -q -f FORMAT -F FORMAT FILE FILE` (reads).
-    package static func compare(
-        _ a: FilePath, format: MachineDisk.Format, with b: FilePath, format bFormat: MachineDisk.Format
+        _ source: FilePath, format: MachineDisk.Format, to target: FilePath, as targetFormat: MachineDisk.Format
     ) -> Command {
         Command(
-            tool, ["compare", "-q", "-f", format.rawValue, "-F", bFormat.rawValue, plainFileName(a), plainFileName(b)], effect: .reads,
-            accepting: [0, 1])
-    }
-
-    /// **Runs:** `qemu-img map --output json -f FORMAT FILE` (reads).
-    package static func map(_ file: FilePath, format: MachineDisk.Format) -> Command {
-        Command(tool, ["map", "--output", "json", "-f", format.rawValue, plainFileName(file)], effect: .reads)
+            tool, ["convert", "-q", "-f", format.rawValue, "-O", targetFormat.rawValue, plainFileName(source), plainFileName(target)],
+            effect: effect(writing: target))
     }
 
     /// Grows an image. **Runs:** `qemu-img resize -q -f FORMAT FILE SIZE` (changes).
@@ -63,7 +57,15 @@ package enum QemuImg {
         Command(tool, ["resize", "-q", "-f", format.rawValue, plainFileName(file), "\(size.bytes)"], effect: .changes)
     }
 
-    private static func flag(_ name: String, _ format: MachineDisk.Format?) -> [String] { format.map { [name, $0.rawValue] } ?? [] }
+    /// Whether a command failed because somebody else has the image.
+    ///
+    /// Knows, from QEMU 10.0.2: `qemu-img: Could not open 'a.qcow2': Failed to get shared "write" lock` when reading and
+    /// `… Failed to get "write" lock` when writing; the next line is `Is another process using the image [a.qcow2]?`.
+    /// - Parameter errors: what it printed.
+    package static func isLocked(_ errors: String) -> Bool {
+        errors.contains("Failed to get") && errors.contains("lock") || errors.contains("Is another process using the image")
+            || errors.contains("Device or resource busy")
+    }
 
     private static func effect(writing file: FilePath) -> Effect { file.starts(with: "/dev") ? .destroys : .changes }
 }

@@ -123,10 +123,9 @@ public struct DiskPassport: Sendable, Hashable {
         }
         let mine = fields.filter { $0.kind != .record }.map(\.key)
         if mine.contains(key) { return }
-        let nearest = mine.min { editDistance($0, key) < editDistance($1, key) } ?? ""
         throw Diagnosis(
             "passport.field", "a disk's passport has no field '\(key)'",
-            remedies: (editDistance(nearest, key) <= 2 ? ["did you mean \(nearest)?"] : []) + [
+            remedies: didYouMean(key, mine) + [
                 "fields: \(mine.joined(separator: ", "))",
                 "one of your own: \(freePrefix)NAME, lower-case letters, digits and - (serial, model and history are written by kldload)",
             ], exit: .usage)

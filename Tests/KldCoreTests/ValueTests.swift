@@ -143,6 +143,19 @@ struct TextTests {
         #expect(editDistance(b, a) == expected)
     }
 
+    @Test(
+        "a word that is nearly right is told, and one that is like no other is not",
+        arguments: [
+            ("ksnpa", "ksnap"), ("KSNAP", "ksnap"), ("kbee", "kbe"), ("kxeprot", "kexport"), ("kb", nil), ("none", nil), ("", nil),
+            (String(repeating: "k", count: 65), nil),
+        ] as [(String, String?)])
+    func suggestion(_ word: String, _ expected: String?) {
+        let words = ["ksnap", "kbe", "kdisk", "kexport"]
+        #expect(nearest(to: word, words) == expected)
+        #expect(didYouMean(word, words) == (expected.map { ["did you mean \($0)?"] } ?? []))
+        #expect(nearest(to: "kxeprot", words, most: 1) == nil)
+    }
+
     @Test("the distance obeys what distances obey")
     func metric() {
         let words = ["", "a", "ab", "ba", "abc", "bca", "hello", "hallo", "ohell"]

@@ -45,8 +45,8 @@ private let hasQemuImg = ["qemu-img", "sha256sum", "tar"].allSatisfy {
             try file.writeAll(toAbsoluteOffset: 17 << 20, noise[..<300_000])
             try file.writeAll(toAbsoluteOffset: (21 << 20) + 1024, noise[..<512])
         }
-        let info = try QemuImageInfo.parse(try await runner.run(ExportCommands.info(path, form: .raw)).output)
-        let measure = try QemuImageMeasure.parse(try await runner.run(ExportCommands.measure(path, form: .raw)).output)
+        let info = try QemuImageInfo.parse(try await runner.run(QemuImg.info(path, format: .raw)).output)
+        let measure = try QemuImageMeasure.parse(try await runner.run(QemuImg.measure(path, format: .raw)).output)
         return SourceImage(path: path, form: .raw, virtualSize: info.virtualSize, dataSize: measure.required)
     }
 
@@ -112,7 +112,7 @@ private let hasQemuImg = ["qemu-img", "sha256sum", "tar"].allSatisfy {
                 try await ImageExporter(runner: runner, files: files).export(request)
                 let image = folder.appending("img.qcow2")
                 try await compare(source, image, "qcow2")
-                let info = try await runner.run(ExportCommands.info(image, form: .qcow2)).output
+                let info = try await runner.run(QemuImg.info(image, format: .qcow2)).output
                 #expect(info.contains("\"compression-type\": \"\(compression.rawValue)\""))
                 let size = try #require(try files.status(image)?.size)
                 #expect(size < .mebibytes(2))

@@ -19,7 +19,7 @@ struct MachineContractTests {
     @Test(.enabled(if: Here.hasQemuImg, "qemu-img is not installed")) func acceptsEveryArgument() async throws {
         try await withScratch { folder in
             let overlay = folder.appending("overlay.qcow2")
-            try await QemuImg.run(QemuImg.create(overlay, format: .qcow2, size: .mebibytes(1)), on: SubprocessRunner())
+            try await SubprocessRunner().run(QemuImg.create(overlay, format: .qcow2, size: .mebibytes(1)))
             let rules = folder.appending("rules,1.conf")
             try LocalFiles().write("[inject-error]\nevent = \"write_aio\"\nerrno = \"5\"\nsector = \"2047\"\n", to: rules)
             let spec = MachineSpec(

@@ -92,11 +92,4 @@ enum RecordedImages {
             "dirty-flag": false
         }
         """
-
-    /// `qemu-img map --output json ov.qcow2`
-    static let overlayMap = """
-        [{ "start": 0, "length": 1048576, "depth": 1, "present": false, "zero": true, "data": false, "compressed": false},
-        { "start": 1048576, "length": 65536, "depth": 1, "present": true, "zero": false, "data": true, "compressed": true},
-        { "start": 1114112, "length": 7274496, "depth": 1, "present": false, "zero": true, "data": false, "compressed": false}]
-        """
 }

@@ -3,25 +3,11 @@ package import KldExec
 import KldVirt
 package import SystemPackage
 
-/// The command lines of an export. The only place of this module that spells `qemu-img`, `sync`, `chmod` and `tar`.
+/// The command lines of an export alone; how a source is read stands with ``QemuImg``.
 ///
-/// `QemuImg.convert` is not used: an export needs progress (`-p`), a target made before (`-n`) and an adapter type.
+/// ``QemuImg/convert(_:format:to:as:)`` is not used: an export needs progress (`-p`), a target made before (`-n`) and an adapter type.
 /// Source: qemu-img(1), QEMU 10.0; the options used exist since QEMU 5.1 (`--target-is-zero`, `compression_type`).
 package enum ExportCommands {
-    /// What an image is. A running guest's disk fails here with `Failed to get shared "write" lock`, which ``SourceGuard`` reads.
-    /// - Parameter form: `nil` lets qemu-img find out; only for files, never for devices, whose first bytes belong to the guest.
-    ///
-    /// Runs: `qemu-img info --output json [-f FORM] SOURCE`, reads.
-    package static func info(_ source: FilePath, form: SourceImage.Form?) -> Command {
-        QemuImg.info(source, format: form.map { $0 == .raw ? .raw : .qcow2 })
-    }
-
-    /// Runs: `qemu-img measure --output json -f FORM -O qcow2 SOURCE`, reads.
-    package static func measure(_ source: FilePath, form: SourceImage.Form) -> Command {
-        Command(
-            QemuImg.tool, ["measure", "--output", "json", "-f", form.rawValue, "-O", "qcow2", plain(source)], effect: .reads)
-    }
-
     /// Makes one image from the source. OVA is not among them: it is a tar around the VMDK.
     ///
     /// - qcow2: `-c`, so every cluster is compressed.
@@ -36,9 +22,9 @@ package enum ExportCommands {
         of source: SourceImage, to format: ExportFormat, at target: FilePath, compression: Qcow2Compression, progress: FilePath
     ) -> [Command] {
         func convert(_ options: [String]) -> Command {
-            Command(
-                QemuImg.tool, ["convert", "-p", "-f", source.form.rawValue] + options + [plain(source.path), plain(target)],
-                effect: .changes, outputFile: progress)
+            let files = [plainFileName(source.path), plainFileName(target)]
+            return Command(
+                QemuImg.tool, ["convert", "-p", "-f", source.form.rawValue] + options + files, effect: .changes, outputFile: progress)
         }
         switch format {
         case .qcow2: return [convert(["-c", "-O", "qcow2", "-o", "compression_type=\(compression.rawValue)"])]
@@ -47,15 +33,12 @@ package enum ExportCommands {
         case .vhd:
             let size = VHDFormat.roundedSize(source.virtualSize)
             let create = Command(
-                QemuImg.tool, ["create", "-q", "-f", "vpc", "-o", "subformat=fixed,force_size=on", plain(target), String(size.bytes)],
+                QemuImg.tool, ["create", "-q", "-f", "vpc", "-o", "subformat=fixed,force_size=on", plainFileName(target), "\(size.bytes)"],
                 effect: .changes)
             return [create, convert(["-n", "--target-is-zero", "-O", "vpc"])]
         case .raw: return [convert(["-O", "raw", "-S", "4k"])]
         }
     }
-
-    /// qemu-img takes what stands before a colon for a protocol.
-    private static func plain(_ path: FilePath) -> String { path.isAbsolute ? path.string : "./" + path.string }
 
     /// Puts a file's content on the disk. Runs: `sync FILE` (fsync(2)), changes. Source: sync(1), coreutils 8.24 and newer.
     package static func flush(_ file: FilePath) -> Command {

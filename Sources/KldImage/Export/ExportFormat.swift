@@ -39,11 +39,9 @@ public enum ExportFormat: String, Sendable, Hashable, Codable, CaseIterable, Com
 
     private static func unknown(_ name: String) -> Diagnosis {
         let names = allCases.map(\.rawValue)
-        let nearest = names.map { ($0, editDistance(name, $0)) }.min { $0.1 < $1.1 }
-        let guess = nearest.flatMap { $0.1 <= 2 ? ["did you mean \($0.0)?"] : nil } ?? []
         return Diagnosis(
             "image.format", name.isEmpty ? "an image format is missing in the list" : "\(name) is not an image format",
-            remedies: guess + ["one of \(names.joined(separator: ", ")), several with commas, or all"], exit: .usage)
+            remedies: didYouMean(name, names) + ["one of \(names.joined(separator: ", ")), several with commas, or all"], exit: .usage)
     }
 }
 

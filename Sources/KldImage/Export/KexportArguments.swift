@@ -82,8 +82,7 @@ public enum KexportArguments {
                 }
                 guard values.updateValue(value, forKey: name) == nil else { throw usage("\(name) is given twice") }
             } else {
-                let nearest = flags.union(options).min { (editDistance(name, $0), $0) < (editDistance(name, $1), $1) } ?? ""
-                throw usage("\(argument) is not an option", also: editDistance(name, nearest) <= 3 ? ["did you mean \(nearest)?"] : [])
+                throw usage("\(argument) is not an option", also: didYouMean(name, flags.union(options)))
             }
         }
         if found.isSuperset(of: ["--seal", "--no-seal"]) { throw usage("--seal and --no-seal contradict each other") }

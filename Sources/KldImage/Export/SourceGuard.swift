@@ -1,5 +1,6 @@
 public import KldBlock
 import KldCore
+import KldVirt
 public import SystemPackage
 
 /// Decides whether a disk or image stands still: an image of one that is written to is torn.
@@ -76,17 +77,10 @@ public enum SourceGuard {
         for loop in facts.loops where paths.contains(loop.backingFile) { reasons.append(.loop(device: loop.device)) }
         for mount in facts.mounts where paths.contains(mount.source) { reasons.append(.mounted(device: mount.source, at: mount.target)) }
         for vdev in facts.vdevs where paths.contains(vdev.path) { reasons.append(.poolMember(device: vdev.path, pool: vdev.pool)) }
-        if facts.isOpenForWriting || facts.imageError.map(isLock) == true { reasons.append(.locked(source.string)) }
+        if facts.isOpenForWriting || facts.imageError.map(QemuImg.isLocked) == true { reasons.append(.locked(source.string)) }
         // Who is known is named instead.
         if facts.isClaimed, reasons.isEmpty { reasons.append(.claimed(source.string)) }
         return reasons.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
-    }
-
-    /// qemu-img 10.0.2: `qemu-img: Could not open 'a.raw': Failed to get shared "write" lock`, then
-    /// `Is another process using the image [a.raw]?`
-    package static func isLock(_ error: String) -> Bool {
-        error.contains("Failed to get") && error.contains("lock") || error.contains("Is another process using the image")
-            || error.contains("Device or resource busy")
     }
 
     /// - Throws: ``ExportError/busy(_:reasons:)`` (`image.source-busy`).

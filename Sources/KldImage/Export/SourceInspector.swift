@@ -1,6 +1,7 @@
 import KldCore
 public import KldExec
 public import KldFiles
+import KldVirt
 public import SystemPackage
 
 /// Finds out what a source is and whether it stands still.
@@ -55,8 +56,8 @@ public struct SourceInspector: Sendable {
         let asked = isDevice ? .raw : declared
         let text: String
         do {
-            text = try await runner.run(ExportCommands.info(resolved, form: asked)).output
-        } catch let error as CommandError where SourceGuard.isLock(error.failure?.errors ?? "") {
+            text = try await runner.run(QemuImg.info(resolved, format: asked?.disk)).output
+        } catch let error as CommandError where QemuImg.isLocked(error.failure?.errors ?? "") {
             facts.imageError = error.failure?.errors
             try SourceGuard.check(resolved, isDevice: isDevice, facts)
             throw error
@@ -64,7 +65,7 @@ public struct SourceInspector: Sendable {
         try SourceGuard.check(resolved, isDevice: isDevice, facts)
         let info = try QemuImageInfo.parse(text)
         let form = try info.form(of: resolved)
-        let measure = try QemuImageMeasure.parse(try await runner.run(ExportCommands.measure(resolved, form: form)).output)
+        let measure = try QemuImageMeasure.parse(try await runner.run(QemuImg.measure(resolved, format: form.disk)).output)
         let image = SourceImage(path: resolved, form: form, virtualSize: info.virtualSize, dataSize: measure.required)
         return HeldSource(image, claim: claimed) { [files, writerLock] in
             try isDevice ? writerLock(resolved) : files.version(resolved) != version

@@ -25,7 +25,9 @@ struct ESPImage: Sendable {
         let place = try await partition()
         let (tree, image, again) = (scratch.appending("files"), scratch.appending("esp.img"), scratch.appending("again"))
         for folder in [tree, again] { try files.makeDirectory(folder, mode: 0o700) }
-        try await mtools("mcopy", ["-s", "-n", "-i", "\(disk)@@\(place.lowerBound)", "::*", tree.string])
+        let old = FATImage("\(disk)@@\(place.lowerBound)", epoch: Self.epoch)
+        let new = FATImage(image.string, epoch: Self.epoch)
+        try await runner.run(old.copyOut(to: tree))
         try await change("touch", "coreutils", ["--date=@\(Self.epoch)"] + found(tree).map { tree.pushing(FilePath($0.path)).string })
         try await change("truncate", "coreutils", ["--size=\(place.count)", image.string])
         var format = Disk.makeFAT(image.string, label: ESPLayout.volumeLabel, serial: serial)
@@ -33,14 +35,11 @@ struct ESPImage: Sendable {
         format.effect = .changes
         try await runner.run(format)
         for entry in try found(tree) {
-            let target = "::\(entry.path)"
-            if entry.isFolder {
-                try await mtools("mmd", ["-i", image.string, target])
-            } else {
-                try await mtools("mcopy", ["-m", "-i", image.string, tree.pushing(FilePath(entry.path)).string, target])
-            }
+            let file = tree.pushing(FilePath(entry.path))
+            try await runner.run(
+                entry.isFolder ? new.makeFolders([entry.path]) : new.copyIn(file, to: entry.path, keepsTime: true))
         }
-        try await mtools("mcopy", ["-s", "-n", "-i", image.string, "::*", again.string])
+        try await runner.run(new.copyOut(to: again))
         let same = try await runner.run(
             Command(
                 Tool("diff", package: "diffutils"), ["--recursive", "--brief", tree.string, again.string], effect: .reads,
@@ -80,11 +79,6 @@ struct ESPImage: Sendable {
             if isFolder { all += try found(root, below: path) }
         }
         return all
-    }
-
-    private func mtools(_ tool: String, _ words: [String]) async throws {
-        let environment = ["SOURCE_DATE_EPOCH": String(Self.epoch), "TZ": "UTC", "MTOOLS_SKIP_CHECK": "1"]
-        try await runner.run(Command(Tool(tool, package: "mtools"), words, effect: .changes, environment: environment))
     }
 
     private func change(_ tool: String, _ package: String, _ words: [String]) async throws {

@@ -1,4 +1,5 @@
 public import KldAnswers
+import KldBlock
 import KldCore
 public import KldExec
 import KldFiles
@@ -171,7 +172,7 @@ public struct Workshop: Sendable {
                     report: Self.building("template", report))
                 let serial = (job.identity ?? .placeholder).espSerial
                 try await ESPImage(disk: disk, serial: serial, runner: runner, files: LocalFiles()).remake(in: work.appending("esp"))
-                try await runner.run(QemuImg.convert(disk, format: .raw, to: partial.appending(name), as: .qcow2(.none)))
+                try await runner.run(QemuImg.convert(disk, format: .raw, to: partial.appending(name), as: .qcow2))
             }
         }
         return folder.appending(name)
@@ -220,9 +221,8 @@ public struct Workshop: Sendable {
 
     /// What building runs on this machine, beside QEMU.
     static let tools = [
-        Mmdebstrap.tool, Tool("apt-get", package: "apt"), Tool("qemu-img", package: "qemu-utils"),
-        Tool("mksquashfs", package: "squashfs-tools"), Tool("mcopy", package: "mtools"), Tool("mkfs.vfat", package: "dosfstools"),
-        Tool("xz", package: "xz-utils"), "zstd",
+        Mmdebstrap.tool, Tool("apt-get", package: "apt"), QemuImg.tool,
+        Tool("mksquashfs", package: "squashfs-tools"), FATImage.mcopy, FATImage.mkfs, Tool("xz", package: "xz-utils"), "zstd",
     ]
 
     /// Before anything is built: some of them are needed only minutes later. - Throws: ``Diagnosis`` `image.tools-missing`.

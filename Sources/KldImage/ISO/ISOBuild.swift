@@ -1,5 +1,6 @@
 import FoundationEssentials
 public import KldAnswers
+import KldBlock
 public import KldCore
 import KldExec
 import KldFiles
@@ -223,20 +224,13 @@ public struct ISOBuild: Sendable {
     /// A small FAT with shim and GRUB, the same at every build.
     ///
     /// Runs: `truncate`, `mkfs.vfat --invariant -i ID`, `mmd`, `mcopy`; changes.
-    private func makeESP(_ image: FilePath, from tree: FilePath) async throws {
-        let runner = workshop.runner
-        let mtools = { (name: String, words: [String]) in
-            Command(Tool(name, package: "mtools"), ["-i", image.string] + words, effect: .changes, environment: Self.epoch)
-        }
-        try await runner.run(Command(Tool("truncate", package: "coreutils"), ["--size=8M", image.string], effect: .changes))
-        try await runner.run(
-            Command(
-                Tool("mkfs.vfat", package: "dosfstools"), ["--invariant", "-i", "4b4c444c", "-n", "KLDBOOT", image.string],
-                effect: .changes,
-                environment: Self.epoch))
-        try await runner.run(mtools("mmd", ["::EFI", "::EFI/BOOT"]))
+    private func makeESP(_ file: FilePath, from tree: FilePath) async throws {
+        let (runner, image) = (workshop.runner, FATImage(file.string, epoch: PayloadBuilder.defaultEpoch))
+        try await runner.run(Command(Tool("truncate", package: "coreutils"), ["--size=8M", file.string], effect: .changes))
+        try await runner.run(image.format(["--invariant", "-i", "4b4c444c", "-n", "KLDBOOT"]))
+        try await runner.run(image.makeFolders(["EFI", "EFI/BOOT"]))
         for (source, target) in ISOContents.programs {
-            try await runner.run(mtools("mcopy", ["-m", tree.appending(source).string, "::\(target)"]))
+            try await runner.run(image.copyIn(tree.appending(source), to: target, keepsTime: true))
         }
     }
 

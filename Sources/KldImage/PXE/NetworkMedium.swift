@@ -11,7 +11,6 @@ public struct NetworkMedium: Sendable, Hashable {
     /// Of the list of what else there is.
     let list: FileDigest
 
-    private static let attempts = 20
     /// What is left for the installer itself.
     private static let reserve = ByteCount.mebibytes(512)
     private static let listFile = LiveMedium.mountPoint.pushing(FilePath(MediumList.path))
@@ -93,32 +92,28 @@ public struct NetworkMedium: Sendable, Hashable {
 
     /// A file gets its name when it is whole and what the list means. One that was cut off goes on where it was.
     ///
-    /// Source: curl(1), 7.88 to 8.14; it ends with 22 when the server says no, with 33 when it sends no parts of files.
+    /// Source: curl(1), 7.88 to 8.14; it ends with 33 when the server sends no parts of files.
     private func get(_ file: MediumList.File, _ pause: Duration, _ runner: any CommandRunner, _ files: any FileSystem) async throws {
         let target = LiveMedium.mountPoint.pushing(FilePath(file.path))
         let partial = FilePath("\(target.string).part")
         try files.makeDirectory(target.removingLastComponent(), mode: .directory)
         try files.remove(partial)
-        let command = Command(
-            "curl",
+        let fetch = Fetch(
+            "\(address)/\(file.path)",
             [
-                "--fail", "--silent", "--show-error", "--location", "--proto", "=http,https", "--connect-timeout", "10", "--speed-limit",
-                "1",
-                "--speed-time", "60", "--continue-at", "-", "--max-filesize", String(file.size.bytes), "--output", partial.string,
-                "\(address)/\(file.path)",
-            ], effect: .changes, accepting: Set(0...255))
-        for attempt in 1...Self.attempts {
-            let answer = try await runner.run(command)
-            if answer.status == 0 { break }
-            guard answer.status != 22, attempt < Self.attempts else {
-                throw Diagnosis(
-                    "medium.unreachable", "\(address)/\(file.path) cannot be fetched",
-                    remedies: ["check the network: networkctl status", "check the server: curl -v \(address)/\(MediumList.path)"],
-                    exit: .unavailable, causes: answer.errors.lines)
-            }
+                "--speed-limit", "1", "--speed-time", "60", "--continue-at", "-", "--max-filesize", String(file.size.bytes), "--output",
+                partial.string,
+            ])
+        let answer = try await fetch.run(every: pause, runner) { answer in
             // The server cannot go on in the middle of a file.
             if answer.status == 33 { try files.remove(partial) }
-            try await Task.sleep(for: pause)
+            return answer.status != Fetch.refused
+        }
+        guard answer.status == 0 else {
+            throw Diagnosis(
+                "medium.unreachable", "\(address)/\(file.path) cannot be fetched",
+                remedies: ["check the network: networkctl status", "check the server: curl -v \(address)/\(MediumList.path)"],
+                exit: .unavailable, causes: answer.errors.lines)
         }
         let found = try SHA256Sum.parse(await runner.run(SHA256Sum.command(partial)).output)
         guard found == file.digest else {

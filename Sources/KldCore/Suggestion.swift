@@ -1,11 +1,9 @@
-import KldCore
-
 /// The word with the fewest edits; the first by alphabet among equals. Case counts as no edit. Of a word of six letters at most a third may be
 /// wrong, or 2 of them; of a shorter one 1, and none of two letters, which are near to too many.
 ///
 /// Long words have no suggestion, which bounds the work spent on a mistake.
 /// - Parameter most: edits, where fewer shall do.
-func nearest(to word: String, _ words: some Sequence<String>, most: Int = .max) -> String? {
+package func nearest(to word: String, _ words: some Sequence<String>, most: Int = .max) -> String? {
     let length = word.utf8.count
     guard length > 0, length <= 64 else { return nil }
     let wanted = word.lowercased()
@@ -19,6 +17,12 @@ func nearest(to word: String, _ words: some Sequence<String>, most: Int = .max) 
         if best.map({ (distance, candidate) < ($0.distance, $0.word) }) ?? true { best = (distance, candidate) }
     }
     return best?.word
+}
+
+/// The remedy for a mistyped word, where one is near: for the beginning of a list of remedies.
+/// - Parameter most: as ``nearest(to:_:most:)`` takes it: for names that begin alike, whatever they name.
+package func didYouMean(_ word: String, _ words: some Sequence<String>, most: Int = .max) -> [String] {
+    nearest(to: word, words, most: most).map { ["did you mean \($0)?"] } ?? []
 }
 
 /// Which letters a word has, whatever their number and case: most words are found too far away by this alone, without the table that
