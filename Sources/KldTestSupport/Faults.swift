@@ -1,4 +1,4 @@
-public import KldCore
+import KldCore
 public import KldExec
 public import KldFiles
 public import KldPlan
@@ -53,15 +53,13 @@ public struct FaultyRunner: CommandRunner {
 }
 
 /// Changes files through a fuse; reading is free.
-public struct FaultyFiles: FileSystem {
-    private let inner: any FileSystem
+public struct FaultyFiles: FileSystemDecorator {
+    public let inner: any FileSystem
     private let fuse: Fuse
     public init(_ inner: any FileSystem, _ fuse: Fuse) {
         self.inner = inner
         self.fuse = fuse
     }
-    public func read(_ path: FilePath) throws -> [UInt8] { try inner.read(path) }
-    public func read(_ path: FilePath, _ range: Range<UInt64>) throws -> [UInt8] { try inner.read(path, range) }
     public func write(_ bytes: [UInt8], to path: FilePath, mode: ModeBits) throws {
         try fuse.tick()
         try inner.write(bytes, to: path, mode: mode)
@@ -86,17 +84,11 @@ public struct FaultyFiles: FileSystem {
         try fuse.tick()
         try inner.punchHoles(ranges, in: path)
     }
-    public func list(_ path: FilePath) throws -> [String] { try inner.list(path) }
-    public func status(_ path: FilePath) throws -> FileStatus? { try inner.status(path) }
-    public func readLink(_ path: FilePath) throws -> String { try inner.readLink(path) }
-    public func resolve(_ path: FilePath) throws -> FilePath { try inner.resolve(path) }
-    public func isClaimed(_ device: FilePath) throws -> Bool { try inner.isClaimed(device) }
-    public func freeSpace(_ path: FilePath) throws -> ByteCount { try inner.freeSpace(path) }
 }
 
 /// Files of which what lies below a place can neither be read nor listed: a disk that fails, or somebody who may not.
-public struct UnreadableFiles: FileSystem {
-    private let inner: any FileSystem
+public struct UnreadableFiles: FileSystemDecorator {
+    public let inner: any FileSystem
     private let place: String
     private let denied: Bool
     public init(_ inner: any FileSystem, below place: String, denied: Bool = false) {
@@ -114,21 +106,14 @@ public struct UnreadableFiles: FileSystem {
         try check(path, "read")
         return try inner.read(path)
     }
+    public func read(_ path: FilePath, _ range: Range<UInt64>) throws -> [UInt8] {
+        try check(path, "read")
+        return try inner.read(path, range)
+    }
     public func list(_ path: FilePath) throws -> [String] {
         try check(path, "list")
         return try inner.list(path)
     }
-    public func write(_ bytes: [UInt8], to path: FilePath, mode: ModeBits) throws { try inner.write(bytes, to: path, mode: mode) }
-    public func makeDirectory(_ path: FilePath, mode: ModeBits) throws { try inner.makeDirectory(path, mode: mode) }
-    public func remove(_ path: FilePath) throws { try inner.remove(path) }
-    public func symlink(_ path: FilePath, to target: String) throws { try inner.symlink(path, to: target) }
-    public func rename(_ path: FilePath, to other: FilePath) throws { try inner.rename(path, to: other) }
-    public func punchHoles(_ ranges: [Range<Int64>], in path: FilePath) throws { try inner.punchHoles(ranges, in: path) }
-    public func status(_ path: FilePath) throws -> FileStatus? { try inner.status(path) }
-    public func readLink(_ path: FilePath) throws -> String { try inner.readLink(path) }
-    public func resolve(_ path: FilePath) throws -> FilePath { try inner.resolve(path) }
-    public func isClaimed(_ device: FilePath) throws -> Bool { try inner.isClaimed(device) }
-    public func freeSpace(_ path: FilePath) throws -> ByteCount { try inner.freeSpace(path) }
 }
 
 /// Keeps the events of a plan in the order in which they came.

@@ -1,6 +1,7 @@
 import KldCore
 import KldImage
 import KldVirt
+import SystemPackage
 
 /// Root on the serial console of an installed machine, through its restarts.
 struct Guest: Sendable {
@@ -8,8 +9,12 @@ struct Guest: Sendable {
     let machine: VirtualMachine
     let host: FactoryHost
 
+    private var shell: LiveShell { LiveShell(lab: lab, machine: machine, host: host) }
+
     /// Waits for the login prompt first.
-    func logIn() async throws {
+    /// - Parameter untilGood: waits afterwards until this boot counts as good. Not where that would hide what a scenario looks at, or where
+    ///   nobody knows whether it comes.
+    func logIn(untilGood: Bool = true) async throws {
         _ = try await machine.console.expect("login:", within: host.deadline(.seconds(240)))
         try await lab.logIn(machine, host, [("login:", "admin"), ("assword:", "Correct-Horse-7")])
         try await machine.console.send("sudo -i\n")
@@ -18,12 +23,19 @@ struct Guest: Sendable {
             "stty -echo; export PS1= PS2= TERM=dumb; tool=/usr/lib/kldload/kldload; kbe() { $tool kbe \"$@\"; }; dmesg -n 1\n")
         let lockdown = try await run("cat /sys/kernel/security/lockdown")
         try check(lockdown.contains("[integrity]") == lab.isSecure, "lockdown is \(lockdown)")
+        if untilGood { try await goodBoot() }
     }
 
     /// Runs lines of shell, and returns what they printed. - Throws: ``CheckFailure`` when they end with another status than 0.
     @discardableResult
     func run(_ script: String, within limit: Duration = .seconds(120)) async throws -> String {
-        try await LiveShell(machine: machine, host: host).run(script, within: limit)
+        try await shell.run(script, within: limit)
+    }
+
+    /// The same, and the log has it too.
+    @discardableResult
+    func told(_ script: String, within limit: Duration = .seconds(120)) async throws -> String {
+        try await shell.told(script, within: limit)
     }
 
     /// Asks once in a while, until a line of the answer holds a text.
@@ -32,13 +44,13 @@ struct Guest: Sendable {
     }
 
     /// Waits until this boot counts as good: what is on trial is so no more.
-    func goodBoot() async throws {
+    private func goodBoot() async throws {
         // Until then it is "inactive" or "activating".
         try await until("systemctl is-active kldload-boot-good", "become active") { $0.trimmed == "active" }
     }
 
     private func until(_ script: String, _ what: String, _ holds: (String) -> Bool) async throws {
-        let (shell, end) = (LiveShell(machine: machine, host: host), ContinuousClock.now + host.deadline(.seconds(120)))
+        let end = ContinuousClock.now + host.deadline(.seconds(120))
         var said = ""
         while ContinuousClock.now < end {
             said = try await shell.run(script, accepting: Set(0...4))
@@ -89,9 +101,8 @@ struct Guest: Sendable {
             if ["rootless", "moduleless"].contains(name) {
                 try check(predicted.contains(": it does not start"), "\(name) was called well: \(predicted)")
             }
-            try await restart(leaving: name, boots: 5)
-            let said = try await run("kbe current; kbe list")
-            lab.log(said)
+            try await restart(leaving: name, boots: 5, untilGood: false)
+            let said = try await told("kbe current; kbe list")
             try check(said.hasPrefix(good + "\n"), "\(name): it did not come back: \(said)")
             // Of what is not there any more nothing is listed.
             if let reason { try check(said.contains(reason), "\(name): the reason is not said: \(said)") }
@@ -100,15 +111,42 @@ struct Guest: Sendable {
     }
 
     /// Restarts, and logs in again.
-    /// - Parameter environment: what is left for another one, after so many boots. An environment on trial may show a login prompt too, and the
-    ///   loader's menu names it: what is waited for is the word of the one that came after.
-    func restart(leaving environment: String? = nil, boots: Int = 1) async throws {
+    /// - Parameters:
+    ///   - environment: what is left for another one, after so many boots. An environment on trial may show a login prompt too, and the
+    ///     loader's menu names it: what is waited for is the word of the one that came after.
+    ///   - untilGood: as of ``logIn(untilGood:)``.
+    func restart(leaving environment: String? = nil, boots: Int = 1, untilGood: Bool = true) async throws {
         try await machine.console.send("systemctl reboot\n")
         if let environment {
             _ = try await machine.console.expect("the boot environment \(environment) (Linux", within: host.deadline(.seconds(120 * boots)))
             // It may have come after the prompt: for another one.
             try await machine.console.send("\n")
         }
-        try await logIn()
+        try await logIn(untilGood: untilGood)
+    }
+
+    func powerOff() async throws { try await shell.powerOff() }
+}
+
+extension Laboratory {
+    /// Boots disks as ``boot(_:interface:label:network:more:variables:graphics:writeLog:memory:on:firmwareFiles:_:)`` does, and logs in.
+    /// - Parameters:
+    ///   - enrolling: what shim's key manager, which comes first then, takes for the owner's password.
+    ///   - untilGood: as of ``Guest/logIn(untilGood:)``.
+    func withGuest<Result: Sendable>(
+        _ disks: [Factory.Disk], interface: MachineDisk.Interface = .virtioBlock, label: String = "boot",
+        network: MachineNetwork? = MachineNetwork(), more: [MachineDisk] = [], variables: FilePath? = nil, writeLog: FilePath? = nil,
+        memory: ByteCount = .gibibytes(2), enrolling password: String? = nil, untilGood: Bool = true,
+        _ body: (Guest) async throws -> Result
+    ) async throws -> Result {
+        try await boot(
+            disks, interface: interface, label: label, network: network, more: more, variables: variables, writeLog: writeLog,
+            memory: memory
+        ) { machine, host in
+            if let password { try await enrol(password, machine, host) }
+            let guest = Guest(lab: self, machine: machine, host: host)
+            try await guest.logIn(untilGood: untilGood)
+            return try await body(guest)
+        }
     }
 }

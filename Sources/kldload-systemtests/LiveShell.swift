@@ -9,6 +9,7 @@ import SystemPackage
 
 /// A root shell on the serial console of the live environment: for what a person does by hand, and for what kills an installer.
 struct LiveShell: Sendable {
+    let lab: Laboratory
     let machine: VirtualMachine
     let host: FactoryHost
     /// Distinguishes the marker from the echo of the line that asks for it.
@@ -24,6 +25,20 @@ struct LiveShell: Sendable {
         let printed = text.lines.filter { !$0.contains("KLDLOAD''-END") && !$0.contains(Self.end) }.joined(separator: "\n")
         try check(accepting.contains(status), "status \(status) of: \(script)\n\(printed)")
         return printed
+    }
+
+    /// The same, and the log has it too.
+    @discardableResult
+    func told(_ script: String, within limit: Duration = .seconds(30), accepting: Set<Int> = [0]) async throws -> String {
+        let said = try await run(script, within: limit, accepting: accepting)
+        lab.log(said)
+        return said
+    }
+
+    /// Powers the machine off, and waits until it is.
+    func powerOff() async throws {
+        try await machine.console.send("systemctl poweroff\n")
+        try await machine.waitForPowerOff(within: host.deadline(.seconds(120)))
     }
 
     /// A script for the live environment that does something with a sealed disk: its pool below `/look`, its ESP at `/esp`, both read-only.
@@ -85,7 +100,7 @@ extension Laboratory {
         let start = ContinuousClock.now
         return try await VirtualMachine.with(spec, qemu: bench.host.qemu, folder: place) { machine in
             _ = try await machine.console.expect("# ", within: bench.host.deadline(.seconds(60)))
-            let shell = LiveShell(machine: machine, host: bench.host)
+            let shell = LiveShell(lab: self, machine: machine, host: bench.host)
             try await shell.run(Self.preparing)
             let result = try await body(shell)
             try await machine.console.send("sync; systemctl poweroff --force --force\n")

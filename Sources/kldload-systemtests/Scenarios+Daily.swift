@@ -12,22 +12,18 @@ extension Scenario {
         ) { lab in
             try await withMachine(lab, lab.archive) { guest in
                 // From the real archive.
-                var said = try await guest.run(
+                var said = try await guest.told(
                     """
-                    tool=/usr/lib/kldload/kldload
                     $tool kpkg install hello --name first 2>&1 && ! command -v hello && echo not here && kbe list
                     findmnt -n -o TARGET -R /run/kldload/upkeep || zfs get -H -o value com.kldload:upkeep rpool/ROOT/first
                     """, within: .seconds(900))
-                lab.log(said)
                 try check(
                     said.contains("first boots next") && said.contains("not here") && said.lines.last?.trimmed == "-",
                     "the environment was not made: \(said)")
                 try await guest.restart()
-                try await guest.goodBoot()
-                said = try await guest.run(
-                    "kbe current; hello; test ! -e /usr/sbin/policy-rc.d && /usr/lib/kldload/kldload kpkg holds | tail -n +2 | wc -l; kbe list"
+                said = try await guest.told(
+                    "kbe current; hello; test ! -e /usr/sbin/policy-rc.d && $tool kpkg holds | tail -n +2 | wc -l; kbe list"
                 )
-                lab.log(said)
                 try check(said.lines.prefix(2) == ["first", "Hello, world!"], "another environment was booted: \(said)")
                 try check((Int(said.lines.dropFirst(2).first?.trimmed ?? "") ?? 0) > 5, "nothing is held: \(said)")
 
@@ -40,61 +36,55 @@ extension Scenario {
                     """)
 
                 // A maintainer script that fails.
-                said = try await guest.run(
+                said = try await guest.told(
                     """
                     left() { kbe list --quiet; zfs list -H -o name -t snapshot -r rpool/ROOT; findmnt -n -o TARGET -R /run/kldload/upkeep || true; }
                     left >/run/before; $tool kpkg install bad 2>&1; echo status $?; left >/run/after; cmp /run/before /run/after && echo the same
                     ! test -e /usr/share/bad && kbe current
                     """, within: .seconds(600))
-                lab.log(said)
                 try check(
                     said.contains("error[upkeep.packages]") && said.contains("processing package bad") && said.contains("status 1"), said)
                 try check(said.contains("the same") && said.lines.last?.trimmed == "first", "something is left: \(said)")
 
                 // Killed while a maintainer script runs: the next run takes away what is left, processes too.
-                said = try await guest.run(
+                said = try await guest.told(
                     """
                     $tool kpkg install slow --name slow >/run/slow.log 2>&1 & pid=$!
                     until pgrep -f slow.postinst >/dev/null || ! kill -0 $pid 2>/dev/null; do sleep 1; done; kill -KILL $pid; wait $pid
                     kbe list --quiet; $tool kpkg install good --name second 2>&1; kbe list --quiet; pgrep -f slow.postinst || echo nobody
                     """, within: .seconds(900))
-                lab.log(said)
                 try check(said.contains("taking away slow") && said.contains("second boots next"), said)
                 try check(said.lines.last?.trimmed == "nobody", "it runs still: \(said)")
 
                 // At any time: the next one succeeds, and nothing half made is left.
-                said = try await guest.run(
+                said = try await guest.told(
                     """
                     for pause in 1 3 6 10 16; do timeout --signal=KILL $pause $tool kpkg install daemon --name k$pause >/dev/null 2>&1; done
                     $tool kpkg install daemon --name third 2>&1; kbe list
                     zfs get -r -t filesystem -H -o value com.kldload:upkeep rpool/ROOT | grep -c working; pgrep -f 'sleep 987' || echo nobody
                     """, within: .seconds(1800))
-                lab.log(said)
                 try check(said.contains("third boots next") && said.lines.suffix(2).map(\.trimmed) == ["0", "nobody"], said)
                 try await guest.restart()
-                try await guest.goodBoot()
                 said = try await guest.run("kbe current; cat /usr/share/daemon/version; test -d /var/log/daemon && echo its folder")
                 try check(said.lines == ["third", "1", "its folder"], said)
 
                 // A held package moves only when it is meant to, and is held again.
                 try await guest.run(packing)
-                said = try await guest.run(
+                said = try await guest.told(
                     """
-                    tool=/usr/lib/kldload/kldload; echo true | pack daemon 2; index; $tool kpkg hold daemon >/dev/null
+                    echo true | pack daemon 2; index; $tool kpkg hold daemon >/dev/null
                     $tool kupgrade 2>&1; $tool kupgrade --held --name fourth 2>&1
                     place=$(kbe mount fourth); cat $place/usr/share/daemon/version; chroot $place apt-mark showhold | grep -x daemon
                     kbe unmount fourth 2>/dev/null; cat /usr/share/daemon/version; apt-mark showhold | grep -x daemon
                     """, within: .seconds(900))
-                lab.log(said)
                 try check(said.contains("nothing to do"), "a held package moved: \(said)")
                 try check(said.lines.suffix(4).map(\.trimmed) == ["2", "daemon", "1", "daemon"], said)
 
                 // In place.
-                said = try await guest.run(
+                said = try await guest.told(
                     """
                     $tool kpkg install good --in-place 2>&1; cat /usr/share/good/version; zfs list -H -o name -t snapshot rpool/ROOT/third
                     """, within: .seconds(600))
-                lab.log(said)
                 try check(said.contains("\n1\n") && said.contains("rpool/ROOT/third@kpkg-"), said)
             }
         },
@@ -103,29 +93,27 @@ extension Scenario {
             "the power goes at six instants of kupgrade: the machine starts, with what ran before or with all that is new; the next upgrade clears up",
             limit: .seconds(9000)
         ) { lab in
-            try await withMachine(lab) { guest in try await cutUpgrades(lab, guest) }
+            try await withMachine(lab) { try await cutUpgrades($0) }
         },
         Scenario(
             "daily.snapshots",
             "timers take a snapshot where none is young enough; what is too old goes, and what somebody holds or has cloned stays"
         ) { lab in
             try await withMachine(lab, ["KLDLOAD_PROFILE=server"]) { guest in
-                var said = try await guest.run(
+                var said = try await guest.told(
                     """
                     systemctl is-active kldload-snapshot.timer kldload-srv-snapshot.timer sanoid.timer
                     systemctl stop sanoid.timer systemd-timesyncd; kldload-snapshot policy --check && echo as the policy says
                     """)
-                lab.log(said)
                 try check(said.lines.prefix(3) == ["active", "active", "active"] && said.contains("as the policy says"), said)
 
                 // There is a young one from the installation.
-                said = try await guest.run(
+                said = try await guest.told(
                     """
                     count() { zfs list -H -o name -t snapshot -d 1 rpool/ROOT/debian | grep -c @auto-; }
                     count; systemctl start kldload-snapshot.service; count; date -s '+2 hours' >/dev/null
                     systemctl start kldload-snapshot.service; count; systemctl start kldload-snapshot.service; count
                     """)
-                lab.log(said)
                 let counts = said.lines.compactMap { Int($0.trimmed) }
                 try check(counts.count == 4 && counts[1] == counts[0] && counts[2] == counts[1] + 1 && counts[3] == counts[2], said)
 
@@ -135,7 +123,7 @@ extension Scenario {
                 said = try await guest.run("systemctl start kldload-srv-snapshot.service; zfs list -H -o name -t snapshot rpool/srv")
                 try check(said.contains("@srv-"), said)
 
-                said = try await guest.run(
+                said = try await guest.told(
                     """
                     take() { kldload-snapshot take --kind apt-pre 2>/dev/null; }
                     names() { zfs list -H -o name -s creation -t snapshot -d 1 rpool/ROOT/debian | grep @apt-pre-; }
@@ -143,34 +131,31 @@ extension Scenario {
                     for number in 1 2 3 4 5 6 7 8 9 10 11 12; do take; done; take & take & wait
                     names | wc -l; zfs holds -H $(names | head -n 1); zfs get -H -o value origin rpool/probe; zfs destroy rpool/probe
                     """, within: .seconds(300))
-                lab.log(said)
                 try check(said.lines.contains { $0.trimmed == "12" }, "ten are kept, one is held, one was cloned: \(said)")
                 try check(said.contains("keep") && said.contains("rpool/ROOT/debian@apt-pre-"), said)
 
                 try await guest.run(packing)
-                said = try await guest.run(
+                said = try await guest.told(
                     """
                     echo true | pack good 1; apt-get -q -y install $repo/good_1.deb 2>&1 | tail -n 3; zfs list -H -o name -t snapshot rpool/ROOT/debian
                     kldload-snapshot budget; echo status $?
                     """, within: .seconds(300))
-                lab.log(said)
                 try check(said.contains("@apt-post-") && said.contains("rpool/home") && said.contains("status 0"), said)
 
                 // A person's own section takes the place of kldload's.
-                said = try await guest.run(
+                said = try await guest.told(
                     """
                     mkdir -p /etc/sanoid/sanoid.d; printf '[rpool/home]\\n  use_template = logs\\n' >/etc/sanoid/sanoid.d/home.conf
                     kldload-snapshot policy --check; echo status $?; kldload-snapshot policy --write && kldload-snapshot policy --check && \
                     sanoid --take-snapshots --readonly --verbose && grep -A 1 '^.rpool/home.' /etc/sanoid/sanoid.conf
                     """, within: .seconds(300))
-                lab.log(said)
                 try check(said.contains("status 2") && said.lines.last?.contains("use_template = logs") == true, said)
             }
         },
     ]
 
     /// Each upgrade makes a new initramfs, and so a new boot image.
-    private static func cutUpgrades(_ lab: Laboratory, _ guest: Guest) async throws {
+    private static func cutUpgrades(_ guest: Guest) async throws {
         func pack(_ version: Int) async throws {
             try await guest.run(packing)
             try await guest.run("echo 'update-initramfs -u' | pack image \(version); index; sync", within: .seconds(300))
@@ -179,10 +164,9 @@ extension Scenario {
         try await guest.run("$tool kpkg install image --in-place 2>&1", within: .seconds(600))
         try await pack(2)
         // One that nobody interrupts says how long it takes.
-        var said = try await guest.run(
+        var said = try await guest.told(
             "export TIMEFORMAT='took %0R s'; time $tool kupgrade --name whole 2>&1; kbe activate debian && kbe destroy whole --yes; kbe list",
             within: .seconds(900))
-        lab.log(said)
         guard let whole = said.lines.first(where: { $0.hasPrefix("took ") }).flatMap({ Int($0.words[1]) }) else { throw CheckFailure(said) }
         var running = "debian"
         for (number, percent) in [15, 35, 55, 75, 88, 96].enumerated() {
@@ -191,9 +175,8 @@ extension Scenario {
             try await Task.sleep(for: .milliseconds(whole * percent * 10))
             try await guest.machine.monitor.reset()
             try await guest.logIn()
-            try await guest.goodBoot()
             said = try await guest.run("kbe current; cat /usr/share/image/version; kbe list")
-            lab.log("cut after \(percent) %: \(said)")
+            guest.lab.log("cut after \(percent) %: \(said)")
             let (now, version) = (said.lines.first?.trimmed ?? "", said.lines.dropFirst().first?.trimmed)
             // What a cut kept from becoming the next one is still the version from before, in place or of an upgrade that was whole.
             if now == running { continue }
@@ -201,19 +184,16 @@ extension Scenario {
             running = now
         }
         try await pack(9)
-        said = try await guest.run(
+        said = try await guest.told(
             """
             $tool kupgrade --name last 2>&1; zfs get -r -t filesystem -H -o value com.kldload:upkeep rpool/ROOT | grep -c working
             findmnt -n -o TARGET -R /run/kldload/upkeep || echo nothing mounted
             """, within: .seconds(900))
-        lab.log(said)
         try check(
             said.contains("last boots next") && said.lines.suffix(2).map(\.trimmed) == ["0", "nothing mounted"],
             "something is left: \(said)")
         try await guest.restart()
-        try await guest.goodBoot()
-        said = try await guest.run("kbe current; cat /usr/share/image/version; $tool doctor --only boot --only zfs; echo status $?")
-        lab.log(said)
+        said = try await guest.told("kbe current; cat /usr/share/image/version; $tool doctor --only boot --only zfs; echo status $?")
         try check(said.lines.prefix(2).map(\.trimmed) == ["last", "9"] && said.lines.last?.trimmed == "status 0", said)
     }
 

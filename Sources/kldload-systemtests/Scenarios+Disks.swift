@@ -12,30 +12,23 @@ extension Scenario {
         ) { lab in
             let disks = try await lab.machine("mirror", disks: 2)
             let new = try await lab.disks(1, prefix: "new")[0]
-            try await lab.boot(disks + [new], label: "replace") { machine, host in
-                let guest = Guest(lab: lab, machine: machine, host: host)
-                try await guest.logIn()
-                try await guest.goodBoot()
-                try await label(lab, guest)
-                try await refuse(lab, guest)
-                try await replace(lab, guest)
-                try await machine.console.send("systemctl poweroff\n")
-                try await machine.waitForPowerOff(within: host.deadline(.seconds(60)))
+            try await lab.withGuest(disks + [new], label: "replace") { guest in
+                try await label(guest)
+                try await refuse(guest)
+                try await replace(guest)
+                try await guest.powerOff()
             }
-            try await lab.boot([new], label: "alone") { machine, host in
-                let guest = Guest(lab: lab, machine: machine, host: host)
-                try await guest.logIn()
-                let said = try await guest.run(
+            try await lab.withGuest([new], label: "alone", untilGood: false) { guest in
+                let said = try await guest.told(
                     "kbe current; zpool list -H -o health rpool; ls /boot/efi/EFI/kldload; $tool kdisk list; $tool kdisk label SLOT07")
-                lab.log(said)
                 try check(said.lines.prefix(2) == ["debian", "DEGRADED"], said)
                 try check(said.contains("missing") && said.contains("slot SLOT07") && said.contains("out 20"), said)
             }
         }
     ]
 
-    private static func label(_ lab: Laboratory, _ guest: Guest) async throws {
-        let said = try await guest.run(
+    private static func label(_ guest: Guest) async throws {
+        let said = try await guest.told(
             """
             k() { $tool kdisk "$@" </dev/null 2>&1; }; k list && k list -q
             k label virtio-disk1 --set slot=SLOT07 rack=R12-08 'rma=https://example.org/rma?a=b' x-cable=blue --set warranty=2028-02-12
@@ -44,7 +37,6 @@ extension Scenario {
             zpool get -H -o value com.kldload:disk.slot rpool /dev/disk/by-id/virtio-disk1-part2
             k label disk1 --unset x-cable && k list
             """, within: .seconds(240))
-        lab.log(said)
         try check(said.contains("did you mean warranty?") && said.contains("status 64"), "a mistyped field was taken:\n\(said)")
         try check(
             said.contains("Rack: R12-08  Slot: SLOT07") && said.contains("VDEV: mirror-0  Layout: mirror")
@@ -54,8 +46,8 @@ extension Scenario {
         try check(said.lines.suffix(4).contains { $0.contains("rack R12-08, slot SLOT07") }, "kdisk list:\n\(said)")
     }
 
-    private static func refuse(_ lab: Laboratory, _ guest: Guest) async throws {
-        let said = try await guest.run(
+    private static func refuse(_ guest: Guest) async throws {
+        let said = try await guest.told(
             """
             k locate SLOT07; echo "status $?"; k locate SLOT07 --blink --seconds 2; echo "status $?"
             k replace SLOT07 virtio-new0 --yes; echo "status $?"
@@ -65,7 +57,6 @@ extension Scenario {
             k replace virtio-disk0 virtio-new0 --yes --healthy /dev/disk/by-id/virtio-disk0 --dry-run; echo "status $?"
             k replace SLOT07 virtio-new0 --dry-run; blkid -o value -s LABEL /dev/disk/by-id/virtio-new0
             """, within: .seconds(300))
-        lab.log(said)
         let statuses = said.lines.filter { $0.hasPrefix("status ") }.map { $0.trimmed }
         try check(said.contains("error[kdisk.no-light]") && said.contains("slot SLOT07, serial disk1"), "locate:\n\(said)")
         try check(said.contains("error[kdisk.healthy]"), "a healthy disk was not refused:\n\(said)")
@@ -77,8 +68,8 @@ extension Scenario {
         try check(said.contains("WIPES /dev/disk/by-id/virtio-new0") && said.lines.last?.trimmed == "FOREIGN", "dry-run:\n\(said)")
     }
 
-    private static func replace(_ lab: Laboratory, _ guest: Guest) async throws {
-        let said = try await guest.run(
+    private static func replace(_ guest: Guest) async throws {
+        let said = try await guest.told(
             """
             f=/var/lib/kldload/disks; wipe='--yes --wipe /dev/disk/by-id/virtio-new0 --set asset=A-2'
             $tool kdisk replace SLOT07 virtio-new0 $wipe </dev/null >/run/first.log 2>&1 & pid=$!
@@ -88,7 +79,6 @@ extension Scenario {
             zpool status -x; zpool list -vHP rpool; k list; k label SLOT07; k label virtio-disk1; ls $f | wc -l
             $tool doctor boot; $tool doctor --all --only zfs.pool.health --only zfs.pool.topology --only boot.esp.copies
             """, within: .seconds(900))
-        lab.log(said)
         try check(said.contains("status 0") && said.contains("all pools are healthy"), "it was not replaced:\n\(said)")
         try check(
             said.contains("virtio-new0 is in the place of") && said.contains("Serial: new0") && said.contains("Asset ID: A-2")

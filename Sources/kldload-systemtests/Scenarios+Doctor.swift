@@ -11,17 +11,13 @@ extension Scenario {
             limit: .seconds(7200)
         ) { lab in
             let disks = try await lab.machine("mirror", disks: 2, lab.archive)
-            try await lab.boot(disks) { machine, host in
-                let guest = Guest(lab: lab, machine: machine, host: host)
-                try await guest.logIn()
-                try await guest.goodBoot()
+            try await lab.withGuest(disks) { guest in
                 try await guest.run(
                     """
-                    tool=/usr/lib/kldload/kldload; export TIMEFORMAT='took %R s'
+                    export TIMEFORMAT='took %R s'
                     systemctl stop kldload-boot-refresh.path; cd /var/tmp && truncate -s 128M v0 v1 v2
                     """)
-                let first = try await guest.run("time $tool doctor --all; true", within: .seconds(180))
-                lab.log(first)
+                let first = try await guest.told("time $tool doctor --all; true", within: .seconds(180))
                 let healthy = statuses(first)
                 try check(healthy.count > 55, "few checks ran:\n\(first)")
                 let alarms = healthy.filter { $0.value == "FAIL" || $0.value == "WARN" && !excused.contains($0.key) }.keys.sorted()
@@ -54,19 +50,18 @@ extension Scenario {
                 lab.log("\(faults.count - missed.count) of \(faults.count) faults were found, and gone again")
                 try check(missed.isEmpty, missed.joined(separator: "\n\n"))
 
-                let fixed = try await guest.run(
+                let fixed = try await guest.told(
                     """
                     apt-mark unhold zfsutils-linux >/dev/null; chmod 644 /etc/ssh/ssh_host_ed25519_key; zfs unmount rpool/opt
                     systemctl stop systemd-tmpfiles-clean.timer; rm /boot/efi/EFI/BOOT/BOOTX64.EFI
                     $tool doctor --fix --dry-run | grep fix; apt-mark showhold | grep -c zfsutils-linux; $tool doctor --fix; echo status $?
                     """, within: .seconds(300))
-                lab.log(fixed)
                 try check(
                     ["zfs.layout", "packages.holds", "ssh.host-keys", "services.timers", "boot.esp"].allSatisfy {
                         fixed.contains("fix.\($0):")
                     } && fixed.contains("\n0\n") && fixed.lines.last?.trimmed == "status 0", fixed)
 
-                let bundle = try await guest.run(
+                let bundle = try await guest.told(
                     """
                     echo 'KLDLOAD_WIFI_PASSPHRASE=canary-4711' >/etc/kldload/answers.env; echo canary-4711 >/etc/kldload/c.key
                     logger 'password=canary-4711 token: canary-4711'; zpool history rpool >/dev/null; sleep 1; journalctl --sync
@@ -75,10 +70,9 @@ extension Scenario {
                     grep -r -l -a canary-4711 kldload-debug-*/ || echo no canary; grep -r -l -a -F "$(cut -d : -f 2 /etc/shadow | grep '\\$' | head -n 1)" kldload-debug-*/ || echo no hash
                     cd /
                     """, within: .seconds(300))
-                lab.log(bundle)
                 try check(
                     bundle.contains("no canary") && bundle.contains("no hash") && bundle.lines.contains { $0.trimmed == "600" }, bundle)
-                try await answersWhileSuspended(lab, guest)
+                try await answersWhileSuspended(guest)
                 let last = try await guest.run("zpool destroy tank; $tool doctor --all; true", within: .seconds(180))
                 let after = statuses(last).filter { $0.value == "FAIL" || $0.value == "WARN" && !excused.contains($0.key) }
                 try check(after.isEmpty, "not well in the end:\n\(last)")
@@ -266,14 +260,13 @@ extension Scenario {
     private static let faultsAtTheEnd = [suspended]
 
     /// Whoever looks at such a machine must not hang with it.
-    private static func answersWhileSuspended(_ lab: Laboratory, _ guest: Guest) async throws {
-        let said = try await guest.run(
+    private static func answersWhileSuspended(_ guest: Guest) async throws {
+        let said = try await guest.told(
             """
             \(suspended.inject)
             timeout 60 $tool kst; echo status $?; timeout 60 $tool ksnap list -q >/dev/null; echo status $?
             \(suspended.mend); true
             """, within: .seconds(240))
-        lab.log(said)
         let statuses = said.lines.map(\.trimmed).filter { $0.hasPrefix("status ") }
         try check(statuses.count == 2 && !statuses.contains("status 124"), "somebody hangs: \(said)")
         try check(said.lines.contains { $0.contains("lone") && $0.contains("SUSPENDED") }, "kst does not say what is suspended: \(said)")

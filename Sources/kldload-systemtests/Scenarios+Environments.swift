@@ -11,7 +11,7 @@ extension Scenario {
         ) { lab in
             try await withMachine(lab) { guest in
                 // With a dataset of its own below it, and one that only holds it.
-                var said = try await guest.run(
+                var said = try await guest.told(
                     """
                     zfs create -o canmount=off -o mountpoint=/opt rpool/ROOT/debian/opt
                     zfs create -o canmount=noauto -o mountpoint=/opt/tools rpool/ROOT/debian/opt/tools
@@ -22,7 +22,6 @@ extension Scenario {
                     kbe import back --own --input /var/tmp/work.zfs && kbe diff work back && kbe import stranger </var/tmp/work.zfs
                     kbe activate stranger || echo refused; kbe adopt stranger --yes; kbe rename work worked && kbe list
                     """, within: .seconds(600))
-                lab.log(said)
                 try check(
                     said.contains("+ /etc/marker") && said.contains("- /etc/nanorc") && said.contains("nano"),
                     "the difference is not said: \(said)")
@@ -35,18 +34,17 @@ extension Scenario {
                 try await guest.tellLoader("LoaderEntryOneShot", "kldload-worked-*.conf")
                 said = try await guest.run("$tool doctor boot")
                 try check(said.contains("at the next boot, once") && said.contains("the next boot is debian"), said)
-                try await guest.restart()
-                said = try await guest.run(
+                // A good boot notes what the next one is: this one must come back without.
+                try await guest.restart(untilGood: false)
+                said = try await guest.told(
                     """
                     kbe current; cat /etc/marker; cat /opt/tools/axe; findmnt -n -o SOURCE /opt/tools
                     zfs get -H -o value canmount,mountpoint rpool/ROOT/worked/opt rpool/ROOT/worked/opt/tools; kbe list
                     """)
-                lab.log(said)
                 let deep = ["sharp", "rpool/ROOT/worked/opt/tools", "off", "/opt", "noauto", "/opt/tools"]
                 try check(Array(said.lines.prefix(8)) == ["worked", "mine"] + deep, said)
                 try await guest.restart()
                 try check(try await guest.run("kbe current").trimmed == "debian", "what was started once boots again")
-                try await guest.goodBoot()
 
                 // What the menu was told for every start counts until something is activated.
                 try await guest.tellLoader("LoaderEntryDefault", "kldload-debian-*.conf")
@@ -57,9 +55,7 @@ extension Scenario {
                     said = try await guest.run("kbe activate \(name) && $tool doctor boot")
                     try check(said.contains("the next boot is \(name), Linux") && said.contains(": it starts"), said)
                     try await guest.restart()
-                    try await guest.goodBoot()
-                    said = try await guest.run("kbe current; cat /etc/marker; hostname; systemctl --failed --no-legend")
-                    lab.log(said)
+                    said = try await guest.told("kbe current; cat /etc/marker; hostname; systemctl --failed --no-legend")
                     try check(said.lines.prefix(2) == [name, "mine"], said)
                 }
 
@@ -70,19 +66,16 @@ extension Scenario {
                     """)
                 try check(said.contains("the next boot is undone, Linux"), said)
                 try await guest.restart()
-                try await guest.goodBoot()
-                said = try await guest.run("kbe current; cat /etc/marker; kbe diff undone stranger")
-                lab.log(said)
+                said = try await guest.told("kbe current; cat /etc/marker; kbe diff undone stranger")
                 try check(said.lines.prefix(2) == ["undone", "mine"] && said.contains("~ /etc/marker"), said)
 
                 // None is that old; then all are.
-                said = try await guest.run(
+                said = try await guest.told(
                     """
                     kbe prune --older-than 30d --yes; kbe list --quiet
                     systemctl stop systemd-timesyncd; date -s '+40 days' >/dev/null
                     kbe mount worked >/dev/null; kbe prune --older-than 30d --yes 2>&1; echo left:; kbe list --quiet; $tool doctor boot
                     """, within: .seconds(300))
-                lab.log(said)
                 let parts = said.split(separator: "left:")
                 try check(parts.count == 2 && parts[0].lines.contains("back"), said)
                 let left = Set(parts[1].lines.map(\.trimmed).filter { !$0.isEmpty && !$0.contains(" ") })
@@ -97,30 +90,24 @@ extension Scenario {
                 // The other one, then that which has started the machine.
                 for (disk, device, name) in [("disk1", "/dev/vdb", "first"), ("disk0", "/dev/vda", "second")] {
                     let partition = "/dev/disk/by-id/virtio-\(disk)-part1"
-                    var said = try await guest.run(
+                    var said = try await guest.told(
                         """
                         for place in $(findmnt -n -o TARGET --source $(realpath \(partition))); do umount $place; done
                         dd if=/dev/zero of=\(partition) bs=64K count=64 conv=fsync status=none
                         kbe create \(name) 2>&1 && kbe activate \(name) 2>&1; echo status $?; $tool doctor boot
                         """)
-                    lab.log(said)
                     try check(said.contains("status 0") && said.contains("the next boot is \(name), Linux"), said)
                     try check(said.contains(": it starts") && said.contains("\(device)1"), "it is not said which one is damaged: \(said)")
                     try await guest.restart()
-                    try await guest.goodBoot()
-                    said = try await guest.run("kbe current; kbe list; $tool doctor boot")
-                    lab.log(said)
+                    said = try await guest.told("kbe current; kbe list; $tool doctor boot")
                     try check(said.hasPrefix(name) && said.contains("good"), said)
 
                     // As it is told there.
-                    said = try await guest.run(
+                    said = try await guest.told(
                         "$tool boot restore \(device) --format \(device)1 2>&1; $tool verify --only boot && $tool doctor boot")
-                    lab.log(said)
                     try check(said.contains(": it starts") && !said.contains("cannot be used"), said)
                     try await guest.restart()
-                    try await guest.goodBoot()
-                    said = try await guest.run("kbe current; $tool verify --only boot; findmnt -n /boot/efi || true")
-                    lab.log(said)
+                    said = try await guest.told("kbe current; $tool verify --only boot; findmnt -n /boot/efi || true")
                     try check(said.hasPrefix(name), said)
                 }
             }

@@ -22,10 +22,10 @@ extension Scenario {
                 try await clone(lab, disks[0].file, "one", port + 1) { one in
                     try await clone(lab, disks[0].file, "two", port + 2) { two in
                         try await acquaint(driver, [one, two], port)
-                        try await asked(lab, driver)
-                        try await pushed(lab, driver)
-                        try await rolledOut(lab, driver)
-                        try await stopped(lab, driver)
+                        try await asked(driver)
+                        try await pushed(driver)
+                        try await rolledOut(driver)
+                        try await stopped(driver)
                     }
                 }
             }
@@ -39,12 +39,9 @@ extension Scenario {
         let overlay = lab.folder.appending("\(name).qcow2")
         try await lab.workshop.runner.run(QemuImg.createOverlay(overlay, backing: disk, backingFormat: .raw))
         let network = MachineNetwork(hostForwards: [.init(host: port, guest: 22)])
-        try await lab.boot(
+        try await lab.withGuest(
             [], label: name, network: network, more: [MachineDisk(overlay, format: .qcow2, serial: "disk0")], memory: .mebibytes(1536)
-        ) { machine, host in
-            let guest = Guest(lab: lab, machine: machine, host: host)
-            try await guest.logIn()
-            try await guest.goodBoot()
+        ) { guest in
             try await guest.run(
                 """
                 set +H; systemctl stop kldload-recovery-image.timer; hostnamectl set-hostname \(name); rm -f /etc/machine-id /etc/ssh/ssh_host_*
@@ -81,13 +78,12 @@ extension Scenario {
             """)
     }
 
-    private static func asked(_ lab: Laboratory, _ driver: Guest) async throws {
-        let said = try await driver.run(
+    private static func asked(_ driver: Guest) async throws {
+        let said = try await driver.told(
             """
             kfleet health; for p in ${one##*:} ${two##*:}; do ssh-keyscan -p $p 10.0.2.2 2>/dev/null; done >/root/.ssh/known_hosts
             kfleet health --timeout 600 root@10.0.2.2:1 $one $two; kfleet health --timeout 600 --format json | grep -e state -e running; self >/run/before
             """, within: .seconds(900))
-        lab.log(said)
         try check(said.lines.count { $0.contains("KEY-UNKNOWN") } == 2, "an unknown host key was not told: \(said)")
         try check(said.contains("ssh-keyscan -p"), "no remedy: \(said)")
         try check(
@@ -97,15 +93,14 @@ extension Scenario {
         try check(said.lines.count { $0.contains("\"running\": \"debian\"") } == 2, said)
     }
 
-    private static func pushed(_ lab: Laboratory, _ driver: Guest) async throws {
-        let said = try await driver.run(
+    private static func pushed(_ driver: Guest) async throws {
+        let said = try await driver.told(
             """
             kbe create golden; place=$(kbe mount golden); head -c 20M /dev/urandom >$place/usr/lib/golden; kbe unmount golden
             kfleet push golden --dry-run; kfleet push golden; echo again; kfleet push golden; kbe create other; kfleet push other --as golden
             for p in ${one##*:} ${two##*:}; do far $p '/usr/lib/kldload/kldload kbe list; zfs get -H -o value canmount,mountpoint,com.kldload:image,com.kldload:identity rpool/ROOT/golden'; done
             far ${one##*:} '/usr/lib/kldload/kldload kbe rollback golden@$(zfs list -H -d 1 -t snapshot -o name rpool/ROOT/golden | head -n 1 | cut -d @ -f 2) 2>&1; /usr/lib/kldload/kldload kbe list -q | grep -c back; true'
             """, within: .seconds(1800))
-        lab.log(said)
         try check(
             said.lines.filter { $0.hasPrefix("status") }.map(\.trimmed) == ["status 0", "status 0", "status 0", "status 1"],
             "a push failed, or another environment was overwritten: \(said)")
@@ -124,14 +119,13 @@ extension Scenario {
             "a machine would go back to what another one was: \(said)")
     }
 
-    private static func rolledOut(_ lab: Laboratory, _ driver: Guest) async throws {
-        let said = try await driver.run(
+    private static func rolledOut(_ driver: Guest) async throws {
+        let said = try await driver.told(
             """
             kfleet rollout golden --dry-run --timeout 600; kfleet rollout golden </dev/null --timeout 600
             kfleet rollout golden --yes --timeout 600 --within 3600; self >/run/after; diff /run/before /run/after && echo themselves
             for p in ${one##*:} ${two##*:}; do far $p '/usr/lib/kldload/kldload kbe list; ls -l /usr/lib/golden'; done
             """, within: .seconds(3600))
-        lab.log(said)
         try check(
             said.lines.filter { $0.hasPrefix("status") }.map(\.trimmed) == ["status 0", "status 64", "status 0"],
             "the order, the question or the rollout: \(said)")
@@ -144,8 +138,8 @@ extension Scenario {
     }
 
     /// One that panics on the first machine: it comes back by itself after three boots, and the second is left alone.
-    private static func stopped(_ lab: Laboratory, _ driver: Guest) async throws {
-        let said = try await driver.run(
+    private static func stopped(_ driver: Guest) async throws {
+        let said = try await driver.told(
             """
             kbe create third -e golden; kfleet push third
             far ${two##*:} 'kbe() { /usr/lib/kldload/kldload kbe "$@"; }; place=$(kbe mount third) && ln -sf /bin/false $place/sbin/init && kbe unmount third'
@@ -153,7 +147,6 @@ extension Scenario {
             test "$before" = "$(far ${one##*:} 'cat /proc/sys/kernel/random/boot_id')" && echo not touched
             for p in ${one##*:} ${two##*:}; do far $p '/usr/lib/kldload/kldload kbe list'; done; kfleet rollout third --yes --timeout 600 $one $two
             """, within: .seconds(5400))
-        lab.log(said)
         try check(
             said.lines.filter { $0.hasPrefix("status") }.map(\.trimmed) == ["status 0", "status 1", "status 2"],
             "it was not stopped, or begun again: \(said)")

@@ -40,15 +40,12 @@ extension Scenario {
             }
             lab.log("the machine was on for \(start.duration(to: .now).components.seconds) s, and is installed")
             try await lab.verify(disks)
-            try await lab.boot(disks, label: "machine", network: nil) { machine, host in
-                let guest = Guest(lab: lab, machine: machine, host: host)
-                try await guest.logIn()
+            try await lab.withGuest(disks, label: "machine", network: nil, untilGood: false) { guest in
                 // Every file is what its package says, but for settings, and for what a build leaves out: nothing of core's stayed in its place.
                 let odd = try await guest.run(
                     "dpkg --verify | grep -vE '^missing.*(/LC_MESSAGES/|/usr/share/doc/|/var/)|^[^ ]+ +c /' || true", within: .seconds(240))
                 try check(odd.trimmed.isEmpty, "not what its package says:\n\(odd)")
-                let said = try await guest.run(
-                    "dpkg --audit; podman --version; zfs list -H -o name -t snapshot -d 1 rpool/ROOT/debian")
+                let said = try await guest.run("dpkg --audit; podman --version; zfs list -H -o name -t snapshot -d 1 rpool/ROOT/debian")
                 lab.log(said.lines.joined(separator: "; "))
                 try check(said.contains("podman version") && said.contains("@install"), said)
                 try check(!said.contains("@payload") && !said.contains("@increment"), "a snapshot that it arrived in is left:\n\(said)")
@@ -70,9 +67,8 @@ extension Scenario {
                 }
                 // Nobody says what to install: the screens are at the machine's own too.
                 for _ in 0..<30 where try await !shell.run("cat /dev/vcs1").contains("1 of 6") { try await Task.sleep(for: .seconds(2)) }
-                let own = try await shell.run(
+                let own = try await shell.told(
                     "systemctl is-active kldload-guided; fold -w $(stty -F /dev/tty1 size | cut -d ' ' -f 2) /dev/vcs1")
-                lab.log(own)
                 try check(own.hasPrefix("active") && own.contains("1 of 6"), own)
                 try await press("kldload-install-target --guided\n", until: "1 of 6")
                 try await press("\r\r", until: "2 of 6")
@@ -86,8 +82,7 @@ extension Scenario {
                 try await press("\u{7f}\u{7f}\u{7f}/dev/disk/by-id/virtio-disk0\r", until: "Wipe /dev/disk/by-id/virtio-disk0")
                 _ = try await machine.console.expect("the machine can be restarted", within: host.deadline(.seconds(240)))
                 try await shell.run("test ! -e /run/kldload/guided-answers.env")
-                try await machine.console.send("systemctl poweroff\n")
-                try await machine.waitForPowerOff(within: host.deadline(.seconds(60)))
+                try await shell.powerOff()
             }
             try await lab.verify(disks)
         },
@@ -106,27 +101,22 @@ extension Scenario {
                 let shell = try await lab.liveShell(machine, host)
                 try await shell.run("printf '%s\\n' \(lines) >/run/answers.env")
                 let install = "kldload install --answers /run/answers.env --progress plain --set KLDLOAD_EXTRA_PACKAGES="
-                var said = try await shell.run("\(install)htop,cowsay 2>&1", within: .seconds(60), accepting: [66])
-                lab.log(said)
+                var said = try await shell.told("\(install)htop,cowsay 2>&1", within: .seconds(60), accepting: [66])
                 try check(said.contains("error[install.packages-missing]") && said.contains("what the answers ask for: cowsay"), said)
                 try check(lab.files.read(disks[0].file, 0..<(1 << 20)).allSatisfy { $0 == 0 }, "something was written")
                 said = try await shell.run("\(install)htop,bpftool 2>&1", within: .seconds(400))
                 try check(said.contains("Packages from this medium: bpftool, htop"), said)
-                try await machine.console.send("systemctl poweroff\n")
-                try await machine.waitForPowerOff(within: host.deadline(.seconds(60)))
+                try await shell.powerOff()
             }
             try await lab.verify(disks)
-            try await lab.boot(disks, label: "machine", network: nil) { machine, host in
-                let guest = Guest(lab: lab, machine: machine, host: host)
-                try await guest.logIn()
+            try await lab.withGuest(disks, label: "machine", network: nil, untilGood: false) { guest in
                 // Its own sources are what they would be, and nothing of the medium's is left.
-                let said = try await guest.run(
+                let said = try await guest.told(
                     """
                     htop --version; LC_ALL=de_AT.UTF-8 locale d_fmt; LC_ALL=de_AT.UTF-8 date -d 2026-03-01 +%B; dpkg-query -W -f '${Package} ${db:Status-Abbrev}\\n' htop bpftool; dpkg --audit
                     ls /mnt /var/tmp /var/lib/apt/lists /etc/apt/sources.list.d; ls /usr/sbin/policy-rc.d 2>&1 || true
                     grep -r file: /etc/apt || echo no medium
                     """)
-                lab.log(said)
                 try check(said.contains("htop 3.") && said.contains("htop ii") && said.contains("bpftool ii"), said)
                 try check(said.lines.contains("März"), "the locale has no data: \(said)")
                 try check(said.contains("kldload.sources") && said.contains("no medium") && !said.contains("kldload-mirror"), said)

@@ -32,18 +32,13 @@ extension Scenario {
             try await lab.install(answers, onto: disks)
             try await lab.verify(disks)
             // As after upgrades: what boots is a clone of a clone of what was installed, which is still there.
-            try await lab.boot(disks, label: "environments") { machine, host in
-                let guest = Guest(lab: lab, machine: machine, host: host)
-                try await guest.logIn()
+            try await lab.withGuest(disks, label: "environments") { guest in
                 for name in ["second", "third"] {
-                    try await guest.goodBoot()
-                    try await guest.run("kbe create \(name) && kbe activate \(name)", within: .seconds(120))
+                    try await guest.run("kbe create \(name) && kbe activate \(name)")
                     try await guest.restart()
                 }
-                try await guest.goodBoot()
-                lab.log(try await guest.run("kbe create aside && kbe list && zfs list -r -o name,origin rpool/ROOT"))
-                try await machine.console.send("systemctl poweroff\n")
-                try await machine.waitForPowerOff(within: host.deadline(.seconds(60)))
+                try await guest.told("kbe create aside && kbe list && zfs list -r -o name,origin rpool/ROOT")
+                try await guest.powerOff()
             }
             let before = try await digest(disks[0].file, lab)
             let folder = lab.folder.appending("out")
@@ -145,7 +140,7 @@ extension Scenario {
             let disk = MachineDisk(folder.appending(raw), serial: "one", readOnly: true)
             try await lab.live(answers, disks: [disk]) { shell in
                 let patterns = marks.map { "-e \($0)" }.joined(separator: " ")
-                let found = try await shell.run(
+                let found = try await shell.told(
                     LiveShell.looking(
                         at: "one",
                         """
@@ -153,7 +148,6 @@ extension Scenario {
                         echo open passwords: $(cut -d: -f2 /look/etc/shadow | grep -vc '^[!*]') && \
                         { grep -rlF \(patterns) /look /esp; echo searched; }
                         """), within: .seconds(300))
-                lab.log(found)
                 try check(found.lines.last == "searched" && found.lines.count == 3, "found: \(found)")
                 try check(found.contains("open passwords: 0"), found)
             }

@@ -83,7 +83,7 @@ extension Scenario {
             try Firmware.find(.uefi, files: lab.files).copyVariables(to: variables, files: lab.files)
             try await lab.live(answers, disks: disks.map { MachineDisk($0.file, serial: $0.serial) }, variables: variables) { shell in
                 try await shell.run("kldload install --answers answers.env --payload /run/test --progress none", within: .seconds(180))
-                lab.log(try await shell.run("efibootmgr"))
+                try await shell.told("efibootmgr")
             }
             try await lab.boot(disks, variables: variables) { machine, host in
                 try lab.require(try await ImageVerification.answer(machine, on: host))
@@ -144,12 +144,11 @@ extension Scenario {
                 try lab.require(try await ImageVerification.answer(machine, on: host))
                 let guest = Guest(lab: lab, machine: machine, host: host)
                 try await guest.logIn()
-                let said = try await guest.run(
+                let said = try await guest.told(
                     """
                     zfs version; kst; echo status $?; kldload-doctor --all; echo status $?; zfs create -o mountpoint=/data rpool/data
                     ksnap create /data; ksnap list /data; kclone /data rpool/copy; kdf; kbe list; echo status $?
                     """, within: .seconds(300))
-                lab.log(said)
                 try check(said.contains("zfs-2.1.") && said.lines.count { $0.trimmed == "status 0" } == 3, said)
                 try check(said.contains("ONLINE") && !said.contains("error["), said)
             }
@@ -179,30 +178,22 @@ extension Scenario {
             lab in
             let disks = try await lab.machine("mirror", disks: 2)
             let new = try await lab.disks(1, prefix: "new")[0]
-            try await lab.boot([disks[0], new], label: "replace") { machine, host in
-                let guest = Guest(lab: lab, machine: machine, host: host)
-                try await guest.logIn()
-                try await guest.goodBoot()
-                let said = try await guest.run(
+            try await lab.withGuest([disks[0], new], label: "replace") { guest in
+                let said = try await guest.told(
                     """
                     new=/dev/disk/by-id/virtio-new0; old=$(zpool status -P rpool | awk '$2 == "UNAVAIL" && /was/ {print $1}')
                     sgdisk --replicate=$new /dev/disk/by-id/virtio-disk0 && sgdisk --randomize-guids $new && partprobe $new 2>/dev/null; udevadm settle
                     zpool replace rpool $old $new-part2 && zpool wait -t replace rpool && zpool status -x
-                    /usr/lib/kldload/kldload boot restore $new </dev/null; echo "status $?"
-                    /usr/lib/kldload/kldload boot restore $new --format $new-part1 2>&1 && /usr/lib/kldload/kldload doctor boot
+                    $tool boot restore $new </dev/null; echo "status $?"
+                    $tool boot restore $new --format $new-part1 2>&1 && $tool doctor boot
                     """, within: .seconds(300))
-                lab.log(said)
                 try check(
                     said.contains("all pools are healthy") && said.contains("error[boot.esp-lost]") && said.contains("status 1"), said)
                 try check(said.contains("the same on /dev/vda1, /dev/vdb1") && said.contains(": it starts"), said)
-                try await machine.console.send("systemctl poweroff\n")
-                try await machine.waitForPowerOff(within: host.deadline(.seconds(60)))
+                try await guest.powerOff()
             }
-            try await lab.boot([new], label: "alone") { machine, host in
-                let guest = Guest(lab: lab, machine: machine, host: host)
-                try await guest.logIn()
-                let said = try await guest.run("kbe current; zpool list -H -o health rpool; ls /boot/efi/EFI/kldload")
-                lab.log(said)
+            try await lab.withGuest([new], label: "alone", untilGood: false) { guest in
+                let said = try await guest.told("kbe current; zpool list -H -o health rpool; ls /boot/efi/EFI/kldload")
                 try check(said.lines.prefix(2) == ["debian", "DEGRADED"], said)
             }
         },

@@ -13,11 +13,10 @@ extension Scenario {
             let answers = try lab.answers("three-lines").forTest()
             let disk = try await lab.disks(1)[0]
             let archive = try await lab.archive(answers)
-            let took = try await lab.live(
+            try await lab.live(
                 answers,
                 disks: [MachineDisk(disk.file, serial: disk.serial), MachineDisk(archive, serial: "archive", readOnly: true)]
-            ) { shell in try await shell.run(Self.byHand(disk.serial), within: .seconds(300)) }
-            lab.log(took)
+            ) { _ = try await $0.told(Self.byHand(disk.serial), within: .seconds(300)) }
         }
     ]
 

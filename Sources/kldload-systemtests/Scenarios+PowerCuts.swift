@@ -53,13 +53,9 @@ extension Scenario {
     private static func recorded(_ lab: Laboratory, verbs: String = choosing) async throws -> (PowerCuts, WriteLog) {
         let disk = try await lab.machine()[0]
         let cuts = try await PowerCuts(lab, disk)
-        try await lab.boot([disk], label: "machine", writeLog: cuts.log) { machine, host in
-            let guest = Guest(lab: lab, machine: machine, host: host)
-            try await guest.logIn()
-            try await guest.goodBoot()
-            lab.log(try await guest.run(verbs, within: .seconds(900)))
-            try await machine.console.send("systemctl poweroff\n")
-            try await machine.waitForPowerOff(within: host.deadline(.seconds(120)))
+        try await lab.withGuest([disk], label: "machine", writeLog: cuts.log) { guest in
+            try await guest.told(verbs, within: .seconds(900))
+            try await guest.powerOff()
         }
         let log = try WriteLog(cuts.log)
         lab.log("\(log.entries.count) entries in the log of writes")
@@ -240,9 +236,7 @@ private struct PowerCuts {
                     }
                     let guest = Guest(lab: lab, machine: machine, host: host)
                     try await guest.logIn()
-                    try await guest.goodBoot()
-                    let said = try await guest.run("kbe list; zpool status -x; $tool boot refresh 2>&1; $tool doctor boot")
-                    lab.log(said)
+                    let said = try await guest.told("kbe list; zpool status -x; $tool boot refresh 2>&1; $tool doctor boot")
                     try check(said.contains("all pools are healthy"), "the pool is not well: \(said)")
                     try check(said.contains("the next boot is ") && said.contains(": it starts"), "the next boot would not start: \(said)")
                 }

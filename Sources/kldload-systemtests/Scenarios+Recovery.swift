@@ -10,12 +10,10 @@ extension Scenario {
             "the recovery image starts once when it is asked to; on the serial console each verb does what it says, and a chosen environment is booted"
         ) { lab in
             let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBHkFE8KXgo7egyjdBaDxjn7nr4M5BwRvnQIXUVliqqo ops@example"
-            try await Self.withMachine(lab, ["KLDLOAD_SSH_PUBKEY=\(key)"]) { guest in
-                let tool = "/usr/lib/kldload/kldload"
-                var said = try await guest.run(
-                    "\(tool) boot recovery --next && ls -l /boot/efi/EFI/kldload && cat /boot/efi/loader/entries/recovery-kldload.conf && \(tool) doctor boot"
+            try await withMachine(lab, ["KLDLOAD_SSH_PUBKEY=\(key)"]) { guest in
+                var said = try await guest.told(
+                    "$tool boot recovery --next && ls -l /boot/efi/EFI/kldload && cat /boot/efi/loader/entries/recovery-kldload.conf && $tool doctor boot"
                 )
-                lab.log(said)
                 try check(said.contains("recovery.efi") && said.contains("the recovery image is made of what runs"), said)
                 try await guest.machine.console.send("systemctl reboot\n")
                 let desk = RecoveryKeys(guest: guest)
@@ -61,22 +59,19 @@ extension Scenario {
 
                 try await desk.press(String(repeating: "\u{1b}[A", count: 3) + "\r", until: "A shell in it")
                 try await guest.machine.console.send("\r")
-                try await guest.logIn()
-                said = try await guest.run(
-                    "kbe current; ls /etc/from-recovery; cat /proc/cmdline; kbe list; \(tool) doctor boot; ls -A /run/kldload")
-                lab.log(said)
+                try await guest.logIn(untilGood: false)
+                said = try await guest.told(
+                    "kbe current; ls /etc/from-recovery; cat /proc/cmdline; kbe list; $tool doctor boot; ls -A /run/kldload")
                 try check(said.lines.prefix(2) == ["debian", "/etc/from-recovery"] && said.contains("boot=kldload"), said)
                 try check(said.contains("the next boot is install-back") && said.contains(": it starts"), said)
                 try await guest.restart()
-                try await guest.goodBoot()
-                said = try await guest.run("kbe current; cat /proc/cmdline; ls /etc/from-recovery 2>&1 || true; kbe list --quiet")
-                lab.log(said)
+                said = try await guest.told("kbe current; cat /proc/cmdline; ls /etc/from-recovery 2>&1 || true; kbe list --quiet")
                 try check(said.hasPrefix("install-back") && said.contains("boot=zfs") && said.contains("No such file"), said)
                 try check(["debian", "install-back", "install-copy"].allSatisfy(said.lines.contains), said)
             }
         },
         Scenario("recovery.grub", "in GRUB's menu a key starts the recovery image, which boots an environment") { lab in
-            try await Self.withMachine(lab, ["KLDLOAD_BOOTLOADER=grub"]) { guest in
+            try await withMachine(lab, ["KLDLOAD_BOOTLOADER=grub"]) { guest in
                 // It is made a minute after the first good boot.
                 try await guest.until("ls /boot/efi/EFI/kldload", says: "recovery.efi")
                 try await guest.machine.console.send("systemctl reboot\n")
@@ -87,9 +82,8 @@ extension Scenario {
                 try await desk.home(within: .seconds(300))
                 try await desk.environment()
                 try await guest.machine.console.send("\r")
-                try await guest.logIn()
-                let said = try await guest.run("kbe current; cat /proc/cmdline; kbe list; $tool doctor boot")
-                lab.log(said)
+                try await guest.logIn(untilGood: false)
+                let said = try await guest.told("kbe current; cat /proc/cmdline; kbe list; $tool doctor boot")
                 try check(said.hasPrefix("debian") && said.contains("boot=kldload") && said.contains(": it starts"), said)
             }
         },

@@ -10,12 +10,12 @@ extension Scenario {
         ) { lab in
             try await withMachine(lab, ["KLDLOAD_PROFILE=server"]) { guest in
                 try await prepare(guest)
-                try await replicated(lab, guest)
-                try await killed(lab, guest)
-                try await refused(lab, guest)
-                try await encrypted(lab, guest)
-                try await overSSH(lab, guest)
-                try await ended(lab, guest)
+                try await replicated(guest)
+                try await killed(guest)
+                try await refused(guest)
+                try await encrypted(guest)
+                try await overSSH(guest)
+                try await ended(guest)
             }
         }
     ]
@@ -46,8 +46,8 @@ extension Scenario {
             """)
     }
 
-    private static func replicated(_ lab: Laboratory, _ guest: Guest) async throws {
-        var said = try await guest.run(
+    private static func replicated(_ guest: Guest) async throws {
+        var said = try await guest.told(
             """
             kreplicate --dry-run -r near/data far/web/data >/run/plan; echo status $?; head -n 3 /run/plan; zfs list -H -o name -t all -r far
             kreplicate -r near/data far/web/data; echo status $?; zfs list -H -o name,readonly,canmount,mounted -r far | tr '\\t' ' '
@@ -55,7 +55,6 @@ extension Scenario {
             zfs list -H -o name,userrefs -t snapshot,bookmark -r near far | tr '\\t' ' '; kldload-doctor --all --only replication.lag
             cat /var/lib/node_exporter/textfile_collector/kldload_replication.prom | grep -v '#'; kreplicate status; echo status $?
             """, within: .seconds(300))
-        lab.log(said)
         try check(said.lines.filter { $0.hasPrefix("status") }.allSatisfy { $0.trimmed == "status 0" }, "it failed: \(said)")
         try check(said.contains("far/web/data/a b on noauto no"), "what arrived is writable or mounted: \(said)")
         let (near, far) = (
@@ -66,20 +65,19 @@ extension Scenario {
         try check(said.contains("near/data#kreplicate-") && said.contains("OK") && said.contains("kldload_replication_up{"), said)
 
         // The source loses the snapshot; the bookmark stands for it.
-        said = try await guest.run(
+        said = try await guest.told(
             """
             last=$(zfs list -H -o name -t snapshot -d 1 near/data | grep @kreplicate-); zfs release $(zfs holds -H "$last" | cut -f 2) "$last"; zfs destroy "$last"
             echo third >/near/data/x/file; kreplicate -r near/data far/web/data; echo status $?
             kreplicate drill -r near/data far/web/data; echo status $?; zfs list -H -o name -r near | grep drill; findmnt -n -o TARGET | grep drill || echo nothing left
             """, within: .seconds(300))
-        lab.log(said)
         try check(said.lines.count { $0.trimmed == "status 0" } == 2, "the bookmark, or the drill: \(said)")
         try check(said.contains("restored from far/web/data, and equal") && said.lines.last?.trimmed == "nothing left", said)
     }
 
-    private static func killed(_ lab: Laboratory, _ guest: Guest) async throws {
+    private static func killed(_ guest: Guest) async throws {
         // Two of three kills hit a stream, the third hits anything. Everything of a run is killed at once, as the power would.
-        let said = try await guest.run(
+        let said = try await guest.told(
             """
             zfs snapshot near/data@before; kreplicate near/data far/web/data --quiet; rm -f /run/sent/*; touch /run/slow
             head -c 300M /dev/urandom >/near/data/large; zpool sync near; zfs snapshot near/data@after
@@ -95,12 +93,11 @@ extension Scenario {
             kreplicate near/data far/web/data --quiet; zfs list -H -o name -t snapshot -d 1 near/data far/web/data | grep -c @kreplicate-
             kreplicate drill near/data far/web/data; echo status $?
             """, within: .seconds(2400))
-        lab.log(said)
         let words = said.lines.last { $0.hasPrefix("sent ") }?.words ?? []
         guard words.count == 4, let sent = Double(words[1]), let changed = Double(words[3]) else {
             throw CheckFailure("nothing was counted: \(said)")
         }
-        lab.log("\(Int(sent)) of \(Int(changed)) bytes: \(sent / changed) times")
+        guest.lab.log("\(Int(sent)) of \(Int(changed)) bytes: \(sent / changed) times")
         try check((Int(said.lines.first?.trimmed ?? "") ?? 0) >= 25, "too few runs were killed: \(said)")
         try check(
             changed > 250_000_000 && sent >= changed * 0.99 && sent <= changed * 1.05, "\(sent / changed) times the changed bytes: \(said)")
@@ -108,8 +105,8 @@ extension Scenario {
             said.lines.count { $0.trimmed == "status 0" } == 2 && said.lines.contains { $0.trimmed == "2" }, "something is left: \(said)")
     }
 
-    private static func refused(_ lab: Laboratory, _ guest: Guest) async throws {
-        let said = try await guest.run(
+    private static func refused(_ guest: Guest) async throws {
+        let said = try await guest.told(
             """
             zfs snapshot far/web/data@theirs; kreplicate near/data far/web/data; echo status $?; zfs destroy far/web/data@theirs
             zfs set readonly=off far/web/data; zfs mount far/web/data; echo x >/far/web/data/y; zfs unmount far/web/data
@@ -119,7 +116,6 @@ extension Scenario {
             last=$(zfs list -H -o name -t snapshot -d 1 -s createtxg far/web/data | tail -n 1); zfs rollback "$last"; zfs set readonly=on far/web/data
             kreplicate near/data far/web/data; echo status $?
             """, within: .seconds(300))
-        lab.log(said)
         try check(said.lines.count { $0.contains("error[replicate.diverged]") } == 2 && said.contains("zfs rename far/web/data"), said)
         try check(said.contains("WARN") && said.lines.contains { $0.trimmed == "x" }, "the target was changed: \(said)")
         try check(
@@ -127,8 +123,8 @@ extension Scenario {
             said)
     }
 
-    private static func encrypted(_ lab: Laboratory, _ guest: Guest) async throws {
-        let said = try await guest.run(
+    private static func encrypted(_ guest: Guest) async throws {
+        let said = try await guest.told(
             """
             echo correct-horse >/run/key; echo wrong-horse-9 >/run/wrong; chmod 600 /run/key /run/wrong
             zfs create -o encryption=on -o keyformat=passphrase -o keylocation=file:///run/key near/secret && cp -a /etc /near/secret/etc
@@ -141,7 +137,6 @@ extension Scenario {
             zfs clone near/data@mine near/copy; mkdir /near/copy/new; zfs rename near/copy near/data/copy; kreplicate -r near/data far/web/data; echo status $?
             zfs get -H -o value origin far/web/data/copy
             """, within: .seconds(400))
-        lab.log(said)
         try check(said.contains("aes-256-gcm") && said.lines.contains { $0.trimmed == "unavailable" }, "the target has the key: \(said)")
         try check(
             said.lines.filter { $0.hasPrefix("status") }.map(\.trimmed) == [
@@ -150,8 +145,8 @@ extension Scenario {
         try check(said.contains("nothing left") && said.lines.last?.trimmed == "far/web/data@mine", said)
     }
 
-    private static func overSSH(_ lab: Laboratory, _ guest: Guest) async throws {
-        let said = try await guest.run(
+    private static func overSSH(_ guest: Guest) async throws {
+        let said = try await guest.told(
             """
             cd /run; ssh-keygen -q -t ed25519 -N '' -f /run/id; ssh-keygen -q -t ed25519 -N '' -f /run/hostkey; cp id.pub authorized; chmod 600 authorized
             printf 'Port 2299\\nListenAddress 127.0.0.1\\nHostKey /run/hostkey\\nAuthorizedKeysFile /run/authorized\\nPidFile none\\nStrictModes no\\nUsePAM yes\\nPermitRootLogin prohibit-password\\n' >sshd.cfg
@@ -163,20 +158,18 @@ extension Scenario {
             kreplicate drill $ssh near/data root@127.0.0.1:far/pushed; echo status $?; kreplicate drill $ssh 'root@127.0.0.1:near/data/a b' 'far/a b'; echo status $?
             zfs snapshot far/pushed@theirs; kreplicate $ssh near/data root@127.0.0.1:far/pushed; echo status $?; cd /
             """, within: .seconds(600))
-        lab.log(said)
         try check(said.contains("error[ssh.host-unknown]") && said.contains("error[replicate.diverged]"), said)
         try check(
             said.lines.filter { $0.hasPrefix("status") }.map(\.trimmed)
                 == ["status 1"] + Array(repeating: "status 0", count: 6) + ["status 1"], said)
     }
 
-    private static func ended(_ lab: Laboratory, _ guest: Guest) async throws {
-        let said = try await guest.run(
+    private static func ended(_ guest: Guest) async throws {
+        let said = try await guest.told(
             """
             kreplicate forget near/secret far/secret; echo status $?; zfs list -H -o name,userrefs -t snapshot,bookmark -r near/secret far/secret | tr '\\t' ' '
             kreplicate status -q | wc -l; zfs list -H -o name far/secret
             """)
-        lab.log(said)
         try check(said.contains("status 0") && !said.contains("near/secret@kreplicate") && !said.contains("near/secret#"), said)
         try check(
             !said.lines.contains { $0.hasPrefix("far/secret@") && $0.hasSuffix(" 1") } && said.lines.last?.trimmed == "far/secret",

@@ -14,27 +14,21 @@ extension Scenario {
             isSecure: true
         ) { lab in
             let (disks, variables, password) = try await installed(lab)
-            try await lab.boot(disks, label: "machine", variables: variables) { machine, host in
-                try await lab.enrol(password, machine, host)
-                let guest = Guest(lab: lab, machine: machine, host: host)
-                try await guest.logIn()
-                var said = try await guest.run(
-                    "cat /sys/kernel/security/lockdown; mokutil --sb-state; findmnt -n -o FSTYPE /; /usr/lib/kldload/kldload secure-boot status"
+            try await lab.withGuest(disks, label: "machine", variables: variables, enrolling: password) { guest in
+                var said = try await guest.told(
+                    "cat /sys/kernel/security/lockdown; mokutil --sb-state; findmnt -n -o FSTYPE /; $tool secure-boot status"
                 )
-                lab.log(said)
                 try check(
                     said.contains("[integrity]") && said.contains("SecureBoot enabled") && said.contains("everything is signed by a key"),
                     said)
                 try check(said.contains("signed under Microsoft") && said.contains("signed under Debian Secure Boot CA"), said)
-                try await guest.goodBoot()
                 // One has an image of its own, signed again; the other starts with the one that runs.
-                said = try await guest.run(
+                said = try await guest.told(
                     """
                     kbe create Other && kbe activate Other && $tool doctor boot && kbe create next && kbe activate next && $tool doctor boot
                     cat /boot/efi/loader/entries/kldload-*.conf | grep '^efi '
                     for image in /boot/efi/EFI/kldload/kldload-*.efi; do sbverify --list $image | grep -c '^signature '; done
                     """)
-                lab.log(said)
                 try check(said.contains("the next boot is Other, Linux") && said.contains("the next boot is next, Linux"), said)
                 let images = said.lines.filter { $0.hasPrefix("efi ") }
                 try check(
@@ -47,7 +41,7 @@ extension Scenario {
                 try await guest.leaveBadEnvironments()
 
                 // Some bytes of its kernel or initramfs are others: nothing of it is started.
-                try await tamper(lab, guest, "/boot/efi/EFI/kldload/kldload-*.efi")
+                try await tamper(guest, "/boot/efi/EFI/kldload/kldload-*.efi")
             }
         },
         Scenario(
@@ -56,31 +50,22 @@ extension Scenario {
             isSecure: true
         ) { lab in
             let (disks, variables, password) = try await installed(lab, ["KLDLOAD_BOOTLOADER=grub"], trustsMedium: true)
-            try await lab.boot(disks, label: "machine", variables: variables) { machine, host in
-                try await lab.enrol(password, machine, host)
-                let guest = Guest(lab: lab, machine: machine, host: host)
-                try await guest.logIn()
-                var said = try await guest.run(
+            try await lab.withGuest(disks, label: "machine", variables: variables, enrolling: password) { guest in
+                var said = try await guest.told(
                     "cat /sys/kernel/security/lockdown; mokutil --sb-state; $tool secure-boot status; cat /proc/cmdline; $tool doctor boot")
-                lab.log(said)
                 try check(said.contains("[integrity]") && said.contains("SecureBoot enabled"), said)
                 try check(said.contains("kldload.entry=kldload-debian-") && said.contains(": it starts"), said)
-                try await guest.goodBoot()
-                said = try await guest.run("kbe create next && kbe activate next && $tool doctor boot")
-                lab.log(said)
+                said = try await guest.told("kbe create next && kbe activate next && $tool doctor boot")
                 try check(said.contains("the next boot is next, Linux"), said)
                 try await guest.restart()
-                said = try await guest.run(
+                said = try await guest.told(
                     "kbe current; cat /sys/kernel/security/lockdown; update-initramfs -u 2>&1 && kbe list && $tool doctor boot",
                     within: .seconds(300))
-                lab.log(said)
                 try check(said.hasPrefix("next") && said.contains("[integrity]") && said.contains(": it starts"), said)
                 try await guest.restart()
-                try await guest.goodBoot()
-                said = try await guest.run("cat /proc/cmdline; $tool verify --only boot && $tool doctor boot")
-                lab.log(said)
+                said = try await guest.told("cat /proc/cmdline; $tool verify --only boot && $tool doctor boot")
                 try check(said.lines.first?.contains(".2 kldload.esp=") == true && said.contains(": it starts"), said)
-                try await tamper(lab, guest, "/boot/efi/EFI/kldload/vmlinuz-*")
+                try await tamper(guest, "/boot/efi/EFI/kldload/vmlinuz-*")
             }
         },
         Scenario(
@@ -110,13 +95,8 @@ extension Scenario {
                 _ = try await machine.console.expect("kldload: installing as answers.env", within: host.deadline(.seconds(240)))
                 try await machine.waitForPowerOff(within: host.deadline(.seconds(300)))
             }
-            try await lab.boot(disks, label: "machine", variables: variables) { machine, host in
-                try await lab.enrol(password, machine, host)
-                let guest = Guest(lab: lab, machine: machine, host: host)
-                try await guest.logIn()
-                try await guest.goodBoot()
-                let said = try await guest.run("$tool verify && $tool secure-boot status && $tool doctor boot")
-                lab.log(said)
+            try await lab.withGuest(disks, label: "machine", variables: variables, enrolling: password) { guest in
+                let said = try await guest.told("$tool verify && $tool secure-boot status && $tool doctor boot")
                 try check(said.contains("everything is signed by a key") && said.contains(": it starts"), said)
             }
         },
@@ -144,8 +124,7 @@ extension Scenario {
         ) { machine, host in
             var shell = try await lab.liveShell(machine, host)
             if !trustsMedium {
-                let said = try await shell.run("modprobe zfs 2>&1 || true; kldload-secure-boot reenroll 2>&1", within: .seconds(60))
-                lab.log(said)
+                let said = try await shell.told("modprobe zfs 2>&1 || true; kldload-secure-boot reenroll 2>&1", within: .seconds(60))
                 try check(said.contains("Key was rejected by service"), said)
                 try await machine.console.send("systemctl reboot\n")
                 try await lab.enrol(shownPassword(said), machine, host)
@@ -158,15 +137,14 @@ extension Scenario {
                 "mkdir /run/stick && mount /dev/disk/by-id/virtio-stick /run/stick && kldload install --answers /run/stick/answers.env --progress plain 2>&1",
                 within: .seconds(300))
             lab.log(said.lines.suffix(4).joined(separator: "; "))
-            try await machine.console.send("systemctl poweroff\n")
-            try await machine.waitForPowerOff(within: host.deadline(.seconds(60)))
+            try await shell.powerOff()
             return try shownPassword(said)
         }
         return (disks, variables, password)
     }
 
     /// Changes bytes in the middle of what boots, and requires that the firmware or the loader says so and starts nothing.
-    private static func tamper(_ lab: Laboratory, _ guest: Guest, _ files: String) async throws {
+    private static func tamper(_ guest: Guest, _ files: String) async throws {
         try await guest.run(
             """
             for image in \(files); do
@@ -174,14 +152,13 @@ extension Scenario {
             done; sync
             """)
         if files.hasSuffix(".efi") {
-            let said = try await guest.run("$tool doctor boot || true; $tool secure-boot status || true")
-            lab.log(said)
+            let said = try await guest.told("$tool doctor boot || true; $tool secure-boot status || true")
             try check(said.contains(": it does not start") && said.contains("changed since it was signed"), said)
         }
         try await guest.machine.console.send("systemctl reboot\n")
         let texts = ["ecurity violation", "ecurity Violation", "ccess denied", "bad shim signature", "login:"]
         let end = try await guest.machine.console.expect(anyOf: texts, within: guest.host.deadline(.seconds(120)))
-        lab.log("tampered: \(texts[end.index])")
+        guest.lab.log("tampered: \(texts[end.index])")
         try check(end.index < texts.count - 1, "a boot image that was tampered with was started")
     }
 
@@ -198,7 +175,7 @@ extension Laboratory {
     /// Root's shell of the live environment, when it is up.
     func liveShell(_ machine: VirtualMachine, _ host: FactoryHost) async throws -> LiveShell {
         _ = try await machine.console.expect("root@kldload", within: host.deadline(.seconds(240)))
-        let shell = LiveShell(machine: machine, host: host)
+        let shell = LiveShell(lab: self, machine: machine, host: host)
         try await shell.run("stty -echo; export PS1= PS2= TERM=dumb; dmesg -n 1")
         return shell
     }

@@ -20,7 +20,7 @@ extension Scenario {
             let disks = try await lab.disks(2)
             let answers = try lab.answers("mirror", ["KLDLOAD_PROFILE=core"]).forTest()
             try await lab.live(answers, disks: disks.map { MachineDisk($0.file, serial: $0.serial) }) { shell in
-                let before = try await shell.run(
+                let before = try await shell.told(
                     """
                     disk=/dev/disk/by-id/virtio-disk
                     modprobe -a raid1 dm_mod dm_crypt && \
@@ -33,7 +33,6 @@ extension Scenario {
                     zpool create -f -m none rpool ${disk}0-part3 && zpool export rpool && \
                     mkswap -q ${disk}0-part4 && mkfs.btrfs -q ${disk}1-part2 && udevadm settle && lsblk -o NAME,TYPE,FSTYPE,LABEL
                     """, within: .seconds(90))
-                lab.log(before)
                 try check(
                     ["raid1", "lvm", "crypt", "zfs_member", "swap", "btrfs"].allSatisfy { before.contains($0) }, "not prepared:\n\(before)")
                 try await shell.run(
@@ -69,14 +68,13 @@ extension Scenario {
             let disks = try await lab.disks(1)
             let answers = try lab.answers("three-lines", ["KLDLOAD_PROFILE=core"]).forTest()
             try await lab.live(answers, disks: disks.map { MachineDisk($0.file, serial: $0.serial) }) { shell in
-                let said = try await shell.run(
+                let said = try await shell.told(
                     """
                     kldload install --answers answers.env --payload /run/test --progress none >out 2>&1 & pid=$!
                     until grep -q 'started zfs.root' /run/kldload/install.journal 2>/dev/null || ! kill -0 $pid; do sleep 0.05; done
                     kldload install --answers answers.env --payload /run/test --progress none; echo "second: $?"; wait $pid
                     """, within: .seconds(180))
                 try check(said.contains("error[") && said.contains("second: 75"), "nothing was refused:\n\(said)")
-                lab.log(said)
             }
             try await lab.verify(disks)
         },
@@ -86,9 +84,8 @@ extension Scenario {
             let rules = lab.folder.appending("rules")
             try lab.files.write(failing(sector: 0), to: rules)
             try await lab.live(answers, disks: [MachineDisk(disk.file, serial: disk.serial, errorRules: rules)]) { shell in
-                let said = try await shell.run(
+                let said = try await shell.told(
                     "kldload install --answers answers.env --payload /run/test --progress none", within: .seconds(120), accepting: [1])
-                lab.log(said)
                 try check(said.contains("error[") && said.contains("virtio-disk0") && said.contains("Input/output error"), said)
                 try await shell.run("test -s /var/log/kldload/install.jsonl")
                 let left = try await shell.run("zpool list -H; grep -E ' (/target|/run/kldload/esp)' /proc/self/mounts; true")
@@ -105,9 +102,8 @@ extension Scenario {
             // By then the pool is there, and the system is being received.
             try lab.files.write(failing(afterFlushes: 60), to: rules)
             try await lab.live(answers, disks: [MachineDisk(disk.file, serial: disk.serial, errorRules: rules)]) { shell in
-                let said = try await shell.run(
+                let said = try await shell.told(
                     "kldload install --answers answers.env --payload /run/test --progress none; echo status: $?", within: .seconds(180))
-                lab.log(said)
                 try check(said.contains("error[zfs.suspended]") && said.contains("status: 1"), said)
                 try await shell.run("test -s /var/log/kldload/install.jsonl")
                 // OpenZFS exports no suspended pool: it is left, and that must have been said. Its tools may wait; this file answers.
@@ -122,13 +118,12 @@ extension Scenario {
                 "three-lines", ["KLDLOAD_PROFILE=core", "KLDLOAD_DISK=/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_disk0"]
             ).forTest()
             try await lab.live(answers, disks: [MachineDisk(disk.file, serial: disk.serial, interface: .virtioSCSI)]) { shell in
-                let said = try await shell.run(
+                let said = try await shell.told(
                     """
                     kldload install --answers answers.env --payload /run/test --progress none >out 2>&1 & pid=$!
                     until grep -q 'started zfs.root' /run/kldload/install.journal 2>/dev/null || ! kill -0 $pid; do sleep 0.05; done
                     sleep 2; echo 1 > /sys/block/sda/device/delete; wait $pid; echo "status: $?"; cat out
                     """, within: .seconds(180))
-                lab.log(said)
                 try check(said.contains("error[disk.gone]") && said.contains("status: 1"), said)
                 try await shell.run("test -s /var/log/kldload/install.jsonl")
             }

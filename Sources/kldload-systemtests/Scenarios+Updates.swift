@@ -27,15 +27,13 @@ extension Scenario {
                 try await guest.run(builtElsewhere)
                 var said = try await guest.run("uname -r; kbe list")
                 try check(said.lines.first?.trimmed == old, "it was installed with another kernel than \(old): \(said)")
-                said = try await guest.run(apt("install linux-image-amd64 linux-headers-amd64"), within: .seconds(1800))
-                lab.log(said)
+                try await guest.told(apt("install linux-image-amd64 linux-headers-amd64"), within: .seconds(1800))
 
-                said = try await guest.run(
+                said = try await guest.told(
                     """
                     dkms status; $tool doctor boot; kbe list; ls /boot/efi/loader/entries | cat
                     test "$(modinfo -F signer zfs)" = "$(modinfo -F signer -k \(new) zfs)" && echo "signed by $(modinfo -F signer zfs)"
                     """)
-                lab.log(said)
                 try check(said.lines.contains { $0.contains("\(new), x86_64: installed") }, "DKMS has not installed OpenZFS: \(said)")
                 try check(said.contains("\nsigned by ") && said.lines.last?.trimmed != "signed by", "DKMS has not signed OpenZFS: \(said)")
                 try check(
@@ -47,9 +45,7 @@ extension Scenario {
                     "not both are staged, the new one on trial: \(said)")
 
                 try await guest.restart()
-                try await guest.goodBoot()
-                said = try await guest.run("uname -r; zfs version; kbe list; ls /boot/efi/loader/entries | cat; $tool doctor boot")
-                lab.log(said)
+                said = try await guest.told("uname -r; zfs version; kbe list; ls /boot/efi/loader/entries | cat; $tool doctor boot")
                 try check(said.lines.first?.trimmed == new, "the new kernel did not boot: \(said)")
                 try check(
                     [old, new].allSatisfy { release in said.lines.contains { isEntry($0, release, proven: true) } },
@@ -58,20 +54,16 @@ extension Scenario {
 
                 try await guest.tellLoader("LoaderEntryOneShot", "kldload-debian-\(old).*.conf")
                 try await guest.restart()
-                try await guest.goodBoot()
-                said = try await guest.run("uname -r; $tool doctor boot")
-                lab.log(said)
+                said = try await guest.told("uname -r; $tool doctor boot")
                 try check(said.lines.first?.trimmed == old, "the old kernel did not boot: \(said)")
                 try check(
                     said.contains("the next boot is debian, Linux \(new)") && said.contains(": it starts"),
                     "the old kernel was to be booted once: \(said)")
 
                 // A kernel that goes takes its entry with it.
-                said = try await guest.run(
+                try await guest.told(
                     apt("purge linux-image-amd64 linux-headers-amd64 linux-image-\(new) linux-headers-\(new)"), within: .seconds(600))
-                lab.log(said)
-                said = try await guest.run("ls /boot/efi/loader/entries /boot/efi/EFI/kldload | cat; $tool doctor boot")
-                lab.log(said)
+                said = try await guest.told("ls /boot/efi/loader/entries /boot/efi/EFI/kldload | cat; $tool doctor boot")
                 try check(!said.contains("kldload-debian-\(new)"), "the entry of a kernel stays that was removed: \(said)")
                 try check(said.contains("the next boot is debian, Linux \(old)") && said.contains(": it starts"), said)
             }
@@ -92,11 +84,9 @@ extension Scenario {
             lab.log("from Linux \(old) to \(new)")
 
             try await withMachine(lab, lab.archive, more: modules.map(\.disk)) { guest in
-                var said = try await guest.run(
+                let before = try await guest.told(
                     "uname -r; zfs version; zfs snapshot rpool/ROOT/debian@before && dpkg-query -W | sort >/var/log/packages-before")
-                let before = said
-                lab.log(before)
-                try check(said.lines.first?.trimmed == old, said)
+                try check(before.lines.first?.trimmed == old, before)
                 try await guest.run(builtElsewhere)
                 // The newest kernel that this OpenZFS supports, which need not be the newest of backports.
                 let series = new.prefix { $0 != "+" }
@@ -109,11 +99,9 @@ extension Scenario {
                     printf 'Package: src:linux src:linux-signed-amd64\\nPin: version \(series)-*\\nPin-Priority: 990\\n'; } >/etc/apt/preferences.d/backports
                     cat /etc/apt/sources.list.d/backports.sources; apt-mark showhold | xargs apt-mark unhold
                     """)
-                said = try await guest.run(apt("full-upgrade linux-image-\(new) linux-headers-\(new)"), within: .seconds(2400))
-                lab.log(said)
+                try await guest.told(apt("full-upgrade linux-image-\(new) linux-headers-\(new)"), within: .seconds(2400))
 
-                said = try await guest.run("dkms status; kbe list; ls /boot/efi/loader/entries | cat; $tool doctor boot")
-                lab.log(said)
+                var said = try await guest.told("dkms status; kbe list; ls /boot/efi/loader/entries | cat; $tool doctor boot")
                 for kernel in [old, new] {
                     try check(
                         said.lines.contains { $0.hasPrefix("zfs/") && $0.contains("\(kernel), x86_64: installed") },
@@ -123,9 +111,7 @@ extension Scenario {
                     said.contains("the next boot is debian, Linux \(new)") && said.contains(": it starts"),
                     "the doctor does not see the new kernel: \(said)")
                 try await guest.restart()
-                try await guest.goodBoot()
-                said = try await guest.run("uname -r; zfs version; zpool status -x; kbe list")
-                lab.log(said)
+                said = try await guest.told("uname -r; zfs version; zpool status -x; kbe list")
                 try check(said.lines.first?.trimmed == new, "the new kernel did not boot: \(said)")
                 let versions = openZFS(said)
                 try check(
@@ -133,15 +119,12 @@ extension Scenario {
                     "OpenZFS in the kernel and its tools are not both new: \(said)")
 
                 // Back to what was.
-                said = try await guest.run("kbe rollback debian@before --name back 2>&1; $tool doctor boot")
-                lab.log(said)
+                said = try await guest.told("kbe rollback debian@before --name back 2>&1; $tool doctor boot")
                 try check(said.contains("the next boot is back, Linux \(old)") && said.contains(": it starts"), said)
                 try await guest.restart()
-                try await guest.goodBoot()
-                said = try await guest.run(
+                said = try await guest.told(
                     "uname -r; zfs version; kbe current; dpkg-query -W | sort | diff /var/log/packages-before - && echo the same packages; kbe list"
                 )
-                lab.log(said)
                 try check(said.lines.first?.trimmed == old, "the old kernel did not boot: \(said)")
                 try check(openZFS(said) == openZFS(before), "OpenZFS is not the old one: \(said)")
                 try check(said.contains("\nback\n") && said.contains("the same packages"), "it is another system than before: \(said)")

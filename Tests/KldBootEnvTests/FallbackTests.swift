@@ -20,15 +20,10 @@ struct BootFallbackTests {
         return BootEnvironments(system)
     }
 
-    private func code(_ verb: () throws -> Plan) -> String? {
-        do {
-            _ = try verb()
-            return nil
-        } catch { return Diagnosis(of: error).code }
+    private func destroying(_ name: String, _ machine: BootEnvironments) -> String? { problem { _ = try machine.destroy(name) }?.code }
+    private func renaming(_ name: String, _ machine: BootEnvironments) -> String? {
+        problem { _ = try machine.rename(name, to: "works") }?.code
     }
-
-    private func destroying(_ name: String, _ machine: BootEnvironments) -> String? { code { try machine.destroy(name) } }
-    private func renaming(_ name: String, _ machine: BootEnvironments) -> String? { code { try machine.rename(name, to: "works") } }
 
     @Test("is neither destroyed, renamed nor pruned, until the boot is good")
     func protected() throws {

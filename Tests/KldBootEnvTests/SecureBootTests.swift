@@ -195,10 +195,7 @@ extension BootStagingTests {
             let id = Fixture.entry("test", order: 100).id
             var target = try Fixture.target("test", matching: built ? ["/dev/vda1": [id]] : [:])
             target.kernels[0].unsigned = unsigned
-            do {
-                _ = try BootEnvironments(system).activate(target)
-                return nil
-            } catch { return Diagnosis(of: error).code }
+            return problem { _ = try BootEnvironments(system).activate(target) }?.code
         }
         #expect(try code { _ in } == nil)
         for enrolment in [KeyEnrolment.State.absent, .requested] {
@@ -242,10 +239,7 @@ extension BootStagingTests {
         func code(_ name: String, _ change: (inout BootSystem) -> Void = { _ in }, releases: [String] = ["6.1"]) throws -> String? {
             var system = try Self.signed
             change(&system)
-            do {
-                _ = try BootEnvironments(system).signing(name, releases: releases)
-                return nil
-            } catch { return Diagnosis(of: error).code }
+            return problem { _ = try BootEnvironments(system).signing(name, releases: releases) }?.code
         }
         #expect(try code("debian") == "be.running" && code("other") == "be.unknown")
         #expect(try code("test", releases: []) == "trust.no-modules")

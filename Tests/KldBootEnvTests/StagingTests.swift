@@ -220,13 +220,9 @@ struct BootStagingTests {
         func code(_ change: (inout BootSystem, inout BootTarget) -> Void) throws -> String? {
             var (system, target) = (try Fixture.system(), try Fixture.target("test"))
             change(&system, &target)
-            do {
-                _ = try BootStaging(system, target, .always).steps()
-                return nil
-            } catch {
-                #expect(!error.remedies.isEmpty)
-                return error.code
-            }
+            let problem = problem { _ = try BootStaging(system, target, .always).steps() }
+            #expect(problem?.remedies.isEmpty != true)
+            return problem?.code
         }
         #expect(try code { _, target in target.kernels = [] } == "boot.no-kernel")
         #expect(try code { system, _ in system.esps = [] } == "boot.no-esp")

@@ -176,10 +176,7 @@ struct TrustTests {
                     "openssl", ["pkey", "-in", given.key.string, "-aes256", "-passout", "pass:secret", "-out", locked.string],
                     effect: .changes))
             func code(_ key: FilePath, _ certificate: FilePath) async -> String? {
-                do {
-                    try await MachineOwnerKey.requirePair(key: key, certificate: certificate, runner: runner)
-                    return nil
-                } catch { return Diagnosis(of: error).code }
+                await problem { try await MachineOwnerKey.requirePair(key: key, certificate: certificate, runner: runner) }?.code
             }
             #expect(await code(given.key, given.pem) == nil)
             for (key, certificate) in [
@@ -201,7 +198,7 @@ struct TrustTests {
             ),
             (["-newkey", "rsa:3072", "-addext", "extendedKeyUsage=codeSigning"], nil), (["-newkey", "rsa:2048"], nil),
         ] as [([String], String?)])
-    func unfit(_ words: [String], _ problem: String?) async throws {
+    func unfit(_ words: [String], _ cause: String?) async throws {
         try await Scratch.with { folder in
             let (key, certificate) = (folder.appending("k.pem"), folder.appending("c.pem"))
             try await runner.run(
@@ -209,11 +206,8 @@ struct TrustTests {
                     "openssl",
                     ["req", "-x509", "-nodes", "-subj", "/CN=mine", "-keyout", key.string, "-out", certificate.string] + words,
                     effect: .changes))
-            var causes: [String] = []
-            do { try await MachineOwnerKey.requirePair(key: key, certificate: certificate, runner: runner) } catch {
-                causes = Diagnosis(of: error).causes
-            }
-            #expect(causes == (problem.map { [$0] } ?? []))
+            let found = await problem { try await MachineOwnerKey.requirePair(key: key, certificate: certificate, runner: runner) }
+            #expect(found?.causes == cause.map { [$0] })
         }
     }
 

@@ -17,9 +17,9 @@ struct InstallBeginningTests {
 
     private func begin(dryRun: Bool = false, root: Bool = true, lock: FilePath) async -> Beginning {
         var beginning = Beginning()
-        do {
+        beginning.problem = await problem {
             beginning.lock = try await InstallCommand.begin(dryRun: dryRun, root: root, lock: lock) { beginning.looked = true }.lock
-        } catch { beginning.problem = Diagnosis(of: error) }
+        }
         return beginning
     }
 

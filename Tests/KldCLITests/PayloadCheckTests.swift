@@ -22,13 +22,6 @@ struct PayloadCheckTests {
         return PayloadInfo(spec: spec, kernel: "6.12", openZFS: "2.3", packageCount: 300)
     }
 
-    func problem(_ body: () throws -> Void) -> Diagnosis? {
-        do {
-            try body()
-            return nil
-        } catch { return Diagnosis(of: error) }
-    }
-
     @Test("is taken when it was built from the same answers, or holds more than they ask for")
     func same() throws {
         for answers in [

@@ -1,4 +1,5 @@
 import KldCore
+import KldTestSupport
 import Testing
 
 @testable import KldCLI
@@ -10,18 +11,18 @@ struct RollbackTests {
         func add(_ call: String) { all.append(call) }
     }
 
-    private func calls(activating problem: Diagnosis?, destroying other: Diagnosis? = nil) async -> (calls: [String], error: String?) {
+    private func calls(activating refusal: Diagnosis?, destroying other: Diagnosis? = nil) async -> (calls: [String], error: String?) {
         let calls = Calls()
-        do {
+        let error = await problem {
             try await KbeCommand.Rollback.activating("new", of: "install") {
                 await calls.add("activate")
-                if let problem { throw problem }
+                if let refusal { throw refusal }
             } destroying: {
                 await calls.add("destroy")
                 if let other { throw other }
             }
-            return (await calls.all, nil)
-        } catch { return (await calls.all, Diagnosis(of: error).code) }
+        }
+        return (await calls.all, error?.code)
     }
 
     @Test("its clone is destroyed again, and the error is that of what failed first")

@@ -92,20 +92,20 @@ import Testing
 
     @Test func `a word that means none, or several, is refused`() async throws {
         let inventory = try await Machine.inventory(passports: [Machine.first: ["slot": "1"], Machine.second: ["slot": "1"]])
-        #expect(code { _ = try inventory.find("vdx") } == "kdisk.unknown")
-        #expect(code { _ = try inventory.find("") } == "kdisk.unknown")
-        #expect(code { _ = try inventory.find("1") } == "kdisk.which")
+        #expect(problem { _ = try inventory.find("vdx") }?.code == "kdisk.unknown")
+        #expect(problem { _ = try inventory.find("") }?.code == "kdisk.unknown")
+        #expect(problem { _ = try inventory.find("1") }?.code == "kdisk.which")
     }
 
     @Test func `a label needs a vdev, and one alone`() async throws {
         let inventory = try await Machine.inventory()
-        #expect(code { _ = try inventory.member("vdc") } == "kdisk.no-vdev")
+        #expect(problem { _ = try inventory.member("vdc") }?.code == "kdisk.no-vdev")
         let another =
             #"\#(Machine.member(Machine.byID + "virtio-disk1-part2", Machine.second, "ONLINE")),"#
             + Machine.member("/dev/vda1", 77, "ONLINE")
         let both = Machine.status.replacing("SECOND", with: another).replacing("STATE", with: "ONLINE")
         let double = try await Machine.inventory(both)
-        #expect(code { _ = try double.member("vda") } == "kdisk.several-vdevs")
+        #expect(problem { _ = try double.member("vda") }?.code == "kdisk.several-vdevs")
         #expect(try double.member("77").member.device.guid == 77 && double.member("/dev/vda2").member.device.guid == Machine.first)
     }
 }
@@ -148,9 +148,9 @@ import Testing
             let runner = ScriptedRunner([
                 { $0.arguments.first == "set" ? CommandOutput() : nil }, { tools[$0.description].map { CommandOutput(output: $0) } },
             ])
-            let result = await code {
+            let result = await problem {
                 try await PlanRunner(runner: runner, files: MemoryFiles(), performers: PassportChange.performers).apply(plan)
-            }
+            }?.code
             #expect(result == expected, "\(kept)")
         }
     }
@@ -171,7 +171,7 @@ import Testing
         tools["zdb -l /dev/vdb2"] = ""
         let inventory = try await DiskInventory.gather(runner: ScriptedRunner(tools), files: Machine.files())
         let beacon = try DiskBeacon(inventory.find("virtio-disk1-part2"), files: Machine.files())
-        #expect(code { _ = try beacon.reachable() } == "kdisk.gone")
+        #expect(problem { _ = try beacon.reachable() }?.code == "kdisk.gone")
     }
 
     @Test func `blinking lasts as long as was said`() async throws {

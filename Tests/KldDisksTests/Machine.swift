@@ -109,20 +109,6 @@ enum Machine {
     }
 }
 
-func code(_ body: () throws -> Void) -> String? {
-    do {
-        try body()
-        return nil
-    } catch { return Diagnosis(of: error).code }
-}
-
-func code(_ body: () async throws -> Void) async -> String? {
-    do {
-        try await body()
-        return nil
-    } catch { return Diagnosis(of: error).code }
-}
-
 /// Counts from zero.
 final class Counter: Sendable {
     private let count = Mutex(0)

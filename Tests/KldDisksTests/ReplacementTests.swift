@@ -39,20 +39,21 @@ private let record = ReplacementRecord(
 
     @Test func `a disk that is well stays, unless it is named`() async throws {
         let status = Machine.status(second: "ONLINE")
-        #expect(await code { _ = try await replacement(status) } == "kdisk.healthy")
-        #expect(await code { _ = try await replacement(status) { $0.healthy = "vdb" } } == "kdisk.healthy")
-        #expect(await code { _ = try await replacement(status) { $0.healthy = "\(Machine.byID)virtio-disk0" } } == "kdisk.healthy")
-        #expect(await code { _ = try await replacement(status) { $0.healthy = "\(Machine.byID)virtio-disk1" } } == nil)
+        #expect(await problem { _ = try await replacement(status) }?.code == "kdisk.healthy")
+        #expect(await problem { _ = try await replacement(status) { $0.healthy = "vdb" } }?.code == "kdisk.healthy")
+        #expect(await problem { _ = try await replacement(status) { $0.healthy = "\(Machine.byID)virtio-disk0" } }?.code == "kdisk.healthy")
+        #expect(await problem { _ = try await replacement(status) { $0.healthy = "\(Machine.byID)virtio-disk1" } } == nil)
     }
 
     @Test func `one that counts errors, or says itself that it fails, is not well`() async throws {
         let errors = Machine.status(second: "ONLINE").replacing(
             #""write_errors":0,"checksum_errors":0}}"#, with: #""write_errors":0,"checksum_errors":3}}"#)
         #expect(errors.contains(#""checksum_errors":3"#))
-        #expect(await code { _ = try await replacement(errors) } == nil)
-        #expect(await code { _ = try await replacement(Machine.status(second: "ONLINE"), failing: ["its own verdict is FAILED"]) } == nil)
+        #expect(await problem { _ = try await replacement(errors) } == nil)
+        let verdict = ["its own verdict is FAILED"]
+        #expect(await problem { _ = try await replacement(Machine.status(second: "ONLINE"), failing: verdict) } == nil)
         for state in ["OFFLINE", "DEGRADED", "FAULTED"] {
-            #expect(await code { _ = try await replacement(Machine.status(second: state)) } == nil)
+            #expect(await problem { _ = try await replacement(Machine.status(second: state)) } == nil)
         }
     }
 
@@ -60,7 +61,7 @@ private let record = ReplacementRecord(
         let first = #""path":"/dev/disk/by-id/virtio-disk0-part2","state":"ONLINE""#
         let status = Machine.status(second: "FAULTED").replacing(first, with: first.replacing("ONLINE", with: "FAULTED"))
         #expect(status.contains(first.replacing("ONLINE", with: "FAULTED")))
-        #expect(await code { _ = try await replacement(status) } == "kdisk.no-redundancy")
+        #expect(await problem { _ = try await replacement(status) }?.code == "kdisk.no-redundancy")
     }
 
     func shape(parity: Int, lost: Int, _ state: PoolState) async throws -> String? {
@@ -69,7 +70,7 @@ private let record = ReplacementRecord(
             pool: "rpool", vdev: "raidz", parity: parity, lost: lost, others: 3, siblings: ["\(Machine.byID)virtio-disk0-part2"],
             path: "\(Machine.byID)virtio-disk1-part2", guid: Machine.second, state: state)
         let request = DiskReplacement.Request(old: "vdb", new: "vdc", healthy: "\(Machine.byID)virtio-disk1", yes: true)
-        return code { _ = try DiskReplacement(request, inventory, records: [], now: Machine.now, espSerial: 1) }
+        return problem { _ = try DiskReplacement(request, inventory, records: [], now: Machine.now, espSerial: 1) }?.code
     }
 
     @Test(
@@ -85,11 +86,11 @@ private let record = ReplacementRecord(
     @Test func `pools and vdevs that cannot take a disk now are refused`() async throws {
         let suspended = Machine.status(second: "FAULTED").replacing(
             #""state":"DEGRADED","pool_guid""#, with: #""state":"SUSPENDED","pool_guid""#)
-        #expect(await code { _ = try await replacement(suspended) } == "kdisk.suspended")
-        #expect(await code { _ = try await replacement(Machine.filling()) { $0.new = "vda" } } == "kdisk.busy")
+        #expect(await problem { _ = try await replacement(suspended) }?.code == "kdisk.suspended")
+        #expect(await problem { _ = try await replacement(Machine.filling()) { $0.new = "vda" } }?.code == "kdisk.busy")
         let spares = Machine.status(second: "FAULTED").replacing(
             #""error_count":0"#, with: #""error_count":0,"spares":{\#(Machine.member("/dev/vdc", 9, "AVAIL"))}"#)
-        #expect(await code { _ = try await replacement(spares, "vdc", "vdb") } == "kdisk.kind")
+        #expect(await problem { _ = try await replacement(spares, "vdc", "vdb") }?.code == "kdisk.kind")
     }
 
     @Test(
@@ -98,20 +99,20 @@ private let record = ReplacementRecord(
             ("/dev/vdc1", "disk.missing"), ("/dev/vda", "disk.in-use"), ("/dev/vda2", "disk.not-a-disk"),
         ])
     func `the new disk is looked at like those of an installation`(new: String, expected: String) async {
-        #expect(await code { _ = try await replacement { $0.new = new } } == expected)
+        #expect(await problem { _ = try await replacement { $0.new = new } }?.code == expected)
     }
 
     @Test func `a new disk that is read-only, mounted or too small is refused; one that the partitions fit on is taken`() async throws {
         func with(_ old: String, _ new: String) -> String { Machine.listing.replacing(old, with: new) }
         let spare = #""path":"/dev/vdc","name":"vdc","size":8589934592,"type":"disk""#
-        #expect(await code { _ = try await replacement(listing: with(spare, spare + #","ro":true"#)) } == "disk.read-only")
+        #expect(await problem { _ = try await replacement(listing: with(spare, spare + #","ro":true"#)) }?.code == "disk.read-only")
         #expect(
-            await code {
+            await problem {
                 _ = try await replacement(listing: with(#""model":"QEMU DISK","mountpoints":[null]"#, #""mountpoints":["/mnt"]"#))
-            }
+            }?.code
                 == "disk.in-use")
         #expect(
-            await code { _ = try await replacement(listing: with(spare, spare.replacing("8589934592", with: "8580000000"))) }
+            await problem { _ = try await replacement(listing: with(spare, spare.replacing("8589934592", with: "8580000000"))) }?.code
                 == "disk.too-small")
         let larger = try await replacement(listing: with(spare, spare.replacing("8589934592", with: "9000000000")))
         #expect(try larger.plan.text().contains("--new=1:0:+1024M") && larger.plan.text().contains("--new=2:0:0"))
@@ -129,7 +130,7 @@ private let record = ReplacementRecord(
     @Test func `what a new disk holds is told, and wiped only where it is named`() async throws {
         let asked = try await replacement(listing: Self.used)
         #expect(asked.approvals.isEmpty && asked.losses.last?.contains("/dev/vdc1 zfs_member 'tank'") == true)
-        #expect(code { try PlanRunner.check(asked.plan, approvals: asked.approvals) } == "plan.unapproved")
+        #expect(problem { try PlanRunner.check(asked.plan, approvals: asked.approvals) }?.code == "plan.unapproved")
         for word in ["vdc", "/dev/vdc", "\(Machine.byID)virtio-disk1", ""] {
             #expect(try await replacement(listing: Self.used) { $0.wipe = word }.approvals.isEmpty, "\(word)")
         }
@@ -158,8 +159,8 @@ private let record = ReplacementRecord(
             Machine.listing.replacing(#""partlabel":"EFI system partition""#, with: #""partlabel":"\#(label)""#)
                 .replacing(#""partlabel":"kldload rpool""#, with: #""partlabel":"\#(other)""#)
         }
-        #expect(await code { _ = try await replacement(listing: with("boot", "data")) } == "kdisk.layout")
-        #expect(await code { _ = try await replacement(listing: with("EFI system partition", "data")) } == "kdisk.layout")
+        #expect(await problem { _ = try await replacement(listing: with("boot", "data")) }?.code == "kdisk.layout")
+        #expect(await problem { _ = try await replacement(listing: with("EFI system partition", "data")) }?.code == "kdisk.layout")
         let whole = BlockDevice(
             path: "/dev/sda", size: .gibibytes(8),
             children: [
@@ -169,7 +170,7 @@ private let record = ReplacementRecord(
         var labelled = whole
         labelled.children[0].partitionLabel = "zfs-0123456789abcdef"
         #expect(try DiskReplacement.Shape(labelled, vdev: "/dev/sda1", name: "x").vdev == nil)
-        #expect(code { _ = try DiskReplacement.Shape(whole, vdev: "/dev/sda1", name: "x") } == "kdisk.layout")
+        #expect(problem { _ = try DiskReplacement.Shape(whole, vdev: "/dev/sda1", name: "x") }?.code == "kdisk.layout")
         #expect(try DiskReplacement.Shape(BlockDevice(path: "/dev/sdb", size: .gibibytes(8)), vdev: "/dev/sdb", name: "x").vdev == nil)
         var special = BlockDevice(
             path: "/dev/sdc", size: .gibibytes(8), children: [BlockDevice(path: "/dev/sdc1", size: .gibibytes(7), type: "part")])
@@ -180,7 +181,7 @@ private let record = ReplacementRecord(
     }
 
     @Test func `old and new are not one`() async {
-        #expect(await code { _ = try await replacement { $0.new = "virtio-disk1" } } == "kdisk.same")
+        #expect(await problem { _ = try await replacement { $0.new = "virtio-disk1" } }?.code == "kdisk.same")
         let status = Machine.status(second: "UNAVAIL")
         var tools = Machine.tools(status)
         tools["zdb -l /dev/vdb2"] = ""
@@ -218,10 +219,10 @@ private let record = ReplacementRecord(
             var tools = Machine.tools(Machine.status(second: "FAULTED"), listing: listing)
             tools[DiskHealth.command("/dev/vdb").description] = "{}"
             tools["zdb -l /dev/vdc"] = "    name: 'rpool'\n    \(label)\n"
-            return await KldDisksTests.code {
+            return await problem {
                 _ = try await DiskReplacement.gather(
                     request, now: Machine.now, espSerial: 1, runner: ScriptedRunner(tools), files: Machine.files())
-            }
+            }?.code
         }
         #expect(await code(wwn: "0x5000") == "kdisk.same")
         #expect(await code(wwn: "0x5001") == nil)
@@ -282,22 +283,22 @@ private let record = ReplacementRecord(
             Machine.member(Machine.byID + $0, $1, $2)
         }.joined(separator: ",")
         let status = Machine.status.replacing("SECOND", with: beside).replacing("STATE", with: "DEGRADED")
-        #expect(await code { _ = try await replacement(status, listing: Self.given, records: [record]) } == "kdisk.not-replaced")
+        #expect(await problem { _ = try await replacement(status, listing: Self.given, records: [record]) }?.code == "kdisk.not-replaced")
         // Nor is one that only has the name of the new disk.
         var other = record
         other.newSerial = "another"
-        #expect(await code { _ = try await replacement(Machine.filled, listing: Self.given, records: [other]) } == "kdisk.no-vdev")
+        #expect(await problem { _ = try await replacement(Machine.filled, listing: Self.given, records: [other]) }?.code == "kdisk.no-vdev")
     }
 
     @Test func `a passport that was written is not changed by going on`() async throws {
         #expect(
-            await code {
+            await problem {
                 _ = try await replacement(Machine.filling(), listing: Self.given, records: [record]) { $0.fields = [("slot", "7")] }
             } == nil)
         #expect(
-            await code {
+            await problem {
                 _ = try await replacement(Machine.filling(), listing: Self.given, records: [record]) { $0.fields = [("slot", "8")] }
-            }
+            }?.code
                 == "kdisk.begun")
     }
 
@@ -317,7 +318,7 @@ private let record = ReplacementRecord(
         #expect(filled.stage == .filled)
         #expect(try filled.finishing(.vdev, old: DiskPassport(), manifest: nil).steps.map(\.id) == ["kdisk.passport", "kdisk.forget"])
         // Nothing remembers it.
-        #expect(await code { _ = try await replacement(Machine.filled, listing: Self.given) } == "kdisk.no-vdev")
+        #expect(await problem { _ = try await replacement(Machine.filled, listing: Self.given) }?.code == "kdisk.no-vdev")
     }
 
     @Test(arguments: [["\(Machine.byID)virtio-disk1"], ["\(Machine.byID)virtio-disk1-part2", "5"]])
@@ -389,12 +390,13 @@ private let record = ReplacementRecord(
     @Test func `a new disk that fails or goes away ends the wait`() async throws {
         let work = try await work()
         #expect(
-            await code { try await work.wait(every: .zero, runner: runner([Machine.filling("FAULTED")]), files: Machine.files()) { _ in } }
-                == "kdisk.new-failed")
+            await problem {
+                try await work.wait(every: .zero, runner: runner([Machine.filling("FAULTED")]), files: Machine.files()) { _ in }
+            }?.code == "kdisk.new-failed")
         #expect(
-            await code {
+            await problem {
                 try await work.wait(every: .zero, runner: runner([Machine.status(second: "FAULTED")]), files: Machine.files()) { _ in }
-            } == "kdisk.new-lost")
+            }?.code == "kdisk.new-lost")
     }
 
     @Test func `the passport goes to the vdev that has the new path, and what else is there goes`() async throws {
@@ -404,14 +406,16 @@ private let record = ReplacementRecord(
         try await PlanRunner(runner: runner, files: files, performers: DiskReplacement.performers).apply(plan)
         #expect(!runner.commands.contains { $0.arguments.first == "set" })
         let other = self.runner([Machine.filling()], passports: [42: ["slot": "1", "asset": "A-1"]])
-        let result = await code { try await PlanRunner(runner: other, files: files, performers: DiskReplacement.performers).apply(plan) }
+        let result = await problem {
+            try await PlanRunner(runner: other, files: files, performers: DiskReplacement.performers).apply(plan)
+        }
         #expect(
             other.commands.filter { $0.arguments.first == "set" }.map(\.description) == [
                 "zpool set com.kldload:disk.slot=7 rpool 42", "zpool set com.kldload:disk.asset= rpool 42",
                 "zpool set com.kldload:disk.serial=spare0 rpool 42",
             ])
         // The script kept nothing of it.
-        #expect(result == "kdisk.not-kept")
+        #expect(result?.code == "kdisk.not-kept")
     }
 
     @Test func `what is remembered is read again, and nothing else is taken for it`() throws {
@@ -419,7 +423,7 @@ private let record = ReplacementRecord(
         #expect(try ReplacementRecord.all(files) == [record] && record.isOf(old: "virtio-disk1") && !record.isOf(old: "disk1"))
         #expect(try ReplacementRecord.all(MemoryFiles()).isEmpty)
         let broken = MemoryFiles(["/var/lib/kldload/disks/replace-1.json": "{}"])
-        #expect(code { _ = try ReplacementRecord.all(broken) } == "kdisk.record")
+        #expect(problem { _ = try ReplacementRecord.all(broken) }?.code == "kdisk.record")
     }
 
     @Test func `of a whole disk the pool knows the partition that it made`() {

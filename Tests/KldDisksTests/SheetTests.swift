@@ -88,7 +88,7 @@ import Testing
     }
 
     @Test(arguments: ["", "####\n##", "  ##\n####\n", "no code"]) func `what is no square is no code`(text: String) {
-        #expect(code { _ = try QRCode.parse(text) } == "kdisk.qr-unreadable")
+        #expect(problem { _ = try QRCode.parse(text) }?.code == "kdisk.qr-unreadable")
     }
 
     @Test func `a program that is missing is named, with the package of each distribution`() {
@@ -135,10 +135,10 @@ private let hasQRencode = ["/usr/bin/qrencode", "/usr/local/bin/qrencode"].conta
 
     @Test func `what is too long is refused in its words`() async {
         #expect(
-            await code {
+            await problem {
                 do { try await SubprocessRunner().run(QRCode.modules(of: String(repeating: "w", count: 2400))) } catch {
                     throw QRCode.explaining(error)
                 }
-            } == "kdisk.qr-failed")
+            }?.code == "kdisk.qr-failed")
     }
 }

@@ -27,15 +27,10 @@ struct DistroTests {
         "what there is no data for is refused, with what there is",
         arguments: [("debian", "sid", false), ("debian", "bookworm", true), ("ubuntu", "noble", false), ("", "", false)])
     func notFound(_ distro: String, _ suite: String, _ backports: Bool) {
-        do {
-            _ = try DistroSpec.find(distro: distro, suite: suite, backports: backports)
-            Issue.record("found")
-        } catch {
-            let problem = Diagnosis(of: error)
-            #expect(problem.code == "distro.unsupported")
-            #expect(problem.exit == .badAnswers)
-            #expect(problem.remedies.first?.contains("debian trixie") == true)
-        }
+        let problem = problem { _ = try DistroSpec.find(distro: distro, suite: suite, backports: backports) }
+        #expect(problem?.code == "distro.unsupported")
+        #expect(problem?.exit == .badAnswers)
+        #expect(problem?.remedies.first?.contains("debian trixie") == true)
     }
 
     @Test("no package is asked for twice, and each name is a package's", arguments: titles)
@@ -186,14 +181,9 @@ struct DistroTests {
         spec.title = "Somebody's 1"
         spec.packaging = packaging
         #expect(packaging.family.rawValue == name)
-        do {
-            _ = try spec.sources(mirror: "http://mirror.example/debian")
-            Issue.record("it has sources of apt")
-        } catch {
-            let found = Diagnosis(of: error)
-            #expect(found.code == "distro.unsupported" && found.exit == .badAnswers)
-            #expect(found.message == "Somebody's 1 needs packages by \(name), which this version cannot make")
-        }
+        let problem = problem { _ = try spec.sources(mirror: "http://mirror.example/debian") }
+        #expect(problem?.code == "distro.unsupported" && problem?.exit == .badAnswers)
+        #expect(problem?.message == "Somebody's 1 needs packages by \(name), which this version cannot make")
     }
 
     @Test("one release at least can be the live environment, with what an installer runs")

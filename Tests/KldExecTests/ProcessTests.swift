@@ -133,14 +133,9 @@ struct ProcessTests {
             Command("cat", [], effect: .reads, input: .file("/no/such/file")),
             Command("cat", [], effect: .reads, outputFile: "/no/such/folder/file"),
         ] {
-            do {
-                try await runner.run(command)
-                Issue.record("it ran: \(command)")
-            } catch {
-                let problem = Diagnosis(of: error)
-                #expect(problem.code == "command.cannot-start")
-                #expect(problem.causes.last?.contains("/no/such") == true)
-            }
+            let problem = await problem { _ = try await runner.run(command) }
+            #expect(problem?.code == "command.cannot-start", "\(command)")
+            #expect(problem?.causes.last?.contains("/no/such") == true)
         }
     }
 
@@ -150,10 +145,7 @@ struct ProcessTests {
             let output = try await runner.run(shell("pwd", folder: folder)).output
             #expect(output == "\(folder)\n")
             let command = shell("pwd", folder: folder.appending("missing"))
-            do {
-                try await runner.run(command)
-                Issue.record("it ran")
-            } catch { #expect(Diagnosis(of: error).code == "command.cannot-start") }
+            #expect(await problem { _ = try await runner.run(command) }?.code == "command.cannot-start")
         }
     }
 

@@ -258,10 +258,7 @@ struct LocalFilesTests {
             defer { umount(place.string) }
             try files.write("kept", to: place.appending("f"))
             for victim in [place, folder.appending("tree")] {
-                do {
-                    try files.remove(victim)
-                    Issue.record("removed \(victim)")
-                } catch { #expect(Diagnosis(of: error).causes == ["something is mounted there"]) }
+                #expect(problem { try files.remove(victim) }?.causes == ["something is mounted there"], "\(victim)")
             }
             #expect(try files.readText(place.appending("f")) == "kept")
         }

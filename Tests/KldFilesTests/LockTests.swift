@@ -23,13 +23,8 @@ struct LockTests {
         try await Scratch.with { folder in
             let path = folder.appending("sub/lock")
             let first = try FileLock(path)
-            do {
-                _ = try FileLock(path)
-                Issue.record("locked twice")
-            } catch {
-                #expect(Diagnosis(of: error).code == "lock.held")
-                #expect(Diagnosis(of: error).exit == .tryAgain)
-            }
+            let problem = problem { _ = try FileLock(path) }
+            #expect(problem?.code == "lock.held" && problem?.exit == .tryAgain)
             withExtendedLifetime(first) {}
         }
     }

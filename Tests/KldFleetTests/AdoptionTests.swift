@@ -42,14 +42,13 @@ import Testing
         var there = here
         there.passwd = "sshd:x:102:65534::/run/sshd:/usr/sbin/nologin\nredis:x:101:110::/:/usr/sbin/nologin\n"
         there.group = "sudo:x:28:\n"
-        #expect { try here.taking(from: there) } throws: { error in
-            let problem = Diagnosis(of: error)
-            return problem.code == "fleet.accounts"
-                && problem.causes == [
-                    "the user sshd is 102 there, and 101 here", "the user redis is 101 there, and that is sshd here",
-                    "the group sudo is 28 there, and 27 here",
-                ]
-        }
+        let problem = problem { _ = try here.taking(from: there) }
+        #expect(problem?.code == "fleet.accounts")
+        #expect(
+            problem?.causes == [
+                "the user sshd is 102 there, and 101 here", "the user redis is 101 there, and that is sshd here",
+                "the group sudo is 28 there, and 27 here",
+            ])
     }
 
     @Test func `a service of a package that has its number once and for all is none of the people`() throws {
@@ -386,12 +385,8 @@ import Testing
 
     @Test func `one that runs, and is another machine's, is not called this one's own`() throws {
         for (isForeign, remedy) in [(false, "nothing is to do"), (true, "boot another one, and then: kbe adopt golden")] {
-            #expect {
-                try Adoption(system(running: "golden", isForeign: isForeign)).plan("golden", image: nil)
-            } throws: { error in
-                let problem = Diagnosis(of: error)
-                return problem.code == "be.running" && problem.remedies == [remedy]
-            }
+            let problem = problem { _ = try Adoption(system(running: "golden", isForeign: isForeign)).plan("golden", image: nil) }
+            #expect(problem?.code == "be.running" && problem?.remedies == [remedy])
         }
     }
 

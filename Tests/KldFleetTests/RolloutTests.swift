@@ -149,19 +149,16 @@ import Testing
             ("twin", FakeMachine()), ("other", other),
         ]
         let rollout = try rollout(machines)
-        await #expect {
-            _ = try await rollout.ready()
-        } throws: { error in
-            let problem = Diagnosis(of: error)
-            return problem.code == "fleet.not-ready" && problem.exit == .problemsFound
-                && problem.causes == [
-                    "gone: root@gone cannot be reached, or the connection broke",
-                    "lacking: it has no environment golden: kfleet push golden brings it",
-                    "failed: golden was tried there before: failed: it panics", "unproven: its boot of debian was not noted as good",
-                    "waiting: third boots next there already: restart it, or kbe activate debian",
-                    "other: its golden is not what the others have",
-                ]
-        }
+        let problem = await problem { _ = try await rollout.ready() }
+        #expect(problem?.code == "fleet.not-ready" && problem?.exit == .problemsFound)
+        #expect(
+            problem?.causes == [
+                "gone: root@gone cannot be reached, or the connection broke",
+                "lacking: it has no environment golden: kfleet push golden brings it",
+                "failed: golden was tried there before: failed: it panics", "unproven: its boot of debian was not noted as good",
+                "waiting: third boots next there already: restart it, or kbe activate debian",
+                "other: its golden is not what the others have",
+            ])
         #expect(machines.allSatisfy { $0.1.told.isEmpty })
     }
 
@@ -171,13 +168,9 @@ import Testing
         }
         let machines = [("a", foreign()), ("b", foreign())]
         let rollout = try rollout(machines)
-        await #expect {
-            _ = try await rollout.ready()
-        } throws: { error in
-            let problem = Diagnosis(of: error)
-            return problem.code == "fleet.not-ready"
-                && problem.causes == ["a", "b"].map { "\($0): golden is not its own yet: kfleet push golden finishes it" }
-        }
+        let problem = await problem { _ = try await rollout.ready() }
+        #expect(problem?.code == "fleet.not-ready")
+        #expect(problem?.causes == ["a", "b"].map { "\($0): golden is not its own yet: kfleet push golden finishes it" })
         #expect(machines.allSatisfy { $0.1.told.isEmpty })
     }
 
@@ -240,13 +233,9 @@ import Testing
     @Test func `a machine under two names is refused, with both of them`() async throws {
         let a = FakeMachine()
         let rollout = try rollout([("web", a), ("b", FakeMachine()), ("web.example.org", a)])
-        await #expect {
-            _ = try await rollout.ready()
-        } throws: { error in
-            let problem = Diagnosis(of: error)
-            return problem.code == "fleet.one-machine" && problem.exit == .usage
-                && problem.causes == ["web and web.example.org are one machine: they have the same boot"]
-        }
+        let problem = await problem { _ = try await rollout.ready() }
+        #expect(problem?.code == "fleet.one-machine" && problem?.exit == .usage)
+        #expect(problem?.causes == ["web and web.example.org are one machine: they have the same boot"])
         #expect(a.told.isEmpty)
     }
 

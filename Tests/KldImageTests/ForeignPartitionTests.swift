@@ -37,10 +37,7 @@ struct ForeignPartitionTests {
             var bytes = try files.read(image)
             change(&bytes)
             try files.write(bytes, to: image, mode: .secret)
-            do {
-                try await ForeignPartitions.refuse(on: image, of: "/srv/machine.img", runner, files)
-                return nil
-            } catch { return Diagnosis(of: error) }
+            return await problem { try await ForeignPartitions.refuse(on: image, of: "/srv/machine.img", runner, files) }
         }
     }
 

@@ -18,12 +18,7 @@ struct ImageBuildTests {
             version: "2.0.0", created: Timestamp(seconds: 0))
     }
 
-    static func refusal(_ request: ImageBuild.Request) -> String? {
-        do {
-            try ImageBuild.checkAnswers(request)
-            return nil
-        } catch { return Diagnosis(of: error).code }
-    }
+    static func refusal(_ request: ImageBuild.Request) -> String? { problem { try ImageBuild.checkAnswers(request) }?.code }
 
     @Test("several disks, encryption and a wireless passphrase are refused")
     func answers() throws {
@@ -65,19 +60,15 @@ struct ImageBuildTests {
 
     @Test("no room for what the profile holds is noticed before the work")
     func room() throws {
-        func fits(_ free: ByteCount, _ line: String) throws -> Bool {
+        func fits(_ free: ByteCount, _ line: String) -> Bool {
             let exporter = ImageExporter(runner: ScriptedRunner([]), files: MemoryFiles(free: free), stage: { _ in nil })
-            do {
-                _ = try exporter.plan(ImageBuild.expected(Self.request(line)))
-                return true
-            } catch {
-                #expect(Diagnosis(of: error).code == "image.no-space")
-                return false
-            }
+            let problem = problem { _ = try exporter.plan(ImageBuild.expected(Self.request(line))) }
+            #expect(problem == nil || problem?.code == "image.no-space")
+            return problem == nil
         }
-        #expect(try !fits(ByteCount(1_000_000_000), "KLDLOAD_PROFILE=core"))
-        #expect(try fits(.mebibytes(1100), "KLDLOAD_PROFILE=core"))
-        #expect(try !fits(.mebibytes(1100), "KLDLOAD_PROFILE=server"))
+        #expect(!fits(ByteCount(1_000_000_000), "KLDLOAD_PROFILE=core"))
+        #expect(fits(.mebibytes(1100), "KLDLOAD_PROFILE=core"))
+        #expect(!fits(.mebibytes(1100), "KLDLOAD_PROFILE=server"))
     }
 
     @Test("programs that a build runs only later are missed before it begins, all of them at once")

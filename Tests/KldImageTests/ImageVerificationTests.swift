@@ -67,10 +67,10 @@ struct ImageVerificationTests {
             let workshop = Workshop(
                 cache: ArtifactCache(root: folder.appending("cache"), runner: runner), runner: runner, executable: "/nowhere", root: false)
             var outcome = Outcome(commands: [])
-            do {
+            outcome.problem = await problem {
                 let found = try await ImageVerification(workshop: workshop) { _ in }.disk(of: image, in: work)
                 (outcome.name, outcome.format) = (found.path.lastComponent?.string, found.format)
-            } catch { outcome.problem = Diagnosis(of: error) }
+            }
             outcome.commands = runner.commands
             return outcome
         }

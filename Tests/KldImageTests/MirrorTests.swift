@@ -164,12 +164,8 @@ struct MirrorTests {
         try await Scratch.with { (root) async throws in
             let world = World()
             world.state.withLock { _ = $0.lost.insert("debian/pool/main/bpftool_1_amd64.deb") }
-            await #expect {
-                _ = try await build(world, [], ["core"], in: root)
-            } throws: { error in
-                let problem = Diagnosis(of: error)
-                return problem.code == "iso.mirror-incomplete" && problem.causes.contains { $0.contains("bpftool") }
-            }
+            let problem = await problem { _ = try await build(world, [], ["core"], in: root) }
+            #expect(problem?.code == "iso.mirror-incomplete" && problem?.causes.contains { $0.contains("bpftool") } == true)
             #expect(try LocalFiles().list(root.appending("mirror")).isEmpty)
         }
     }
@@ -192,12 +188,8 @@ struct MirrorTests {
             let builder = PayloadRecipeTests.builder(root, Runner(world: world))
             try await builder.requireOffered([], Self.spec("core"))
             try await builder.requireOffered(["htop"], Self.spec("core"))
-            await #expect {
-                try await builder.requireOffered(["htop", "htpo", "vmi"], Self.spec("core"))
-            } throws: { error in
-                let problem = Diagnosis(of: error)
-                return problem.code == "iso.no-package" && problem.message.hasSuffix("has no package htpo, vmi")
-            }
+            let problem = await problem { try await builder.requireOffered(["htop", "htpo", "vmi"], Self.spec("core")) }
+            #expect(problem?.code == "iso.no-package" && problem?.message.hasSuffix("has no package htpo, vmi") == true)
             #expect(world.state.withLock { $0.fetched.isEmpty })
         }
     }

@@ -86,10 +86,7 @@ struct SeedCreateTests {
     @Test("what is mounted, part of a pool, or not there is refused")
     func refused() {
         func code(_ device: String, _ devices: [BlockDevice]) -> String? {
-            do {
-                _ = try SeedVolume.creating(on: device, answers: "/tmp/a", devices: devices)
-                return nil
-            } catch { return error.code }
+            problem { _ = try SeedVolume.creating(on: device, answers: "/tmp/a", devices: devices) }?.code
         }
         #expect(code("/dev/sdb1", Self.stick()) == nil)
         #expect(code("/dev/sdz", Self.stick()) == "seed.no-device")

@@ -24,12 +24,7 @@ struct SeedVolumeTests {
         return disk
     }
 
-    func refusal(_ devices: [BlockDevice]) -> Diagnosis? {
-        do {
-            _ = try SeedVolume.find(devices)
-            return nil
-        } catch { return error }
-    }
+    func refusal(_ devices: [BlockDevice]) -> Diagnosis? { problem { _ = try SeedVolume.find(devices) } }
 
     @Test("each label is found, of a file system or of a partition, in capitals or not", arguments: SeedVolume.labels)
     func labels(_ label: String) throws {
@@ -88,10 +83,10 @@ struct SeedVolumeTests {
     @Test("a seed volume without answers is an error, and is unmounted")
     func empty() async throws {
         let runner = ScriptedRunner([Self.mount: "", Self.unmount: ""])
-        do {
+        let problem = await problem {
             _ = try await SeedVolume(device: "/dev/sdb1").open(for: .init(), runner: runner, files: MemoryFiles())
-            Issue.record("read")
-        } catch { #expect(Diagnosis(of: error).code == "autoinstall.no-answers") }
+        }
+        #expect(problem?.code == "autoinstall.no-answers")
         #expect(runner.commands.last?.description == Self.unmount)
     }
 
@@ -105,16 +100,14 @@ struct SeedVolumeTests {
         let files = MemoryFiles(["/run/kldload/seed/answers.env": "x", "\(report)/result.txt": result])
         if facts { try files.write(Array(JSONEncoder().encode(known)), to: FilePath("\(report)/facts.json"), mode: 0o644) }
         let runner = ScriptedRunner([Self.mount: "", Self.unmount: ""])
-        do {
-            _ = try await SeedVolume(device: "/dev/sdb1").open(for: machine, runner: runner, files: files)
+        let found = await problem { _ = try await SeedVolume(device: "/dev/sdb1").open(for: machine, runner: runner, files: files) }
+        guard let refusal = found else {
             #expect(runner.commands.count == 1)
             return nil
-        } catch {
-            #expect(runner.commands.last?.description == Self.unmount)
-            let problem = Diagnosis(of: error)
-            #expect(problem.remedies.last?.contains("kldload-web-1-20260101000000") == true)
-            return problem.code
         }
+        #expect(runner.commands.last?.description == Self.unmount)
+        #expect(refusal.remedies.last?.contains("kldload-web-1-20260101000000") == true)
+        return refusal.code
     }
 
     @Test("a stick that was left in does not install its machine again, and does install the next one")
@@ -157,22 +150,11 @@ struct SeedVolumeTests {
 }
 
 /// Files of a volume on which nothing large has room.
-private struct SmallFiles: FileSystem {
-    var inner: MemoryFiles
+private struct SmallFiles: FileSystemDecorator {
+    var inner: any FileSystem
     var most: Int
     func write(_ bytes: [UInt8], to path: FilePath, mode: ModeBits) throws {
         guard bytes.count <= most else { throw FileError.noSpace(path) }
         try inner.write(bytes, to: path, mode: mode)
     }
-    func read(_ path: FilePath) throws -> [UInt8] { try inner.read(path) }
-    func makeDirectory(_ path: FilePath, mode: ModeBits) throws { try inner.makeDirectory(path, mode: mode) }
-    func remove(_ path: FilePath) throws { try inner.remove(path) }
-    func symlink(_ path: FilePath, to target: String) throws { try inner.symlink(path, to: target) }
-    func rename(_ path: FilePath, to other: FilePath) throws { try inner.rename(path, to: other) }
-    func punchHoles(_ ranges: [Range<Int64>], in path: FilePath) throws { try inner.punchHoles(ranges, in: path) }
-    func list(_ path: FilePath) throws -> [String] { try inner.list(path) }
-    func status(_ path: FilePath) throws -> FileStatus? { try inner.status(path) }
-    func readLink(_ path: FilePath) throws -> String { try inner.readLink(path) }
-    func resolve(_ path: FilePath) throws -> FilePath { try inner.resolve(path) }
-    func freeSpace(_ path: FilePath) throws -> ByteCount { try inner.freeSpace(path) }
 }

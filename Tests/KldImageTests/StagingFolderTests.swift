@@ -11,11 +11,10 @@ struct StagingFolderTests {
     let files = LocalFiles()
 
     private func refusal(_ folder: FilePath) -> String? {
-        do {
+        problem {
             let lock = try StagingFolder.take(folder)
             withExtendedLifetime(lock) {}
-            return nil
-        } catch { return Diagnosis(of: error).code }
+        }?.code
     }
 
     @Test("it is its maker's alone, and one at a time works in it; what a killed export left is taken")

@@ -111,14 +111,9 @@ struct DefaultPasswordTests {
         ])
     func noRule(_ text: String?) async throws {
         let files = MemoryFiles(text.map { [Self.rules: $0] } ?? [:])
-        do {
-            try await spare(files)
-            Issue.record("it was edited")
-        } catch {
-            let problem = Diagnosis(of: error)
-            #expect(problem.code == "install.pam" && problem.exit == .failed)
-            #expect(problem.remedies.first?.contains("KLDLOAD_PASSWORD") == true)
-        }
+        let problem = await problem { try await spare(files) }
+        #expect(problem?.code == "install.pam" && problem?.exit == .failed)
+        #expect(problem?.remedies.first?.contains("KLDLOAD_PASSWORD") == true)
         #expect(files.texts[Self.rules] == text)
     }
 

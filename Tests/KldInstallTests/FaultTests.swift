@@ -77,9 +77,8 @@ struct FaultTests {
             if event.kind == .undoing || event.kind == .releasing { before.withLock { $0 = $0 ?? fuse.count } }
             log.report(event)
         }
-        var problem: Diagnosis?
-        do { try await runner.apply(plan, approvals: plan.destroys.compactMap { WipeApproval(typed: $0, disk: $0) }) } catch {
-            problem = Diagnosis(of: error)
+        let problem = await problem {
+            try await runner.apply(plan, approvals: plan.destroys.compactMap { WipeApproval(typed: $0, disk: $0) })
         }
         return Run(problem: problem, machine: machine, fuse: fuse, log: log, beforeCleanUp: before.withLock { $0 ?? fuse.count })
     }
@@ -121,11 +120,11 @@ struct FaultTests {
         let listing = #"{"blockdevices":[{"path":"/dev/sda","name":"sda","size":21474836480,"type":"disk","pttype":"gpt"}]}"#
         let runner = ScriptedRunner([{ $0.tool.name == "lsblk" ? CommandOutput(output: listing) : CommandOutput() }])
         let performers = Performers.table(logs: []) { _, _, _ in }
-        do {
+        let problem = await problem {
             try await PlanRunner(runner: runner, files: MemoryFiles(["/proc/meminfo": "MemTotal: 1 kB\n"]), performers: performers).apply(
                 planner.plan, approvals: planner.approvals)
-            Issue.record("it was installed")
-        } catch { #expect(Diagnosis(of: error).code == "disk.not-empty") }
+        }
+        #expect(problem?.code == "disk.not-empty")
         #expect(!runner.commands.contains { $0.effect != .reads })
     }
 
@@ -198,11 +197,11 @@ struct FaultTests {
             { $0.arguments.first == "--no-act" ? CommandOutput(output: "zfs_member\n") : CommandOutput() },
         ])
         let performers = Performers.table(logs: []) { _, _, _ in }
-        do {
-            let files = MemoryFiles([:], links: Machines.virtual.links)
+        let files = MemoryFiles([:], links: Machines.virtual.links)
+        let problem = await problem {
             try await PlanRunner(runner: runner, files: files, performers: performers).apply(planner.plan, approvals: planner.approvals)
-            Issue.record("it was installed")
-        } catch { #expect(Diagnosis(of: error).code == "disk.not-clean") }
+        }
+        #expect(problem?.code == "disk.not-clean")
         #expect(!runner.commands.contains { $0.arguments.contains("--clear") || $0.tool.name == "mkfs.vfat" })
     }
 }

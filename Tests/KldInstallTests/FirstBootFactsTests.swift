@@ -108,9 +108,8 @@ struct FirstBootFactsTests {
     /// Applies the plan; whatever else fails, SSH gets its keys. - Returns: why the first boot is not finished; `nil`: it is.
     private func end(of boot: FirstBoot) async throws -> Diagnosis? {
         let (runner, files) = (ScriptedRunner.accepting, MemoryFiles())
-        var problem: Diagnosis?
-        do { try await PlanRunner(runner: runner, files: files, performers: FirstBoot.performers).apply(boot.plan) } catch {
-            problem = Diagnosis(of: error)
+        let problem = await problem {
+            try await PlanRunner(runner: runner, files: files, performers: FirstBoot.performers).apply(boot.plan)
         }
         #expect(runner.commands.contains { $0.tool.name == "ssh-keygen" })
         let isDone = try files.exists(FirstBoot.doneMarker)
@@ -197,9 +196,6 @@ struct FirstBootFactsTests {
 
     @Test("a machine whose root is not ZFS is refused", arguments: ["/dev/vda1 / ext4 rw 0 0\n", "", "tank/data /data zfs rw 0 0\n"])
     func noZFS(_ root: String) async throws {
-        do {
-            _ = try await gather(root: root)
-            Issue.record("gathered")
-        } catch { #expect(Diagnosis(of: error).code == "firstboot.no-zfs-root") }
+        #expect(await problem { _ = try await gather(root: root) }?.code == "firstboot.no-zfs-root")
     }
 }

@@ -283,12 +283,12 @@ struct FirstBootTests {
         let log = KldTestSupport.EventLog()
         let runner = ScriptedRunner([{ CommandOutput(status: !failing.isEmpty && $0.description.hasPrefix(failing) ? 1 : 0) }])
         let record = try PlanJournal(journal, keeping: true, files: LocalFiles())
-        do {
+        let problem = await problem {
             try await PlanRunner(
                 runner: runner, files: MemoryFiles(), performers: FirstBoot.performers, journal: record, report: log.report
             ).apply(boot.plan)
-            return (nil, log.events)
-        } catch { return (Diagnosis(of: error), log.events) }
+        }
+        return (problem, log.events)
     }
 
     @Test(

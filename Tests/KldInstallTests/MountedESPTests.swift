@@ -66,13 +66,9 @@ struct MountedESPTests {
 
     @Test("no pool, no ESP, none that mounts: each says so")
     func refused() async throws {
-        func code(_ body: () async throws -> Void) async -> String? {
-            do { try await body() } catch { return Diagnosis(of: error).code }
-            return nil
-        }
-        #expect(await code { _ = try await mount(started: nil, mounts: "/dev/vda1 / ext4 rw 0 0\n") } == "esp.no-zfs-root")
-        #expect(await code { _ = try await mount(started: nil, pool: "rpool\n\t/dev/vdz9\t1G\n") } == "esp.none")
+        #expect(await problem { _ = try await mount(started: nil, mounts: "/dev/vda1 / ext4 rw 0 0\n") }?.code == "esp.no-zfs-root")
+        #expect(await problem { _ = try await mount(started: nil, pool: "rpool\n\t/dev/vdz9\t1G\n") }?.code == "esp.none")
         #expect(
-            await code { _ = try await mount(started: nil, failing: ["/dev/vda1", "/dev/nvme0n1p1"]) } == "esp.not-mounted")
+            await problem { _ = try await mount(started: nil, failing: ["/dev/vda1", "/dev/nvme0n1p1"]) }?.code == "esp.not-mounted")
     }
 }

@@ -21,11 +21,10 @@ struct PerformerTests {
         try await performer(parameters, runner, files)
     }
 
-    func problem(_ name: String, _ parameters: [String: String], _ runner: any CommandRunner) async -> Diagnosis? {
-        do {
-            try await perform(name, parameters, runner)
-            return nil
-        } catch { return Diagnosis(of: error) }
+    func problem(
+        _ name: String, _ parameters: [String: String], _ runner: any CommandRunner, _ files: any FileSystem = MemoryFiles()
+    ) async -> Diagnosis? {
+        await KldTestSupport.problem { try await perform(name, parameters, runner, files) }
     }
 
     @Test("every name that a plan uses has somebody who performs it")
@@ -107,12 +106,8 @@ struct PerformerTests {
         ])
         var texts = ["/proc/meminfo": "MemTotal: 1 kB\n"]
         if pools != nil { texts["/sys/module/zfs/version"] = "2.4\n" }
-        do {
-            try await perform(
-                WipeApproval.verifier, ["disk": "/dev/disk/by-id/x"], runner,
-                MemoryFiles(texts, links: ["/dev/disk/by-id/x": "../../vda"], disks: ["/dev/vda": content]))
-            return nil
-        } catch { return Diagnosis(of: error) }
+        let files = MemoryFiles(texts, links: ["/dev/disk/by-id/x": "../../vda"], disks: ["/dev/vda": content])
+        return await problem(WipeApproval.verifier, ["disk": "/dev/disk/by-id/x"], runner, files)
     }
 
     @Test("a disk on which nothing is found is empty, whatever the others hold")
@@ -261,19 +256,14 @@ struct PerformerTests {
         let files = MemoryFiles([
             "/proc/self/mounts": "tank/home /mnt/new/home zfs rw 0 0\nproc /mnt/new/proc proc rw 0 0\nproc /proc proc rw 0 0\n"
         ])
-        do {
-            try await perform(Performers.exportPool, ["pool": "tank", "target": "/mnt/new"], Pool(busy: 100), files)
-            Issue.record("it was exported")
-        } catch {
-            let problem = Diagnosis(of: error)
-            #expect(problem.code == "zfs.export")
-            #expect(problem.remedies == ["end what uses it, then: zpool export tank"])
-            #expect(
-                problem.causes == [
-                    "cannot export 'tank': pool is busy", "still mounted: tank/home at /mnt/new/home",
-                    "still mounted: proc at /mnt/new/proc",
-                ])
-        }
+        let problem = await problem(Performers.exportPool, ["pool": "tank", "target": "/mnt/new"], Pool(busy: 100), files)
+        #expect(problem?.code == "zfs.export")
+        #expect(problem?.remedies == ["end what uses it, then: zpool export tank"])
+        #expect(
+            problem?.causes == [
+                "cannot export 'tank': pool is busy", "still mounted: tank/home at /mnt/new/home",
+                "still mounted: proc at /mnt/new/proc",
+            ])
     }
 
     @Test("another failure of the export is not tried again")

@@ -55,29 +55,19 @@ struct InterfaceTests {
 
     @Test("one that this machine does not have is refused, with those it has", arguments: [true, false])
     func missing(_ fixed: Bool) throws {
-        do {
-            _ = try file("enp9s0", ["eno1", "wlp2s0"], fixed: fixed)
-            Issue.record("it was planned")
-        } catch {
-            let problem = Diagnosis(of: error)
-            #expect(problem.code == "network.no-interface")
-            #expect(problem.message == "this machine has no network interface enp9s0")
-            #expect(problem.remedies.first == "it has: eno1, wlp2s0")
-            #expect(problem.exit == .badAnswers)
-        }
+        let problem = problem { _ = try file("enp9s0", ["eno1", "wlp2s0"], fixed: fixed) }
+        #expect(problem?.code == "network.no-interface")
+        #expect(problem?.message == "this machine has no network interface enp9s0")
+        #expect(problem?.remedies.first == "it has: eno1, wlp2s0")
+        #expect(problem?.exit == .badAnswers)
     }
 
     @Test("one address for several cards is refused, with their names", arguments: [nil, "eth0"])
     func several(_ name: String?) throws {
-        do {
-            _ = try file(name, ["eno1", "enp3s0", "wlp2s0"])
-            Issue.record("it was planned")
-        } catch {
-            let problem = Diagnosis(of: error)
-            #expect(problem.code == "network.which-interface")
-            #expect(problem.remedies == ["KLDLOAD_NET_IFACE=NAME; it has: eno1, enp3s0"])
-            #expect(problem.exit == .badAnswers)
-        }
+        let problem = problem { _ = try file(name, ["eno1", "enp3s0", "wlp2s0"]) }
+        #expect(problem?.code == "network.which-interface")
+        #expect(problem?.remedies == ["KLDLOAD_NET_IFACE=NAME; it has: eno1, enp3s0"])
+        #expect(problem?.exit == .badAnswers)
         #expect(try file(name, ["eno1", "wlp2s0"]) != nil, "only one of them has a cable")
         #expect(try file(name, ["eno1", "enp3s0"], fixed: false) == nil, "DHCP is for all of them")
         #expect(try file(name, ["eno1", "enp3s0"], sealed: true) != nil)
@@ -85,16 +75,11 @@ struct InterfaceTests {
 
     @Test("an address for the wired card of a machine that has none is refused, with what it has", arguments: [nil, "eth0"])
     func wireless(_ name: String?) throws {
-        do {
-            _ = try file(name, ["wlp2s0", "wwan0"])
-            Issue.record("it was planned")
-        } catch {
-            let problem = Diagnosis(of: error)
-            #expect(problem.code == "network.no-interface")
-            #expect(problem.message == "this machine has no wired network interface for the address 192.0.2.5/24")
-            #expect(problem.remedies.first == "KLDLOAD_NET_IFACE=NAME if one of these is meant: wlp2s0, wwan0")
-            #expect(problem.exit == .badAnswers)
-        }
+        let problem = problem { _ = try file(name, ["wlp2s0", "wwan0"]) }
+        #expect(problem?.code == "network.no-interface")
+        #expect(problem?.message == "this machine has no wired network interface for the address 192.0.2.5/24")
+        #expect(problem?.remedies.first == "KLDLOAD_NET_IFACE=NAME if one of these is meant: wlp2s0, wwan0")
+        #expect(problem?.exit == .badAnswers)
         #expect(try file("wlp2s0", ["wlp2s0"])?.hasPrefix("[Match]\nName=wlp2s0\n") == true)
         #expect(try file(name, ["wlp2s0"], fixed: false) == nil, "DHCP waits for whatever comes")
         #expect(try file(name, ["wlp2s0"], sealed: true) != nil)
@@ -179,7 +164,7 @@ struct EncryptedPoolTests {
     func unread() throws {
         let unread = try answers("KLDLOAD_ZFS_ENCRYPT=1", "KLDLOAD_ZFS_PASSPHRASE_FILE=/run/secrets/pool")
         #expect(unread.encrypt && unread.passphrase == nil)
-        #expect(code { _ = try InstallPlanner(request(unread, Machines.virtual)) } == "install.no-passphrase")
+        #expect(problem { _ = try InstallPlanner(request(unread, Machines.virtual)) }?.code == "install.no-passphrase")
         let given = try answers("KLDLOAD_ZFS_ENCRYPT=1", "KLDLOAD_ZFS_PASSPHRASE='correct horse'")
         let create = try InstallPlanner(request(given, Machines.virtual)).plan.commandLines.first { $0.hasPrefix("zpool create") }
         #expect(create?.contains("encryption=aes-256-gcm") == true)
@@ -192,12 +177,12 @@ struct PoolNameTests {
     func imported() throws {
         var facts = Machines.virtual
         facts.importedPools = ["/dev/vdd": "rpool"]
-        #expect(code { _ = try InstallPlanner(request(answers(), facts)) } == "install.pool-imported")
+        #expect(problem { _ = try InstallPlanner(request(answers(), facts)) }?.code == "install.pool-imported")
         facts.importedPools = ["/dev/vdd": "tank"]
-        #expect(code { _ = try InstallPlanner(request(answers(), facts)) } == nil)
-        #expect(code { _ = try InstallPlanner(request(answers("KLDLOAD_ZFS_POOL=tank"), facts)) } == "install.pool-imported")
+        #expect(problem { _ = try InstallPlanner(request(answers(), facts)) } == nil)
+        #expect(problem { _ = try InstallPlanner(request(answers("KLDLOAD_ZFS_POOL=tank"), facts)) }?.code == "install.pool-imported")
         (facts.importedPools, facts.pools) = ([:], ["rpool"])
-        #expect(code { _ = try InstallPlanner(request(answers(), facts)) } == "install.pool-imported")
+        #expect(problem { _ = try InstallPlanner(request(answers(), facts)) }?.code == "install.pool-imported")
     }
 }
 

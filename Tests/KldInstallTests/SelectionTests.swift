@@ -3,16 +3,14 @@ import KldBlock
 import KldCore
 import KldDistro
 import KldInstall
+import KldTestSupport
 import Testing
 
 @Suite("Choosing disks")
 struct SelectionTests {
     func refusal(_ facts: MachineFacts, disk: String = "/dev/vda", _ lines: String...) -> Diagnosis? {
-        do {
-            let text = (["KLDLOAD_DISTRO=debian", "KLDLOAD_DISK=\(disk)", "KLDLOAD_HOSTNAME=h"] + lines).joined(separator: "\n")
-            _ = try DiskSelection(Answers(text), facts)
-            return nil
-        } catch { return Diagnosis(of: error) }
+        let text = (["KLDLOAD_DISTRO=debian", "KLDLOAD_DISK=\(disk)", "KLDLOAD_HOSTNAME=h"] + lines).joined(separator: "\n")
+        return problem { _ = try DiskSelection(Answers(text), facts) }
     }
 
     func chosen(_ facts: MachineFacts, disk: String = "/dev/vda", _ lines: String...) throws -> DiskSelection {
@@ -189,7 +187,7 @@ struct SelectionTests {
     func otherPath() throws {
         func pool(_ disk: inout BlockDevice) { (disk.wwn, disk.filesystem, disk.label) = ("0x6001", "zfs_member", "rpool") }
         let facts = Machines.plain(.disk("vda", pool), .disk("vdb", pool))
-        #expect(code { _ = try InstallPlanner(request(answers(), facts)) } == nil)
+        #expect(problem { _ = try InstallPlanner(request(answers(), facts)) } == nil)
     }
 
     @Test("root disks that differ by more than a tenth are refused, by a tenth they are taken")

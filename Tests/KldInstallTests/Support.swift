@@ -99,11 +99,3 @@ func request(_ answers: Answers, _ facts: MachineFacts, sealed: Bool = false) th
 let increment = InstallRequest.Payload.Source.stream(
     root: "/medium/kldload/payloads/debian-trixie-server/increment.zfs", onto: "/medium/kldload/payloads/debian-trixie-core/root.zfs",
     rest: "/medium/kldload/payloads/debian-trixie-server/rest.tar")
-
-/// The code of what a body throws; `nil` when it throws nothing.
-func code(_ body: () throws -> Void) -> String? {
-    do {
-        try body()
-        return nil
-    } catch { return Diagnosis(of: error).code }
-}

@@ -80,10 +80,7 @@ struct AptIndexesTests {
         let indexes = AptIndexes(
             folder: "/cache/apt",
             runner: Unreachable(text: "W: GPG error: http://mirror.example trixie InRelease: NO_PUBKEY 0E98404D386FA1D9\n"), files: files)
-        do {
-            _ = try await indexes.refresh([source], pins: [])
-            Issue.record("nothing was refused")
-        } catch { #expect(Diagnosis(of: error).code == "packages.signature") }
+        #expect(await problem { _ = try await indexes.refresh([source], pins: []) }?.code == "packages.signature")
     }
 }
 
@@ -160,10 +157,7 @@ struct AptContractTests {
                 uri: address(folder.appending("archive/debian")), suite: "trixie", components: ["main"],
                 keyring: keyring?.string ?? "/usr/share/keyrings/debian-archive-keyring.gpg")
             let indexes = AptIndexes(folder: folder.appending("apt"), runner: SubprocessRunner(), files: files)
-            do {
-                _ = try await indexes.refresh([source], pins: [])
-                return nil
-            } catch { return Diagnosis(of: error).code }
+            return await problem { _ = try await indexes.refresh([source], pins: []) }?.code
         }
     }
 

@@ -34,10 +34,9 @@ struct ApplyingTests {
     func apply(
         _ plan: Plan, _ runner: any CommandRunner, approvals: [WipeApproval] = [], from: String? = nil, log: EventLog = EventLog()
     ) async -> Diagnosis? {
-        do {
+        await problem {
             try await PlanRunner(runner: runner, files: MemoryFiles(), report: log.report).apply(plan, approvals: approvals, from: from)
-            return nil
-        } catch { return Diagnosis(of: error) }
+        }
     }
 
     @Test("success releases every step, newest first, and undoes none")

@@ -20,10 +20,8 @@ struct ApprovalTests {
     func refusal(_ plan: Plan, _ disks: [String]) async -> (Diagnosis?, [String]) {
         let runner = doer()
         let approvals = disks.compactMap { WipeApproval(typed: $0, disk: $0) }
-        do {
-            try await PlanRunner(runner: runner, files: MemoryFiles()).apply(plan, approvals: approvals)
-            return (nil, runner.words)
-        } catch { return (Diagnosis(of: error), runner.words) }
+        let problem = await problem { try await PlanRunner(runner: runner, files: MemoryFiles()).apply(plan, approvals: approvals) }
+        return (problem, runner.words)
     }
 
     @Test("without approval nothing at all is run, not even what only reads")
@@ -144,12 +142,12 @@ struct ApprovalTests {
             try await runner.run(Command("do", ["verify \(parameters["disk"] ?? "")"], effect: .reads))
             if !isEmpty { throw Diagnosis("test.not-empty", "not empty") }
         }
-        do {
+        let problem = await problem {
             try await PlanRunner(runner: runner, files: MemoryFiles(), performers: [WipeApproval.verifier: verify]).apply(
                 Plan("p", [Phase("p", "p", steps)]),
                 approvals: [WipeApproval(automatic: true, empty: true, disk: "/dev/vda")].compactMap { $0 } + more, from: from)
-            return (nil, runner.words)
-        } catch { return (Diagnosis(of: error).code, runner.words) }
+        }
+        return (problem?.code, runner.words)
     }
 
     static let verify = Step("verify", "Verify", [WipeApproval.verification(of: "/dev/vda")])

@@ -35,10 +35,9 @@ struct BesideTests {
     private func apply(
         _ plan: Plan, _ runner: any CommandRunner, _ performers: [String: Performer] = [:], from: String? = nil, log: EventLog = EventLog()
     ) async -> Diagnosis? {
-        do {
+        await problem {
             try await PlanRunner(runner: runner, files: MemoryFiles(), performers: performers, report: log.report).apply(plan, from: from)
-            return nil
-        } catch { return Diagnosis(of: error) }
+        }
     }
 
     @Test("both are under way at once, and what follows begins when both are done")

@@ -133,10 +133,8 @@ struct ResumeTests {
     @Test("what cannot be brought back ends the plan, named, and is released")
     func fails() async {
         let runner = ScriptedRunner([{ $0.tool.name == "again" ? CommandOutput(status: 1, errors: "no such pool") : CommandOutput() }])
-        do {
-            try await PlanRunner(runner: runner, files: MemoryFiles()).apply(Self.plan(), from: "use")
-            Issue.record("it went on")
-        } catch { #expect(Diagnosis(of: error).causes.first == "step: make (Make)") }
+        let problem = await problem { try await PlanRunner(runner: runner, files: MemoryFiles()).apply(Self.plan(), from: "use") }
+        #expect(problem?.causes.first == "step: make (Make)")
         #expect(runner.commands.map(\.tool.name) == ["again", "release"])
     }
 
@@ -144,10 +142,8 @@ struct ResumeTests {
     func destroys() async {
         let wipe = Action.run(Command("wipefs", ["/dev/sda"], effect: .destroys))
         let plan = Plan("p", [Phase("a", "A", [Step("s", "S", [], resume: [wipe])])])
-        do {
-            try await PlanRunner(runner: ScriptedRunner.accepting, files: MemoryFiles()).apply(plan)
-            Issue.record("it was applied")
-        } catch { #expect(Diagnosis(of: error).code == "plan.unnamed-destruction") }
+        let problem = await problem { try await PlanRunner(runner: ScriptedRunner.accepting, files: MemoryFiles()).apply(plan) }
+        #expect(problem?.code == "plan.unnamed-destruction")
     }
 }
 

@@ -45,14 +45,6 @@ enum Sample {
     }
 }
 
-/// The code of what is thrown.
-func code(_ body: () async throws -> Void) async -> String {
-    do {
-        try await body()
-        return "nothing"
-    } catch { return Diagnosis(of: error).code }
-}
-
 @Suite struct ReplicationRequestTests {
     @Test(
         arguments: [
@@ -75,13 +67,13 @@ func code(_ body: () async throws -> Void) async -> String {
     }
 
     @Test(arguments: [("rpool/a", "rpool/a"), ("rpool/a", "rpool/a/b"), ("rpool/a/b", "rpool/a")])
-    func `ends within each other are refused`(source: String, target: String) async {
-        #expect(await code { _ = try Sample.request(source, target) } == "replicate.same")
+    func `ends within each other are refused`(source: String, target: String) {
+        #expect(problem { _ = try Sample.request(source, target) }?.code == "replicate.same")
     }
 
-    @Test(arguments: ["", "a b", "a/b", "-x", ".x", "a@b"]) func `names that no snapshot can carry are refused`(name: String) async {
-        #expect(
-            await code { _ = try ReplicationRequest(from: ReplicaPlace("a/b"), to: ReplicaPlace("c/d"), name: name) } == "replicate.name")
+    @Test(arguments: ["", "a b", "a/b", "-x", ".x", "a@b"]) func `names that no snapshot can carry are refused`(name: String) {
+        let problem = problem { _ = try ReplicationRequest(from: ReplicaPlace("a/b"), to: ReplicaPlace("c/d"), name: name) }
+        #expect(problem?.code == "replicate.name")
     }
 
     @Test func `rates are read as pv takes them`() {
@@ -189,21 +181,18 @@ func code(_ body: () async throws -> Void) async -> String {
         #expect(plan.destroys == ["what had arrived of tank/srv"])
     }
 
-    @Test func `a target that was changed, or is somebody else's, is refused with the choices`() async throws {
+    @Test func `a target that was changed, or is somebody else's, is refused with the choices`() throws {
         let there = [Sample.snapshot("tank/srv@a", 10), Sample.snapshot("tank/srv@autosnap", 99)]
         let here = [Sample.snapshot("rpool/srv@a", 10)]
-        func problem(_ planner: ReplicationPlanner) -> Diagnosis? {
-            do { _ = try planner.plan(for: planner.datasets[0]) } catch { return Diagnosis(of: error) }
-            return nil
-        }
+        func refusal(_ planner: ReplicationPlanner) -> Diagnosis? { problem { _ = try planner.plan(for: planner.datasets[0]) } }
         let target = [ReplicaDataset(name: "tank/srv")]
-        let newer = problem(Sample.planner(try Sample.request(), target: target, here: here, there: there))
+        let newer = refusal(Sample.planner(try Sample.request(), target: target, here: here, there: there))
         #expect(newer?.code == "replicate.diverged" && newer?.message.contains("1 snapshots newer than @a") == true)
         #expect(newer?.remedies.contains { $0.contains("ksnap destroy tank/srv@autosnap") } == true)
         #expect(newer?.remedies.last?.contains("zfs rename tank/srv tank/srv-kept") == true)
-        let stranger = problem(Sample.planner(try Sample.request(), target: target, here: here, there: [Sample.snapshot("tank/srv@x", 7)]))
+        let stranger = refusal(Sample.planner(try Sample.request(), target: target, here: here, there: [Sample.snapshot("tank/srv@x", 7)]))
         #expect(stranger?.code == "replicate.diverged" && stranger?.message.contains("no snapshot in common") == true)
-        #expect(problem(Sample.planner(try Sample.request(), target: target, here: here))?.code == "replicate.taken")
+        #expect(refusal(Sample.planner(try Sample.request(), target: target, here: here))?.code == "replicate.taken")
     }
 
     @Test func `nothing that is planned forces anything`() throws {
@@ -255,14 +244,14 @@ func code(_ body: () async throws -> Void) async -> String {
         #expect(Sample.planner(request, source: planner.facts.source).datasets.first?.name == "rpool/ROOT/b")
     }
 
-    @Test func `an encrypted dataset goes raw, unless its target was begun otherwise`() async throws {
+    @Test func `an encrypted dataset goes raw, unless its target was begun otherwise`() throws {
         let source = [ReplicaDataset(name: "rpool/srv", isEncrypted: true, isEncryptionRoot: true, isLocked: true)]
         let planner = Sample.planner(try Sample.request(), source: source)
         #expect(try Sample.sends(planner)[0].hasPrefix("zfs send -w rpool/srv@"))
         var plain = Sample.planner(
             try Sample.request(), source: source, target: [ReplicaDataset(name: "tank/srv")], here: [Sample.snapshot("rpool/srv@a", 1)],
             there: [Sample.snapshot("tank/srv@a", 1)])
-        #expect(await code { _ = try plain.plan(for: plain.datasets[0]) } == "replicate.locked")
+        #expect(problem { _ = try plain.plan(for: plain.datasets[0]) }?.code == "replicate.locked")
         plain.facts.source[0].isLocked = false
         #expect(try Sample.sends(plain)[0].hasPrefix("zfs send -L -c -I @a "))
     }

@@ -76,11 +76,3 @@ enum Machine {
         return "\(name)\t\(type)\t\(type == "bookmark" ? "-" : String(used))\t200\t\(1_785_000_000 + txg)\t\(txg)\t\(holds)\t\(clones)\n"
     }
 }
-
-/// The code of what is thrown.
-func code(_ body: () async throws -> Void) async -> String {
-    do {
-        try await body()
-        return "nothing"
-    } catch { return Diagnosis(of: error).code }
-}

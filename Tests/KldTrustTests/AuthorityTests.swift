@@ -342,22 +342,18 @@ struct AuthorityTests {
     @Test("nothing there, and what cannot be read, are errors that say what to do")
     func missing() async throws {
         try await with { authority in
-            func code(_ body: () async throws -> Void) async -> String? {
-                do { try await body() } catch { return Diagnosis(of: error).code }
-                return nil
-            }
-            #expect(await code { _ = try await authority.root(runner: runner, files: files) } == "ca.no-root")
+            #expect(await problem { _ = try await authority.root(runner: runner, files: files) }?.code == "ca.no-root")
             try await initialise(authority)
-            #expect(await code { _ = try authority.request("web", files) } == "ca.no-leaf")
-            #expect(await code { _ = try authority.request("../root", files) } == "ca.leaf-name")
+            #expect(problem { _ = try authority.request("web", files) }?.code == "ca.no-leaf")
+            #expect(problem { _ = try authority.request("../root", files) }?.code == "ca.leaf-name")
             try await issue(authority, Self.request())
             try files.write("{}", to: files.resolve(authority.current("web")).appending("request.json"))
-            #expect(await code { _ = try authority.request("web", files) } == "ca.request-unreadable")
+            #expect(problem { _ = try authority.request("web", files) }?.code == "ca.request-unreadable")
             try files.write("no certificate", to: files.resolve(authority.certificate("web")))
             let report = try await AuthorityReport.gather(authority, now: Self.now, runner: runner, files: files)
             #expect(!report.isSound && report.leaves[0].isDue && report.leaves[0].certificate == nil)
             try files.write("no certificate", to: files.resolve(authority.rootCertificate))
-            #expect(await code { _ = try await authority.root(runner: runner, files: files) } == "ca.certificate-unreadable")
+            #expect(await problem { _ = try await authority.root(runner: runner, files: files) }?.code == "ca.certificate-unreadable")
         }
     }
 

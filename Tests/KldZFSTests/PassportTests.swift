@@ -5,13 +5,6 @@ import Testing
 
 @testable import KldZFS
 
-private func code(_ body: () throws -> Void) -> String? {
-    do {
-        try body()
-        return nil
-    } catch { return Diagnosis(of: error).code }
-}
-
 @Suite struct DiskPassportTests {
     let old = DiskPassport([
         "rack": "R12-08", "slot": "SLOT07", "owner": "storage", "x-cable": "blue", "asset": "UB-DSK-88322", "warranty": "2028-02-12",
@@ -33,8 +26,8 @@ private func code(_ body: () throws -> Void) -> String? {
         "x-" + String(repeating: "a", count: 31),
     ])
     func `a field that there is not, or that kldload writes, is refused`(key: String) {
-        #expect(code { _ = try DiskPassport().changed(setting: [(key, "x")], serial: nil, model: nil) } == "passport.field")
-        #expect(code { _ = try old.changed(setting: [], unsetting: [key], serial: nil, model: nil) } == "passport.field")
+        #expect(problem { _ = try DiskPassport().changed(setting: [(key, "x")], serial: nil, model: nil) }?.code == "passport.field")
+        #expect(problem { _ = try old.changed(setting: [], unsetting: [key], serial: nil, model: nil) }?.code == "passport.field")
     }
 
     @Test func `a mistyped field is told by its nearest`() {
@@ -53,7 +46,7 @@ private func code(_ body: () throws -> Void) -> String? {
             ("rma", "https://token@cdw.example"),
         ])
     func `what would break a list, is no date, or is a secret is refused`(key: String, value: String) {
-        #expect(code { _ = try DiskPassport().changed(setting: [(key, value)], serial: nil, model: nil) } == "passport.value")
+        #expect(problem { _ = try DiskPassport().changed(setting: [(key, value)], serial: nil, model: nil) }?.code == "passport.value")
     }
 
     @Test func `a passport with nothing but what the disk says is none`() throws {
@@ -275,7 +268,7 @@ private func code(_ body: () throws -> Void) -> String? {
     }
 
     @Test func `two texts that do not fit together are no answer`() {
-        #expect(code { _ = try PoolStatus.parse(text: Self.names, guids: "") } == "zfs.unreadable")
+        #expect(problem { _ = try PoolStatus.parse(text: Self.names, guids: "") }?.code == "zfs.unreadable")
     }
 
     @Test func `the version says which of them are asked for`() async throws {
