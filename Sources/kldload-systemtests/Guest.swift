@@ -129,7 +129,7 @@ struct Guest: Sendable {
 }
 
 extension Laboratory {
-    /// Boots disks as ``boot(_:interface:label:network:more:variables:graphics:writeLog:memory:on:firmwareFiles:_:)`` does, and logs in.
+    /// Boots disks as ``boot(_:interface:label:network:more:variables:graphics:writeLog:memory:on:_:)`` does, and logs in.
     /// - Parameters:
     ///   - enrolling: what shim's key manager, which comes first then, takes for the owner's password.
     ///   - untilGood: as of ``Guest/logIn(untilGood:)``.

@@ -108,7 +108,7 @@ struct Laboratory: Sendable {
         _ disks: [Factory.Disk], interface: MachineDisk.Interface = .virtioBlock, label: String = "boot",
         network: MachineNetwork? = MachineNetwork(), more: [MachineDisk] = [],
         variables: FilePath? = nil, graphics: Bool = false, writeLog: FilePath? = nil,
-        memory: ByteCount = .gibibytes(2), on ownNetwork: OwnNetwork? = nil, firmwareFiles: [String: FilePath] = [:],
+        memory: ByteCount = .gibibytes(2), on ownNetwork: OwnNetwork? = nil,
         _ body: (VirtualMachine, FactoryHost) async throws -> Result
     ) async throws -> Result {
         let host = try await FactoryHost.find(runner: workshop.runner, files: files, cache: workshop.cache.root)
@@ -131,7 +131,7 @@ struct Laboratory: Sendable {
                     disk.file, serial: disk.serial, cache: writeLog == nil ? .unsafe : .writeback, interface: interface,
                     bootIndex: network?.bootIndex.map { $0 + index + 1 }, writeLog: writeLog)
             } + more, networks: network.map { [$0] } ?? [],
-            channels: [ImageVerification.channel], firmwareFiles: firmwareFiles, graphics: graphics)
+            channels: [ImageVerification.channel], graphics: graphics)
         return try await VirtualMachine.with(spec, qemu: ownNetwork?.inside(host.qemu) ?? host.qemu, folder: place) {
             try await body($0, host)
         }

@@ -39,13 +39,12 @@ extension Scenario {
             isSecure: true
         ) { lab in
             try await served(lab) { network, tree in
-                let programs = [network.dnsmasq(tree.appending("examples/dnsmasq-full.conf")), network.web(tree.appending("http"))]
-                // OVMF asks for PXE first, where it may.
-                let no = lab.folder.appending("no")
-                try lab.files.write("n", to: no)
-                let onlyHTTP = ["IPv4PXESupport", "IPv6PXESupport"].map { ("opt/org.tianocore/\($0)", no) }
-                try await network.serving(programs.map { (.server, $0) }) {
-                    try await live(lab, network, "http", "SecureBoot enabled", firmwareFiles: Dictionary(uniqueKeysWithValues: onlyHTTP))
+                // OVMF asks by TFTP first: there nobody says what to start. It must be able to ask: GRUB reads by its PXE who is armed.
+                let example = try lab.files.readText(tree.appending("examples/dnsmasq-full.conf"))
+                let silent = lab.folder.appending("dnsmasq.conf")
+                try lab.files.write(example.lines.filter { !$0.contains("tag:uefi") }.joined(separator: "\n") + "\n", to: silent)
+                try await network.serving([(.server, network.dnsmasq(silent)), (.server, network.web(tree.appending("http")))]) {
+                    try await live(lab, network, "http", "SecureBoot enabled")
                 }
             }
         },
@@ -81,11 +80,10 @@ extension Scenario {
 
     /// A machine that nobody armed starts the live environment from the menu.
     private static func live(
-        _ lab: Laboratory, _ network: OwnNetwork, _ label: String, _ expected: String, more: [MachineDisk] = [],
-        firmwareFiles: [String: FilePath] = [:]
+        _ lab: Laboratory, _ network: OwnNetwork, _ label: String, _ expected: String, more: [MachineDisk] = []
     ) async throws {
         try await lab.boot(
-            [], label: label, network: OwnNetwork.card, more: more, memory: .gibibytes(3), on: network, firmwareFiles: firmwareFiles
+            [], label: label, network: OwnNetwork.card, more: more, memory: .gibibytes(3), on: network
         ) { machine, host in
             _ = try await machine.console.expect("kldload: live environment and installer", within: host.deadline(.seconds(120)))
             try await machine.console.send("\u{1b}[B\r")

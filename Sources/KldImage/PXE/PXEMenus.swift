@@ -11,8 +11,7 @@ struct PXEMenus: Sendable, Hashable {
     /// Below the HTTP tree.
     static let squashfs = "live.squashfs"
     static let machines = "machines"
-    /// What signed GRUB asks for before its menu, and does without. It says so of each that is not there, and over HTTP the connection that
-    /// told it stays with memory that is used again: GRUB 2.12 falls over it when it comes to the next server.
+    /// What signed GRUB asks for before its menu, and does without: of each that is not there it says so.
     static let lists = ["command", "fs", "crypto", "terminal"].map { "x86_64-efi/\($0).lst" }
 
     /// For every way to start the live environment.
