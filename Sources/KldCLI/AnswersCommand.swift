@@ -127,11 +127,13 @@ struct AnswersCommand: AsyncParsableCommand {
         @Argument(help: ArgumentHelp("Names of disks, or auto; default: auto, and every disk there is.", valueName: "disk"))
         var selectors: [String] = []
         @Option(help: "Try on the machine that this file describes (kldload facts).") var facts: String?
+        @Option(help: "What is to be installed: each profile needs a disk of another size.") var profile = ProfileSpec.server.id
 
         func run() async throws {
+            _ = try ProfileSpec.find(profile)
             let machine = try await SavedFacts.machine(facts, asked: Self.paths(selectors))
             let asked = selectors.isEmpty ? ["auto"] + machine.disks.map { machine.stableName($0) } : selectors
-            let matches = asked.map { DeviceMatch.Match($0, machine) }
+            let matches = asked.map { DeviceMatch.Match($0, machine, profile: profile) }
             Output.line(Self.table(matches))
             if !selectors.isEmpty, let problem = matches.lazy.compactMap(\.problem).first { throw problem }
         }
@@ -145,14 +147,14 @@ struct AnswersCommand: AsyncParsableCommand {
             var disk: DiskSelection.Chosen?
             var problem: Diagnosis?
 
-            init(_ selector: String, _ facts: MachineFacts) {
+            init(_ selector: String, _ facts: MachineFacts, profile: String = ProfileSpec.server.id) {
                 self.selector = selector
                 do {
-                    // The profile that asks least of a disk.
                     let answers = try Answers(
                         "",
                         overrides: [
-                            "KLDLOAD_DISTRO=debian", "KLDLOAD_HOSTNAME=localhost", "KLDLOAD_PROFILE=core", "KLDLOAD_DISK=\(selector)",
+                            "KLDLOAD_DISTRO=debian", "KLDLOAD_HOSTNAME=localhost", "KLDLOAD_PROFILE=\(profile)",
+                            "KLDLOAD_DISK=\(selector)",
                         ])
                     disk = try DiskSelection(answers, facts).root.first
                 } catch { problem = Diagnosis(of: error) }

@@ -32,7 +32,7 @@ struct GuidedInstall: Sendable {
     private(set) var forms: [Form]
     private(set) var screen = Screen.disks
 
-    /// - Throws: ``Diagnosis`` `guided.no-payload`, `guided.no-disk`.
+    /// - Throws: ``Diagnosis`` `guided.no-payload`, `guided.no-disk`; where no disk will do, what ``DiskSelection`` has against the largest.
     init(facts: MachineFacts, payloads: [Payload]) throws(Diagnosis) {
         guard let first = payloads.first else {
             throw Diagnosis(
@@ -41,9 +41,16 @@ struct GuidedInstall: Sendable {
         }
         self.facts = facts
         self.payloads = payloads
-        let least = payloads.compactMap { try? ProfileSpec.find($0.profile).leastDisk }.min() ?? ProfileSpec.core.leastDisk
-        let disks = facts.disks.filter { !facts.liveDisks.contains($0.path) && !$0.readOnly && $0.size >= least }
+        let smallest = payloads.compactMap { try? ProfileSpec.find($0.profile) }.min { $0.leastDisk < $1.leastDisk } ?? ProfileSpec.core
+        let others = facts.disks.filter { !facts.liveDisks.contains($0.path) }
+        let disks = others.filter { !$0.readOnly && $0.size >= smallest.leastDisk }
         guard !disks.isEmpty else {
+            if let largest = others.max(by: { $0.size < $1.size }) {
+                do {
+                    _ = try DiskSelection.choose(
+                        facts.stableName(largest), facts, smallest.leastDisk, for: "the profile \(smallest.id)")
+                } catch { throw Diagnosis(of: error) }
+            }
             throw Diagnosis(
                 "guided.no-disk", "this machine has no disk that could be installed on",
                 remedies: ["see what there is: lsblk", "a controller that needs a driver: dmesg"], exit: .inputMissing)
@@ -193,7 +200,7 @@ struct GuidedInstall: Sendable {
 
     enum Outcome: Sendable, Equatable { case stays, quits, plans, installs }
 
-    /// - Returns: `plans`: the last screen is to be filled with ``show(_:)``; `installs`: every disk's name was typed.
+    /// - Returns: `plans`: the last screen is to be filled with ``show(_:wipes:losses:)``; `installs`: every disk's name was typed.
     mutating func handle(_ key: TerminalKey) -> Outcome {
         switch forms[screen.rawValue].handle(key) {
         case .stays: return .stays
@@ -229,11 +236,14 @@ struct GuidedInstall: Sendable {
     }
 
     /// Puts a plan onto the last screen, with a question for each disk that it wipes.
-    mutating func show(_ plan: [String], wipes disks: [String]) {
+    ///
+    /// - Parameter losses: what other disks lose with one, by its name: told where its name is asked for.
+    mutating func show(_ plan: [String], wipes disks: [String], losses: [String: [String]]) {
         forms[Screen.plan.rawValue] = Form(
             Self.titles[5],
-            disks.map {
-                Form.Field($0, "Type \($0)", .text, help: "Everything on \($0) will be lost. Its name, typed, starts the installation.")
+            disks.map { disk in
+                let lost = (["Everything on \(disk) will be lost"] + (losses[disk] ?? [])).joined(separator: "; ")
+                return Form.Field(disk, "Type \(disk)", .text, help: "\(lost). Its name, typed, starts the installation.")
             },
             text: plan)
     }

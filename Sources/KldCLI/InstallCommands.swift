@@ -200,13 +200,18 @@ extension InstallCommand {
         dryRun: Bool, root: Bool = Host.isRoot, lock: FilePath = "/run/kldload/install.lock", find: () async throws -> Payload
     ) async throws -> (lock: FileLock?, payload: Payload) {
         if dryRun { return (nil, try await find()) }
+        try requireRoot(root)
+        let held = try FileLock(lock)
+        return (held, try await find())
+    }
+
+    /// - Throws: ``Diagnosis`` `install.not-root`.
+    static func requireRoot(_ root: Bool) throws {
         guard root else {
             throw Diagnosis(
                 "install.not-root", "installing needs root", remedies: ["sudo kldload install …", "look first: --dry-run"], exit: .needsRoot
             )
         }
-        let held = try FileLock(lock)
-        return (held, try await find())
     }
 
     static func planner(

@@ -33,7 +33,7 @@ public struct DiskSelection: Sendable, Hashable {
         switch answers.disk {
         case .path(let path): first = try Self.choose(path.string, facts, least, for: whose)
         case .automatic:
-            first = try Self.choose(Self.onlyEmpty(facts, least), facts, least, for: whose)
+            first = try Self.choose(Self.onlyEmpty(facts, least, for: whose), facts, least, for: whose)
             first.automatic = true
         }
         root = try [first] + answers.dataDisks.map { try Self.choose($0.string, facts, least, for: whose) }
@@ -124,12 +124,16 @@ public struct DiskSelection: Sendable, Hashable {
     /// nobody but a person chooses it. Source: Linux `Documentation/admin-guide/devices.rst`, 6.12; zvols: `zvol_os.c`, OpenZFS 2.4.
     private static let volumes = ["zd", "nbd", "rbd", "drbd"]
 
-    private static func onlyEmpty(_ facts: MachineFacts, _ least: ByteCount) throws -> String {
-        let empty = facts.disks.filter { disk in !volumes.contains { disk.name.hasPrefix($0) } }.filter {
-            $0.isEmpty && !facts.liveDisks.contains($0.path) && !$0.readOnly && $0.size >= least
-                && facts.importedPools[$0.path] == nil && facts.inUse[$0.path] == nil
+    private static func onlyEmpty(_ facts: MachineFacts, _ least: ByteCount, for whose: String) throws -> String {
+        let all = facts.disks.filter { disk in
+            disk.isEmpty && !facts.liveDisks.contains(disk.path) && !volumes.contains { disk.name.hasPrefix($0) }
+        }
+        let empty = all.filter {
+            !$0.readOnly && $0.size >= least && facts.importedPools[$0.path] == nil && facts.inUse[$0.path] == nil
         }
         guard let first = empty.first else {
+            // An empty one was probably meant: what speaks against it is told, not that there is none.
+            if let largest = all.max(by: { $0.size < $1.size }) { _ = try choose(facts.stableName(largest), facts, least, for: whose) }
             throw Diagnosis(
                 "disk.none-empty", "no disk of this machine is empty, so none is chosen by itself",
                 remedies: ["name it: KLDLOAD_DISK=/dev/…"],

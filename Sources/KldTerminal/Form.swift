@@ -96,6 +96,8 @@ public struct Form: Sendable, Hashable {
     public var text: [String]
     private var top = 0
     private var page = 10
+    /// How many lines the text took on the screen that it was last shown on.
+    private var height = 0
 
     /// The last line: what keys do.
     public var keys: String
@@ -143,7 +145,7 @@ public struct Form: Sendable, Hashable {
         focus = max(0, min(fields.count - 1, focus + steps))
     }
 
-    private mutating func scroll(_ lines: Int) { top = max(0, min(text.count - page, top + lines)) }
+    private mutating func scroll(_ lines: Int) { top = max(0, min(max(height, text.count) - page, top + lines)) }
 
     private mutating func turn(_ step: Int) {
         guard fields.indices.contains(focus) else { return }
@@ -186,27 +188,23 @@ public struct Form: Sendable, Hashable {
             let plain = String(line.map { $0.isNewline || $0 == "\t" ? " " : $0 }.prefix(columns))
             return plain + String(repeating: " ", count: columns - plain.count)
         }
-        func wrap(_ text: String, _ indent: Int) -> [String] {
-            var lines = [""]
-            for word in text.split(separator: " ") {
-                if lines[lines.count - 1].count + word.count + 1 > columns - indent - 2 { lines.append("") }
-                lines[lines.count - 1] += (lines[lines.count - 1].isEmpty ? "" : " ") + word
-            }
-            return lines.map { String(repeating: " ", count: indent) + $0 }
-        }
         let head = [" kldload: \(title)" + String(repeating: " ", count: max(1, columns - 10 - title.count - step.count)) + step, ""]
         let width = min(fields.filter { $0.kind != .toggle && $0.kind != .line }.map(\.label.count).max() ?? 0, columns / 3)
         // What stands below the fields: help or problem, and the keys.
-        let help = chosen?.help ?? ""
-        let note = problem.map { wrap("! \($0)", 2) } ?? (help.isEmpty ? [""] : wrap(help, 2))
-        let foot = [""] + note.prefix(4) + ["", " \(keys)"]
+        var note = (problem.map { "! \($0)" } ?? chosen?.help ?? "").wrapped(to: columns - 4).map { "  \($0)" }
+        // Some of the text, and of the fields, is seen whatever is said of them.
+        let most = max(4, rows - head.count - 10)
+        if note.count > most { note = Array(note.prefix(most - 1)) + ["  -- \(note.count - most + 1) more lines --"] }
+        let foot = [""] + note + ["", " \(keys)"]
         let room = rows - head.count - foot.count
+        let flowing = text.flatMap { $0.wrapped(to: columns - 2, hanging: 2) }
+        height = flowing.count
         let shown = text.isEmpty ? 0 : max(3, room - fields.count - 1)
         page = max(1, shown - 1)
-        top = max(0, min(text.count - shown, top))
-        var body = Array(text.dropFirst(top).prefix(shown)).map { "  \($0)" }
+        top = max(0, min(height - shown, top))
+        var body = flowing.dropFirst(top).prefix(shown).map { "  \($0)" }
         if !text.isEmpty {
-            let rest = text.count - top - shown
+            let rest = height - top - shown
             body.append(rest > 0 ? "  -- \(rest) more lines: Page Down --" : "")
         }
         // Of more fields than there is room for, those around the chosen one.
@@ -237,5 +235,27 @@ public struct Form: Sendable, Hashable {
         case .choice(let options):
             "< \(String((options.first { $0.value == field.value }?.label ?? field.value).prefix(width - 4))) >"
         }
+    }
+}
+
+extension String {
+    /// The lines that it takes where one has this width: broken between words, and within a word that is wider. Nothing of it is cut.
+    ///
+    /// - Parameter hanging: by how much more than the first line the others are indented.
+    func wrapped(to width: Int, hanging: Int = 0) -> [String] {
+        let margin = Swift.min(prefix { $0 == " " }.count + hanging, width / 2)
+        var lines: [String] = []
+        var indent = ""
+        var rest = self[...]
+        while indent.count + rest.count > width {
+            let room = width - indent.count
+            // A space right behind the last column is a place to break too; those of the margin are none.
+            let words = rest.prefix(room + 1).drop { $0 == " " }
+            let place = words.lastIndex(of: " ") ?? rest.index(rest.startIndex, offsetBy: room)
+            lines.append(indent + String(rest[..<place]))
+            rest = rest[place...].drop { $0 == " " }
+            indent = String(repeating: " ", count: margin)
+        }
+        return lines + [indent + String(rest)]
     }
 }

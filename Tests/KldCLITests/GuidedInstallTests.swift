@@ -3,6 +3,7 @@ import KldBlock
 import KldCore
 import KldExec
 import KldInstall
+import KldPlan
 import KldTerminal
 import KldTestSupport
 import SystemPackage
@@ -66,8 +67,23 @@ struct GuidedInstallTests {
         let labels = guide.forms[0].fields.filter { $0.kind == .toggle }.map(\.label)
         #expect(labels == ["/dev/vda 20 GiB empty", "/dev/vdb 20 GiB holds ext4"])
         #expect(guide.disks.isEmpty)
-        #expect { try GuidedInstall(facts: Self.facts(0), payloads: guide.payloads) } throws: { Diagnosis(of: $0).code == "guided.no-disk" }
         #expect { try GuidedInstall(facts: Self.facts(1), payloads: []) } throws: { Diagnosis(of: $0).code == "guided.no-payload" }
+    }
+
+    @Test("where no disk will do, what speaks against the largest is told; that there is none, only where there is none")
+    func noDisk() throws {
+        let payloads = try Self.guide().payloads
+        var facts = Self.facts(0)
+        #expect { try GuidedInstall(facts: facts, payloads: payloads) } throws: {
+            let problem = Diagnosis(of: $0)
+            return problem.code == "disk.too-small" && problem.message == "/dev/vdz has 1 GiB; the profile core needs at least 4 GiB"
+        }
+        var large = BlockDevice(path: "/dev/vdy", size: .gibibytes(20))
+        large.readOnly = true
+        facts.disks.append(large)
+        #expect { try GuidedInstall(facts: facts, payloads: payloads) } throws: { Diagnosis(of: $0).code == "disk.read-only" }
+        facts.disks.removeAll { $0.path != "/dev/sr0" }
+        #expect { try GuidedInstall(facts: facts, payloads: payloads) } throws: { Diagnosis(of: $0).code == "guided.no-disk" }
     }
 
     @Test("each screen says what is wrong on it, and lets nobody on before")
@@ -139,13 +155,36 @@ struct GuidedInstallTests {
         var guide = try Self.guide()
         press(&guide, [.enter, .enter] + type("web-1"))
         #expect(through(&guide) == .plans)
-        guide.show((1...50).map { "step \($0)" }, wipes: ["/dev/disk/by-id/virtio-d0"])
+        guide.show((1...50).map { "step \($0)" }, wipes: ["/dev/disk/by-id/virtio-d0"], losses: [:])
         #expect(guide.handle(.enter) == .stays && problem(guide)?.contains("nothing has been written") == true)
         press(&guide, type("/dev/disk/by-id/virtio-d"))
         #expect(guide.handle(.enter) == .stays)
         press(&guide, type("0"))
         #expect(guide.lines(columns: 80, rows: 24).contains { $0.contains("step 1") })
         #expect(guide.handle(.enter) == .installs)
+    }
+
+    @Test("what other disks lose is told in the plan, and where a disk's name is asked for, whole on a screen of 80 by 24")
+    func losses() throws {
+        var guide = try Self.guide()
+        press(&guide, [.enter, .enter] + type("web-1"))
+        #expect(through(&guide) == .plans)
+        let disks = ["/dev/disk/by-id/virtio-d0", "/dev/disk/by-id/virtio-d1"]
+        let losses = ["ata-Samsung_SSD_870_EVO_4TB_S6PXNM0T000000A", "ata-WDC_WD40EFRX-68N32N0_WD-WCC7K0000000"].map {
+            "/dev/disk/by-id/\($0) holds another part of the pool tank, whose data may be lost too"
+        }
+        let plan = Plan(
+            "install", [Phase("disks", "Disks", [Step("disks.wipe", "Wipe", [], destroys: disks)])], losses: [disks[1]: losses])
+        guide.show(plan.text().lines, wipes: plan.destroys, losses: plan.losses)
+        func told() -> [Int] {
+            let lines = guide.lines(columns: 80, rows: 24)
+            #expect(lines.count == 24 && lines.allSatisfy { $0.count == 80 })
+            let text = lines.flatMap { $0.split(separator: " ") }.joined(separator: " ")
+            return losses.map { text.ranges(of: $0).count }
+        }
+        #expect(told() == [1, 1], "the first disk's loss is nobody's")
+        press(&guide, [.down])
+        #expect(told() == [2, 2])
     }
 
     @Test("what the machine says against a plan is shown, and can be mended")
@@ -171,6 +210,17 @@ struct DeviceMatchTests {
         #expect(matches.compactMap { $0.problem?.code } == ["disk.live", "disk.missing"])
         let lines = AnswersCommand.DeviceMatch.table(matches).split(separator: "\n")
         #expect(lines.count == 6 && lines[1].contains("empty") && lines[3].contains("KLDLOAD_FORCE_WIPE=1"))
+    }
+
+    @Test("a disk is judged by what a profile needs: the server, where none is named")
+    func profiles() {
+        let facts = MachineFacts(disks: [BlockDevice(path: "/dev/vda", size: .gibibytes(6))])
+        for word in ["auto", "/dev/vda"] {
+            let problem = AnswersCommand.DeviceMatch.Match(word, facts).problem
+            #expect(problem?.code == "disk.too-small")
+            #expect(problem?.message == "/dev/vda has 6 GiB; the profile server needs at least 8 GiB")
+            #expect(AnswersCommand.DeviceMatch.Match(word, facts, profile: "core").disk?.device.path == "/dev/vda")
+        }
     }
 
     @Test("what is no disk is called what it is, as an installation calls it")

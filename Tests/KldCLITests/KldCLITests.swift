@@ -26,6 +26,7 @@ import Testing
         ["kexport", "/dev/sda", "qcow2", "/tmp/export/"], ["kexport", "--format", "qcow2", "--output", "/tmp/image.qcow2"],
         ["iso", "build", "--distro", "debian", "--profile", "server,core", "-o", "kldload.iso"], ["answers", "device-match", "auto"],
         ["seed", "create", "--answers", "my.env", "--device", "/dev/sdX1"], ["install-target", "--config", "my.env"],
+        ["answers", "device-match", "--profile", "kvm"], ["kldload-install-target", "--guided", "--wait"],
         ["kldload-install-target", "--guided"], ["kbe", "list", "--format", "json"], ["kbe", "set-default", "rocky-v2"],
         ["kbe", "current"],
         ["kbe", "prune", "--older-than", "30d"], ["kbe", "import", "NAME", "-i", "FILE"], ["kbe", "unmount", "try-it"],

@@ -147,7 +147,13 @@ struct PayloadRecipeTests {
         #expect(text("/etc/ssh/sshd_config.d/10-kldload.conf")?.contains("PasswordAuthentication no") == true)
         let clean = try PayloadRecipe.plan(Self.spec(kind: .live)).steps.last
         #expect(clean?.actions.last == .write("/etc/hostname", content: .text("kldload\n")), "after the purge, which removes it")
-        #expect(text("/etc/systemd/system/getty@tty1.service.d/kldload.conf")?.contains("--autologin root") == true)
+        let screen = text("/etc/systemd/system/getty@tty1.service.d/kldload.conf")
+        #expect(screen?.contains("--autologin root") == true)
+        #expect(screen?.hasSuffix(" - $TERM\nTTYVTDisallocate=no\n") == true, "how the guided installation ended stays there")
+        let serial = text("/etc/systemd/system/serial-getty@.service.d/kldload.conf")
+        #expect(serial?.hasSuffix(" - $TERM\n") == true)
+        let guided = text("/usr/lib/systemd/system/kldload-guided.service")
+        #expect(guided?.contains("\nExecStart=/usr/bin/kldload-install-target --guided --wait\n") == true)
         let installed = try PayloadRecipe.plan(Self.spec()).text(contents: true)
         #expect(!installed.contains("autologin") && !installed.contains("autoinstall"))
     }

@@ -108,7 +108,7 @@ struct SelectionTests {
         facts.inUse = ["/dev/vda": ["it is attached as /dev/loop0"]]
         let problem = refusal(facts)
         #expect(problem?.code == "disk.in-use" && problem?.causes == ["it is attached as /dev/loop0"])
-        #expect(refusal(facts, disk: "auto")?.code == "disk.none-empty")
+        #expect(refusal(facts, disk: "auto")?.causes == ["it is attached as /dev/loop0"])
         facts = Machines.plain(.disk("vda"), .disk("vdb"))
         facts.inUse = ["/dev/vda": ["it is attached as /dev/loop0"]]
         #expect(try chosen(facts, disk: "auto").root.map(\.path) == ["/dev/vdb"])
@@ -128,10 +128,11 @@ struct SelectionTests {
         #expect(refusal(Machines.plain(disk), disk: "/dev/vda", line) == nil)
         #expect(refusal(Machines.plain(disk), disk: "auto", line) == nil)
         disk.size = ByteCount(disk.size.bytes - 1)
-        let problem = refusal(Machines.plain(disk), disk: "/dev/vda", line)
-        #expect(problem?.code == "disk.too-small")
-        #expect(problem?.message.hasSuffix("the profile \(profile.id) needs at least \(profile.leastDisk)") == true)
-        #expect(refusal(Machines.plain(disk), disk: "auto", line)?.code == "disk.none-empty")
+        for word in ["/dev/vda", "auto"] {
+            let problem = refusal(Machines.plain(disk), disk: word, line)
+            #expect(problem?.code == "disk.too-small")
+            #expect(problem?.message.hasSuffix("the profile \(profile.id) needs at least \(profile.leastDisk)") == true)
+        }
     }
 
     @Test("a special disk need not hold what the profile brings")
@@ -260,6 +261,22 @@ struct SelectionTests {
         let problem = refusal(Machines.plain(.disk("sda") { $0.partitionTable = "gpt" }), disk: "auto")
         #expect(problem?.code == "disk.none-empty")
         #expect(refusal(MachineFacts(disks: []), disk: "auto")?.code == "disk.none-empty")
+    }
+
+    @Test("where there are empty disks and none will do, auto tells what speaks against the largest")
+    func autoUnfit() {
+        let used = BlockDevice.disk("vda") { $0.filesystem = "ext4" }
+        var facts = Machines.plain(used, .disk("vdb", gibibytes: 2), .disk("vdc", gibibytes: 3), .disk("vdd", gibibytes: 1))
+        let problem = refusal(facts, disk: "auto")
+        #expect(problem?.code == "disk.too-small" && problem?.message == "/dev/vdc has 3 GiB; the profile server needs at least 8 GiB")
+        facts.importedPools = ["/dev/vdc": "tank"]
+        #expect(refusal(facts, disk: "auto")?.code == "disk.in-use")
+        facts = Machines.plain(used, .disk("vdb", gibibytes: 2), .disk("vdc") { $0.readOnly = true })
+        #expect(refusal(facts, disk: "auto")?.code == "disk.read-only")
+        // What runs from it is no disk that anybody could mean.
+        facts = Machines.plain(used, .disk("vdb", gibibytes: 2))
+        facts.liveDisks = ["/dev/vdb"]
+        #expect(refusal(facts, disk: "auto")?.code == "disk.none-empty")
     }
 
     @Test("auto takes none when several are empty, and names them")

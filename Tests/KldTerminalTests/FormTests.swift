@@ -81,4 +81,40 @@ struct FormTests {
         for _ in 0..<30 { _ = form.handle(.pageUp) }
         #expect(form.lines(step: "").contains { $0.hasPrefix("  line 1 ") })
     }
+
+    @Test("of a line that is wider than the screen nothing is cut: it goes on below, indented, and is scrolled to its end")
+    func wrapping() {
+        let words = (1...40).map { "word\($0)" }.joined(separator: " ")
+        let path = "/dev/disk/by-id/" + String(repeating: "x", count: 90)
+        var form = Form("Plan", [Form.Field("d", "Type d", .text)], text: ["    \(words)", path])
+        var lines = form.lines(step: "")
+        #expect(lines.count == 24 && lines.allSatisfy { $0.count == 80 })
+        #expect(Self.told(lines).contains(words))
+        #expect(lines[2].hasPrefix("      word1 ") && lines[3].hasPrefix("        word"))
+        #expect(lines.map { $0.filter { $0 != " " } }.joined().contains(path), "a name that is wider than the screen")
+
+        form.text = (1...20).map { "\(words) \($0)" } + ["the end"]
+        _ = form.lines(step: "")
+        for _ in 0..<20 { _ = form.handle(.pageDown) }
+        lines = form.lines(step: "")
+        #expect(lines.contains { $0.hasPrefix("  the end ") } && !lines.contains { $0.contains("more lines") })
+    }
+
+    @Test("what is said of a field is whole, as far as some of the text and the field itself are still seen; else it says that it is not")
+    func help() {
+        func form(_ help: String) -> Form {
+            Form("Plan", [Form.Field("d", "Type d", .text, help: help)], text: (1...30).map { "line \($0)" })
+        }
+        let long = (1...100).map { "word\($0)" }.joined(separator: " ")
+        var whole = form(long)
+        var lines = whole.lines(step: "")
+        #expect(Self.told(lines).contains(long))
+        var cut = form("\(long) \(long)")
+        lines = cut.lines(step: "")
+        #expect(lines.count == 24 && lines.contains { $0.hasPrefix("  line 3 ") } && lines.contains { $0.hasPrefix(" > Type d") })
+        #expect(lines.count { $0.contains("more lines") } == 2, "of the text, and of the help")
+    }
+
+    /// What stands on a screen, without the breaks of its lines.
+    static func told(_ lines: [String]) -> String { lines.flatMap { $0.split(separator: " ") }.joined(separator: " ") }
 }

@@ -37,12 +37,13 @@ enum SystemFiles {
         """
 
     /// Whoever sits at a live medium's console owns the machine: root has no password, and needs none there. agetty(8), util-linux 2.41.
+    /// The screen is not cleared for the shell: how the guided installation ended is on it. systemd.exec(5), systemd 257.
     static func autologin(serial: Bool) -> String {
         """
         [Service]
         ExecStart=
         ExecStart=-/sbin/agetty --autologin root \(serial ? "--keep-baud 115200,57600,38400,9600" : "--noclear") - $TERM
-
+        \(serial ? "" : "TTYVTDisallocate=no\n")
         """
     }
 
@@ -236,7 +237,8 @@ enum SystemFiles {
         """
     )
 
-    /// Started by the one above where nobody says what to install. systemd.exec(5), systemd.unit(5), systemd 257.
+    /// Started by the one above where nobody says what to install. Its end, on which a shell follows, waits for a person who has read it.
+    /// systemd.exec(5), systemd.unit(5), systemd 257.
     static let guided = (
         name: "kldload-guided.service",
         text: """
@@ -250,7 +252,7 @@ enum SystemFiles {
 
         [Service]
         Type=exec
-        ExecStart=/usr/bin/kldload-install-target --guided
+        ExecStart=/usr/bin/kldload-install-target --guided --wait
         StandardInput=tty
         StandardOutput=tty
         StandardError=tty
