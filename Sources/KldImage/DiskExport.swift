@@ -121,17 +121,16 @@ public struct DiskExport: Sendable {
     /// - Throws: ``Diagnosis`` `image.no-space` where the copy's data is known not to fit.
     static func requireRoom(for source: SourceImage, in folder: FilePath, free: ByteCount) throws(Diagnosis) {
         guard let data = source.dataSize, free <= data else { return }
-        throw noSpace("sealing needs a copy of up to \(data); \(folder) has \(free)")
+        throw Diagnosis(
+            "image.no-space", "sealing needs a copy of up to \(data); \(folder) has \(free)",
+            remedies: ["free some space, or set XDG_CACHE_HOME to a larger file system"], exit: .cannotCreate)
     }
 
     /// A file system that was full before the copy was whole: until then nobody knew how much of a device is data.
     static func copyFailed(_ error: any Error, of source: SourceImage, in folder: FilePath) -> any Error {
         guard let failure = (error as? CommandError)?.failure, failure.errors.contains("No space left on device") else { return error }
-        return noSpace("sealing needs a copy of the data of \(source.path); \(folder) is full before it is whole")
-    }
-
-    private static func noSpace(_ message: String) -> Diagnosis {
-        Diagnosis(
-            "image.no-space", message, remedies: ["free some space, or set XDG_CACHE_HOME to a larger file system"], exit: .cannotCreate)
+        return Diagnosis(
+            "image.no-space", "sealing needs a copy of the data of \(source.path); \(folder) is full before it is whole",
+            remedies: ["free some space, or set XDG_CACHE_HOME to a larger file system"], exit: .cannotCreate)
     }
 }
