@@ -149,15 +149,17 @@ public struct DistroSpec: Sendable, Hashable {
     }
 
     /// apt's sources on a mirror.
-    /// - Parameter mirror: the archive's address, ending in `/debian`; the security archive is its sibling.
+    /// - Parameters:
+    ///   - mirror: the archive's address, ending in `/debian`.
+    ///   - security: the security archive's; `nil`: the mirror's sibling.
     /// - Throws: ``Diagnosis`` `distro.unsupported` for another family.
-    public func sources(mirror: String) throws -> [AptSource] {
+    public func sources(mirror: String, security: String? = nil) throws -> [AptSource] {
         guard case .apt(let suites, _, let keyring) = packaging else { throw unsupported("packages by \(packaging.family.rawValue)") }
         return suites.map { suite in
             let base = mirror.hasSuffix("/debian") ? String(mirror.dropLast("/debian".count)) : mirror
             return AptSource(
-                uri: suite.archive == "debian" ? mirror : "\(base)/\(suite.archive)", suite: suite.name, components: suite.components,
-                keyring: keyring)
+                uri: suite.archive == "debian" ? mirror : security ?? "\(base)/\(suite.archive)", suite: suite.name,
+                components: suite.components, keyring: keyring)
         }
     }
 }

@@ -43,6 +43,7 @@ public struct DiskExport: Sendable {
         let exporter = ImageExporter(runner: workshop.runner, files: files)
         // Before the long work: is there room, would anything be replaced?
         let plan = try exporter.plan(unknown)
+        if let note = Self.note(plan) { report(PlanEvent(.line, message: note)) }
         if request.dryRun {
             for format in request.formats {
                 for command in plan.conversion(format) { report(PlanEvent(.line, message: command.description)) }
@@ -65,6 +66,14 @@ public struct DiskExport: Sendable {
         }
     }
 
+    /// What a person should know of the room for an export of whose source nobody knows how much is data; `nil` where it was checked.
+    static func note(_ plan: ExportPlan) -> String? {
+        let source = plan.request.source
+        guard source.dataSize == nil else { return nil }
+        return "\(source.path) has \(source.virtualSize), and how much of that is data only reading it tells: "
+            + "whether there is room shows itself meanwhile, and nothing is left behind when there is not"
+    }
+
     /// The export with what the guest has read. - Parameter name: the one that was asked for.
     static func described(_ unknown: ExportRequest, _ system: InstalledSystem, named name: ExportName?) throws -> ExportRequest {
         var known = unknown
@@ -82,15 +91,12 @@ public struct DiskExport: Sendable {
         known: @escaping @Sendable (InstalledSystem) throws -> Void
     ) async throws -> (SourceImage, InstalledSystem?) {
         let (files, source) = (LocalFiles(), held.image)
-        let free = try files.freeSpace(work)
-        guard free > source.dataSize else {
-            throw Diagnosis(
-                "image.no-space", "sealing needs a copy of up to \(source.dataSize); \(work.removingLastComponent()) has \(free)",
-                remedies: ["free some space, or set XDG_CACHE_HOME to a larger file system"], exit: .cannotCreate)
-        }
+        try Self.requireRoom(for: source, in: work.removingLastComponent(), free: try files.freeSpace(work))
         report(PlanEvent(.line, message: "copying \(source.path) to seal the copy"))
         let copy = work.appending("copy.raw")
-        try await workshop.runner.run(QemuImg.convert(source.path, format: source.form.disk, to: copy, as: .raw))
+        do {
+            try await workshop.runner.run(QemuImg.convert(source.path, format: source.form.disk, to: copy, as: .raw))
+        } catch { throw Self.copyFailed(error, of: source, in: work.removingLastComponent()) }
         try held.check()
         if source.form != .raw { try await ForeignPartitions.refuse(on: copy, of: source.path, workshop.runner, files) }
         let guest = work.appending(WorkFolder.guest)
@@ -110,5 +116,21 @@ public struct DiskExport: Sendable {
         // Whatever fails from here on is not the guest's.
         try files.remove(guest)
         return (try await SourceInspector(runner: workshop.runner, files: files).inspect(copy, form: .raw), system)
+    }
+
+    /// - Throws: ``Diagnosis`` `image.no-space` where the copy's data is known not to fit.
+    static func requireRoom(for source: SourceImage, in folder: FilePath, free: ByteCount) throws(Diagnosis) {
+        guard let data = source.dataSize, free <= data else { return }
+        throw Diagnosis(
+            "image.no-space", "sealing needs a copy of up to \(data); \(folder) has \(free)",
+            remedies: ["free some space, or set XDG_CACHE_HOME to a larger file system"], exit: .cannotCreate)
+    }
+
+    /// A file system that was full before the copy was whole: until then nobody knew how much of a device is data.
+    static func copyFailed(_ error: any Error, of source: SourceImage, in folder: FilePath) -> any Error {
+        guard let failure = (error as? CommandError)?.failure, failure.errors.contains("No space left on device") else { return error }
+        return Diagnosis(
+            "image.no-space", "sealing needs a copy of the data of \(source.path); \(folder) is full before it is whole",
+            remedies: ["free some space, or set XDG_CACHE_HOME to a larger file system"], exit: .cannotCreate)
     }
 }

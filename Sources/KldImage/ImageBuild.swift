@@ -105,6 +105,7 @@ public struct ImageBuild: Sendable {
         let lock = try await lock(request, report)
         defer { withExtendedLifetime(lock) {} }
         try check(request, files)
+        if let destination { try await tryOut(destination, request, report) }
         let bench = try await workshop.prepare(request.answers, mirror: request.mirror, report: report)
         let answers = try request.answers.forGuest(disks: [Factory.Disk.first])
         let template = try await workshop.template(answers, bench, report)
@@ -167,6 +168,15 @@ public struct ImageBuild: Sendable {
             overwrite: request.overwrite)
     }
 
+    /// A host key that is not known, a login that is refused, a folder that is not there: told before minutes of work too.
+    private func tryOut(_ destination: ScpDestination, _ request: Request, _ report: @Sendable (PlanEvent) -> Void) async throws {
+        report(PlanEvent(.line, message: "trying whether \(destination.host) takes an upload"))
+        try await WorkFolder.with("\(request.name)-upload", in: workshop.cache.root, report: report) { work in
+            try await ScpUpload(to: destination, runner: workshop.runner, files: LocalFiles(), scratch: work.appending("upload"))
+                .tryOut(request.name)
+        }
+    }
+
     private func upload(
         _ manifest: ImageManifest, _ request: Request, to destination: ScpDestination, scratch: FilePath, _ progress: BuildProgress
     ) async throws {
@@ -175,10 +185,13 @@ public struct ImageBuild: Sendable {
         names.append("\(request.name).manifest.json")
         let upload = ScpUpload(to: destination, runner: workshop.runner, files: LocalFiles(), scratch: scratch)
         progress.report(PlanEvent(.line, message: "uploading to \(destination.host)"))
-        let count = names.count
-        try await upload.upload(names.map { request.folder.appending($0) }) { finished in
-            progress.report(PlanEvent(.output, message: "\(finished) of \(count) files are there", done: finished, total: count))
-        }
+        let paths = names.map { request.folder.appending($0) }
+        do {
+            try await upload.upload(paths) { finished in
+                let message = "\(finished) of \(paths.count) files are there"
+                progress.report(PlanEvent(.output, message: message, done: finished, total: paths.count))
+            }
+        } catch { throw upload.telling(error, of: paths) }
     }
 
     private func export(

@@ -49,37 +49,57 @@ public enum HostArchive {
     /// Reads `/etc/apt/sources.list` and `/etc/apt/sources.list.d`, in apt's order. Works before the first `apt-get update`.
     ///
     /// - Returns: the archive's address without a slash at its end; `nil` when apt uses no Debian archive.
-    public static func find(files: any FileSystem) -> String? {
-        let folder: FilePath = "/etc/apt/sources.list.d"
-        let names = ((try? files.list(folder)) ?? []).filter { $0.hasSuffix(".list") || $0.hasSuffix(".sources") }
-        return (["/etc/apt/sources.list"] + names.map { folder.appending($0) }).lazy.compactMap { try? files.readText($0) }.compactMap(
-            parse
-        ).first
+    public static func find(files: any FileSystem) -> String? { entries(files).lazy.compactMap(\.archive).first }
+
+    /// The security archive that apt uses beside ``find(files:)``: not every mirror of the one has the other.
+    ///
+    /// - Returns: its address without a slash at its end; `nil` when apt's sources name none.
+    public static func security(files: any FileSystem) -> String? {
+        let entries = entries(files)
+        let releases = Set(entries.filter { $0.archive != nil }.flatMap(\.suites))
+        for entry in entries {
+            // That of a derivative is called so too.
+            let known = entry.suites.contains { $0.hasSuffix("-security") && releases.contains(String($0.dropLast("-security".count))) }
+            if let address = entry.addresses.first(where: { known || $0.hasSuffix("/debian-security") }) { return address }
+        }
+        return nil
     }
 
-    /// Both styles, as in Debian 13:
+    /// What apt's sources have of Debian. Both styles, as in Debian 13:
     /// ```
     /// deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://mirror.example/debian trixie main
     /// URIs: http://mirror.example/debian
     /// ```
     /// Source: sources.list(5), apt 3.0. Others offer packages for Debian below a path of that name too; they are not signed by its keys.
-    static func parse(_ text: String) -> String? {
-        for entry in lines(text) + stanzas(text) where entry.components.contains("main") {
-            guard entry.key.isEmpty || entry.key.contains("debian-archive") else { continue }
-            for word in entry.addresses where word.hasPrefix("http://") || word.hasPrefix("https://") {
-                var address = word
-                while address.hasSuffix("/") { address.removeLast() }
-                if address.hasSuffix("/debian") { return address }
-            }
+    private static func entries(_ files: any FileSystem) -> [Entry] {
+        let folder: FilePath = "/etc/apt/sources.list.d"
+        let names = ((try? files.list(folder)) ?? []).filter { $0.hasSuffix(".list") || $0.hasSuffix(".sources") }
+        let paths: [FilePath] = ["/etc/apt/sources.list"] + names.map { folder.appending($0) }
+        return paths.compactMap { try? files.readText($0) }.flatMap { lines($0) + stanzas($0) }.filter {
+            $0.components.contains("main") && ($0.key.isEmpty || $0.key.contains("debian-archive"))
         }
-        return nil
     }
 
     private struct Entry {
+        /// Those that are fetched from, without a slash at their end.
         var addresses: [String]
+        var suites: [String]
         var components: [String]
         /// What must have signed it; empty: any key that apt trusts.
         var key: String
+
+        init(_ words: [String], suites: [String], components: [String], key: String) {
+            addresses = words.filter { $0.hasPrefix("http://") || $0.hasPrefix("https://") }.map { word in
+                var address = word
+                while address.hasSuffix("/") { address.removeLast() }
+                return address
+            }
+            self.suites = suites
+            self.components = components
+            self.key = key
+        }
+
+        var archive: String? { addresses.first { $0.hasSuffix("/debian") } }
     }
 
     private static func lines(_ text: String) -> [Entry] {
@@ -95,7 +115,8 @@ public enum HostArchive {
                 words.removeSubrange(...end)
             }
             let key = options.first { $0.lowercased().hasPrefix("signed-by=") }.map { String($0.dropFirst("signed-by=".count)) } ?? ""
-            return Entry(addresses: Array(words.prefix(1)), components: Array(words.dropFirst(2)), key: key)
+            return Entry(
+                Array(words.prefix(1)), suites: Array(words.dropFirst().prefix(1)), components: Array(words.dropFirst(2)), key: key)
         }
     }
 
@@ -113,7 +134,9 @@ public enum HostArchive {
             }
         }
         return stanzas.filter { ($0["types"] ?? "").words.contains("deb") && $0["enabled"]?.lowercased() != "no" }.map {
-            Entry(addresses: ($0["uris"] ?? "").words, components: ($0["components"] ?? "").words, key: $0["signed-by"] ?? "")
+            Entry(
+                ($0["uris"] ?? "").words, suites: ($0["suites"] ?? "").words, components: ($0["components"] ?? "").words,
+                key: $0["signed-by"] ?? "")
         }
     }
 }

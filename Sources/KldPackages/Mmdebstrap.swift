@@ -133,6 +133,20 @@ public enum MmdebstrapError {
                 ],
                 exit: .unavailable, causes: Array(tail))
         }
+        // After a name that is not resolved apt may say this too, and then it is not the cause.
+        if let line = text.lines.first(where: { $0.contains("does not have a Release file") }), !text.contains("Could not resolve"),
+            !text.contains("Could not connect"), !text.contains("Temporary failure resolving")
+        {
+            // E: The repository 'http://mirror.example/debian-security trixie-security Release' does not have a Release file.
+            let named = line.split(separator: "'", omittingEmptySubsequences: false).dropFirst().first.map(String.init)?.words ?? []
+            let (uri, suite) = (named.first ?? "the archive", named.dropFirst().first ?? "what is asked of it")
+            return Diagnosis(
+                "packages.no-release", "\(uri) does not have \(suite)",
+                remedies: [
+                    "name a mirror that has debian and debian-security beside each other: KLDLOAD_DEBIAN_MIRROR",
+                    "or name none, and the security archive in /etc/apt/sources.list of this machine, as Debian's installer does",
+                ], exit: .unavailable, causes: Array(tail))
+        }
         if text.contains("Could not resolve") || text.contains("Failed to fetch") || text.contains("Could not connect")
             || text.contains("Temporary failure resolving")
         {

@@ -24,13 +24,14 @@ package struct AcceleratorProbe: Sendable {
         self.device = device
     }
 
-    /// KVM if it works, else emulation; asks the machine once per boot and version of QEMU.
+    /// KVM if it works, else emulation; asks the machine once per boot, version of QEMU, and state of the device: who gets into the group
+    /// `kvm`, loads the module or loses either is not told of earlier trials.
     ///
     /// - Parameter limits: how long the probe guest may take under each.
     /// - Throws: ``Diagnosis`` `vm.no-accelerator` when emulation does not work either, `vm.qemu-too-old` when that is why; ``FileError``; `CancellationError`.
     package func choose(limits: [Accelerator: Duration] = [.kvm: .seconds(10), .tcg: .seconds(120)]) async throws -> AcceleratorChoice {
         let boot = try files.readText("/proc/sys/kernel/random/boot_id").trimmed
-        let file = cache.appending("accelerator-\(boot)-\(qemu.version).json")
+        let file = cache.appending("accelerator-\(boot)-\(qemu.version)-\(DeviceState(of: device)).json")
         if let known = try? files.read(file), let choice = try? JSONDecoder().decode(AcceleratorChoice.self, from: Data(known)) {
             return choice
         }
@@ -40,6 +41,20 @@ package struct AcceleratorProbe: Sendable {
         try forgetOtherBoots(except: file)
         try files.write(Array(try encoder.encode(choice)), to: file, mode: .file)
         return choice
+    }
+
+    /// What this process can do with the device now. An answer of an earlier trial is one to this state only.
+    package enum DeviceState: String, Sendable, CustomStringConvertible {
+        case missing, closed, open
+
+        package init(of device: FilePath) {
+            do {
+                try FileDescriptor.open(device, .readWrite, options: [.closeOnExec]).close()
+                self = .open
+            } catch Errno.noSuchFileOrDirectory { self = .missing } catch { self = .closed }
+        }
+
+        package var description: String { rawValue }
     }
 
     private func probeAll(_ limits: [Accelerator: Duration]) async throws -> AcceleratorChoice {
@@ -115,7 +130,7 @@ package struct AcceleratorProbe: Sendable {
     private func forgetOtherBoots(except file: FilePath) throws {
         guard try files.exists(cache) else { return }
         for name in try files.list(cache) where name.hasPrefix("accelerator-") && name != file.lastComponent?.string {
-            // Another version of QEMU in this same boot is asked again one day; that costs a second.
+            // Another version of QEMU, or another state of the device, in this same boot is asked again one day; that costs a second.
             try files.remove(cache.appending(name))
         }
     }

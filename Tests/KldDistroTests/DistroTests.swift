@@ -126,6 +126,13 @@ struct DistroTests {
             sources.map(\.uri) == ["http://localhost:8080/all", "http://localhost:8080/all", "http://localhost:8080/all/debian-security"])
     }
 
+    @Test("a security archive that is named takes the sibling's place", arguments: titles)
+    func security(_ title: String) throws {
+        for source in try spec(title).sources(mirror: "http://m/debian", security: "http://s/debian-security") {
+            #expect(source.uri == (source.suite.hasSuffix("-security") ? "http://s/debian-security" : "http://m/debian"))
+        }
+    }
+
     @Test("pins are for releases that are among the sources", arguments: titles)
     func pins(_ title: String) throws {
         let spec = try spec(title)

@@ -78,6 +78,34 @@ struct InstalledSystemTests {
 
 @Suite("What an export leaves and says")
 struct DiskExportTests {
+    @Test("a device whose data nobody knows is copied wherever there is any room, which is said; a file needs the room for its data")
+    func room() throws {
+        func source(_ data: ByteCount?) -> SourceImage {
+            SourceImage(path: "/dev/sdb", form: .raw, virtualSize: .gibibytes(1024), dataSize: data)
+        }
+        #expect(problem { try DiskExport.requireRoom(for: source(nil), in: "/cache/work", free: .gibibytes(4)) } == nil)
+        #expect(problem { try DiskExport.requireRoom(for: source(.gibibytes(3)), in: "/cache/work", free: .gibibytes(4)) } == nil)
+        let refused = problem { try DiskExport.requireRoom(for: source(.gibibytes(5)), in: "/cache/work", free: .gibibytes(4)) }
+        #expect(refused?.code == "image.no-space")
+        var request = try ExportPlanTests.request([.qcow2], source: "/dev/sdb", size: .gibibytes(1024), data: nil)
+        let note = try #require(try DiskExport.note(ExportPlan(request)))
+        #expect(note.hasPrefix("/dev/sdb has \(ByteCount.gibibytes(1024)), and how much of that is data only reading it tells: "))
+        request.source.dataSize = .gibibytes(3)
+        #expect(try DiskExport.note(ExportPlan(request)) == nil)
+    }
+
+    @Test("a copy that fills the cache's file system is no failure of qemu-img")
+    func copyFailed() throws {
+        let source = SourceImage(path: "/dev/sdb", form: .raw, virtualSize: .gibibytes(8), dataSize: nil)
+        func said(_ errors: String) -> Diagnosis {
+            let error = CommandError.failed(Command("qemu-img", [], effect: .changes), CommandOutput(status: 1, errors: errors))
+            return Diagnosis(of: DiskExport.copyFailed(error, of: source, in: "/cache/work"))
+        }
+        let full = said("qemu-img: error while writing at byte 2143289344: No space left on device\n")
+        #expect(full.code == "image.no-space" && full.exit == .cannotCreate && full.message.contains("/cache/work is full"))
+        #expect(said("qemu-img: error while reading at byte 0: Input/output error\n").code == "command.failed")
+    }
+
     @Test("a stage is said once; after that come percentages, and every event says how much is done of all")
     func narrated() {
         let narrator = ExportNarrator()

@@ -10,7 +10,7 @@ import Testing
 @Suite struct ExportPlanTests {
     static func request(
         _ formats: [ExportFormat], to destination: ExportRequest.Destination = .folder("/out"), source: FilePath = "/srv/disk.raw",
-        size: ByteCount = ByteCount(10_737_418_752), data: ByteCount = .gibibytes(1), overwrite: Bool = false
+        size: ByteCount = ByteCount(10_737_418_752), data: ByteCount? = .gibibytes(1), overwrite: Bool = false
     ) throws -> ExportRequest {
         ExportRequest(
             source: SourceImage(path: source, form: .raw, virtualSize: size, dataSize: data), formats: formats,
@@ -111,6 +111,25 @@ import Testing
         #expect(problem.message == "the export needs up to 3.0 GiB in /out, and 2 GiB are free")
         #expect(problem.causes == ["the image is 10 GiB large", "qcow2 may take 1.0 GiB", "ova may take 2.0 GiB"])
         _ = try exporter.plan(Self.request([.qcow2]))
+    }
+
+    @Test func aDeviceWhoseDataNobodyKnowsIsNotRefusedForItsSize() throws {
+        let exporter = Self.exporter(ScriptedRunner([]), MemoryFiles(devices: ["/dev/sdb"], free: .gibibytes(2)))
+        let plan = try exporter.plan(Self.request([.qcow2, .ova], source: "/dev/sdb", size: .gibibytes(1024), data: nil))
+        #expect(plan.estimates.isEmpty && plan.needed < .gibibytes(1))
+    }
+
+    @Test func anExportThatFillsTheDiskSaysSoAndLeavesNothing() async throws {
+        let files = MemoryFiles(devices: ["/dev/sdb"])
+        let runner = Self.runner(files) { command in
+            guard command.tool.name == "qemu-img" else { return }
+            let said = "qemu-img: error while writing at byte 2143289344: No space left on device\n"
+            throw CommandError.failed(command, CommandOutput(status: 1, errors: said))
+        }
+        await #expect(throws: FileError.noSpace("/out")) {
+            try await Self.exporter(runner, files).export(Self.request([.qcow2], source: "/dev/sdb", data: nil))
+        }
+        #expect(files.texts.isEmpty)
     }
 
     @Test func everythingIsRenamedOnceItIsWhole() async throws {

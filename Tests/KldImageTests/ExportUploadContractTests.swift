@@ -38,6 +38,30 @@ import Testing
         }
     }
 
+    @Test func aTrialLeavesNothingAndMissesTheFolder() async throws {
+        try await withServer { server in
+            let name = try ExportName(sanitising: "img")
+            let scratch = server.folder.appending("scratch")
+            try await ScpUpload(to: try server.destination(), runner: runner, files: files, scratch: scratch).tryOut(name)
+            #expect(try files.list(server.inbox) == [])
+            #expect(try !files.exists(scratch))
+            var elsewhere = try server.destination()
+            elsewhere.folder = server.folder.appending("nowhere")
+            let upload = ScpUpload(to: elsewhere, runner: runner, files: files, scratch: scratch)
+            await #expect(throws: CommandError.self) { try await upload.tryOut(name) }
+            #expect(try !files.exists(scratch))
+        }
+    }
+
+    @Test func whatIsToldAfterAFailureUploadsTheFiles() async throws {
+        try await withServer { server in
+            let file = server.folder.appending("a.raw")
+            try files.write("content", to: file)
+            try await runner.run(ScpCommands(try server.destination()).byHand([file]))
+            #expect(try files.readText(server.inbox.appending("a.raw")) == "content")
+        }
+    }
+
     @Test func anUnknownHostKeyIsRefused() async throws {
         try await withServer { server in
             let empty = server.folder.appending("empty")

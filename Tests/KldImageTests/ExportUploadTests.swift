@@ -102,6 +102,48 @@ import Testing
         if code == "image.upload-host-unknown" { #expect(problem.remedies[0].hasPrefix("ssh-keyscan -p 22 images.infra.local")) }
     }
 
+    @Test func anUploadIsTriedOutWithAnEmptyFile() async throws {
+        let files = MemoryFiles()
+        let runner = ScriptedRunner([
+            { command in
+                if command.tool.name == "scp" { #expect(files.texts["/run/x/empty"] == "") }
+                return CommandOutput()
+            }
+        ])
+        try await ScpUpload(to: try Self.destination(), runner: runner, files: files, scratch: "/run/x")
+            .tryOut(try ExportName(sanitising: "img"))
+        #expect(runner.commands.map(\.tool.name) == ["scp", "sftp"])
+        let target = "root@images.infra.local:/var/lib/libvirt/images/.img.trial.partial"
+        let words = runner.commands.first?.arguments ?? []
+        #expect(words.suffix(2) == ["/run/x/empty", target])
+        #expect(runner.commands.last?.input == .text("-rm /var/lib/libvirt/images/.img.trial.partial\n"))
+        #expect(files.texts.isEmpty)
+        let refusal = "root@images.infra.local: Permission denied (publickey)."
+        let denied = ScriptedRunner([{ _ in CommandOutput(status: 255, errors: refusal) }])
+        let problem = try await #require(throws: Diagnosis.self) {
+            try await ScpUpload(to: try Self.destination(), runner: denied, files: files, scratch: "/run/x")
+                .tryOut(try ExportName(sanitising: "img"))
+        }
+        #expect(problem.code == "image.upload-denied")
+        #expect(files.texts.isEmpty)
+    }
+
+    @Test func aFailedUploadSaysWhatUploadsTheFilesThatAreThere() async throws {
+        let paths: [FilePath] = ["/out/a.qcow2", "b.json"]
+        for credential in [ScpDestination.Credential.key("/root/.ssh/id_ed25519"), .password(Secret("hunter2"))] {
+            let destination = try Self.destination(credential)
+            let upload = ScpUpload(to: destination, runner: ScriptedRunner.accepting, files: MemoryFiles(), scratch: "/run/x")
+            let error = CommandError.failed(Command("scp", [], effect: .changes), CommandOutput(status: 1, errors: "No space left"))
+            let told = Diagnosis(of: upload.telling(error, of: paths))
+            #expect(told.code == "command.failed" && told.remedies.count == error.diagnosis.remedies.count + 2)
+            let line = try #require(told.remedies.last)
+            #expect(line.hasPrefix("scp ") && line.contains(" -o StrictHostKeyChecking=yes "))
+            #expect(line.hasSuffix(" -P 22 -- /out/a.qcow2 ./b.json root@images.infra.local:/var/lib/libvirt/images"))
+            #expect(!line.contains("hunter2"))
+            #expect(upload.telling(CancellationError(), of: paths) is CancellationError)
+        }
+    }
+
     @Test func aFailedCopyIsCleanedUp() async throws {
         let runner = ScriptedRunner([
             { command in command.tool.name == "scp" ? CommandOutput(status: 1, errors: "scp: write: No space left") : CommandOutput() }

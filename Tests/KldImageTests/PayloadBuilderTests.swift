@@ -160,3 +160,24 @@ struct PayloadBuilderTests {
         #expect(found.names == ["gawk", "mawk"])
     }
 }
+
+@Suite("Where the packages of a build come from")
+struct BuildArchiveTests {
+    static let host = MemoryFiles([
+        "/etc/apt/sources.list": "deb http://m/debian trixie main\ndeb http://s/debian-security trixie-security main\n"
+    ])
+
+    @Test("this machine's archive with its own security archive, unless another is named; machines get the one of the answers, as ever")
+    func chosen() throws {
+        let own = BuildArchive.choose(nil, files: Self.host, otherwise: "http://d/debian")
+        #expect(own == BuildArchive("http://m/debian", security: "http://s/debian-security"))
+        #expect(BuildArchive.choose("http://n/debian", files: Self.host, otherwise: "http://d/debian") == "http://n/debian")
+        #expect(BuildArchive.choose(nil, files: MemoryFiles(), otherwise: "http://d/debian") == "http://d/debian")
+        var spec = PayloadSpec.live(backports: false, buildMirror: own, installedMirror: "http://i/debian")
+        let uris = ["http://m/debian", "http://m/debian", "http://s/debian-security"]
+        #expect(try spec.buildSources.map(\.uri) == uris)
+        #expect(try PayloadRecipe.plan(spec).text(contents: true).contains("URIs: http://i/debian-security"))
+        spec.buildMirror = "http://m/debian"
+        #expect(try spec.buildSources.last?.uri == "http://m/debian-security")
+    }
+}

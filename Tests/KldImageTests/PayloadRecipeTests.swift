@@ -175,7 +175,7 @@ struct PayloadRecipeTests {
         ] { #expect(text.contains(part), "\(part)") }
         #expect(!text.contains("http://build") && !text.contains("/nowhere") && !text.contains("/made/here"))
         var other = Self.spec()
-        other.buildMirror = "http://elsewhere/debian"
+        other.buildMirror = BuildArchive("http://elsewhere/debian", security: "http://security/debian-security")
         #expect(try Self.builder("/there").inputs(other, ["zstd 1.5.7", "mmdebstrap 1.5.5"]) == text)
         #expect(try Self.builder("/there").inputs(other, ["zstd 1.5.8", "mmdebstrap 1.5.5"]) != text)
     }

@@ -35,6 +35,7 @@ struct AptTests {
     }
 
     func found(_ files: [String: String]) -> String? { HostArchive.find(files: MemoryFiles(files)) }
+    func security(_ text: String) -> String? { HostArchive.security(files: MemoryFiles(["/etc/apt/sources.list": text])) }
     func found(list text: String) -> String? { found(["/etc/apt/sources.list": text]) }
     func found(stanzas text: String) -> String? { found(["/etc/apt/sources.list.d/x.sources": text]) }
 
@@ -49,6 +50,7 @@ struct AptTests {
 
             """
         #expect(found(list: text) == "http://ftp.de.example.com/debian")
+        #expect(security(text) == "http://security.example.com/debian-security")
     }
 
     @Test("the archive of Debian 13's stanzas is found")
@@ -70,6 +72,18 @@ struct AptTests {
 
             """
         #expect(found(stanzas: text) == "https://mirror.example/debian")
+        let files = MemoryFiles(["/etc/apt/sources.list.d/x.sources": text])
+        #expect(HostArchive.security(files: files) == "http://security.example.com/debian-security")
+    }
+
+    @Test("a security archive is known by its release, whatever it is called; that of another system, or of other keys, is none")
+    func securityArchives() {
+        let archive = "deb http://m/debian trixie main\n"
+        #expect(security(archive) == nil)
+        #expect(security(archive + "deb http://m/updates/ trixie-security main\n") == "http://m/updates")
+        #expect(security(archive + "deb http://archive.ubuntu.com/ubuntu noble-security main\n") == nil)
+        #expect(security(archive + "deb [signed-by=/etc/apt/keyrings/x.asc] http://x/debian-security trixie-security main\n") == nil)
+        #expect(security(archive + "# deb http://x/debian-security trixie-security main\n") == nil)
     }
 
     @Test(
@@ -161,6 +175,21 @@ struct MmdebstrapErrorTests {
     func unreachable(_ text: String) {
         #expect(explained(text).code == "packages.unreachable")
         #expect(explained(text).exit == .unavailable)
+    }
+
+    @Test("a mirror that does not carry the security archive is named, with what helps; a network that fails is another matter")
+    func noRelease() {
+        let text = """
+            Err:5 http://mirror.example/debian-security trixie-security Release
+              404  Not Found [IP: 192.0.2.1 80]
+            E: The repository 'http://mirror.example/debian-security trixie-security Release' does not have a Release file.
+
+            """
+        let problem = explained(text)
+        #expect(problem.code == "packages.no-release" && problem.exit == .unavailable)
+        #expect(problem.message == "http://mirror.example/debian-security does not have trixie-security")
+        #expect(problem.remedies.contains { $0.contains("/etc/apt/sources.list") })
+        #expect(explained(text + "Temporary failure resolving 'mirror.example'\n").code == "packages.unreachable")
     }
 
     @Test(

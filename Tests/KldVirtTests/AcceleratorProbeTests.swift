@@ -1,3 +1,4 @@
+import FoundationEssentials
 import KldCore
 import KldFiles
 import KldTestSupport
@@ -87,6 +88,39 @@ struct AcceleratorProbeTests {
             let error = await #expect(throws: Diagnosis.self) { try await probe.choose(limits: [.kvm: .zero, .tcg: .zero]) }
             #expect(error?.code == "vm.no-accelerator")
             #expect(try LocalFiles().list(folder) == [], "a failure must not be remembered")
+        }
+    }
+}
+
+@Suite("What is remembered of the accelerator")
+struct AcceleratorMemoryTests {
+    @Test("a device that is missing, closed to this process or open is told apart")
+    func states() throws {
+        #expect(AcceleratorProbe.DeviceState(of: "/nowhere/kvm") == .missing)
+        // A folder opens for writing to nobody, root included.
+        #expect(AcceleratorProbe.DeviceState(of: "/tmp") == .closed)
+        #expect(AcceleratorProbe.DeviceState(of: "/dev/null") == .open)
+    }
+
+    @Test(
+        "an answer counts only as long as the device is in the state in which it was found",
+        arguments: [
+            AcceleratorChoice(accelerator: .kvm, speed: SpeedFactor(0.05)), .init(accelerator: .tcg, speed: SpeedFactor(1), reason: "x"),
+        ])
+    func stateChanges(_ choice: AcceleratorChoice) async throws {
+        try await withScratch { folder in
+            let (files, cache, device) = (LocalFiles(), folder.appending("cache"), folder.appending("kvm"))
+            // So old that every trial is refused: what does not fail comes from the cache.
+            let qemu = QEMU(executable: "/nowhere/qemu", version: QEMUVersion(5, 0))
+            let probe = AcceleratorProbe(qemu: qemu, files: files, cache: cache, device: device)
+            if choice.accelerator == .kvm { try files.write("", to: device) }
+            let boot = try files.readText("/proc/sys/kernel/random/boot_id").trimmed
+            let known = cache.appending("accelerator-\(boot)-5.0.0-\(AcceleratorProbe.DeviceState(of: device)).json")
+            try files.write(Array(try JSONEncoder().encode(choice)), to: known, mode: .file)
+            #expect(try await probe.choose() == choice)
+            if choice.accelerator == .kvm { try files.remove(device) } else { try files.write("", to: device) }
+            let error = await #expect(throws: Diagnosis.self) { try await probe.choose() }
+            #expect(error?.code == "vm.qemu-too-old")
         }
     }
 }

@@ -24,6 +24,7 @@ public struct ExportPlan: Sendable, Hashable {
     public let outputs: [Output]
     public let manifest: FilePath
     public let billOfMaterials: FilePath?
+    /// Empty where nobody knows how much of the source is data.
     public let estimates: [ExportEstimate]
 
     /// - Throws: ``ExportError`` `.nothingToExport`, `.outputNames`, `.sourceIsOutput`, `.tooLarge`.
@@ -60,12 +61,13 @@ public struct ExportPlan: Sendable, Hashable {
         }
     }
 
-    /// The most that the export takes at one moment: everything staged, before anything is published.
+    /// The most that the export takes at one moment: everything staged, before anything is published. Where ``estimates`` are not known,
+    /// the least.
     public var needed: ByteCount { estimates.reduce(.mebibytes(4)) { $0 + $1.size } }
 
     /// Compression may save nothing: then deflate's headers and the rounding to sectors add at most 1/64.
     private static func estimate(_ source: SourceImage, _ formats: [ExportFormat]) -> [ExportEstimate] {
-        let data = source.dataSize
+        guard let data = source.dataSize else { return [] }
         let packed = ByteCount(data.bytes + data.bytes / 64) + .mebibytes(1)
         return formats.map { format in
             let size: ByteCount =

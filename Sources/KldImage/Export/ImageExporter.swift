@@ -29,7 +29,8 @@ public struct ImageExporter: Sendable {
         self.stamp = stamp
     }
 
-    /// Works out an export and checks that it can begin: nothing exists that would be replaced, and there is room. Changes nothing.
+    /// Works out an export and checks that it can begin: nothing exists that would be replaced, and there is room, where it is known how much
+    /// that takes. Changes nothing.
     /// - Throws: ``ExportError``; ``FileError``.
     public func plan(_ request: ExportRequest) throws -> ExportPlan {
         let plan = try checkNames(request)

@@ -25,12 +25,20 @@ package struct ScpCommands: Sendable, Hashable {
     ///
     /// Runs: `scp … FILE USER@HOST:FOLDER/.NAME.partial`, changes (the other machine).
     package func copy(_ file: FilePath, name: String) -> Command {
-        // A relative path with a colon would be taken for a host.
-        let local = file.isAbsolute ? file.string : "./" + file.string
-        return Command(
-            Self.tool, options + ["-P", String(destination.port), "--", local, "\(destination.account):\(partial(name))"],
+        Command(
+            Self.tool, options + ["-P", String(destination.port), "--", local(file), "\(destination.account):\(partial(name))"],
             effect: .changes, environment: environment)
     }
+
+    /// What a person types to copy files under their own names; where a password is wanted, scp asks for it.
+    package func byHand(_ files: [FilePath]) -> Command {
+        let target = "\(destination.account):\(destination.folder)"
+        return Command(
+            Self.tool, options + ["-P", String(destination.port), "--"] + files.map(local) + [target], effect: .changes)
+    }
+
+    /// A relative path with a colon would be taken for a host.
+    private func local(_ file: FilePath) -> String { file.isAbsolute ? file.string : "./" + file.string }
 
     /// Gives all files their names, in order; the server replaces older ones in one step (`posix-rename@openssh.com`).
     ///

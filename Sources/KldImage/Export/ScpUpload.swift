@@ -12,7 +12,7 @@ public struct ScpUpload: Sendable {
     private let scratch: FilePath
 
     /// - Parameter scratch: a private folder that does not exist yet, absolute, on a tmpfs if possible (`/run/kldload/upload-1`): a
-    ///   password lies there, 0600, while the upload runs. It is removed in any case.
+    ///   password lies there, 0600, while the upload runs. What is made of it is removed in any case.
     public init(to destination: ScpDestination, runner: any CommandRunner, files: any FileSystem, scratch: FilePath) {
         self.destination = destination
         self.runner = runner
@@ -38,44 +38,77 @@ public struct ScpUpload: Sendable {
             return (path: path, name: name)
         }
         if named.isEmpty { return [] }
-        var commands = ScpCommands(destination)
-        if case .password(let password) = destination.credential { commands.askPass = try prepareAskPass(password) }
-        defer { if commands.askPass != nil { try? files.remove(scratch) } }
-        do {
+        let names = named.map(\.name)
+        try await connecting(for: names) { commands in
             for (index, file) in named.enumerated() {
                 try await runner.run(commands.copy(file.path, name: file.name))
                 report(index + 1)
             }
-            try await runner.run(commands.rename(named.map(\.name)))
-        } catch {
+            try await runner.run(commands.rename(names))
+        }
+        return names.map { ScpCommands(destination).remote($0) }
+    }
+
+    /// Tells before long work whether an upload could begin: logs in, writes an empty file into the folder, and removes it.
+    /// - Parameter name: of what will be uploaded; the file is `.NAME.trial.partial`.
+    /// - Throws: as ``upload(_:report:)``.
+    public func tryOut(_ name: ExportName) async throws {
+        let trial = "\(name.text).trial"
+        try await connecting(for: [trial], needsScratch: true) { commands in
+            let file = scratch.appending("empty")
+            try files.write("", to: file)
+            try await runner.run(commands.copy(file, name: trial))
+            try await runner.run(commands.removePartials([trial]))
+        }
+    }
+
+    /// An error with what uploads the files later: they are whole, and another build would only find that their names are taken.
+    package func telling(_ error: any Error, of paths: [FilePath]) -> any Error {
+        if error is CancellationError { return error }
+        var diagnosis = Diagnosis(of: error)
+        diagnosis.remedies.append("the images are whole, and need no other build; when the cause is gone, upload them:")
+        diagnosis.remedies.append(ScpCommands(destination).byHand(paths).description)
+        return diagnosis
+    }
+
+    /// Runs what connects, and tidies up after it.
+    /// - Parameter names: of the files whose partials go when that fails.
+    private func connecting(
+        for names: [String], needsScratch: Bool = false, _ work: (ScpCommands) async throws -> Void
+    ) async throws {
+        var commands = ScpCommands(destination)
+        var password: Secret?
+        if case .password(let word) = destination.credential { password = word }
+        let makes = needsScratch || password != nil
+        if makes { try makeScratch() }
+        defer { if makes { try? files.remove(scratch) } }
+        if let password { commands.askPass = try prepareAskPass(password) }
+        do { try await work(commands) } catch {
             let cause = translated(error)
             if !(cause is Diagnosis) {
                 // Best effort: the connection may be what failed. Cancelled work still has to clean up, hence a task of its own.
-                let (runner, command) = (runner, commands.removePartials(named.map(\.name)))
+                let (runner, command) = (runner, commands.removePartials(names))
                 _ = await Task { try? await runner.run(command) }.value  // why: it must run although this task is cancelled
             }
             if Task.isCancelled { throw CancellationError() }
             throw cause
         }
-        return named.map { commands.remote($0.name) }
+    }
+
+    private func makeScratch() throws {
+        if try files.exists(scratch) { throw FileError.other(scratch, action: "make", reason: "it exists already") }
+        try files.makeDirectory(scratch, mode: 0o700)
     }
 
     private func prepareAskPass(_ password: Secret) throws -> FilePath {
         guard scratch.isAbsolute, !scratch.string.contains("'") else {
             throw Diagnosis("image.upload-scratch", "\(scratch) cannot hold the password's helper", exit: .bug)
         }
-        if try files.exists(scratch) { throw FileError.other(scratch, action: "make", reason: "it exists already") }
-        do {
-            try files.makeDirectory(scratch, mode: 0o700)
-            let secret = scratch.appending("secret")
-            try files.write(Array((password.reveal() + "\n").utf8), to: secret, mode: .secret)
-            let helper = scratch.appending("askpass")
-            try files.write(AskPass.helper(secret: secret), to: helper, mode: 0o700)
-            return helper
-        } catch {
-            try? files.remove(scratch)
-            throw error
-        }
+        let secret = scratch.appending("secret")
+        try files.write(Array((password.reveal() + "\n").utf8), to: secret, mode: .secret)
+        let helper = scratch.appending("askpass")
+        try files.write(AskPass.helper(secret: secret), to: helper, mode: 0o700)
+        return helper
     }
 
     /// Names the cause of a failed connection.

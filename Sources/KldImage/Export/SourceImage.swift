@@ -11,10 +11,10 @@ public struct SourceImage: Sendable, Hashable {
     public var form: Form
     /// What the guest sees as the size of its disk.
     public var virtualSize: ByteCount
-    /// At most this much is data; the rest is known to be zero.
-    public var dataSize: ByteCount
+    /// At most this much is data; the rest is known to be zero. `nil` where only reading all of it would tell, as of a device.
+    public var dataSize: ByteCount?
 
-    public init(path: FilePath, form: Form, virtualSize: ByteCount, dataSize: ByteCount) {
+    public init(path: FilePath, form: Form, virtualSize: ByteCount, dataSize: ByteCount?) {
         self.path = path
         self.form = form
         self.virtualSize = virtualSize

@@ -33,7 +33,7 @@ public struct SourceInspector: Sendable {
     ///   - form: how to read a file whose maker is known, such as the raw disk of a build of ours; `nil` asks qemu-img.
     /// - Throws: ``ExportError`` `.sourceMissing`, `.busy`, `.sourceFormat`, `.sourceHasBackingFile`; ``CommandError``.
     ///
-    /// Runs, reads: `lsblk`, `losetup --list`, `zpool status -L -P`, `qemu-img info`, `qemu-img measure`.
+    /// Runs, reads: `lsblk`, `losetup --list`, `zpool status -L -P`, `qemu-img info`, and of a file `qemu-img measure`.
     public func inspect(_ path: FilePath, form: SourceImage.Form? = nil) async throws -> SourceImage {
         try await hold(path, form: form).image
     }
@@ -65,8 +65,12 @@ public struct SourceInspector: Sendable {
         try SourceGuard.check(resolved, isDevice: isDevice, facts)
         let info = try QemuImageInfo.parse(text)
         let form = try info.form(of: resolved)
-        let measure = try QemuImageMeasure.parse(try await runner.run(QemuImg.measure(resolved, format: form.disk)).output)
-        let image = SourceImage(path: resolved, form: form, virtualSize: info.virtualSize, dataSize: measure.required)
+        var image = SourceImage(path: resolved, form: form, virtualSize: info.virtualSize, dataSize: nil)
+        // A device has no holes that could be asked for, so qemu-img (10.0) measures all of it, whatever it holds.
+        if !isDevice {
+            let measured = try await runner.run(QemuImg.measure(resolved, format: form.disk)).output
+            image.dataSize = try QemuImageMeasure.parse(measured).required
+        }
         return HeldSource(image, claim: claimed) { [files, writerLock] in
             try isDevice ? writerLock(resolved) : files.version(resolved) != version
         }

@@ -68,7 +68,7 @@ public struct Workshop: Sendable {
         return (payload, try await made)
     }
 
-    private func target(_ answers: Answers, _ archive: String, kernel: String?) -> PayloadSpec {
+    private func target(_ answers: Answers, _ archive: BuildArchive, kernel: String?) -> PayloadSpec {
         var spec = PayloadSpec(answers, buildMirror: archive)
         spec.kernel = kernel
         return spec
@@ -88,9 +88,9 @@ public struct Workshop: Sendable {
     }
 
     /// Where the packages of a build come from.
-    private static func archive(_ answers: Answers, _ mirror: String?) -> String {
+    private static func archive(_ answers: Answers, _ mirror: String?) -> BuildArchive {
         let named = answers.customMirrorURL ?? (answers.isGiven("KLDLOAD_DEBIAN_MIRROR") ? answers.debianMirror : nil)
-        return mirror ?? named ?? HostArchive.find(files: LocalFiles()) ?? answers.debianMirror
+        return .choose(mirror ?? named, files: LocalFiles(), otherwise: answers.debianMirror)
     }
 
     /// Asks the archives for packages, before anything is built.
@@ -195,7 +195,7 @@ public struct Workshop: Sendable {
     func liveMedium(
         mirror: String?, report: @escaping @Sendable (PlanEvent) -> Void
     ) async throws -> (image: LiveImage, payload: PayloadBuilder.Payload) {
-        let archive = mirror ?? HostArchive.find(files: LocalFiles()) ?? Self.defaultMirror
+        let archive = BuildArchive.choose(mirror, files: LocalFiles(), otherwise: Self.defaultMirror)
         let builder = builder(report)
         let settled = try await builder.settle(.live(backports: true, buildMirror: archive, installedMirror: Self.defaultMirror))
         let payload = try await builder.payload(settled)

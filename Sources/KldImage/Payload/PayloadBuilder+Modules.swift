@@ -48,7 +48,7 @@ extension PayloadBuilder {
     /// Built by the distribution's own DKMS package.
     private func build(_ modules: Modules) async throws -> FilePath {
         let spec = try modules.payload.spec
-        let sources = try spec.sources(mirror: modules.payload.buildMirror)
+        let sources = try modules.payload.buildSources
         return try await cache.artifact("modules", inputs: modules.inputs) { partial in
             say("building OpenZFS' modules for \(spec.title), once")
             let staged = partial.appending("staged")

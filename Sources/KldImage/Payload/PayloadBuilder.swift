@@ -132,7 +132,7 @@ public struct PayloadBuilder: Sendable {
     /// recipe is another payload. So is another version of any package.
     func inputs(_ payload: PayloadSpec, _ versions: [String]) throws -> String {
         var symbolic = payload
-        symbolic.buildMirror = payload.installedMirror
+        symbolic.buildMirror = BuildArchive(payload.installedMirror)
         let spec = try payload.spec
         let job = try job(symbolic, spec, executable: "kldload", into: "folder")
         let early = try InitramfsBuilder.of(spec, payload.kind).early.map { "\($0.path)\n\($0.text)" }
@@ -175,7 +175,7 @@ public struct PayloadBuilder: Sendable {
         guard case .apt(_, let pins, _) = spec.packaging else {
             throw spec.unsupported("packages by \(spec.packaging.family.rawValue)")
         }
-        let sources = try spec.sources(mirror: wanted.buildMirror)
+        let sources = try wanted.buildSources
         let key = try await cache.key((sources.map(\.line) + pins.map(\.stanza)).joined(separator: "\n"))
         let lock = try await FileLock.acquire(cache.root.appending("locks/apt-\(key)")) { say("another build asks the archive; waiting") }
         defer { withExtendedLifetime(lock) {} }
@@ -291,7 +291,7 @@ public struct PayloadBuilder: Sendable {
         if payload.kind == .live { customize.append(.pack("/boot", to: staged.boot)) }
         let (excluded, included) = Self.paths(payload)
         return Mmdebstrap(
-            suite: spec.suite, sources: try spec.sources(mirror: payload.buildMirror), packages: try payload.packages,
+            suite: spec.suite, sources: try payload.buildSources, packages: try payload.packages,
             essentialHooks: [.unpack(staged.early)] + initramfs.postponing, customizeHooks: customize, excludedPaths: excluded,
             includedPaths: included, output: folder.appending("rootfs.tar"))
     }

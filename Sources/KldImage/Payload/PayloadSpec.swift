@@ -1,6 +1,7 @@
 public import KldAnswers
 import KldCore
 public import KldDistro
+import KldPackages
 
 /// What a root file system is built from. Two equal specs, on the same state of the mirror, give the same bytes.
 public struct PayloadSpec: Sendable, Hashable, Codable {
@@ -25,7 +26,7 @@ public struct PayloadSpec: Sendable, Hashable, Codable {
     /// Where the installed machine gets packages from.
     public var installedMirror: String
     /// Where the build gets them from. It makes no difference to the result, and an image does not tell it.
-    public var buildMirror: String
+    public var buildMirror: BuildArchive
 
     private enum CodingKeys: String, CodingKey {
         case kind, distro, suite, backports, profile, locale, extraPackages, groups, kernel, installedMirror
@@ -46,7 +47,7 @@ public struct PayloadSpec: Sendable, Hashable, Codable {
     public init(
         kind: Kind, distro: String, suite: String, backports: Bool, profile: String, locale: String = "en_US.UTF-8",
         extraPackages: [String] = [],
-        groups: [String] = [], buildMirror: String, installedMirror: String
+        groups: [String] = [], buildMirror: BuildArchive, installedMirror: String
     ) {
         self.kind = kind
         self.distro = distro
@@ -61,7 +62,7 @@ public struct PayloadSpec: Sendable, Hashable, Codable {
     }
 
     /// The payload that the answers need.
-    public init(_ answers: Answers, buildMirror: String) {
+    public init(_ answers: Answers, buildMirror: BuildArchive) {
         self.init(
             kind: .target, distro: answers.distro.rawValue, suite: answers.release, backports: answers.backports,
             profile: answers.profile.rawValue, locale: answers.locale, extraPackages: answers.extraPackages,
@@ -73,7 +74,7 @@ public struct PayloadSpec: Sendable, Hashable, Codable {
 
     /// The live environment: Debian 13.
     /// - Parameter backports: with kernel and OpenZFS from backports, which open pools that Debian 13's own does not.
-    public static func live(backports: Bool, buildMirror: String, installedMirror: String) -> PayloadSpec {
+    public static func live(backports: Bool, buildMirror: BuildArchive, installedMirror: String) -> PayloadSpec {
         PayloadSpec(
             kind: .live, distro: "debian", suite: "trixie", backports: backports, profile: "core", buildMirror: buildMirror,
             installedMirror: installedMirror)
@@ -84,6 +85,11 @@ public struct PayloadSpec: Sendable, Hashable, Codable {
             let spec = try DistroSpec.find(distro: distro, suite: suite, backports: backports)
             return kernel.map(spec.with(kernel:)) ?? spec
         }
+    }
+
+    /// apt's sources of the build.
+    var buildSources: [AptSource] {
+        get throws { try spec.sources(mirror: buildMirror.mirror, security: buildMirror.security) }
     }
 
     /// Every package that is asked for by name; apt adds what they need.
