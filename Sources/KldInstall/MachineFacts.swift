@@ -189,7 +189,9 @@ extension MachineFacts {
     private static func holdsLiveImage(_ disk: BlockDevice) -> Bool {
         disk.serial == "kldload-live"
             || disk.tree.contains { device in
-                [device.label, device.partitionLabel].contains { name in
+                // The label of a pool's part is the pool's name, and that of an array's the array's: a pool may be called kldload.
+                let isPart = device.filesystem?.hasSuffix("_member") == true
+                return [isPart ? nil : device.label, device.partitionLabel].contains { name in
                     let name = (name ?? "").uppercased()
                     return name == "KLDLOAD" || seedLabels.contains { name.hasPrefix($0) }
                 }

@@ -135,6 +135,19 @@ struct FactsTests {
         #expect(try await gather(listing).liveDisks.isEmpty)
     }
 
+    @Test(
+        "a pool's name is no medium's label: a disk that holds a pool called kldload can be installed again",
+        arguments: [
+            ("zfs_member", "kldload", false), ("zfs_member", "KLDSEED", false), ("zfs_member", "kldseedling", false),
+            ("linux_raid_member", "kldload", false), ("iso9660", "KLDLOAD", true), ("vfat", "KLDSEED", true),
+            ("exfat", "KLDLOAD-SEED", true), ("ext4", "kldload-seed", true), ("ntfs", "KLDSEED", true),
+        ])
+    func poolNames(_ filesystem: String, _ label: String, _ isLive: Bool) async throws {
+        let part = #"{"path":"/dev/sda2","name":"sda2","size":99999,"type":"part","fstype":"\#(filesystem)","label":"\#(label)"}"#
+        let listing = #"{"blockdevices":[{"path":"/dev/sda","name":"sda","size":9999999999,"type":"disk","children":[\#(part)]}]}"#
+        #expect(try await gather(listing).liveDisks == (isLive ? ["/dev/sda"] : []))
+    }
+
     @Test("the factory's own live disk is marked by its serial number")
     func factory() async throws {
         let listing = #"{"blockdevices":[{"path":"/dev/vda","name":"vda","size":9999999999,"type":"disk","serial":"kldload-live"}]}"#
