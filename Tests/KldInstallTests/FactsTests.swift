@@ -70,6 +70,26 @@ struct FactsTests {
         #expect(facts.disk("/dev/disk/by-id/ata-SSD_S1-part1") == nil)
     }
 
+    @Test("an NVMe disk is called by its namespace: the name without one is every namespace's of the controller")
+    func namespaces() async throws {
+        let links = [
+            "/dev/disk/by-id/nvme-Disk_S9": "../../nvme1n1", "/dev/disk/by-id/nvme-Disk_S9_1": "../../nvme0n1",
+            "/dev/disk/by-id/nvme-Disk_S9_2": "../../nvme1n1", "/dev/disk/by-id/nvme-eui.0002": "../../nvme1n1",
+            // Older udev has no other name, and an end like a namespace's may be part of a serial number.
+            "/dev/disk/by-id/nvme-Other_7": "../../sda", "/dev/disk/by-id/nvme-Other": "../../sdb",
+        ]
+        let facts = try await gather(links: links)
+        #expect(
+            facts.stableNames == [
+                "/dev/nvme0n1": "/dev/disk/by-id/nvme-Disk_S9_1", "/dev/nvme1n1": "/dev/disk/by-id/nvme-Disk_S9_2",
+                "/dev/sda": "/dev/disk/by-id/nvme-Other_7", "/dev/sdb": "/dev/disk/by-id/nvme-Other",
+            ])
+        // Answers may name either.
+        #expect(facts.disk("/dev/disk/by-id/nvme-Disk_S9")?.name == "nvme1n1")
+        #expect(facts.disk("/dev/disk/by-id/nvme-Disk_S9_2")?.name == "nvme1n1")
+        #expect(facts.disk("/dev/disk/by-id/nvme-Disk_S9_1")?.name == "nvme0n1")
+    }
+
     @Test("without udev's links a disk keeps its kernel name")
     func noLinks() async throws {
         let facts = try await gather(links: [:])
