@@ -140,8 +140,10 @@ struct InstallCommand: AsyncParsableCommand, ReportingCommand {
         }
         // A resumed installation goes on as the machine it began.
         let state =
-            if from == nil { InstallState(identity: .random(), answers: answers) } else {
-                try InstallState.resuming(answers, files: files)
+            if from == nil {
+                try await InstallState(identity: .random(), answers: answers, salt: InstallState.randomSalt(), runner: runner)
+            } else {
+                try await InstallState.resuming(answers, runner: runner, files: files)
             }
         // First of all: without it nobody knows which pools are imported.
         try await Preflight.loadOpenZFS(runner)
