@@ -191,13 +191,16 @@ extension InstallPlanner {
                         "finish.free", "Close the pool, and give back what it does not use",
                         logs + Performers.giveBack(pool, mountedAt: target, on: disk), weight: 3))
             } else {
+                let snapshot = try SnapshotName(pool.dataset, "install")
+                // One that goes on with a step before this one may find what its earlier run left here.
                 steps.append(
                     Step(
                         "finish.snapshot", "Snapshot of the fresh installation",
                         [
                             .perform(Performers.keepLogs, ["target": target.string], effect: .changes),
-                            .run(ZFS.snapshot(try SnapshotName(pool.dataset, "install"), recursive: true)),
-                        ]))
+                            .perform(Performers.forgetSnapshot, ["snapshot": snapshot.description], effect: .destroys),
+                            .run(ZFS.snapshot(snapshot, recursive: true)),
+                        ], destroys: disks.all.map(\.path)))
             }
             // Last, for firmware refuses in many ways: the machine is whole without it, and its boot menu offers the key too.
             return steps + enrolment

@@ -120,6 +120,22 @@ struct StateTests {
         try InstallState.check(plan, from: "no.such.step", files: files)
     }
 
+    @Test("it goes on with its last step, whichever of users and kernel was done first")
+    func afterBoth() throws {
+        let plan = try InstallPlanner(request(answers(), Machines.virtual)).plan
+        let ids = plan.steps.map(\.id)
+        let last = try #require(ids.last)
+        let accounts = try #require(plan.phases.first { $0.id == "accounts" }).steps.map(\.id)
+        let kernel = try #require(plan.phases.first { $0.id == "kernel" && $0.beside }).steps.map(\.id)
+        for both in [accounts + kernel, kernel + accounts] {
+            let before = ids.prefix { $0 != accounts.first }
+            let order = before + both + ids.dropFirst(before.count + both.count).dropLast()
+            #expect(Set(order).count == ids.count - 1)
+            let text = order.map { "started \($0)\ndone \($0)\n" }.joined() + "started \(last)\nfailed \(last)\n"
+            try InstallState.check(plan, from: last, files: MemoryFiles([InstallState.journal.string: text]))
+        }
+    }
+
     @Test("without a record only the first step can be begun with")
     func noRecord() throws {
         let plan = try InstallPlanner(request(answers(), Machines.virtual)).plan
