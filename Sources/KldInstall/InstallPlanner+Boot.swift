@@ -121,10 +121,11 @@ extension InstallPlanner {
     var keymap: [Step] {
         let keyboard = answers.keyboard
         guard answers.encrypt, keyboard.layout != "us" || !(keyboard.variant ?? "").isEmpty else { return [] }
+        var update = Command(Tool("update-initramfs", package: "initramfs-tools"), ["-u", "-k", request.payload.kernel], effect: .changes)
+        update.tellsOnBoth = true
         return [
             Step(
-                "boot.keymap", "An initramfs that knows the keyboard \(keyboard.layout)",
-                [inside(Tool("update-initramfs", package: "initramfs-tools"), ["-u", "-k", request.payload.kernel])], weight: 20)
+                "boot.keymap", "An initramfs that knows the keyboard \(keyboard.layout)", [.run(update.inside(target))], weight: 20)
         ]
     }
 

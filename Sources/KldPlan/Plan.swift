@@ -140,7 +140,7 @@ public struct Plan: Sendable, Hashable {
     }
     /// The ids of a step and of those that stand on it: all that come later, but for what is done beside it.
     func standing(on step: String) -> Set<String> {
-        groups.reduce(into: []) { found, group in
+        groups.reduce(into: Set<String>()) { found, group in
             // Of the step's own group only its own phase holds it.
             let isLater = !found.isEmpty
             for phase in group { found.formUnion(phase.steps.map(\.id).drop { !isLater && $0 != step }) }

@@ -128,8 +128,9 @@ struct StateTests {
         let accounts = try #require(plan.phases.first { $0.id == "accounts" }).steps.map(\.id)
         let kernel = try #require(plan.phases.first { $0.id == "kernel" && $0.beside }).steps.map(\.id)
         for both in [accounts + kernel, kernel + accounts] {
-            let before = ids.prefix { $0 != accounts.first }
-            let order = before + both + ids.dropFirst(before.count + both.count).dropLast()
+            let before = Array(ids.prefix { $0 != accounts.first })
+            let after = Array(ids.dropFirst(before.count + both.count).dropLast())
+            let order = before + both + after
             #expect(Set(order).count == ids.count - 1)
             let text = order.map { "started \($0)\ndone \($0)\n" }.joined() + "started \(last)\nfailed \(last)\n"
             try InstallState.check(plan, from: last, files: MemoryFiles([InstallState.journal.string: text]))
