@@ -62,9 +62,10 @@ public enum ModuleSigning {
         }
         guard let initramfs else { return }
         if try await !replace(contents, in: initramfs, scratch: root.appending("var/tmp"), runner: runner, files: files) {
-            let update = Command(
+            var update = Command(
                 Tool("update-initramfs", package: "initramfs-tools"), ["-u", "-k", release], effect: .changes,
                 environment: [hookVariable: "0"])
+            update.tellsOnBoth = true
             try await runner.run(root == "/" ? update : update.inside(root))
         }
     }

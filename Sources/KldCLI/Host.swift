@@ -80,6 +80,9 @@ enum Host {
     /// For a look at it; builds make their own, which tells what it waits for.
     static var cache: ArtifactCache { ArtifactCache(root: cacheRoot, runner: SubprocessRunner()) }
 
+    /// Keeps what commands print in the log of the command that runs.
+    static var tellingRunner: SubprocessRunner { SubprocessRunner { _, line in Reporter.output(line) } }
+
     static func workshop(_ reporter: Reporter) -> Workshop {
         let report = reporter.report
         let runner = SubprocessRunner { _, line in report(PlanEvent(.output, message: line)) }

@@ -128,7 +128,7 @@ struct InstallCommand: AsyncParsableCommand, ReportingCommand {
     ///   What it runs must have a limit.
     func run(beforeEnd: @escaping @Sendable (Diagnosis) async -> Void) async throws {
         let answers = try options.load(answers, forMachine: true)
-        let runner = ZFSExplainingRunner(SubprocessRunner())
+        let runner = ZFSExplainingRunner(Host.tellingRunner)
         let files = LocalFiles()
         let (lock, payload) = try await Self.begin(dryRun: dryRun) { try await self.payload.find(answers, whole: !dryRun) }
         defer { withExtendedLifetime(lock) {} }
@@ -140,8 +140,10 @@ struct InstallCommand: AsyncParsableCommand, ReportingCommand {
         }
         // A resumed installation goes on as the machine it began.
         let state =
-            if from == nil { InstallState(identity: .random(), answers: answers) } else {
-                try InstallState.resuming(answers, files: files)
+            if from == nil {
+                try await InstallState(identity: .random(), answers: answers, salt: InstallState.randomSalt(), runner: runner)
+            } else {
+                try await InstallState.resuming(answers, runner: runner, files: files)
             }
         // First of all: without it nobody knows which pools are imported.
         try await Preflight.loadOpenZFS(runner)
@@ -243,7 +245,7 @@ struct FirstBootCommand: AsyncParsableCommand, ReportingCommand {
     }
 
     func run() async throws {
-        let (runner, files) = (ZFSExplainingRunner(SubprocessRunner()), LocalFiles())
+        let (runner, files) = (ZFSExplainingRunner(Host.tellingRunner), LocalFiles())
         if status {
             let status = try FirstBootStatus.read(files)
             Output.line(format == .json ? Self.json(status) : Self.text(status))

@@ -58,6 +58,12 @@ final class Reporter: Sendable {
         if let text = text(of: event, remedy: remedy, as: form.withLock { $0 }) { Output.errorLine(text) }
     }
 
+    /// Keeps a line that a tool printed; before there is a log, for it. A terminal shows the last one, and nothing else does.
+    static func output(_ line: String) {
+        let event = PlanEvent(.output, message: line)
+        if let reporter = current.withLock({ $0 }) { reporter.report(event) } else { _ = recorded(event, by: nil) }
+    }
+
     /// Says that the command failed, unless the plan's last event has.
     static func fail(_ problem: Diagnosis) {
         let told = failureIsTold.withLock { $0 }

@@ -57,7 +57,7 @@ extension DiskSelection.Chosen {
     ///
     /// - Parameter espSerial: of that file system.
     package func partitioning(_ parts: [PartitionSpec], espSerial: UInt32) -> Step {
-        var actions: [Action] = [.run(Disk.partition(path, parts)), .run(Disk.settle)]
+        var actions: [Action] = [.run(Disk.partition(path, parts, sectorBytes: device.logicalSectorBytes)), .run(Disk.settle)]
         for part in parts {
             let partition = Disk.partition(part.number, of: path)
             // What lay here long ago, under another table that was gone already, would be found again at the partition's start.

@@ -121,10 +121,11 @@ extension InstallPlanner {
     var keymap: [Step] {
         let keyboard = answers.keyboard
         guard answers.encrypt, keyboard.layout != "us" || !(keyboard.variant ?? "").isEmpty else { return [] }
+        var update = Command(Tool("update-initramfs", package: "initramfs-tools"), ["-u", "-k", request.payload.kernel], effect: .changes)
+        update.tellsOnBoth = true
         return [
             Step(
-                "boot.keymap", "An initramfs that knows the keyboard \(keyboard.layout)",
-                [inside(Tool("update-initramfs", package: "initramfs-tools"), ["-u", "-k", request.payload.kernel])], weight: 20)
+                "boot.keymap", "An initramfs that knows the keyboard \(keyboard.layout)", [.run(update.inside(target))], weight: 20)
         ]
     }
 
@@ -191,13 +192,16 @@ extension InstallPlanner {
                         "finish.free", "Close the pool, and give back what it does not use",
                         logs + Performers.giveBack(pool, mountedAt: target, on: disk), weight: 3))
             } else {
+                let snapshot = try SnapshotName(pool.dataset, "install")
+                // One that goes on with a step before this one may find what its earlier run left here.
                 steps.append(
                     Step(
                         "finish.snapshot", "Snapshot of the fresh installation",
                         [
                             .perform(Performers.keepLogs, ["target": target.string], effect: .changes),
-                            .run(ZFS.snapshot(try SnapshotName(pool.dataset, "install"), recursive: true)),
-                        ]))
+                            .perform(Performers.forgetSnapshot, ["snapshot": snapshot.description], effect: .destroys),
+                            .run(ZFS.snapshot(snapshot, recursive: true)),
+                        ], destroys: disks.all.map(\.path)))
             }
             // Last, for firmware refuses in many ways: the machine is whole without it, and its boot menu offers the key too.
             return steps + enrolment

@@ -125,7 +125,7 @@ public struct InstallPlanner: Sendable {
     private static func commonSize(_ disks: [DiskSelection.Chosen], taken: ByteCount = ByteCount(0)) -> ByteCount? {
         let sizes = disks.map(\.device.size)
         guard let least = sizes.min(), least != sizes.max() else { return nil }
-        // 8 MiB are more than both partition tables and the alignment need.
+        // 8 MiB are more than both partition tables and the alignment to 1 MiB need.
         return .mebibytes((least.bytes - taken.bytes - ByteCount.mebibytes(8).bytes) >> 20)
     }
 

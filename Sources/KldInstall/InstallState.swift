@@ -1,6 +1,7 @@
 import FoundationEssentials
 public import KldAnswers
 import KldCore
+public import KldExec
 public import KldFiles
 public import KldPlan
 public import SystemPackage
@@ -15,10 +16,30 @@ public struct InstallState: Sendable, Hashable, Codable {
     public var identity: InstallRequest.Identity
     /// The answers it was begun with, their secrets redacted.
     public var answers: String
+    /// By it two installations with the same answers have different digests: nobody finds a secret in a table of them.
+    public var salt: String?
+    /// Of the salt and of the answers with their secrets; `nil`: an older version began it.
+    public var digest: String?
 
-    public init(identity: InstallRequest.Identity, answers: Answers) {
+    /// - Parameter salt: at random, of this installation alone: ``randomSalt()``.
+    ///
+    /// Runs: `sha256sum --binary`, reads its standard input.
+    public init(identity: InstallRequest.Identity, answers: Answers, salt: String, runner: any CommandRunner) async throws {
         self.identity = identity
         self.answers = answers.redactedEnvironmentText
+        self.salt = salt
+        digest = try await Self.digest(of: answers, salt: salt, runner)
+    }
+
+    public static func randomSalt() -> String {
+        (0..<2).map { _ in String(UInt64.random(in: 0 ... .max), radix: 16) }.joined(separator: "-")
+    }
+
+    /// Reads `e3b0c442… *-` (coreutils 9.1).
+    private static func digest(of answers: Answers, salt: String, _ runner: any CommandRunner) async throws -> String {
+        let text = Secret("\(salt)\n\(answers.environmentText)")
+        let command = Command(Tool("sha256sum", package: "coreutils"), ["--binary"], effect: .reads, input: .secret(text))
+        return String(try await runner.run(command).output.prefix { $0 != " " })
     }
 
     public func write(_ files: any FileSystem) throws { try files.write(Array(JSONEncoder().encode(self)), to: Self.file, mode: .secret) }
@@ -27,7 +48,7 @@ public struct InstallState: Sendable, Hashable, Codable {
     ///
     /// - Throws: ``Diagnosis`` `install.nothing-to-resume`; `install.cannot-resume` when it was begun with other answers, or on a disk that
     ///   was chosen for being empty.
-    public static func resuming(_ answers: Answers, files: any FileSystem) throws -> InstallState {
+    public static func resuming(_ answers: Answers, runner: any CommandRunner, files: any FileSystem) async throws -> InstallState {
         guard try files.exists(file), let state = try? JSONDecoder().decode(InstallState.self, from: Data(files.read(file))) else {
             throw Diagnosis(
                 "install.nothing-to-resume", "no installation was begun since this machine started, so none can go on",
@@ -37,6 +58,11 @@ public struct InstallState: Sendable, Hashable, Codable {
         guard differing.isEmpty else {
             throw Diagnosis(
                 "install.cannot-resume", "the installation was begun with other answers: \(differing.joined(separator: ", "))",
+                remedies: ["give the same answers", "or begin anew: leave out --from"], exit: .usage)
+        }
+        if let salt = state.salt, let digest = state.digest, try await Self.digest(of: answers, salt: salt, runner) != digest {
+            throw Diagnosis(
+                "install.cannot-resume", "the installation was begun with another secret among the answers: a password or a passphrase",
                 remedies: ["give the same answers", "or begin anew: leave out --from"], exit: .usage)
         }
         guard answers.disk != .automatic else {

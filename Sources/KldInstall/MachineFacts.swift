@@ -91,17 +91,20 @@ extension MachineFacts {
     ) async throws -> MachineFacts {
         let devices = try ListBlockDevices.parse(await runner.run(ListBlockDevices.command).output)
         var facts = MachineFacts(disks: devices.filter { notADisk($0) == nil })
-        // Fewer words say more about the disk itself; wwn- and nvme-eui. names are left to machines that offer no other.
         for folder in ["by-id", "by-path"] {
             let base = FilePath("/dev/disk/\(folder)")
-            let names = ((try? files.list(base)) ?? []).filter { !isPartition($0) && !isOfContent($0) }
-                .sorted { (rank($0), $0) < (rank($1), $1) }
-            for name in names {
+            var targets: [String: String] = [:]
+            for name in (try? files.list(base)) ?? [] where !isPartition(name) && !isOfContent(name) {
                 let link = base.appending(name)
                 // udev 257 keeps links of partitions in folders of their own there.
                 guard let target = try? files.resolve(link).string, target != link.string else { continue }
+                targets[name] = target
                 facts.aliases[link.string] = target
-                if facts.stableNames[target] == nil { facts.stableNames[target] = link.string }
+            }
+            let ranks = targets.reduce(into: [String: Int]()) { ranks, link in ranks[link.key] = rank(link.key, among: targets) }
+            for (name, target) in targets.sorted(by: { (ranks[$0.key] ?? 0, $0.key) < (ranks[$1.key] ?? 0, $1.key) })
+            where facts.stableNames[target] == nil {
+                facts.stableNames[target] = base.appending(name).string
             }
         }
         for disk in facts.disks where disk.allMountpoints.contains(where: isLive) || holdsLiveImage(disk) {
@@ -176,7 +179,19 @@ extension MachineFacts {
     /// A name of what lies on a disk, which goes when that is wiped. Source: `69-lvm.rules`, lvm2 2.03; `13-dm-disk.rules`, `63-md-raid-arrays.rules`.
     private static func isOfContent(_ name: String) -> Bool { ["lvm-pv-uuid-", "dm-", "md-"].contains { name.hasPrefix($0) } }
 
-    private static func rank(_ name: String) -> Int { name.hasPrefix("wwn-") || name.hasPrefix("nvme-eui") ? 1 : 0 }
+    /// Fewer words say more about the disk itself; what ranks behind is left to machines that offer no other name.
+    ///
+    /// An NVMe disk's name without the number of its namespace is that of all namespaces of the controller: one of them has the link, and after a
+    /// restart another may. Source: `60-persistent-storage.rules`, systemd 257.
+    /// - Parameter links: what each name in its folder leads to.
+    private static func rank(_ name: String, among links: [String: String]) -> Int {
+        if name.hasPrefix("wwn-") || name.hasPrefix("nvme-eui") { return 1 }
+        guard name.hasPrefix("nvme-") else { return 0 }
+        let isOfController = links.contains { other in
+            other.value == links[name] && other.key.hasPrefix(name + "_") && other.key.dropFirst(name.count + 1).allSatisfy(\.isNumber)
+        }
+        return isOfController ? 1 : 0
+    }
 
     private static func isLive(_ mountpoint: String) -> Bool {
         mountpoint == "/" || mountpoint.hasPrefix("/run/initramfs") || mountpoint.hasPrefix("/run/live")
@@ -189,7 +204,9 @@ extension MachineFacts {
     private static func holdsLiveImage(_ disk: BlockDevice) -> Bool {
         disk.serial == "kldload-live"
             || disk.tree.contains { device in
-                [device.label, device.partitionLabel].contains { name in
+                // The label of a pool's part is the pool's name, and that of an array's the array's: a pool may be called kldload.
+                let isPart = device.filesystem?.hasSuffix("_member") == true
+                return [isPart ? nil : device.label, device.partitionLabel].contains { name in
                     let name = (name ?? "").uppercased()
                     return name == "KLDLOAD" || seedLabels.contains { name.hasPrefix($0) }
                 }

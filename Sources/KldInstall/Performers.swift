@@ -20,6 +20,8 @@ public enum Performers {
     public static let initramfs = "boot.initramfs"
     /// Of partitions that are gone.
     static let forgetEntries = "boot.forget-entries"
+    /// A snapshot of an earlier run of the same installation, where there is one.
+    package static let forgetSnapshot = "zfs.forget-snapshot"
     /// That an account of the new system is a person's own.
     static let verifyAccount = "users.verify"
 
@@ -47,6 +49,7 @@ public enum Performers {
                     try await runner.run(FirmwareEntry.delete(number))
                 }
             },
+            forgetSnapshot: { parameters, runner, _ in try await destroyEarlier(parameters["snapshot"] ?? "", runner) },
             self.seal: seal,
             initramfs: { parameters, runner, _ in
                 try await requireOpenZFS(in: FilePath(parameters["target"] ?? ""), parameters["release"] ?? "", runner)
@@ -57,6 +60,14 @@ public enum Performers {
         ]
         let others = [verifying, closing, DefaultPassword.performers, ModuleSigning.performers, KeyEnrolment.performers]
         return others.reduce(own) { table, more in table.merging(more) { $1 } }
+    }
+
+    /// Runs: `zfs list -Hp -d 1 -t snapshot -o name POOL`, reads; where the snapshot is there, `zfs destroy -r POOL@LABEL`, destroys.
+    private static func destroyEarlier(_ text: String, _ runner: any CommandRunner) async throws {
+        let name = try SnapshotName(text)
+        let list = ZFS.list(name.dataset, columns: ["name"], types: ["snapshot"], depth: 1)
+        guard try await runner.run(list).output.lines.contains(name.description) else { return }
+        try await runner.run(ZFS.destroy(name, recursive: true))
     }
 
     /// Runs: `chroot TARGET lsinitramfs /boot/initrd.img-RELEASE`, reads. - Throws: ``Diagnosis`` `boot.initramfs`.

@@ -54,7 +54,11 @@ public struct OfflineMirror: Sendable, Hashable {
     public func verify(_ names: [String]) -> Command { apt(["-y", "--download-only", "install", "--"] + names) }
 
     /// Runs: `apt-get -q -y install -- NAME…`, changes.
-    public func install(_ names: [String]) -> Command { apt(["-y", "install", "--"] + names) }
+    public func install(_ names: [String]) -> Command {
+        var command = apt(["-y", "install", "--"] + names)
+        command.tellsOnBoth = true
+        return command
+    }
 
     private func apt(_ words: [String]) -> Command {
         Command(Apt.get, ["-q"] + words, effect: .changes, environment: Apt.silence.merging(settings.environment) { $1 })

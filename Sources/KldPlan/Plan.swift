@@ -138,6 +138,14 @@ public struct Plan: Sendable, Hashable {
         }
         return found
     }
+    /// The ids of a step and of those that stand on it: all that come later, but for what is done beside it.
+    func standing(on step: String) -> Set<String> {
+        groups.reduce(into: Set<String>()) { found, group in
+            // Of the step's own group only its own phase holds it.
+            let isLater = !found.isEmpty
+            for phase in group { found.formUnion(phase.steps.map(\.id).drop { !isLater && $0 != step }) }
+        }
+    }
     /// The ids of the steps before one.
     func before(_ step: String) -> Set<String> { Set(steps.map(\.id).prefix { $0 != step }) }
     public var weight: Int { steps.reduce(0) { $0 + $1.weight } }

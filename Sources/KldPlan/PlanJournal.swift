@@ -17,14 +17,14 @@ public struct PlanJournal: Sendable {
 
     /// The first step of the plan that is not done; `nil` when all are.
     ///
-    /// A step that was begun again makes everything after it undone: it stood on what that step made before.
+    /// A step that was begun again makes everything after it undone: it stood on what that step made before. What is done beside it did not.
     /// - Parameter text: what a journal holds.
     public static func firstUnfinished(of plan: Plan, _ text: String) -> String? {
         let ids = plan.steps.map(\.id)
         var done: Set<String> = []
         for words in text.lines.map(\.words) where words.count == 2 {
             switch words[0] {
-            case "started": ids.firstIndex(of: words[1]).map { done.subtract(ids[$0...]) }
+            case "started": done.subtract(plan.standing(on: words[1]))
             case "done": done.insert(words[1])
             default: break
             }

@@ -9,6 +9,8 @@ public struct ProgressView: Sendable {
     private let columns: Int
     private let steps: [String]
     private var message = ""
+    /// What the plan said last of how far it is.
+    private var share = (done: 0, total: 0)
 
     /// - Parameter steps: the ids of the plan's steps, where a line is to say which of how many it is instead of the phase.
     public init(terminal: Bool, columns: Int = 80, steps: [String] = []) {
@@ -19,6 +21,10 @@ public struct ProgressView: Sendable {
 
     /// The text to write for an event, newlines and carriage returns included. Empty when there is nothing to show.
     public mutating func show(_ event: PlanEvent) -> String {
+        if event.total > 0 || event.kind == .planStarted { share = (event.done, event.total) }
+        // What is told beside a plan, as what tools print, leaves the bar where it is.
+        var event = event
+        (event.done, event.total) = share
         switch event.kind {
         case .stepStarted, .line, .undoing, .releasing:
             guard !event.message.isEmpty else { return "" }

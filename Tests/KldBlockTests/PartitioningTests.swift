@@ -73,6 +73,13 @@ struct PartitioningTests {
         #expect(Disk.partition("/dev/sda", parts).effect == .destroys)
     }
 
+    @Test("partitions are aligned to 1 MiB, whatever the sectors are", arguments: [(512, "2048"), (4096, "256")] as [(Int, String)])
+    func alignment(_ sector: Int, _ count: String) {
+        let parts = [PartitionSpec(1, size: nil, type: .zfs, name: "a")]
+        let words = Disk.partition("/dev/sda", parts, sectorBytes: sector).arguments
+        #expect(words.contains("--set-alignment=\(count)"))
+    }
+
     @Test(
         "a FAT volume id is written as blkid prints it",
         arguments: [(0xCAFE_F00D, "CAFE-F00D"), (1, "0000-0001"), (0, "0000-0000"), (0xFFFF_FFFF, "FFFF-FFFF")] as [(UInt32, String)])

@@ -70,6 +70,18 @@ import Testing
         #expect(Reporter.text(of: note, remedy: nil, as: ProgressOptions.Form.none) == nil)
     }
 
+    @Test func `the log has what tools print, before there is one too`() async throws {
+        try await Scratch.with { folder in
+            let file = folder.appending("install.jsonl")
+            Reporter.output("zpool said this")
+            let reporter = try Reporter(try ProgressOptions.parse(["--progress", "none"]), log: file)
+            Reporter.output("apt said that")
+            withExtendedLifetime(reporter) {}
+            let events = try LocalFiles().readText(file).lines.map { try JSONDecoder().decode(PlanEvent.self, from: Data($0.utf8)) }
+            #expect(events.filter { $0.kind == .output }.map(\.message) == ["zpool said this", "apt said that"])
+        }
+    }
+
     @Test(arguments: [
         ["install", "--answers", "my.env"], ["image", "build", "my.env"], ["image", "verify", "x.qcow2"], ["iso", "build"],
         ["kexport", "/dev/sda", "qcow2"],

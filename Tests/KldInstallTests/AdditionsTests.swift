@@ -40,6 +40,8 @@ struct AdditionsTests {
                 "remove /target/var/tmp/kldload-mirror", "umount --recursive /target/mnt",
             ])
         #expect(step.release == [step.actions[11]])
+        guard case .run(let install) = step.actions[8] else { return }
+        #expect(install.tellsOnBoth, "the log has what apt says")
         let sources = step.actions.compactMap { action -> String? in
             if case .write("/target/var/tmp/kldload-mirror/sources.list", .text(let text), _) = action { text } else { nil }
         }

@@ -70,6 +70,26 @@ struct FactsTests {
         #expect(facts.disk("/dev/disk/by-id/ata-SSD_S1-part1") == nil)
     }
 
+    @Test("an NVMe disk is called by its namespace: the name without one is every namespace's of the controller")
+    func namespaces() async throws {
+        let links = [
+            "/dev/disk/by-id/nvme-Disk_S9": "../../nvme1n1", "/dev/disk/by-id/nvme-Disk_S9_1": "../../nvme0n1",
+            "/dev/disk/by-id/nvme-Disk_S9_2": "../../nvme1n1", "/dev/disk/by-id/nvme-eui.0002": "../../nvme1n1",
+            // Older udev has no other name, and an end like a namespace's may be part of a serial number.
+            "/dev/disk/by-id/nvme-Other_7": "../../sda", "/dev/disk/by-id/nvme-Other": "../../sdb",
+        ]
+        let facts = try await gather(links: links)
+        #expect(
+            facts.stableNames == [
+                "/dev/nvme0n1": "/dev/disk/by-id/nvme-Disk_S9_1", "/dev/nvme1n1": "/dev/disk/by-id/nvme-Disk_S9_2",
+                "/dev/sda": "/dev/disk/by-id/nvme-Other_7", "/dev/sdb": "/dev/disk/by-id/nvme-Other",
+            ])
+        // Answers may name either.
+        #expect(facts.disk("/dev/disk/by-id/nvme-Disk_S9")?.name == "nvme1n1")
+        #expect(facts.disk("/dev/disk/by-id/nvme-Disk_S9_2")?.name == "nvme1n1")
+        #expect(facts.disk("/dev/disk/by-id/nvme-Disk_S9_1")?.name == "nvme0n1")
+    }
+
     @Test("without udev's links a disk keeps its kernel name")
     func noLinks() async throws {
         let facts = try await gather(links: [:])
@@ -133,6 +153,19 @@ struct FactsTests {
         let labels = #""label":"\#(label)","partlabel":"\#(label)""#
         let listing = #"{"blockdevices":[{"path":"/dev/sda","name":"sda","size":9999999999,"type":"disk",\#(labels)}]}"#
         #expect(try await gather(listing).liveDisks.isEmpty)
+    }
+
+    @Test(
+        "a pool's name is no medium's label: a disk that holds a pool called kldload can be installed again",
+        arguments: [
+            ("zfs_member", "kldload", false), ("zfs_member", "KLDSEED", false), ("zfs_member", "kldseedling", false),
+            ("linux_raid_member", "kldload", false), ("iso9660", "KLDLOAD", true), ("vfat", "KLDSEED", true),
+            ("exfat", "KLDLOAD-SEED", true), ("ext4", "kldload-seed", true), ("ntfs", "KLDSEED", true),
+        ])
+    func poolNames(_ filesystem: String, _ label: String, _ isLive: Bool) async throws {
+        let part = #"{"path":"/dev/sda2","name":"sda2","size":99999,"type":"part","fstype":"\#(filesystem)","label":"\#(label)"}"#
+        let listing = #"{"blockdevices":[{"path":"/dev/sda","name":"sda","size":9999999999,"type":"disk","children":[\#(part)]}]}"#
+        #expect(try await gather(listing).liveDisks == (isLive ? ["/dev/sda"] : []))
     }
 
     @Test("the factory's own live disk is marked by its serial number")

@@ -102,6 +102,13 @@ extension Invariant {
             guard let snapshot = view.run("zfs", "snapshot").first else { return false }
             return (view.performs(Performers.keepLogs).first ?? .max) < snapshot.item
         },
+        Invariant("an earlier run's snapshot goes right before the snapshot is made, and no other does") { view in
+            guard let snapshot = view.run("zfs", "snapshot").first, let forget = view.performs(Performers.forgetSnapshot).first,
+                case .perform(_, let parameters, _) = view.items[forget].action
+            else { return false }
+            return forget == snapshot.item - 1 && parameters == ["snapshot": snapshot.command.arguments.last ?? ""]
+                && view.performs(Performers.forgetSnapshot).count == 1
+        },
         Invariant("the first boot's state is not there yet, so that it runs", of: .every) { view in
             !view.items.contains { $0.path?.hasPrefix("\(view.target)/var/lib/kldload/firstboot/done") ?? false }
         },

@@ -82,6 +82,18 @@ struct PerformerTests {
         #expect(runner.commands.count == 2)
     }
 
+    // MARK: an earlier run's snapshot
+
+    @Test(
+        "the snapshot of an installation that goes on takes the place of its earlier one, and of no other",
+        arguments: [("rpool@install\nrpool@before\n", true), ("rpool@installed\n", false), ("", false)])
+    func earlierSnapshot(_ listed: String, _ isThere: Bool) async throws {
+        let list = "zfs list -Hp -d 1 -t snapshot -o name rpool"
+        let runner = ScriptedRunner([list: listed, "zfs destroy -r rpool@install": ""])
+        try await perform(Performers.forgetSnapshot, ["snapshot": "rpool@install"], runner)
+        #expect(runner.commands.map(\.description) == (isThere ? [list, "zfs destroy -r rpool@install"] : [list]))
+    }
+
     // MARK: empty disks
 
     /// A machine whose disk vda was empty a while ago.

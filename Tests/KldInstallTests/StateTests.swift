@@ -11,43 +11,76 @@ import Testing
 
 @Suite("Going on with an installation")
 struct StateTests {
-    static func begun(_ answers: Answers) throws -> MemoryFiles {
+    /// A digest as short as a test's may be: two texts have the same where they are equal.
+    static let runner = ScriptedRunner([
+        { command in
+            guard command.description == "sha256sum --binary < <redacted>", case .secret(let text) = command.input else { return nil }
+            let sum = text.reveal().utf8.reduce(UInt64(5381)) { $0 &* 33 &+ UInt64($1) }
+            return CommandOutput(output: "\(sum) *-\n")
+        }
+    ])
+
+    static func begun(_ answers: Answers) async throws -> MemoryFiles {
         let files = MemoryFiles()
-        try InstallState(identity: identity, answers: answers).write(files)
+        try await InstallState(identity: identity, answers: answers, salt: "1-2", runner: runner).write(files)
         return files
     }
 
     @Test("the machine keeps the identity that it was given")
-    func same() throws {
+    func same() async throws {
         let answers = try answers()
-        #expect(try InstallState.resuming(answers, files: Self.begun(answers)).identity == identity)
+        let state = try await InstallState.resuming(answers, runner: Self.runner, files: Self.begun(answers))
+        #expect(state.identity == identity)
     }
 
     @Test("nothing begun, or nothing legible, is nothing to go on from")
-    func nothing() throws {
+    func nothing() async throws {
         let answers = try answers()
         for files in [MemoryFiles(), MemoryFiles([InstallState.file.string: "{}"])] {
-            let problem = problem { _ = try InstallState.resuming(answers, files: files) }
+            let problem = await problem { _ = try await InstallState.resuming(answers, runner: Self.runner, files: files) }
             #expect(problem?.code == "install.nothing-to-resume")
             #expect(problem?.exit == .usage)
         }
     }
 
     @Test("other answers are refused, and the keys that differ are named")
-    func otherAnswers() throws {
-        let files = try Self.begun(answers("KLDLOAD_TIMEZONE=Europe/Berlin", "KLDLOAD_USERNAME=ops"))
-        let problem = problem {
-            _ = try InstallState.resuming(answers("KLDLOAD_TIMEZONE=America/Toronto", "KLDLOAD_ZFS_POOL=tank"), files: files)
-        }
+    func otherAnswers() async throws {
+        let files = try await Self.begun(answers("KLDLOAD_TIMEZONE=Europe/Berlin", "KLDLOAD_USERNAME=ops"))
+        let others = try answers("KLDLOAD_TIMEZONE=America/Toronto", "KLDLOAD_ZFS_POOL=tank")
+        let problem = await problem { _ = try await InstallState.resuming(others, runner: Self.runner, files: files) }
         #expect(problem?.code == "install.cannot-resume")
         #expect(
             problem?.message
                 == "the installation was begun with other answers: KLDLOAD_TIMEZONE, KLDLOAD_USERNAME, KLDLOAD_ZFS_POOL")
     }
 
+    @Test("another secret is refused, and not silently left as it was; a state of an older version cannot tell")
+    func otherSecret() async throws {
+        let (old, new) = (try answers("KLDLOAD_PASSWORD='old horse battery'"), try answers("KLDLOAD_PASSWORD='new horse battery'"))
+        #expect(old.redactedEnvironmentText == new.redactedEnvironmentText)
+        let files = try await Self.begun(old)
+        let problem = await problem { _ = try await InstallState.resuming(new, runner: Self.runner, files: files) }
+        #expect(problem?.code == "install.cannot-resume")
+        #expect(problem?.message.contains("another secret") == true)
+        var state = try await InstallState.resuming(old, runner: Self.runner, files: files)
+        (state.salt, state.digest) = (nil, nil)
+        try state.write(files)
+        #expect(files.texts[InstallState.file.string]?.contains("digest") == false)
+        #expect(try await InstallState.resuming(new, runner: Self.runner, files: files) == state)
+    }
+
+    @Test("no two installations have the same digest of the same answers")
+    func salt() async throws {
+        let answers = try answers()
+        #expect(InstallState.randomSalt() != InstallState.randomSalt())
+        let one = try await InstallState(identity: identity, answers: answers, salt: "1", runner: Self.runner)
+        let other = try await InstallState(identity: identity, answers: answers, salt: "2", runner: Self.runner)
+        #expect(one.digest != other.digest)
+    }
+
     @Test("what is kept holds no secret, and only root may read it")
-    func secrets() throws {
-        let files = try Self.begun(answers("KLDLOAD_PASSWORD='\(RandomRequests.secrets[0])'"))
+    func secrets() async throws {
+        let files = try await Self.begun(answers("KLDLOAD_PASSWORD='\(RandomRequests.secrets[0])'"))
         let text = try #require(files.texts[InstallState.file.string])
         #expect(text.contains("KLDLOAD_PASSWORD"))
         #expect(!text.contains(RandomRequests.secrets[0]))
@@ -55,9 +88,10 @@ struct StateTests {
     }
 
     @Test("an installation on a disk that nobody named cannot go on: the disk is not empty any more")
-    func automatic() throws {
+    func automatic() async throws {
         let answers = try answers(disk: "auto")
-        let problem = problem { _ = try InstallState.resuming(answers, files: Self.begun(answers)) }
+        let files = try await Self.begun(answers)
+        let problem = await problem { _ = try await InstallState.resuming(answers, runner: Self.runner, files: files) }
         #expect(problem?.code == "install.cannot-resume")
         #expect(problem?.remedies.first?.contains("KLDLOAD_DISK=") == true)
     }
@@ -84,6 +118,23 @@ struct StateTests {
         #expect(refusal?.remedies == ["begin anew: leave out --from"])
         // The runner names the steps there are.
         try InstallState.check(plan, from: "no.such.step", files: files)
+    }
+
+    @Test("it goes on with its last step, whichever of users and kernel was done first")
+    func afterBoth() throws {
+        let plan = try InstallPlanner(request(answers(), Machines.virtual)).plan
+        let ids = plan.steps.map(\.id)
+        let last = try #require(ids.last)
+        let accounts = try #require(plan.phases.first { $0.id == "accounts" }).steps.map(\.id)
+        let kernel = try #require(plan.phases.first { $0.id == "kernel" && $0.beside }).steps.map(\.id)
+        for both in [accounts + kernel, kernel + accounts] {
+            let before = Array(ids.prefix { $0 != accounts.first })
+            let after = Array(ids.dropFirst(before.count + both.count).dropLast())
+            let order = before + both + after
+            #expect(Set(order).count == ids.count - 1)
+            let text = order.map { "started \($0)\ndone \($0)\n" }.joined() + "started \(last)\nfailed \(last)\n"
+            try InstallState.check(plan, from: last, files: MemoryFiles([InstallState.journal.string: text]))
+        }
     }
 
     @Test("without a record only the first step can be begun with")

@@ -98,6 +98,15 @@ struct WipeTests {
         #expect(lines.map { $0.contains("--new=1:0:+50168M") } == [false, false, true, true])
     }
 
+    @Test("on a disk with sectors of 4 KiB the alignment is 1 MiB too: the room that is left for it suffices")
+    func largeSectors() throws {
+        let facts = Machines.plain(
+            .disk("sda", gibibytes: 100) { $0.logicalSectorBytes = 4096 }, .disk("sdb", gibibytes: 99) { $0.logicalSectorBytes = 512 })
+        let lines = try plan(facts, disk: "/dev/sda", Self.both).commandLines.filter { $0.hasPrefix("sgdisk --clear") }
+        #expect(lines.map { $0.contains(" --set-alignment=256 ") } == [true, false])
+        #expect(lines.map { $0.contains(" --set-alignment=2048 ") } == [false, true])
+    }
+
     @Test("disks of equal size are used to their end")
     func equal() throws {
         let lines = try plan(Machines.used, disk: "/dev/sda", Self.both).commandLines.filter { $0.hasPrefix("sgdisk --clear") }

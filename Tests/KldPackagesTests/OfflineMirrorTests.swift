@@ -63,6 +63,8 @@ struct OfflineMirrorTests {
             #expect(command.environment["APT_CONFIG"] == "/var/tmp/m/apt.conf" && command.effect == .changes)
             #expect(command.environment["DEBIAN_FRONTEND"] == "noninteractive")
         }
+        // What dpkg says of a package that cannot be set up is on standard output.
+        #expect(mirror.install(["htop"]).tellsOnBoth)
     }
 
     @Test("what belongs together is held by name and by pattern")

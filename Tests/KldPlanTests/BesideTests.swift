@@ -110,6 +110,30 @@ struct BesideTests {
         #expect(PlanJournal.firstUnfinished(of: plan(), journal) == "s.left2", "what a crash left undone in the first comes first")
     }
 
+    @Test(
+        "in the journal a step that is begun undoes nothing of the phase beside it, and all that comes after both",
+        arguments: [
+            // One after the other in turn, then all of the second before the first: both are done.
+            ("left1 right1 left2 right2", "s.last"), ("right1 right2 left1 left2", "s.last"), ("left1 left2 right1 right2", "s.last"),
+            // Begun again: what stands on it is undone.
+            ("left1 right1 left2 right2 last left1", "s.left2"), ("left1 right1 left2 right2 last right2", "s.last"),
+            ("left1 right1 left2 right2 last first", "s.left1"),
+        ])
+    func journal(_ order: String, _ unfinished: String) {
+        let steps = ["s.first"] + order.split(separator: " ").map { "s.\($0)" }
+        let text = steps.map { "started \($0)\ndone \($0)\n" }.joined() + (unfinished == "s.last" ? "started s.last\nfailed s.last\n" : "")
+        #expect(PlanJournal.firstUnfinished(of: plan(), text) == unfinished)
+    }
+
+    @Test("what both phases had under way at once is done when both say so")
+    func interleaved() {
+        let text = """
+            started s.first\ndone s.first\nstarted s.right1\nstarted s.left1\ndone s.left1\nstarted s.left2\ndone s.right1
+            started s.right2\ndone s.right2\ndone s.left2\nstarted s.last\ndone s.last
+            """
+        #expect(PlanJournal.firstUnfinished(of: plan(), text) == nil)
+    }
+
     @Test("no step needs one beside it: nobody knows which is done first")
     func needs() async {
         var plan = plan()

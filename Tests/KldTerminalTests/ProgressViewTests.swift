@@ -14,6 +14,15 @@ struct ProgressViewTests {
         #expect(view.show(output) == "\r\u{1B}[K[##########..........]  50% 1:20 left  install: received 300 MB")
     }
 
+    @Test("what a tool prints leaves the bar where it is, though it does not say how far the plan is")
+    func besideThePlan() {
+        var view = ProgressView(terminal: true, columns: 100)
+        _ = view.show(Self.step)
+        let output = PlanEvent(.output, message: "Setting up htop", milliseconds: 70_000)
+        #expect(view.show(output) == "\r\u{1B}[K[######..............]  30% 2:43 left  Setting up htop")
+        #expect(view.show(PlanEvent(.planStarted, message: "another")).hasPrefix("\r\u{1B}[K[....................]   0%"))
+    }
+
     @Test("a line never grows beyond the terminal")
     func narrow() {
         var view = ProgressView(terminal: true, columns: 50)
