@@ -147,7 +147,7 @@ struct InstallCommand: AsyncParsableCommand, ReportingCommand {
             }
         // First of all: without it nobody knows which pools are imported.
         try await Preflight.loadOpenZFS(runner)
-        for line in try await InstallRecovery.run(runner: runner, files: files) {
+        for line in try await InstallRecovery.run(runner: runner, files: files, say: { Reporter.note($0) }) {
             Reporter.note("an earlier run was cut off: \(line)")
         }
         let planner = try await Self.planner(answers, payload, state.identity, facts())
