@@ -139,7 +139,7 @@ struct InstallCommand: AsyncParsableCommand, ReportingCommand {
             return
         }
         // A resumed installation goes on as the machine it began.
-        let state =
+        var state =
             if from == nil {
                 try await InstallState(identity: .random(), answers: answers, salt: InstallState.randomSalt(), runner: runner)
             } else {
@@ -147,10 +147,12 @@ struct InstallCommand: AsyncParsableCommand, ReportingCommand {
             }
         // First of all: without it nobody knows which pools are imported.
         try await Preflight.loadOpenZFS(runner)
-        for line in try await InstallRecovery.run(runner: runner, files: files) {
+        for line in try await InstallRecovery.run(runner: runner, files: files, say: { Reporter.note($0) }) {
             Reporter.note("an earlier run was cut off: \(line)")
         }
-        let planner = try await Self.planner(answers, payload, state.identity, facts())
+        var planner = try await Self.planner(answers, payload, state.identity, facts())
+        state.keep(wiped: planner.partitions, from: from)
+        planner.wiped = state.wiped
         let plan = try planner.plan
         try Preflight.check(plan, planner.facts, signed: answers.secureBoot, path: Host.environment(["PATH"])["PATH"] ?? "", files: files) {
             Reporter.note($0)

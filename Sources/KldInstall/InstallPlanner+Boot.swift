@@ -100,7 +100,7 @@ extension InstallPlanner {
                     release: [.run(MountCommand.unmount(esp(index)))], weight: 3))
         }
         // Each installation makes new partitions, and the firmware's memory is small. A disk that is only absent keeps its entry.
-        let wiped = disks.all.flatMap(\.device.tree).compactMap(\.partitionID)
+        let wiped = self.wiped ?? partitions
         if facts.firmwareEntries, !wiped.isEmpty {
             steps.append(
                 Step(

@@ -20,6 +20,10 @@ public struct InstallPlanner: Sendable {
     /// The kernel's names of the disks that are used: `sda`.
     public var diskNames: [String] { disks.all.map(\.device.name) }
     var target: FilePath { request.target }
+    /// The GUIDs of the partitions that an installation has wiped which goes on: they are in no facts any more. `nil`: those that are.
+    public var wiped: [String]?
+    /// The GUIDs of the partitions on the disks that are used.
+    public var partitions: [String] { disks.all.flatMap(\.device.tree).compactMap(\.partitionID) }
 
     /// Room for several UKIs of a portable initramfs: systems met on hardware had 233 MB each.
     static let espSize = ByteCount.gibibytes(1)

@@ -7,20 +7,33 @@ import KldPlan
 import KldZFS
 public import SystemPackage
 
-/// Takes away what an installer left that was killed before it could clean up: mounts, and an imported pool.
+/// Takes away what an installer left that was killed before it could clean up: commands that go on, mounts, and an imported pool.
 ///
 /// Only for whoever holds the installer's lock: then nobody else's work can be meant.
 public enum InstallRecovery {
-    /// Unmounts the target and the ESPs, and exports pools with kldload's mark that are mounted below the target. Nothing is destroyed.
+    /// Unmounts the target and the ESPs, and exports pools with kldload's mark that are mounted below the target. Where there is such a pool,
+    /// what fills it is waited for, and what works in the target is ended. Nothing is destroyed.
     ///
+    /// - Parameter say: is told what is waited for.
     /// - Returns: what was found, a line each.
     ///
     /// Runs: `umount --recursive DIR`; `zpool list -H -o name,altroot`, `zfs get com.kldload:owner POOL`, `zpool export POOL`, where OpenZFS
     /// is loaded.
     @discardableResult
-    public static func run(runner: any CommandRunner, files: any FileSystem) async throws -> [String] {
+    public static func run(runner: any CommandRunner, files: any FileSystem, say: (String) -> Void) async throws -> [String] {
+        try await run(runner: runner, files: files, left: .here(files), say: say)
+    }
+
+    /// - Parameter left: the commands that may go on.
+    @discardableResult
+    package static func run(
+        runner: any CommandRunner, files: any FileSystem, left: LeftCommands, say: (String) -> Void
+    ) async throws -> [String] {
         let target: FilePath = "/target"
         var found: [String] = []
+        let pools = try await marked(mountedAt: target, runner, files)
+        for pool in pools { try await left.waitForReceive(into: pool.text, say: say) }
+        if !pools.isEmpty { found += try await left.end(inside: target).map { "ended \($0)" } }
         let mounts = try files.mounts().map(\.place)
         let scratch = "\(InstallPlanner.scratch)/esp"
         // The newest first: they may lie on each other.
@@ -34,14 +47,25 @@ public enum InstallRecovery {
             }
             found.append("unmounted \(target)")
         }
-        guard try MachineFacts.isOpenZFSLoaded(files) else { return found }
-        let pools = try await runner.run(Command(ZPool.tool, ["list", "-H", "-o", "name,altroot"], effect: .reads)).output.lines
-        for line in pools where line.words.count == 2 && line.words[1] == target.string {
+        for pool in pools {
+            try await Performers.export(pool.text, mountedAt: target.string, attempts: 100, runner, files)
+            found.append("exported the pool \(pool)")
+        }
+        return found
+    }
+
+    /// Pools that bear kldload's mark, and whose mounts begin at a folder.
+    private static func marked(
+        mountedAt target: FilePath, _ runner: any CommandRunner, _ files: any FileSystem
+    ) async throws -> [PoolName] {
+        guard try MachineFacts.isOpenZFSLoaded(files) else { return [] }
+        var found: [PoolName] = []
+        let lines = try await runner.run(Command(ZPool.tool, ["list", "-H", "-o", "name,altroot"], effect: .reads)).output.lines
+        for line in lines where line.words.count == 2 && line.words[1] == target.string {
             let name = try PoolName(line.words[0])
             let rows = try PropertyRow.parse(await runner.run(ZFS.get(name.text, [KldProperty.owner])).output)
             guard rows.contains(where: \.marksOwnership) else { continue }
-            try await Performers.export(name.text, mountedAt: target.string, attempts: 100, runner, files)
-            found.append("exported the pool \(name)")
+            found.append(name)
         }
         return found
     }

@@ -20,6 +20,8 @@ public struct InstallState: Sendable, Hashable, Codable {
     public var salt: String?
     /// Of the salt and of the answers with their secrets; `nil`: an older version began it.
     public var digest: String?
+    /// The GUIDs of the partitions that were wiped; `nil`: an older version began it.
+    public var wiped: [String]?
 
     /// - Parameter salt: at random, of this installation alone: ``randomSalt()``.
     ///
@@ -40,6 +42,20 @@ public struct InstallState: Sendable, Hashable, Codable {
         let text = Secret("\(salt)\n\(answers.environmentText)")
         let command = Command(Tool("sha256sum", package: "coreutils"), ["--binary"], effect: .reads, input: .secret(text))
         return String(try await runner.run(command).output.prefix { $0 != " " })
+    }
+
+    /// Keeps what a run wipes, in addition to what earlier ones did. One that goes on behind the disks' steps wipes nothing: what it finds is
+    /// what was made.
+    ///
+    /// - Parameters:
+    ///   - partitions: the GUIDs of those that are on the disks now.
+    ///   - first: the step that the run begins with; `nil`: it begins anew.
+    public mutating func keep(wiped partitions: [String], from first: String?) {
+        guard let earlier = wiped, let first else {
+            wiped = partitions
+            return
+        }
+        if first.hasPrefix("disk.") { wiped = earlier + partitions.filter { !earlier.contains($0) } }
     }
 
     public func write(_ files: any FileSystem) throws { try files.write(Array(JSONEncoder().encode(self)), to: Self.file, mode: .secret) }

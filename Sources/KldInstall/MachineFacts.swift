@@ -94,17 +94,16 @@ extension MachineFacts {
         for folder in ["by-id", "by-path"] {
             let base = FilePath("/dev/disk/\(folder)")
             var targets: [String: String] = [:]
-            for name in (try? files.list(base)) ?? [] where !isPartition(name) && !isOfContent(name) {
+            for name in ((try? files.list(base)) ?? []) where !isPartition(name) && !isOfContent(name) {
                 let link = base.appending(name)
                 // udev 257 keeps links of partitions in folders of their own there.
                 guard let target = try? files.resolve(link).string, target != link.string else { continue }
                 targets[name] = target
                 facts.aliases[link.string] = target
             }
-            let ranks = targets.reduce(into: [String: Int]()) { ranks, link in ranks[link.key] = rank(link.key, among: targets) }
-            for (name, target) in targets.sorted(by: { (ranks[$0.key] ?? 0, $0.key) < (ranks[$1.key] ?? 0, $1.key) })
-            where facts.stableNames[target] == nil {
-                facts.stableNames[target] = base.appending(name).string
+            let ranked = targets.map { (rank: rank($0.key, among: targets), name: $0.key, target: $0.value) }
+            for link in ranked.sorted(by: { ($0.rank, $0.name) < ($1.rank, $1.name) }) where facts.stableNames[link.target] == nil {
+                facts.stableNames[link.target] = base.appending(link.name).string
             }
         }
         for disk in facts.disks where disk.allMountpoints.contains(where: isLive) || holdsLiveImage(disk) {

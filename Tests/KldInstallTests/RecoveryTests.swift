@@ -38,37 +38,43 @@ struct RecoveryTests {
         ])
     }
 
+    /// Nothing goes on, so nothing is to be ended or waited for.
+    private func recover(_ runner: ScriptedRunner, _ files: MemoryFiles) async throws -> [String] {
+        let left = LeftCommands(files, itself: 300, every: .milliseconds(1)) { process, _ in Issue.record("process \(process)") }
+        return try await InstallRecovery.run(runner: runner, files: files, left: left) { Issue.record("waits: \($0)") }
+    }
+
     @Test("mounts of the target and of the ESPs are taken away, the newest first, then the pool is exported")
     func everything() async throws {
         let runner = Self.runner("rpool\t/target\ndata\t-\n")
-        let found = try await InstallRecovery.run(runner: runner, files: Self.files(mounts: Self.mounts))
+        let found = try await recover(runner, Self.files(mounts: Self.mounts))
         #expect(found == ["unmounted /run/kldload/esp0", "unmounted /target", "exported the pool rpool"])
         #expect(
             runner.commands.map(\.description) == [
+                "zpool list -H -o name,altroot", "zfs get -Hp -o name,property,value,source com.kldload:owner rpool",
                 "umount --recursive /run/kldload/esp0", "umount --recursive /target/proc", "umount --recursive /target/home",
-                "umount --recursive /target", "zpool list -H -o name,altroot",
-                "zfs get -Hp -o name,property,value,source com.kldload:owner rpool", "zpool list -H -o name rpool", "zpool export rpool",
+                "umount --recursive /target", "zpool list -H -o name rpool", "zpool export rpool",
             ])
     }
 
     @Test("a clean machine is left alone")
     func nothing() async throws {
         let runner = Self.runner("")
-        #expect(try await InstallRecovery.run(runner: runner, files: Self.files(mounts: "tmpfs /targets tmpfs rw 0 0\n")).isEmpty)
+        #expect(try await recover(runner, Self.files(mounts: "tmpfs /targets tmpfs rw 0 0\n")).isEmpty)
         #expect(runner.commands.map(\.description) == ["zpool list -H -o name,altroot"])
         let without = Self.runner("")
-        #expect(try await InstallRecovery.run(runner: without, files: Self.files(mounts: "", zfs: false)).isEmpty)
+        #expect(try await recover(without, Self.files(mounts: "", zfs: false)).isEmpty)
         #expect(without.commands.isEmpty)
     }
 
     @Test("another's pool is never exported: neither one mounted elsewhere, nor one without our mark of its own")
     func others() async throws {
         let elsewhere = Self.runner("rpool\t/mnt\n")
-        #expect(try await InstallRecovery.run(runner: elsewhere, files: Self.files(mounts: "")).isEmpty)
+        #expect(try await recover(elsewhere, Self.files(mounts: "")).isEmpty)
         #expect(!elsewhere.commands.contains { $0.arguments.first == "export" })
         for mark in ["rpool\tcom.kldload:owner\t-\t-\n", "rpool\tcom.kldload:owner\tkldload\tinherited from rpool\n"] {
             let unmarked = Self.runner("rpool\t/target\n", mark: mark)
-            #expect(try await InstallRecovery.run(runner: unmarked, files: Self.files(mounts: "")).isEmpty)
+            #expect(try await recover(unmarked, Self.files(mounts: "")).isEmpty)
             #expect(!unmarked.commands.contains { $0.arguments.first == "export" })
         }
     }

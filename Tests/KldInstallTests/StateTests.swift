@@ -87,6 +87,38 @@ struct StateTests {
         #expect(files.mode(of: InstallState.file.string) == .secret)
     }
 
+    @Test("what was wiped is kept: going on, the firmware forgets what was there before, and not what was made since")
+    func wiped() async throws {
+        let answers = try answers()
+        var state = try await InstallState(identity: identity, answers: answers, salt: "1", runner: Self.runner)
+        func planner(_ partition: String) throws -> InstallPlanner {
+            var part = BlockDevice.part("vda1", "vfat")
+            part.partitionID = partition
+            var facts = Machines.plain(.disk("vda") { $0.children = [part] })
+            facts.firmwareEntries = true
+            var planner = try InstallPlanner(request(answers, facts))
+            planner.wiped = state.wiped
+            return planner
+        }
+        func forgotten(_ partition: String) throws -> [String]? {
+            try planner(partition).plan[step: "boot.old-entries"]?.actions.map(\.text)
+        }
+        #expect(try planner("old-1").partitions == ["old-1"])
+        state.keep(wiped: ["old-1"], from: nil)
+        let files = MemoryFiles()
+        try state.write(files)
+        state = try await InstallState.resuming(answers, runner: Self.runner, files: files)
+        state.keep(wiped: ["new-1"], from: "boot.uki")
+        #expect(try forgotten("new-1") == ["boot.forget-entries partitions=old-1"])
+        // Wiped once more.
+        state.keep(wiped: ["old-1", "new-1"], from: "disk.wipe.vda")
+        #expect(try forgotten("new-2") == ["boot.forget-entries partitions=old-1 new-1"])
+        // An empty disk: a step that the plan did not have at first would never have been done.
+        state.keep(wiped: [], from: nil)
+        state.keep(wiped: ["new-1"], from: "boot.uki")
+        #expect(try forgotten("new-1") == nil)
+    }
+
     @Test("an installation on a disk that nobody named cannot go on: the disk is not empty any more")
     func automatic() async throws {
         let answers = try answers(disk: "auto")
