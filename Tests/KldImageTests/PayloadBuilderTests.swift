@@ -2,6 +2,8 @@ import Foundation
 import KldCore
 import KldExec
 import KldFiles
+import KldPackages
+import KldPlan
 import KldTestSupport
 import Synchronization
 import SystemPackage
