@@ -89,6 +89,9 @@ public enum KeyEnrolment {
         """
     }
 
+    /// Whether a request waits for the next start. There is none for a key that the firmware knows already. Source: mokutil(1), 0.6.
+    public static func isWaiting(_ files: any FileSystem) -> Bool { EFIVariable.value("MokNew", of: .shim, files)?.isEmpty == false }
+
     /// Where a certificate stands with the firmware.
     public enum State: String, Sendable, Hashable, Codable {
         case enrolled, requested, absent

@@ -1,7 +1,7 @@
 import ArgumentParser
 import FoundationEssentials
 import KldAnswers
-import KldBlock
+import KldBoot
 import KldCore
 import KldExec
 import KldFiles
@@ -42,6 +42,7 @@ struct AutoinstallCommand: AsyncParsableCommand {
         try files.write("", to: Self.began)
         var volume: SeedVolume?
         var answers: Answers?
+        var instruction: String?
         do {
             let said = try UnattendedSeed(commandLine: files.readText("/proc/cmdline"))
             guard let found = try await find(said, runner, files) else {
@@ -60,7 +61,7 @@ struct AutoinstallCommand: AsyncParsableCommand {
                 ["--answers", Self.answers.string, "--progress", "plain", "--unattended"] + said.overrides.flatMap { ["--set", $0] }
             let command = try InstallCommand.parse(words)
             let (seed, known) = (volume, answers)
-            try await command.run { problem in
+            instruction = try await command.run { problem in
                 try? files.remove(Self.answers)
                 // A pool that is suspended lets none of its tools end.
                 let limited = TimeLimitRunner(SubprocessRunner(), limit: .seconds(20))
@@ -74,11 +75,28 @@ struct AutoinstallCommand: AsyncParsableCommand {
             Output.errorLine("kldload: the installation failed; \(log)this console is yours")
             throw error
         }
-        await Self.report(on: volume, SeedVolume.installed, answers, runner, files)
-        switch answers?.afterInstall {
-        case .powerOff?, nil: try await runner.run(Systemctl.powerOff)
-        case .reboot?: try await runner.run(Systemctl.reboot())
-        case .stay?: Output.errorLine("kldload: installed; the machine stays up, as KLDLOAD_NO_AUTO_REBOOT=1 says")
+        let remembered = await Self.report(
+            on: volume, SeedVolume.result(of: .read(files), saying: instruction), answers, runner, files)
+        let end = UnattendedEnd(answers?.afterInstall ?? .powerOff, remembered: remembered, asksPassword: instruction != nil)
+        try await Self.leave(end, instruction, runner)
+    }
+
+    /// - Parameter instruction: with a password that the machine does not start without.
+    private static func leave(_ end: UnattendedEnd, _ instruction: String?, _ runner: any CommandRunner) async throws {
+        if let reason = end.reason { Output.errorLine("kldload: \(reason)") }
+        if end.holds {
+            // Their shells would take the keys, and clear the screen when they end.
+            _ = try? await runner.run(Systemctl.change(["stop", "getty@*.service", "serial-getty@*.service"]))
+            let held = try await ConsoleHold.wait(on: Output.consoles) { Output.errorLine(end.notice(instruction ?? "")) }
+            guard held else {
+                Output.errorLine("kldload: no console takes a key, so the machine stays on: \(KeyEnrolment.passwordFile) has the password")
+                return
+            }
+        }
+        switch end.action {
+        case .powerOff: try await runner.run(Systemctl.powerOff)
+        case .reboot: try await runner.run(Systemctl.reboot())
+        case .stay: Output.errorLine("kldload: installed; the machine stays up, as KLDLOAD_NO_AUTO_REBOOT=1 says")
         }
     }
 
@@ -93,7 +111,7 @@ struct AutoinstallCommand: AsyncParsableCommand {
             }
             return Found(name: address, bytes: bytes)
         }
-        if let volume = try await wait(runner, files) {
+        if let volume = try await SeedVolume.wait(runner: runner) {
             let bytes = try await volume.open(for: .read(files), runner: runner, files: files)
             return Found(name: volume.device.string, bytes: bytes, volume: volume)
         }
@@ -103,16 +121,19 @@ struct AutoinstallCommand: AsyncParsableCommand {
 
     /// What became of it, on the stick that asked for it: log, manifest, and what the machine is. Whoever comes for the stick reads it
     /// elsewhere; the stick itself knows by it which machines it has installed.
+    ///
+    /// - Returns: whether the result is there, which is written first; `nil` where there is no stick.
+    @discardableResult
     private static func report(
-        on volume: SeedVolume?, _ end: String, _ answers: Answers?, _ runner: any CommandRunner, _ files: any FileSystem
-    ) async {
-        guard let volume else { return }
+        on volume: SeedVolume?, _ result: String, _ answers: Answers?, _ runner: any CommandRunner, _ files: any FileSystem
+    ) async -> Bool? {
+        guard let volume else { return nil }
         do {
-            var contents: [(name: String, bytes: [UInt8])] = [(SeedVolume.resultName, Array("\(end)\n".utf8))]
+            var contents: [(name: String, bytes: [UInt8])] = [(SeedVolume.resultName, Array("\(result)\n".utf8))]
             if let facts = try? await MachineFacts.gather(runner: runner, files: files) {
                 contents.append((SeedVolume.factsName, Array(try JSONEncoder().encode(facts))))
             }
-            if end == SeedVolume.installed, let manifest = try? files.read(InstallState.manifest) {
+            if result.lines.first == SeedVolume.installed, let manifest = try? files.read(InstallState.manifest) {
                 contents.append(("install-manifest.json", manifest))
             }
             if let answers { contents.append(("answers.env", Array(answers.redactedEnvironmentText.utf8))) }
@@ -122,23 +143,14 @@ struct AutoinstallCommand: AsyncParsableCommand {
             let name = answers?.hostname.description ?? machine.serial ?? machine.mac?.replacing(":", with: "-") ?? "machine"
             let plain = String(name.map { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") ? $0 : "-" })
             let folder = "\(SeedVolume.reports)\(plain)-\(Timestamp.current.digits)"
-            for (name, problem) in try await volume.report(contents, in: folder, runner: runner, files: files) {
+            let lost = try await volume.report(contents, in: folder, runner: runner, files: files)
+            for (name, problem) in lost {
                 Output.errorLine("kldload: not all was written to the seed volume: \(name): \(problem.message)")
             }
+            return !lost.contains { $0.name == SeedVolume.resultName }
         } catch {
             Output.errorLine("kldload: nothing was written to the seed volume: \(Diagnosis(of: error).message)")
+            return false
         }
-    }
-
-    /// A stick that is slow to appear is waited for: the live medium itself may have come from a faster one.
-    private func wait(_ runner: any CommandRunner, _ files: any FileSystem) async throws -> SeedVolume? {
-        try await runner.run(
-            Command(Tool("udevadm", package: "udev"), ["settle", "--timeout=60"], effect: .reads, accepting: [0, 1]))
-        for _ in 0..<20 {
-            let devices = try ListBlockDevices.parse(await runner.run(ListBlockDevices.command).output)
-            if let seed = try SeedVolume.find(devices) { return seed }
-            try await Task.sleep(for: .seconds(1))
-        }
-        return nil
     }
 }

@@ -23,8 +23,7 @@ struct PayloadOptions: ParsableArguments {
     var payload: String?
 
     /// - Parameter whole: `false`: for a plan. What would come over the network is not fetched then.
-    /// - Throws: ``Diagnosis`` `install.no-payload`, `install.payload-unreadable`, `install.payload-differs`, `install.packages-missing`; of
-    ///   ``PayloadFolder`` and ``NetworkMedium``.
+    /// - Throws: ``Diagnosis`` `install.no-payload`; of ``PayloadCheck``, ``PayloadFolder`` and ``NetworkMedium``.
     func find(_ answers: Answers, whole: Bool = true) async throws -> InstallRequest.Payload {
         let files = LocalFiles()
         let medium = try payload == nil ? NetworkMedium.running(files) : nil
@@ -56,7 +55,11 @@ struct PayloadOptions: ParsableArguments {
         let found = try PayloadFolder(folder, files: files)
         let source = try found.source(elsewhere: isElsewhere, files: files)
         // What came over the network was compared when it came.
-        if whole, medium == nil { try await found.verify(source, runner: SubprocessRunner(), files: files, say: { Reporter.note($0) }) }
+        if whole, medium == nil {
+            try await found.verify(
+                source, mirror: lacking.isEmpty ? nil : LiveMedium.mirror(answers), runner: SubprocessRunner(), files: files,
+                say: { Reporter.note($0) })
+        }
         return InstallRequest.Payload(
             source, kernel: info.kernel, openZFS: info.openZFS,
             additions: lacking.isEmpty ? nil : .init(packages: lacking, mirror: mirror), locale: info.spec.locale)
@@ -126,7 +129,9 @@ struct InstallCommand: AsyncParsableCommand, ReportingCommand {
 
     /// - Parameter beforeEnd: called before the process ends because a disk takes no writes any more: nothing of the caller runs afterwards.
     ///   What it runs must have a limit.
-    func run(beforeEnd: @escaping @Sendable (Diagnosis) async -> Void) async throws {
+    /// - Returns: what a person must do at the machine's next start, with a password that was made for that and is nowhere else; else `nil`.
+    @discardableResult
+    func run(beforeEnd: @escaping @Sendable (Diagnosis) async -> Void) async throws -> String? {
         let answers = try options.load(answers, forMachine: true)
         let runner = ZFSExplainingRunner(Host.tellingRunner)
         let files = LocalFiles()
@@ -136,7 +141,7 @@ struct InstallCommand: AsyncParsableCommand, ReportingCommand {
         if dryRun {
             let plan = try await Self.planner(answers, payload, .placeholder, facts()).plan
             if format == .json { try Output.json(plan.json) } else { Output.line(plan.text()) }
-            return
+            return nil
         }
         // A resumed installation goes on as the machine it began.
         var state =
@@ -180,17 +185,16 @@ struct InstallCommand: AsyncParsableCommand, ReportingCommand {
         try await PlanRunner(runner: runner, files: files, performers: performers, journal: journal, report: reporter.report)
             .apply(plan, approvals: approvals, from: from)
         try? planner.keepManifest(files)
+        let made = planner.requestsEnrolment && answers.mokPassword == nil ? try files.readText(KeyEnrolment.passwordFile).trimmed : nil
         // Not through the log: it is a password.
-        if planner.requestsEnrolment, progress.progress != .json {
-            let made = answers.mokPassword == nil ? try files.readText(KeyEnrolment.passwordFile).trimmed : nil
-            Output.error(KeyEnrolment.instruction(made))
-        }
+        if planner.requestsEnrolment, progress.progress != .json { Output.error(KeyEnrolment.instruction(made)) }
         // Everything is exported and the log is on the new machine.
         if !unattended, let command = answers.afterInstallCommand {
             try await runner.run(command)
         } else if progress.progress != .json, !unattended {
             Output.errorLine("the machine can be restarted: systemctl reboot")
         }
+        return KeyEnrolment.isWaiting(files) ? made.map { KeyEnrolment.instruction($0) } : nil
     }
 }
 

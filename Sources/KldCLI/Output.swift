@@ -22,6 +22,8 @@ enum Output {
     }
 
     private static let mirrors = Locked<[FilePath]>([])
+    /// Where everything is said too: see ``mirrorToConsoles(_:)``.
+    static var consoles: [FilePath] { mirrors.withLock { $0 } }
 
     /// Opened each time: a login that begins there hangs up whoever had it open. Source: vhangup(2), agetty(8), util-linux 2.41.
     private static func write(_ text: String, to console: FilePath) {

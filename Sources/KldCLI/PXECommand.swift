@@ -39,17 +39,18 @@ struct PXECommand: AsyncParsableCommand {
             let (runner, files) = (SubprocessRunner(), LocalFiles())
             let address = try PXEAddress(url)
             let output = try Self.resolved(Host.absolute(output), files)
-            var answers: [PXEAnswers] = []
-            for pair in answersFor { answers.append(try await named(pair, AnswersOptions.parse([]), runner)) }
+            var meant: [(answers: Answers, published: PXEAnswers)] = []
+            for pair in answersFor { meant.append(try await named(pair, AnswersOptions.parse([]), runner)) }
+            let answers = meant.map { $0.published }
             let group = try await group(runner)
             let lock = try dryRun ? nil : FileLock(PXEExport.lock(output))
             defer { withExtendedLifetime(lock) {} }
-            let medium = try await PXEExport.read(
-                Host.absolute(iso), folder: FilePath("/tmp").appending("kldload-pxe-\(UInt32.random(in: 0 ... .max))"), runner: runner,
-                files: files)
+            let medium = try await PXEExport.read(Host.absolute(iso), folder: Self.temporary(), runner: runner, files: files)
             let request = PXEExport.Request(
                 iso: Host.absolute(iso), address: address, output: output, group: group, answers: answers, version: Version.number)
             try PXEExport.check(request, medium, files: files)
+            try await PXEExport.check(
+                meant.map { $0.answers }, on: Host.absolute(iso), medium, folder: Self.temporary(), runner: runner, files: files)
             let armed = ((try? PXETree(output, files: files).armed(files)) ?? []).map(\.machine).filter {
                 !answers.map(\.machine).contains($0)
             }
@@ -66,12 +67,17 @@ struct PXECommand: AsyncParsableCommand {
             Output.line(output.string)
         }
 
+        /// One for each use: a name that was seen once can be taken by others.
+        private static func temporary() -> FilePath { FilePath("/tmp").appending("kldload-pxe-\(UInt32.random(in: 0 ... .max))") }
+
         /// A link is followed: what it leads to is made anew, not the link.
         private static func resolved(_ output: FilePath, _ files: any FileSystem) throws -> FilePath {
             try files.exists(output) ? files.resolve(output) : output
         }
 
-        private func named(_ pair: String, _ options: AnswersOptions, _ runner: any CommandRunner) async throws -> PXEAnswers {
+        private func named(
+            _ pair: String, _ options: AnswersOptions, _ runner: any CommandRunner
+        ) async throws -> (answers: Answers, published: PXEAnswers) {
             let parts = pair.split(separator: "=", maxSplits: 1).map(String.init)
             guard parts.count == 2 else {
                 throw Diagnosis(
@@ -79,7 +85,9 @@ struct PXECommand: AsyncParsableCommand {
                     remedies: ["--answers-for 52:54:00:12:34:56=web.env", "--answers-for ABC123=web.env, by the serial number"],
                     exit: .usage)
             }
-            return try await PXEAnswers(parts[1], for: PXEMachine(parts[0]), options, secrets, runner)
+            let machine = try PXEMachine(parts[0])
+            let answers = try options.load(parts[1])
+            return (answers, try await PXEAnswers(answers, for: machine, secrets, runner))
         }
 
         private func group(_ runner: any CommandRunner) async throws -> String? {
@@ -139,8 +147,11 @@ struct PXECommand: AsyncParsableCommand {
         func run() async throws {
             let (runner, files) = (SubprocessRunner(), LocalFiles())
             guard let machine = try target.machine else { return }
-            let published = try await PXEAnswers(answers, for: machine, options, secrets, runner)
+            let asked = try options.load(answers)
+            let published = try await PXEAnswers(asked, for: machine, secrets, runner)
             let tree = try PXETree(target.folder, files: files)
+            // A machine would find out only when it is there, and nobody with it.
+            try PayloadCheck.check(asked, on: tree.http, files)
             let lock = try dryRun ? nil : FileLock(PXEExport.lock(tree.folder))
             defer { withExtendedLifetime(lock) {} }
             try await Host.apply(tree.arming(published, files: files), dryRun: dryRun, runner: runner, performers: [:])
@@ -208,11 +219,11 @@ struct PXECommand: AsyncParsableCommand {
 }
 
 extension PXEAnswers {
-    /// Those of a file. - Throws: ``AnswersError``; ``Diagnosis`` `pxe.secret-answers`.
+    /// Says what a person should know of them. - Throws: ``Diagnosis`` `pxe.secret-answers`.
     fileprivate init(
-        _ file: String, for machine: PXEMachine, _ options: AnswersOptions, _ secrets: PXECommand.Secrets, _ runner: any CommandRunner
+        _ answers: Answers, for machine: PXEMachine, _ secrets: PXECommand.Secrets, _ runner: any CommandRunner
     ) async throws {
-        let answers = try options.load(file)
+        if let note = answers.enrolmentNote { Output.errorLine(note) }
         if answers.forceWipe {
             Output.errorLine(
                 "note: \(machine) overwrites its disk each time that it starts over the network, until it is disarmed\n"

@@ -59,17 +59,17 @@ struct SeedCommand: AsyncParsableCommand {
 
         /// What a person should know before the volume is used.
         static func notes(_ answers: Answers) -> [String] {
+            var notes = [answers.enrolmentNote].compactMap { $0 }
             if answers.forceWipe {
-                return [
+                notes.append(
                     "note: a machine that finds this volume again overwrites its disk again, unless the volume could be written and says that it installed that machine\n"
-                        + "  remedy: take it out when the machine has powered off"
-                ]
+                        + "  remedy: take it out when the machine has powered off")
+            } else if !answers.allDisks.isEmpty {
+                notes.append(
+                    "note: a disk that is named is not overwritten without KLDLOAD_FORCE_WIPE=1, and nobody will be there to be asked\n"
+                        + "  remedy: add it, or let an empty disk be chosen: KLDLOAD_DISK=auto")
             }
-            if answers.allDisks.isEmpty { return [] }
-            return [
-                "note: a disk that is named is not overwritten without KLDLOAD_FORCE_WIPE=1, and nobody will be there to be asked\n"
-                    + "  remedy: add it, or let an empty disk be chosen: KLDLOAD_DISK=auto"
-            ]
+            return notes
         }
 
         private func plan(_ answers: FilePath, _ device: String?, _ runner: any CommandRunner, _ files: any FileSystem) async throws -> Plan

@@ -19,6 +19,8 @@ public struct SeedVolume: Sendable, Hashable {
     public static let factsName = "facts.json"
     /// The first line of a result that is one.
     public static let installed = "installed"
+    /// Before the machine that was, in the same file.
+    private static let machineMark = "machine: "
 
     /// The block device.
     public var device: FilePath
@@ -98,16 +100,35 @@ public struct SeedVolume: Sendable, Hashable {
         }
     }
 
+    /// The result of an installation that succeeded. It says itself of which machine: what else is written down may find no room.
+    ///
+    /// - Parameter more: what a person has to know to start the machine.
+    public static func result(of machine: MachineIdentity, saying more: String? = nil) -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        // why: a few texts always have a JSON form.
+        let identity = (try? encoder.encode(machine)).map { String(decoding: $0, as: UTF8.self) } ?? ""
+        return ([installed, machineMark + identity] + (more.map { ["", $0.trimmed] } ?? [])).joined(separator: "\n")
+    }
+
     /// The folder that says that a machine was installed.
     private static func report(of machine: MachineIdentity, _ files: any FileSystem) -> String? {
         ((try? files.folders(in: mountPoint)) ?? []).filter { $0.hasPrefix(reports) }.first { folder in
             let place = mountPoint.appending(folder)
-            guard let result = try? files.readText(place.appending(resultName)), result.lines.first == installed,
-                let bytes = try? files.read(place.appending(factsName)),
-                let facts = try? JSONDecoder().decode(MachineFacts.self, from: Data(bytes))
-            else { return false }
-            return facts.identity.isSame(as: machine)
+            guard let result = try? files.readText(place.appending(resultName)), result.lines.first == installed else { return false }
+            return installedMachine(result, place, files)?.isSame(as: machine) == true
         }
+    }
+
+    /// As the result says it; before there was that, as the facts beside it do.
+    private static func installedMachine(_ result: String, _ folder: FilePath, _ files: any FileSystem) -> MachineIdentity? {
+        if let line = result.lines.first(where: { $0.hasPrefix(machineMark) }),
+            let machine = try? JSONDecoder().decode(MachineIdentity.self, from: Data(line.dropFirst(machineMark.count).utf8))
+        {
+            return machine
+        }
+        guard let bytes = try? files.read(folder.appending(factsName)) else { return nil }
+        return (try? JSONDecoder().decode(MachineFacts.self, from: Data(bytes)))?.identity
     }
 
     /// Unmounts it, and writes down on it what became of an installation, in a folder of its own; nothing else on it is touched.

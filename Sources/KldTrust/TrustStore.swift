@@ -53,26 +53,27 @@ extension CertificateAuthority {
         let root = try await root(runner: runner, files: files)
         let store = try TrustStore.find(files)
         let (anchor, content) = (store.anchor(root), try files.read(rootCertificate))
+        let before = try files.exists(anchor) ? files.read(anchor) : nil
         let others = try files.exists(store.folder) ? files.list(store.folder) : []
-        let old = others.filter { $0.hasPrefix(TrustStore.prefix) && $0 != anchor.lastComponent?.string }
-        let isThere = try files.exists(anchor) && files.read(anchor) == content
-        if old.isEmpty, isThere, try await isTrusted(runner: runner) { return Plan("this machine trusts the root already", []) }
-        return Plan(
-            "trust \(root.name)",
-            [
-                Phase(
-                    "ca", "Certificate authority",
-                    [
-                        Step(
-                            "ca.trust", "Have this machine trust the root",
-                            old.map { .remove(store.folder.appending($0)) } + [
-                                .write(anchor, content: .bytes(content)), .run(store.update),
-                            ],
-                            undo: [.remove(anchor), .run(store.update)]),
-                        Step(
-                            "ca.trust.check", "See whether it does",
-                            [.perform(AuthorityPerformers.trusted, ["certificate": rootCertificate.string], effect: .reads)]),
-                    ])
-            ])
+        let old = others.filter { $0.hasPrefix(TrustStore.prefix) && $0 != anchor.lastComponent?.string }.map { store.folder.appending($0) }
+        if old.isEmpty, before == content, try await isTrusted(runner: runner) { return Plan("this machine trusts the root already", []) }
+        let undo: Action = before.map { Action.write(anchor, content: .bytes($0)) } ?? .remove(anchor)
+        var steps = [
+            Step(
+                "ca.trust", "Have this machine trust the root", [.write(anchor, content: .bytes(content)), .run(store.update)],
+                undo: [undo, .run(store.update)]),
+            Step(
+                "ca.trust.check", "See whether it does",
+                [.perform(AuthorityPerformers.trusted, ["certificate": rootCertificate.string], effect: .reads)]),
+        ]
+        if !old.isEmpty {
+            // Only now: the machine trusts both for a moment, and never none.
+            let kept = try old.map { Action.write($0, content: .bytes(try files.read($0))) }
+            steps.append(
+                Step(
+                    "ca.trust.forget", "Have it trust no earlier root", old.map { Action.remove($0) } + [.run(store.update)],
+                    undo: kept + [.run(store.update)]))
+        }
+        return Plan("trust \(root.name)", [Phase("ca", "Certificate authority", steps)])
     }
 }

@@ -382,6 +382,14 @@ struct KeyEnrolmentTests {
         #expect((files.texts["/run/kldload/mok-password"] ?? "").trimmed != password)
     }
 
+    @Test("whether a request waits for the next start is what the firmware holds")
+    func waiting() {
+        let variable = "/sys/firmware/efi/efivars/MokNew-605dab50-e046-4300-abb6-3dd810dd8b23"
+        #expect(!KeyEnrolment.isWaiting(MemoryFiles()))
+        #expect(!KeyEnrolment.isWaiting(MemoryFiles([variable: "\u{7}\0\0\0"])))
+        #expect(KeyEnrolment.isWaiting(MemoryFiles([variable: "\u{7}\0\0\0key"])))
+    }
+
     @Test("one that was given is used, and not shown")
     func given() async throws {
         let files = MemoryFiles()

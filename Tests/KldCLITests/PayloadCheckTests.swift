@@ -126,6 +126,28 @@ struct PayloadCheckTests {
         }
     }
 
+    @Test("what a medium or an export holds of it is asked before a machine starts from there; what it does not hold is named")
+    func onMedium() throws {
+        let core = try Self.answers("KLDLOAD_PROFILE=core")
+        func text(_ value: some Encodable) throws -> String { String(decoding: try JSONEncoder().encode(value), as: UTF8.self) }
+        let folder = "/m/kldload/payloads/debian-trixie-core"
+        let files = MemoryFiles([
+            "\(folder)/payload.json": try text(Self.info(core)),
+            "/m/kldload/mirrors/debian-trixie/mirror.json": try text(MirrorInfo(packages: ["core": ["htop"]])),
+        ])
+        func problem(_ lines: String...) throws -> Diagnosis? {
+            let answers = try Answers(
+                (["KLDLOAD_DISTRO=debian", "KLDLOAD_DISK=auto", "KLDLOAD_HOSTNAME=host"] + lines).joined(separator: "\n"))
+            return self.problem { try PayloadCheck.check(answers, on: "/m", files) }
+        }
+        #expect(try problem("KLDLOAD_PROFILE=core", "KLDLOAD_EXTRA_PACKAGES=htop") == nil)
+        #expect(try problem("KLDLOAD_PROFILE=core", "KLDLOAD_EXTRA_PACKAGES=cowsay")?.code == "install.packages-missing")
+        #expect(try problem("KLDLOAD_PROFILE=core", "KLDLOAD_DEBIAN_BACKPORTS=1")?.code == "install.payload-differs")
+        let server = try problem("KLDLOAD_PROFILE=server")
+        #expect(server?.code == "install.no-payload" && server?.message.contains("debian trixie, profile server") == true)
+        #expect(server?.remedies.first?.contains("kldload iso build --profile server") == true)
+    }
+
     @Test("is refused with every difference at once")
     func several() throws {
         let answers = try Self.answers()

@@ -1,3 +1,5 @@
+import FoundationEssentials
+import KldAnswers
 import KldCore
 import KldExec
 import KldFiles
@@ -19,7 +21,10 @@ struct PXETreeTests {
 
     /// - Parameter damaged: a file whose content is another than the list says.
     /// - Parameter base: on which the payload's `payload.json` builds, so to speak.
-    private func iso(in folder: FilePath, damaged: String? = nil, without: String? = nil, base: String? = nil) async throws -> FilePath {
+    /// - Parameter texts: of files beside or in place of those that only hold their names.
+    private func iso(
+        in folder: FilePath, damaged: String? = nil, without: String? = nil, base: String? = nil, texts: [String: String] = [:]
+    ) async throws -> FilePath {
         var list = MediumList(bases: base.map { ["\(Self.payload)/payload.json": $0] } ?? [:])
         var items: [(String, FilePath)] = []
         let names =
@@ -27,11 +32,12 @@ struct PXETreeTests {
                 ISOContents.kernel, ISOContents.netbootInitrd, LiveMedium.squashfs, "\(Self.payload)/payload.json",
                 "\(Self.payload)/root.zfs",
             ]
-        for name in names where name != without {
+        for name in Set(names).union(texts.keys).sorted() where name != without {
             let file = folder.appending("content").pushing(FilePath(name))
-            try files.write("\(name)\n", to: file, mode: .secret)
+            let text = texts[name] ?? "\(name)\n"
+            try files.write(text, to: file, mode: .secret)
             let digest = try SHA256Sum.parse(await runner.run(SHA256Sum.command(file)).output)
-            list.files.append(.init(path: name, size: ByteCount(UInt64(name.utf8.count + 1)), digest: digest))
+            list.files.append(.init(path: name, size: ByteCount(UInt64(text.utf8.count)), digest: digest))
             if name == damaged { try files.write("other\n", to: file, mode: .secret) }
             items.append((name, file))
         }
@@ -194,6 +200,40 @@ struct PXETreeTests {
             #expect(await problem { try await export(folder.appending("none.iso"), to: tree) }?.code == "file.missing")
             #expect(try files.readText(tree.appending("http/grub/grub.cfg")) == before)
             #expect(try files.list(folder).allSatisfy { !$0.contains("kldload-new") })
+        }
+    }
+
+    @Test("answers that it cannot install are refused before anything is made: another kernel, a package or a profile that is not there")
+    func uninstallable() async throws {
+        func asked(_ lines: String...) throws -> Answers {
+            try Answers((["KLDLOAD_DISTRO=debian", "KLDLOAD_HOSTNAME=web-1", "KLDLOAD_DISK=auto"] + lines).joined(separator: "\n"))
+        }
+        let core = try asked("KLDLOAD_PROFILE=core")
+        let info = PayloadInfo(spec: PayloadSpec(core, buildMirror: ""), kernel: "6.12", openZFS: "2.3", packageCount: 1)
+        let mirror = MirrorInfo(packages: ["core": ["htop"]])
+        let texts = [
+            "\(Self.payload)/payload.json": String(decoding: try JSONEncoder().encode(info), as: UTF8.self),
+            "\(Self.payload)/packages.tsv": "python3\t3.13.5-1\tamd64\tpython3-defaults\t3.13.5-1\tM\n",
+            "kldload/mirrors/debian-trixie/mirror.json": String(decoding: try JSONEncoder().encode(mirror), as: UTF8.self),
+        ]
+        try await Scratch.with { folder in
+            let iso = try await iso(in: folder, texts: texts)
+            let place = folder.appending("described")
+            let medium = try await PXEExport.read(iso, folder: place, runner: runner, files: files)
+            func refusal(_ answers: Answers...) async -> String? {
+                await code { try await PXEExport.check(answers, on: iso, medium, folder: place, runner: runner, files: files) }
+            }
+            let htop = try asked("KLDLOAD_PROFILE=core", "KLDLOAD_EXTRA_PACKAGES='htop python3'")
+            #expect(await refusal() == nil)
+            #expect(await refusal(core, htop) == nil)
+            let cowsay = try asked("KLDLOAD_PROFILE=core", "KLDLOAD_EXTRA_PACKAGES=cowsay")
+            #expect(await refusal(core, cowsay) == "install.packages-missing")
+            let newer = try asked("KLDLOAD_PROFILE=core", "KLDLOAD_DEBIAN_BACKPORTS=1")
+            #expect(await refusal(newer) == "install.payload-differs")
+            let server = try asked("KLDLOAD_PROFILE=server")
+            #expect(await refusal(server) == "install.no-payload")
+            let left = try files.exists(place)
+            #expect(!left)
         }
     }
 

@@ -204,6 +204,31 @@ struct PayloadFolderTests {
         // Another payload's is not this one's harm.
         if path.hasPrefix(Self.server) { _ = try await verify(Self.medium { $0[path] = "xxxx" }, Self.core) }
     }
+
+    @Test("the medium's mirror is read and compared as well where packages come from it, and only there")
+    func mirror() async throws {
+        let (mirror, deb) = ("kldload/mirrors/debian-trixie", "kldload/mirrors/debian-trixie/debian/pool/x.deb")
+        func verify(_ content: String, from mirror: String?) async throws -> [String] {
+            let files = try Self.medium()
+            let place = FilePath("/cd/\(MediumList.path)")
+            var list = try MediumList(text: files.readText(place))
+            list.files.append(.init(path: deb, size: ByteCount(4), digest: try NetworkMediumTests.digest("deb.")))
+            try files.write(list.text, to: place)
+            try files.write(content, to: FilePath("/cd/\(deb)"))
+            let folder = try PayloadFolder(FilePath("/cd/\(Self.core)"), files: files)
+            let runner = Self.runner(files)
+            try await folder.verify(folder.source(files: files), mirror: mirror, runner: runner, files: files, say: { _ in })
+            return runner.commands.compactMap(\.arguments.last)
+        }
+        let payload = ["/cd/\(Self.core)/root.zfs", "/cd/\(Self.core)/rest.tar"]
+        #expect(try await verify("deb.", from: mirror) == payload + ["/cd/\(deb)"])
+        #expect(try await verify("xxxx", from: nil) == payload)
+        for content in ["xxxx", "de"] {
+            let problem = await #expect(throws: Diagnosis.self) { _ = try await verify(content, from: mirror) }
+            #expect(problem?.code == "medium.damaged")
+            #expect(problem?.message == "\(deb) is not what this medium says that it carries; nothing was changed")
+        }
+    }
 }
 
 @Suite("A copy of a folder that a build left")

@@ -120,6 +120,25 @@ struct SeedVolumeTests {
         #expect(try await opening(by: Self.machine, facts: false) == nil)
     }
 
+    @Test("the result alone says which machine that was, and how it is started; what earlier versions wrote down counts as before")
+    func remembered() async throws {
+        let result = SeedVolume.result(of: Self.machine, saying: "\nSecure Boot: type the password: sesame\n") + "\n"
+        #expect(
+            result == """
+                installed
+                machine: {"addresses":["52:54:00:12:34:56"],"serial":"ABC-1234"}
+
+                Secure Boot: type the password: sesame
+
+                """)
+        #expect(try await opening(by: Self.machine, result: result, facts: false) == "autoinstall.installed-before")
+        #expect(try await opening(by: .init(serial: "ABC-1235"), result: result, facts: false) == nil)
+        #expect(try await opening(by: Self.machine, result: SeedVolume.result(of: Self.machine), facts: false) != nil)
+        #expect(try await opening(by: Self.machine, result: "failed\n" + result, facts: false) == nil)
+        // Facts of the same report are not asked then: they might be cut off.
+        #expect(try await opening(by: Self.machine, result: SeedVolume.result(of: .init(serial: "ABC-1235"))) == nil)
+    }
+
     static let writing = [
         unmount: "", "mount -o rw,nosuid,nodev,noexec /dev/sdb1 /run/kldload/seed": "", "sync --file-system /run/kldload/seed": "",
     ]
@@ -146,6 +165,58 @@ struct SeedVolumeTests {
         #expect(lost.first?.problem.code == "file.no-space")
         #expect(try files.read("/run/kldload/seed/kldload-web-1/answers.env") == [8])
         #expect(runner.commands.last?.description == Self.unmount)
+    }
+
+    @Test("a full stick on which the result alone finds room knows which machine it has installed")
+    func almostFull() async throws {
+        let inner = MemoryFiles(["/run/kldload/seed/answers.env": "x"])
+        let result = Array(SeedVolume.result(of: Self.machine).utf8)
+        let lost = try await SeedVolume(device: "/dev/sdb1").report(
+            [(SeedVolume.resultName, result), (SeedVolume.factsName, Array(repeating: 0, count: 1000))], in: "kldload-web-1",
+            runner: ScriptedRunner(Self.writing), files: SmallFiles(inner: inner, most: 300))
+        #expect(lost.map(\.name) == [SeedVolume.factsName])
+        let runner = ScriptedRunner([Self.mount: "", Self.unmount: ""])
+        await #expect {
+            _ = try await SeedVolume(device: "/dev/sdb1").open(for: Self.machine, runner: runner, files: inner)
+        } throws: { Diagnosis(of: $0).code == "autoinstall.installed-before" }
+    }
+
+    /// What is there at each look, in their order; the last of them again and again.
+    private func wait(_ looks: [String]) async throws -> (found: SeedVolume?, commands: [String]) {
+        let counter = Fuse(at: nil)
+        let runner = ScriptedRunner([
+            { command in
+                switch command.tool.name {
+                case "udevadm": return CommandOutput()
+                case "lsblk":
+                    try counter.tick()
+                    return CommandOutput(output: looks[min(counter.count, looks.count) - 1])
+                default: return nil
+                }
+            }
+        ])
+        let found = try await SeedVolume.wait(every: .zero, again: .zero, runner: runner)
+        return (found, runner.commands.map(\.tool.name))
+    }
+
+    /// lsblk of util-linux 2.41, as far as it is read.
+    private static func listing(_ names: String...) -> String {
+        let disks = names.map {
+            #"{"path":"/dev/\#($0)","name":"\#($0)","type":"disk","size":4194304,"fstype":"vfat","label":"KLDLOADSEED"}"#
+        }
+        return #"{"blockdevices":["# + disks.joined(separator: ",") + "]}"
+    }
+
+    @Test("a volume that appears is not taken at once: another one that appears after it is seen, and both are refused")
+    func later() async throws {
+        let (none, one, both) = (Self.listing(), Self.listing("sdb"), Self.listing("sdb", "sdc"))
+        let seed = try await wait([none, one])
+        #expect(seed.found?.device == "/dev/sdb")
+        #expect(seed.commands == ["udevadm", "lsblk", "lsblk", "udevadm", "lsblk"])
+        await #expect { _ = try await wait([one, both]) } throws: { Diagnosis(of: $0).code == "autoinstall.several-seeds" }
+        // One that is taken out meanwhile is none.
+        #expect(try await wait([one, none]).found == nil)
+        #expect(try await wait([none]).commands.count { $0 == "lsblk" } == 20)
     }
 }
 

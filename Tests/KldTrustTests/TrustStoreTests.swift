@@ -20,8 +20,12 @@ struct TrustStoreTests {
 
         """
 
-    /// Answers for openssl, and accepts updates. - Parameter trusted: once an update ran.
-    private static func machine(_ files: MemoryFiles, trusted: Bool = true) -> ScriptedRunner {
+    /// Answers for openssl, and accepts updates.
+    ///
+    /// - Parameters:
+    ///   - trusted: once an update ran.
+    ///   - updates: may fail.
+    private static func machine(_ files: MemoryFiles, trusted: Bool = true, updates: Fuse = Fuse(at: nil)) -> ScriptedRunner {
         ScriptedRunner([
             { command in
                 switch (command.tool.name, command.arguments.first) {
@@ -31,7 +35,9 @@ struct TrustStoreTests {
                     return trusted && isThere
                         ? CommandOutput()
                         : CommandOutput(status: 2, errors: "error 18 at 0 depth lookup: self-signed certificate\n")
-                case ("update-ca-certificates", nil), ("update-ca-trust", nil): return CommandOutput()
+                case ("update-ca-certificates", nil), ("update-ca-trust", nil):
+                    try updates.tick()
+                    return CommandOutput()
                 default: return nil
                 }
             }
@@ -64,7 +70,8 @@ struct TrustStoreTests {
             try await PlanRunner(runner: runner, files: files, performers: AuthorityPerformers.table).apply(plan)
             return plan
         }
-        #expect(try await trust().commandLines == [program])
+        // Once for the new one, and once it is trusted without the old one.
+        #expect(try await trust().commandLines == [program, program])
         #expect(try files.list(FilePath(folder)) == ["company.crt", "kldload-ca-0123456789abcdef.crt"])
         #expect(files.texts["\(folder)/kldload-ca-0123456789abcdef.crt"] == "PEM\n")
         #expect(try await trust().steps.isEmpty, "the second time there is nothing to do")
@@ -81,6 +88,34 @@ struct TrustStoreTests {
         #expect(problem?.code == "ca.not-trusted" && problem?.causes.contains("self-signed certificate") == true)
         #expect(files.texts.keys.filter { $0.contains("ca-certificates/kldload") } == [])
         #expect(runner.commands.filter { $0.tool.name == "update-ca-certificates" }.count == 2)
+    }
+
+    static let folder = "/usr/local/share/ca-certificates"
+
+    /// Applies it to a machine that trusts an earlier root. - Returns: what it trusts then, and how often that was made known.
+    private func replacing(trusted: Bool, updates: Fuse) async throws -> (anchors: [String: String], updates: Int) {
+        let files = try Self.files("/usr/sbin/update-ca-certificates", folder: false)
+        try files.write("old", to: FilePath("\(Self.folder)/kldload-ca-ffff.crt"))
+        let runner = Self.machine(files, trusted: trusted, updates: updates)
+        let plan = try await Self.authority.trusting(runner: runner, files: files)
+        await #expect(throws: Diagnosis.self) {
+            try await PlanRunner(runner: runner, files: files, performers: AuthorityPerformers.table).apply(plan)
+        }
+        return (
+            files.texts.filter { $0.key.hasPrefix(Self.folder) }, runner.commands.count { $0.tool.name == "update-ca-certificates" }
+        )
+    }
+
+    @Test("where the new root is not trusted, or making it known fails, the machine trusts the old one as before")
+    func kept() async throws {
+        let old = ["\(Self.folder)/kldload-ca-ffff.crt": "old"]
+        let refused = try await replacing(trusted: false, updates: Fuse(at: nil))
+        #expect(refused.anchors == old && refused.updates == 2)
+        let failed = try await replacing(trusted: true, updates: Fuse(at: 0))
+        #expect(failed.anchors == old && failed.updates == 2)
+        // The last of the work: both roots change places again.
+        let late = try await replacing(trusted: true, updates: Fuse(at: 1))
+        #expect(late.anchors == old && late.updates == 4)
     }
 
     @Test("a system without such a place is an error that says what to install")

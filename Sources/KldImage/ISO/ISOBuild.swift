@@ -68,8 +68,8 @@ public struct ISOBuild: Sendable {
     }
 
     /// - Returns: size and SHA-256 of the ISO, which lies at its name only when it is whole; `.sha256` lies beside it.
-    /// - Throws: ``Diagnosis`` `iso.exists`, `image.output-denied`, `iso.answers-payload`, `iso.no-package`, `iso.program-missing`,
-    ///   `iso.mirror-incomplete`; what building payloads throws.
+    /// - Throws: ``Diagnosis`` `iso.exists`, `image.output-denied`, `iso.answers-payload`, `install.payload-differs`,
+    ///   `install.packages-missing`, `iso.no-package`, `iso.program-missing`, `iso.mirror-incomplete`; what building payloads throws.
     public func run(_ request: Request) async throws -> (size: ByteCount, digest: FileDigest) {
         if try files.exists(request.output), !request.overwrite {
             throw Diagnosis(
@@ -88,6 +88,7 @@ public struct ISOBuild: Sendable {
         var payloads: [Carried] = []
         for answers in request.payloads {
             let bench = try await workshop.prepare(answers, mirror: request.mirror, report: report)
+            if let asked = request.answers { try Self.check(asked, bench.payload, of: answers, packages: request.packages, files) }
             payloads.append(Carried(answers: answers, bench: bench, stream: try await workshop.stream(bench, report: report)))
         }
         let (streams, bases) = try await streams(payloads)
@@ -160,50 +161,15 @@ public struct ISOBuild: Sendable {
         let esp = work.appending("esp.img")
         let programs = try await extractPrograms(from: archive, in: work)
         try await makeESP(esp, from: programs)
-        var items = contents + ISOContents.netboot.map { ($0.target, programs.appending($0.source)) }
-        if let answers = request.answers {
-            let file = work.appending(SeedVolume.answersName)
-            // Rock Ridge keeps the mode: in the live environment they are root's alone.
-            try files.write(answers.environmentText, to: file, mode: .secret)
-            items.append((LiveMedium.answers, file))
-        }
-        for (path, text) in [
-            (ISOContents.menu, ISOContents.grub()), (ISOContents.marker, "kldload \(request.version)\n"),
-            ("VERSION", request.version + "\n"), (MediumList.path, try await list(items, bases).text),
-        ] {
-            let file = work.appending("text").appending(path.replacing("/", with: "-"))
-            try files.write(text, to: file)
-            items.append((path, file))
-        }
-        let partial = FilePath("\(request.output.string).part")
-        do {
-            try await workshop.runner.run(Self.xorriso(items, esp: esp, to: partial))
-            // For the menu's check of the medium, `rd.live.check`. Source: implantisomd5(1), isomd5sum 1.2.
-            try await workshop.runner.run(
-                Command(Tool("implantisomd5", package: "isomd5sum"), ["--force", partial.string], effect: .changes))
-            let digest = try SHA256Sum.parse(await workshop.runner.run(SHA256Sum.command(partial)).output)
-            let size = try files.status(partial)?.size ?? ByteCount(0)
-            try files.rename(partial, to: request.output)
-            let name = request.output.lastComponent?.string ?? ""
-            try files.write(SHA256Sum.checkFile([(name, digest)]), to: FilePath("\(request.output.string).sha256"))
-            return (size, digest)
-        } catch {
-            try? files.remove(partial)
-            throw error
-        }
+        let image = ISOImage(runner: workshop.runner, files: files)
+        let items = try await image.contents(
+            contents + ISOContents.netboot.map { ($0.target, programs.appending($0.source)) }, bases: bases, answers: request.answers,
+            version: request.version, in: work)
+        let isPrivate = request.answers.map { PXEAnswers.holdSecrets($0.environmentText) } ?? false
+        return try await image.write(items, esp: esp, to: request.output, isPrivate: isPrivate)
     }
 
     private static let epoch = ["SOURCE_DATE_EPOCH": String(PayloadBuilder.defaultEpoch)]
-
-    /// What the medium carries, with digests: a server for network boots copies it from there.
-    private func list(_ items: [(String, FilePath)], _ bases: [String: String]) async throws -> MediumList {
-        var list = MediumList(bases: bases)
-        for (path, file) in items {
-            let digest = try SHA256Sum.parse(await workshop.runner.run(SHA256Sum.command(file)).output)
-            list.files.append(.init(path: path, size: try size(of: file), digest: digest))
-        }
-        return list
-    }
 
     /// Runs: `tar --extract`; changes. - Returns: the folder below which they lie as in the live environment.
     private func extractPrograms(from archive: FilePath, in work: FilePath) async throws -> FilePath {

@@ -50,13 +50,17 @@ enum ISOContents {
     private static let root = "root=live:LABEL=\(volume) rd.live.image rd.live.overlay.overlayfs=1 rootdelay=30 rd.retry=120"
     static let consoles = "console=ttyS0,115200 console=tty0"
 
+    /// Who looks at a medium or a machine wants neither disks wiped nor the power off.
+    private static let installsNothing = "kldload.autoinstall=0"
+
     /// A line of the menu: its name, what it is for, and more words for the kernel.
     static let entries: [(name: String, words: String)] = [
         ("kldload: live environment and installer", "quiet loglevel=4"),
-        ("Safe graphics", "nomodeset"),
+        // Whatever answers there are, on the medium, a seed volume or the live environment.
+        ("Live environment, installs nothing", "quiet loglevel=4 \(installsNothing)"), ("Safe graphics", "nomodeset"),
         // A controller or a port that misbehaves: no USB attached SCSI, no sleeping ports, no ACPI tricks of firmware.
         ("Maximum compatibility", "nomodeset modprobe.blacklist=uas usbcore.autosuspend=-1 pcie_aspm=off iommu=soft"),
-        ("Troubleshooting: a shell before the live environment is mounted", "rd.shell rd.break=pre-mount loglevel=7"),
+        ("Troubleshooting: a shell before the live environment is mounted", "rd.shell rd.break=pre-mount loglevel=7 \(installsNothing)"),
     ]
 
     /// Source: GRUB manual 2.12, "Writing full configuration files directly".
@@ -77,7 +81,7 @@ enum ISOContents {
 
             \(entries.joined(separator: "\n"))
             menuentry 'Check this medium' {
-                linux /\(kernel) \(root) \(consoles) rd.live.check loglevel=4
+                linux /\(kernel) \(root) \(consoles) rd.live.check loglevel=4 \(installsNothing)
                 initrd /\(initrd)
             }
 

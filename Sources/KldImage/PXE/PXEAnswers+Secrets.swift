@@ -10,4 +10,9 @@ extension PXEAnswers {
             return key.name
         }
     }
+
+    /// Whether something in them is for few eyes, a password's hash too: who has that can guess for as long as he likes.
+    static func holdSecrets(_ text: String) -> Bool {
+        text.lines.contains { line in AnswerKey.named(String(line.prefix { $0 != "=" }))?.isSecret == true }
+    }
 }

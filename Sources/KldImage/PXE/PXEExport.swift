@@ -1,3 +1,4 @@
+public import KldAnswers
 import KldCore
 public import KldExec
 public import KldFiles
@@ -110,6 +111,26 @@ public struct PXEExport: Sendable {
                 "pxe.no-space", "the trees need \(needed); \(parent) has \(free)",
                 remedies: ["free some space", "put them elsewhere: -o FOLDER"], exit: .cannotCreate)
         }
+    }
+
+    /// Whether machines can be installed from it as these answers say: what it says of its payloads and mirrors is asked, as an installation
+    /// asks it.
+    ///
+    /// Runs: `xorriso -osirrox on -indev ISO -extract …`; changes nothing but the temporary folder.
+    /// - Parameter folder: for those descriptions; it goes again.
+    /// - Throws: ``Diagnosis`` of ``PayloadCheck/check(_:on:_:)``; ``FileError``.
+    public static func check(
+        _ answers: [Answers], on iso: FilePath, _ medium: Medium, folder: FilePath, runner: any CommandRunner, files: any FileSystem
+    ) async throws {
+        if answers.isEmpty { return }
+        let names: Set = [PayloadManifest.info, PayloadManifest.packages, MirrorInfo.name]
+        let descriptions = installed(from: medium).map(\.path).filter { names.contains(FilePath($0).lastComponent?.string ?? "") }
+        try files.makeDirectory(folder, mode: 0o700)
+        defer { try? files.remove(folder) }
+        if !descriptions.isEmpty {
+            try await runner.run(extract(descriptions.map { ($0, folder.pushing(FilePath($0))) }, from: iso))
+        }
+        for answers in answers { try PayloadCheck.check(answers, on: folder, files) }
     }
 
     /// What is copied of a medium.

@@ -36,12 +36,7 @@ extension PayloadBuilder {
     /// - Throws: ``Diagnosis`` `packages.unmet` when they cannot be installed together, `packages.unreachable`, `iso.mirror-incomplete`.
     func mirror(of payloads: [(wanted: PayloadSpec, payload: Payload)], packages: [String]) async throws -> Mirror {
         let first = payloads[0].wanted
-        let optional = try ProfileSpec.optionalPackages(for: first.spec) + packages
-        var info = MirrorInfo(packages: [:])
-        for (wanted, _) in payloads {
-            let own = try Set(wanted.packages)
-            info.packages[wanted.profile] = Set(optional).subtracting(own).sorted()
-        }
+        let info = try Self.additions(to: payloads.map { $0.wanted }, packages: packages)
         let text = try self.text(info)
         let folder = try await withIndexes(first) { indexes, sources in
             let state = try await indexes.state().map(\.sha256).sorted()
@@ -54,6 +49,15 @@ extension PayloadBuilder {
             }
         }
         return try Self.mirror(in: folder, files)
+    }
+
+    /// Which packages a mirror is made of, for payloads of one release: none of what they are built from.
+    static func additions(to payloads: [PayloadSpec], packages: [String]) throws -> MirrorInfo {
+        var info = MirrorInfo(packages: [:])
+        guard let first = payloads.first else { return info }
+        let optional = try ProfileSpec.optionalPackages(for: first.spec) + packages
+        for wanted in payloads { info.packages[wanted.profile] = try Set(optional).subtracting(wanted.packages).sorted() }
+        return info
     }
 
     /// Where things lie below the mirror, one path a line. A folder of the cache holds files alone.

@@ -79,21 +79,26 @@ public struct PayloadFolder: Sendable {
     /// that, as a build left it; without one nobody does, and nothing is read.
     ///
     /// Runs: `sha256sum FILE`, reads.
-    /// - Parameter say: told how much will be read.
+    /// - Parameters:
+    ///   - mirror: the medium's, by its folder below the top, where packages of it are installed too: ``LiveMedium/mirror(_:)``.
+    ///   - say: told how much will be read.
     /// - Throws: ``Diagnosis`` `medium.damaged`, `install.payload-damaged`.
     public func verify(
-        _ source: InstallRequest.Payload.Source, runner: any CommandRunner, files: any FileSystem, say: (String) -> Void
+        _ source: InstallRequest.Payload.Source, mirror: String? = nil, runner: any CommandRunner, files: any FileSystem,
+        say: (String) -> Void
     ) async throws {
         guard let medium else { return try await verifyCopy(source, runner, files, say) }
         guard case .stream = source else { return }
-        let parts = Self.parts(of: source).compactMap { file in
+        let streams = Self.parts(of: source).compactMap { file in
             var path = file
             return path.removePrefix(medium.top) ? medium.list(path.string) : nil
         }
+        let parts = streams + (mirror.map { medium.list.files(in: $0) } ?? [])
         say("reading \(ByteCount(parts.reduce(0) { $0 + $1.size.bytes })) of this medium before anything is changed")
         for part in parts {
             if let problem = try await Self.problem(of: medium.top.pushing(FilePath(part.path)), part, runner, files) {
-                let user = part.path.hasPrefix(name + "/") ? "" : ", on which \(name) builds,"
+                let isBase = part.path.hasPrefix(LiveMedium.payloadFolder + "/") && !part.path.hasPrefix(name + "/")
+                let user = isBase ? ", on which \(name) builds," : ""
                 throw Diagnosis(
                     "medium.damaged", "\(part.path)\(user) is not what this medium says that it carries; nothing was changed",
                     remedies: [

@@ -1,54 +1,14 @@
 import FoundationEssentials
-import KldAnswers
+package import KldAnswers
 import KldCore
 import KldDistro
-import KldExec
-import KldFiles
-import KldImage
-import KldInstall
-import SystemPackage
-
-/// A JSON document that says which schema it follows.
-private enum SchemaDocument {
-    private struct Head: Decodable { var schema: String }
-
-    /// - Parameter problem: makes an error of what is wrong with it.
-    static func read<Value: Decodable>(
-        _ file: FilePath, _ files: any FileSystem, schema: String, problem: (String) -> Diagnosis
-    ) throws -> Value {
-        let data = Data(try files.read(file))
-        do {
-            let found = try JSONDecoder().decode(Head.self, from: data).schema
-            guard found == schema else { throw problem("its schema is \(found), not \(schema)") }
-            return try JSONDecoder().decode(Value.self, from: data)
-        } catch let error as DecodingError { throw problem("\(error)") }
-    }
-}
-
-/// The facts of a machine, as `kldload facts` printed them.
-enum SavedFacts {
-    /// - Throws: ``Diagnosis`` `plan.facts-unreadable`; ``FileError``.
-    static func read(_ file: FilePath, _ files: any FileSystem) throws -> MachineFacts {
-        try SchemaDocument.read(file, files, schema: MachineFacts.currentSchema) { cause in
-            Diagnosis(
-                "plan.facts-unreadable", "\(file) does not hold the facts of a machine",
-                remedies: ["make it on the machine, with this version: kldload facts > FILE"], exit: .inputMissing, causes: [cause])
-        }
-    }
-}
-
-extension SavedFacts {
-    /// The machine that a file describes, else this one. - Parameter asked: names of disks that somebody gave.
-    static func machine(_ file: String?, asked: [FilePath] = []) async throws -> MachineFacts {
-        if let file { return try read(Host.absolute(file), LocalFiles()) }
-        return try await MachineFacts.gather(runner: SubprocessRunner(), files: LocalFiles(), asked: asked)
-    }
-}
+package import KldFiles
+package import SystemPackage
 
 /// Whether a root file system is the one that the answers ask for. It was built long before.
-enum PayloadCheck {
+package enum PayloadCheck {
     /// - Throws: ``Diagnosis`` `install.payload-unreadable`; ``FileError``.
-    static func read(_ file: FilePath, _ files: any FileSystem) throws -> PayloadInfo {
+    package static func read(_ file: FilePath, _ files: any FileSystem) throws -> PayloadInfo {
         try SchemaDocument.read(file, files, schema: PayloadInfo.currentSchema) { unreadable(file, $0) }
     }
 
@@ -61,7 +21,7 @@ enum PayloadCheck {
 
     /// The names of all packages in a payload, with what was brought along by others; none where its folder does not say.
     /// - Throws: ``Diagnosis`` `install.payload-unreadable`; ``FileError``.
-    static func installed(_ folder: FilePath, _ files: any FileSystem) throws -> Set<String> {
+    package static func installed(_ folder: FilePath, _ files: any FileSystem) throws -> Set<String> {
         let file = folder.appending(PayloadManifest.packages)
         guard try files.exists(file) else { return [] }
         let text = try files.readText(file)
@@ -72,7 +32,7 @@ enum PayloadCheck {
 
     /// What the mirror beside a payload can add to it; `nil` where there is none.
     /// - Throws: ``Diagnosis`` `install.mirror-unreadable`; ``FileError``.
-    static func mirror(_ folder: FilePath, _ files: any FileSystem) throws -> MirrorInfo? {
+    package static func mirror(_ folder: FilePath, _ files: any FileSystem) throws -> MirrorInfo? {
         let file = folder.appending(LiveMedium.mirrorInfo)
         guard try files.exists(file) else { return nil }
         return try SchemaDocument.read(file, files, schema: MirrorInfo.currentSchema) { cause in
@@ -88,16 +48,10 @@ enum PayloadCheck {
     /// - Returns: the packages that are to be added to it.
     /// - Throws: ``Diagnosis`` `install.payload-differs`, with every difference; `install.packages-missing`.
     @discardableResult
-    static func check(
+    package static func check(
         _ info: PayloadInfo, for answers: Answers, installed: Set<String> = [], mirror: MirrorInfo? = nil
     ) throws -> [String] {
-        let differences = try differences(info.spec, answers)
-        guard differences.isEmpty else {
-            throw Diagnosis(
-                "install.payload-differs", "the root file system that is here is not the one that the answers ask for",
-                remedies: ["name a folder that holds it: --payload FOLDER", "or change the answers"], exit: .inputMissing,
-                causes: differences)
-        }
+        try check(info.spec, for: answers)
         // A package may be there that nobody asked for by name: another one needs it.
         let lacking = try lacking(info.spec, answers).filter { !installed.contains($0) }
         let missing = Set(lacking).subtracting(mirror?.packages[info.spec.profile] ?? []).sorted()
@@ -111,6 +65,39 @@ enum PayloadCheck {
                 ], exit: .inputMissing)
         }
         return lacking
+    }
+
+    /// The same of what it is built from, before it is there: its packages do not count yet.
+    /// - Throws: ``Diagnosis`` `install.payload-differs`, with every difference.
+    static func check(_ spec: PayloadSpec, for answers: Answers) throws {
+        let differences = try differences(spec, answers)
+        guard differences.isEmpty else {
+            throw Diagnosis(
+                "install.payload-differs", "the root file system that is here is not the one that the answers ask for",
+                remedies: ["name a folder that holds it: --payload FOLDER", "or change the answers"], exit: .inputMissing,
+                causes: differences)
+        }
+    }
+
+    /// Whether a machine that starts from a medium, or from what was exported of one, can be installed so: asked before it starts.
+    ///
+    /// - Parameter top: of what the medium holds, or of what describes that: see ``PayloadManifest`` and ``MirrorInfo``.
+    /// - Throws: ``Diagnosis`` `install.no-payload`, `install.payload-unreadable`, `install.mirror-unreadable`, `install.payload-differs`,
+    ///   `install.packages-missing`; ``FileError``.
+    package static func check(_ answers: Answers, on top: FilePath, _ files: any FileSystem) throws {
+        let folder = top.pushing(FilePath(LiveMedium.payload(answers)))
+        let file = folder.appending(PayloadManifest.info)
+        guard try files.exists(file) else {
+            let wanted = "\(answers.distro.rawValue) \(answers.release), profile \(answers.profile.rawValue)"
+            throw Diagnosis(
+                "install.no-payload", "machines find no root file system for \(wanted), there",
+                remedies: [
+                    "make a medium that carries it: kldload iso build --profile \(answers.profile.rawValue)",
+                    "or change KLDLOAD_PROFILE or the release in the answers",
+                ], exit: .inputMissing)
+        }
+        let mirror = try mirror(top.pushing(FilePath(LiveMedium.mirror(answers))), files)
+        try check(read(file, files), for: answers, installed: installed(folder, files), mirror: mirror)
     }
 
     /// Packages of the answers' own list and of what they switch on, for which the root file system was not asked.
