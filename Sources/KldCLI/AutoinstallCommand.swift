@@ -77,7 +77,8 @@ struct AutoinstallCommand: AsyncParsableCommand {
         }
         let remembered = await Self.report(
             on: volume, SeedVolume.result(of: .read(files), saying: instruction), answers, runner, files)
-        let end = UnattendedEnd(answers?.afterInstall ?? .powerOff, remembered: remembered, asksPassword: instruction != nil)
+        let end = UnattendedEnd(
+            answers?.afterInstall ?? .powerOff, remembered: remembered, wipes: answers?.forceWipe == true, asksPassword: instruction != nil)
         try await Self.leave(end, instruction, runner)
     }
 

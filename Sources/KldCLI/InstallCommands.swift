@@ -194,7 +194,7 @@ struct InstallCommand: AsyncParsableCommand, ReportingCommand {
         } else if progress.progress != .json, !unattended {
             Output.errorLine("the machine can be restarted: systemctl reboot")
         }
-        return KeyEnrolment.isWaiting(files) ? made.map { KeyEnrolment.instruction($0) } : nil
+        return EFIVariable.isSecureBootOn(files) && KeyEnrolment.isWaiting(files) ? made.map { KeyEnrolment.instruction($0) } : nil
     }
 }
 

@@ -15,10 +15,11 @@ struct UnattendedEnd: Equatable {
     /// - Parameters:
     ///   - asked: what the answers say.
     ///   - remembered: whether the seed volume took the result, with the password; `nil` where the answers came from elsewhere.
+    ///   - wipes: whether the answers let a disk be wiped that is not empty: else nothing is installed again.
     ///   - asksPassword: the machine does not start without one that was made for it.
-    init(_ asked: Answers.AfterInstall, remembered: Bool?, asksPassword: Bool) {
+    init(_ asked: Answers.AfterInstall, remembered: Bool?, wipes: Bool, asksPassword: Bool) {
         // Started again, it would find the volume again.
-        let isForgotten = asked == .reboot && remembered == false
+        let isForgotten = asked == .reboot && remembered == false && wipes
         action = isForgotten ? .powerOff : asked
         reason =
             isForgotten

@@ -10,20 +10,22 @@ struct UnattendedEndTests {
     @Test("as the answers say, where nothing is to be read and the seed volume knows of it", arguments: Answers.AfterInstall.allCases)
     func plain(_ asked: Answers.AfterInstall) {
         for remembered in [true, nil] as [Bool?] {
-            let end = UnattendedEnd(asked, remembered: remembered, asksPassword: false)
+            let end = UnattendedEnd(asked, remembered: remembered, wipes: true, asksPassword: false)
             #expect(end.action == asked && end.reason == nil && !end.holds)
         }
-        #expect(UnattendedEnd(asked, remembered: true, asksPassword: true).holds == false)
+        #expect(UnattendedEnd(asked, remembered: true, wipes: true, asksPassword: true).holds == false)
     }
 
     @Test("a seed volume that could not be told would install the machine again: it powers off instead of restarting, and says why")
     func forgotten() throws {
-        let end = UnattendedEnd(.reboot, remembered: false, asksPassword: false)
+        let end = UnattendedEnd(.reboot, remembered: false, wipes: true, asksPassword: false)
         #expect(end.action == .powerOff && !end.holds)
         let reason = try #require(end.reason)
         #expect(reason.contains("KLDLOAD_AFTER_INSTALL=reboot") && reason.contains("seed volume"))
+        // What is installed refuses to be wiped.
+        #expect(UnattendedEnd(.reboot, remembered: false, wipes: false, asksPassword: false).action == .reboot)
         for asked in [Answers.AfterInstall.powerOff, .stay] {
-            let end = UnattendedEnd(asked, remembered: false, asksPassword: false)
+            let end = UnattendedEnd(asked, remembered: false, wipes: true, asksPassword: false)
             #expect(end.action == asked && end.reason == nil)
         }
     }
@@ -31,14 +33,14 @@ struct UnattendedEndTests {
     @Test("a password that stands at the consoles alone keeps the machine on", arguments: [false, nil] as [Bool?])
     func password(_ remembered: Bool?) {
         for asked in [Answers.AfterInstall.powerOff, .reboot] {
-            let end = UnattendedEnd(asked, remembered: remembered, asksPassword: true)
+            let end = UnattendedEnd(asked, remembered: remembered, wipes: true, asksPassword: true)
             #expect(end.holds)
             let notice = end.notice("\n  type the password: sesame\n")
             #expect(notice.hasPrefix("type the password: sesame\nThis stands nowhere else"))
             #expect(notice.hasSuffix(end.action == .reboot ? "and restarts then" : "and powers off then"))
             #expect((end.reason == nil) == !notice.contains("KLDLOAD_AFTER_INSTALL"))
         }
-        #expect(!UnattendedEnd(.stay, remembered: remembered, asksPassword: true).holds)
+        #expect(!UnattendedEnd(.stay, remembered: remembered, wipes: true, asksPassword: true).holds)
     }
 }
 

@@ -221,7 +221,7 @@ struct PXETreeTests {
             let place = folder.appending("described")
             let medium = try await PXEExport.read(iso, folder: place, runner: runner, files: files)
             func refusal(_ answers: Answers...) async -> String? {
-                await code { try await PXEExport.check(answers, on: iso, medium, folder: place, runner: runner, files: files) }
+                await problem { try await PXEExport.check(answers, on: iso, medium, folder: place, runner: runner, files: files) }?.code
             }
             let htop = try asked("KLDLOAD_PROFILE=core", "KLDLOAD_EXTRA_PACKAGES='htop python3'")
             #expect(await refusal() == nil)
