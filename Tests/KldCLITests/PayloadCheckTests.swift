@@ -138,7 +138,7 @@ struct PayloadCheckTests {
         func problem(_ lines: String...) throws -> Diagnosis? {
             let answers = try Answers(
                 (["KLDLOAD_DISTRO=debian", "KLDLOAD_DISK=auto", "KLDLOAD_HOSTNAME=host"] + lines).joined(separator: "\n"))
-            return self.problem { try PayloadCheck.check(answers, on: "/m", files) }
+            return KldTestSupport.problem { try PayloadCheck.check(answers, on: "/m", files) }
         }
         #expect(try problem("KLDLOAD_PROFILE=core", "KLDLOAD_EXTRA_PACKAGES=htop") == nil)
         #expect(try problem("KLDLOAD_PROFILE=core", "KLDLOAD_EXTRA_PACKAGES=cowsay")?.code == "install.packages-missing")
