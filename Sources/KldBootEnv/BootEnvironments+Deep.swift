@@ -65,7 +65,10 @@ extension BootEnvironments {
             let dataset = try DatasetName(row.name)
             let marks = try PropertyRow.parse(await runner.run(ZFS.get(dataset.text, [KldProperty.owner])).output)
             guard dataset.parent == top, marks.contains(where: \.marksOwnership) else { continue }
-            try await runner.run(ZFS.destroy(dataset, recursive: true))
+            // Held or cloned by somebody meanwhile, it stays: that keeps nobody from making another one.
+            var whole = ZFS.destroy(dataset, recursive: true)
+            whole.acceptedExitStatuses = [0, 1]
+            guard try await runner.run(whole).status == 0 else { continue }
             let name = dataset.leaf.dropFirst(BootEnvironment.unfinished.count)
             guard let origin = try row["origin"].map({ try SnapshotName($0) }), origin.label.hasPrefix("kbe-\(name)-") else { continue }
             // Not where something else was cloned from it meanwhile: ZFS refuses, and it stays.

@@ -136,7 +136,7 @@ public struct BootEnvironments: Sendable, Hashable {
     ///
     /// What was cloned from it is promoted before, dataset by dataset: other environments keep what they need.
     /// - Parameter keepingOrigin: that snapshot stays too: somebody has named it.
-    /// - Throws: ``Diagnosis`` `be.unknown`, `be.running`, `be.active`, `be.mounted`, `be.foreign`.
+    /// - Throws: ``Diagnosis`` `be.unknown`, `be.running`, `be.active`, `be.fallback`, `be.mounted`, `be.foreign`.
     ///
     /// Runs: `zfs set com.kldload:identity=… SNAPSHOT` where the two differ in it, `zfs promote CLONE`, changes; `zfs destroy -r DATASET`, `zfs destroy -r ORIGIN`, destroys.
     public func destroy(_ name: String, keepingOrigin: Bool = false) throws -> Plan {
@@ -254,7 +254,8 @@ public struct BootEnvironments: Sendable, Hashable {
     /// - Parameter place: `nil`: `/run/kldload/be/NAME`.
     /// - Throws: ``Diagnosis`` `be.unknown`, `be.mounted`.
     ///
-    /// Runs: `mount -t zfs -o zfsutil DATASET PLACE`, and of every dataset below it that has a mount point, changes.
+    /// Runs: `mount -t zfs -o zfsutil DATASET PLACE`, and with `X-mount.mkdir` of every dataset below it that has a mount point, changes.
+    /// Source: mount(8), util-linux 2.37 to 2.41.
     public func mount(_ name: String, at place: FilePath? = nil) throws -> (plan: Plan, place: FilePath) {
         let environment = try system.environment(name)
         if let mounted = environment.mountpoint {
@@ -265,13 +266,15 @@ public struct BootEnvironments: Sendable, Hashable {
         var actions: [Action] = [.makeDirectory(place, mode: 0o700), .run(Self.mounting(environment.dataset, at: place))]
         let inside = environment.children.compactMap { child, kept in kept.place.map { (child, $0) } }
         for (child, mountpoint) in inside.sorted(by: { $0.1 < $1.1 }) {
-            actions.append(.run(Self.mounting(child, at: FilePath(place.string + mountpoint))))
+            // As `zfs mount` does, which makes the folder where it is not there.
+            let command = Self.mounting(child, at: FilePath(place.string + mountpoint), options: ["X-mount.mkdir"])
+            actions.append(.run(command))
         }
         return (Self.plan("mount boot environment \(environment.name)", [Step("be.mount", "Mount it at \(place)", actions)]), place)
     }
 
-    private static func mounting(_ dataset: DatasetName, at place: FilePath) -> Command {
-        MountCommand.mount(dataset.text, at: place, type: "zfs", options: ["zfsutil"])
+    private static func mounting(_ dataset: DatasetName, at place: FilePath, options: [String] = []) -> Command {
+        MountCommand.mount(dataset.text, at: place, type: "zfs", options: ["zfsutil"] + options)
     }
 
     /// - Throws: ``Diagnosis`` `be.unknown`, `be.running`, `be.not-mounted`.

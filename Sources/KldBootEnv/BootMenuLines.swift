@@ -25,9 +25,12 @@ extension BootEnvironments {
     /// - Returns: what enters them, and the files that they need.
     func renaming(_ environment: BootEnvironment, to name: String) throws -> (steps: [Step], files: Set<String>) {
         var (steps, files): ([Step], Set<String>) = ([], [])
+        let highest = system.entries.filter { $0.dataset == environment.dataset.text }.map(\.generation).max() ?? 0
         for esp in system.esps {
             for old in esp.entries where old.dataset == environment.dataset.text && !old.isExhausted && !old.once {
-                guard let entry = try line(for: name, as: old, generation: old.generation, order: old.order, counter: old.counter) else {
+                // To FAT both are one name where only the case of letters changes.
+                let generation = old.generation + (name.lowercased() == environment.name.lowercased() ? highest : 0)
+                guard let entry = try line(for: name, as: old, generation: generation, order: old.order, counter: old.counter) else {
                     continue
                 }
                 steps.append(esp.writing(entry, "be.entry.\(esp.name).\(entry.id)", "Enter \(entry.fileName) on \(esp.device)"))

@@ -37,7 +37,10 @@ public struct BootTrial: Sendable, Hashable {
     /// Datasets of environments that the machine can go back to while what runs has not proved itself: what the loader takes next, and the
     /// first that has proved itself. None otherwise.
     var fallbacks: Set<String> {
-        guard counted != nil else { return [] }
+        // Activated once more, what runs starts its trial anew.
+        let own = system.entries.filter { $0.dataset == system.running.text && $0.order > 0 && !$0.isExhausted }
+        let isOnTrial = !own.isEmpty && own.allSatisfy { $0.counter != nil }
+        guard counted != nil || isOnTrial else { return [] }
         let known = Set(system.environments.map(\.dataset.text))
         // What boots once is nothing to go back to, nor is one whose dataset is gone.
         let others = system.entries.filter { entry in

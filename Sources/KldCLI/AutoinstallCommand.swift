@@ -105,6 +105,10 @@ struct AutoinstallCommand: AsyncParsableCommand {
         if said.url != nil {
             // The network may still be coming up: by which card it is reached, is known when there is a route.
             for _ in 0..<60 where UnattendedSeed.Machine.read(files, isUp: false).mac == nil { try await Task.sleep(for: .seconds(1)) }
+            // A card that the boot menu names is known before DHCP has told what the machine is called.
+            for _ in 0..<20 where (try? files.list("/run/systemd/netif/leases"))?.isEmpty != false {
+                try await Task.sleep(for: .seconds(1))
+            }
             let machine = UnattendedSeed.Machine.read(files)
             guard let (address, bytes) = try await said.fetch(for: machine, runner: runner, files: files) else {
                 Output.errorLine("kldload: no answers for this machine at \(try said.addresses(for: machine).joined(separator: ", "))")

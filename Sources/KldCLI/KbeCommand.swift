@@ -305,7 +305,7 @@ struct KbeCommand: AsyncParsableCommand {
     struct Prune: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Destroy environments that are old and that nothing needs.",
-            discussion: "Running, chosen and mounted environments stay, and those that kldload did not make.")
+            discussion: "Running, chosen and mounted environments stay, what a trial can go back to, and those that kldload did not make.")
         @Option(help: ArgumentHelp("Days, hours or weeks: 30d, 12h, 6w.", valueName: "age")) var olderThan: String
         @OptionGroup var change: Change
 

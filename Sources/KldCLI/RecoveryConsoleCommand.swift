@@ -309,6 +309,12 @@ private struct RecoveryDesk {
     private mutating func serve(_ network: RecoveryNetwork) async throws {
         guard let usual = system?.running.leaf else { return }
         try await enter(usual, for: .changing)
+        // Their homes may have passphrases of their own.
+        if let pool, try RecoveryPool.authorizedKeys(files).isEmpty,
+            let locked = try await RescuePool.missingKeys(of: pool.name, runner: runner).others.first
+        {
+            throw Locked(dataset: locked)
+        }
         let plan = try RecoveryPool.serving(files)
         busy("asking for an address")
         let said = try await RecoveryPool.connect({ network.words(for: $0) }, runner: runner, files: files)

@@ -102,7 +102,9 @@ extension Check {
         guard let pool = try await context.pool() else { return noPool }
         let parent = "\(pool)/ROOT/"
         let found = try await context.datasets(pool).filter {
+            // One that is half made begins with a dot, and is none.
             $0.type == "filesystem" && $0.name.hasPrefix(parent) && !$0.name.dropFirst(parent.count).contains("/")
+                && !$0.name.dropFirst(parent.count).hasPrefix(".")
         }
         guard found.count <= mostEnvironments else {
             return .warn(

@@ -147,7 +147,9 @@ public struct SeedVolume: Sendable, Hashable {
         try await runner.run(mounting("rw"))
         var lost: [(name: String, problem: Diagnosis)] = []
         for (name, bytes) in contents {
-            do { try files.write(bytes, to: place.appending(folder).appending(name), mode: .file) } catch {
+            // The result may hold a password.
+            let mode: ModeBits = name == Self.resultName ? .secret : .file
+            do { try files.write(bytes, to: place.appending(folder).appending(name), mode: mode) } catch {
                 lost.append((name, Diagnosis(of: error)))
             }
         }

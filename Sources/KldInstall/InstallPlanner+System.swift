@@ -168,7 +168,8 @@ extension InstallPlanner {
                     inTarget("/etc/systemd/network/10-kldload.network"),
                     content: .text("[Match]\n\(match)\n\n[Network]\nAddress=\(fixed.address)\nGateway=\(fixed.gateway)\n\(dns)")))
         }
-        if request.interface != nil { actions.append(otherCards) }
+        // Not in an image: a clone's card may have another name, and needs its address all the same.
+        if request.interface != nil, !request.sealed { actions.append(otherCards) }
         if let wifi = answers.wifi { actions += wireless(wifi) }
         // An installed machine has its settings; cloud-init would only search for others. A sealed image keeps it.
         if !request.sealed {

@@ -10,12 +10,8 @@ extension Scenario {
             "environments are compared, exported, imported, adopted, renamed, rolled back and pruned, and what came through a stream is booted"
         ) { lab in
             try await withMachine(lab) { guest in
-                // With a dataset of its own below it, and one that only holds it.
                 var said = try await guest.told(
                     """
-                    zfs create -o canmount=off -o mountpoint=/opt rpool/ROOT/debian/opt
-                    zfs create -o canmount=noauto -o mountpoint=/opt/tools rpool/ROOT/debian/opt/tools
-                    zfs mount rpool/ROOT/debian/opt/tools && echo sharp >/opt/tools/axe
                     kbe create work && place=$(kbe mount work) && echo mine >$place/etc/marker && chroot $place dpkg --purge nano
                     kbe unmount work && kbe diff debian work
                     kbe export work --output /var/tmp/work.zfs && stat -c 'stream %a %U' /var/tmp/work.zfs
@@ -30,19 +26,29 @@ extension Scenario {
                 let listed = said.lines.drop { !$0.hasPrefix("NAME  ") || !$0.contains("ACTIVE") }.dropFirst().compactMap(\.words.first)
                 try check(Set(listed) == ["debian", "worked", "back", "stranger"], "\(listed): \(said)")
 
+                // One with a dataset of its own below it, and one that only holds that.
+                said = try await guest.told(
+                    """
+                    zfs create -o canmount=off -o mountpoint=/usr/share rpool/ROOT/debian/share
+                    zfs create -o canmount=noauto -o mountpoint=/usr/share/tools rpool/ROOT/debian/share/tools
+                    zfs mount rpool/ROOT/debian/share/tools && echo sharp >/usr/share/tools/axe
+                    kbe create deep && cat $(kbe mount deep)/usr/share/tools/axe && kbe unmount deep && kbe rename deep deeper
+                    """)
+                try check(said.lines.contains("sharp"), said)
+
                 // It has a line in the menu, under its new name: chosen there it starts, and the boot after is as before.
-                try await guest.tellLoader("LoaderEntryOneShot", "kldload-worked-*.conf")
+                try await guest.tellLoader("LoaderEntryOneShot", "kldload-deeper-*.conf")
                 said = try await guest.run("$tool doctor boot")
                 try check(said.contains("at the next boot, once") && said.contains("the next boot is debian"), said)
                 // A good boot notes what the next one is: this one must come back without.
                 try await guest.restart(untilGood: false)
                 said = try await guest.told(
                     """
-                    kbe current; cat /etc/marker; cat /opt/tools/axe; findmnt -n -o SOURCE /opt/tools
-                    zfs get -H -o value canmount,mountpoint rpool/ROOT/worked/opt rpool/ROOT/worked/opt/tools; kbe list
+                    kbe current; cat /usr/share/tools/axe; findmnt -n -o SOURCE /usr/share/tools
+                    zfs get -H -o value canmount,mountpoint rpool/ROOT/deeper/share rpool/ROOT/deeper/share/tools; kbe list
                     """)
-                let deep = ["sharp", "rpool/ROOT/worked/opt/tools", "off", "/opt", "noauto", "/opt/tools"]
-                try check(Array(said.lines.prefix(8)) == ["worked", "mine"] + deep, said)
+                let deep = ["sharp", "rpool/ROOT/deeper/share/tools", "off", "/usr/share", "noauto", "/usr/share/tools"]
+                try check(Array(said.lines.prefix(7)) == ["deeper"] + deep, said)
                 try await guest.restart()
                 try check(try await guest.run("kbe current").trimmed == "debian", "what was started once boots again")
 

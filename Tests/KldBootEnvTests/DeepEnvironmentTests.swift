@@ -120,14 +120,14 @@ struct DeepEnvironmentTests {
 
     @Test("only what kldload itself was making is taken away, and a snapshot that was not taken for it stays")
     func sweep() async throws {
-        func destroyed(_ rows: [String], source: String = "local") async throws -> [String] {
+        func destroyed(_ rows: [String], source: String = "local", held: Bool = false) async throws -> [String] {
             let runner = ScriptedRunner([
                 { command in
                     switch command.arguments[0] {
                     case "list": CommandOutput(output: rows.map { $0 + "\n" }.joined())
                     case "get": CommandOutput(output: "\(command.arguments.last ?? "")\tcom.kldload:owner\tkldload\t\(source)\n")
                     // The snapshot has another clone.
-                    case "destroy": CommandOutput(status: command.arguments.last?.contains("@") == true ? 1 : 0)
+                    case "destroy": CommandOutput(status: held || command.arguments.last?.contains("@") == true ? 1 : 0)
                     default: nil
                     }
                 }
@@ -138,6 +138,8 @@ struct DeepEnvironmentTests {
         let made = "rpool/ROOT/debian@\(Self.fresh)"
         #expect(try await destroyed(["rpool/ROOT\t-", "\(Self.hidden)\t\(made)"]) == [Self.hidden, made])
         #expect(try await destroyed(["\(Self.hidden)\trpool/ROOT/debian@install"]) == [Self.hidden])
+        // What holds a snapshot of it keeps nobody from making an environment.
+        #expect(try await destroyed(["\(Self.hidden)\t\(made)"], held: true) == [Self.hidden])
         #expect(try await destroyed(["\(Self.hidden)\t\(made)"], source: "inherited from rpool") == [])
         #expect(try await destroyed(["rpool/ROOT\t-", "rpool/ROOT/debian\t-", "rpool/ROOT/next\t\(made)"]) == [])
     }

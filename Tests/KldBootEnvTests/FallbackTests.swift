@@ -31,6 +31,9 @@ struct BootFallbackTests {
         #expect(destroying("debian", onTrial) == "be.fallback" && renaming("debian", onTrial) == "be.fallback")
         #expect(destroying("spare", onTrial) == nil && renaming("spare", onTrial) == nil)
         #expect(Set(onTrial.prunable(olderThan: 0, now: Fixture.now)) == ["other", "spare"])
+        // Activated again while it runs, it has three boots more, and has proved nothing.
+        let again = try machine([Self.debian, Fixture.entry("test", order: 300, left: 3)])
+        #expect(destroying("debian", again) == "be.fallback")
         let good = try machine([Self.debian, Fixture.entry("test", order: 300)])
         #expect(destroying("debian", good) == nil && renaming("debian", good) == nil)
         #expect(Set(good.prunable(olderThan: 0, now: Fixture.now)) == ["debian", "other", "spare"])

@@ -115,6 +115,9 @@ struct GrubChainTests {
         let renamed = try BootEnvironments(GrubFixture.system([GrubFixture.esp(entries)])).rename("test", to: "works")
         #expect(BootMenuTests.written(renamed) == [GrubFixture.entry("works", order: 100, left: 2, done: 1)])
         #expect(renamed.steps.first?.id == "be.rename")
+        // To FAT both names are one: the line that is taken away must not be the new one.
+        let larger = try BootEnvironments(GrubFixture.system([GrubFixture.esp(entries)])).rename("test", to: "TEST")
+        #expect(BootMenuTests.written(larger).map(\.generation) == [2])
     }
 
     @Test("a line that an older release gave another root is told by doctor boot, and written anew on every ESP")

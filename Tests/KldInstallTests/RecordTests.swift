@@ -48,7 +48,8 @@ struct InterfaceTests {
         #expect(text.hasPrefix("# Written by kldload"))
         #expect(text.lines.dropFirst() == ["[Match]", "Type=ether", "Kind=!*", "[Link]", "Unmanaged=yes"])
         #expect(try file("eth0", ["eth0", "eth1"], fixed: fixed, called: name) == text)
-        #expect(try file("enp9s0", ["eno1"], fixed: fixed, sealed: true, called: name) == text)
+        // A clone of an image may call its card otherwise.
+        #expect(try file("enp9s0", ["eno1"], fixed: fixed, sealed: true, called: name) == nil)
         #expect(try file("eth0", ["eno1"], fixed: fixed, called: name) == nil)
         #expect(try file(nil, ["eno1"], fixed: fixed, called: name) == nil)
     }
