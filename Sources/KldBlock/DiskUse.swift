@@ -17,7 +17,7 @@ package struct DiskUse: Sendable {
             guard let backing = try? files.readText(FilePath("/sys/block/\(name)/loop/backing_file")).trimmed else { continue }
             users[backing, default: []].append("it is attached as /dev/\(name)")
         }
-        for process in (try? files.list("/proc")) ?? [] where process.allSatisfy(\.isNumber) {
+        for process in (try? files.processes()) ?? [] {
             let folder = FilePath("/proc/\(process)")
             for descriptor in (try? files.list(folder.appending("fd"))) ?? [] {
                 guard let device = try? files.readLink(folder.appending("fd/\(descriptor)")), device.hasPrefix("/dev/"),

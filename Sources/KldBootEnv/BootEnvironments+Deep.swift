@@ -65,16 +65,11 @@ extension BootEnvironments {
             let dataset = try DatasetName(row.name)
             let marks = try PropertyRow.parse(await runner.run(ZFS.get(dataset.text, [KldProperty.owner])).output)
             guard dataset.parent == top, marks.contains(where: \.marksOwnership) else { continue }
-            // Held or cloned by somebody meanwhile, it stays: that keeps nobody from making another one.
-            var whole = ZFS.destroy(dataset, recursive: true)
-            whole.acceptedExitStatuses = [0, 1]
-            guard try await runner.run(whole).status == 0 else { continue }
+            // What stays keeps nobody from making another one.
+            guard try await runner.run(ZFS.destroy(dataset, recursive: true).unlessNeeded).status == 0 else { continue }
             let name = dataset.leaf.dropFirst(BootEnvironment.unfinished.count)
             guard let origin = try row["origin"].map({ try SnapshotName($0) }), origin.label.hasPrefix("kbe-\(name)-") else { continue }
-            // Not where something else was cloned from it meanwhile: ZFS refuses, and it stays.
-            var destroy = ZFS.destroy(origin, recursive: true)
-            destroy.acceptedExitStatuses = [0, 1]
-            try await runner.run(destroy)
+            try await runner.run(ZFS.destroy(origin, recursive: true).unlessNeeded)
         }
     }
 
@@ -102,5 +97,14 @@ extension BootEnvironments {
             if let heir { heirs.append(heir) }
         }
         return heirs
+    }
+}
+
+extension Command {
+    /// Of `zfs destroy`: what somebody holds, or has cloned something from meanwhile, stays, since ZFS refuses; that is no failure.
+    var unlessNeeded: Command {
+        var copy = self
+        copy.acceptedExitStatuses = [0, 1]
+        return copy
     }
 }

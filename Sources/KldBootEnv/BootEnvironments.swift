@@ -175,9 +175,8 @@ public struct BootEnvironments: Sendable, Hashable {
         if !keepingOrigin, heir == nil, let origin = environment.origin, origin.label.hasPrefix("kbe-"),
             !system.environments.contains(where: { $0.dataset != environment.dataset && $0.origin == origin })
         {
-            // With those below it, of a deep environment. Not where something else was cloned from it meanwhile: ZFS refuses, and it stays.
-            var destroy = ZFS.destroy(origin, recursive: true)
-            destroy.acceptedExitStatuses = [0, 1]
+            // With those below it, of a deep environment.
+            let destroy = ZFS.destroy(origin, recursive: true).unlessNeeded
             steps.append(Step("be.origin", "Destroy the snapshot it was made of", [.run(destroy)], destroys: [origin.description]))
         }
         return Self.plan("destroy boot environment \(environment.name)", steps)

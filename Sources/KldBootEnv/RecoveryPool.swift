@@ -77,12 +77,11 @@ public struct RecoveryPool: Sendable, Hashable {
         let own: [String: Performer] = [
             leave: { _, runner, files in
                 let place = RescuePool.target.string
-                let inside = try files.list("/proc").filter { name in
-                    name.allSatisfy(\.isNumber) && (try? files.readLink(FilePath("/proc/\(name)/root"))) == place
-                }
+                let inside = try files.processes().filter { (try? files.readLink(FilePath("/proc/\($0)/root"))) == place }
                 if !inside.isEmpty {
                     try await runner.run(
-                        Command(Tool("kill", package: "procps"), ["-KILL"] + inside, effect: .changes, accepting: [0, 1]))
+                        Command(
+                            Tool("kill", package: "procps"), ["-KILL"] + inside.map { String($0) }, effect: .changes, accepting: [0, 1]))
                 }
                 // What was killed takes a moment to let go.
                 for attempt in 0..<10 {

@@ -45,12 +45,9 @@ struct GuidedInstall: Sendable {
         let others = facts.disks.filter { !facts.liveDisks.contains($0.path) }
         let disks = others.filter { !$0.readOnly && $0.size >= smallest.leastDisk }
         guard !disks.isEmpty else {
-            if let largest = others.max(by: { $0.size < $1.size }) {
-                do {
-                    _ = try DiskSelection.choose(
-                        facts.stableName(largest), facts, smallest.leastDisk, for: "the profile \(smallest.id)")
-                } catch { throw Diagnosis(of: error) }
-            }
+            do {
+                try DiskSelection.refuseLargest(of: others, facts, smallest.leastDisk, for: "the profile \(smallest.id)")
+            } catch { throw Diagnosis(of: error) }
             throw Diagnosis(
                 "guided.no-disk", "this machine has no disk that could be installed on",
                 remedies: ["see what there is: lsblk", "a controller that needs a driver: dmesg"], exit: .inputMissing)

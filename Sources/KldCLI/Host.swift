@@ -85,7 +85,7 @@ enum Host {
 
     static func workshop(_ reporter: Reporter) -> Workshop {
         let report = reporter.report
-        let runner = SubprocessRunner { _, line in report(PlanEvent(.output, message: line)) }
+        let runner = tellingRunner
         let cache = ArtifactCache(
             root: cacheRoot, runner: runner, waiting: { report(PlanEvent(.line, message: "waiting for another build of \($0)")) })
         return Workshop(cache: cache, runner: runner, executable: executable, root: isRoot)

@@ -123,6 +123,9 @@ extension FileSystem {
 
     package func exists(_ path: FilePath) throws -> Bool { try status(path) != nil }
 
+    /// The ids of all processes. Reads `/proc`.
+    package func processes() throws -> [Int32] { try list("/proc").compactMap { Int32($0) } }
+
     /// - Throws: ``FileError`` when the content is not UTF-8.
     package func readText(_ path: FilePath) throws -> String {
         guard let text = String(validating: try read(path), as: UTF8.self) else {

@@ -128,7 +128,7 @@ public struct DiskExport: Sendable {
 
     /// A file system that was full before the copy was whole: until then nobody knew how much of a device is data.
     static func copyFailed(_ error: any Error, of source: SourceImage, in folder: FilePath) -> any Error {
-        guard let failure = (error as? CommandError)?.failure, failure.errors.contains("No space left on device") else { return error }
+        guard CommandError.foundDiskFull(error) else { return error }
         return Diagnosis(
             "image.no-space", "sealing needs a copy of the data of \(source.path); \(folder) is full before it is whole",
             remedies: ["free some space, or set XDG_CACHE_HOME to a larger file system"], exit: .cannotCreate)

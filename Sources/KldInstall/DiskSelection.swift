@@ -124,6 +124,12 @@ public struct DiskSelection: Sendable, Hashable {
     /// nobody but a person chooses it. Source: Linux `Documentation/admin-guide/devices.rst`, 6.12; zvols: `zvol_os.c`, OpenZFS 2.4.
     private static let volumes = ["zd", "nbd", "rbd", "drbd"]
 
+    /// Of disks of which none will do the largest was probably meant: what speaks against it is told, not that there is none.
+    package static func refuseLargest(of disks: [BlockDevice], _ facts: MachineFacts, _ least: ByteCount, for whose: String) throws {
+        guard let largest = disks.max(by: { $0.size < $1.size }) else { return }
+        _ = try choose(facts.stableName(largest), facts, least, for: whose)
+    }
+
     private static func onlyEmpty(_ facts: MachineFacts, _ least: ByteCount, for whose: String) throws -> String {
         let all = facts.disks.filter { disk in
             disk.isEmpty && !facts.liveDisks.contains(disk.path) && !volumes.contains { disk.name.hasPrefix($0) }
@@ -132,8 +138,7 @@ public struct DiskSelection: Sendable, Hashable {
             !$0.readOnly && $0.size >= least && facts.importedPools[$0.path] == nil && facts.inUse[$0.path] == nil
         }
         guard let first = empty.first else {
-            // An empty one was probably meant: what speaks against it is told, not that there is none.
-            if let largest = all.max(by: { $0.size < $1.size }) { _ = try choose(facts.stableName(largest), facts, least, for: whose) }
+            try refuseLargest(of: all, facts, least, for: whose)
             throw Diagnosis(
                 "disk.none-empty", "no disk of this machine is empty, so none is chosen by itself",
                 remedies: ["name it: KLDLOAD_DISK=/dev/…"],

@@ -59,7 +59,7 @@ package struct LeftCommands: Sendable {
         return found
     }
 
-    private var processes: [Int32] { ((try? files.list("/proc")) ?? []).compactMap { Int32($0) } }
+    private var processes: [Int32] { (try? files.processes()) ?? [] }
 
     private func name(_ process: Int32) -> String {
         let program = (try? files.readText(FilePath("/proc/\(process)/comm")).trimmed) ?? "?"

@@ -16,8 +16,8 @@ public enum RestartNeeds {
     /// ```
     public static func units(_ files: any FileSystem) -> [String] {
         var found: Set<String> = []
-        for name in (try? files.folders(in: "/proc")) ?? [] where Int(name) != nil {
-            let process = FilePath("/proc/\(name)")
+        for id in (try? files.processes()) ?? [] {
+            let process = FilePath("/proc/\(id)")
             guard let maps = try? files.read(process.appending("maps")), usesDeleted(String(decoding: maps, as: UTF8.self)),
                 let group = try? files.read(process.appending("cgroup")),
                 let unit = unit(String(decoding: group, as: UTF8.self))

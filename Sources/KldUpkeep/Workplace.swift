@@ -142,9 +142,9 @@ public enum UpkeepPerformers {
     /// Processes whose root lies at or below a place. Source: proc_pid_root(5), Linux man-pages 6.9.
     static func processes(in root: String, _ files: any FileSystem) -> [Int32] {
         guard root.hasPrefix(Upkeep.workshop.string + "/") else { return [] }
-        return ((try? files.folders(in: "/proc")) ?? []).compactMap { name in
-            guard let process = Int32(name), process > 1, let link = try? files.readLink(FilePath("/proc/\(name)/root")) else { return nil }
-            return link == root || link.hasPrefix(root + "/") ? process : nil
+        return ((try? files.processes()) ?? []).filter { process in
+            guard process > 1, let link = try? files.readLink(FilePath("/proc/\(process)/root")) else { return false }
+            return link == root || link.hasPrefix(root + "/")
         }
     }
 }

@@ -91,9 +91,7 @@ public struct ImageExporter: Sendable {
         } catch {
             try? files.remove(plan.staging)
             if Task.isCancelled { throw CancellationError() }
-            if let failure = (error as? CommandError)?.failure, failure.errors.contains("No space left on device") {
-                throw FileError.noSpace(plan.folder)
-            }
+            if CommandError.foundDiskFull(error) { throw FileError.noSpace(plan.folder) }
             throw error
         }
     }
@@ -224,4 +222,11 @@ public struct ImageExporter: Sendable {
 extension ExportPlan {
     /// Distinguishes images for ``ReproducibleHeader``.
     var headerSeed: String { "\(request.name.text) \(request.image.payload?.hex ?? "") \(request.image.kldload)" }
+}
+
+extension CommandError {
+    /// Whether a command failed because the file system that it wrote to is full, by what it printed.
+    static func foundDiskFull(_ error: any Error) -> Bool {
+        (error as? CommandError)?.failure?.errors.contains("No space left on device") == true
+    }
 }
