@@ -310,7 +310,7 @@ private struct RecoveryDesk {
         guard let usual = system?.running.leaf else { return }
         try await enter(usual, for: .changing)
         // Their homes may have passphrases of their own.
-        if let pool, try RecoveryPool.authorizedKeys(files).isEmpty,
+        if let pool, RecoveryPool.authorizedKeys(files).isEmpty,
             let locked = try await RescuePool.missingKeys(of: pool.name, runner: runner).others.first
         {
             throw Locked(dataset: locked)
