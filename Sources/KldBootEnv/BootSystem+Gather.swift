@@ -22,7 +22,7 @@ extension BootSystem {
     /// Reads the running machine, with a fixed number of commands, however many environments and snapshots there are.
     ///
     /// Runs: `lsblk`, `zpool list`, `zfs list -t filesystem[,snapshot] -r POOL/ROOT`; for the owners `zfs get -r -t filesystem` of the
-    /// mark; for a visitor `zpool list POOL`; reads. ESPs that are not mounted are mounted read-only for a moment.
+    /// mark; reads. ESPs that are not mounted are mounted read-only for a moment.
     /// - Parameters:
     ///   - visiting: the root is one that somebody is in with chroot(8): what runs is another kernel, started by other words.
     /// - Throws: ``Diagnosis`` `be.no-zfs-root`; `boot.esp-damaged` where there are ESPs, and none of them can be read; `boot.esp-busy`.
@@ -39,7 +39,6 @@ extension BootSystem {
         let output = try await listing.output
         let release = visiting ? "" : try KernelRelease.running(files)
         let owned = detail == .owners ? try await marked(below: top, runner) : []
-        let folder = visiting ? try await altroot(of: pool, runner) : nil
         let rows = try DatasetTable.parse(output, columns: columns)
         let (esps, damaged) = try await readESPs(of: root, chain, runner: runner, files: files)
         let words =
@@ -50,7 +49,7 @@ extension BootSystem {
             chain: chain, pool: pool, running: dataset, release: release, hostID: hostID(files, visiting: visiting),
             commandLine: words,
             bootfs: root.bootfs,
-            environments: try environments(rows, top: top, mounts: files.mounts(), owned: owned, altroot: folder),
+            environments: try environments(rows, top: top, mounts: files.mounts(), owned: owned, altroot: visiting ? root.altroot : nil),
             esps: esps,
             builder: try BootImageBuilder.find(files), signing: try signing(files),
             secureBoot: SecureBoot.firmware(files) == .enforcing, enrolment: try enrolment(files), trusted: TrustedKey.all(files),
@@ -139,11 +138,6 @@ extension BootSystem {
     private static func marked(below top: DatasetName, _ runner: any CommandRunner) async throws -> Set<String> {
         let output = try await runner.run(ZFS.get(top.text, [KldProperty.owner], recursive: true, types: ["filesystem"])).output
         return Set(try PropertyRow.parse(output).filter(\.marksOwnership).map(\.name))
-    }
-
-    /// The folder that a pool was opened below. Runs: `zpool list POOL`, reads.
-    private static func altroot(of pool: PoolName, _ runner: any CommandRunner) async throws -> String? {
-        try PoolRow.parse(await runner.run(ZPool.list(pool)).output).first?.altroot
     }
 
     /// A mount point as it is set. ZFS shows it below the folder that the pool was opened below, to who is inside of that folder too.

@@ -43,7 +43,7 @@ extension Check {
         {
             return mismatch("spl_hostid (module option or kernel command line)", String(value, radix: 16))
         }
-        let devices = PoolRow.devices(try await context.read(ZPool.devices(pool)).output)
+        let devices = PoolListing.parse(try await context.read(ZPool.vdevs(of: pool)).output).flatMap(\.devices)
         for device in devices {
             guard let label = DiskLabel.parse(try await context.read(DiskLabel.command(device)).output) else {
                 return mismatch("the label of \(device)", "there is none")

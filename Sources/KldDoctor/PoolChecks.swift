@@ -27,8 +27,8 @@ extension Check {
     @Sendable private static func poolTopology(_ context: CheckContext) async throws -> CheckOutcome {
         guard let manifest = context.manifest else { return context.withoutManifest }
         guard let pool = try await context.pool() else { return noPool }
-        let names = PoolRow.names(try await context.read(ZPool.devices(pool)).output)
-        let devices = names.filter { $0.hasPrefix("/") }
+        let pools = PoolListing.parse(try await context.read(ZPool.vdevs(of: pool)).output)
+        let devices = pools.flatMap(\.devices)
         // A sealed image is one disk, whatever it will be called.
         let wanted = manifest.sealed ? 1 : manifest.disks.count + (manifest.specialDisks?.count ?? 0)
         let kind =
@@ -38,7 +38,7 @@ extension Check {
             case .single?, nil: ""
             }
         let found = "\(devices.count) devices: \(devices.joined(separator: ", "))"
-        guard devices.count == wanted, kind.isEmpty || names.contains(where: { $0.hasPrefix(kind) }) else {
+        guard devices.count == wanted, kind.isEmpty || pools.flatMap(\.vdevs).contains(where: { $0.hasPrefix(kind) }) else {
             return .fail(
                 expected: "\(manifest.topology) of \(wanted) disks, \(manifest.specialDisks?.count ?? 0) of them special",
                 actual: found,

@@ -3,6 +3,7 @@ import KldBoot
 public import KldCore
 public import KldExec
 public import KldFiles
+import KldZFS
 public import SystemPackage
 
 /// What the planner knows of the machine it plans for. Saved as JSON, it replays that machine as a test.
@@ -84,7 +85,7 @@ extension MachineFacts {
     ///
     /// - Parameter asked: paths that the answers name; of each that is no disk it is noted what it is.
     ///
-    /// Runs: `lsblk`, `zpool list -HPv` (only where the module is loaded); all reads.
+    /// Runs: `lsblk`, `zpool list -vHPp` (only where the module is loaded); all reads.
     /// - Throws: ``Diagnosis`` of lsblk or zpool: what they do not tell might be in use.
     public static func gather(
         runner: any CommandRunner, files: any FileSystem, asked: [FilePath] = []
@@ -111,8 +112,9 @@ extension MachineFacts {
         }
         if try isOpenZFSLoaded(files) {
             // Ends with 0 where there are no pools: any other status means that nobody knows.
-            let output = try await runner.run(Command("zpool", ["list", "-H", "-P", "-v", "-o", "name"], effect: .reads)).output
-            (facts.pools, facts.importedPools) = importedPools(output, disks: facts.disks, files: files)
+            let pools = PoolListing.parse(try await runner.run(ZPool.vdevs()).output)
+            facts.pools = pools.map(\.name)
+            facts.importedPools = importedPools(pools, disks: facts.disks, files: files)
         }
         let idle = facts.disks.filter { disk in
             disk.allMountpoints.isEmpty && facts.importedPools[disk.path] == nil && !facts.liveDisks.contains(disk.path)
@@ -212,27 +214,17 @@ extension MachineFacts {
             }
     }
 
-    /// Reads `zpool list -H -P -v -o name`, OpenZFS 2.4: a pool's name at the margin, its vdevs indented by a tab below it.
-    static func importedPools(
-        _ output: String, disks: [BlockDevice], files: any FileSystem
-    ) -> (names: [String], disks: [String: String]) {
-        var names: [String] = []
+    /// The pool of each disk that carries one.
+    private static func importedPools(_ pools: [PoolListing], disks: [BlockDevice], files: any FileSystem) -> [String: String] {
         var found: [String: String] = [:]
         // A device may lie on several disks: an array, a volume group.
         var holders: [String: [String]] = [:]
         for disk in disks { for device in disk.tree { holders[resolved(device.path, files), default: []].append(disk.path) } }
-        var pool = ""
-        for line in output.lines {
-            let word = line.words.first ?? ""
-            if !line.hasPrefix("\t"), !word.hasPrefix("/") {
-                // Classes of vdevs stand at the margin too, with dashes for the columns: `special      -      -`.
-                guard line.words.dropFirst().first != "-" else { continue }
-                pool = word
-                if !word.isEmpty { names.append(word) }
-            } else if word.hasPrefix("/dev/") {
-                for disk in holders[resolved(word, files)] ?? [] { found[disk] = pool }
+        for pool in pools {
+            for device in pool.devices where device.hasPrefix("/dev/") {
+                for disk in holders[resolved(device, files)] ?? [] { found[disk] = pool.name }
             }
         }
-        return (names, found)
+        return found
     }
 }

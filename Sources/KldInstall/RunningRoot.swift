@@ -3,6 +3,7 @@ import KldBoot
 public import KldCore
 public import KldExec
 public import KldFiles
+import KldZFS
 import SystemPackage
 
 /// The pool that this machine's root file system lies on, its disks and their ESPs.
@@ -25,6 +26,8 @@ public struct RunningRoot: Sendable, Hashable {
     public var pool: String
     /// The dataset that loaders without entries start.
     public var bootfs: String?
+    /// The folder that the pool was opened below.
+    public var altroot: String?
     public var disks: [Disk]
     /// What is free behind each of the pool's partitions that is the last of its disk.
     public var rooms: [String: ByteCount] = [:]
@@ -37,17 +40,14 @@ public struct RunningRoot: Sendable, Hashable {
 
     /// Reads the running machine.
     ///
-    /// Runs: `lsblk`, `zpool list -H -P -v -o name,bootfs POOL`; reads.
+    /// Runs: `lsblk`, `zpool list -vHPp POOL`; reads.
     /// - Returns: `nil` when the root file system is not ZFS.
     public static func gather(runner: any CommandRunner, files: any FileSystem) async throws -> RunningRoot? {
         let root = try files.mounts().first(where: \.isZFSRoot)
         guard let pool = root?.source.split(separator: "/").first.map(String.init) else { return nil }
         async let listed = runner.run(ListBlockDevices.command)
-        // The pool's own line, and below it one for each vdev.
-        let lines = try await runner.run(Command("zpool", ["list", "-H", "-P", "-v", "-o", "name,bootfs", pool], effect: .reads)).output
-            .lines
-        let bootfs = lines.first?.split(separator: "\t").dropFirst().first.map(String.init)
-        let vdevs = lines.compactMap { $0.words.first }.filter { $0.hasPrefix("/dev/") }
+        let own = PoolListing.parse(try await runner.run(ZPool.vdevs(of: PoolName(pool))).output).first
+        let vdevs = (own?.devices ?? []).filter { $0.hasPrefix("/dev/") }
         let devices = try ListBlockDevices.parse(await listed.output)
         let disks: [Disk] = vdevs.compactMap { vdev in
             guard let resolved = try? files.resolve(FilePath(vdev)).string,
@@ -64,7 +64,7 @@ public struct RunningRoot: Sendable, Hashable {
         let partitions = devices.filter { device in disks.contains { $0.disk == device.path } }.flatMap(\.children)
         func isESP(_ partition: BlockDevice) -> Bool { partition.filesystem == "vfat" && partition.label == ESPLayout.volumeLabel }
         return RunningRoot(
-            pool: pool, bootfs: bootfs == "-" ? nil : bootfs, disks: disks, rooms: rooms, esps: partitions.filter(isESP),
+            pool: pool, bootfs: own?.bootfs, altroot: own?.altroot, disks: disks, rooms: rooms, esps: partitions.filter(isESP),
             lostESPs: partitions.filter { $0.partitionLabel == ESPLayout.partitionName && $0.filesystem == nil },
             namedESPs: partitions.filter { $0.partitionLabel == ESPLayout.partitionName })
     }

@@ -35,23 +35,6 @@ public struct PoolRow: Sendable, Hashable {
         }
         return rows
     }
-
-    /// Reads the output of ``ZPool/devices(_:)``: the pool, then its vdevs, each below a TAB; devices are those with a full path.
-    /// ```
-    /// rpool
-    /// ⇥mirror-0
-    /// ⇥/dev/disk/by-id/ata-A-part2
-    /// ⇥/dev/disk/by-id/ata-B-part2
-    /// ```
-    ///
-    /// OpenZFS 2.3 prints every column of a vdev, whatever `-o` asks for; the name comes first.
-    /// `⇥/dev/disk/by-id/virtio-disk0-part2⇥7514882048⇥837451776⇥6141870080⇥-⇥-⇥1⇥11⇥-⇥ONLINE` (2.3.9).
-    public static func devices(_ output: String) -> [String] { names(output).filter { $0.hasPrefix("/") } }
-
-    /// Of the same output, the pool and every vdev: `mirror-0` too.
-    public static func names(_ output: String) -> [String] {
-        output.lines.compactMap { $0.trimmed.split(separator: "\t").first.map(String.init) }
-    }
 }
 
 extension Diagnosis {

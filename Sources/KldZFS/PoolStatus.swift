@@ -14,7 +14,7 @@ public struct PoolStatus: Sendable, Hashable {
         public var readErrors: UInt64
         public var writeErrors: UInt64
         public var checksumErrors: UInt64
-        /// By name: JSON objects have no order. For the order of the vdevs use ``ZPool/devices(_:)``.
+        /// By name: JSON objects have no order. For the order of the vdevs use ``ZPool/vdevs(of:)``.
         public var children: [Vdev]
 
         /// This one and everything below.

@@ -71,13 +71,6 @@ public enum ZPool {
         Command(tool, ["list", "-Hp", "-o", PoolRow.columns.joined(separator: ",")] + (name.map { [$0.text] } ?? []), effect: .reads)
     }
 
-    /// The device paths of a pool, in the order of its vdevs.
-    ///
-    /// Runs: `zpool list -vHPp -o name NAME`, reads. Parsed by ``PoolRow/devices(_:)``.
-    public static func devices(_ name: PoolName) -> Command {
-        Command(tool, ["list", "-vHPp", "-o", "name", name.text], effect: .reads)
-    }
-
     /// Wipes the four ZFS labels of a device.
     /// - Parameter force: treat exported or foreign pools' labels as dead too; labels of an imported pool are refused in any case.
     ///

@@ -30,7 +30,7 @@ struct DamagedESPTests {
             second + #""fstype":"vfat","label":"EFI","#, with: second + #""fstype":null,"partlabel":"EFI system partition","#)
         let answers = [
             ListBlockDevices.command.description: lost ? listing : GatherTests.listing,
-            "zpool list -H -P -v -o name,bootfs rpool": "rpool\trpool/ROOT/debian\n" + vdevs,
+            "zpool list -vHPp -o name,bootfs,altroot rpool": "rpool\trpool/ROOT/debian\t-\n" + vdevs,
             ZFS.list(try DatasetName("rpool/ROOT"), columns: BootSystem.columns, types: ["filesystem"]).description:
                 "rpool/ROOT\tfilesystem\t1\t1\t1\t-\tnone\toff\t-\nrpool/ROOT/debian\tfilesystem\t9\t9\t5\t-\t/\tnoauto\t-\n",
             "mount -t vfat -o ro,umask=0077 /dev/vdb1 \(look)": "", "umount --recursive \(look)": "",

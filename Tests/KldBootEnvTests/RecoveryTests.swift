@@ -203,7 +203,7 @@ struct RecoveryTests {
     private func restore(_ disk: FilePath? = nil, listed: String = "aa-bb") async throws -> (BootRestore, ScriptedRunner) {
         let runner = ScriptedRunner([
             ListBlockDevices.command.description: Self.disks,
-            "zpool list -H -P -v -o name,bootfs rpool": "rpool\n\t/dev/sda2\n\t/dev/sdb2\n\t/dev/sdd2\n",
+            "zpool list -vHPp -o name,bootfs,altroot rpool": "rpool\t-\t-\n\t/dev/sda2\n\t/dev/sdb2\n\t/dev/sdd2\n",
             "efibootmgr --verbose": "Boot0001* KLDload\tHD(1,GPT,\(listed),0x800,0x200000)/\\EFI\\kldload\\shimx64.efi\n",
             "lsblk --noheadings --output PARTUUID /dev/sda1": "aa-bb\n", "lsblk --noheadings --output PARTUUID /dev/sdb1": "cc-dd\n",
         ])

@@ -90,8 +90,8 @@ enum Machine {
     ) -> [String: String] {
         [
             ListBlockDevices.command.description: listing,
-            "zpool list -H -P -v -o name":
-                "rpool\n\tmirror-0\n\t/dev/disk/by-id/virtio-disk0-part2\n\t/dev/disk/by-id/virtio-disk1-part2\n",
+            "zpool list -vHPp -o name,bootfs,altroot":
+                "rpool\trpool/ROOT/debian\t-\n\tmirror-0\n\t/dev/disk/by-id/virtio-disk0-part2\n\t/dev/disk/by-id/virtio-disk1-part2\n",
             "zfs --version": "zfs-\(version)\nzfs-kmod-\(version)\n", "zpool status -j --json-int -p -P": status,
             "zdb -l /dev/vda2": "    name: 'rpool'\n    pool_guid: 1\n    guid: \(first)\n",
             // Asked of a device that the pool does not use now.

@@ -185,7 +185,7 @@ private let record = ReplacementRecord(
         let status = Machine.status(second: "UNAVAIL")
         var tools = Machine.tools(status)
         tools["zdb -l /dev/vdb2"] = ""
-        tools["zpool list -H -P -v -o name"] = "rpool\n\tmirror-0\n\t/dev/disk/by-id/virtio-disk0-part2\n"
+        tools["zpool list -vHPp -o name,bootfs,altroot"] = "rpool\t-\t-\n\tmirror-0\n\t/dev/disk/by-id/virtio-disk0-part2\n"
         let inventory = try? await DiskInventory.gather(runner: ScriptedRunner(tools), files: Machine.files())
         // The disk in the place of the old one holds something else by now: it may come, and is asked for like any other.
         let request = DiskReplacement.Request(old: "virtio-disk1-part2", new: "vdb", yes: true)

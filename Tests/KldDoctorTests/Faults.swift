@@ -9,6 +9,7 @@ extension Fault {
     static let datasets =
         "zfs list -Hp -r -t filesystem,volume -o name,type,mountpoint,canmount,mounted,sync,encryption,origin,creation,used,quota rpool"
     private static let pool = "zpool list -Hp -o name,guid,size,allocated,free,health,readonly,altroot,bootfs"
+    private static let vdevs = "zpool list -vHPp -o name,bootfs,altroot rpool"
     static let packages =
         "dpkg-query --show --showformat '${db:Status-Want}\\t${db:Status-Status}\\t${Package}\\t${Version}\\n'"
     private static let lsblk =
@@ -26,9 +27,9 @@ extension Fault {
             $0.manifest = nil
         },
         Fault("zfs.pool.topology", "a disk is missing") {
-            $0.set("zpool list -vHPp -o name rpool", "rpool\n\t/dev/disk/by-id/virtio-A-part2\n")
+            $0.set(vdevs, "rpool\trpool/ROOT/debian\t-\n\t/dev/disk/by-id/virtio-A-part2\n")
         },
-        Fault("zfs.pool.topology", "two disks, but no mirror") { $0.change("zpool list -vHPp -o name rpool", "\tmirror-0\n", "") },
+        Fault("zfs.pool.topology", "two disks, but no mirror") { $0.change(vdevs, "\tmirror-0\n", "") },
         Fault("zfs.pool.space", "full") {
             $0.change(pool, "\t1423859712\t", "\t20400000000\t")
         },

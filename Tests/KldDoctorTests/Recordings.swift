@@ -108,9 +108,9 @@ extension HealthyMachine {
          }
         }
         """,
-        "zpool list -vHPp -o name rpool":
+        "zpool list -vHPp -o name,bootfs,altroot rpool":
             """
-        rpool
+        rpool\trpool/ROOT/debian\t-
         \tmirror-0
         \t/dev/disk/by-id/virtio-A-part2
         \t/dev/disk/by-id/virtio-B-part2

@@ -75,7 +75,7 @@ struct Fault: Sendable, CustomTestStringConvertible {
     @Test func `judges a clone by what all clones have in common`() async throws {
         var machine = Self.healthy()
         machine.manifest = machine.manifest?.forClones
-        machine.set("zpool list -vHPp -o name rpool", "rpool\n\t/dev/disk/by-id/virtio-A-part2\n")
+        machine.set("zpool list -vHPp -o name,bootfs,altroot rpool", "rpool\trpool/ROOT/debian\t-\n\t/dev/disk/by-id/virtio-A-part2\n")
         machine.manifest?.topology = "single"
         machine.commands["find /var/lib/dkms/mok.key '!' -newer /etc/cloud/cloud.cfg.d/98-kldload-zfs.cfg"] = CommandOutput(output: "")
         machine.files["/proc/sys/kernel/hostname"] = "clone\n"

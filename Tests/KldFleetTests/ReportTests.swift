@@ -27,7 +27,7 @@ import Testing
         let (debian, golden) = (entry("debian", order: 100, left: nil), entry("golden", order: 200, left: 0))
         let runner = ScriptedRunner([
             ListBlockDevices.command.description: disks,
-            "zpool list -H -P -v -o name,bootfs rpool": "rpool\trpool/ROOT/debian\n\t/dev/vda2\t7G\n",
+            "zpool list -vHPp -o name,bootfs,altroot rpool": "rpool\trpool/ROOT/debian\t-\n\t/dev/vda2\t7G\n",
             ZFS.list(try DatasetName("rpool/ROOT"), columns: BootSystem.columns, types: ["filesystem"]).description:
                 "rpool/ROOT\tfilesystem\t1\t1\t1\t-\tnone\toff\t-\nrpool/ROOT/debian\tfilesystem\t9\t9\t5\t-\t/\tnoauto\t-\nrpool/ROOT/golden\tfilesystem\t9\t9\t5\trpool/ROOT/debian@install\t/\tnoauto\t\(identity)\n",
             "zfs get -r -t filesystem -Hp -o name,property,value,source com.kldload:image rpool/ROOT":

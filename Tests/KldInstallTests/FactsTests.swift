@@ -47,7 +47,7 @@ struct FactsTests {
         if pools != nil { texts["/sys/module/zfs/version"] = "2.4.4\n" }
         texts.merge(files) { $1 }
         var table = [ListBlockDevices.command.description: listing]
-        if let pools { table["zpool list -H -P -v -o name"] = pools }
+        if let pools { table["zpool list -vHPp -o name,bootfs,altroot"] = pools }
         return try await MachineFacts.gather(runner: ScriptedRunner(table), files: MemoryFiles(texts, links: links))
     }
 
@@ -176,14 +176,14 @@ struct FactsTests {
 
     // MARK: imported pools
 
-    /// `zpool list -H -P -v -o name`, OpenZFS 2.4: classes of vdevs stand at the margin, with dashes for the columns.
+    /// `zpool list -vHPp -o name,bootfs,altroot`, OpenZFS 2.4: classes of vdevs stand at the margin, with dashes for the columns.
     static let pools = """
-        tank
+        tank\t-\t-
         \tmirror-0\t476G\t1.2G\t475G\t-\t-\t0%\t0.25%\t-\tONLINE
         \t/dev/disk/by-id/nvme-Disk_A-part1\t477G\t-\t-\t-\t-\t-\t-\t-\tONLINE
         special      -      -      -        -         -      -      -      -         -
         \t/dev/nvme1n1p1\t477G\t-\t-\t-\t-\t-\t-\t-\tONLINE
-        rpool
+        rpool\trpool/ROOT/debian\t-
         \t/dev/sda2\t222G\t-\t-\t-\t-\t-\t-\t-\tONLINE
 
         """

@@ -25,7 +25,8 @@ struct FirstBootFactsTests {
         ]}
         """
     static let pool =
-        "rpool\n\tmirror-0\t7G\n\t/dev/disk/by-id/virtio-a-part2\t7G\n\t/dev/nvme0n1p12\t7G\nspecial      -      -\n\t/dev/vdz9\t1G\n"
+        "rpool\t-\t-\n\tmirror-0\t7G\n\t/dev/disk/by-id/virtio-a-part2\t7G\n\t/dev/nvme0n1p12\t7G\n"
+        + "special      -      -\n\t/dev/vdz9\t1G\n"
 
     func gather(
         files change: [String: String] = [:], without: [String] = [], unreadable: String? = nil, mount status: Int32 = 0,
@@ -40,7 +41,7 @@ struct FirstBootFactsTests {
         for path in without { texts[path] = nil }
         texts.merge(change) { $1 }
         let table = [
-            ListBlockDevices.command.description: Self.listing, "zpool list -H -P -v -o name,bootfs rpool": Self.pool,
+            ListBlockDevices.command.description: Self.listing, "zpool list -vHPp -o name,bootfs,altroot rpool": Self.pool,
             "mount -t vfat /dev/vda1 /run/kldload/firstboot/look": "", "umount --recursive /run/kldload/firstboot/look": "",
         ]
         let runner = ScriptedRunner([

@@ -28,7 +28,9 @@ struct MountedESPTests {
             let text = Self.guid.utf16.flatMap { [UInt8(truncatingIfNeeded: $0), UInt8(truncatingIfNeeded: $0 >> 8)] }
             try files.write(variable ?? ([6, 0, 0, 0] + text + [0, 0]), to: FilePath(Self.variable), mode: .file)
         }
-        var answers = [ListBlockDevices.command.description: FirstBootFactsTests.listing, "zpool list -H -P -v -o name,bootfs rpool": pool]
+        var answers = [
+            ListBlockDevices.command.description: FirstBootFactsTests.listing, "zpool list -vHPp -o name,bootfs,altroot rpool": pool,
+        ]
         for device in ["/dev/vda1", "/dev/nvme0n1p1"] {
             answers["fsck.fat -a \(device)"] = ""
             if !failing.contains(device) { answers[Self.mounting(device)] = "" }

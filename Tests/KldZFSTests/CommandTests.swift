@@ -65,6 +65,8 @@ import Testing
     @Test func `look at pools`() {
         #expect(ZPool.get(rpool, ["bootfs", "guid"]).description == "zpool get -Hp -o name,property,value,source bootfs,guid rpool")
         #expect(ZPool.list().description == "zpool list -Hp -o name,guid,size,allocated,free,health,readonly,altroot,bootfs")
+        #expect(ZPool.vdevs().description == "zpool list -vHPp -o name,bootfs,altroot")
+        #expect(ZPool.vdevs(of: rpool).arguments.last == "rpool")
         #expect(ZPool.importable(devices: ["/dev/vda2"]).effect == .reads)
     }
 

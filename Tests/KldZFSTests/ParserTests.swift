@@ -59,10 +59,15 @@ import Testing
         #expect(throws: Diagnosis.self) { try PoolRow.parse("rpool ONLINE\n") }
     }
 
-    @Test func `of devices`() {
-        #expect(
-            PoolRow.devices("rpool\n\tmirror-0\n\t/dev/disk/by-id/a-part2\n\t/dev/disk/by-id/b-part2\nspecial\n\t/dev/vdc1\n")
-                == ["/dev/disk/by-id/a-part2", "/dev/disk/by-id/b-part2", "/dev/vdc1"])
+    @Test func `of vdevs`() {
+        let pools = PoolListing.parse(
+            "rpool\trpool/ROOT/debian\t/target\n\tmirror-0\t7G\n\t/dev/disk/by-id/a-part2\t7G\n\t/dev/disk/by-id/b-part2\n"
+                + "special      -      -      -\n\t/dev/vdc1\n\t/srv/a file\t1G\nspecial\t-\t-\n\t/dev/vdd1\n")
+        #expect(pools.map(\.name) == ["rpool", "special"])
+        #expect(pools[0].bootfs == "rpool/ROOT/debian" && pools[0].altroot == "/target" && pools[0].vdevs.first == "mirror-0")
+        #expect(pools[0].devices == ["/dev/disk/by-id/a-part2", "/dev/disk/by-id/b-part2", "/dev/vdc1", "/srv/a file"])
+        #expect(pools[1].bootfs == nil && pools[1].altroot == nil && pools[1].vdevs == ["/dev/vdd1"])
+        #expect(PoolListing.parse("").isEmpty)
     }
 
     @Test func `of datasets keep spaces and UTF-8`() throws {
