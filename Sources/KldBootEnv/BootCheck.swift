@@ -46,7 +46,7 @@ public enum BootCheck {
             }
             if !state.isTurnedOff, state.active != "active" { problems.append("\(unit) is \(state.active)") }
         }
-        for pool in try PoolRow.parse(await runner.run(ZPool.list()).output) where ![.online, .degraded].contains(pool.health) {
+        for pool in try await PoolRow.all(runner: runner) where ![.online, .degraded].contains(pool.health) {
             problems.append("pool \(pool.name) is \(pool.health)")
         }
         problems += [modules(files), network(files)].compactMap { $0 }

@@ -108,7 +108,7 @@ public struct RecoveryPool: Sendable, Hashable {
             try words.root.flatMap { try DatasetName($0).parent }.flatMap { $0.text.hasPrefix("\(name)/") ? $0 : nil }
             ?? name.dataset.appending("ROOT")
         let output = try await runner.run(ZFS.list(top, columns: BootSystem.columns, types: BootSystem.types(.snapshots))).output
-        let pool = try PoolRow.parse(await runner.run(ZPool.list(name)).output).first
+        let pool = try await PoolRow.of(name, runner: runner)
         let rows = try DatasetTable.parse(output, columns: BootSystem.columns)
         let environments = try BootSystem.environments(rows, top: top, mounts: files.mounts(), owned: [], altroot: pool?.altroot)
         let usual = environments.first { $0.dataset.text == pool?.bootfs } ?? environments.first

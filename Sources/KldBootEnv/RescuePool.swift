@@ -54,9 +54,7 @@ public struct RescuePool: Sendable, Hashable {
                 pools[guid] = RescuePool(name: label.pool, guid: guid, label: label)
             }
         }
-        let imported = try await runner.run(Command(ZPool.tool, ["list", "-H", "-o", "name,guid"], effect: .reads)).output.lines.map(
-            \.words)
-        let open = Set(imported.compactMap { $0.count == 2 ? UInt64($0[1]) : nil })
+        let open = Set(try await PoolRow.all(runner: runner).compactMap(\.guid))
         return try choose(wanted, among: pools.values.sorted { ($0.name, $0.guid) < ($1.name, $1.guid) }, open: open)
     }
 
@@ -114,10 +112,9 @@ public struct RescuePool: Sendable, Hashable {
         return plan("open the pool \(pool) again", [export(pool), again])
     }
 
-    /// The pool that is open below ``target``; `nil`: none is. Runs: `zpool list -H -o name,altroot`, reads.
+    /// The pool that is open below ``target``; `nil`: none is. Runs: `zpool list`, reads.
     public static func opened(runner: any CommandRunner) async throws -> PoolName? {
-        let lines = try await runner.run(Command(ZPool.tool, ["list", "-H", "-o", "name,altroot"], effect: .reads)).output.lines
-        return try lines.map(\.words).first { $0.count == 2 && $0[1] == target.string }.map { try PoolName($0[0]) }
+        try await PoolRow.all(runner: runner).first { $0.altroot == target.string }.map { try PoolName($0.name) }
     }
 
     /// Locked datasets of a pool that ask for a passphrase: the roots of encryption alone.
@@ -183,7 +180,7 @@ public struct RescuePool: Sendable, Hashable {
         let columns = ["name", "canmount", "mountpoint"]
         let rows = try DatasetTable.parse(
             await runner.run(ZFS.list(pool.dataset, columns: columns, types: ["filesystem"])).output, columns: columns)
-        let bootfs = try PoolRow.parse(await runner.run(ZPool.list(pool)).output).first?.bootfs
+        let bootfs = try await PoolRow.of(pool, runner: runner)?.bootfs
         // `mountpoint` shows the altroot too.
         let roots = rows.filter {
             $0["mountpoint"] == target.string && $0["canmount"] != "off" && !BootEnvironment.isUnfinished($0.name)

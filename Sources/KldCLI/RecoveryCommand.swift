@@ -181,9 +181,7 @@ private struct RecoverySession {
         try await session.locked {
             try await RescuePool.load(session.runner)
             if let pool = try await RescuePool.opened(runner: session.runner) {
-                let guid = try await session.runner.run(
-                    Command(ZPool.tool, ["get", "-H", "-o", "value", "guid", pool.text], effect: .reads)
-                ).output.trimmed
+                let guid = try await PoolRow.of(pool, runner: session.runner)?.guid.map { String($0) }
                 guard wanted == nil || wanted == pool.text || wanted == guid, other == nil || other == pool else {
                     throw Diagnosis("recovery.open", "the pool \(pool) is open", remedies: ["krecovery export closes it"], exit: .usage)
                 }

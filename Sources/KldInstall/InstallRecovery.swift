@@ -17,7 +17,7 @@ public enum InstallRecovery {
     /// - Parameter say: is told what is waited for.
     /// - Returns: what was found, a line each.
     ///
-    /// Runs: `umount --recursive DIR`; `zpool list -H -o name,altroot`, `zfs get com.kldload:owner POOL`, `zpool export POOL`, where OpenZFS
+    /// Runs: `umount --recursive DIR`; `zpool list`, `zfs get com.kldload:owner POOL`, `zpool export POOL`, where OpenZFS
     /// is loaded.
     @discardableResult
     public static func run(runner: any CommandRunner, files: any FileSystem, say: (String) -> Void) async throws -> [String] {
@@ -60,9 +60,8 @@ public enum InstallRecovery {
     ) async throws -> [PoolName] {
         guard try MachineFacts.isOpenZFSLoaded(files) else { return [] }
         var found: [PoolName] = []
-        let lines = try await runner.run(Command(ZPool.tool, ["list", "-H", "-o", "name,altroot"], effect: .reads)).output.lines
-        for line in lines where line.words.count == 2 && line.words[1] == target.string {
-            let name = try PoolName(line.words[0])
+        for pool in try await PoolRow.all(runner: runner) where pool.altroot == target.string {
+            let name = try PoolName(pool.name)
             let rows = try PropertyRow.parse(await runner.run(ZFS.get(name.text, [KldProperty.owner])).output)
             guard rows.contains(where: \.marksOwnership) else { continue }
             found.append(name)

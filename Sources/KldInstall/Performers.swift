@@ -198,8 +198,7 @@ public enum Performers {
         _ name: String, mountedAt target: String, attempts: Int = 10, _ runner: any CommandRunner, _ files: any FileSystem
     ) async throws {
         let pool = try PoolName(name)
-        let known = try await runner.run(Command("zpool", ["list", "-H", "-o", "name", name], effect: .reads, accepting: [0, 1]))
-        guard known.status == 0 else { return }
+        guard try await runner.run(ZPool.existing(pool)).status == 0 else { return }
         for attempt in 1...attempts {
             do {
                 try await runner.run(ZPool.export(pool))

@@ -109,7 +109,7 @@ public struct ScheduledSnapshots: Sendable, Hashable {
             }
             dataset = try DatasetName(mounted)
         }
-        let row = try PoolRow.parse(await upkeep.runner.run(ZPool.list(pool)).output).first
+        let row = try await PoolRow.of(pool, runner: upkeep.runner)
         let size = max(1, row?.size?.bytes ?? 1)
         let below = try await upkeep.runner.run(ZFS.list(dataset, columns: ["name"], types: ["filesystem", "volume"])).output.lines
         let list = ZFS.list(dataset, columns: Row.columns, types: ["snapshot"], depth: 1)

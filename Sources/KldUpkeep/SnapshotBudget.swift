@@ -52,7 +52,7 @@ public struct SnapshotBudget: Sendable, Hashable, Codable {
     /// dataset of the policy; reads.
     public static func gather(_ upkeep: Upkeep) async throws -> SnapshotBudget {
         let running = try upkeep.running(for: "budgets")
-        guard let pool = try PoolRow.parse(await upkeep.runner.run(ZPool.list(PoolName(running.pool))).output).first else {
+        guard let pool = try await PoolRow.of(PoolName(running.pool), runner: upkeep.runner) else {
             throw Upkeep.noRoot("budgets")
         }
         let columns = ["name", "type", "usedbysnapshots", "creation"]

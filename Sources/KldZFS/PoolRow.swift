@@ -1,4 +1,5 @@
 public import KldCore
+public import KldExec
 
 /// One line of `zpool list -Hp`.
 public struct PoolRow: Sendable, Hashable {
@@ -34,6 +35,17 @@ public struct PoolRow: Sendable, Hashable {
                     health: PoolState(fields[5]), readOnly: fields[6] == "on", altroot: text(7), bootfs: text(8)))
         }
         return rows
+    }
+
+    /// Every imported pool. Runs: ``ZPool/list(_:)``, reads.
+    public static func all(runner: any CommandRunner) async throws -> [PoolRow] {
+        try parse(await runner.run(ZPool.list()).output)
+    }
+
+    /// One imported pool. Runs: ``ZPool/list(_:)`` of it, reads.
+    /// - Throws: ``CommandError`` where there is none of that name.
+    public static func of(_ name: PoolName, runner: any CommandRunner) async throws -> PoolRow? {
+        try parse(await runner.run(ZPool.list(name)).output).first
     }
 }
 

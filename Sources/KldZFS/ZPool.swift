@@ -71,6 +71,11 @@ public enum ZPool {
         Command(tool, ["list", "-Hp", "-o", PoolRow.columns.joined(separator: ",")] + (name.map { [$0.text] } ?? []), effect: .reads)
     }
 
+    /// Whether a pool is imported: status 1 where none is of that name. Runs: `zpool list -H -o name NAME`, reads.
+    public static func existing(_ name: PoolName) -> Command {
+        Command(tool, ["list", "-H", "-o", "name", name.text], effect: .reads, accepting: [0, 1])
+    }
+
     /// Wipes the four ZFS labels of a device.
     /// - Parameter force: treat exported or foreign pools' labels as dead too; labels of an imported pool are refused in any case.
     ///

@@ -63,7 +63,7 @@ struct RecoveryTests {
             """
         let runner = ScriptedRunner([
             ListBlockDevices.command.description: listing, DiskLabel.command("/dev/vda2").description: Self.label("rpool", 5, 0),
-            DiskLabel.command("/dev/vdb").description: Self.label("old", 6, 2), "zpool list -H -o name,guid": "",
+            DiskLabel.command("/dev/vdb").description: Self.label("old", 6, 2), ZPool.list().description: "",
         ])
         let found = try await RescuePool.find(nil, runner: runner, files: MemoryFiles())
         #expect(found.name == "rpool" && found.guid == 5 && found.isInUse && found.label.hostID == HostID(0x0123_4567))

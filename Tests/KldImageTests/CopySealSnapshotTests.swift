@@ -21,6 +21,9 @@ struct CopySealSnapshotTests {
 
     private static let snapshots = "zfs list -Hp -r -t snapshot -o name,type,used,referenced,creation,createtxg,userrefs,clones rpool"
 
+    /// A pool that boots `rpool/ROOT/new`.
+    private static let booting = "rpool\t1\t9\t1\t8\tONLINE\toff\t-\trpool/ROOT/new\n"
+
     @Test("holds are released before any snapshot is destroyed, each by its own tag")
     func holds() async throws {
         let (home, srv) = ("rpool/home@repl-1", "rpool/srv@repl-1")
@@ -55,6 +58,18 @@ struct CopySealSnapshotTests {
         #expect(runner.commands.count == 1)
     }
 
+    @Test("every snapshot is destroyed")
+    func dropped() async throws {
+        let runner = ScriptedRunner([
+            { $0.effect == .reads ? CommandOutput(output: "rpool/home@old\nrpool/srv@repl-1\n") : CommandOutput() }
+        ])
+        try await perform(CopySeal.dropSnapshots, ["pool": "rpool"], runner)
+        #expect(
+            runner.commands.map(\.description) == [
+                "zfs list -Hp -r -t snapshot -o name rpool", "zfs destroy rpool/home@old", "zfs destroy rpool/srv@repl-1",
+            ])
+    }
+
     /// What a pool with these datasets, each with its mount point and origin, is asked to do: as OpenZFS would, promotion and all.
     private func dropping(_ datasets: [(name: String, place: String, origin: String)]) async throws -> [String] {
         let state = Mutex(datasets)
@@ -62,7 +77,7 @@ struct CopySealSnapshotTests {
             { command in
                 let words = command.arguments
                 switch (command.tool.name, words.first) {
-                case ("zpool", "get"): return CommandOutput(output: "rpool/ROOT/new\n")
+                case ("zpool", "list"): return CommandOutput(output: Self.booting)
                 case ("zfs", "list"):
                     return CommandOutput(output: state.withLock { $0 }.map { "\($0.name)\t\($0.place)\t\($0.origin)\n" }.joined())
                 case ("zfs", "promote"):
@@ -119,7 +134,7 @@ struct CopySealSnapshotTests {
     private func refused(_ rows: Row...) async throws -> [String]? {
         let list = rows.map { "\($0.name)\t\($0.place)\t\($0.origin)\n" }.joined()
         let runner = ScriptedRunner([
-            "zpool get -H -o value bootfs rpool": "rpool/ROOT/new\n",
+            ZPool.list(try PoolName("rpool")).description: Self.booting,
             "zfs list -Hp -r -t filesystem,volume -o name,mountpoint,origin rpool": "rpool\tnone\t-\nrpool/ROOT\tnone\t-\n" + list,
         ])
         do {

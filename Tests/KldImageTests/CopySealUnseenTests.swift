@@ -33,7 +33,7 @@ struct CopySealUnseenTests {
         return ScriptedRunner([
             { command in
                 switch (command.tool.name, command.arguments.first) {
-                case ("zpool", "get"): CommandOutput(output: "rpool/ROOT/debian\n")
+                case ("zpool", "list"): CommandOutput(output: "rpool\t1\t9\t1\t8\tONLINE\toff\t-\trpool/ROOT/debian\n")
                 case ("zfs", "list"):
                     CommandOutput(output: command.arguments.contains("name,encryption,keystatus") ? encryption : text)
                 case ("zfs", "mount"), ("mount", _), ("umount", _): CommandOutput()
@@ -49,7 +49,8 @@ struct CopySealUnseenTests {
         #expect(
             try await open("rpool/usr\tfilesystem\tno\toff\tlegacy", nested) == [
                 "zfs list -Hp -r -t filesystem,volume -o name,encryption,keystatus rpool",
-                "zpool get -H -o value bootfs rpool", "zfs mount rpool/ROOT/debian", "zfs mount -a",
+                "zpool list -Hp -o name,guid,size,allocated,free,health,readonly,altroot,bootfs rpool",
+                "zfs mount rpool/ROOT/debian", "zfs mount -a",
                 "zfs list -Hp -r -t filesystem,volume -o name,type,mounted,canmount,mountpoint rpool",
                 "mount -t zfs -o ro,zfsutil rpool /run/kldload/unmounted", "umount /run/kldload/unmounted",
                 "mount -t zfs -o ro rpool/usr /run/kldload/unmounted", "umount /run/kldload/unmounted",

@@ -87,7 +87,7 @@ struct LeftCommandsTests {
             let (files, signals) = (Self.machine(), Signals())
             try files.write(RecoveryTests.mounts, to: "/proc/self/mounts")
             try files.write("", to: "/sys/module/zfs/version")
-            let runner = RecoveryTests.runner("rpool\t\(isOurs ? "/target" : "/mnt")\n")
+            let runner = RecoveryTests.runner(RecoveryTests.pool("rpool", isOurs ? "/target" : "/mnt"))
             let found = try await InstallRecovery.run(runner: runner, files: files, left: signals.left(files), say: { _ in })
             #expect(signals.all.isEmpty == !isOurs)
             #expect(found.first == (isOurs ? "ended tar (process 400)" : "unmounted /run/kldload/esp0"))

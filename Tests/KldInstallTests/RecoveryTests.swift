@@ -25,12 +25,19 @@ struct RecoveryTests {
         return files
     }
 
+    private static let list = "zpool list -Hp -o name,guid,size,allocated,free,health,readonly,altroot,bootfs"
+
+    /// A pool as `zpool list` shows it.
+    static func pool(_ name: String, _ altroot: String) -> String {
+        "\(name)\t1\t9\t1\t8\tONLINE\toff\t\(altroot)\t-\n"
+    }
+
     static func runner(_ pools: String, mark: String = "rpool\tcom.kldload:owner\tkldload\tlocal\n") -> ScriptedRunner {
         ScriptedRunner([
             { command in
                 switch (command.tool.name, command.arguments.first) {
                 case ("umount", _), ("zpool", "export"): CommandOutput()
-                case ("zpool", "list"): CommandOutput(output: command.arguments.contains("name,altroot") ? pools : "rpool\n")
+                case ("zpool", "list"): CommandOutput(output: command.description == Self.list ? pools : "rpool\n")
                 case ("zfs", "get"): CommandOutput(output: mark)
                 default: nil
                 }
@@ -46,12 +53,12 @@ struct RecoveryTests {
 
     @Test("mounts of the target and of the ESPs are taken away, the newest first, then the pool is exported")
     func everything() async throws {
-        let runner = Self.runner("rpool\t/target\ndata\t-\n")
+        let runner = Self.runner(Self.pool("rpool", "/target") + Self.pool("data", "-"))
         let found = try await recover(runner, Self.files(mounts: Self.mounts))
         #expect(found == ["unmounted /run/kldload/esp0", "unmounted /target", "exported the pool rpool"])
         #expect(
             runner.commands.map(\.description) == [
-                "zpool list -H -o name,altroot", "zfs get -Hp -o name,property,value,source com.kldload:owner rpool",
+                Self.list, "zfs get -Hp -o name,property,value,source com.kldload:owner rpool",
                 "umount --recursive /run/kldload/esp0", "umount --recursive /target/proc", "umount --recursive /target/home",
                 "umount --recursive /target", "zpool list -H -o name rpool", "zpool export rpool",
             ])
@@ -61,7 +68,7 @@ struct RecoveryTests {
     func nothing() async throws {
         let runner = Self.runner("")
         #expect(try await recover(runner, Self.files(mounts: "tmpfs /targets tmpfs rw 0 0\n")).isEmpty)
-        #expect(runner.commands.map(\.description) == ["zpool list -H -o name,altroot"])
+        #expect(runner.commands.map(\.description) == [Self.list])
         let without = Self.runner("")
         #expect(try await recover(without, Self.files(mounts: "", zfs: false)).isEmpty)
         #expect(without.commands.isEmpty)
@@ -69,11 +76,11 @@ struct RecoveryTests {
 
     @Test("another's pool is never exported: neither one mounted elsewhere, nor one without our mark of its own")
     func others() async throws {
-        let elsewhere = Self.runner("rpool\t/mnt\n")
+        let elsewhere = Self.runner(Self.pool("rpool", "/mnt"))
         #expect(try await recover(elsewhere, Self.files(mounts: "")).isEmpty)
         #expect(!elsewhere.commands.contains { $0.arguments.first == "export" })
         for mark in ["rpool\tcom.kldload:owner\t-\t-\n", "rpool\tcom.kldload:owner\tkldload\tinherited from rpool\n"] {
-            let unmarked = Self.runner("rpool\t/target\n", mark: mark)
+            let unmarked = Self.runner(Self.pool("rpool", "/target"), mark: mark)
             #expect(try await recover(unmarked, Self.files(mounts: "")).isEmpty)
             #expect(!unmarked.commands.contains { $0.arguments.first == "export" })
         }

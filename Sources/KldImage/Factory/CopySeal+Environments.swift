@@ -4,10 +4,9 @@ import KldZFS
 
 /// An image holds the boot environment that it boots, and no other: another one's files are mounted nowhere, so nothing in them is sealed.
 extension CopySeal {
-    /// The boot environment of a pool that its bootfs names. Runs: `zpool get bootfs POOL`, reads.
+    /// The boot environment of a pool that its bootfs names. Runs: `zpool list POOL`, reads.
     static func bootfs(of pool: PoolName, _ runner: any CommandRunner) async throws -> DatasetName {
-        let root = try await runner.run(Command("zpool", ["get", "-H", "-o", "value", "bootfs", pool.text], effect: .reads)).output.trimmed
-        guard root != "-", !root.isEmpty else {
+        guard let root = try await PoolRow.of(pool, runner: runner)?.bootfs else {
             throw Diagnosis(
                 "image.no-bootfs", "the pool \(pool) does not say which boot environment it boots",
                 remedies: ["set it on the source: zpool set bootfs=… \(pool)"], exit: .inputMissing)

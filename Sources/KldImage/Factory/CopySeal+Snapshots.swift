@@ -19,9 +19,7 @@ extension CopySeal {
 
     /// Destroys every snapshot. Runs: `zfs list -t snapshot`, `zfs destroy NAME@LABEL` for each.
     static func dropSnapshots(of pool: PoolName, _ runner: any CommandRunner) async throws {
-        let list = try await runner.run(
-            Command("zfs", ["list", "-H", "-t", "snapshot", "-o", "name", "-r", pool.text], effect: .reads)
-        ).output.lines
+        let list = try await datasets(of: pool, ["name"], ["snapshot"], runner).map(\.name)
         for snapshot in list { try await runner.run(ZFS.destroy(try SnapshotName(snapshot), recursive: false)) }
     }
 
