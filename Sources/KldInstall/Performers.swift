@@ -263,31 +263,11 @@ public enum Performers {
             mountCache, ["pool": pool, "target": target.string, "file": "\(target)/etc/zfs/zfs-list.cache/\(pool)"], effect: .changes)
     }
 
-    /// Columns that zfs-mount-generator reads. Source: zfs-mount-generator(8), OpenZFS 2.4; older generators ignore the last ones.
-    static let cacheColumns =
-        "name,mountpoint,canmount,atime,relatime,devices,exec,readonly,setuid,nbmand,encroot,keylocation,org.openzfs.systemd:requires,"
-        + "org.openzfs.systemd:requires-mounts-for,org.openzfs.systemd:before,org.openzfs.systemd:after,org.openzfs.systemd:wanted-by,"
-        + "org.openzfs.systemd:required-by,org.openzfs.systemd:nofail,org.openzfs.systemd:ignore"
-
-    /// The list from which systemd makes mount units, as the event daemon will keep it, without the altroot in front of each path.
+    /// The list from which systemd makes mount units, without the altroot in front of each path.
     private static func writeMountCache(
         pool: String, target: String, file: String, _ runner: any CommandRunner, _ files: any FileSystem
     ) async throws {
-        let output = try await runner.run(
-            Command("zfs", ["list", "-H", "-t", "filesystem", "-o", cacheColumns, "-r", pool], effect: .reads)
-        ).output
-        try files.write(mountCache(output, altroot: target), to: FilePath(file))
-    }
-
-    static func mountCache(_ output: String, altroot: String) -> String {
-        output.lines.map { line -> String in
-            var fields = line.split(separator: "\t", omittingEmptySubsequences: false).map(String.init)
-            if fields.count > 1, fields[1] == altroot {
-                fields[1] = "/"
-            } else if fields.count > 1, fields[1].hasPrefix(altroot + "/") {
-                fields[1] = String(fields[1].dropFirst(altroot.count))
-            }
-            return fields.joined(separator: "\t") + "\n"
-        }.joined()
+        let output = try await runner.run(MountCache.list(PoolName(pool))).output
+        try files.write(MountCache.text(output, altroot: target), to: FilePath(file))
     }
 }

@@ -160,13 +160,14 @@ extension PoolStatus {
         return pools
     }
 
-    private struct Row {
+    /// A line of the `config:` part.
+    struct Row {
         var pool: String
         var depth: Int
         var words: [String]
     }
 
-    private static func rows(_ text: String) -> [Row] {
+    static func rows(_ text: String) -> [Row] {
         var rows: [Row] = []
         var (pool, inside) = ("", false)
         for line in text.lines {

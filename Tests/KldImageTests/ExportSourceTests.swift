@@ -4,6 +4,7 @@ import KldExec
 import KldFiles
 import KldImage
 import KldTestSupport
+import KldZFS
 import Synchronization
 import SystemPackage
 import Testing

@@ -3,21 +3,11 @@ import KldBlock
 package import KldCore
 package import KldExec
 package import KldFiles
+package import KldZFS
 import SystemPackage
 
-/// A device or file that an imported pool is made of.
-public struct PoolVdev: Sendable, Hashable {
-    public var pool: String
-    public var path: String
-    public init(pool: String, path: String) {
-        self.pool = pool
-        self.path = path
-    }
-
-    /// Runs: `zpool status -L -P`, reads. Exit status 1 is judged by ``read(_:)``. Source: zpool-status(8), OpenZFS 2.1 to 2.4.
-    package static let command = Command(
-        Tool("zpool", package: "zfsutils-linux"), ["status", "-L", "-P"], effect: .reads, accepting: [0, 1])
-
+extension PoolVdev {
+    /// Judges exit status 1 of ``ZPool/realDevices()``, which it accepts.
     /// - Throws: ``Diagnosis`` `image.pools-unknown` when the answer is neither a list nor "there can be none".
     package static func read(_ output: CommandOutput) throws(Diagnosis) -> [PoolVdev] {
         if output.status == 0 || output.output.contains("pool: ") { return parse(output.output) }
@@ -26,18 +16,6 @@ public struct PoolVdev: Sendable, Hashable {
         throw Diagnosis(
             "image.pools-unknown", "zpool does not say which disks its pools use", remedies: ["run as root"], exit: .needsRoot,
             causes: output.errors.lines)
-    }
-
-    /// Reads the `config:` part: after `  pool: rpool`, lines such as `⇥  /dev/vda3  ONLINE  0  0  0` (OpenZFS 2.3.2).
-    package static func parse(_ text: String) -> [PoolVdev] {
-        var pool = ""
-        var found: [PoolVdev] = []
-        for line in text.lines {
-            let words = line.words
-            if words.count == 2, words[0] == "pool:" { pool = words[1] }
-            if line.first == "\t", let name = words.first, name.hasPrefix("/") { found.append(PoolVdev(pool: pool, path: name)) }
-        }
-        return found
     }
 }
 
@@ -111,7 +89,7 @@ extension SourceGuard.Facts {
         facts.devices = try ListBlockDevices.parse(try await runner.run(ListBlockDevices.command).output)
         facts.mounts = MountedSource.parse(try files.readText("/proc/mounts"))
         facts.loops = try LoopDevice.parse(try await runner.run(LoopDevice.command).output)
-        do { facts.vdevs = try PoolVdev.read(try await runner.run(PoolVdev.command)) } catch CommandError.toolMissing {
+        do { facts.vdevs = try PoolVdev.read(try await runner.run(ZPool.realDevices())) } catch CommandError.toolMissing {
             facts.vdevs = []
         } catch let problem as Diagnosis where problem.code == "image.pools-unknown" && !isDevice {
             facts.vdevs = []

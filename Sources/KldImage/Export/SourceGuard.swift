@@ -1,6 +1,7 @@
 public import KldBlock
 import KldCore
 import KldVirt
+public import KldZFS
 public import SystemPackage
 
 /// Decides whether a disk or image stands still: an image of one that is written to is torn.
