@@ -1,6 +1,7 @@
 public import KldExec
 import KldCore
 import KldFiles
+import KldPackages
 import SystemPackage
 
 /// What two environments differ in: packages, kernels, and files of `/etc`.
@@ -62,28 +63,8 @@ public struct BootDifference: Sendable, Hashable, Codable {
         Set(old.keys).union(new.keys).filter { old[$0] != new[$0] }.sorted().map { Change(name: $0, old: old[$0], new: new[$0]) }
     }
 
-    /// Source: dpkg-query(1), dpkg 1.21 to 1.22: `--showformat`, `--admindir`. `ii` is installed; a removed package's settings are no package.
     private static func packages(_ target: BootTarget, _ runner: any CommandRunner) async throws -> [String: String] {
-        let output = try await runner.run(
-            Command(
-                Tool("dpkg-query", package: "dpkg"),
-                [
-                    "--admindir=\(target.inside("/var/lib/dpkg"))", "--show",
-                    "--showformat=${db:Status-Abbrev}\\t${binary:Package}\\t${Version}\\n",
-                ], effect: .reads)
-        ).output
-        return parse(output)
-    }
-
-    /// ```
-    /// ii ⇥openssh-server⇥1:10.0p1-7
-    /// ```
-    static func parse(_ output: String) -> [String: String] {
-        var packages: [String: String] = [:]
-        for line in output.lines {
-            let fields = line.split(separator: "\t").map(\.trimmed)
-            if fields.count == 3, fields[0].hasSuffix("i") { packages[fields[1]] = fields[2] }
-        }
-        return packages
+        let output = try await runner.run(Dpkg.listInstalled(in: target.inside("/var/lib/dpkg"))).output
+        return Dictionary(Dpkg.installed(output).map { ($0.name, $0.version) }, uniquingKeysWith: { $1 })
     }
 }

@@ -3,6 +3,7 @@ import KldBlock
 import KldBoot
 public import KldCore
 public import KldExec
+import KldPackages
 import KldZFS
 
 /// One archive with what somebody needs who is to find out, elsewhere, what is wrong: what a maintainer of OpenZFS asks for, and kldload's own.
@@ -121,9 +122,13 @@ public struct DebugBundle: Sendable {
 
     // MARK: what is asked
 
-    private static func reads(_ tool: Tool, _ words: String...) -> Command {
-        // What a tool says before it ends badly is worth as much.
-        Command(tool, words, effect: .reads, accepting: Set(0...255))
+    private static func reads(_ tool: Tool, _ words: String...) -> Command { reads(Command(tool, words, effect: .reads)) }
+
+    /// What a tool says before it ends badly is worth as much.
+    private static func reads(_ command: Command) -> Command {
+        var command = command
+        command.acceptedExitStatuses = Set(0...255)
+        return command
     }
 
     /// Each under a line with its name. Runs: `tail --lines=+1 --verbose FILE…`, reads.
@@ -150,11 +155,7 @@ public struct DebugBundle: Sendable {
             Item(name: "versions/openzfs.txt", commands: [ZFS.version()]),
             Item(name: "versions/module.txt", commands: [reads(Tool("modinfo", package: "kmod"), "zfs")]),
             Item(name: "versions/dkms.txt", commands: [reads("dkms", "status")]),
-            Item(
-                name: "versions/packages.txt",
-                commands: [
-                    reads(Tool("dpkg-query", package: "dpkg"), "--show", "--showformat", "${db:Status-Abbrev} ${Package} ${Version}\\n")
-                ]),
+            Item(name: "versions/packages.txt", commands: [reads(Dpkg.listInstalled())]),
         ]
     }
 

@@ -1,5 +1,6 @@
 import KldCore
 import KldExec
+import KldPackages
 import KldSystemd
 import KldZFS
 
@@ -71,20 +72,8 @@ extension CheckContext {
 
     func openZFS() async throws -> OpenZFSVersions { OpenZFSVersions.parse(try await read(ZFS.version()).output) }
 
-    /// Every package that dpkg knows. What is held stands there too: apt-mark(8) sets dpkg's own selection, and takes seconds to read it back.
-    ///
-    /// Runs: `dpkg-query --show --showformat ${db:Status-Want}\t${db:Status-Status}\t${Package}\t${Version}\n`, reads. Source: dpkg-query(1), 1.22.
-    /// ```
-    /// hold⇥installed⇥zfsutils-linux⇥2.4.4-1~bpo13+1
-    /// ```
-    func packages() async throws -> [DpkgPackage] {
-        let format = "${db:Status-Want}\\t${db:Status-Status}\\t${Package}\\t${Version}\\n"
-        return try await read(Tool("dpkg-query", package: "dpkg"), ["--show", "--showformat", format]).output.lines.compactMap { line in
-            let fields = line.split(separator: "\t").map(String.init)
-            guard fields.count >= 3 else { return nil }
-            return DpkgPackage(name: fields[2], isHeld: fields[0] == "hold", status: fields[1], version: fields.count > 3 ? fields[3] : "")
-        }
-    }
+    /// Every package that dpkg knows.
+    func packages() async throws -> [DpkgPackage] { DpkgPackage.parse(try await read(Dpkg.states).output) }
 
     /// Units that some check looks at, beside those of the manifest.
     static let watchedUnits = ["systemd-resolved.service", "zfs-zed.service"] + watchedTimers
@@ -104,14 +93,4 @@ extension CheckContext {
     func unit(_ name: String) async throws -> UnitState? {
         try await units().first { $0.names.contains(name) }
     }
-}
-
-/// A package as dpkg knows it.
-struct DpkgPackage: Hashable {
-    var name: String
-    /// That no upgrade may touch it by itself: what `apt-mark hold` sets.
-    var isHeld: Bool
-    /// `installed`, `config-files`, `half-configured`, …
-    var status: String
-    var version: String
 }

@@ -2,6 +2,7 @@ import KldCore
 import KldDistro
 import KldExec
 import KldFiles
+import KldPackages
 import KldTrust
 import KldSystemd
 import KldZFS

@@ -1,6 +1,7 @@
 import KldCore
 import KldExec
 import KldFiles
+import KldPackages
 import SystemPackage
 
 extension Check {
@@ -13,10 +14,9 @@ extension Check {
     private static let dpkg = "/var/lib/dpkg/status"
     private static let otherFamily = CheckOutcome.skip("packages are not managed by dpkg here")
 
-    /// Runs: `dpkg --audit`, reads. Source: dpkg(1), 1.22; prints nothing when all is well.
     @Sendable private static func audit(_ context: CheckContext) async throws -> CheckOutcome {
         guard try context.exists(dpkg) else { return otherFamily }
-        let found = try await context.read("dpkg", ["--audit"], accepting: [0, 1]).output.lines
+        let found = try await context.read(Dpkg.audit).output.lines
         guard found.isEmpty else {
             return .fail(
                 expected: "nothing to report", actual: found.prefix(4).map(\.trimmed).joined(separator: " "),

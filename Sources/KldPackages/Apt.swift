@@ -8,7 +8,6 @@ public struct Apt: PackageManager {
     public var family: PackageFamily { .apt }
     static let get = Tool("apt-get", package: "apt")
     static let mark = Tool("apt-mark", package: "apt")
-    static let query = Tool("dpkg-query", package: "dpkg")
 
     /// Asks nothing, and keeps what a person has changed: where a package brings other settings, the new ones go beside (`.dpkg-dist`).
     private static let options = [
@@ -86,24 +85,14 @@ public struct Apt: PackageManager {
     /// Runs: `apt-get clean`, changes.
     public var clean: Command { Command(Self.get, ["clean"], effect: .changes) }
 
-    /// Runs: `dpkg-query --show --showformat=…`, reads.
+    /// Runs: what ``Dpkg/listInstalled(in:)`` runs, reads.
     public var listInstalled: Command {
-        Command(
-            Self.query, ["--show", "--showformat=${db:Status-Abbrev}\\t${binary:Package}\\t${Version}\\n"], effect: .reads,
-            accepting: [0, 1])
+        var command = Dpkg.listInstalled()
+        command.acceptedExitStatuses = [0, 1]
+        return command
     }
 
-    /// `ii` is installed; a removed package's settings are no package. dpkg 1.22:
-    /// ```
-    /// ii ⇥openssh-server⇥1:10.0p1-7
-    /// ```
-    public func installed(_ output: String) -> [PackageHold.Package] {
-        output.lines.compactMap { line in
-            let fields = line.split(separator: "\t").map { String($0).trimmed }
-            guard fields.count == 3, fields[0].hasSuffix("i") else { return nil }
-            return PackageHold.Package(fields[1], version: fields[2])
-        }
-    }
+    public func installed(_ output: String) -> [PackageHold.Package] { Dpkg.installed(output) }
 
     /// Runs: `apt-mark showhold`, reads. One name a line.
     public var listHeld: Command? { Command(Self.mark, ["showhold"], effect: .reads) }

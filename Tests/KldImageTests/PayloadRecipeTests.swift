@@ -315,13 +315,13 @@ struct PayloadPerformerTests {
     @Test("installed packages that match are held, in order; others and removed ones are not")
     func holds() async throws {
         let listing = """
-            zfs-dkms ii
-            linux-image-6.12.48+deb13-amd64 ii
-            linux-image-amd64 ii
-            linux-image-6.1.0-1-amd64 rc
-            shim-signed-common ii
-            zfs-dkms-extra ii
-            systemd ii
+            install\tinstalled\tzfs-dkms\t2.3.2-2
+            install\tinstalled\tlinux-image-6.12.48+deb13-amd64\t6.12.48-1
+            install\tinstalled\tlinux-image-amd64\t6.12.48-1
+            deinstall\tconfig-files\tlinux-image-6.1.0-1-amd64\t6.1.4-1
+            install\tinstalled\tshim-signed-common\t1.47
+            install\tinstalled\tzfs-dkms-extra\t1
+            install\tinstalled\tsystemd\t257.9-1
 
             """
         let runner = ScriptedRunner([{ $0.tool.name == "dpkg-query" ? CommandOutput(output: listing) : CommandOutput() }])
@@ -333,7 +333,8 @@ struct PayloadPerformerTests {
 
     @Test("a tree in which nothing is held is a defect, not a success")
     func noHolds() async {
-        let runner = ScriptedRunner([{ $0.tool.name == "dpkg-query" ? CommandOutput(output: "systemd ii \n") : CommandOutput() }])
+        let listing = "install\tinstalled\tsystemd\t257.9-1\n"
+        let runner = ScriptedRunner([{ $0.tool.name == "dpkg-query" ? CommandOutput(output: listing) : CommandOutput() }])
         await #expect(throws: Diagnosis.self) { try await perform(PayloadRecipe.Performer.holds, ["patterns": "zfs-dkms"], runner) }
         #expect(!runner.commands.contains { $0.tool.name == "apt-mark" })
     }

@@ -1,6 +1,7 @@
 import KldCore
 import KldExec
 import KldPackages
+import SystemPackage
 import Testing
 
 @Suite("Package managers")
@@ -85,6 +86,18 @@ struct ManagerTests {
         #expect(
             Apt().installed("ii \topenssh-server\t1:10.0p1-7\nrc \tnano\t8.4-1\nhi \tzfs-dkms\t2.3.2-2\n")
                 == [.init("openssh-server", version: "1:10.0p1-7"), .init("zfs-dkms", version: "2.3.2-2")])
+    }
+
+    @Test("dpkg is asked in few ways, each read by one reader")
+    func dpkgQueries() {
+        #expect(Apt().listInstalled.arguments == Dpkg.listInstalled().arguments)
+        #expect(Dpkg.listInstalled(in: "/be/var/lib/dpkg").arguments.first == "--admindir=/be/var/lib/dpkg")
+        let details = #"-f=${binary:Package}\t${Version}\t${Architecture}\t${source:Package}\t${source:Version}\t${Maintainer}"#
+        #expect(Dpkg.details(states: false).arguments == ["-W", details + #"\n"#])
+        #expect(Dpkg.details(states: true).arguments == ["-W", details + #"\t${db:Status-Status}\n"#])
+        let packages = DpkgPackage.parse("hold\tinstalled\tzfs-dkms\t2.3.2-2\ndeinstall\tconfig-files\tnano\t8.4-1\n")
+        #expect(packages.map(\.name) == ["zfs-dkms", "nano"] && packages.map(\.isHeld) == [true, false])
+        #expect(packages.map(\.status) == ["installed", "config-files"] && packages[1].want == "deinstall")
     }
 
     // MARK: dnf, recorded with dnf 4.14.0 and its plugins 4.3.1; dnf 5: Dnf5Tests

@@ -1,5 +1,6 @@
 package import KldCore
 package import KldExec
+import KldPackages
 
 /// A package of the image, whatever its package manager.
 public struct InstalledPackage: Sendable, Hashable, Comparable {
@@ -37,18 +38,10 @@ public struct InstalledPackage: Sendable, Hashable, Comparable {
 
     /// Lists what is installed, for ``parse(_:_:)``.
     ///
-    /// Runs, reads: `dpkg-query -W -f=…`, with a seventh column for the state, because packages that were removed but left configuration
-    /// behind are listed too; `rpm -qa --qf …`; `pacman -Q`. Source: dpkg-query(1) 1.22, rpm(8) 4.20, pacman(8) 7.0.
+    /// Runs, reads: what ``Dpkg/details(states:)`` runs, with states; `rpm -qa --qf …`; `pacman -Q`. Source: rpm(8) 4.20, pacman(8) 7.0.
     package static func list(_ manager: Manager) -> Command {
         switch manager {
-        case .dpkg:
-            Command(
-                Tool("dpkg-query", package: "dpkg"),
-                [
-                    "-W",
-                    #"-f=${binary:Package}\t${Version}\t${Architecture}\t${source:Package}\t${source:Version}\t"#
-                        + #"${Maintainer}\t${db:Status-Status}\n"#,
-                ], effect: .reads)
+        case .dpkg: Dpkg.details(states: true)
         case .rpm:
             Command(
                 Tool("rpm"), ["-qa", "--qf", #"%{NAME}\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\t%{ARCH}\t%{SOURCERPM}\t%{VENDOR}\n"#],

@@ -21,10 +21,9 @@ extension PayloadRecipe {
                 }
             },
             Performer.holds: { parameters, runner, files in
-                let installed = try await runner.run(
-                    Command(Tool("dpkg-query", package: "dpkg"), ["-W", "-f", "${Package} ${db:Status-Abbrev}\\n"], effect: .reads)
-                ).output.lines.filter { $0.contains(" ii") }.map { $0.words[0] }
-                let held = packages(installed, matching: (parameters["patterns"] ?? "").words)
+                let installed = DpkgPackage.parse(try await runner.run(Dpkg.states).output)
+                    .filter { $0.want == "install" && $0.status == "installed" }.map(\.name)
+                let held = PackageName.matching((parameters["patterns"] ?? "").words, in: installed)
                 guard !held.isEmpty else { throw Diagnosis("payload.holds", "none of the packages to hold is installed", exit: .bug) }
                 try await runner.run(Command(Tool("apt-mark", package: "apt"), ["hold"] + held, effect: .changes))
             },
@@ -60,13 +59,6 @@ extension PayloadRecipe {
         guard !wanted.isEmpty else { return nil }
         let names = wanted + classic.filter(offered.contains)
         return "# Written by kldload from what this OpenSSH offers (ssh -Q kex).\nKexAlgorithms \(names.joined(separator: ","))\n"
-    }
-
-    /// Names matching patterns that are equal or end in `*`, sorted.
-    static func packages(_ names: [String], matching patterns: [String]) -> [String] {
-        names.filter { name in
-            patterns.contains { $0.hasSuffix("*") ? name.hasPrefix($0.dropLast()) : name == $0 }
-        }.sorted()
     }
 
     /// A kernel that could boot, and what is there for it.
@@ -117,15 +109,7 @@ extension PayloadRecipe {
         let version = try await runner.run(
             Command(Tool("modinfo", package: "kmod"), ["-k", kernel, "-F", "version", "zfs"], effect: .reads)
         ).output.trimmed
-        let packages = try await runner.run(
-            Command(
-                Tool("dpkg-query", package: "dpkg"),
-                [
-                    "-W", "-f",
-                    "${binary:Package}\\t${Version}\\t${Architecture}\\t${source:Package}\\t${source:Version}\\t${Maintainer}\\n",
-                ],
-                effect: .reads)
-        ).output
+        let packages = try await runner.run(Dpkg.details(states: false)).output
         let place: FilePath = "/usr/lib/kldload"
         try files.write(packages, to: place.appending(PayloadManifest.packages))
         let encoder = JSONEncoder()
