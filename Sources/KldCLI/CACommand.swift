@@ -2,7 +2,6 @@ import ArgumentParser
 import KldCore
 import KldExec
 import KldFiles
-import KldInstall
 import KldPlan
 import KldTerminal
 import KldTrust
@@ -67,8 +66,7 @@ struct CACommand: AsyncParsableCommand {
             }
             var typed = approve
             if typed == nil {
-                Output.error("All that \(old.name) has signed becomes worthless. Type its name to go on: ")
-                typed = try await WipePrompt.line(from: .standardInput)
+                typed = try await Host.ask("All that \(old.name) has signed becomes worthless. Type its name to go on: ")
             }
             guard let approval = WipeApproval(typed: typed ?? "", disk: old.name) else {
                 throw Diagnosis(

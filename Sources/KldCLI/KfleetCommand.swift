@@ -250,8 +250,7 @@ struct KfleetCommand: AsyncParsableCommand {
                     exit: .usage)
             }
             Output.errorLine(plan)
-            Output.error("\(names.joined(separator: ", ")) will restart. Type yes to go on: ")
-            guard try await WipeQuestion.isYes() else {
+            guard try await Host.ask("\(names.joined(separator: ", ")) will restart. Type yes to go on: ") == "yes" else {
                 throw Diagnosis("fleet.refused-here", "it was not approved; no machine was touched", remedies: ["type yes"])
             }
         }

@@ -4,7 +4,6 @@ import KldInstall
 import KldPackages
 import KldTerminal
 import KldUpkeep
-import SystemPackage
 
 /// Packages, changed so that there is a way back.
 struct KpkgCommand: AsyncParsableCommand {
@@ -139,9 +138,4 @@ struct KpkgCommand: AsyncParsableCommand {
         let held = try await work().hold(names, wanted, force: change.yes)
         for name in held { Output.line(name) }
     }
-}
-
-/// A question with one answer that counts.
-enum WipeQuestion {
-    static func isYes() async throws -> Bool { try await WipePrompt.line(from: .standardInput) == "yes" }
 }
