@@ -175,10 +175,9 @@ private struct AuthoritySession {
     var dryRun: Bool
 
     func locked(_ body: () async throws -> Void) async throws {
-        guard Host.isRoot else {
-            throw Diagnosis(
-                "ca.not-root", "the certificate authority is root's", remedies: ["sudo, or look only: kldload-ca info"], exit: .needsRoot)
-        }
+        try Host.needRoot(
+            Diagnosis(
+                "ca.not-root", "the certificate authority is root's", remedies: ["sudo, or look only: kldload-ca info"], exit: .needsRoot))
         let lock = try await authority.lock { Output.errorLine("waiting for another kldload-ca") }
         defer { withExtendedLifetime(lock) {} }
         try await body()

@@ -1,4 +1,5 @@
 import Glibc
+import KldCore
 import KldExec
 import KldFiles
 import KldImage
@@ -71,6 +72,11 @@ enum Host {
     }
 
     static var isRoot: Bool { geteuid() == 0 }
+
+    /// - Parameter refusal: what everybody else is told.
+    static func needRoot(_ refusal: @autoclosure () -> Diagnosis) throws(Diagnosis) {
+        guard isRoot else { throw refusal() }
+    }
 
     static let executable: FilePath = (try? LocalFiles().resolve("/proc/self/exe")) ?? "/usr/lib/kldload/kldload"
 
