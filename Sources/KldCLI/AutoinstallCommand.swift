@@ -32,11 +32,10 @@ struct AutoinstallCommand: AsyncParsableCommand {
 
     func run() async throws {
         let (runner, files) = (SubprocessRunner(), LocalFiles())
-        guard Host.isRoot else {
-            throw Diagnosis(
+        try Host.needRoot(
+            Diagnosis(
                 "autoinstall.not-root", "installing needs root", remedies: ["it is started by kldload-autoinstall.service"],
-                exit: .needsRoot)
-        }
+                exit: .needsRoot))
         Output.mirrorToConsoles(files)
         // One attempt a boot: whoever looks at a failed one must not see it begin again.
         try files.write("", to: Self.began)

@@ -100,9 +100,7 @@ struct BootCommand: AsyncParsableCommand {
         }
 
         private func make(_ session: BootSession) async throws {
-            guard Host.isRoot else {
-                throw Diagnosis("boot.not-root", "boot images are made by root", remedies: ["sudo"], exit: .needsRoot)
-            }
+            try Host.needRoot(Diagnosis("boot.not-root", "boot images are made by root", remedies: ["sudo"], exit: .needsRoot))
             let lock = try await FileLock.acquire("/run/kldload/recovery-image.lock") { Output.errorLine("waiting for another run") }
             defer { withExtendedLifetime(lock) {} }
             let staging: RecoveryStaging
@@ -201,10 +199,8 @@ struct BootSession: Sendable {
 
     /// Two at once would each plan with what the other one changes: the second waits.
     func locked(_ body: () async throws -> Void) async throws {
-        guard Host.isRoot else {
-            throw Diagnosis(
-                "boot.not-root", "boot environments are changed by root", remedies: ["put sudo before it"], exit: .needsRoot)
-        }
+        try Host.needRoot(
+            Diagnosis("boot.not-root", "boot environments are changed by root", remedies: ["put sudo before it"], exit: .needsRoot))
         let lock = try await FileLock.acquire("/run/kldload/boot.lock") { Output.errorLine("waiting for another kbe") }
         defer { withExtendedLifetime(lock) {} }
         try await TemporaryMount.sweep(runner: runner, files: files)

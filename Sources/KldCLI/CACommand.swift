@@ -2,7 +2,6 @@ import ArgumentParser
 import KldCore
 import KldExec
 import KldFiles
-import KldInstall
 import KldPlan
 import KldTerminal
 import KldTrust
@@ -67,8 +66,7 @@ struct CACommand: AsyncParsableCommand {
             }
             var typed = approve
             if typed == nil {
-                Output.error("All that \(old.name) has signed becomes worthless. Type its name to go on: ")
-                typed = try await WipePrompt.line(from: .standardInput)
+                typed = try await Host.ask("All that \(old.name) has signed becomes worthless. Type its name to go on: ")
             }
             guard let approval = WipeApproval(typed: typed ?? "", disk: old.name) else {
                 throw Diagnosis(
@@ -177,10 +175,9 @@ private struct AuthoritySession {
     var dryRun: Bool
 
     func locked(_ body: () async throws -> Void) async throws {
-        guard Host.isRoot else {
-            throw Diagnosis(
-                "ca.not-root", "the certificate authority is root's", remedies: ["sudo, or look only: kldload-ca info"], exit: .needsRoot)
-        }
+        try Host.needRoot(
+            Diagnosis(
+                "ca.not-root", "the certificate authority is root's", remedies: ["sudo, or look only: kldload-ca info"], exit: .needsRoot))
         let lock = try await authority.lock { Output.errorLine("waiting for another kldload-ca") }
         defer { withExtendedLifetime(lock) {} }
         try await body()

@@ -23,10 +23,9 @@ struct DebugBundleCommand: AsyncParsableCommand {
             for line in DebugBundle.contents { Output.line(line) }
             return
         }
-        guard Host.isRoot else {
-            throw Diagnosis(
-                "bundle.not-root", "only root can see all that goes into it", remedies: ["sudo kldload-debug-bundle"], exit: .needsRoot)
-        }
+        try Host.needRoot(
+            Diagnosis(
+                "bundle.not-root", "only root can see all that goes into it", remedies: ["sudo kldload-debug-bundle"], exit: .needsRoot))
         let (runner, files) = (SubprocessRunner(), LocalFiles())
         let bundle = DebugBundle(
             host: (try? files.readText("/proc/sys/kernel/hostname"))?.trimmed ?? "host", now: .current, version: Version.number,

@@ -1,4 +1,5 @@
 import Glibc
+import KldCore
 import KldExec
 import KldFiles
 import KldImage
@@ -32,11 +33,13 @@ enum Host {
     /// Those that are given, and one for each disk whose name is typed here. - Parameter machine: a program reads what is printed.
     static func approvals(for plan: Plan, given: [WipeApproval], machine: Bool = false) async throws -> [WipeApproval] {
         try await WipePrompt.approvals(
-            for: plan, given: given, terminal: isAttended, machine: machine, show: { Output.errorLine($0) },
-            ask: { question in
-                Output.error(question)
-                return try await WipePrompt.line(from: .standardInput)
-            })
+            for: plan, given: given, terminal: isAttended, machine: machine, show: { Output.errorLine($0) }, ask: { try await ask($0) })
+    }
+
+    /// Asks for a line on the terminal. - Returns: `nil` at the end of the input.
+    static func ask(_ question: String) async throws -> String? {
+        Output.error(question)
+        return try await WipePrompt.line(from: .standardInput)
     }
 
     /// Shows a plan, or does it; what it does, on standard error.
@@ -69,6 +72,11 @@ enum Host {
     }
 
     static var isRoot: Bool { geteuid() == 0 }
+
+    /// - Parameter refusal: what everybody else is told.
+    static func needRoot(_ refusal: @autoclosure () -> Diagnosis) throws(Diagnosis) {
+        guard isRoot else { throw refusal() }
+    }
 
     static let executable: FilePath = (try? LocalFiles().resolve("/proc/self/exe")) ?? "/usr/lib/kldload/kldload"
 

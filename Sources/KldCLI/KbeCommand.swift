@@ -6,7 +6,6 @@ import KldCore
 import KldExec
 import KldFiles
 import KldFleet
-import KldInstall
 import KldPlan
 import KldTerminal
 import KldZFS
@@ -201,11 +200,10 @@ struct KbeCommand: AsyncParsableCommand {
         static func destroy(_ name: String, _ session: BootSession, yes: Bool, keepingOrigin: Bool = false) async throws {
             let plan = try BootEnvironments(try await session.system(.owners)).destroy(name, keepingOrigin: keepingOrigin)
             if !yes, !session.dryRun {
-                guard isatty(STDIN_FILENO) == 1 else {
+                guard Host.isAttended else {
                     throw Diagnosis("be.unasked", "destroying \(name) needs a yes", remedies: ["kbe destroy \(name) --yes"], exit: .usage)
                 }
-                Output.error("\(name) and its snapshots will be lost. Type its name to go on: ")
-                guard try await WipePrompt.line(from: .standardInput) == name else {
+                guard try await Host.ask("\(name) and its snapshots will be lost. Type its name to go on: ") == name else {
                     throw Diagnosis(
                         "be.refused", "\(name) was not approved; nothing was changed", remedies: ["type the name exactly as shown"])
                 }

@@ -291,9 +291,8 @@ struct KdiskCommand: AsyncParsableCommand {
     }
 
     static func needRoot() throws {
-        guard Host.isRoot else {
-            throw Diagnosis("kdisk.not-root", "disks and their passports are changed by root", remedies: ["sudo"], exit: .needsRoot)
-        }
+        try Host.needRoot(
+            Diagnosis("kdisk.not-root", "disks and their passports are changed by root", remedies: ["sudo"], exit: .needsRoot))
     }
 }
 

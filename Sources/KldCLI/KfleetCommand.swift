@@ -144,9 +144,7 @@ struct KfleetCommand: AsyncParsableCommand {
         var form: ProgressOptions.Form { progress.progress }
 
         func run() async throws {
-            guard Host.isRoot else {
-                throw Diagnosis("fleet.not-root", "boot environments are sent by root", remedies: ["sudo"], exit: .needsRoot)
-            }
+            try Host.needRoot(Diagnosis("fleet.not-root", "boot environments are sent by root", remedies: ["sudo"], exit: .needsRoot))
             let machines = try hosts.machines()
             let files = LocalFiles()
             var request = FleetPush.Request(environment)
@@ -250,8 +248,7 @@ struct KfleetCommand: AsyncParsableCommand {
                     exit: .usage)
             }
             Output.errorLine(plan)
-            Output.error("\(names.joined(separator: ", ")) will restart. Type yes to go on: ")
-            guard try await WipeQuestion.isYes() else {
+            guard try await Host.ask("\(names.joined(separator: ", ")) will restart. Type yes to go on: ") == "yes" else {
                 throw Diagnosis("fleet.refused-here", "it was not approved; no machine was touched", remedies: ["type yes"])
             }
         }
@@ -287,9 +284,8 @@ struct KfleetCommand: AsyncParsableCommand {
         @Flag(help: "Without its doctor and its pools.") var brief = false
 
         func run() async throws {
-            guard Host.isRoot else {
-                throw Diagnosis("fleet.not-root", "only root can see all that is asked", remedies: ["log in as root"], exit: .needsRoot)
-            }
+            try Host.needRoot(
+                Diagnosis("fleet.not-root", "only root can see all that is asked", remedies: ["log in as root"], exit: .needsRoot))
             let report = try await FleetReport.gather(
                 brief: brief, version: Version.number, now: .current,
                 runner: TimeLimitRunner(SubprocessRunner(), limit: DoctorCommand.limit),

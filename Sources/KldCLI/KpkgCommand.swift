@@ -1,10 +1,8 @@
 import ArgumentParser
 import KldCore
-import KldInstall
 import KldPackages
 import KldTerminal
 import KldUpkeep
-import SystemPackage
 
 /// Packages, changed so that there is a way back.
 struct KpkgCommand: AsyncParsableCommand {
@@ -47,7 +45,7 @@ struct KpkgCommand: AsyncParsableCommand {
     struct Update: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Read the archive's lists anew; no package changes.")
         func run() async throws {
-            guard Host.isRoot else { throw KpkgCommand.notRoot }
+            try KpkgCommand.needRoot()
             try await KpkgCommand.work().refresh()
         }
     }
@@ -129,19 +127,14 @@ struct KpkgCommand: AsyncParsableCommand {
 
     static func work() -> PackageWork { PackageWork(BootSession.forPackages(dryRun: false).upkeep()) }
 
-    static var notRoot: Diagnosis {
-        Diagnosis("upkeep.not-root", "packages are changed by root", remedies: ["sudo"], exit: .needsRoot)
+    private static func needRoot() throws {
+        try Host.needRoot(Diagnosis("upkeep.not-root", "packages are changed by root", remedies: ["sudo"], exit: .needsRoot))
     }
 
     private static func hold(_ names: [String], _ wanted: Bool, _ change: KbeCommand.Change) async throws {
         if change.dryRun { return Output.line("\(wanted ? "hold" : "let go of") \(names.joined(separator: ", "))") }
-        guard Host.isRoot else { throw notRoot }
+        try needRoot()
         let held = try await work().hold(names, wanted, force: change.yes)
         for name in held { Output.line(name) }
     }
-}
-
-/// A question with one answer that counts.
-enum WipeQuestion {
-    static func isYes() async throws -> Bool { try await WipePrompt.line(from: .standardInput) == "yes" }
 }

@@ -117,9 +117,7 @@ struct KreplicateCommand: AsyncParsableCommand {
                 if let first = problems.first { throw ExitCode(first.exit.rawValue) }
                 return
             }
-            let lock = try session.lock(request.name)
-            defer { withExtendedLifetime(lock) {} }
-            let outcome = try await replication.recorded { .current }
+            let outcome = try await session.locked(request.name) { try await replication.recorded { .current } }
             let sent = session.sent.sum
             if format == .json {
                 Output.line(Self.json(request, outcome, sent).rendered)
@@ -225,9 +223,7 @@ struct KreplicateCommand: AsyncParsableCommand {
                 for drill in try await replication.drills(into: scratch, keyFile: key) { Output.line(try drill.plan().text()) }
                 return
             }
-            let lock = try session.lock(request.name)
-            defer { withExtendedLifetime(lock) {} }
-            let result = try await replication.recordedDrill(into: scratch, keyFile: key)
+            let result = try await session.locked(request.name) { try await replication.recordedDrill(into: scratch, keyFile: key) }
             if format == .json {
                 Output.line(
                     JSONText.object([
@@ -254,9 +250,7 @@ struct KreplicateCommand: AsyncParsableCommand {
             let session = ReplicationSession(quiet: false)
             let replication = session.replication(request)
             if dryRun { return Output.line(try await replication.forgetting(onlyHere: onlyHere).text()) }
-            let lock = try session.lock(request.name)
-            defer { withExtendedLifetime(lock) {} }
-            try await replication.forget(onlyHere: onlyHere)
+            try await session.locked(request.name) { try await replication.forget(onlyHere: onlyHere) }
         }
     }
 }
@@ -280,11 +274,13 @@ struct ReplicationSession: Sendable {
         }
     }
 
-    /// - Throws: ``Diagnosis`` `replicate.not-root`, `lock.held`.
-    func lock(_ name: String) throws -> FileLock {
-        guard Host.isRoot else {
-            throw Diagnosis("replicate.not-root", "datasets are replicated by root", remedies: ["sudo"], exit: .needsRoot)
-        }
-        return try FileLock(FilePath("/run/kldload/replicate-\(name).lock"))
+    /// Works on a replication; a second one that would is refused.
+    ///
+    /// - Throws: ``Diagnosis`` `replicate.not-root`, `lock.held`; ``FileError``; what `body` throws.
+    func locked<Result>(_ name: String, _ body: () async throws -> Result) async throws -> Result {
+        try Host.needRoot(Diagnosis("replicate.not-root", "datasets are replicated by root", remedies: ["sudo"], exit: .needsRoot))
+        let lock = try FileLock(FilePath("/run/kldload/replicate-\(name).lock"))
+        defer { withExtendedLifetime(lock) {} }
+        return try await body()
     }
 }

@@ -147,8 +147,7 @@ extension BootSession {
             }, say: { Output.errorLine("kldload: \($0)") },
             allows: { names in
                 guard mayAsk, Host.isAttended else { return false }
-                Output.error("\(names.joined(separator: ", ")) will be removed. Type yes to go on: ")
-                return try await WipeQuestion.isYes()
+                return try await Host.ask("\(names.joined(separator: ", ")) will be removed. Type yes to go on: ") == "yes"
             })
     }
 }

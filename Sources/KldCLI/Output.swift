@@ -1,4 +1,3 @@
-import FoundationEssentials
 import Glibc
 import KldCore
 import KldFiles
@@ -10,11 +9,7 @@ enum Output {
     static func raw(_ text: String) { _ = try? FileDescriptor.standardOutput.writeAll(text.utf8) }
     static func line(_ text: String) { _ = try? FileDescriptor.standardOutput.writeAll((text + "\n").utf8) }
     /// For people and diffs: sorted, indented, slashes as they are.
-    static func json(_ value: some Encodable) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-        line(String(decoding: try encoder.encode(value), as: UTF8.self))
-    }
+    static func json(_ value: some Encodable) throws { line(try SortedJSON.pretty(value)) }
     static func errorLine(_ text: String) { error(text + "\n") }
     static func error(_ text: String) {
         _ = try? FileDescriptor.standardError.writeAll(text.utf8)

@@ -4,7 +4,6 @@ import KldBootEnv
 import KldCore
 import KldExec
 import KldFiles
-import KldInstall
 import KldPlan
 import KldZFS
 import SystemPackage
@@ -214,11 +213,11 @@ private struct RecoverySession {
             "recovery.in-use", "the pool \(pool.name) was last used by \(user), and was not closed there",
             remedies: ["if that is the machine that does not start, or it is switched off: krecovery import \(pool.name) --yes"],
             exit: .failed)
-        guard isatty(STDIN_FILENO) == 1 else { throw refused }
-        Output.error(
+        guard Host.isAttended else { throw refused }
+        let typed = try await Host.ask(
             "the pool \(pool.name) was last used by \(user), and was not closed there.\nTwo machines that use it at once destroy it. Type the pool's name if only this one does: "
         )
-        guard try await WipePrompt.line(from: .standardInput) == pool.name else { throw refused }
+        guard typed == pool.name else { throw refused }
     }
 
     /// - Parameter stays: what is left locked without a word, where no environment needs it.

@@ -34,9 +34,7 @@ struct SnapshotCommand: AsyncParsableCommand {
             // Who changes packages takes its own snapshot.
             if hook, Host.environment([variable])[variable] == "0" { return }
             if hook, try await !session.isRunningMachine() { return }
-            guard Host.isRoot else {
-                throw Diagnosis("snapshot.not-root", "snapshots are taken by root", remedies: ["sudo"], exit: .needsRoot)
-            }
+            try Host.needRoot(Diagnosis("snapshot.not-root", "snapshots are taken by root", remedies: ["sudo"], exit: .needsRoot))
             let lock = try await FileLock.acquire("/run/kldload/snapshot.lock") { Output.errorLine("waiting for another snapshot") }
             defer { withExtendedLifetime(lock) {} }
             let upkeep = session.upkeep()

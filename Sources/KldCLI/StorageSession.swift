@@ -3,7 +3,6 @@ import Glibc
 import KldCore
 import KldExec
 import KldFiles
-import KldInstall
 import KldPlan
 import KldTerminal
 import KldZFS
@@ -37,8 +36,7 @@ struct StorageSession: Sendable {
                     remedies: [again], exit: .usage, causes: losses)
             }
             for line in losses { Output.errorLine(line) }
-            Output.error("Type \(word) to go on: ")
-            guard try await WipePrompt.line(from: .standardInput) == word else {
+            guard try await Host.ask("Type \(word) to go on: ") == word else {
                 throw Diagnosis("snapshot.refused", "it was not approved; nothing was changed", remedies: ["type it exactly as shown"])
             }
             return plan.destroys.compactMap { WipeApproval(typed: $0, disk: $0) }

@@ -1,5 +1,4 @@
 import ArgumentParser
-import FoundationEssentials
 import KldCore
 import KldDoctor
 import KldExec
@@ -20,11 +19,9 @@ struct VerifyCommand: AsyncParsableCommand {
         if settle > 0 { try await Settle.wait(runner, atMost: .seconds(settle)) }
         let report = try await Doctor.run(CheckContext(runner: runner, files: files), only: only)
         if let output {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
             let port = try FileDescriptor.open(FilePath(output), .writeOnly, options: [.closeOnExec])
             defer { try? port.close() }
-            try port.writeAll(try encoder.encode(report) + [UInt8(ascii: "\n")])
+            try port.writeAll((SortedJSON.line(report) + "\n").utf8)
             return
         }
         Output.line(format == .json ? try report.json : report.text)

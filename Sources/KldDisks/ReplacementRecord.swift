@@ -46,11 +46,7 @@ public struct ReplacementRecord: Sendable, Hashable, Codable {
 
     /// - Throws: what the encoder throws.
     public var text: String {
-        get throws {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-            return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
-        }
+        get throws { try SortedJSON.document(self) }
     }
 
     public func isOf(old word: String) -> Bool {

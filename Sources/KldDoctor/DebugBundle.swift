@@ -1,4 +1,3 @@
-import FoundationEssentials
 import KldBlock
 import KldBoot
 public import KldCore
@@ -96,10 +95,8 @@ public struct DebugBundle: Sendable {
             let (text, problem) = try await answer(item)
             try add(item.name, text, command: item.commands[0].description, problem: problem)
         }
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         let sums = Report(host: host, made: made.description, kldload: version, items: entries)
-        try tar.add("\(name)/report.json", Array(try encoder.encode(sums)) + [UInt8(ascii: "\n")])
+        try tar.add("\(name)/report.json", Array(SortedJSON.document(sums).utf8))
         try tar.end()
     }
 

@@ -1,4 +1,4 @@
-import FoundationEssentials
+import KldCore
 
 /// What `kldload-doctor --format json` prints, version 1.0: a report, and its sums by subsystem.
 public struct DoctorDocument: Sendable, Hashable, Codable {
@@ -18,10 +18,6 @@ public struct DoctorDocument: Sendable, Hashable, Codable {
 
     /// As text, keys sorted, ending in a newline.
     public var json: String {
-        get throws {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
-        }
+        get throws { try SortedJSON.document(self) }
     }
 }

@@ -1,4 +1,3 @@
-import FoundationEssentials
 public import KldCore
 
 /// What `kldload verify --format json` prints, schema `verify/1`.
@@ -54,11 +53,7 @@ public struct VerifyReport: Sendable, Hashable, Codable {
 
     /// The document as text, keys sorted, ending in a newline.
     public var json: String {
-        get throws {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
-        }
+        get throws { try SortedJSON.document(self) }
     }
 
     /// The report for a person: one line a check, what to do below those that are not well, the sum at the end.

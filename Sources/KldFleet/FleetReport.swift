@@ -90,11 +90,7 @@ package struct FleetReport: Sendable, Hashable, Codable {
     }
 
     package var json: String {
-        get throws {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-            return String(decoding: try encoder.encode(self), as: UTF8.self)
-        }
+        get throws { try SortedJSON.line(self) }
     }
 
     /// What somebody should look at, in a few words each; empty: all is well.

@@ -104,10 +104,8 @@ public struct SeedVolume: Sendable, Hashable {
     ///
     /// - Parameter more: what a person has to know to start the machine.
     public static func result(of machine: MachineIdentity, saying more: String? = nil) -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         // why: a few texts always have a JSON form.
-        let identity = (try? encoder.encode(machine)).map { String(decoding: $0, as: UTF8.self) } ?? ""
+        let identity = (try? SortedJSON.line(machine)) ?? ""
         return ([installed, machineMark + identity] + (more.map { ["", $0.trimmed] } ?? [])).joined(separator: "\n")
     }
 

@@ -1,13 +1,8 @@
-import FoundationEssentials
 import KldAnswers
 package import KldCore
 
 package enum InstallManifestText {
-    package static func render(_ manifest: InstallManifest) throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(manifest), as: UTF8.self) + "\n"
-    }
+    package static func render(_ manifest: InstallManifest) throws -> String { try SortedJSON.document(manifest) }
 
     /// The answers that were given, in the order of the documents and without those that are secret, then what kldload decided.
     static func environment(_ answers: Answers, _ manifest: InstallManifest) -> String {

@@ -94,9 +94,7 @@ package struct ReplicationState: Sendable, Hashable, Codable {
 
     /// Writes it, and the metrics of all. - Throws: ``FileError``.
     package func write(_ files: any FileSystem) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-        try files.write(Array(try encoder.encode(self)) + [UInt8(ascii: "\n")], to: Self.path(name), mode: .file)
+        try files.write(SortedJSON.document(self), to: Self.path(name))
         try Self.measure(files)
     }
 

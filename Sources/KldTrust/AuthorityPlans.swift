@@ -1,4 +1,3 @@
-import FoundationEssentials
 public import KldCore
 import KldExec
 import KldFiles
@@ -143,9 +142,7 @@ extension CertificateAuthority {
     }
 
     private static func encoded(_ request: LeafRequest) -> [UInt8] {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
         // Words and one number: there is nothing in it that could not be written.
-        return ((try? encoder.encode(request)).map(Array.init) ?? []) + [0x0A]
+        Array(((try? SortedJSON.document(request)) ?? "\n").utf8)
     }
 }

@@ -36,10 +36,8 @@ package struct AcceleratorProbe: Sendable {
             return choice
         }
         let choice = try await probeAll(limits)
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
         try forgetOtherBoots(except: file)
-        try files.write(Array(try encoder.encode(choice)), to: file, mode: .file)
+        try files.write(SortedJSON.pretty(choice), to: file)
         return choice
     }
 

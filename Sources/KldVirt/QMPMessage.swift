@@ -1,4 +1,5 @@
 import FoundationEssentials
+import KldCore
 
 /// One line of the QEMU Machine Protocol, from QEMU.
 ///
@@ -30,8 +31,6 @@ enum QMPMessage: Sendable, Hashable {
     static func command(_ name: String, _ arguments: [String: JSONValue], id: Int64) throws -> [UInt8] {
         var message: [String: JSONValue] = ["execute": .string(name), "id": .int(id)]
         if !arguments.isEmpty { message["arguments"] = .object(arguments) }
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return Array(try encoder.encode(JSONValue.object(message))) + [UInt8(ascii: "\n")]
+        return Array((try SortedJSON.line(JSONValue.object(message)) + "\n").utf8)
     }
 }

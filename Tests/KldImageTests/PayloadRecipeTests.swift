@@ -206,9 +206,7 @@ struct PayloadRecipeTests {
 
     @Test("the spec's JSON is stable: it is part of a cache's key")
     func json() throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        let text = String(decoding: try encoder.encode(Self.spec()), as: UTF8.self)
+        let text = try SortedJSON.line(Self.spec())
         #expect(
             text == """
                 {"backports":false,"distro":"debian","extraPackages":["ansible","zsh"],"groups":[],\
@@ -220,7 +218,7 @@ struct PayloadRecipeTests {
         var chosen = Self.spec()
         chosen.kernel = "7.2.12+deb13-amd64"
         chosen.buildMirror = ""
-        #expect(try JSONDecoder().decode(PayloadSpec.self, from: encoder.encode(chosen)) == chosen)
+        #expect(try JSONDecoder().decode(PayloadSpec.self, from: Data(SortedJSON.line(chosen).utf8)) == chosen)
     }
 
     @Test("packages are asked for once, in a stable order, the extra ones among them")

@@ -94,7 +94,7 @@ public struct ImageManifest: Sendable, Hashable, Codable {
     }
 
     /// Sorted keys, two blanks of indentation, a newline at the end: the same manifest is the same bytes.
-    public func json() throws -> String { try ManifestJSON.text(self) }
+    public func json() throws -> String { try SortedJSON.document(self) }
 
     /// - Throws: ``Diagnosis`` `image.manifest-unreadable`.
     public static func parse(_ text: String) throws(Diagnosis) -> ImageManifest {
@@ -103,14 +103,5 @@ public struct ImageManifest: Sendable, Hashable, Codable {
                 "image.manifest-unreadable", "the image manifest is not understood",
                 remedies: ["use the manifest that lies beside the image"], causes: ["\(error)"])
         }
-    }
-}
-
-/// The one way in which this module writes JSON.
-enum ManifestJSON {
-    static func text(_ value: some Encodable) throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(value), as: UTF8.self) + "\n"
     }
 }

@@ -81,5 +81,5 @@ package struct SPDXDocument: Sendable, Hashable, Codable {
         self.relationships = relationships
     }
 
-    package func json() throws -> String { try ManifestJSON.text(self) }
+    package func json() throws -> String { try SortedJSON.document(self) }
 }

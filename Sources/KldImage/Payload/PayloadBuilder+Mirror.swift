@@ -37,7 +37,7 @@ extension PayloadBuilder {
     func mirror(of payloads: [(wanted: PayloadSpec, payload: Payload)], packages: [String]) async throws -> Mirror {
         let first = payloads[0].wanted
         let info = try Self.additions(to: payloads.map { $0.wanted }, packages: packages)
-        let text = try self.text(info)
+        let text = try SortedJSON.line(info)
         let folder = try await withIndexes(first) { indexes, sources in
             let state = try await indexes.state().map(\.sha256).sorted()
             let inputs = (["mirror/1", text] + state + payloads.map(\.payload.digest)).joined(separator: "\n") + "\n"

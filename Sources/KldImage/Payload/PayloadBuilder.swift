@@ -67,12 +67,6 @@ public struct PayloadBuilder: Sendable {
     /// Times in the tree; also what `SOURCE_DATE_EPOCH` says when it is set.
     static let defaultEpoch = 1_767_225_600
 
-    func text(_ value: some Encodable) throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(value), as: UTF8.self)
-    }
-
     /// A payload that is settled: what the archive offers for it, and the modules that it needs. Two of them may be built at once: most of
     /// that is one processor's work.
     struct Settled: Sendable {
@@ -112,7 +106,7 @@ public struct PayloadBuilder: Sendable {
                 "building the root file system of \(spec.title), \(payload.kind == .live ? "live environment" : "profile \(payload.profile)")"
             )
             try files.write(inputs, to: partial.appending(PayloadManifest.inputs))
-            try files.write(try text(settled.mirrors), to: partial.appending(PayloadManifest.mirrors))
+            try files.write(SortedJSON.line(settled.mirrors), to: partial.appending(PayloadManifest.mirrors))
             try await build(payload, spec, modules: modules, into: partial)
             try check(offer.packages, partial)
         }
@@ -137,7 +131,7 @@ public struct PayloadBuilder: Sendable {
         let job = try job(symbolic, spec, executable: "kldload", into: "folder")
         let early = try InitramfsBuilder.of(spec, payload.kind).early.map { "\($0.path)\n\($0.text)" }
         return
-            (["payload/3", try text(payload)] + versions + [try PayloadRecipe.plan(payload).text(contents: true)] + early
+            (["payload/3", try SortedJSON.line(payload)] + versions + [try PayloadRecipe.plan(payload).text(contents: true)] + early
             + job.command(root: true, epoch: Self.defaultEpoch).arguments).joined(separator: "\n") + "\n"
     }
 
@@ -222,12 +216,12 @@ public struct PayloadBuilder: Sendable {
         var symbolic = wanted
         symbolic.buildMirror = ""
         let packages = try wanted.packages + spec.kernelPackages + spec.headerPackages + spec.moduleSourcePackages
-        let key = try await cache.key((["offer/2", try text(symbolic)] + lists + packages).joined(separator: "\n"))
+        let key = try await cache.key((["offer/2", SortedJSON.line(symbolic)] + lists + packages).joined(separator: "\n"))
         let file = folder.appending("offers/\(key).json")
         // One that cannot be read is worth no word: asking again is all it costs.
         if !lists.isEmpty, let known = try? JSONDecoder().decode(Offer.self, from: Data(files.read(file))) { return known }
         let offer = try await ask()
-        try files.write(try text(offer), to: file)
+        try files.write(SortedJSON.line(offer), to: file)
         return offer
     }
 
@@ -299,7 +293,7 @@ public struct PayloadBuilder: Sendable {
     private func build(_ payload: PayloadSpec, _ spec: DistroSpec, modules: Modules, into folder: FilePath) async throws {
         let staged = Staged(folder: folder.appending("staged"))
         try files.makeDirectory(staged.folder, mode: .directory)
-        try files.write(try text(payload), to: staged.request)
+        try files.write(SortedJSON.line(payload), to: staged.request)
         try await earlyFiles(spec, payload.kind, in: staged.folder)
         let job = try job(payload, spec, executable: executable, into: folder)
         try await runner.run(Command("mkfifo", ["--mode=0600", staged.modules.string], effect: .changes))

@@ -1,4 +1,3 @@
-import FoundationEssentials
 import KldBoot
 import KldCore
 import KldExec
@@ -112,10 +111,8 @@ extension PayloadRecipe {
         let packages = try await runner.run(Dpkg.details(states: false)).output
         let place: FilePath = "/usr/lib/kldload"
         try files.write(packages, to: place.appending(PayloadManifest.packages))
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
         let info = PayloadInfo(spec: payload, kernel: kernel, openZFS: version, packageCount: packages.lines.count)
-        try files.write(Array(encoder.encode(info)), to: FilePath(PayloadInfo.path), mode: .file)
+        try files.write(SortedJSON.pretty(info), to: FilePath(PayloadInfo.path))
         let inputs = try await runner.run(SHA256Sum.command(place.appending(PayloadManifest.inputs))).output.prefix(64)
         try files.write(
             PayloadManifest.billOfMaterials(info, packages: packages, inputs: String(inputs)),

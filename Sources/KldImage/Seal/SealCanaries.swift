@@ -173,11 +173,7 @@ package struct SealCanaries: Sendable, Hashable, Codable {
     }
 
     /// The marks as JSON, to be kept outside the image for the search.
-    package func json() throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
-    }
+    package func json() throws -> String { try SortedJSON.document(self) }
 
     package init(json text: String) throws { self = try JSONDecoder().decode(Self.self, from: Data(text.utf8)) }
 }

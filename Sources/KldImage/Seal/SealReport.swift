@@ -1,4 +1,4 @@
-import FoundationEssentials
+import KldCore
 
 /// What sealing found, did and left, class by class (`seal/1`). Holds paths and never contents.
 package struct SealReport: Sendable, Hashable, Codable {
@@ -72,9 +72,5 @@ package struct SealReport: Sendable, Hashable, Codable {
     }
 
     /// The report as JSON, keys in order: two equal reports are equal texts.
-    package func json() throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
-    }
+    package func json() throws -> String { try SortedJSON.document(self) }
 }
