@@ -5,6 +5,7 @@ import KldExec
 import KldFiles
 import KldPackages
 public import KldPlan
+import KldSSH
 import SystemPackage
 
 extension PayloadRecipe {
@@ -12,8 +13,7 @@ extension PayloadRecipe {
     public static func performers(_ payload: PayloadSpec) -> [String: KldPlan.Performer] {
         [
             Performer.sshKeyExchange: { parameters, runner, files in
-                let offered = try await runner.run(Command(Tool("ssh", package: "openssh-client"), ["-Q", "kex"], effect: .reads)).output
-                    .lines
+                let offered = try await runner.run(SSH.keyExchanges).output.lines
                 guard let path = parameters["path"] else { return }
                 func names(_ key: String) -> [String] { (parameters[key] ?? "").words }
                 if let text = sshKeyExchange(names("wanted"), names("classic"), offered: offered) {
@@ -54,7 +54,7 @@ extension PayloadRecipe {
 
     /// Post-quantum key exchanges first, and only those that this OpenSSH offers: sshd refuses to start over an unknown name.
     ///
-    /// One line of `ssh -Q kex`, OpenSSH 10.0: `mlkem768x25519-sha256`. - Returns: `nil` when it offers none of those wanted.
+    /// - Returns: `nil` when it offers none of those wanted.
     static func sshKeyExchange(_ wanted: [String], _ classic: [String], offered: [String]) -> String? {
         let wanted = wanted.filter(offered.contains)
         guard !wanted.isEmpty else { return nil }
