@@ -132,7 +132,7 @@ extension PayloadRecipe {
         encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
         let info = PayloadInfo(spec: payload, kernel: kernel, openZFS: version, packageCount: packages.lines.count)
         try files.write(Array(encoder.encode(info)), to: FilePath(PayloadInfo.path), mode: .file)
-        let inputs = try await runner.run(SHA256Sum.command(place.appending(PayloadManifest.inputs))).output.prefix(64)
+        let inputs = try await runner.run(FileCommand.digest(of: place.appending(PayloadManifest.inputs))).output.prefix(64)
         try files.write(
             PayloadManifest.billOfMaterials(info, packages: packages, inputs: String(inputs)),
             to: place.appending(PayloadManifest.sbom))
