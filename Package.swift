@@ -124,7 +124,7 @@ let package = Package(
         tests("KldSnapshots", ["KldZFS", "KldBoot"]),
         tests("KldReplicate", ["KldZFS", "KldSSH"]),
         tests("KldDisks", ["KldZFS", "KldBlock", "KldInstall"], recorded: true),
-        tests("KldImage", ["KldAnswers", "KldDistro", "KldInstall", "KldVirt", "KldPackages", "KldZFS"], recorded: true),
+        tests("KldImage", ["KldAnswers", "KldDistro", "KldInstall", "KldVirt", "KldPackages", "KldSSH", "KldZFS"], recorded: true),
         tests("KldDoctor", ["KldZFS", "KldBlock", "KldDistro", "KldTrust"]),
         tests("KldTrust", ["KldAnswers"]),
         tests("KldFleet", ["KldZFS", "KldSSH", "KldBlock", "KldBoot", "KldBootEnv", "KldImage", "KldReplicate"]),

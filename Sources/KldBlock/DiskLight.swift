@@ -53,9 +53,7 @@ public struct DiskLight: Sendable, Hashable {
     /// Runs: `tee SLOT/locate` with 1 or 0, or `ledctl locate=DISK`, `ledctl locate_off=DISK`; changes. Source: ledctl(8), ledmon 0.95 to 1.0.
     public func turned(on: Bool) -> Command {
         switch way {
-        case .slot(let folder):
-            Command(
-                Tool("tee", package: "coreutils"), [folder.appending("locate").string], effect: .changes, input: .text(on ? "1\n" : "0\n"))
+        case .slot(let folder): FileCommand.write(on ? "1\n" : "0\n", into: folder.appending("locate"))
         case .ledctl: Command(Tool("ledctl", package: "ledmon"), [(on ? "locate=" : "locate_off=") + disk], effect: .changes)
         }
     }

@@ -158,10 +158,15 @@ public enum Disk {
     }
 
     /// Runs: `udevadm settle --timeout=30`.
-    public static let settle = Command(
-        Tool("udevadm", package: "udev"), ["settle", "--timeout=30"], effect: .reads,
-        // It does nothing in a chroot otherwise. Source: systemd `udevadm-settle.c`, 257.
-        environment: ["SYSTEMD_IGNORE_CHROOT": "1"])
+    public static let settle = settling(within: 30)
+
+    /// - Parameter seconds: after which it gives up, with exit status 1.
+    package static func settling(within seconds: Int, accepting statuses: Set<Int32> = [0]) -> Command {
+        Command(
+            Tool("udevadm", package: "udev"), ["settle", "--timeout=\(seconds)"], effect: .reads, accepting: statuses,
+            // It does nothing in a chroot otherwise. Source: systemd `udevadm-settle.c`, 257.
+            environment: ["SYSTEMD_IGNORE_CHROOT": "1"])
+    }
 
     /// Runs: `blockdev --rereadpt DISK`; a busy table is settled by udev instead.
     public static func rereadTable(_ disk: String) -> Command {

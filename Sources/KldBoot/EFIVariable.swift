@@ -70,7 +70,7 @@ extension EFIVariable {
         let known = value(oneShot, of: .loader, files)
         if known == Array(text.utf8) { return [] }
         let path = path(oneShot, of: .loader)
-        let set = Command(Tool("tee", package: "coreutils"), [path.string], effect: .changes, input: .text("\u{7}\0\0\0" + text))
+        let set = FileCommand.write("\u{7}\0\0\0" + text, into: path)
         return known == nil ? [set] : [unprotecting(path), set]
     }
 }

@@ -21,14 +21,11 @@ public enum ESPFile {
         let target = FilePath("\(mount.string)/\(path)")
         let fresh = target.removingLastComponent().appending("\(hidden.prefix)\(target.lastComponent?.string ?? "")\(hidden.suffix)")
         return [
-            .run(Command(Tool("cp", package: "coreutils"), [source.string, fresh.string], effect: .changes)), sync(mount),
-            .run(Command(Tool("cmp", package: "diffutils"), [source.string, fresh.string], effect: .reads)),
-            .run(Command(Tool("mv", package: "coreutils"), ["--force", fresh.string, target.string], effect: .changes)), sync(mount),
+            .run(FileCommand.copy(source, to: fresh)), sync(mount), .run(FileCommand.compare(source, fresh)),
+            .run(FileCommand.rename(fresh, to: target)), sync(mount),
         ]
     }
 
     /// Runs: `sync --file-system MOUNT`, changes.
-    public static func sync(_ mount: FilePath) -> Action {
-        .run(Command(Tool("sync", package: "coreutils"), ["--file-system", mount.string], effect: .changes))
-    }
+    public static func sync(_ mount: FilePath) -> Action { .run(FileCommand.syncFileSystem(mount)) }
 }

@@ -75,12 +75,7 @@ public struct ESPLoader: Sendable, Hashable {
         var actions: [Action] = folders.map { .makeDirectory(mount.appending($0)) }
         actions += texts.map { .write(mount.appending($0.path), content: $0.content) }
         let copies = ESPLayout.copies(programs, chain)
-        actions += copies.map {
-            .run(
-                Command(
-                    Tool("cp", package: "coreutils"), [root.appending($0.source).string, mount.appending($0.target).string],
-                    effect: .changes))
-        }
+        actions += copies.map { .run(FileCommand.copy(root.appending($0.source), to: mount.appending($0.target))) }
         guard let key else { return actions }
         actions += KeyEnrolment.offering(key.certificate, on: mount, chain)
         for copy in copies where signs(copy.source) { actions += key.signing(mount.appending(copy.target)) }
@@ -185,10 +180,7 @@ public struct ESPLoader: Sendable, Hashable {
                     continue
                 }
                 let signed = scratch.appending("loader.efi")
-                actions.append(
-                    .run(
-                        Command(
-                            Tool("cp", package: "coreutils"), [root.appending(source).string, signed.string], effect: .changes)))
+                actions.append(.run(FileCommand.copy(root.appending(source), to: signed)))
                 actions += key.signing(signed) + ESPFile.place(signed, as: path, on: mount) + [.remove(signed)]
             }
         }

@@ -37,7 +37,7 @@ public enum KeyEnrolment {
     /// Runs: `cp CERTIFICATE …`; changes. Its folders must be there, and what follows must sync.
     public static func offering(_ certificate: FilePath, on mount: FilePath, _ chain: BootChain = .systemdBoot) -> [Action] {
         func place(_ path: String) -> FilePath { FilePath("\(mount.string)/\(path)") }
-        let copy = Command(Tool("cp", package: "coreutils"), [certificate.string, place(certificateOnESP).string], effect: .changes)
+        let copy = FileCommand.copy(certificate, to: place(certificateOnESP))
         // GRUB's menu has a line for it by itself.
         return [.run(copy)] + (chain == .grub ? [] : [.write(place(menuEntry.path), content: .text(menuEntry.text))])
     }

@@ -171,7 +171,7 @@ public struct MachineOwnerKey: Sendable, Hashable {
     public func adopting(key: FilePath, certificate: FilePath) -> [Action] {
         [
             .run(Command(Self.openssl, ["pkey", "-in", key.string, "-passin", "pass:", "-out", self.key.string], effect: .changes)),
-            .run(Command(Tool("chmod", package: "coreutils"), ["600", self.key.string], effect: .changes)),
+            .run(FileCommand.setMode("600", [self.key])),
             .run(Command(Self.openssl, ["x509", "-in", certificate.string, "-out", pem.string], effect: .changes)), derived,
         ]
     }

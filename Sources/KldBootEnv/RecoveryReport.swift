@@ -53,7 +53,7 @@ public struct RecoveryReport: Sendable {
                         "--create", "--gzip", "--ignore-failed-read", "--file", fresh.string, "--directory", RescuePool.target.string,
                     ] + Self.kept + ["--directory", Self.scratch.removingLastComponent().string, "report"], effect: .changes,
                     accepting: [0, 1])),
-            .run(Command(Tool("mv", package: "coreutils"), ["--force", fresh.string, file.string], effect: .changes)),
+            .run(FileCommand.rename(fresh, to: file)),
         ]
         return RescuePool.plan(
             "pack the logs",

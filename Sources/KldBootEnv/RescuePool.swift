@@ -29,7 +29,7 @@ public struct RescuePool: Sendable, Hashable {
 
     /// Runs: `modprobe zfs`, changes. - Throws: ``Diagnosis`` `recovery.no-zfs`.
     public static func load(_ runner: any CommandRunner) async throws {
-        do { try await runner.run(Command(Tool("modprobe", package: "kmod"), ["zfs"], effect: .changes)) } catch let error as CommandError {
+        do { try await runner.run(Preflight.openZFS) } catch let error as CommandError {
             throw Diagnosis(
                 "recovery.no-zfs", "OpenZFS' module cannot be loaded here",
                 remedies: ["with Secure Boot on, the medium's key must be enrolled: kldload-secure-boot reenroll, and restart"],
@@ -257,7 +257,7 @@ extension RescuePool.Tree {
         }
         let program: [Action] = [
             .makeDirectory(RescuePool.tool.removingLastComponent(), mode: 0o700),
-            .run(Command(Tool("cp", package: "coreutils"), [tool.string, RescuePool.tool.string], effect: .changes)),
+            .run(FileCommand.copy(tool, to: RescuePool.tool)),
         ]
         return RescuePool.plan(
             "enter \(environment)",

@@ -5,7 +5,6 @@ import KldImage
 import KldPlan
 import SystemPackage
 
-/// `kexport` takes the words of every release, so it reads them itself.
 struct KexportCommand: AsyncParsableCommand, ReportingCommand {
     static let configuration = CommandConfiguration(
         commandName: "kexport", abstract: "Export a disk as an image.",
@@ -21,18 +20,39 @@ struct KexportCommand: AsyncParsableCommand, ReportingCommand {
             disk's. --name and KEXPORT_NAME go before it. The log of the run is named when it begins.
             """)
 
-    @Argument(parsing: .captureForPassthrough, help: "Disk, format and folder, or options.") var words: [String] = []
+    @Argument(help: "The disk, the format and the folder, as far as no option says them.") var words: [String] = []
+    @Option(name: .shortAndLong, help: "qcow2, vmdk, vhd, ova, raw, separated by commas, or all.") var format: String?
+    @Option(name: .shortAndLong, help: "The file; with a slash at its end, the folder. Default: \(KexportRequest.defaultFolder)/.")
+    var output: String?
+    @Option(name: .shortAndLong, help: "The images' name.") var name: String?
+    @Option(help: "The disk, or image file; default: the one disk with ZFS on root that is not in use.") var disk: String?
+    @Flag(inversion: .prefixedNo, exclusivity: .exclusive, help: "Remove identities and secrets first, on a copy.") var seal = true
+    @Flag(help: "Replace images of the same name.") var overwrite = false
+    @Flag(help: "Say what would be run and change nothing.") var dryRun = false
+    @Option(
+        help: "How qcow2 is compressed: zlib, which every reader knows, or zstd, which is faster.",
+        completion: .list(Qcow2Compression.allCases.map(\.rawValue)),
+        transform: { text in
+            guard let known = Qcow2Compression(rawValue: text) else { throw ValidationError("zlib or zstd") }
+            return known
+        })
+    var compression: Qcow2Compression = .zlib
+    @OptionGroup var progress: ProgressOptions
+    var form: ProgressOptions.Form { progress.progress }
 
-    var form: ProgressOptions.Form {
-        (try? KexportArguments.parse(words)).flatMap { ProgressOptions.Form(rawValue: $0.progress.rawValue) } ?? .auto
+    func request(environment: [String: String]) throws -> KexportRequest {
+        var request = try KexportRequest(
+            words: words, disk: disk, format: format, output: output, name: name, environment: environment)
+        request.seal = seal
+        request.overwrite = overwrite
+        request.compression = compression
+        request.dryRun = dryRun
+        return request
     }
 
     func run() async throws {
-        if words.contains("--help") || words.contains("-h") { throw CleanExit.helpRequest(self) }
-        let request = try KexportArguments.parse(words, environment: Host.environment(["KEXPORT_NAME"]))
-        let reporter = try Reporter(
-            ProgressOptions.parse(["--progress", request.progress.rawValue]),
-            log: Host.log("kexport"))
+        let request = try self.request(environment: Host.environment(["KEXPORT_NAME"]))
+        let reporter = try Reporter(progress, log: Host.log("kexport"))
         let created = Timestamp(environment: Host.environment(["SOURCE_DATE_EPOCH"]), now: Timestamp(seconds: Int64(time(nil))))
         let manifest = try await PlanEvent.telling(request.dryRun ? "dry run of an export" : "export", to: reporter.report) {
             try await DiskExport(workshop: Host.workshop(reporter), report: reporter.report)

@@ -76,8 +76,7 @@ private struct RecoveryDesk {
 
     private func setKernelMessages(_ levels: String) async throws {
         // Not by renaming another file over it.
-        try await runner.run(
-            Command(Tool("tee", package: "coreutils"), [Self.levels.string], effect: .changes, input: .text(levels + "\n")))
+        try await runner.run(FileCommand.write(levels + "\n", into: Self.levels))
     }
 
     /// What takes a while says what it is.
@@ -300,7 +299,7 @@ private struct RecoveryDesk {
         busy(program == "reboot" ? "restarting" : "powering off")
         try await close()
         screen.close()
-        try await runner.run(Command(Tool("sync", package: "coreutils"), [], effect: .changes))
+        try await runner.run(FileCommand.sync())
         try await runner.run(Command(Tool(program, package: "busybox"), ["-f"], effect: .changes))
         // The kernel takes a moment.
         try await Task.sleep(for: .seconds(30))

@@ -121,7 +121,7 @@ public struct Fix: Sendable {
     }
 
     private static func close(_ paths: [FilePath]) -> [Action] {
-        paths.isEmpty ? [] : [change(Tool("chmod", package: "coreutils"), ["0600"] + paths.map(\.string))]
+        paths.isEmpty ? [] : [change(FileCommand.setMode("0600", paths))]
     }
 }
 

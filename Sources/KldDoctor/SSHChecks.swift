@@ -1,6 +1,7 @@
 import KldCore
 import KldExec
 import KldFiles
+import KldSSH
 import SystemPackage
 
 /// The settings that sshd would use. Source: sshd(8) `-T`, OpenSSH 10.0; one `keyword value` a line, keywords in lower case:
@@ -71,11 +72,10 @@ extension Check {
         return .ok("permitrootlogin \(root), passwordauthentication \(passwords)")
     }
 
-    /// Runs: `ssh -Q kex`, reads: what this OpenSSH can do, one name a line.
     @Sendable private static func keyExchange(_ context: CheckContext) async throws -> CheckOutcome {
         if let skip = try wanted(context) { return skip }
         let names = ["mlkem768x25519-sha256", "sntrup761x25519-sha512", "sntrup761x25519-sha512@openssh.com"]
-        let known = try await context.read(Tool("ssh", package: "openssh-client"), ["-Q", "kex"]).output.lines.map(\.trimmed)
+        let known = try await context.read(SSH.keyExchanges).output.lines.map(\.trimmed)
         let possible = names.filter(known.contains)
         guard !possible.isEmpty else {
             return .warn(

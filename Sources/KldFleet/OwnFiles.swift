@@ -148,8 +148,7 @@ struct OwnFiles: Sendable {
         guard try files.exists(from) else { return try clear(path) }
         try files.remove(to)
         try files.makeDirectory(to.removingLastComponent(), mode: .directory)
-        try await runner.run(
-            Command(Tool("cp", package: "coreutils"), ["--archive", "--no-target-directory", from.string, to.string], effect: .changes))
+        try await runner.run(FileCommand.copyTree(from, to: to))
     }
 
     /// Removes a file, or all files of a folder: the folder may be a package's, and services expect theirs, with owner and mode.

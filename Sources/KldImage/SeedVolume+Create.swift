@@ -23,10 +23,10 @@ extension SeedVolume {
             "seed.create", "Write \(output)",
             [
                 .write(partial, content: .text(""), mode: .secret),
-                .run(Command(Tool("truncate", package: "coreutils"), ["--size=\(size.bytes)", partial.string], effect: .changes)),
+                .run(FileCommand.resize(partial, to: size)),
                 .run(volume.format(["-n", fatLabel])),
             ] + copying(answers, files, to: volume) + [
-                .run(Command(Tool("mv", package: "coreutils"), ["--force", partial.string, output.string], effect: .changes))
+                .run(FileCommand.rename(partial, to: output))
             ], undo: [.remove(partial)])
         return Plan("make a seed volume", [Phase("seed", "Seed volume", [step])])
     }
@@ -57,7 +57,7 @@ extension SeedVolume {
             [
                 .run(volume.format(["-I", "-n", fatLabel], effect: .destroys))
             ] + copying(answers, files, to: volume) + [
-                .run(Command(Tool("sync", package: "coreutils"), [device], effect: .changes))
+                .run(FileCommand.sync([FilePath(device)]))
             ], destroys: [device])
         return Plan("make a seed volume", [Phase("seed", "Seed volume", [step])])
     }

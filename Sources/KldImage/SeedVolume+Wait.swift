@@ -2,8 +2,7 @@ import KldBlock
 public import KldExec
 
 extension SeedVolume {
-    private static let settle = Command(
-        Tool("udevadm", package: "udev"), ["settle", "--timeout=60"], effect: .reads, accepting: [0, 1])
+    private static let settle = Disk.settling(within: 60, accepting: [0, 1])
 
     /// Waits for one, at most twenty times: the live medium itself may have come from a faster stick. Another seed volume may be slower still,
     /// so the first one is not taken at once.

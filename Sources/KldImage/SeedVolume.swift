@@ -151,8 +151,7 @@ public struct SeedVolume: Sendable, Hashable {
                 lost.append((name, Diagnosis(of: error)))
             }
         }
-        try await runner.run(
-            Command(Tool("sync", package: "coreutils"), ["--file-system", place.string], effect: .changes, accepting: [0, 1]))
+        try await runner.run(FileCommand.syncFileSystem(place, accepting: [0, 1]))
         try await runner.run(MountCommand.unmount(place))
         return lost
     }

@@ -157,7 +157,7 @@ public struct UnattendedSeed: Sendable, Hashable {
     /// Whatever they came from, answers are those that the command line means. - Throws: ``Diagnosis`` `autoinstall.wrong-digest`.
     public func check(_ answers: FilePath, runner: any CommandRunner) async throws {
         guard let digest else { return }
-        let found = try SHA256Sum.parse(await runner.run(SHA256Sum.command(answers)).output)
+        let found = try SHA256Sum.parse(await runner.run(FileCommand.digest(of: answers)).output)
         guard found == digest else {
             throw Diagnosis(
                 "autoinstall.wrong-digest", "these answers are others than the command line says; nothing was installed",

@@ -80,7 +80,7 @@ public struct IncrementPack: Sendable, Hashable {
                                 "increment.send", "Write the stream",
                                 [
                                     .run(ZFS.snapshot(snapshot)), .run(PayloadPack.writing(ZFS.send(snapshot, beyond), to: result)),
-                                    .run(Command(Tool("sync", package: "coreutils"), [], effect: .changes)),
+                                    .run(FileCommand.sync()),
                                 ], weight: 15),
                         ]),
                 ])

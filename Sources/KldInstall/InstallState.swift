@@ -37,11 +37,9 @@ public struct InstallState: Sendable, Hashable, Codable {
         (0..<2).map { _ in String(UInt64.random(in: 0 ... .max), radix: 16) }.joined(separator: "-")
     }
 
-    /// Reads `e3b0c442… *-` (coreutils 9.1).
     private static func digest(of answers: Answers, salt: String, _ runner: any CommandRunner) async throws -> String {
         let text = Secret("\(salt)\n\(answers.environmentText)")
-        let command = Command(Tool("sha256sum", package: "coreutils"), ["--binary"], effect: .reads, input: .secret(text))
-        return String(try await runner.run(command).output.prefix { $0 != " " })
+        return String(try await runner.run(FileCommand.digest(of: text)).output.prefix { $0 != " " })
     }
 
     /// Keeps what a run wipes, in addition to what earlier ones did. One that goes on behind the disks' steps wipes nothing: what it finds is

@@ -74,7 +74,7 @@ public struct PayloadPack: Sendable, Hashable {
                                                 "--create", "--file=\(rest)", "--directory=\(target)", "--one-file-system", "--sort=name",
                                                 "--numeric-owner", "--xattrs", "--xattrs-include=*", "--acls", "--",
                                             ] + others, effect: .changes)),
-                                    .run(Command(Tool("sync", package: "coreutils"), [], effect: .changes)),
+                                    .run(FileCommand.sync()),
                                 ], weight: 2),
                         ]),
                 ])

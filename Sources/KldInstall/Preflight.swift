@@ -8,7 +8,7 @@ import SystemPackage
 /// What must be true of the machine that installs, before anything of it is touched.
 public enum Preflight {
     /// Loads the module, or waits for whoever is loading it. Runs: `modprobe zfs`, changes. Source: modprobe(8), kmod 30.
-    static let openZFS = Command(Tool("modprobe", package: "kmod"), ["zfs"], effect: .changes)
+    package static let openZFS = Command(Tool("modprobe", package: "kmod"), ["zfs"], effect: .changes)
 
     /// Runs: `modprobe zfs`, changes: the module is loaded.
     /// - Throws: ``Diagnosis`` `install.no-zfs`.

@@ -67,7 +67,7 @@ public struct AptIndexes: Sendable {
     public func state() async throws -> [Index] {
         var state: [Index] = []
         for (path, suite, date) in try indexes() {
-            let digest = try await runner.run(Command(Tool("sha256sum", package: "coreutils"), [path.string], effect: .reads)).output
+            let digest = try await runner.run(FileCommand.digest(of: path)).output
             state.append(Index(suite: suite, date: date, sha256: String(digest.prefix(64))))
         }
         return state

@@ -128,8 +128,8 @@ extension CertificateAuthority {
     private static func settled(_ version: FilePath, secret: [FilePath], open: [FilePath]) -> [Action] {
         let folders = [version.appending("private"), version, version.removingLastComponent()]
         return [
-            .run(Command(Tool("chmod", package: "coreutils"), ["644"] + open.map(\.string), effect: .changes)),
-            .run(Command(Tool("sync", package: "coreutils"), (secret + open + folders).map(\.string), effect: .changes)),
+            .run(FileCommand.setMode("644", open)),
+            .run(FileCommand.sync(secret + open + folders)),
         ]
     }
 

@@ -71,9 +71,6 @@ struct SharedFolders: Sendable, Hashable {
     /// Adds what is missing where it is looked for; nothing that is there is touched. Runs: `cp --archive --no-target-directory FROM TO` for
     /// each, changes. Source: cp(1), coreutils 9.1.
     func adding(from root: FilePath) -> [Command] {
-        missing.map { path in
-            Command(
-                Tool("cp", package: "coreutils"), ["--archive", "--no-target-directory", root.string + path, path], effect: .changes)
-        }
+        missing.map { path in FileCommand.copyTree(FilePath(root.string + path), to: FilePath(path)) }
     }
 }

@@ -18,7 +18,6 @@ public enum KernelHostID {
 
     /// Runs: `tee /sys/module/spl/parameters/spl_hostid`, changes. - Parameter id: `nil`: that of `/etc/hostid` again.
     public static func set(_ id: HostID?) -> Command {
-        Command(
-            Tool("tee", package: "coreutils"), [parameter.string], effect: .changes, input: .text(id.map { "0x\($0)\n" } ?? "0\n"))
+        FileCommand.write(id.map { "0x\($0)\n" } ?? "0\n", into: parameter)
     }
 }

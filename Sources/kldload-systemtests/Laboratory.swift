@@ -41,8 +41,7 @@ struct Laboratory: Sendable {
         var made: [Factory.Disk] = []
         for index in 0..<count {
             let file = folder.appending("\(prefix)\(index).raw")
-            try await workshop.runner.run(
-                Command(Tool("truncate", package: "coreutils"), ["--size=\(size.bytes)", file.string], effect: .changes))
+            try await workshop.runner.run(FileCommand.resize(file, to: size))
             made.append(Factory.Disk(file: file, serial: "\(prefix)\(index)"))
         }
         return made
@@ -51,7 +50,7 @@ struct Laboratory: Sendable {
     /// A small FAT volume with these files at its top.
     func volume(_ label: String, _ contents: [FilePath], at image: FilePath) async throws -> FilePath {
         let runner = workshop.runner
-        try await runner.run(Command(Tool("truncate", package: "coreutils"), ["--size=4M", image.string], effect: .changes))
+        try await runner.run(FileCommand.resize(image, to: .mebibytes(4)))
         try await runner.run(Command(Tool("mkfs.vfat", package: "dosfstools"), ["-n", label, image.string], effect: .changes))
         try await runner.run(
             Command(Tool("mcopy", package: "mtools"), ["-i", image.string] + contents.map(\.string) + ["::"], effect: .changes))

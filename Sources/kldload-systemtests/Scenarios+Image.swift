@@ -271,7 +271,7 @@ extension Scenario {
     }
 
     static func digest(_ file: FilePath, _ lab: Laboratory) async throws -> String {
-        try await lab.workshop.runner.run(Command(Tool("sha256sum", package: "coreutils"), [file.string], effect: .reads)).output.words[0]
+        try await lab.workshop.runner.run(FileCommand.digest(of: file)).output.words[0]
     }
 
     /// The example image, as small as it gets.

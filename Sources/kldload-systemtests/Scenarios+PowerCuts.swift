@@ -79,9 +79,14 @@ private struct PowerCuts {
         self.disk = disk
         (log, base) = (lab.folder.appending("writes.log"), lab.folder.appending("base.raw"))
         try lab.files.write("", to: log)
-        try await lab.workshop.runner.run(Command("cp", ["--sparse=always", disk.file.string, base.string], effect: .changes))
+        try await lab.workshop.runner.run(Self.copy(disk.file, to: base))
         guard let esp = try await lab.esp(of: disk.file) else { throw CheckFailure("\(disk.file) has no ESP") }
         self.esp = esp
+    }
+
+    /// What is empty stays a hole. Runs: `cp --sparse=always SOURCE TARGET`, changes.
+    private static func copy(_ source: FilePath, to target: FilePath) -> Command {
+        Command("cp", ["--sparse=always", source.string, target.string], effect: .changes)
     }
 
     /// Of a file that holds an ESP. Runs: `mdir`; mtools 4.0.
@@ -171,7 +176,7 @@ private struct PowerCuts {
                     case 1: round
                     default: round.flatMap { $0.sectors.filter { _ in Bool.random(using: &chance) } }
                     }
-                try await lab.workshop.runner.run(Command("cp", ["--sparse=always", durable.string, image.string], effect: .changes))
+                try await lab.workshop.runner.run(Self.copy(durable, to: image))
                 try log.apply(kept, to: image, part: esp)
                 do {
                     let entry = try await first(image)
@@ -226,7 +231,7 @@ private struct PowerCuts {
         for (number, place) in chosen.enumerated() {
             try log.apply(log.entries[applied..<place], to: base, part: 0..<size)
             applied = max(applied, place)
-            try await lab.workshop.runner.run(Command("cp", ["--sparse=always", base.string, disk.file.string], effect: .changes))
+            try await lab.workshop.runner.run(Self.copy(base, to: disk.file))
             let what = "cut \(number + 1) of \(chosen.count), before write \(place) of \(log.entries.count)"
             do {
                 try await lab.boot([disk], label: "cut\(number)") { machine, host in

@@ -185,7 +185,7 @@ struct ErrorsDocumentTests {
     func rows() throws {
         struct Unknown: Error {}
         let answers = try #require(throws: AnswersError.self) { try Answers("") }
-        let usage = try #require(throws: Diagnosis.self) { try KexportArguments.parse(["--output"]) }
+        let usage = try #require(throws: Diagnosis.self) { try KexportRequest(words: ["/dev/sda", "raw", "/a", "/b"]) }
         let network = try #require(throws: Diagnosis.self) { try RecoveryNetwork { $0 == "method" ? "static" : "" } }
         let names = [NameError.Subject.pool, .dataset, .snapshot].map { NameError($0, "", .empty).diagnosis }
         let made = [answers.diagnosis, usage, network, Diagnosis(of: CancellationError()), Diagnosis(of: Unknown())] + names
@@ -245,17 +245,9 @@ extension ErrorsDocumentTests {
                 row("internal", "unexpected error: …", .bug, "report this as a defect of kldload, with the log"),
             ]),
         Place(
-            path: "KldImage/Export/KexportArguments.swift", calls: 1, helper: "usage",
+            path: "KldImage/Export/KexportRequest+Words.swift", calls: 1, helper: "usage",
             rows: [
-                row("image.usage", "the disk is given twice", .usage, kexport),
-                row("image.usage", "the format is given twice", .usage, kexport),
                 row("image.usage", "the place for the output is given twice", .usage, kexport),
-                row("image.usage", "--compression is zlib or zstd, not …", .usage, kexport),
-                row("image.usage", "--progress is auto, plain, json or none, not …", .usage, kexport),
-                row("image.usage", "… needs a value", .usage, kexport),
-                row("image.usage", "… is given twice", .usage, kexport),
-                row("image.usage", "… is not an option", .usage, "did you mean …?", kexport),
-                row("image.usage", "--seal and --no-seal contradict each other", .usage, kexport),
                 row("image.usage", "too many words: …", .usage, kexport),
                 row("image.usage", "… is not a path", .usage, "a disk is named by its path: /dev/…", kexport),
             ]),

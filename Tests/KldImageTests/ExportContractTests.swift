@@ -193,7 +193,7 @@ private let hasQemuImg = ["qemu-img", "sha256sum", "tar"].allSatisfy {
             try await tool("tar", ["--extract", "--file", archive.string, "--directory", unpacked.string])
             for line in try files.readText(unpacked.appending("img.mf")).lines {
                 let name = String(line.dropFirst("SHA256(".count).prefix { $0 != ")" })
-                let digest = try SHA256Sum.parse(try await runner.run(SHA256Sum.command(unpacked.appending(name))).output)
+                let digest = try SHA256Sum.parse(try await runner.run(FileCommand.digest(of: unpacked.appending(name))).output)
                 #expect(line == "SHA256(\(name))= \(digest.hex)")
             }
             let disk = unpacked.appending("img-disk1.vmdk")

@@ -1,7 +1,9 @@
+import KldAnswers
 import KldCore
 import KldExec
 import KldFiles
 import KldImage
+import KldSSH
 import KldTestSupport
 import SystemPackage
 import Testing
@@ -57,7 +59,7 @@ import Testing
         try await withServer { server in
             let file = server.folder.appending("a.raw")
             try files.write("content", to: file)
-            try await runner.run(ScpCommands(try server.destination()).byHand([file]))
+            try await runner.run(server.destination().commands().byHand([file]))
             #expect(try files.readText(server.inbox.appending("a.raw")) == "content")
         }
     }
@@ -68,7 +70,7 @@ import Testing
             try files.write("", to: empty)
             let destination = try server.destination(knownHosts: empty)
             let problem = try await #require(throws: Diagnosis.self) { try await upload(server, to: destination, ["a.raw"]) }
-            #expect(problem.code == "image.upload-host-unknown")
+            #expect(problem.code == "ssh.host-unknown")
             #expect(try files.list(server.inbox) == [])
             #expect(try files.readText(empty) == "")
         }
@@ -80,16 +82,16 @@ import Testing
             try files.write(try server.line(of: "stranger"), to: other)
             let destination = try server.destination(knownHosts: other)
             let problem = try await #require(throws: Diagnosis.self) { try await upload(server, to: destination, ["a.raw"]) }
-            #expect(problem.code == "image.upload-host-changed")
+            #expect(problem.code == "ssh.host-changed")
         }
     }
 
     @Test func aStrangersKeyAndAWrongPasswordAreDenied() async throws {
         try await withServer { server in
-            for credential in [ScpDestination.Credential.key(server.folder.appending("stranger")), .password(Secret("wrong"))] {
-                let destination = try server.destination(credential)
+            for login in [Answers.Export.Login.key(server.folder.appending("stranger")), .password(Secret("wrong"))] {
+                let destination = try server.destination(login)
                 let problem = try await #require(throws: Diagnosis.self) { try await upload(server, to: destination, ["a.raw"]) }
-                #expect(problem.code == "image.upload-denied")
+                #expect(problem.code == "ssh.denied")
                 #expect(try !files.exists(server.folder.appending("scratch")))
             }
         }
@@ -99,7 +101,7 @@ import Testing
         try await withServer { server in
             let destination = try ScpDestination(
                 host: "127.0.0.1", port: server.port, user: server.user, folder: server.folder.appending("nowhere"),
-                credential: .key(server.folder.appending("client")), knownHosts: server.knownHosts)
+                login: .key(server.folder.appending("client")), knownHosts: server.knownHosts)
             await #expect(throws: CommandError.self) { try await upload(server, to: destination, ["a.raw"]) }
         }
     }
@@ -114,7 +116,7 @@ import Testing
             let key = server.folder.appending("locked").string
             try await tool("ssh-keygen", ["-q", "-t", "ed25519", "-N", "correct horse", "-C", "test", "-f", key])
             try files.write(try files.read(server.folder.appending("locked.pub")), to: server.folder.appending("authorized"), mode: .secret)
-            var command = ScpCommands(try server.destination(.password(Secret(""))), askPass: helper).copy(
+            var command = try server.destination(.password(Secret(""))).commands(helper: helper).copy(
                 server.folder.appending("host.pub"), name: "x")
             command.arguments = command.arguments.map { $0.hasPrefix("PubkeyAuthentication") ? "PubkeyAuthentication=yes" : $0 }
             command.arguments = command.arguments.map { $0.hasPrefix("Preferred") ? "PreferredAuthentications=publickey" : $0 }
@@ -129,10 +131,10 @@ extension SSHServer {
     fileprivate var inbox: FilePath { folder.appending("inbox") }
 
     fileprivate func destination(
-        _ credential: ScpDestination.Credential? = nil, knownHosts other: FilePath? = nil
+        _ login: Answers.Export.Login? = nil, knownHosts other: FilePath? = nil
     ) throws -> ScpDestination {
         try ScpDestination(
-            host: "127.0.0.1", port: port, user: user, folder: inbox, credential: credential ?? .key(folder.appending("client")),
+            host: "127.0.0.1", port: port, user: user, folder: inbox, login: login ?? .key(folder.appending("client")),
             knownHosts: other ?? knownHosts)
     }
 }

@@ -3,14 +3,15 @@ import KldCore
 import KldExec
 import KldFiles
 import KldImage
+import KldSSH
 import KldTestSupport
 import SystemPackage
 import Testing
 
 @Suite struct ExportUploadTests {
-    static func destination(_ credential: ScpDestination.Credential = .key("/root/.ssh/id_ed25519")) throws -> ScpDestination {
+    static func destination(_ login: Answers.Export.Login = .key("/root/.ssh/id_ed25519")) throws -> ScpDestination {
         try ScpDestination(
-            host: "images.infra.local", folder: "/var/lib/libvirt/images/", credential: credential, knownHosts: "/etc/kldload/known_hosts")
+            host: "images.infra.local", folder: "/var/lib/libvirt/images/", login: login, knownHosts: "/etc/kldload/known_hosts")
     }
 
     /// The destination that these answers name.
@@ -27,10 +28,11 @@ import Testing
                 == Self.destination())
         #expect(try Self.target() == nil)
         let plain = try #require(try Self.target("KLDLOAD_EXPORT_SCP_HOST=h.example", "KLDLOAD_EXPORT_SCP_PASS=battery-staple"))
-        #expect(plain.user == "root")
+        #expect(plain.account.user == "root")
         #expect(plain.folder == "/root/")
-        #expect(plain.credential == .password(Secret("battery-staple")))
-        #expect(try Self.target("KLDLOAD_EXPORT_SCP_HOST=h.example")?.credential == .user)
+        #expect(plain.password == Secret("battery-staple"))
+        let automatic = try #require(try Self.target("KLDLOAD_EXPORT_SCP_HOST=h.example"))
+        #expect(automatic.password == nil && automatic.account.identity == nil)
     }
 
     @Test(arguments: [
@@ -41,7 +43,7 @@ import Testing
         let problem = try #require(throws: Diagnosis.self) {
             try ScpDestination(host: host, user: user, folder: FilePath(folder))
         }
-        #expect(problem.code == "image.upload-destination")
+        #expect(["image.upload-destination", "ssh.destination"].contains(problem.code))
     }
 
     @Test func filesAreCopiedUnderATemporaryNameAndThenRenamed() async throws {
@@ -50,14 +52,14 @@ import Testing
         #expect(
             try await upload.upload(["/out/a.qcow2", "b.json"]) == ["/var/lib/libvirt/images/a.qcow2", "/var/lib/libvirt/images/b.json"])
         let options =
-            "-i /root/.ssh/id_ed25519 -o StrictHostKeyChecking=yes -o UpdateHostKeys=no -o ConnectTimeout=20 -o ServerAliveInterval=15 "
+            "-o StrictHostKeyChecking=yes -o UpdateHostKeys=no -o ConnectTimeout=20 -o ServerAliveInterval=15 "
             + "-o 'UserKnownHostsFile=\"/etc/kldload/known_hosts\"' -o GlobalKnownHostsFile=/dev/null -o BatchMode=yes -o IdentitiesOnly=yes "
-            + "-o PreferredAuthentications=publickey"
+            + "-o PreferredAuthentications=publickey -P 22 -i /root/.ssh/id_ed25519"
         #expect(
             runner.commands.map(\.description) == [
-                "scp \(options) -P 22 -- /out/a.qcow2 root@images.infra.local:/var/lib/libvirt/images/.a.qcow2.partial",
-                "scp \(options) -P 22 -- ./b.json root@images.infra.local:/var/lib/libvirt/images/.b.json.partial",
-                "sftp \(options) -P 22 -b - -- root@images.infra.local",
+                "scp \(options) -- /out/a.qcow2 root@images.infra.local:/var/lib/libvirt/images/.a.qcow2.partial",
+                "scp \(options) -- ./b.json root@images.infra.local:/var/lib/libvirt/images/.b.json.partial",
+                "sftp \(options) -b - -- root@images.infra.local",
             ])
         #expect(
             runner.commands.last?.input
@@ -88,10 +90,10 @@ import Testing
     @Test(arguments: [
         (
             "No ED25519 host key is known for images.infra.local and you have requested strict checking.\nHost key verification failed.",
-            "image.upload-host-unknown"
+            "ssh.host-unknown"
         ),
-        ("@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\nHost key verification failed.", "image.upload-host-changed"),
-        ("root@images.infra.local: Permission denied (publickey).", "image.upload-denied"),
+        ("@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\nHost key verification failed.", "ssh.host-changed"),
+        ("root@images.infra.local: Permission denied (publickey).", "ssh.denied"),
     ])
     func failuresOfTheConnectionAreNamed(text: String, code: String) async throws {
         let runner = ScriptedRunner([{ _ in CommandOutput(status: 255, errors: text) }])
@@ -99,7 +101,7 @@ import Testing
         let problem = try await #require(throws: Diagnosis.self) { try await upload.upload(["/out/a.qcow2"]) }
         #expect(problem.code == code)
         #expect(runner.commands.count == 1)
-        if code == "image.upload-host-unknown" { #expect(problem.remedies[0].hasPrefix("ssh-keyscan -p 22 images.infra.local")) }
+        if code == "ssh.host-unknown" { #expect(problem.remedies[0].hasPrefix("ssh-keyscan -p 22 images.infra.local")) }
     }
 
     @Test func anUploadIsTriedOutWithAnEmptyFile() async throws {
@@ -124,24 +126,33 @@ import Testing
             try await ScpUpload(to: try Self.destination(), runner: denied, files: files, scratch: "/run/x")
                 .tryOut(try ExportName(sanitising: "img"))
         }
-        #expect(problem.code == "image.upload-denied")
+        #expect(problem.code == "ssh.denied")
         #expect(files.texts.isEmpty)
     }
 
     @Test func aFailedUploadSaysWhatUploadsTheFilesThatAreThere() async throws {
         let paths: [FilePath] = ["/out/a.qcow2", "b.json"]
-        for credential in [ScpDestination.Credential.key("/root/.ssh/id_ed25519"), .password(Secret("hunter2"))] {
-            let destination = try Self.destination(credential)
+        for login in [Answers.Export.Login.key("/root/.ssh/id_ed25519"), .password(Secret("hunter2"))] {
+            let destination = try Self.destination(login)
             let upload = ScpUpload(to: destination, runner: ScriptedRunner.accepting, files: MemoryFiles(), scratch: "/run/x")
             let error = CommandError.failed(Command("scp", [], effect: .changes), CommandOutput(status: 1, errors: "No space left"))
             let told = Diagnosis(of: upload.telling(error, of: paths))
             #expect(told.code == "command.failed" && told.remedies.count == error.diagnosis.remedies.count + 2)
             let line = try #require(told.remedies.last)
             #expect(line.hasPrefix("scp ") && line.contains(" -o StrictHostKeyChecking=yes "))
-            #expect(line.hasSuffix(" -P 22 -- /out/a.qcow2 ./b.json root@images.infra.local:/var/lib/libvirt/images"))
+            #expect(line.contains(" -P 22 ") && line.hasSuffix(" -- /out/a.qcow2 ./b.json root@images.infra.local:/var/lib/libvirt/images"))
             #expect(!line.contains("hunter2"))
             #expect(upload.telling(CancellationError(), of: paths) is CancellationError)
         }
+    }
+
+    @Test func aConnectionThatBreaksIsNamedAndCleanedUpAfter() async throws {
+        let broken = CommandOutput(status: 255, errors: "client_loop: send disconnect: Broken pipe")
+        let runner = ScriptedRunner([{ command in command.tool.name == "scp" ? broken : CommandOutput() }])
+        let upload = ScpUpload(to: try Self.destination(), runner: runner, files: MemoryFiles(), scratch: "/run/x")
+        let problem = try await #require(throws: Diagnosis.self) { try await upload.upload(["/out/a.qcow2"]) }
+        #expect(problem.code == "ssh.unreachable" && problem.exit == .tryAgain)
+        #expect(runner.commands.last?.effect == .destroys)
     }
 
     @Test func aFailedCopyIsCleanedUp() async throws {

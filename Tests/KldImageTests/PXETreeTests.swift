@@ -36,7 +36,7 @@ struct PXETreeTests {
             let file = folder.appending("content").pushing(FilePath(name))
             let text = texts[name] ?? "\(name)\n"
             try files.write(text, to: file, mode: .secret)
-            let digest = try SHA256Sum.parse(await runner.run(SHA256Sum.command(file)).output)
+            let digest = try SHA256Sum.parse(await runner.run(FileCommand.digest(of: file)).output)
             list.files.append(.init(path: name, size: ByteCount(UInt64(text.utf8.count)), digest: digest))
             if name == damaged { try files.write("other\n", to: file, mode: .secret) }
             items.append((name, file))
@@ -82,9 +82,9 @@ struct PXETreeTests {
             }
             #expect(try files.readText(tree.appending("tftp/initrd")) == "netboot/initrd\n")
             let menu = try files.readText(tree.appending("tftp/grub/grub.cfg"))
-            let live = try SHA256Sum.parse(await runner.run(SHA256Sum.command(tree.appending("http/live.squashfs"))).output)
+            let live = try SHA256Sum.parse(await runner.run(FileCommand.digest(of: tree.appending("http/live.squashfs"))).output)
             #expect(menu.contains(" root=live:http://10.0.1.5/k/live.squashfs kldload.live-sha256=\(live.hex) "))
-            let list = try SHA256Sum.parse(await runner.run(SHA256Sum.command(tree.appending("http/kldload/medium.list"))).output)
+            let list = try SHA256Sum.parse(await runner.run(FileCommand.digest(of: tree.appending("http/kldload/medium.list"))).output)
             #expect(menu.contains(" kldload.medium-sha256=\(list.hex) "))
 
             #expect(try files.status(tree.appending("tftp/machines"))?.mode == 0o711)
@@ -104,7 +104,7 @@ struct PXETreeTests {
             let runs = PlanRunner(runner: runner, files: files)
             try await runs.apply(found.arming(answers("ABC1", "b2"), files: files))
             let digest = try SHA256Sum.parse(
-                await runner.run(SHA256Sum.command(tree.appending("http/answers/b2/serial-ABC1.env"))).output)
+                await runner.run(FileCommand.digest(of: tree.appending("http/answers/b2/serial-ABC1.env"))).output)
             #expect(
                 try files.readText(tree.appending("tftp/machines/serial-ABC1.cfg")).contains(
                     "set answers='kldload.answers=http://10.0.1.5/k/answers/b2/serial-{serial}.env kldload.answers-sha256=\(digest.hex)'\n")

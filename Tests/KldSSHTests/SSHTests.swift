@@ -39,6 +39,18 @@ import Testing
         #expect(host.knownName == "[backup]:2222")
     }
 
+    @Test func `a password goes before a key, and nobody else is asked`() throws {
+        var host = try SSHDestination(host: "fd00::1", user: "root", port: 2222, identity: "/root/.ssh/backup")
+        host.password = .printed(by: "/run/askpass")
+        let copy = ScpCommands(host, folder: "/srv").copy("a.raw", name: "a.raw")
+        let settings = ["BatchMode=no", "NumberOfPasswordPrompts=1", "PubkeyAuthentication=no"]
+        #expect(settings.allSatisfy(copy.arguments.contains) && !copy.arguments.contains("-i"))
+        #expect(copy.arguments.suffix(5) == ["-P", "2222", "--", "./a.raw", "root@[fd00::1]:/srv/.a.raw.partial"])
+        #expect(copy.environment == ["SSH_ASKPASS": "/run/askpass", "SSH_ASKPASS_REQUIRE": "force"])
+        host.password = .typed
+        #expect(host.environment.isEmpty && host.options(port: "-p").contains("BatchMode=no"))
+    }
+
     // Printed by OpenSSH 9.2.
     @Test(arguments: [
         ("@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\nHost key verification failed.\n", SSHProblem.hostChanged),

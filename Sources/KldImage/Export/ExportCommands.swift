@@ -40,14 +40,9 @@ package enum ExportCommands {
         }
     }
 
-    /// Puts a file's content on the disk. Runs: `sync FILE` (fsync(2)), changes. Source: sync(1), coreutils 8.24 and newer.
-    package static func flush(_ file: FilePath) -> Command {
-        Command(Tool("sync", package: "coreutils"), [file.string], effect: .changes)
-    }
-
     /// For its owner alone. Accepts what a file system without permissions, FAT for one, says to it. Runs: `chmod 0600 FILE`, changes.
     package static func close(_ file: FilePath) -> Command {
-        Command(Tool("chmod", package: "coreutils"), ["0600", file.string], effect: .changes, accepting: [0, 1])
+        FileCommand.setMode("0600", [file], accepting: [0, 1])
     }
 
     /// Packs the members of an OVA in the given order, the same bytes every time: owner, mode and time are fixed.

@@ -1,6 +1,4 @@
 package import KldCore
-package import KldExec
-package import SystemPackage
 
 /// A SHA-256 digest: 64 lower-case hexadecimal digits.
 public struct FileDigest: Sendable, Hashable, Codable, CustomStringConvertible {
@@ -31,14 +29,7 @@ public struct FileDigest: Sendable, Hashable, Codable, CustomStringConvertible {
 
 /// Digests of files, by the tool that every distribution has.
 package enum SHA256Sum {
-    /// Runs: `sha256sum --binary --zero -- FILE`, reads.
-    ///
-    /// `--zero` because without it names with a backslash or newline are escaped (sha256sum(1), coreutils 9.1).
-    package static func command(_ file: FilePath) -> Command {
-        Command(Tool("sha256sum", package: "coreutils"), ["--binary", "--zero", "--", file.string], effect: .reads)
-    }
-
-    /// Reads `e3b0c442… *name` (coreutils 9.1).
+    /// Reads what ``FileCommand`` prints: `e3b0c442… *name` (coreutils 9.1).
     /// - Throws: ``Diagnosis`` `image.digest-unreadable`.
     package static func parse(_ output: String) throws(Diagnosis) -> FileDigest {
         guard let digest = FileDigest(hex: output.prefix(64)), output.dropFirst(64).first == " " else {

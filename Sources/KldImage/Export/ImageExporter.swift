@@ -119,8 +119,8 @@ public struct ImageExporter: Sendable {
         // It holds every secret of the machine, and qemu-img makes files that everybody may read.
         if !plan.request.image.sealed { try await runner.run(ExportCommands.close(output.staged)) }
         tell(.digesting)
-        try await runner.run(ExportCommands.flush(output.staged))
-        let digest = try SHA256Sum.parse(try await runner.run(SHA256Sum.command(output.staged)).output)
+        try await runner.run(FileCommand.sync([output.staged]))
+        let digest = try SHA256Sum.parse(try await runner.run(FileCommand.digest(of: output.staged)).output)
         guard let size = try files.status(output.staged)?.size else { throw FileError.missing(output.staged) }
         return ImageManifest.Output(format: output.format, file: output.name, size: size, digest: digest)
     }
@@ -183,7 +183,7 @@ public struct ImageExporter: Sendable {
         ).json()
         let staged = plan.staging.appending(path.lastComponent?.string ?? "spdx.json")
         try files.write(text, to: staged)
-        let digest = try SHA256Sum.parse(try await runner.run(SHA256Sum.command(staged)).output)
+        let digest = try SHA256Sum.parse(try await runner.run(FileCommand.digest(of: staged)).output)
         return (text, ImageManifest.BillOfMaterials(file: path.lastComponent?.string ?? "", digest: digest))
     }
 

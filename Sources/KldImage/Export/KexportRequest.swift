@@ -9,9 +9,6 @@ public struct KexportRequest: Sendable, Hashable {
         case automatic
     }
 
-    /// How far it is, for a person or a machine.
-    public enum ProgressForm: String, Sendable, Hashable, CaseIterable { case auto, plain, json, none }
-
     public var source: Source
     /// Never empty, each once, in the order of work.
     public var formats: [ExportFormat]
@@ -23,12 +20,10 @@ public struct KexportRequest: Sendable, Hashable {
     public var overwrite: Bool
     public var compression: Qcow2Compression
     public var dryRun: Bool
-    public var progress: ProgressForm
 
     public init(
         source: Source, formats: [ExportFormat], destination: ExportRequest.Destination, name: ExportName? = nil, seal: Bool = true,
-        overwrite: Bool = false, compression: Qcow2Compression = .zlib, dryRun: Bool = false,
-        progress: ProgressForm = .auto
+        overwrite: Bool = false, compression: Qcow2Compression = .zlib, dryRun: Bool = false
     ) {
         self.source = source
         self.formats = formats
@@ -38,6 +33,5 @@ public struct KexportRequest: Sendable, Hashable {
         self.overwrite = overwrite
         self.compression = compression
         self.dryRun = dryRun
-        self.progress = progress
     }
 }

@@ -1,11 +1,11 @@
 import KldCore
-public import KldExec
-public import KldFiles
+package import KldExec
+package import KldFiles
 import KldSSH
-public import SystemPackage
+package import SystemPackage
 
 /// Copies finished files to another machine over ssh: each under `.NAME.partial`, and when all are there, all get their names.
-public struct ScpUpload: Sendable {
+package struct ScpUpload: Sendable {
     private let destination: ScpDestination
     private let runner: any CommandRunner
     private let files: any FileSystem
@@ -13,7 +13,7 @@ public struct ScpUpload: Sendable {
 
     /// - Parameter scratch: a private folder that does not exist yet, absolute, on a tmpfs if possible (`/run/kldload/upload-1`): a
     ///   password lies there, 0600, while the upload runs. What is made of it is removed in any case.
-    public init(to destination: ScpDestination, runner: any CommandRunner, files: any FileSystem, scratch: FilePath) {
+    package init(to destination: ScpDestination, runner: any CommandRunner, files: any FileSystem, scratch: FilePath) {
         self.destination = destination
         self.runner = runner
         self.files = files
@@ -25,10 +25,9 @@ public struct ScpUpload: Sendable {
     ///   - paths: the image before its check file and its manifest: they get their names in this order.
     ///   - report: the number of files that are there.
     /// - Returns: their paths on the other machine.
-    /// - Throws: ``Diagnosis`` `image.upload-host-unknown`, `image.upload-host-changed`, `image.upload-denied`, `image.upload-name`;
-    ///   ``CommandError``; ``FileError``.
+    /// - Throws: ``Diagnosis`` `image.upload-name`, and of ``SSHProblem`` where the connection failed; ``CommandError``; ``FileError``.
     @discardableResult
-    public func upload(_ paths: [FilePath], report: @Sendable (Int) -> Void = { _ in }) async throws -> [String] {
+    package func upload(_ paths: [FilePath], report: @Sendable (Int) -> Void = { _ in }) async throws -> [String] {
         let named = try paths.map { path in
             guard let name = path.lastComponent?.string, (try? ExportName(sanitising: name).text) == name else {
                 throw Diagnosis(
@@ -46,13 +45,13 @@ public struct ScpUpload: Sendable {
             }
             try await runner.run(commands.rename(names))
         }
-        return names.map { ScpCommands(destination).remote($0) }
+        return names.map { destination.commands().remote($0) }
     }
 
     /// Tells before long work whether an upload could begin: logs in, writes an empty file into the folder, and removes it.
     /// - Parameter name: of what will be uploaded; the file is `.NAME.trial.partial`.
     /// - Throws: as ``upload(_:report:)``.
-    public func tryOut(_ name: ExportName) async throws {
+    package func tryOut(_ name: ExportName) async throws {
         let trial = "\(name.text).trial"
         try await connecting(for: [trial], needsScratch: true) { commands in
             let file = scratch.appending("empty")
@@ -67,7 +66,7 @@ public struct ScpUpload: Sendable {
         if error is CancellationError { return error }
         var diagnosis = Diagnosis(of: error)
         diagnosis.remedies.append("the images are whole, and need no other build; when the cause is gone, upload them:")
-        diagnosis.remedies.append(ScpCommands(destination).byHand(paths).description)
+        diagnosis.remedies.append(destination.commands().byHand(paths).description)
         return diagnosis
     }
 
@@ -76,22 +75,19 @@ public struct ScpUpload: Sendable {
     private func connecting(
         for names: [String], needsScratch: Bool = false, _ work: (ScpCommands) async throws -> Void
     ) async throws {
-        var commands = ScpCommands(destination)
-        var password: Secret?
-        if case .password(let word) = destination.credential { password = word }
-        let makes = needsScratch || password != nil
+        let makes = needsScratch || destination.password != nil
         if makes { try makeScratch() }
         defer { if makes { try? files.remove(scratch) } }
-        if let password { commands.askPass = try prepareAskPass(password) }
+        let commands = destination.commands(helper: try destination.password.map(prepareAskPass))
         do { try await work(commands) } catch {
-            let cause = translated(error)
-            if !(cause is Diagnosis) {
+            let problem = (error as? CommandError)?.failure.flatMap { SSHProblem($0.errors) }
+            if problem == nil || problem == .unreachable {
                 // Best effort: the connection may be what failed. Cancelled work still has to clean up, hence a task of its own.
                 let (runner, command) = (runner, commands.removePartials(names))
                 _ = await Task { try? await runner.run(command) }.value  // why: it must run although this task is cancelled
             }
             if Task.isCancelled { throw CancellationError() }
-            throw cause
+            throw Self.explained(error, of: destination)
         }
     }
 
@@ -111,33 +107,16 @@ public struct ScpUpload: Sendable {
         return helper
     }
 
-    /// Names the cause of a failed connection.
-    private func translated(_ error: any Error) -> any Error {
-        guard let text = (error as? CommandError)?.failure?.errors else { return error }
-        let name = destination.knownName
-        switch SSHProblem(text) {
-        case .hostChanged:
-            return Diagnosis(
-                "image.upload-host-changed", "\(name) shows another host key than the one that is known",
-                remedies: [
-                    "find out why before anything else: somebody may be in between",
-                    "if the server was reinstalled: ssh-keygen -R '\(name)', then learn the new key as for an unknown host",
-                ], exit: .failed)
-        case .hostUnknown:
-            let file = destination.knownHosts?.string ?? "known_hosts"
-            return Diagnosis(
-                "image.upload-host-unknown", "the host key of \(name) is not known, and unknown keys are not accepted",
-                remedies: [
-                    "ssh-keyscan -p \(destination.port) \(destination.host) > \(file).new",
-                    "compare ssh-keygen -lf \(file).new with ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on the server itself",
-                    "if they are equal, append it to \(file) and set KLDLOAD_EXPORT_SCP_KNOWN_HOSTS to that file",
-                ], exit: .failed)
-        case .denied:
-            return Diagnosis(
-                "image.upload-denied", "\(destination.account) does not let us in",
-                remedies: ["check KLDLOAD_EXPORT_SCP_USER and KLDLOAD_EXPORT_SCP_KEY or KLDLOAD_EXPORT_SCP_PASS"], exit: .failed,
-                causes: Array(text.lines.suffix(2)))
-        case .unreachable, nil: return error
+    /// Names the cause of a failed connection, with the answers that mend it.
+    private static func explained(_ error: any Error, of destination: ScpDestination) -> any Error {
+        guard let errors = (error as? CommandError)?.failure?.errors, let problem = SSHProblem(errors) else { return error }
+        var told = problem.diagnosis(of: destination.account, errors: errors)
+        switch problem {
+        case .denied: told.remedies = ["check KLDLOAD_EXPORT_SCP_USER and KLDLOAD_EXPORT_SCP_KEY or KLDLOAD_EXPORT_SCP_PASS"]
+        case .hostUnknown where destination.account.knownHosts == nil:
+            told.remedies.append("or put it into a file of its own, and name that: KLDLOAD_EXPORT_SCP_KNOWN_HOSTS")
+        case .hostUnknown, .hostChanged, .unreachable: break
         }
+        return told
     }
 }

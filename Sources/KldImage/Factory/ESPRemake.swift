@@ -170,10 +170,10 @@ struct ESPRemake: Sendable {
                 commandLine: image.commandLine.forcingImport(true), release: image.release,
                 osRelease: target.appending("usr/lib/os-release"), stub: Self.stub, output: fresh)
             try await runner.run(build.build)
-            let new = place(image.path).string
-            try await runner.run(Command(Tool("cp", package: "coreutils"), [fresh.string, new], effect: .changes))
-            try await runner.run(Command(Tool("sync", package: "coreutils"), ["--file-system", Self.mount.string], effect: .changes))
-            try await runner.run(Command(Tool("cmp", package: "diffutils"), [fresh.string, new], effect: .reads))
+            let new = place(image.path)
+            try await runner.run(FileCommand.copy(fresh, to: new))
+            try await runner.run(FileCommand.syncFileSystem(Self.mount))
+            try await runner.run(FileCommand.compare(fresh, new))
             try files.remove(fresh)
         }
     }

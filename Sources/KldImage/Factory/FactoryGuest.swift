@@ -53,7 +53,7 @@ public struct FactoryGuest: Sendable {
         _ module: Task<Void, any Error>
     ) async throws {
         let job = try JSONDecoder().decode(FactoryJob.self, from: Data(raw(FactoryJob.jobFile)))
-        try await runner.run(Command(Tool("udevadm", package: "udev"), ["settle", "--timeout=60"], effect: .reads))
+        try await runner.run(Disk.settling(within: 60))
         switch job.work {
         // Their plans wait for the module where they need it.
         case .install, .template, .image: try await install(job, report)

@@ -64,11 +64,10 @@ public struct LiveImage: Sendable, Hashable {
         guard let kernel = payload.kernel, let initrd = payload.initrd else {
             throw Diagnosis("live.no-kernel", "the live payload has no kernel", exit: .bug)
         }
-        let digest = try await runner.run(Command(Tool("sha256sum", package: "coreutils"), [executable.string], effect: .reads)).output
-            .prefix(64)
+        let digest = try await runner.run(FileCommand.digest(of: executable)).output.prefix(64)
         let folder = try await cache.artifact("live-image", inputs: "live-image/5\n\(payload.digest)\n\(digest)\n") { partial in
             let tree = partial.appending("live.tar")
-            try await runner.run(Command(Tool("cp", package: "coreutils"), [payload.archive.string, tree.string], effect: .changes))
+            try await runner.run(FileCommand.copy(payload.archive, to: tree))
             try await runner.run(
                 Command(
                     "tar",

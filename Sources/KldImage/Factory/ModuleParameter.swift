@@ -11,7 +11,7 @@ enum ModuleParameter {
     /// - Throws: ``Diagnosis`` `zfs.parameter` when the module did not take it.
     static func set(_ name: String, to value: Int, _ runner: any CommandRunner, _ files: any FileSystem) async throws {
         let file = FilePath("/sys/module/zfs/parameters/\(name)")
-        try await runner.run(Command(Tool("tee", package: "coreutils"), [file.string], effect: .changes, input: .text("\(value)\n")))
+        try await runner.run(FileCommand.write("\(value)\n", into: file))
         let now = try files.readText(file).trimmed
         guard now == String(value) else {
             throw Diagnosis(

@@ -192,7 +192,7 @@ public struct ISOBuild: Sendable {
     /// Runs: `truncate`, `mkfs.vfat --invariant -i ID`, `mmd`, `mcopy`; changes.
     private func makeESP(_ file: FilePath, from tree: FilePath) async throws {
         let (runner, image) = (workshop.runner, FATImage(file.string, epoch: PayloadBuilder.defaultEpoch))
-        try await runner.run(Command(Tool("truncate", package: "coreutils"), ["--size=8M", file.string], effect: .changes))
+        try await runner.run(FileCommand.resize(file, to: .mebibytes(8)))
         try await runner.run(image.format(["--invariant", "-i", "4b4c444c", "-n", "KLDBOOT"]))
         try await runner.run(image.makeFolders(["EFI", "EFI/BOOT"]))
         for (source, target) in ISOContents.programs {

@@ -73,7 +73,7 @@ public struct PXEExport: Sendable {
         let missing = copies.map(\.source).filter { list($0) == nil }
         guard missing.isEmpty else { throw refuse(missing.map { "it has no \($0)" }) }
         _ = try list.bases(in: LiveMedium.payloadFolder)
-        return Medium(list: list, listDigest: try SHA256Sum.parse(await runner.run(SHA256Sum.command(file)).output))
+        return Medium(list: list, listDigest: try SHA256Sum.parse(await runner.run(FileCommand.digest(of: file)).output))
     }
 
     /// Source: xorriso(1), 1.5.4 to 1.5.6; it ends with 5 when a file is not there, or when there is no ISO 9660.
@@ -234,7 +234,7 @@ public struct PXEExport: Sendable {
                             "pxe.publish", "Put it in its place",
                             [
                                 write(PXETree.mark, PXETree.mark(address, version: request.version)),
-                                .run(Command(Tool("sync", package: "coreutils"), ["--file-system", new.string], effect: .changes)),
+                                .run(FileCommand.syncFileSystem(new)),
                                 .perform(Performer.publish, ["new": new.string, "tree": request.output.string], effect: .changes),
                             ])
                     ]),
@@ -247,7 +247,7 @@ public struct PXEExport: Sendable {
             actions.append(.run(Command(Tool("chgrp", package: "coreutils"), ["--", group, folder.string], effect: .changes)))
         }
         // What is made in it later belongs to that group too.
-        return actions + [.run(Command(Tool("chmod", package: "coreutils"), ["2750", folder.string], effect: .changes))]
+        return actions + [.run(FileCommand.setMode("2750", [folder]))]
     }
 
     /// Beside it, so that the two can change places.

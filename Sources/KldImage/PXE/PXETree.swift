@@ -139,7 +139,7 @@ public struct PXEAnswers: Sendable, Hashable {
                     "or take that risk, on a network that is yours, for as long as the machine is armed: --with-secrets",
                 ], exit: .badAnswers, causes: open)
         }
-        let command = Command(Tool("sha256sum", package: "coreutils"), ["--binary"], effect: .reads, input: .secret(Secret(text)))
+        let command = FileCommand.digest(of: Secret(text))
         self.machine = machine
         self.text = Secret(text)
         arming = PXEArming(machine: machine, token: token, digest: try SHA256Sum.parse(await runner.run(command).output))

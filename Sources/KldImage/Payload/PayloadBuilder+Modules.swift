@@ -84,8 +84,7 @@ extension PayloadBuilder {
             for release in try files.folders(in: tree.appending("usr/lib/modules")) {
                 actions.append(ModuleSigning.signing(root: tree, release: release, with: key))
             }
-            let copy = Command(Tool("cp", package: "coreutils"), [key.certificate.string, certificate.string], effect: .changes)
-            actions += [.makeDirectory(certificate.removingLastComponent()), .run(copy)]
+            actions += [.makeDirectory(certificate.removingLastComponent()), .run(FileCommand.copy(key.certificate, to: certificate))]
             let step = Step("modules.sign", "Sign the modules", actions, release: [.remove(key.root)])
             try await PlanRunner(runner: runner, files: files, performers: ModuleSigning.performers)
                 .apply(Plan("sign modules", [Phase("modules", "Modules", [step])]))

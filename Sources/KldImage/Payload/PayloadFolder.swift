@@ -161,7 +161,7 @@ public struct PayloadFolder: Sendable {
 
     /// Likewise, of its content.
     private static func problem(of file: FilePath, _ expected: FileDigest, _ runner: any CommandRunner) async throws -> String? {
-        var command = SHA256Sum.command(file)
+        var command = FileCommand.digest(of: file)
         // What cannot be read is damaged too.
         command.acceptedExitStatuses = [0, 1]
         let answer = try await runner.run(command)

@@ -4,6 +4,7 @@ import KldExec
 import KldFiles
 import KldPackages
 public import KldPlan
+import KldSSH
 import SystemPackage
 
 extension PayloadRecipe {
@@ -11,8 +12,7 @@ extension PayloadRecipe {
     public static func performers(_ payload: PayloadSpec) -> [String: KldPlan.Performer] {
         [
             Performer.sshKeyExchange: { parameters, runner, files in
-                let offered = try await runner.run(Command(Tool("ssh", package: "openssh-client"), ["-Q", "kex"], effect: .reads)).output
-                    .lines
+                let offered = try await runner.run(SSH.keyExchanges).output.lines
                 guard let path = parameters["path"] else { return }
                 func names(_ key: String) -> [String] { (parameters[key] ?? "").words }
                 if let text = sshKeyExchange(names("wanted"), names("classic"), offered: offered) {
@@ -52,7 +52,7 @@ extension PayloadRecipe {
 
     /// Post-quantum key exchanges first, and only those that this OpenSSH offers: sshd refuses to start over an unknown name.
     ///
-    /// One line of `ssh -Q kex`, OpenSSH 10.0: `mlkem768x25519-sha256`. - Returns: `nil` when it offers none of those wanted.
+    /// - Returns: `nil` when it offers none of those wanted.
     static func sshKeyExchange(_ wanted: [String], _ classic: [String], offered: [String]) -> String? {
         let wanted = wanted.filter(offered.contains)
         guard !wanted.isEmpty else { return nil }
@@ -113,7 +113,7 @@ extension PayloadRecipe {
         try files.write(packages, to: place.appending(PayloadManifest.packages))
         let info = PayloadInfo(spec: payload, kernel: kernel, openZFS: version, packageCount: packages.lines.count)
         try files.write(SortedJSON.pretty(info), to: FilePath(PayloadInfo.path))
-        let inputs = try await runner.run(SHA256Sum.command(place.appending(PayloadManifest.inputs))).output.prefix(64)
+        let inputs = try await runner.run(FileCommand.digest(of: place.appending(PayloadManifest.inputs))).output.prefix(64)
         try files.write(
             PayloadManifest.billOfMaterials(info, packages: packages, inputs: String(inputs)),
             to: place.appending(PayloadManifest.sbom))
