@@ -123,9 +123,9 @@ extension Scenario {
             do {
                 _ = try await build(lab, formats: [.raw], secrets)
                 throw CheckFailure("the image was copied to a machine that no network has")
-            } catch let error as CommandError {
-                try check(error.failure?.errors.contains("nowhere.invalid") == true, Diagnosis(of: error).rendered)
-                lab.log("copied nowhere: \(error.failure?.errors.lines.last ?? "")")
+            } catch let error as Diagnosis {
+                try check(error.code == "ssh.unreachable" && error.message.contains("nowhere.invalid"), error.rendered)
+                lab.log("copied nowhere: \(error.causes.last ?? "")")
             }
             let folder = lab.folder.appending("out")
             let names = try lab.files.list(folder)

@@ -247,6 +247,7 @@ extension ErrorsDocumentTests {
         Place(
             path: "KldImage/Export/KexportRequest+Words.swift", calls: 1, helper: "usage",
             rows: [
+                row("image.usage", "the place for the output is empty", .usage, kexport),
                 row("image.usage", "the place for the output is given twice", .usage, kexport),
                 row("image.usage", "too many words: …", .usage, kexport),
                 row("image.usage", "… is not a path", .usage, "a disk is named by its path: /dev/…", kexport),

@@ -78,7 +78,7 @@ import Testing
             (["/dev/sda", "qcow2", "--seal", "--no-seal"], nil), (["--formt", "qcow2"], nil), (["--format"], nil),
             (["--format", "raw,vhd", "--output", "/tmp/x"], "image.output"),
             (["--format", "raw", "--output", "/tmp/x.qcow2"], "image.output"),
-            (["/dev/sda", "raw", "/a", "--output", "/b"], "image.usage"),
+            (["/dev/sda", "raw", "/a", "--output", "/b"], "image.usage"), (["/dev/sda", "raw", "--output", ""], "image.usage"),
             // `--disk` takes the first word's place, so `/dev/sda` is read as a format here.
             (["/dev/sda", "--disk", "/dev/sdb", "raw"], "image.format"),
             (["/dev/sda", "raw", "--progress", "bar"], nil),

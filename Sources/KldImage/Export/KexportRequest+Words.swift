@@ -33,6 +33,7 @@ extension KexportRequest {
         let folder = rest.popFirst()
         if let extra = rest.first { throw Self.usage("too many words: \(extra)") }
         if folder != nil, output != nil { throw Self.usage("the place for the output is given twice") }
+        if folder?.isEmpty ?? output?.isEmpty ?? false { throw Self.usage("the place for the output is empty") }
         let formats = try ExportFormat.parse(kind ?? "")
         guard !formats.isEmpty else { throw ExportError.nothingToExport.diagnosis }
         let place = try Self.place(folder, file: output, formats)
