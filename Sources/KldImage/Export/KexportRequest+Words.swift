@@ -81,7 +81,9 @@ extension KexportRequest {
     private static func usage(_ message: String, also remedies: [String] = []) -> Diagnosis {
         Diagnosis(
             "image.usage", message,
-            remedies: remedies + ["kexport [DISK] FORMAT [FOLDER], or kexport [DISK] --format FORMAT --output FILE; kexport --help"],
+            remedies: remedies + [
+                "kldload kexport [DISK] FORMAT [FOLDER], or kldload kexport [DISK] --format FORMAT --output FILE; kldload kexport --help"
+            ],
             exit: .usage)
     }
 }
