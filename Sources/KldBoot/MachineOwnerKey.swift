@@ -107,8 +107,8 @@ public struct MachineOwnerKey: Sendable, Hashable {
             throw Diagnosis(
                 "trust.certificate-lost", "\(key) is there, and its certificate is lost; the key was not replaced",
                 remedies: [
-                    "restore \(pem) from a backup, or from an ESP: openssl x509 -inform DER -in /boot/efi/\(KeyEnrolment.certificateOnESP) -out \(pem); then kldload-secure-boot enable",
-                    "or move the key away, and have another made: mv \(key) /root/, then kldload-secure-boot enable",
+                    "restore \(pem) from a backup, or from an ESP: openssl x509 -inform DER -in /boot/efi/\(KeyEnrolment.certificateOnESP) -out \(pem); then kldload secure-boot enable",
+                    "or move the key away, and have another made: mv \(key) /root/, then kldload secure-boot enable",
                 ], exit: .inputMissing)
         }
     }

@@ -100,6 +100,6 @@ public struct BootEnvironment: Sendable, Hashable {
         guard let same = taken.first(where: { $0.lowercased() == name.lowercased() }) else { return }
         throw Diagnosis(
             "be.exists", same == name ? "there is a boot environment \(name) already" : "\(name) differs from \(same) in case only",
-            remedies: ["choose another name", "see what there is: kbe list"], exit: .cannotCreate)
+            remedies: ["choose another name", "see what there is: kldload kbe list"], exit: .cannotCreate)
     }
 }

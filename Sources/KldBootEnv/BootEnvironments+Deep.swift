@@ -33,7 +33,8 @@ extension BootEnvironment {
             "be.incomplete-snapshot",
             "\(name)@\(label) is a snapshot of a part of \(name): of \(lacking.map(\.text).joined(separator: ", ")) there is none",
             remedies: [
-                "kbe create NAME, without --from, takes one of all that is there now", "next time: zfs snapshot -r \(dataset)@LABEL",
+                "kldload kbe create NAME, without --from, takes one of all that is there now",
+                "next time: zfs snapshot -r \(dataset)@LABEL",
                 "what came after the snapshot, and need not go back, can lie elsewhere: zfs rename \(first) \(dataset.pool)/NAME",
             ], exit: .inputMissing)
     }

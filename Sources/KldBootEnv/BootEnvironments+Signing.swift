@@ -16,17 +16,17 @@ extension BootEnvironments {
     public func signing(_ name: String, releases: [String]) throws -> Plan {
         let environment = try system.environment(name)
         guard environment.dataset != system.running else {
-            throw Diagnosis("be.running", "\(name) is running", remedies: ["kldload-secure-boot enable signs what is there"])
+            throw Diagnosis("be.running", "\(name) is running", remedies: ["kldload secure-boot enable signs what is there"])
         }
         try system.requireTrust()
         guard system.signing.signer != nil else {
             throw Diagnosis(
-                "trust.no-key", "this machine has no key to sign with", remedies: ["kldload-secure-boot enable"], exit: .unavailable)
+                "trust.no-key", "this machine has no key to sign with", remedies: ["kldload secure-boot enable"], exit: .unavailable)
         }
         guard !releases.isEmpty else {
             throw Diagnosis(
                 "trust.no-modules", "there is no module of DKMS in \(name)",
-                remedies: ["dkms status in it says what was built: kbe mount \(name), and chroot there"])
+                remedies: ["dkms status in it says what was built: kldload kbe mount \(name), and chroot there"])
         }
         // Who is killed leaves nothing there: see TemporaryMount.sweep.
         let place = BootStaging.scratch.appending("sign-\(environment.name)")

@@ -94,7 +94,7 @@ public struct BootEnvironments: Sendable, Hashable {
         if once, let always = system.told.always {
             throw Diagnosis(
                 "boot.menu-choice", "somebody has chosen \(always) in the boot menu for every start, and nothing can be started once",
-                remedies: ["kbe activate NAME, for good, forgets that choice"])
+                remedies: ["kldload kbe activate NAME, for good, forgets that choice"])
         }
         let steps = try BootStaging(system, target, once ? .once : .always).steps()
         let forgetting = system.told.always.map {
@@ -114,7 +114,8 @@ public struct BootEnvironments: Sendable, Hashable {
         let (environment, given) = try origin(source)
         if environment.isForeign(given) {
             // Made the machine's own, an environment leaves its snapshots as they came.
-            throw Diagnosis.foreign(source, remedies: ["kbe create NEW --from \(source), and kbe adopt NEW, then kbe activate NEW"])
+            throw Diagnosis.foreign(
+                source, remedies: ["kldload kbe create NEW --from \(source), and kldload kbe adopt NEW, then kldload kbe activate NEW"])
         }
         let label = String(source.split(separator: "@").last ?? "")
         let name = name ?? Self.free("\(label.prefix(40))-back", names)
@@ -185,12 +186,14 @@ public struct BootEnvironments: Sendable, Hashable {
     private func refuse(_ environment: BootEnvironment, _ what: String) throws(Diagnosis) {
         if environment.dataset == system.running {
             throw Diagnosis(
-                "be.running", "\(environment.name) is running, and cannot be \(what)", remedies: ["kbe activate another one, and reboot"],
+                "be.running", "\(environment.name) is running, and cannot be \(what)",
+                remedies: ["kldload kbe activate another one, and reboot"],
                 exit: .failed)
         }
         if system.next?.dataset == environment.dataset.text || system.bootfs == environment.dataset.text {
             throw Diagnosis(
-                "be.active", "\(environment.name) is what boots next, and cannot be \(what)", remedies: ["kbe activate another one before"],
+                "be.active", "\(environment.name) is what boots next, and cannot be \(what)",
+                remedies: ["kldload kbe activate another one before"],
                 exit: .failed)
         }
         if BootTrial(system).fallbacks.contains(environment.dataset.text) {
@@ -199,13 +202,14 @@ public struct BootEnvironments: Sendable, Hashable {
                 "be.fallback",
                 "\(environment.name) is what this machine can go back to while \(running) is on trial, and cannot be \(what)",
                 remedies: [
-                    "wait until kbe list calls \(running) good; what boots once is to be activated for that: kbe activate \(running)",
-                    "or go back to it: kbe activate \(environment.name), and reboot",
+                    "wait until kldload kbe list calls \(running) good; what boots once is to be activated for that: kldload kbe activate \(running)",
+                    "or go back to it: kldload kbe activate \(environment.name), and reboot",
                 ], exit: .failed)
         }
         if let place = environment.mountpoint {
             throw Diagnosis(
-                "be.mounted", "\(environment.name) is mounted at \(place)", remedies: ["kbe unmount \(environment.name)"], exit: .failed)
+                "be.mounted", "\(environment.name) is mounted at \(place)", remedies: ["kldload kbe unmount \(environment.name)"],
+                exit: .failed)
         }
     }
 
@@ -259,7 +263,8 @@ public struct BootEnvironments: Sendable, Hashable {
         let environment = try system.environment(name)
         if let mounted = environment.mountpoint {
             throw Diagnosis(
-                "be.mounted", "\(environment.name) is mounted at \(mounted)", remedies: ["kbe unmount \(environment.name)"], exit: .failed)
+                "be.mounted", "\(environment.name) is mounted at \(mounted)", remedies: ["kldload kbe unmount \(environment.name)"],
+                exit: .failed)
         }
         let place = place ?? FilePath("/run/kldload/be").appending(environment.name)
         var actions: [Action] = [.makeDirectory(place, mode: 0o700), .run(Self.mounting(environment.dataset, at: place))]
@@ -285,7 +290,7 @@ public struct BootEnvironments: Sendable, Hashable {
             throw Diagnosis("be.running", "\(environment.name) is running, and cannot be unmounted", remedies: ["nothing is to do"])
         }
         guard let place = environment.mountpoint else {
-            throw Diagnosis("be.not-mounted", "\(environment.name) is not mounted", remedies: ["kbe list says what is"])
+            throw Diagnosis("be.not-mounted", "\(environment.name) is not mounted", remedies: ["kldload kbe list says what is"])
         }
         // Somebody may be in it: that is an error here.
         var command = MountCommand.unmount(FilePath(place))

@@ -42,21 +42,24 @@ public struct BootGate: Sendable, Hashable {
                 Diagnosis(
                     "boot.features",
                     "the pool \(system.pool) uses features that OpenZFS in \(name) does not know, and would not be imported: \(facts.unknownFeatures.joined(separator: ", "))",
-                    remedies: ["upgrade OpenZFS in it: kbe mount \(name), and chroot there", "choose a newer environment: kbe list"],
+                    remedies: [
+                        "upgrade OpenZFS in it: kldload kbe mount \(name), and chroot there",
+                        "choose a newer environment: kldload kbe list",
+                    ],
                     exit: .unavailable))
         }
         if let own = facts.hostID, let id = system.hostID, own != id {
             problems.append(
                 Diagnosis(
                     "boot.host-id", "\(name) has the host id \(own), and the pool knows \(id): it would boot once, and not again",
-                    remedies: ["kbe adopt \(name)"], exit: .unavailable))
+                    remedies: ["kldload kbe adopt \(name)"], exit: .unavailable))
         }
         if let kernel = target.kernels.first, kernel.hasModule == false {
             problems.append(
                 Diagnosis(
                     "boot.initramfs", "the initramfs of Linux \(kernel.release) in \(name) does not hold OpenZFS: it finds no root",
                     remedies: [
-                        "dkms status in it (kbe mount \(name), and chroot there), then update-initramfs -u -k \(kernel.release)"
+                        "dkms status in it (kldload kbe mount \(name), and chroot there), then update-initramfs -u -k \(kernel.release)"
                     ], exit: .unavailable))
         }
         return problems
@@ -104,7 +107,8 @@ extension Diagnosis {
         foreign(
             name,
             remedies: [
-                "kbe adopt \(name)", "of a stream that this machine exported itself: kbe destroy \(name), and kbe import \(name) --own",
+                "kldload kbe adopt \(name)",
+                "of a stream that this machine exported itself: kldload kbe destroy \(name), and kldload kbe import \(name) --own",
             ])
     }
 

@@ -49,7 +49,7 @@ public struct BootList: Sendable, Hashable, Codable {
                 runsNow: environment.dataset == system.running, bootsNext: boots && next?.once != true,
                 bootsOnce: boots && next?.once == true,
                 kernels: own.map(\.release).reduce(into: []) { if !$0.contains($1) { $0.append($1) } },
-                state: environment.isForeign ? "another machine's: kbe adopt \(environment.name)" : Self.state(own.first, reason),
+                state: environment.isForeign ? "another machine's: kldload kbe adopt \(environment.name)" : Self.state(own.first, reason),
                 snapshots: snapshots
                     ? environment.snapshots.map { Snapshot(label: $0.name.label, used: $0.used, created: $0.created.description) } : nil)
         }

@@ -63,7 +63,7 @@ public struct BootPrediction: Sendable, Hashable, Codable {
     init(_ system: BootSystem, _ facts: Facts) {
         findings = []
         guard let next = system.next else {
-            add(.fail, "entry", "no ESP has an entry that may still be tried", "kbe activate \(system.running.leaf)")
+            add(.fail, "entry", "no ESP has an entry that may still be tried", "kldload kbe activate \(system.running.leaf)")
             check(damaged: system.damaged)
             return
         }
@@ -99,13 +99,15 @@ public struct BootPrediction: Sendable, Hashable, Codable {
                 known
                     ? "somebody has chosen \(always) in the boot menu for every start"
                     : "somebody has chosen \(always) in the boot menu for every start: where the loader finds it, that starts, and nothing of this",
-                "kbe activate NAME forgets it")
+                "kldload kbe activate NAME forgets it")
         }
     }
 
     private mutating func check(the next: BootEntry, _ system: BootSystem, _ facts: Facts) {
         guard let target = facts.target else {
-            add(.fail, "environment", "\(next.dataset) does not exist: the initramfs finds no root", "kbe activate another one: kbe list")
+            add(
+                .fail, "environment", "\(next.dataset) does not exist: the initramfs finds no root",
+                "kldload kbe activate another one: kldload kbe list")
             return
         }
         add(.ok, "environment", "\(next.dataset) is there")
@@ -116,7 +118,7 @@ public struct BootPrediction: Sendable, Hashable, Codable {
         guard target.kernels.contains(where: { $0.release == next.release }), facts.module else {
             add(
                 .fail, "kernel", "\(next.environment) has not all that Linux \(next.release) needs: kernel, initramfs, modules, OpenZFS",
-                "dkms status in it (kbe mount \(next.environment)), then kldload boot refresh")
+                "dkms status in it (kldload kbe mount \(next.environment)), then kldload boot refresh")
             return
         }
         add(.ok, "kernel", "Linux \(next.release) with OpenZFS")
@@ -135,7 +137,7 @@ public struct BootPrediction: Sendable, Hashable, Codable {
             next.files.contains { esp.images[$0] == nil } || !esp.entries.contains { $0.starts(the: next) }
         }.map(\.device)
         guard lacking.count < esps.count else {
-            add(.fail, "ESP", "no ESP has both the entry and its image", "kbe activate \(system.running.leaf)")
+            add(.fail, "ESP", "no ESP has both the entry and its image", "kldload kbe activate \(system.running.leaf)")
             return
         }
         // The loader counts on the ESP that it starts from: what one disk gave up another may still try.
@@ -205,11 +207,11 @@ public struct BootPrediction: Sendable, Hashable, Codable {
                 "changed since it was signed, and refused by the firmware: the image on \(broken.joined(separator: ", "))",
                 "find out who wrote there; then kldload boot refresh makes it anew")
         } else if !unsigned.isEmpty, !isKnown, system.signing != .off {
-            add(.fail, "signatures", "the firmware does not know this machine's key", "kldload-secure-boot reenroll")
+            add(.fail, "signatures", "the firmware does not know this machine's key", "kldload secure-boot reenroll")
         } else if !unsigned.isEmpty {
             add(
                 .fail, "signatures", "signed by no key that the firmware knows: \(unsigned.joined(separator: ", "))",
-                "kldload-secure-boot enable")
+                "kldload secure-boot enable")
         } else {
             add(.ok, "signatures", "signed by a key that the firmware knows")
         }

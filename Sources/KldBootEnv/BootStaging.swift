@@ -42,7 +42,7 @@ public struct BootStaging: Sendable, Hashable {
         guard let kernel = target.kernels.first else {
             throw Diagnosis(
                 "boot.no-kernel", "\(target.environment.leaf) has no kernel that could be booted",
-                remedies: ["a kernel needs /boot/vmlinuz-R, /boot/initrd.img-R and /usr/lib/modules/R: kbe mount it, and look"])
+                remedies: ["a kernel needs /boot/vmlinuz-R, /boot/initrd.img-R and /usr/lib/modules/R: kldload kbe mount it, and look"])
         }
         return kernel
     }
@@ -186,7 +186,7 @@ public struct BootStaging: Sendable, Hashable {
                 "boot.esp-full",
                 "the ESP \(esp.device) has \(free) free, and the boot image of \(target.environment.leaf) needs \(size + Self.margin)",
                 remedies: [
-                    "destroy environments that are not needed any more: kbe list, kbe destroy NAME",
+                    "destroy environments that are not needed any more: kldload kbe list, kldload kbe destroy NAME",
                     "or let go of an old kernel: kldload boot pin says which ones are kept, kldload boot pin RELEASE --remove",
                 ], exit: .cannotCreate,
                 causes: esp.images.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" })
@@ -203,8 +203,8 @@ public struct BootStaging: Sendable, Hashable {
             "Secure Boot is on, and OpenZFS of Linux \(kernel.release) in \(name) is signed by no key that the firmware knows: it would not start",
             remedies: [
                 isRunning
-                    ? "sign what is there: kldload-secure-boot enable"
-                    : "sign what is in it with this machine's key: kldload-secure-boot sign \(name)",
+                    ? "sign what is there: kldload secure-boot enable"
+                    : "sign what is in it with this machine's key: kldload secure-boot sign \(name)",
                 "look at DKMS' log for why it did not sign: /var/lib/dkms/zfs/*/build/make.log",
             ], exit: .unavailable, causes: kernel.unsigned)
     }

@@ -230,7 +230,7 @@ public struct BootSystem: Sendable, Hashable {
         if let found = environments.first(where: { $0.name == name || $0.dataset.text == name }) { return found }
         throw Diagnosis(
             "be.unknown", "there is no boot environment \(name)",
-            remedies: didYouMean(name, environments.map(\.name), most: 3) + ["see what there is: kbe list"],
+            remedies: didYouMean(name, environments.map(\.name), most: 3) + ["see what there is: kldload kbe list"],
             exit: .inputMissing)
     }
 }

@@ -19,7 +19,7 @@ public struct BootTrial: Sendable, Hashable {
     public static let goodMarker: FilePath = "/run/kldload/boot-good"
     /// Nobody wrote a reason: the environment never came as far as kldload.
     static let silence =
-        "it never reached its health check: look at the console during the boot, or kbe mount it and look at its kernel and /etc"
+        "it never reached its health check: look at the console during the boot, or kldload kbe mount it and look at its kernel and /etc"
 
     public var system: BootSystem
     public init(_ system: BootSystem) { self.system = system }

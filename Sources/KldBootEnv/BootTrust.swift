@@ -12,11 +12,11 @@ extension BootSystem {
 
     /// What a person should know before something is built, where the firmware looks; what helps.
     static func doubt(signs: Bool, _ enrolment: KeyEnrolment.State) -> (text: String, remedy: String)? {
-        guard signs else { return ("no key signs here: nothing that is built from now on would start", "kldload-secure-boot enable") }
+        guard signs else { return ("no key signs here: nothing that is built from now on would start", "kldload secure-boot enable") }
         guard enrolment != .enrolled else { return nil }
         return (
             "the firmware does not know this machine's key: nothing that it signs is staged until then",
-            "kldload-secure-boot reenroll, and restart"
+            "kldload secure-boot reenroll, and restart"
         )
     }
 
@@ -38,12 +38,12 @@ extension BootSystem {
         case .off:
             throw Diagnosis(
                 "boot.signing-off", "Secure Boot is on, and this machine signs nothing: what is built now would not start",
-                remedies: ["kldload-secure-boot enable"], exit: .unavailable)
+                remedies: ["kldload secure-boot enable"], exit: .unavailable)
         case .by where enrolment != .enrolled:
             throw Diagnosis(
                 "boot.key-not-enrolled",
                 "Secure Boot is on, and the firmware does not know this machine's key: what is signed now would not start",
-                remedies: ["kldload-secure-boot reenroll, restart, and enrol the key at the blue screen; then again"], exit: .unavailable)
+                remedies: ["kldload secure-boot reenroll, restart, and enrol the key at the blue screen; then again"], exit: .unavailable)
         case .by, .keyless: return
         }
     }
@@ -58,8 +58,8 @@ extension BootSystem {
             throw Diagnosis(
                 "trust.no-key", "this machine signs what it boots, and its key is gone",
                 remedies: [
-                    "kldload-secure-boot enable mends what is left of it, or makes another one",
-                    "or stop signing: kldload-secure-boot disable",
+                    "kldload secure-boot enable mends what is left of it, or makes another one",
+                    "or stop signing: kldload secure-boot disable",
                 ], exit: .unavailable)
         }
     }

@@ -89,7 +89,7 @@ public struct RecoveryStaging: Sendable, Hashable {
                 "boot.recovery-room",
                 "the ESP \(full.device) has \(full.free) free; with the recovery image there would be no room for the next kernel: that takes \(room)",
                 remedies: [
-                    "destroy environments that are not needed any more: kbe list, kbe destroy NAME",
+                    "destroy environments that are not needed any more: kldload kbe list, kldload kbe destroy NAME",
                     "without it, the live medium helps: krecovery",
                 ], exit: .cannotCreate)
         }

@@ -32,7 +32,7 @@ public struct RescuePool: Sendable, Hashable {
         do { try await runner.run(Preflight.openZFS) } catch let error as CommandError {
             throw Diagnosis(
                 "recovery.no-zfs", "OpenZFS' module cannot be loaded here",
-                remedies: ["with Secure Boot on, the medium's key must be enrolled: kldload-secure-boot reenroll, and restart"],
+                remedies: ["with Secure Boot on, the medium's key must be enrolled: kldload secure-boot reenroll, and restart"],
                 exit: .unavailable, causes: error.failure?.errors.lines ?? [error.diagnosis.message])
         }
     }

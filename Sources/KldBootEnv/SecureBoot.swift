@@ -113,7 +113,7 @@ public struct SecureBoot: Sendable, Hashable, Codable {
             let state = firmware == .setup ? "in setup mode" : firmware == .off ? "off" : "on, but shim does not check"
             guard certificate != nil else { return (true, "Secure Boot is \(state): it starts; nothing is signed here") }
             if enrolment != .enrolled {
-                return (true, "Secure Boot is \(state): it starts; enrol the key before it is turned on: kldload-secure-boot enable")
+                return (true, "Secure Boot is \(state): it starts; enrol the key before it is turned on: kldload secure-boot enable")
             }
             return refused.isEmpty
                 ? (true, "Secure Boot is \(state): it starts, and would with Secure Boot on")

@@ -46,7 +46,7 @@ struct AutoinstallCommand: AsyncParsableCommand {
             let said = try UnattendedSeed(commandLine: files.readText("/proc/cmdline"))
             guard let found = try await find(said, runner, files) else {
                 Output.errorLine(
-                    "kldload: nobody says what to install. The installer is on the machine's screen (Alt-F1; Alt-F2 is a shell); here: kldload-install-target --guided; or: kldload install --answers FILE"
+                    "kldload: nobody says what to install. The installer is on the machine's screen (Alt-F1; Alt-F2 is a shell); here: kldload install-target --guided; or: kldload install --answers FILE"
                 )
                 try await runner.run(Systemctl.change(["start", "--no-block", "kldload-guided.service"]))
                 return

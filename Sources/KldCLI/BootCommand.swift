@@ -81,7 +81,7 @@ struct BootCommand: AsyncParsableCommand {
 
     struct Recovery: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Make the recovery image on every ESP what runs now, where that has changed and has proved itself.")
+            abstract: "Make the recovery image on every ESP anew of what runs now, where that has changed and has proved itself.")
         @Flag(help: "Start it at the next boot, once.") var next = false
         @Flag(help: "Print the plan and change nothing.") var dryRun = false
         @Flag(help: "What cannot be made now is no error: for units.") var hook = false

@@ -39,10 +39,10 @@ struct CACommand: AsyncParsableCommand {
                 if change.dryRun { return }
                 let report = try await session.report()
                 try CAText.show([report.root], change.format)
-                if !report.trusted { Output.errorLine("this machine does not trust it yet: kldload-ca trust-install") }
+                if !report.trusted { Output.errorLine("this machine does not trust it yet: kldload ca trust-install") }
                 if old != nil, force, !report.leaves.isEmpty {
                     Output.errorLine(
-                        "to be issued again: \(report.leaves.map(\.name).joined(separator: ", ")); kldload-ca renew --all does that")
+                        "to be issued again: \(report.leaves.map(\.name).joined(separator: ", ")); kldload ca renew --all does that")
                 }
             }
         }
@@ -177,7 +177,7 @@ private struct AuthoritySession {
     func locked(_ body: () async throws -> Void) async throws {
         try Host.needRoot(
             Diagnosis(
-                "ca.not-root", "the certificate authority is root's", remedies: ["sudo, or look only: kldload-ca info"], exit: .needsRoot))
+                "ca.not-root", "the certificate authority is root's", remedies: ["sudo, or look only: kldload ca info"], exit: .needsRoot))
         let lock = try await authority.lock { Output.errorLine("waiting for another kldload-ca") }
         defer { withExtendedLifetime(lock) {} }
         try await body()
@@ -217,7 +217,7 @@ enum CAText {
     }
 
     static func render(_ report: AuthorityReport) -> String {
-        let trust = report.trusted ? "this machine trusts the root" : "this machine does not trust the root: kldload-ca trust-install"
+        let trust = report.trusted ? "this machine trusts the root" : "this machine does not trust the root: kldload ca trust-install"
         return (([report.root] + report.leaves).map(table) + [trust]).joined(separator: "\n\n")
     }
 

@@ -25,7 +25,7 @@ struct DebugBundleCommand: AsyncParsableCommand {
         }
         try Host.needRoot(
             Diagnosis(
-                "bundle.not-root", "only root can see all that goes into it", remedies: ["sudo kldload-debug-bundle"], exit: .needsRoot))
+                "bundle.not-root", "only root can see all that goes into it", remedies: ["sudo kldload debug-bundle"], exit: .needsRoot))
         let (runner, files) = (SubprocessRunner(), LocalFiles())
         let bundle = DebugBundle(
             host: (try? files.readText("/proc/sys/kernel/hostname"))?.trimmed ?? "host", now: .current, version: Version.number,

@@ -36,7 +36,7 @@ struct DoctorCommand: AsyncParsableCommand {
 
         func run() async throws {
             try Host.needRoot(
-                Diagnosis("doctor.not-root", "only root can see all that is checked", remedies: ["sudo kldload-doctor"], exit: .needsRoot))
+                Diagnosis("doctor.not-root", "only root can see all that is checked", remedies: ["sudo kldload doctor"], exit: .needsRoot))
             let runner = TimeLimitRunner(SubprocessRunner(), limit: DoctorCommand.limit)
             func look() async throws -> (VerifyReport, CheckContext) {
                 let context = CheckContext(runner: runner, files: LocalFiles(), now: .current)

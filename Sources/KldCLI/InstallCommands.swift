@@ -237,8 +237,8 @@ extension InstallCommand {
 struct FirstBootCommand: AsyncParsableCommand, ReportingCommand {
     static let configuration = CommandConfiguration(
         commandName: "firstboot", abstract: "Finish a machine on its first boot: identities, keys, growth.",
-        discussion: "May run again: it does what is missing. Exit status: 0 everything is done, 1 a task failed and the others were done; "
-            + "of --status: 0 everything is done, 2 something is left.")
+        discussion: "May run again: it does what is missing. Exit status: 0 everything is done, else that of the first task "
+            + "that failed, and the others were done; of --status: 0 everything is done, 2 something is left.")
 
     @Flag(help: "Print what is left to do and change nothing.") var dryRun = false
     @Flag(help: "Show which task is done, and which is left.") var status = false

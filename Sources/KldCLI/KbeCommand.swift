@@ -139,7 +139,7 @@ struct KbeCommand: AsyncParsableCommand {
                 do {
                     try await destroy()
                     Output.errorLine(
-                        "kldload: \(fresh) was destroyed again: it cannot be activated. To mend it before: kbe create \(fresh) --from \(snapshot.contains("@") ? snapshot : "NAME@\(snapshot)")"
+                        "kldload: \(fresh) was destroyed again: it cannot be activated. To mend it before: kldload kbe create \(fresh) --from \(snapshot.contains("@") ? snapshot : "NAME@\(snapshot)")"
                     )
                 } catch let problem { Output.errorLine("kldload: \(fresh) stays: \(Diagnosis(of: problem).message)") }
                 throw error
@@ -201,7 +201,8 @@ struct KbeCommand: AsyncParsableCommand {
             let plan = try BootEnvironments(try await session.system(.owners)).destroy(name, keepingOrigin: keepingOrigin)
             if !yes, !session.dryRun {
                 guard Host.isAttended else {
-                    throw Diagnosis("be.unasked", "destroying \(name) needs a yes", remedies: ["kbe destroy \(name) --yes"], exit: .usage)
+                    throw Diagnosis(
+                        "be.unasked", "destroying \(name) needs a yes", remedies: ["kldload kbe destroy \(name) --yes"], exit: .usage)
                 }
                 guard try await Host.ask("\(name) and its snapshots will be lost. Type its name to go on: ") == name else {
                     throw Diagnosis(

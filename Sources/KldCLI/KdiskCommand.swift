@@ -275,7 +275,7 @@ struct KdiskCommand: AsyncParsableCommand {
             if work.stage == .filling {
                 guard wait else {
                     Output.line("\(work.record.new) is being filled: zpool status \(work.record.pool)")
-                    Output.errorLine("kdisk: to finish it, when that is done or to wait for it: kdisk replace \(old) \(new) --wait")
+                    Output.errorLine("kdisk: to finish it, when that is done or to wait for it: kldload kdisk replace \(old) \(new) --wait")
                     if let unstaged { throw unstaged }
                     return
                 }

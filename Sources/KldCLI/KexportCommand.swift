@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import KldCore
+import KldFiles
 import KldImage
 import KldPlan
 import SystemPackage
@@ -10,7 +11,7 @@ struct KexportCommand: AsyncParsableCommand, ReportingCommand {
         commandName: "kexport", abstract: "Export a disk as an image.",
         usage: """
             kexport DISK FORMAT [FOLDER]
-            kexport [--format FORMAT] [--output FILE] [--name NAME] [--no-seal] [--overwrite] [--dry-run]
+            kexport [--format FORMAT] [--output FILE|FOLDER] [--name NAME] [--no-seal] [--overwrite] [--dry-run]
                     [--compression zlib|zstd] [--progress auto|plain|json|none] [DISK]
             """,
         discussion: """
@@ -18,11 +19,12 @@ struct KexportCommand: AsyncParsableCommand, ReportingCommand {
             pool, or in use by a virtual machine. Identities and secrets are removed first, on a copy, unless --no-seal is given.
             The name of the images is kldload-DISTRO-PROFILE of what is installed, when kldload installed it and it is sealed; else the
             disk's. --name and KEXPORT_NAME go before it. The log of the run is named when it begins.
+            Where no folder and no file is named, the images go to \(KexportRequest.defaultFolder): name one where you are not root.
             """)
 
     @Argument(help: "The disk, the format and the folder, as far as no option says them.") var words: [String] = []
     @Option(name: .shortAndLong, help: "qcow2, vmdk, vhd, ova, raw, separated by commas, or all.") var format: String?
-    @Option(name: .shortAndLong, help: "The file; with a slash at its end, the folder. Default: \(KexportRequest.defaultFolder)/.")
+    @Option(name: .shortAndLong, help: "The file; or the folder: one that is there, or ends with a slash.")
     var output: String?
     @Option(name: .shortAndLong, help: "The images' name.") var name: String?
     @Option(help: "The disk, or image file; default: the one disk with ZFS on root that is not in use.") var disk: String?
@@ -42,7 +44,8 @@ struct KexportCommand: AsyncParsableCommand, ReportingCommand {
 
     func request(environment: [String: String]) throws -> KexportRequest {
         var request = try KexportRequest(
-            words: words, disk: disk, format: format, output: output, name: name, environment: environment)
+            words: words, disk: disk, format: format, output: output, name: name, environment: environment,
+            isFolder: { [files = LocalFiles()] in (try? files.status(files.resolve($0)))?.kind == .directory })
         request.seal = seal
         request.overwrite = overwrite
         request.compression = compression

@@ -163,7 +163,7 @@ struct KfleetCommand: AsyncParsableCommand {
             throw Diagnosis(
                 "fleet.incomplete", "\(failed.count) of \(rows.count) machines did not get \(lineage.end.name)",
                 remedies: first.remedies + [
-                    "then go on with the same: kfleet push \(lineage.end.name.split(separator: "/").last ?? "") and the machines"
+                    "then go on with the same: kldload kfleet push \(lineage.end.name.split(separator: "/").last ?? "") and the machines"
                 ],
                 exit: Task.isCancelled ? .interrupted : later ? .tryAgain : .failed,
                 causes: failed.compactMap { row in

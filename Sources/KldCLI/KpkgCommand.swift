@@ -119,7 +119,7 @@ struct KpkgCommand: AsyncParsableCommand {
                 Output.line(table.text)
             }
             guard list.free.isEmpty else {
-                Output.errorLine("kldload: free to move: \(list.free.joined(separator: ", ")); kpkg hold holds them")
+                Output.errorLine("kldload: free to move: \(list.free.joined(separator: ", ")); kldload kpkg hold holds them")
                 throw ExitCode(ExitStatus.problemsFound.rawValue)
             }
         }

@@ -119,7 +119,8 @@ struct KsnapCommand: AsyncParsableCommand {
             }
             let approvals = try await StorageSession.approvals(
                 for: plan, word: back.target.name, named: back.isNamed, yes: change.yes, losses: back.losses,
-                again: (["ksnap rollback '\(back.target.name)'"] + destroy.map { "--destroy '\($0)'" } + ["--yes"]).joined(separator: " "))
+                again: (["kldload ksnap rollback '\(back.target.name)'"] + destroy.map { "--destroy '\($0)'" } + ["--yes"]).joined(
+                    separator: " "))
             try await session.apply(plan, approvals: approvals, dryRun: false)
             Output.line(back.target.name)
         }

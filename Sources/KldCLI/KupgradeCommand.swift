@@ -115,11 +115,11 @@ struct WorkOptions: ParsableArguments {
             lines.append(
                 report.bootsNext
                     ? "\(environment) boots next, on trial; what changes in \(report.before) until then stays there: restart soon"
-                    : "\(environment) is ready: kbe activate \(environment)")
-            lines.append("back: kbe activate \(report.before)")
+                    : "\(environment) is ready: kldload kbe activate \(environment)")
+            lines.append("back: kldload kbe activate \(report.before)")
         } else {
             lines.append("restart needed: \(report.rebootNeeded ? "yes" : "no")")
-            lines.append("back: kbe rollback \(report.before)")
+            lines.append("back: kldload kbe rollback \(report.before)")
         }
         return lines.joined(separator: "\n")
     }

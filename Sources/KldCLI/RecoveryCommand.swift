@@ -193,7 +193,8 @@ private struct RecoverySession {
                 throw Diagnosis(
                     "recovery.running", "this machine runs from a pool of its own: krecovery is for one that does not start",
                     remedies: [
-                        "kbe list, kbe activate, kbe rollback; kldload boot restore", "another machine's disks: krecovery import NAME",
+                        "kldload kbe list, kldload kbe activate, kldload kbe rollback; kldload boot restore",
+                        "another machine's disks: krecovery import NAME",
                     ],
                     exit: .usage)
             }

@@ -117,7 +117,7 @@ struct SecureBootCommand: AsyncParsableCommand {
                     let facts = try await session.facts()
                     guard facts.keyIsThere else {
                         throw Diagnosis(
-                            "trust.nothing-to-enrol", "this machine has no key yet", remedies: ["kldload-secure-boot enable"],
+                            "trust.nothing-to-enrol", "this machine has no key yet", remedies: ["kldload secure-boot enable"],
                             exit: .inputMissing)
                     }
                     guard facts.enrolment != .enrolled else {
@@ -184,7 +184,7 @@ enum SecureBootText {
         let verdict =
             medium.starts
             ? "OpenZFS can be loaded"
-            : "OpenZFS is refused until the firmware trusts this medium: kldload-secure-boot reenroll, and restart"
+            : "OpenZFS is refused until the firmware trusts this medium: kldload secure-boot reenroll, and restart"
         return table.text + "\n\n" + verdict
     }
 

@@ -93,7 +93,7 @@ struct SnapshotCommand: AsyncParsableCommand {
             if write || dryRun { return try await session.apply(settings.plan()) }
             guard check else { return Output.raw(settings.wanted) }
             for problem in settings.problems { Output.line(problem) }
-            if !settings.isCurrent { Output.line("\(SnapshotPolicy.path) says something else: kldload-snapshot policy --write") }
+            if !settings.isCurrent { Output.line("\(SnapshotPolicy.path) says something else: kldload snapshot policy --write") }
             if !settings.problems.isEmpty || !settings.isCurrent { throw ExitCode(ExitStatus.problemsFound.rawValue) }
         }
     }

@@ -182,7 +182,7 @@ struct ToolsCommand: AsyncParsableCommand {
         guard let applet = Applet.withPages.first(where: { $0.name == tool }) else {
             throw Diagnosis(
                 "tools.unknown", "there is no tool \(tool)",
-                remedies: didYouMean(tool, Applet.withPages.map(\.name)) + ["kldload-help lists them"], exit: .usage)
+                remedies: didYouMean(tool, Applet.withPages.map(\.name)) + ["kldload tools lists them"], exit: .usage)
         }
         return applet.command.helpMessage(columns: Host.columns)
     }

@@ -29,7 +29,9 @@ public struct DiskBeacon: Sendable, Hashable {
         guard let light else {
             throw Diagnosis(
                 "kdisk.gone", "the machine does not show \(entry.name): no light of it can be turned on",
-                remedies: ["turn on those of the others, and take the one that stays dark", "kdisk list: slots and serial numbers of all"],
+                remedies: [
+                    "turn on those of the others, and take the one that stays dark", "kldload kdisk list: slots and serial numbers of all",
+                ],
                 causes: [whereabouts])
         }
         return light

@@ -131,7 +131,7 @@ public struct DiskInventory: Sendable, Hashable {
         guard let entry = found.first else {
             throw Diagnosis(
                 "kdisk.unknown", "there is no disk '\(word)'",
-                remedies: ["see what there is: kdisk list", "a disk has many names: its path, serial number, slot or vdev's GUID"],
+                remedies: ["see what there is: kldload kdisk list", "a disk has many names: its path, serial number, slot or vdev's GUID"],
                 exit: .inputMissing)
         }
         guard found.count == 1 else {
@@ -162,7 +162,7 @@ public struct DiskInventory: Sendable, Hashable {
         guard let member = members.first else {
             throw Diagnosis(
                 "kdisk.no-vdev", "\(entry.name) belongs to no pool that is imported, and a passport lies in a pool",
-                remedies: ["see what belongs to which pool: kdisk list"], exit: .inputMissing)
+                remedies: ["see what belongs to which pool: kldload kdisk list"], exit: .inputMissing)
         }
         guard members.count == 1 else {
             let vdevs = members.map { "\($0.device.pool) \($0.device.name)" }

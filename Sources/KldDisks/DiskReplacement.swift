@@ -82,7 +82,8 @@ public struct DiskReplacement: Sendable, Hashable {
         let name = inventory.wholeDisk(request.new)
         if let same = inventory.facts.disk(name), same.path == entry.device?.path {
             throw Diagnosis(
-                "kdisk.same", "\(request.old) and \(request.new) are the same disk", remedies: ["name the new disk second: kdisk list"],
+                "kdisk.same", "\(request.old) and \(request.new) are the same disk",
+                remedies: ["name the new disk second: kldload kdisk list"],
                 exit: .usage)
         }
         let chosen = try DiskSelection.choose(name, inventory.facts, shape.least(model.device), for: "the place of \(entry.name)")
@@ -142,7 +143,7 @@ public struct DiskReplacement: Sendable, Hashable {
             if request.fields.contains(where: { record.passport[$0.key] != $0.value }) {
                 throw Diagnosis(
                     "kdisk.begun", "the passport of \(record.new) was written when it was given to the pool",
-                    remedies: ["go on without --set; then: kdisk label \(record.new) --set …"], exit: .usage)
+                    remedies: ["go on without --set; then: kldload kdisk label \(record.new) --set …"], exit: .usage)
             }
             let old = inventory.entries.flatMap(\.members).first { $0.device.guid == record.old }?.device
             // The same place is what has the same others.
@@ -194,7 +195,7 @@ public struct DiskReplacement: Sendable, Hashable {
             throw Diagnosis(
                 "kdisk.healthy", "\(entry.name) is well: \(device.state), no errors; nothing says that it should go",
                 remedies: [
-                    "is it the right one? kdisk list; kdisk locate \(entry.name)",
+                    "is it the right one? kldload kdisk list; kldload kdisk locate \(entry.name)",
                     "to replace it all the same: --healthy \(entry.name)",
                 ])
         }
@@ -207,7 +208,7 @@ public struct DiskReplacement: Sendable, Hashable {
                     ? "nothing else holds the data of \(entry.name), and it is \(device.state)"
                     : "\(entry.name) cannot be replaced now: \(others), and that is all that \(device.layout) survives",
                 remedies: [
-                    "bring another disk of it back first: zpool status \(device.pool); kdisk list",
+                    "bring another disk of it back first: zpool status \(device.pool); kldload kdisk list",
                     "what cannot be brought back comes from a backup",
                 ])
         }

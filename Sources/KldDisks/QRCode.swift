@@ -55,11 +55,12 @@ public struct QRCode: Sendable, Hashable {
                 "kdisk.no-qrencode", "a label with a QR code needs the program qrencode",
                 remedies: [
                     "install it: apt-get install qrencode (Debian), libqrencode-tools (Alpine), qrencode (others)",
-                    "or print it without: kdisk label DISK",
+                    "or print it without: kldload kdisk label DISK",
                 ], exit: .unavailable)
         case .failed(_, let output):
             return Diagnosis(
-                "kdisk.qr-failed", "qrencode could not make the code", remedies: ["shorten the passport: kdisk label DISK --unset …"],
+                "kdisk.qr-failed", "qrencode could not make the code",
+                remedies: ["shorten the passport: kldload kdisk label DISK --unset …"],
                 causes: output.errors.lines)
         default: return error
         }

@@ -43,7 +43,7 @@ extension DiskReplacement {
             throw Diagnosis(
                 "kdisk.same", "\(request.new) is \(other.name) by another path, or a copy of it: a pool uses that",
                 remedies: [
-                    "name the new disk: kdisk list", "of a disk with two paths make one: multipath -ll (multipath-tools)",
+                    "name the new disk: kldload kdisk list", "of a disk with two paths make one: multipath -ll (multipath-tools)",
                     "a copy that may be lost is cleared first, by hand: zpool labelclear \(disk.path)",
                 ], exit: .usage)
         }

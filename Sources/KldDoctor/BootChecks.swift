@@ -88,11 +88,11 @@ extension Check {
     /// Whether the firmware knows the key is another question: `kldload-secure-boot status`.
     @Sendable private static func signatures(_ context: CheckContext) async throws -> CheckOutcome {
         let key = MachineOwnerKey()
-        guard try key.isWanted(context.files) else { return .skip("this machine signs nothing; kldload-secure-boot enable") }
+        guard try key.isWanted(context.files) else { return .skip("this machine signs nothing; kldload secure-boot enable") }
         guard try key.exists(context.files) else {
             return .fail(
                 expected: "\(key.key), \(key.pem) and \(key.certificate)", actual: "they are not all there",
-                remedy: "kldload-secure-boot enable")
+                remedy: "kldload secure-boot enable")
         }
         // An older key that the firmware knows starts them too.
         let signers = try [key.identity(context.files)] + TrustedKey.all(context.files).map(\.identity)
@@ -112,7 +112,7 @@ extension Check {
                 expected: context.startsByGRUB
                     ? "its vendor's signature on each kernel" : "the signature of \(key.certificate) on each boot image",
                 actual: images.isEmpty ? "there are no boot images" : unsigned.map(\.string).joined(separator: ", "),
-                remedy: "kldload boot refresh, or kbe activate the environment")
+                remedy: "kldload boot refresh, or kldload kbe activate the environment")
         }
         return .ok("\(images.count) boot images" + (recovery.isEmpty ? "" : ", and the recovery image"))
     }

@@ -31,7 +31,9 @@ extension Check {
         guard free >= needed else {
             return .warn(
                 expected: "\(needed) free", actual: "\(free) free on \(place): a changed kernel could not be staged",
-                remedy: "destroy environments that are not needed any more: kbe list, kbe destroy NAME; look for other files in \(place)")
+                remedy:
+                    "destroy environments that are not needed any more: kldload kbe list, kldload kbe destroy NAME; look for other files in \(place)"
+            )
         }
         return .ok("\(free) free")
     }
@@ -93,7 +95,7 @@ extension Check {
         guard let text = try context.text("/run/motd.d/50-kldload-boot")?.trimmed, !text.isEmpty else { return .ok("none") }
         return .warn(
             expected: "no report of a failed trial", actual: text.lines.map(\.trimmed).joined(separator: " "),
-            remedy: "kbe list says why; mend that environment, or kbe destroy it")
+            remedy: "kldload kbe list says why; mend that environment, or kldload kbe destroy it")
     }
 
     private static let mostEnvironments = 15
@@ -109,7 +111,7 @@ extension Check {
         guard found.count <= mostEnvironments else {
             return .warn(
                 expected: "at most \(mostEnvironments)", actual: "\(found.count) boot environments",
-                remedy: "kbe prune --older-than 30d --dry-run")
+                remedy: "kldload kbe prune --older-than 30d --dry-run")
         }
         return .ok("\(found.count)")
     }
@@ -120,7 +122,7 @@ extension Check {
         guard try key.isWanted(context.files), try key.exists(context.files) else { return .skip("this machine signs nothing") }
         let certificate = try await Certificate.read(key.pem, runner: context.runner)
         let days = certificate.daysLeft(now)
-        let remedy = "keep it, and have another made: mv \(key.home)/mok.* /root/, then kldload-secure-boot enable"
+        let remedy = "keep it, and have another made: mv \(key.home)/mok.* /root/, then kldload secure-boot enable"
         if days < 0 { return .fail(expected: "a certificate in force", actual: "it ended \(-days) days ago", remedy: remedy) }
         if days < 60 { return .warn(expected: "60 days and more", actual: "it ends in \(days) days", remedy: remedy) }
         return .ok("until \(certificate.notAfter)")

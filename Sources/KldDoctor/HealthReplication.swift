@@ -17,8 +17,8 @@ extension Check {
         let expected = ill.map { "\($0.state.name) at most \(ReplicationState.age($0.state.maxLag)) old" }.joined(separator: ", ")
         let actual = ill.map { "\($0.state.name) (\($0.state.source) to \($0.state.target)): \($0.trouble)" }.joined(separator: "; ")
         let remedy =
-            ill.map { "kreplicate \($0.state.source) \($0.state.target) says what is wrong" }.joined(separator: "; ")
-            + "; one that has ended: kreplicate forget"
+            ill.map { "kldload kreplicate \($0.state.source) \($0.state.target) says what is wrong" }.joined(separator: "; ")
+            + "; one that has ended: kldload kreplicate forget"
         // A run that failed while the replica is young enough, or a restore that did: there is time.
         let isLate = ill.contains { ($0.state.lag(now) ?? .max) > $0.state.maxLag }
         return isLate

@@ -80,7 +80,7 @@ extension Check {
         guard versions.count <= 1 else {
             return .fail(
                 expected: "one version", actual: found.map { "\($0.name) \($0.version)" }.joined(separator: ", "),
-                remedy: "bring them to one version together; held packages move with kupgrade only")
+                remedy: "bring them to one version together; held packages move with kldload kupgrade only")
         }
         return .ok(found.first.map { "\(found.count) packages, \($0.version)" } ?? "OpenZFS did not come as packages")
     }
@@ -95,14 +95,14 @@ extension Check {
         guard bad.isEmpty else {
             return .fail(
                 expected: "certificates that verify", actual: bad.map { "\($0.name): \($0.problem ?? "")" }.joined(separator: "; "),
-                remedy: bad.contains { $0.name == "root" } ? "kldload-ca info" : "kldload-ca renew --all")
+                remedy: bad.contains { $0.name == "root" } ? "kldload ca info" : "kldload ca renew --all")
         }
         let due = entries.filter(\.isDue)
         guard due.isEmpty else {
             return .warn(
                 expected: "a third of their life left",
                 actual: due.map { "\($0.name): \($0.daysLeft.map { "\($0) days left" } ?? "unknown")" }.joined(separator: "; "),
-                remedy: "kldload-ca renew --all")
+                remedy: "kldload ca renew --all")
         }
         return .ok("\(entries.count) certificates")
     }

@@ -78,7 +78,7 @@ extension Check {
         guard bootfs == root else {
             return .warn(
                 expected: "bootfs \(bootfs) running", actual: "\(root) is running",
-                remedy: "reboot into it, or activate this one: kbe activate \(root.dropFirst(parent.count))")
+                remedy: "reboot into it, or activate this one: kldload kbe activate \(root.dropFirst(parent.count))")
         }
         return .ok("\(root), which is bootfs")
     }

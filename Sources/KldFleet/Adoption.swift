@@ -33,12 +33,13 @@ package struct Adoption: Sendable, Hashable {
         guard dataset != system.running else {
             throw environment.isForeign
                 ? Diagnosis(
-                    "be.running", "\(name) is running, and cannot be changed", remedies: ["boot another one, and then: kbe adopt \(name)"])
+                    "be.running", "\(name) is running, and cannot be changed",
+                    remedies: ["boot another one, and then: kldload kbe adopt \(name)"])
                 : Diagnosis("be.running", "\(name) is running: it is this machine's own", remedies: ["nothing is to do"])
         }
         guard system.next?.dataset != dataset.text, system.bootfs != dataset.text else {
             throw Diagnosis(
-                "be.active", "\(name) is what boots next, and cannot be changed", remedies: ["kbe activate another one before"])
+                "be.active", "\(name) is what boots next, and cannot be changed", remedies: ["kldload kbe activate another one before"])
         }
         guard environment.children.isEmpty else {
             throw Diagnosis(

@@ -87,7 +87,8 @@ package struct FleetPush: Sendable {
         let datasets = try ReplicaDataset.parse(await local.run(ZFS.replicas(of: top, recursive: true)).output)
         guard datasets.contains(where: { $0.name == dataset.text }) else {
             throw Diagnosis(
-                "be.unknown", "there is no boot environment \(parts[0])", remedies: ["see what there is: kbe list"], exit: .inputMissing)
+                "be.unknown", "there is no boot environment \(parts[0])", remedies: ["see what there is: kldload kbe list"],
+                exit: .inputMissing)
         }
         guard !datasets.contains(where: { $0.name.hasPrefix(dataset.text + "/") }) else {
             throw Diagnosis(

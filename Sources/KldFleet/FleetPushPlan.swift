@@ -61,7 +61,7 @@ package enum FleetPushPlan: Sendable, Hashable {
                 throw Diagnosis(
                     "fleet.taken", "\(host) has an environment \(target.leaf), and it is not what is pushed; nothing was changed there",
                     remedies: [
-                        "push under another name: --as NAME", "if nobody needs it there: ssh to it, and kbe destroy \(target.leaf)",
+                        "push under another name: --as NAME", "if nobody needs it there: ssh to it, and kldload kbe destroy \(target.leaf)",
                     ],
                     exit: .cannotCreate)
             }

@@ -34,7 +34,7 @@ extension FleetRollout {
         guard problems.isEmpty else {
             throw Diagnosis(
                 "fleet.not-ready", "\(problems.count) of \(request.hosts.count) machines cannot begin; no machine was touched",
-                remedies: ["mend what is told here, or leave those machines out", "kfleet health says how they are"],
+                remedies: ["mend what is told here, or leave those machines out", "kldload kfleet health says how they are"],
                 exit: .problemsFound, causes: problems)
         }
         return ready
@@ -59,14 +59,14 @@ extension FleetRollout {
     func obstacle(_ report: FleetReport) -> String? {
         let name = request.environment
         guard let environment = environment(report) else {
-            return "it has no environment \(name): kfleet push \(name) brings it"
+            return "it has no environment \(name): kldload kfleet push \(name) brings it"
         }
-        if environment.foreign == true { return "\(name) is not its own yet: kfleet push \(name) finishes it" }
+        if environment.foreign == true { return "\(name) is not its own yet: kldload kfleet push \(name) finishes it" }
         guard report.good else { return "its boot of \(report.running) was not noted as good" }
         if report.running == name { return nil }
         if environment.state.hasPrefix("failed") { return "\(name) was tried there before: \(environment.state)" }
         if let next = report.next, next != report.running {
-            return "\(next) boots next there already: restart it, or kbe activate \(report.running)"
+            return "\(next) boots next there already: restart it, or kldload kbe activate \(report.running)"
         }
         return nil
     }

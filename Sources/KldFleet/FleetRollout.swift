@@ -133,7 +133,7 @@ package struct FleetRollout: Sendable {
             row.problem = Diagnosis(
                 "fleet.restarting",
                 "\(host.knownName) was starting \(request.environment) on trial: it goes back by itself if it does not boot well",
-                remedies: ["see what became of it: kfleet health \(host.knownName)"], exit: .interrupted)
+                remedies: ["see what became of it: kldload kfleet health \(host.knownName)"], exit: .interrupted)
         }
         return row
     }
@@ -162,7 +162,7 @@ package struct FleetRollout: Sendable {
         row.state = .changed
         row.problem = Diagnosis(
             "fleet.changed", "\(host.knownName) is not as it was when all were looked at, and was left alone: \(why)",
-            remedies: ["see how it is: kfleet health \(host.knownName)"])
+            remedies: ["see how it is: kldload kfleet health \(host.knownName)"])
         return nil
     }
 
@@ -203,7 +203,7 @@ package struct FleetRollout: Sendable {
         row.state = .unknown
         row.problem = Diagnosis(
             "fleet.half-activated", "\(row.host.knownName) runs \(row.before), and \(request.environment) may boot next there, on trial",
-            remedies: ["on that machine: kbe list, and kbe activate \(row.before)"],
+            remedies: ["on that machine: kldload kbe list, and kldload kbe activate \(row.before)"],
             causes: [row.problem?.message, problem.message].compactMap { $0 })
     }
 
@@ -222,7 +222,7 @@ package struct FleetRollout: Sendable {
             }
             row.problem = Diagnosis(
                 "fleet.worse", "\(host.knownName) runs \(name), and is not as well as before: \(worse)",
-                remedies: ["look at it there: kbe mount \(name), kbe diff \(before.running) \(name)"])
+                remedies: ["look at it there: kldload kbe mount \(name), kldload kbe diff \(before.running) \(name)"])
             try await revert(report, &row)
         case .back(let report):
             row.runs = report.running
@@ -230,7 +230,8 @@ package struct FleetRollout: Sendable {
             let state = environment(report)?.state
             row.problem = Diagnosis(
                 "fleet.came-back", "\(host.knownName) did not boot \(name) well, and came back to \(report.running) by itself",
-                remedies: ["look at it there: kbe list, kbe diff \(before.running) \(name)"], causes: state.map { ["\(name): \($0)"] } ?? []
+                remedies: ["look at it there: kldload kbe list, kldload kbe diff \(before.running) \(name)"],
+                causes: state.map { ["\(name): \($0)"] } ?? []
             )
             // Its loader has no try left; should it have one, the next restart must not be a surprise.
             if let problem = await activate(report.running, host) { row.problem?.causes.append(problem.message) }

@@ -89,7 +89,7 @@ public struct ImageVerification: Sendable {
             if let problem {
                 throw Diagnosis(
                     "image.disk-elsewhere", "the disk in \(image), \(name), does not hold all of its content itself",
-                    remedies: ["do not use it: it can name any file of this machine", "make it anew: kexport DISK ova"],
+                    remedies: ["do not use it: it can name any file of this machine", "make it anew: kldload kexport DISK ova"],
                     exit: .inputMissing, causes: [problem])
             }
             return (disk, .vmdk)

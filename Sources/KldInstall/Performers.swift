@@ -149,7 +149,7 @@ public enum Performers {
                 "disk.not-empty", "\(disk) was chosen because it looked empty, and is not; nothing was changed",
                 remedies: [
                     "look at it: lsblk -f, wipefs, od",
-                    "if what it holds may be lost, name it: KLDLOAD_DISK=/dev/…; to kdisk replace, --wipe /dev/…",
+                    "if what it holds may be lost, name it: KLDLOAD_DISK=/dev/…; to kldload kdisk replace, --wipe /dev/…",
                 ],
                 exit: .badAnswers, causes: held)
         }

@@ -18,7 +18,7 @@ public enum Preflight {
                 "install.no-zfs", "this system cannot load OpenZFS, so it cannot install",
                 remedies: [
                     "start the machine from kldload's live medium", "or install OpenZFS for the running kernel: apt-get install zfs-dkms",
-                    "with Secure Boot on, the medium's key must be enrolled: kldload-secure-boot reenroll",
+                    "with Secure Boot on, the medium's key must be enrolled: kldload secure-boot reenroll",
                 ], exit: .unavailable, causes: error.failure?.errors.lines ?? [error.diagnosis.message])
         }
     }

@@ -57,7 +57,7 @@ package struct ReplicationDrill: Sendable, Hashable {
         else {
             throw Diagnosis(
                 "replicate.nothing-to-restore", "\(target) holds no snapshot of \(source)",
-                remedies: ["replicate first: kreplicate \(request.source) \(request.target)"], exit: .inputMissing)
+                remedies: ["replicate first: kldload kreplicate \(request.source) \(request.target)"], exit: .inputMissing)
         }
         label = found.label
         isRaw = copy.isEncrypted && copy.isEncryptionRoot

@@ -73,10 +73,10 @@ package struct ReplicationRunner: CommandRunner {
         let there = target.host.map { "on \($0): " } ?? ""
         var remedies = ["\(there)see what it is: zfs list -t snapshot \(name); zfs diff the last common snapshot"]
         if newer.isEmpty {
-            remedies.append("\(there)to lose those changes: ksnap rollback to the newest snapshot that both have, then repeat")
+            remedies.append("\(there)to lose those changes: kldload ksnap rollback to the newest snapshot that both have, then repeat")
         } else {
             remedies.append(
-                "\(there)to lose them: ksnap destroy \(newer.prefix(3).map(Command.quoted).joined(separator: " ")), then repeat")
+                "\(there)to lose them: kldload ksnap destroy \(newer.prefix(3).map(Command.quoted).joined(separator: " ")), then repeat")
             remedies.append("keep whoever makes snapshots there from doing so: in sanoid's settings autosnap = no")
         }
         remedies.append("\(there)to keep them: zfs rename \(name) \(name)-kept, then repeat: everything is sent anew")

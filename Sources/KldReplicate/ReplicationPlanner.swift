@@ -130,7 +130,8 @@ package struct ReplicationPlanner: Sendable {
         guard let end = own.last(where: { !$0.isBookmark }) else {
             throw Diagnosis(
                 "replicate.no-snapshot", "\(request.source.at(source)) has no snapshot to send",
-                remedies: ["leave --no-sync-snap out: then one is taken", "make one: ksnap create NAME \(source)"], exit: .inputMissing)
+                remedies: ["leave --no-sync-snap out: then one is taken", "make one: kldload ksnap create NAME \(source)"],
+                exit: .inputMissing)
         }
         var steps: [Step] = []
         var properties: ZFSProperties = ["readonly": "on"]

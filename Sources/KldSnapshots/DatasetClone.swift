@@ -34,7 +34,9 @@ public struct DatasetClone: Sendable, Hashable {
         if let path = place.path, !dataset.isVolume, path != top, !path.hasSuffix("/.zfs/snapshot/\(place.label ?? "")") {
             throw Diagnosis(
                 "clone.inside", "\(path) is a folder in \(dataset.name): only whole datasets are cloned",
-                remedies: ["clone all of it: kclone \(top ?? dataset.name) \(destination)", "or copy the folder: cp -a --reflink=auto"],
+                remedies: [
+                    "clone all of it: kldload kclone \(top ?? dataset.name) \(destination)", "or copy the folder: cp -a --reflink=auto",
+                ],
                 exit: .usage)
         }
         self.source = try DatasetName(dataset.name)
@@ -58,7 +60,7 @@ public struct DatasetClone: Sendable, Hashable {
         if storage.isBootEnvironment(target.text) {
             throw Diagnosis(
                 "clone.boot-environment", "\(target) would be a boot environment that nothing boots",
-                remedies: ["kbe create \(target.leaf) makes one, with its kernel and its line in the boot menu"], exit: .usage)
+                remedies: ["kldload kbe create \(target.leaf) makes one, with its kernel and its line in the boot menu"], exit: .usage)
         }
     }
 
@@ -68,7 +70,7 @@ public struct DatasetClone: Sendable, Hashable {
         if source.isVolume {
             throw Diagnosis(
                 "clone.volume-path", "\(source.name) is a volume, and is not mounted at a path",
-                remedies: ["name a dataset: kclone \(source.name) \(source.name)-copy"], exit: .usage)
+                remedies: ["name a dataset: kldload kclone \(source.name) \(source.name)-copy"], exit: .usage)
         }
         try storage.refuseTaken(path, files)
         if let place = try storage.placement(of: path), place.name.pool == source.pool {
@@ -130,7 +132,8 @@ public struct DatasetClone: Sendable, Hashable {
                     continue
                 }
                 if !taking, let step = plan.steps.first, case .run(let command)? = step.actions.first, let name = command.arguments.last {
-                    problem.remedies.append("the snapshot that was made for it is not needed: ksnap destroy \(SnapshotRollback.word(name))")
+                    problem.remedies.append(
+                        "the snapshot that was made for it is not needed: kldload ksnap destroy \(SnapshotRollback.word(name))")
                 }
                 throw problem
             }

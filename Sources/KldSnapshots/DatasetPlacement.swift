@@ -62,7 +62,7 @@ extension Storage {
     static func exists(_ name: String) -> Diagnosis {
         Diagnosis(
             "dataset.exists", "there is a dataset \(name) already",
-            remedies: ["choose another name", "see where it is mounted: kdf \(name)"],
+            remedies: ["choose another name", "see where it is mounted: kldload kdf \(name)"],
             exit: .cannotCreate)
     }
 
@@ -84,7 +84,7 @@ extension Storage {
             throw Diagnosis(
                 "directory.is-dataset",
                 known.type == "zfs" ? "\(path) is the dataset \(known.source) already" : "a \(known.type) is mounted at \(path)",
-                remedies: ["choose another path", "see what is where: kdf, findmnt"], exit: .cannotCreate)
+                remedies: ["choose another path", "see what is where: kldload kdf, findmnt"], exit: .cannotCreate)
         }
         if let other = datasets.first(where: { $0.mountpoint == path.string && !isBootEnvironment($0.name) }) {
             throw Diagnosis(

@@ -45,7 +45,8 @@ public enum DirectoryDataset {
             guard let place = try storage.placement(of: path) else {
                 throw Diagnosis(
                     "directory.parent", "\(path.removingLastComponent()) is no dataset's mount point",
-                    remedies: ["make datasets of the folders above too: kdir -p \(path)", "see what is where: kdf"], exit: .usage)
+                    remedies: ["make datasets of the folders above too: kldload kdir -p \(path)", "see what is where: kldload kdf"],
+                    exit: .usage)
             }
             steps.append(
                 Step(

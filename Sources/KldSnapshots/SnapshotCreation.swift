@@ -53,7 +53,7 @@ public struct SnapshotCreation: Sendable, Hashable {
     private static var labels: Diagnosis {
         Diagnosis(
             "snapshot.labels", "the snapshots of one set have one label",
-            remedies: ["name it once: ksnap create LABEL DATASET DATASET", "or call ksnap for each"], exit: .usage)
+            remedies: ["name it once: kldload ksnap create LABEL DATASET DATASET", "or call kldload ksnap for each"], exit: .usage)
     }
 
     /// What a machine's state consists of: the running boot environment, and every dataset of its pool that is no other environment, does not only
@@ -64,7 +64,7 @@ public struct SnapshotCreation: Sendable, Hashable {
         guard let root = storage.root else {
             throw Diagnosis(
                 "snapshot.no-root", "the root file system is not on ZFS, so there is nothing to snapshot without being told what",
-                remedies: ["name datasets or paths: ksnap create LABEL POOL/DATASET"], exit: .usage)
+                remedies: ["name datasets or paths: kldload ksnap create LABEL POOL/DATASET"], exit: .usage)
         }
         let pool = root.prefix { $0 != "/" }
         return try storage.datasets.filter { dataset in

@@ -67,7 +67,7 @@ public struct SnapshotDestruction: Sendable, Hashable {
             guard let label = place.label else {
                 throw Diagnosis(
                     "snapshot.unnamed", "\(word) is no snapshot: a dataset is never destroyed here",
-                    remedies: ["name the snapshot: \(place.dataset)@LABEL", "see what there is: ksnap list \(word)"], exit: .usage)
+                    remedies: ["name the snapshot: \(place.dataset)@LABEL", "see what there is: kldload ksnap list \(word)"], exit: .usage)
             }
             names.append((place.dataset, label))
         }
@@ -96,7 +96,9 @@ public struct SnapshotDestruction: Sendable, Hashable {
             throw Diagnosis(
                 "snapshot.held", held.count == 1 ? "\(held[0].name) is held" : "\(held.count) of these snapshots are held",
                 remedies: held.prefix(8).flatMap { row in
-                    (holds[row.name] ?? ["TAG"]).map { "ksnap release \(SnapshotRollback.word($0)) \(SnapshotRollback.word(row.name))" }
+                    (holds[row.name] ?? ["TAG"]).map {
+                        "kldload ksnap release \(SnapshotRollback.word($0)) \(SnapshotRollback.word(row.name))"
+                    }
                 }, causes: held.prefix(20).map { "\($0.name): \((holds[$0.name] ?? []).joined(separator: ", "))" })
         }
         let cloned = rows.filter { !$0.clones.isEmpty }
@@ -123,8 +125,8 @@ public struct SnapshotDestruction: Sendable, Hashable {
                     ? "\(first) belongs to a boot environment"
                     : "\(ofBootEnvironments.count) of these snapshots belong to boot environments",
                 remedies: [
-                    "whole environments are destroyed with kbe destroy, which takes their snapshots along; see kbe list --snapshots",
-                    "nothing boots from them, but kbe rollback goes back to them; to destroy them all the same: --boot-environments",
+                    "whole environments are destroyed with kldload kbe destroy, which takes their snapshots along; see kldload kbe list --snapshots",
+                    "nothing boots from them, but kldload kbe rollback goes back to them; to destroy them all the same: --boot-environments",
                 ])
         }
         let steps = try byDataset.map { dataset, labels in

@@ -18,7 +18,7 @@ public enum SnapshotHolding {
         guard !tag.isEmpty, tag.utf8.count < 256, !tag.hasPrefix("."), !tag.hasPrefix("-"), !tag.contains("@"), !tag.contains("/") else {
             throw Diagnosis(
                 "snapshot.tag", "'\(tag)' cannot be the tag of a hold",
-                remedies: ["the tag comes first: ksnap hold audit POOL/DATASET@LABEL"],
+                remedies: ["the tag comes first: kldload ksnap hold audit POOL/DATASET@LABEL"],
                 exit: .usage)
         }
         let storage = try await Storage.gather(runner: runner, files: files)
@@ -80,7 +80,7 @@ public struct SnapshotDifference: Sendable, Hashable {
         }
         guard let label else {
             throw Diagnosis(
-                "snapshot.none", "\(dataset) has no snapshot to compare with", remedies: ["make one: ksnap create NAME \(dataset)"],
+                "snapshot.none", "\(dataset) has no snapshot to compare with", remedies: ["make one: kldload ksnap create NAME \(dataset)"],
                 exit: .inputMissing)
         }
         let other = try second.map { try storage.place($0, in: folder, files) }

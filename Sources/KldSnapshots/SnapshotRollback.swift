@@ -37,7 +37,7 @@ public struct SnapshotRollback: Sendable, Hashable {
                     ? "\(place.dataset) is the running root file system, which is never rolled back in place"
                     : "\(place.dataset) belongs to a boot environment, which is never rolled back in place",
                 remedies: [
-                    "make a new environment of the snapshot and boot it; this one is kept: kbe rollback \(leaf)@\(place.label ?? "SNAPSHOT")"
+                    "make a new environment of the snapshot and boot it; this one is kept: kldload kbe rollback \(leaf)@\(place.label ?? "SNAPSHOT")"
                 ],
                 exit: .usage)
         }
@@ -48,7 +48,7 @@ public struct SnapshotRollback: Sendable, Hashable {
         guard let newest = snapshots.last else {
             throw Diagnosis(
                 "snapshot.none", "\(dataset) has no snapshot to go back to",
-                remedies: ["make one for next time: ksnap create NAME \(dataset)"],
+                remedies: ["make one for next time: kldload ksnap create NAME \(dataset)"],
                 exit: .inputMissing)
         }
         guard let target = place.label.map({ label in snapshots.first { $0.label == label } }) ?? newest else {
@@ -66,7 +66,7 @@ public struct SnapshotRollback: Sendable, Hashable {
         let labels = rows.suffix(8).reversed().map(\.label)
         return Diagnosis(
             "snapshot.unknown", "there is no snapshot \(name)",
-            remedies: labels.isEmpty ? ["see what there is: ksnap list"] : ["the newest are: \(labels.joined(separator: ", "))"],
+            remedies: labels.isEmpty ? ["see what there is: kldload ksnap list"] : ["the newest are: \(labels.joined(separator: ", "))"],
             exit: .inputMissing)
     }
 
@@ -89,8 +89,8 @@ public struct SnapshotRollback: Sendable, Hashable {
                 "snapshot.newer",
                 "\(missing.count == 1 ? "one newer snapshot stands" : "\(missing.count) newer snapshots stand") between now and \(name)",
                 remedies: [
-                    "look into the old state without losing anything: kclone \(Self.word(target.name)) \(Self.word("\(name.dataset)-\(name.label)"))",
-                    "or let them go, each by its name: ksnap rollback \(Self.word(target.name)) "
+                    "look into the old state without losing anything: kldload kclone \(Self.word(target.name)) \(Self.word("\(name.dataset)-\(name.label)"))",
+                    "or let them go, each by its name: kldload ksnap rollback \(Self.word(target.name)) "
                         + newer.map { "--destroy \(Self.word($0.label))" }.joined(separator: " "),
                 ], causes: missing.prefix(20).map(Self.told))
         }

@@ -157,7 +157,7 @@ public struct Storage: Sendable, Hashable {
         guard let best, best.type == "zfs" else {
             throw Diagnosis(
                 "dataset.not-zfs", "\(path) is not on ZFS: it lies on \(best?.type ?? "nothing that is mounted")",
-                remedies: ["name a dataset, or a path in one: kdf"], exit: .usage)
+                remedies: ["name a dataset, or a path in one: kldload kdf"], exit: .usage)
         }
         // A snapshot that is mounted somewhere.
         let parts = best.source.split(separator: "@").map(String.init)

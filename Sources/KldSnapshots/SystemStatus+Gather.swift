@@ -105,7 +105,7 @@ extension SystemStatus {
                     remedy: "zfs mount -l \(datasets.locked[0])"))
         }
         guard let newest = datasets.newest, let name = datasets.newestName else {
-            lines.append(Line("snapshots", .notice, "there is no snapshot", remedy: "ksnap"))
+            lines.append(Line("snapshots", .notice, "there is no snapshot", remedy: "kldload ksnap"))
             return
         }
         let held = datasets.held > 0 ? ", \(datasets.held) held" : ""
@@ -130,7 +130,9 @@ extension SystemStatus {
             // Who may not read the ESP knows what the pool says, which is what boots while nothing is on trial.
             let told = bootfs.map { "the pool says \($0)" } ?? "the pool does not say either"
             lines.append(
-                Line("boot", .unknown, "\(running) runs\(count); what boots next could not be read, \(told)", remedy: "as root: kbe list"))
+                Line(
+                    "boot", .unknown, "\(running) runs\(count); what boots next could not be read, \(told)",
+                    remedy: "as root: kldload kbe list"))
             return
         }
         let entries = names.compactMap { name in
@@ -149,7 +151,7 @@ extension SystemStatus {
         if !left.isEmpty {
             lines.append(
                 Line(
-                    "boot.failed", .notice, "did not boot well: \(left.joined(separator: ", "))", remedy: "kbe list says why"))
+                    "boot.failed", .notice, "did not boot well: \(left.joined(separator: ", "))", remedy: "kldload kbe list says why"))
         }
     }
 

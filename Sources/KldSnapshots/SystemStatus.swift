@@ -147,7 +147,7 @@ extension SystemStatus.Pool {
         guard let usage, let capacity = usage.capacity, let free = usage.free else {
             return add(.unknown, "space", "how full it is could not be read", "zpool list \(name)")
         }
-        let remedy = "destroy old snapshots: ksnap list; or add disks"
+        let remedy = "destroy old snapshots: kldload ksnap list; or add disks"
         let text = "\(capacity) % full, \(free) free"
         if capacity >= Self.full {
             add(.problem, "space", text, remedy)

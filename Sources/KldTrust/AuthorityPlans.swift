@@ -111,7 +111,7 @@ extension CertificateAuthority {
         guard left >= 1 else {
             throw Diagnosis(
                 "ca.root-ends", "the root ends at \(authority.notAfter): it signs nothing any more",
-                remedies: ["make another one: kldload-ca init --force, then kldload-ca renew --all", "if the clock is wrong, set it"],
+                remedies: ["make another one: kldload ca init --force, then kldload ca renew --all", "if the clock is wrong, set it"],
                 exit: .badConfiguration)
         }
         return min(request.days, left)

@@ -95,7 +95,7 @@ public struct Certificate: Sendable, Hashable, Codable {
     private static func unreadable(_ file: FilePath, _ causes: [String]) -> Diagnosis {
         Diagnosis(
             "ca.certificate-unreadable", "\(file) is no certificate that openssl can read",
-            remedies: ["bring it back from a backup or a snapshot", "a leaf: issue it again, kldload-ca issue"],
+            remedies: ["bring it back from a backup or a snapshot", "a leaf: issue it again, kldload ca issue"],
             causes: Array(causes.prefix(3)))
     }
 

@@ -54,7 +54,7 @@ public struct CertificateAuthority: Sendable, Hashable {
     public func root(runner: any CommandRunner, files: any FileSystem) async throws -> Certificate {
         guard let found = try await rootIfAny(runner: runner, files: files) else {
             throw Diagnosis(
-                "ca.no-root", "this machine has no certificate authority yet", remedies: ["kldload-ca init"], exit: .badConfiguration)
+                "ca.no-root", "this machine has no certificate authority yet", remedies: ["kldload ca init"], exit: .badConfiguration)
         }
         return found
     }
@@ -72,7 +72,7 @@ public struct CertificateAuthority: Sendable, Hashable {
             let known = try leaves(files)
             throw Diagnosis(
                 "ca.no-leaf", "no certificate is called \(leaf)",
-                remedies: [known.isEmpty ? "kldload-ca issue \(leaf) --dns NAME" : "one of: \(known.joined(separator: ", "))"],
+                remedies: [known.isEmpty ? "kldload ca issue \(leaf) --dns NAME" : "one of: \(known.joined(separator: ", "))"],
                 exit: .inputMissing)
         }
         let file = current(leaf).appending(Self.request)
@@ -82,7 +82,7 @@ public struct CertificateAuthority: Sendable, Hashable {
         } catch is DecodingError {} catch is Diagnosis {}
         throw Diagnosis(
             "ca.request-unreadable", "\(file) does not say what \(leaf) is for",
-            remedies: ["issue it again, with its names: kldload-ca issue \(leaf) --dns NAME"], exit: .badConfiguration)
+            remedies: ["issue it again, with its names: kldload ca issue \(leaf) --dns NAME"], exit: .badConfiguration)
     }
 
     /// Versions of one thing, as far as a plan has to know them.

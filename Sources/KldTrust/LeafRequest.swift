@@ -17,7 +17,7 @@ public enum ExtendedKeyUsage: String, Sendable, Hashable, CaseIterable, Codable 
             guard let usage = ExtendedKeyUsage(rawValue: String(word)) else {
                 throw Diagnosis(
                     "ca.eku", "'\(word)' is no use of a certificate that this authority gives",
-                    remedies: ["--eku serverAuth,clientAuth, or one of them", "code is signed by another key: kldload-secure-boot"],
+                    remedies: ["--eku serverAuth,clientAuth, or one of them", "code is signed by another key: kldload secure-boot"],
                     exit: .usage)
             }
             if !usages.contains(usage) { usages.append(usage) }

@@ -79,7 +79,8 @@ extension PackageWork {
         let installed = try await packages.installed()
         let known = Set(installed.keys.map(PackageRoot.plain))
         if let absent = names.first(where: { !known.contains(PackageRoot.plain($0)) }) {
-            throw Diagnosis("upkeep.not-installed", "\(absent) is not installed", remedies: ["kpkg list says what is"], exit: .inputMissing)
+            throw Diagnosis(
+                "upkeep.not-installed", "\(absent) is not installed", remedies: ["kldload kpkg list says what is"], exit: .inputMissing)
         }
         if wanted { return try await packages.secure(names, installed) }
         let ours = Set(packages.ours(installed)).intersection(names).sorted()
@@ -87,7 +88,9 @@ extension PackageWork {
             throw Diagnosis(
                 "upkeep.protected",
                 "kldload holds \(ours.joined(separator: ", ")): kernel, OpenZFS and boot loader move together or not at all",
-                remedies: ["move them in an environment that does not run: kupgrade --kernel", "let go of them all the same: --yes"],
+                remedies: [
+                    "move them in an environment that does not run: kldload kupgrade --kernel", "let go of them all the same: --yes",
+                ],
                 exit: .failed)
         }
         try await packages.release(names)

@@ -35,7 +35,7 @@ struct PackageRoot: Sendable {
         guard let manager = found?.family.manager else {
             throw Diagnosis(
                 "upkeep.no-manager", "there is no package manager here that kldload knows: apt, dnf, pacman, apk",
-                remedies: ["change packages with the system's own tools, after kbe create"], exit: .unavailable)
+                remedies: ["change packages with the system's own tools, after kldload kbe create"], exit: .unavailable)
         }
         self.root = root
         self.name = name
@@ -117,7 +117,7 @@ struct PackageRoot: Sendable {
             throw Diagnosis(
                 "upkeep.holds",
                 "\(lacking.joined(separator: ", ")) should be held in \(name), and \(manager.family.rawValue) says that they are not",
-                remedies: ["kpkg holds says what is held", "hold them by hand, and look at what it prints"])
+                remedies: ["kldload kpkg holds says what is held", "hold them by hand, and look at what it prints"])
         }
         return now.sorted()
     }
@@ -205,7 +205,7 @@ struct PackageRoot: Sendable {
         guard !moved.isEmpty else { return }
         throw Diagnosis(
             "upkeep.held-moved", "packages move in \(name) that are held: \(moved.joined(separator: ", "))",
-            remedies: ["move them with the others: kupgrade --held"], exit: .failed)
+            remedies: ["move them with the others: kldload kupgrade --held"], exit: .failed)
     }
 
     /// Reads the archive's lists anew.
@@ -250,7 +250,7 @@ struct PackageRoot: Sendable {
 
     private func impossible(_ causes: [String]) -> Diagnosis {
         Diagnosis(
-            "upkeep.packages", "\(manager.family.rawValue) cannot do that", remedies: ["kpkg search WORD finds a package's name"],
+            "upkeep.packages", "\(manager.family.rawValue) cannot do that", remedies: ["kldload kpkg search WORD finds a package's name"],
             exit: .failed, causes: causes)
     }
 
@@ -278,7 +278,8 @@ struct PackageRoot: Sendable {
         guard free < need else { return }
         throw Diagnosis(
             "upkeep.no-room", "the pool has \(free) free, and the packages may need \(need) (\(size) are downloaded)",
-            remedies: ["destroy environments and snapshots that are not needed: kbe list, kbe prune --older-than 30d"], exit: .cannotCreate)
+            remedies: ["destroy environments and snapshots that are not needed: kldload kbe list, kldload kbe prune --older-than 30d"],
+            exit: .cannotCreate)
     }
 
     /// Settings that packages left beside those in force, with what they say.

@@ -138,7 +138,8 @@ public struct PackageWork: Sendable {
         else { return }
         throw Diagnosis(
             "upkeep.kernel", "Linux \(newest) came with the change, and has not all that it needs to boot: OpenZFS, initramfs, modules",
-            remedies: ["read why the module was not built: \(log)", "upgrade without it: kupgrade, without --kernel"], exit: .failed,
+            remedies: ["read why the module was not built: \(log)", "upgrade without it: kldload kupgrade, without --kernel"],
+            exit: .failed,
             causes: dkms.filter { $0.release == newest || $0.release == nil }.map(\.text))
     }
 
@@ -220,7 +221,7 @@ public struct PackageWork: Sendable {
             return report
         } catch {
             var problem = Diagnosis(of: error)
-            problem.remedies.append("go back to the state before: kbe rollback \(report.before), and reboot")
+            problem.remedies.append("go back to the state before: kldload kbe rollback \(report.before), and reboot")
             throw problem
         }
     }

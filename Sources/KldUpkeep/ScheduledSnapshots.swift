@@ -105,7 +105,7 @@ public struct ScheduledSnapshots: Sendable, Hashable {
         if kind == .srv {
             guard let mounted = try upkeep.files.dataset(at: "/srv") else {
                 throw Diagnosis(
-                    "snapshot.no-srv", "/srv is no dataset of its own here", remedies: ["kdir /srv makes one"], exit: .unavailable)
+                    "snapshot.no-srv", "/srv is no dataset of its own here", remedies: ["kldload kdir /srv makes one"], exit: .unavailable)
             }
             dataset = try DatasetName(mounted)
         }
@@ -137,7 +137,7 @@ public struct ScheduledSnapshots: Sendable, Hashable {
         var remarks: [String] = []
         var steps: [Step] = []
         if capacity >= Self.nearlyFull {
-            remarks.append("the pool \(dataset.pool) is \(capacity) % full: kldload-snapshot budget says what snapshots take")
+            remarks.append("the pool \(dataset.pool) is \(capacity) % full: kldload snapshot budget says what snapshots take")
         }
         let due = !byClock || isDue(kind, now: now)
         if due, byClock, capacity >= Self.full {

@@ -39,7 +39,7 @@ public struct SnapshotBudget: Sendable, Hashable, Codable {
     public var warnings: [String] {
         if capacity >= ScheduledSnapshots.nearlyFull {
             return [
-                "the pool \(pool) is \(capacity) % full: destroy what is not needed (kbe list, zfs list -t snapshot -s used), or add disks"
+                "the pool \(pool) is \(capacity) % full: destroy what is not needed (kldload kbe list, zfs list -t snapshot -s used), or add disks"
             ]
         }
         guard let daysLeft, daysLeft < 14 else { return [] }

@@ -91,7 +91,7 @@ public struct Upkeep: Sendable {
             }
             if keep {
                 try await runner.run(ZFS.set(environment.dataset, [Self.mark: Self.kept]))
-                say("kept: \(name); look at it with kbe mount \(name), then kbe destroy \(name)")
+                say("kept: \(name); look at it with kldload kbe mount \(name), then kldload kbe destroy \(name)")
                 return
             }
             if system.next?.dataset == environment.dataset.text || system.bootfs == environment.dataset.text {
@@ -102,7 +102,7 @@ public struct Upkeep: Sendable {
             // It bears kldload's mark, or the plan would not have been made, and this run, or one that was killed, has made it.
             try await apply(plan, plan.destroys.compactMap { WipeApproval(owned: true, dataset: $0) })
         } catch {
-            say("\(name) could not be taken away: \(Diagnosis(of: error).message); kbe destroy \(name)")
+            say("\(name) could not be taken away: \(Diagnosis(of: error).message); kldload kbe destroy \(name)")
         }
     }
 

@@ -195,7 +195,7 @@ struct BootEnvironmentTests {
         ])
         let row = BootList(failed) { $0.hasPrefix("kldload-test-") ? "ssh.service is failed" : nil }.rows[1]
         #expect(row.state == "failed: ssh.service is failed" && !row.bootsNext)
-        #expect(BootList(try foreign().system) { _ in nil }.rows.map(\.state) == ["good", "another machine's: kbe adopt test"])
+        #expect(BootList(try foreign().system) { _ in nil }.rows.map(\.state) == ["good", "another machine's: kldload kbe adopt test"])
     }
 
     @Test("facts of a machine are read from one list")

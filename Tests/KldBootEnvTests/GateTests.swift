@@ -46,9 +46,9 @@ struct BootGateTests {
             target.facts.unknownFeatures = ["longname"]
             let problems = BootGate(system, target).problems
             #expect(problems.map(\.code) == ["boot.foreign", "boot.features", "boot.host-id"])
-            #expect(problems[0].remedies.first == "kbe adopt \(name)" && problems[0].remedies.last?.hasSuffix("--own") == true)
+            #expect(problems[0].remedies.first == "kldload kbe adopt \(name)" && problems[0].remedies.last?.hasSuffix("--own") == true)
             // Nobody is led to boot the other machine.
-            #expect(problems[2].remedies == ["kbe adopt \(name)"])
+            #expect(problems[2].remedies == ["kldload kbe adopt \(name)"])
             // It is that one's, and nobody else's.
             #expect(BootGate(system, try Fixture.target(index == 0 ? "test" : "debian")).problems.isEmpty)
         }

@@ -48,8 +48,8 @@ struct SecureBootTests {
         ]
         for machine in machines { #expect(machine.verdict.starts && machine.warnings.count == 1, "\(machine)") }
         #expect(machines[0].warnings[0].contains("recovery.efi") && machines[0].verdict.text.contains("what boots next is signed"))
-        #expect(machines[1].warnings[0].contains("kldload-secure-boot reenroll"))
-        #expect(machines[3].warnings[0].contains("kldload-secure-boot enable"))
+        #expect(machines[1].warnings[0].contains("kldload secure-boot reenroll"))
+        #expect(machines[3].warnings[0].contains("kldload secure-boot enable"))
         for firmware in [SecureBoot.Firmware.off, .setup, .unchecked, .none] {
             let quiet = Self.machine(firmware, .absent, key: false, configured: false, others: .missing)
             #expect(quiet.warnings.isEmpty && quiet.verdict.starts)
@@ -179,10 +179,10 @@ extension BootStagingTests {
         var target = try Fixture.target("test")
         target.kernels[0].unsigned = ["zfs.ko.xz"]
         problem = try #require(throws: Diagnosis.self) { _ = try BootEnvironments(Self.signed).activate(target) }
-        #expect(problem.code == "boot.module-unsigned" && problem.remedies.first?.hasSuffix("kldload-secure-boot sign test") == true)
+        #expect(problem.code == "boot.module-unsigned" && problem.remedies.first?.hasSuffix("kldload secure-boot sign test") == true)
         target.environment = try Fixture.dataset("debian")
         problem = try #require(throws: Diagnosis.self) { _ = try BootEnvironments(Self.signed).activate(target) }
-        #expect(problem.remedies.first?.hasSuffix("kldload-secure-boot enable") == true)
+        #expect(problem.remedies.first?.hasSuffix("kldload secure-boot enable") == true)
     }
 
     @Test(

@@ -225,7 +225,8 @@ extension ErrorsDocumentTests {
         Entry(code: code, message: message, exit: exit, remedies: remedies, hasRemedies: !remedies.isEmpty)
     }
 
-    private static let kexport = "kexport [DISK] FORMAT [FOLDER], or kexport [DISK] --format FORMAT --output FILE; kexport --help"
+    private static let kexport =
+        "kldload kexport [DISK] FORMAT [FOLDER], or kldload kexport [DISK] --format FORMAT --output FILE; kldload kexport --help"
     private static let name = "use letters, digits and - _ . : only, beginning with a letter"
 
     static let unread: [Place] = [

@@ -153,7 +153,7 @@ import Testing
     }
 
     @Test func `one that runs, and is another machine's, is not called this one's own`() throws {
-        for (isForeign, remedy) in [(false, "nothing is to do"), (true, "boot another one, and then: kbe adopt golden")] {
+        for (isForeign, remedy) in [(false, "nothing is to do"), (true, "boot another one, and then: kldload kbe adopt golden")] {
             let problem = problem { _ = try Adoption(system(running: "golden", isForeign: isForeign)).plan("golden", image: nil) }
             #expect(problem?.code == "be.running" && problem?.remedies == [remedy])
         }

@@ -60,7 +60,7 @@ import Testing
         #expect(
             report.environments == [
                 .init(name: "debian", state: "good"),
-                .init(name: "golden", state: "another machine's: kbe adopt golden", image: "50", foreign: true),
+                .init(name: "golden", state: "another machine's: kldload kbe adopt golden", image: "50", foreign: true),
             ])
         let text = try report.json
         #expect(FleetReport(json: text) == report && text.contains("\"foreign\":true"))

@@ -154,9 +154,9 @@ import Testing
         #expect(
             problem?.causes == [
                 "gone: root@gone cannot be reached, or the connection broke",
-                "lacking: it has no environment golden: kfleet push golden brings it",
+                "lacking: it has no environment golden: kldload kfleet push golden brings it",
                 "failed: golden was tried there before: failed: it panics", "unproven: its boot of debian was not noted as good",
-                "waiting: third boots next there already: restart it, or kbe activate debian",
+                "waiting: third boots next there already: restart it, or kldload kbe activate debian",
                 "other: its golden is not what the others have",
             ])
         #expect(machines.allSatisfy { $0.1.told.isEmpty })
@@ -164,13 +164,13 @@ import Testing
 
     @Test func `nobody is touched where the environment is not the machines' own yet`() async throws {
         func foreign() -> FakeMachine {
-            FakeMachine(also: [.init(name: "golden", state: "another machine's: kbe adopt golden", image: "77", foreign: true)])
+            FakeMachine(also: [.init(name: "golden", state: "another machine's: kldload kbe adopt golden", image: "77", foreign: true)])
         }
         let machines = [("a", foreign()), ("b", foreign())]
         let rollout = try rollout(machines)
         let problem = await problem { _ = try await rollout.ready() }
         #expect(problem?.code == "fleet.not-ready")
-        #expect(problem?.causes == ["a", "b"].map { "\($0): golden is not its own yet: kfleet push golden finishes it" })
+        #expect(problem?.causes == ["a", "b"].map { "\($0): golden is not its own yet: kldload kfleet push golden finishes it" })
         #expect(machines.allSatisfy { $0.1.told.isEmpty })
     }
 
@@ -206,10 +206,10 @@ import Testing
     @Test func `a machine that somebody changed meanwhile is left alone, and nothing more is restarted`() async throws {
         let changes: [(String, (inout FakeMachine.State) -> Void)] = [
             ("it runs third", { $0.report.running = "third" }),
-            ("third boots next there already: restart it, or kbe activate debian", { $0.report.next = "third" }),
+            ("third boots next there already: restart it, or kldload kbe activate debian", { $0.report.next = "third" }),
             ("its boot of debian was not noted as good", { $0.report.good = false }),
             ("golden was tried there before: failed: it panics", { $0.report.environments[1].state = "failed: it panics" }),
-            ("it has no environment golden: kfleet push golden brings it", { $0.report.environments.removeLast() }),
+            ("it has no environment golden: kldload kfleet push golden brings it", { $0.report.environments.removeLast() }),
             ("its golden is another one", { $0.report.environments[1].image = "78" }),
         ]
         for (why, change) in changes {

@@ -154,7 +154,8 @@ private func lines(_ plan: Plan) -> [String] {
         let held = Machine.snapshot("rpool/home/my data@b", txg: 20, holds: 1)
         let back = try await gather("rpool/home/my data@a", a + held, holds: ["rpool/home/my data@b": "rpool/home/my data@b\taudit\tx\n"])
         #expect { try back.plan(destroying: ["b"]) } throws: {
-            Diagnosis(of: $0).code == "snapshot.held" && Diagnosis(of: $0).remedies == ["ksnap release audit 'rpool/home/my data@b'"]
+            Diagnosis(of: $0).code == "snapshot.held"
+                && Diagnosis(of: $0).remedies == ["kldload ksnap release audit 'rpool/home/my data@b'"]
         }
         let cloned = try await gather("rpool/home/my data@a", a + Machine.snapshot("rpool/home/my data@b", txg: 20, clones: "rpool/c"))
         #expect(problem { _ = try cloned.plan(destroying: ["b"]) }?.code == "snapshot.cloned")

@@ -18,11 +18,11 @@ public enum AutomaticSource {
         if free.count > 1 {
             throw Diagnosis(
                 "image.source-ambiguous", "\(free.count) disks could be exported: \(free.joined(separator: ", "))",
-                remedies: ["name one: kexport \(free[0]) qcow2"], exit: .usage)
+                remedies: ["name one: kldload kexport \(free[0]) qcow2"], exit: .usage)
         }
         throw Diagnosis(
             "image.source-none", "no disk with ZFS on root is there to be exported",
-            remedies: ["name the disk or image file: kexport /dev/sda qcow2"], exit: .usage,
+            remedies: ["name the disk or image file: kldload kexport /dev/sda qcow2"], exit: .usage,
             causes: judged.flatMap { disk in disk.reasons.map { "\(disk.path): \($0.text)" } })
     }
 }

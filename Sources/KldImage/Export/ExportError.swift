@@ -65,7 +65,7 @@ extension ExportError: Diagnosable {
         case .outputIsNotAFile(let path):
             Diagnosis(
                 "image.output", "\(path) is not a file, and is not replaced by one",
-                remedies: ["export to a file, then write that to a disk with kldload's own installer or dd"], exit: .usage)
+                remedies: ["export to a file; a raw one is written to a disk with dd"], exit: .usage)
         case .busy(let path, let reasons):
             Diagnosis(
                 "image.source-busy", "\(path) is in use, so its image would not be whole",

@@ -15,10 +15,11 @@ extension KexportRequest {
     ///   - words: `[DISK] [FORMAT] [FOLDER]`, less what options already say.
     ///   - disk: of `--disk`, and so with the other options.
     ///   - environment: only `KEXPORT_NAME` is read; `name` goes before it.
+    ///   - isFolder: whether a folder of that name is there; what `output` names is one then.
     /// - Throws: ``Diagnosis`` with exit status 64: `image.usage`, `image.format`, `image.name`, `image.output`.
     public init(
         words: [String], disk: String? = nil, format: String? = nil, output: String? = nil, name: String? = nil,
-        environment: [String: String] = [:]
+        environment: [String: String] = [:], isFolder: (FilePath) -> Bool = { _ in false }
     ) throws(Diagnosis) {
         var rest = words[...]
         var (source, kind) = (disk, format)
@@ -36,7 +37,7 @@ extension KexportRequest {
         if folder?.isEmpty ?? output?.isEmpty ?? false { throw Self.usage("the place for the output is empty") }
         let formats = try ExportFormat.parse(kind ?? "")
         guard !formats.isEmpty else { throw ExportError.nothingToExport.diagnosis }
-        let place = try Self.place(folder, file: output, formats)
+        let place = try Self.place(folder, file: output, formats, isFolder)
         self.init(
             source: try Self.source(source), formats: formats, destination: place,
             name: try Self.imageName(name, environment, place))
@@ -54,13 +55,13 @@ extension KexportRequest {
         throw usage("\(text) is not a path", also: ["a disk is named by its path: /dev/\(text)"])
     }
 
-    /// A third word is a folder; `--output` is a file, unless it ends with a slash.
+    /// A third word is a folder; `--output` is a file, unless it ends with a slash or is a folder already.
     private static func place(
-        _ folder: String?, file: String?, _ formats: [ExportFormat]
+        _ folder: String?, file: String?, _ formats: [ExportFormat], _ isFolder: (FilePath) -> Bool
     ) throws(Diagnosis) -> ExportRequest.Destination {
         guard let file else { return .folder(folder.map { FilePath($0) } ?? defaultFolder) }
-        if file.hasSuffix("/") || file == "." || file == ".." { return .folder(FilePath(file)) }
         let path = FilePath(file)
+        if file.hasSuffix("/") || file == "." || file == ".." || isFolder(path) { return .folder(path) }
         guard formats.count == 1 else { throw ExportError.outputNames(path, formats: formats).diagnosis }
         if let suffix = path.extension, let other = ExportFormat(rawValue: suffix.lowercased()), other != formats[0] {
             throw Diagnosis(
@@ -82,7 +83,9 @@ extension KexportRequest {
     private static func usage(_ message: String, also remedies: [String] = []) -> Diagnosis {
         Diagnosis(
             "image.usage", message,
-            remedies: remedies + ["kexport [DISK] FORMAT [FOLDER], or kexport [DISK] --format FORMAT --output FILE; kexport --help"],
+            remedies: remedies + [
+                "kldload kexport [DISK] FORMAT [FOLDER], or kldload kexport [DISK] --format FORMAT --output FILE; kldload kexport --help"
+            ],
             exit: .usage)
     }
 }

@@ -150,6 +150,8 @@ extension NetworkInitramfs {
                     read -r -t 30 answer || exit 0
                     echo "kldload: 'exit' tries once more"
                     setsid -c sh
+                    # All but this and process 1, which waits for all: nobody's open shell keeps it from trying.
+                    kill -9 -1
                 ) <"$console" >"$console" 2>&1 &
             done
             wait
