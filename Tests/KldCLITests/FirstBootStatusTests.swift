@@ -1,3 +1,4 @@
+import ArgumentParser
 import KldCore
 import KldExec
 import KldPlan
