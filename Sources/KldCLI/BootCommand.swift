@@ -7,7 +7,6 @@ import KldExec
 import KldFiles
 import KldInstall
 import KldPlan
-import KldSystemd
 import KldZFS
 import SystemPackage
 
@@ -297,25 +296,15 @@ struct BootSession: Sendable {
         try await Host.apply(plan, approvals: approvals, dryRun: dryRun, runner: runner, performers: BootPerformers.table)
     }
 
-    /// Restarts the machine if what runs is on trial: the loader counts. Nothing happens to an environment that has proved itself; where no ESP
-    /// can be read to tell, the loader's own word of this start does: see ``BlindRestarts``.
+    /// See ``BootLeaving``.
     func leave(because reason: String, unlessGood: Bool = false) async throws {
         // An environment that was to be booted once is counted for as long as it runs.
         if unlessGood, try files.exists(BootTrial.goodMarker) { return }
-        let trial: BootTrial
-        do { trial = BootTrial(try await system()) } catch let error as Diagnosis {
-            guard let number = try BlindRestarts.count(files) else { throw error }
-            Output.errorLine("\(error.rendered)\nkldload: \(reason): restart \(number) of \(BootEntry.tries)")
-            try await runner.run(Systemctl.reboot(waiting: false))
-            return
+        try await BootLeaving.leave(because: reason, runner: runner, files: files) {
+            try await system()
+        } say: {
+            Output.errorLine($0)
         }
-        guard let entry = trial.counted else { return }
-        do { try files.write(reason + "\n", to: BootTrial.file(entry.id)) } catch {
-            // A full disk may be the very reason.
-            Output.errorLine("kldload: the reason cannot be kept: \(reason): \(Diagnosis(of: error).message)")
-        }
-        Output.errorLine("kldload: \(entry.environment) is on trial and did not boot well: restarting")
-        try await runner.run(Systemctl.reboot(waiting: false))
     }
 
     func report(_ trial: BootTrial) throws {
