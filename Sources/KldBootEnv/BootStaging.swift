@@ -158,8 +158,22 @@ public struct BootStaging: Sendable, Hashable {
             }
         }
         for esp in system.esps { if let step = commit(entry, on: esp) { steps.append(step) } }
-        if choice == .unchanged { steps += outdated }
+        if choice == .unchanged { return steps + outdated }
+        steps += forgotten(for: entry)
         return choice == .always ? steps + system.choosing(target.environment) : steps
+    }
+
+    /// What was to boot once, and has not yet: left below what is chosen now, it would boot when that fails, before what has proved itself.
+    /// Of an environment that has, another entry stays.
+    private func forgotten(for entry: BootEntry) -> [Step] {
+        let current = system.current?.id
+        let gone = system.entries.filter {
+            $0.once && !$0.isExhausted && $0.counter?.done == 0 && $0.id != entry.id && $0.id != current
+        }
+        let needed = system.needed(without: gone).union(entry.files)
+        return system.esps.compactMap {
+            $0.removing(gone, keeping: needed, "boot.once.\($0.name)", "Forget what was to boot once from \($0.device)")
+        }
     }
 
     /// Kernels that were removed from the environment are no choice any more: their modules are gone.
