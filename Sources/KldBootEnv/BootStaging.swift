@@ -39,11 +39,15 @@ public struct BootStaging: Sendable, Hashable {
 
     /// The kernel that is booted. - Throws: ``Diagnosis`` `boot.no-kernel`.
     func kernel() throws(Diagnosis) -> BootTarget.Kernel {
-        guard let kernel = target.kernels.first else {
+        guard var kernel = target.kernels.first else {
             throw Diagnosis(
                 "boot.no-kernel", "\(target.environment.leaf) has no kernel that could be booted",
                 remedies: ["a kernel needs /boot/vmlinuz-R, /boot/initrd.img-R and /usr/lib/modules/R: kbe mount it, and look"])
         }
+        // An ESP may have been passed over since it was looked at.
+        let devices = Set(system.esps.map(\.device))
+        kernel.matching = kernel.matching.filter { devices.contains($0.key) }
+        kernel.images = kernel.images.filter { devices.contains($0.key) }
         return kernel
     }
 
