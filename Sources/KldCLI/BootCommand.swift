@@ -289,11 +289,12 @@ struct BootSession: Sendable {
             let written = try await refresh(system, of: said ? nil : meant, said ? .unchanged : .always)
             var after = dryRun ? system : try await self.system()
             after = try await apply(to: after) { BootTrial($0).equal }
+            let damaged = after.damaged + written.damaged
             let fresh = try await BootRestore.gather(disk: disk, runner: runner, files: files)
             try await apply(
-                try await fresh.entering(LoaderStaging.label(files), except: after.damaged, runner: runner, files: files))
+                try await fresh.entering(LoaderStaging.label(files), except: damaged, runner: runner, files: files))
             // The others have what they need; but this is what was asked for.
-            if let damaged = (after.damaged + written.damaged).first(where: { fresh.includes($0.device) }) { throw damaged.problem }
+            if let first = damaged.first(where: { fresh.includes($0.device) }) { throw first.problem }
         }
     }
 
