@@ -122,14 +122,18 @@ public struct BootStaging: Sendable, Hashable {
     /// - Throws: ``Diagnosis`` `boot.no-kernel`, `boot.no-esp`, `boot.esp-full`, `boot.no-builder`, `boot.no-host-id`, `boot.module-unsigned`,
     ///   `boot.signing-off`, `boot.key-not-enrolled`, `trust.no-key`; what ``BootGate`` knows.
     public func steps() throws(Diagnosis) -> [Step] {
-        let kernel = try kernel()
-        let entry = try entry()
         guard !system.esps.isEmpty else {
             throw Diagnosis(
                 "boot.no-esp", "no disk of pool \(system.pool) has an ESP",
                 remedies: ["kldload boot restore gives the disks one back; on the live medium: krecovery reinstall-bootloader"],
                 exit: .inputMissing)
         }
+        do throws(Diagnosis) { return try staged() } catch { throw system.isVisited ? error.toldOutside : error }
+    }
+
+    private func staged() throws(Diagnosis) -> [Step] {
+        let kernel = try kernel()
+        let entry = try entry()
         if let problem = BootGate(system, target).problems.first { throw problem }
         // An entry of GRUB's without one would start, and not import the pool.
         if kernel.parts != nil { _ = try hostID }

@@ -57,6 +57,9 @@ extension BootSystem {
     /// What follows goes on without an ESP. - Parameter problem: what it did not take.
     mutating func passOver(_ device: String, _ problem: Diagnosis) {
         esps.removeAll { $0.device == device }
-        damaged.append(Damaged(device: device, problem: .damagedESP(device, causes: [problem.message] + problem.causes)))
+        var failed = Damaged(
+            device: device, problem: .damagedESP(device, causes: [problem.message] + problem.causes, visiting: isVisited))
+        failed.isVisited = isVisited
+        damaged.append(failed)
     }
 }
