@@ -46,7 +46,7 @@ public struct EFIPrograms: Sendable, Hashable, Codable {
 public enum ESPLayout {
     /// The name of kldload's own folder below `EFI`.
     public static let vendor = "kldload"
-    /// The GPT name of the partition (what sgdisk gives one of its type by itself), and the label of the file system.
+    /// The GPT name of the partition, and the label of the file system: they tell it from another system's. sgdisk gives no name by itself.
     public static let partitionName = "EFI system partition"
     public static let volumeLabel = "EFI"
     /// What firmware starts when it has no entry, or forgot it (UEFI 2.10, 3.5.1.1).

@@ -12,7 +12,8 @@ public enum KeyEnrolment {
     public static let passwordFile: FilePath = "/run/kldload/mok-password"
     /// Shown before the login prompt of consoles, which is where a person stands who can answer the key manager.
     static let issue: FilePath = "/run/issue.d/50-kldload-mok.issue"
-    /// While this lies there the request is made again at every start: it is lost when nobody answers.
+    /// The certificate for which the request is made again at every start: it is lost when nobody answers. All environments share it; the key
+    /// is in the one that asked, and in those that were cloned from it.
     public static let wanted: FilePath = "/var/lib/kldload/secure-boot/wanted"
     /// Where a person finds it who enrols it from a disk, without any password.
     public static let certificateOnESP = "EFI/kldload/mok.der"
@@ -30,6 +31,21 @@ public enum KeyEnrolment {
         (password.map { [.write(passwordFile, content: .secret($0), mode: .secret)] } ?? [.remove(passwordFile)]) + [
             .perform(request, ["certificate": certificate.string], effect: .changes)
         ]
+    }
+
+    /// Has the request made again until somebody answers. Runs: `cp CERTIFICATE …`, changes.
+    /// - Parameter place: of ``wanted``, below the root of the system that is to ask.
+    public static func repeating(_ certificate: FilePath, at place: FilePath = wanted) -> [Action] {
+        [.makeDirectory(place.removingLastComponent()), .run(FileCommand.copy(certificate, to: place))]
+    }
+
+    /// Whether it is this certificate for which the request is made again. An older kldload did not say which one.
+    ///
+    /// - Throws: ``FileError``.
+    public static func isRepeated(for certificate: [UInt8], _ files: any FileSystem) throws -> Bool {
+        guard try files.exists(wanted) else { return false }
+        let asked = try files.read(wanted)
+        return asked == certificate || (try? CertificateIdentity(asked)) == nil
     }
 
     /// Lays what that person needs onto an ESP.

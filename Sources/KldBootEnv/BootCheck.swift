@@ -20,7 +20,7 @@ public enum BootCheck {
     /// its owner has disabled, masked or uninstalled is not asked for. That the kernel's modules are there, and a driver for a network card that
     /// had one before, is read from /usr/lib/modules and /sys.
     /// - Parameter limit: how long services may take to come up.
-    /// - Returns: what is still wrong at the end; none for a good boot.
+    /// - Returns: what is still wrong at the end, what could not be asked among it; none for a good boot.
     public static func run(
         runner: any CommandRunner, files: any FileSystem, limit: Duration, clock: any Clock<Duration> = ContinuousClock()
     ) async throws -> [String] {
@@ -36,21 +36,31 @@ public enum BootCheck {
     }
 
     private static func look(_ runner: any CommandRunner, _ files: any FileSystem) async throws -> [String] {
-        var problems: [String] = []
+        let units = try await answers { try await unitProblems(runner, files) }
+        let pools = try await answers {
+            try await PoolRow.all(runner: runner).filter { ![.online, .degraded].contains($0.health) }.map {
+                "pool \($0.name) is \($0.health)"
+            }
+        }
+        return units + pools + [modules(files), network(files)].compactMap { $0 }
+    }
+
+    /// What cannot be asked is wrong as well: an error of the check's own would keep an environment that is no good.
+    private static func answers(_ body: () async throws -> [String]) async throws -> [String] {
+        do { return try await body() } catch {
+            try Task.checkCancellation()
+            let problem = Diagnosis(of: error)
+            return [([problem.message] + problem.causes.suffix(1)).joined(separator: ": ")]
+        }
+    }
+
+    private static func unitProblems(_ runner: any CommandRunner, _ files: any FileSystem) async throws -> [String] {
         let units = units(files)
         let states = units.isEmpty ? [] : UnitState.parse(try await runner.run(Systemctl.show(units)).output)
-        for unit in units {
-            guard let state = states.first(where: { $0.names.contains(unit) }) else {
-                problems.append("\(unit) is unknown")
-                continue
-            }
-            if !state.isTurnedOff, state.active != "active" { problems.append("\(unit) is \(state.active)") }
+        return units.compactMap { unit in
+            guard let state = states.first(where: { $0.names.contains(unit) }) else { return "\(unit) is unknown" }
+            return state.isTurnedOff || state.active == "active" ? nil : "\(unit) is \(state.active)"
         }
-        for pool in try await PoolRow.all(runner: runner) where ![.online, .degraded].contains(pool.health) {
-            problems.append("pool \(pool.name) is \(pool.health)")
-        }
-        problems += [modules(files), network(files)].compactMap { $0 }
-        return problems
     }
 
     /// An environment without its kernel's modules has only what its initramfs held: an ESP, say, cannot be mounted.
@@ -101,11 +111,12 @@ public enum BootCheck {
         var problems: [String] = []
         for name in (try? files.list(hooks)) ?? [] {
             let path = hooks.appending(name)
-            guard let status = try files.status(path), status.kind == .file, status.mode.bits & 0o111 != 0 else { continue }
-            let output = try await runner.run(Command(Tool(path.string), [], effect: .changes, accepting: Set(0...255)))
-            if output.status != 0 {
+            problems += try await answers {
+                guard let status = try files.status(path), status.kind == .file, status.mode.bits & 0o111 != 0 else { return [] }
+                let output = try await runner.run(Command(Tool(path.string), [], effect: .changes, accepting: Set(0...255)))
+                if output.status == 0 { return [] }
                 let last = (output.errors + "\n" + output.output).lines.first.map { ": \($0)" } ?? ""
-                problems.append("\(path) ended with \(output.status)\(last)")
+                return ["\(path) ended with \(output.status)\(last)"]
             }
         }
         return problems

@@ -23,27 +23,29 @@ public struct BootRestore: Sendable, Hashable {
     public static func gather(disk: FilePath? = nil, runner: any CommandRunner, files: any FileSystem) async throws -> BootRestore {
         guard let root = try await RunningRoot.gather(runner: runner, files: files) else { throw BootSystem.noRoot }
         var restore = BootRestore(disks: root.disks, partitions: root.esps, named: root.namedESPs, lost: root.lostESPs)
-        guard let disk else { return restore }
-        let path = try files.resolve(disk).string
-        guard root.disks.contains(where: { $0.disk == path }) else {
-            throw Diagnosis(
-                "boot.not-a-pool-disk", "\(disk) is no disk of the pool \(root.pool)",
-                remedies: ["one of: " + root.disks.map(\.disk).joined(separator: ", ")], exit: .inputMissing)
+        if let disk {
+            let path = try files.resolve(disk).string
+            guard root.disks.contains(where: { $0.disk == path }) else {
+                throw Diagnosis(
+                    "boot.not-a-pool-disk", "\(disk) is no disk of the pool \(root.pool)",
+                    remedies: ["one of: " + root.disks.map(\.disk).joined(separator: ", ")], exit: .inputMissing)
+            }
+            func isOn(_ partition: BlockDevice) -> Bool { Disk.number(of: partition.path, on: path) != nil }
+            restore.disks = restore.disks.filter { $0.disk == path }
+            restore.partitions = restore.partitions.filter(isOn)
+            restore.lost = restore.lost.filter(isOn)
+            restore.named = restore.named.filter(isOn)
         }
-        func isOn(_ partition: BlockDevice) -> Bool { Disk.number(of: partition.path, on: path) != nil }
-        restore.disks = restore.disks.filter { $0.disk == path }
-        restore.partitions = restore.partitions.filter(isOn)
-        restore.lost = restore.lost.filter(isOn)
-        restore.named = restore.named.filter(isOn)
-        guard !(restore.partitions + restore.named).isEmpty else {
-            throw Diagnosis(
-                "boot.no-esp-partition", "\(disk) has no partition for an ESP",
-                remedies: [
-                    "make one in its free space: sgdisk --new=0:0:+1G --typecode=0:EF00 \(path)",
-                    "a new disk gets the partitions of the one that it replaces: kldload kdisk replace OLD NEW",
-                ], exit: .inputMissing)
-        }
-        return restore
+        guard (restore.partitions + restore.named).isEmpty else { return restore }
+        let disks = restore.disks.map(\.disk)
+        let first = disks.first ?? "DISK"
+        throw Diagnosis(
+            "boot.no-esp-partition", "there is no partition for an ESP on \(disks.joined(separator: ", "))",
+            remedies: [
+                // What has no such name may be another system's. The disk is in use: sgdisk cannot tell the kernel.
+                "make one in its free space: sgdisk --new=0:0:+1G --typecode=0:EF00 --change-name=0:'\(ESPLayout.partitionName)' \(first), and partx --update \(first); then again",
+                "a new disk gets the partitions of the one that it replaces: kldload kdisk replace OLD NEW",
+            ], exit: .inputMissing)
     }
 
     /// Whether an ESP is one of those that are given back. - Parameter device: `/dev/vda1`.

@@ -39,11 +39,15 @@ public struct BootStaging: Sendable, Hashable {
 
     /// The kernel that is booted. - Throws: ``Diagnosis`` `boot.no-kernel`.
     func kernel() throws(Diagnosis) -> BootTarget.Kernel {
-        guard let kernel = target.kernels.first else {
+        guard var kernel = target.kernels.first else {
             throw Diagnosis(
                 "boot.no-kernel", "\(target.environment.leaf) has no kernel that could be booted",
                 remedies: ["a kernel needs /boot/vmlinuz-R, /boot/initrd.img-R and /usr/lib/modules/R: kldload kbe mount it, and look"])
         }
+        // An ESP may have been passed over since it was looked at.
+        let devices = Set(system.esps.map(\.device))
+        kernel.matching = kernel.matching.filter { devices.contains($0.key) }
+        kernel.images = kernel.images.filter { devices.contains($0.key) }
         return kernel
     }
 
@@ -118,14 +122,18 @@ public struct BootStaging: Sendable, Hashable {
     /// - Throws: ``Diagnosis`` `boot.no-kernel`, `boot.no-esp`, `boot.esp-full`, `boot.no-builder`, `boot.no-host-id`, `boot.module-unsigned`,
     ///   `boot.signing-off`, `boot.key-not-enrolled`, `trust.no-key`; what ``BootGate`` knows.
     public func steps() throws(Diagnosis) -> [Step] {
-        let kernel = try kernel()
-        let entry = try entry()
         guard !system.esps.isEmpty else {
             throw Diagnosis(
                 "boot.no-esp", "no disk of pool \(system.pool) has an ESP",
                 remedies: ["kldload boot restore gives the disks one back; on the live medium: krecovery reinstall-bootloader"],
                 exit: .inputMissing)
         }
+        do throws(Diagnosis) { return try staged() } catch { throw system.isVisited ? error.toldOutside : error }
+    }
+
+    private func staged() throws(Diagnosis) -> [Step] {
+        let kernel = try kernel()
+        let entry = try entry()
         if let problem = BootGate(system, target).problems.first { throw problem }
         // An entry of GRUB's without one would start, and not import the pool.
         if kernel.parts != nil { _ = try hostID }
@@ -158,8 +166,22 @@ public struct BootStaging: Sendable, Hashable {
             }
         }
         for esp in system.esps { if let step = commit(entry, on: esp) { steps.append(step) } }
-        if choice == .unchanged { steps += outdated }
+        if choice == .unchanged { return steps + outdated }
+        steps += forgotten(for: entry)
         return choice == .always ? steps + system.choosing(target.environment) : steps
+    }
+
+    /// What was to boot once, and has not yet: left below what is chosen now, it would boot when that fails, before what has proved itself.
+    /// Of an environment that has, another entry stays.
+    private func forgotten(for entry: BootEntry) -> [Step] {
+        let current = system.current?.id
+        let gone = system.entries.filter {
+            $0.once && !$0.isExhausted && $0.counter?.done == 0 && $0.id != entry.id && $0.id != current
+        }
+        let needed = system.needed(without: gone).union(entry.files)
+        return system.esps.compactMap {
+            $0.removing(gone, keeping: needed, "boot.once.\($0.name)", "Forget what was to boot once from \($0.device)")
+        }
     }
 
     /// Kernels that were removed from the environment are no choice any more: their modules are gone.

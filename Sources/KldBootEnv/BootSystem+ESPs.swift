@@ -13,23 +13,25 @@ extension BootSystem {
     /// Runs: `mount -t vfat -o ro,umask=0077 DEVICE PLACE`, `umount PLACE` for those that are not mounted; reads.
     /// - Throws: ``Diagnosis`` `boot.esp-damaged`, `boot.esp-busy`; ``FileError``, of who may not read them.
     static func readESPs(
-        of root: RunningRoot, _ chain: BootChain, runner: any CommandRunner, files: any FileSystem
+        of root: RunningRoot, _ chain: BootChain, visiting: Bool, runner: any CommandRunner, files: any FileSystem
     ) async throws -> (esps: [ESP], damaged: [Damaged]) {
         var (esps, damaged): ([ESP], [Damaged]) = ([], [])
-        func disk(of device: BlockDevice) -> String? {
-            root.disks.first { Disk.number(of: device.path, on: $0.disk) != nil }?.disk
+        func pass(_ device: BlockDevice, _ problem: Diagnosis) {
+            let disk = root.disks.first { Disk.number(of: device.path, on: $0.disk) != nil }?.disk
+            var found = Damaged(device: device.path, disk: disk, problem: problem)
+            found.isVisited = visiting
+            damaged.append(found)
         }
         for (index, device) in root.esps.enumerated() {
             do { esps.append(try await esp(device, index, chain, runner: runner, files: files)) } catch let problem as Diagnosis
                 where problem.code == "boot.esp-damaged"
             {
-                damaged.append(Damaged(device: device.path, disk: disk(of: device), problem: problem))
+                pass(device, .damagedESP(device.path, causes: problem.causes, visiting: visiting))
             }
         }
         if esps.isEmpty, let first = damaged.first { throw first.problem }
-        for device in root.lostESPs {
-            damaged.append(Damaged(device: device.path, disk: disk(of: device), problem: .lostESP(device.path)))
-        }
+        let command = visiting ? "krecovery reinstall-bootloader " : "kldload boot restore "
+        for device in root.lostESPs { pass(device, .lostESP(device.path, command: command)) }
         return (esps, damaged)
     }
 
@@ -143,17 +145,30 @@ extension BootSystem {
 }
 
 extension Diagnosis {
+    /// The same, told to who helps a machine that does not run: what its remedies name is inside of that.
+    var toldOutside: Diagnosis {
+        var copy = self
+        copy.remedies = remedies.map { "krecovery chroot, and there: \($0)" }
+        return copy
+    }
+
     /// A partition that should be an ESP, and holds no file system.
     /// - Parameter command: what makes it anew, without what follows.
-    package static func lostESP(_ device: String, command: String = "kldload boot restore ") -> Diagnosis {
+    package static func lostESP(_ device: String, command: String) -> Diagnosis {
         Diagnosis(
             "boot.esp-lost", "\(device) should be an ESP, and holds none", remedies: ["make one of it: \(command)--format \(device)"])
     }
 
-    /// An ESP whose disk or file system is damaged. - Parameter causes: what could not be done.
-    static func damagedESP(_ device: String, causes: [String]) -> Diagnosis {
+    /// An ESP whose disk or file system is damaged.
+    /// - Parameters: causes: what could not be done; visiting: it is told to who helps a machine that does not run.
+    static func damagedESP(_ device: String, causes: [String], visiting: Bool = false) -> Diagnosis {
         Diagnosis(
             "boot.esp-damaged", "the ESP \(device) cannot be used",
-            remedies: ["repair it: fsck.fat -a \(device)", "or make it anew: kldload boot restore --format \(device)"], causes: causes)
+            remedies: [
+                "repair it: fsck.fat -a \(device)",
+                visiting
+                    ? "or make it anew: krecovery reinstall-bootloader --format \(device)"
+                    : "or make it anew: kldload boot restore --format \(device)",
+            ], causes: causes)
     }
 }

@@ -40,7 +40,7 @@ extension BootSystem {
         let release = visiting ? "" : try KernelRelease.running(files)
         let owned = detail == .owners ? try await marked(below: top, runner) : []
         let rows = try DatasetTable.parse(output, columns: columns)
-        let (esps, damaged) = try await readESPs(of: root, chain, runner: runner, files: files)
+        let (esps, damaged) = try await readESPs(of: root, chain, visiting: visiting, runner: runner, files: files)
         let words =
             visiting
             ? try await commandLine(of: dataset, on: esps, runner: runner, files: files)
@@ -57,6 +57,7 @@ extension BootSystem {
             followed: visiting ? false : try followed(files) == dataset.leaf, damaged: damaged,
             wasCounted: visiting ? nil : BootCount.isCounted(files))
         if chain == .systemdBoot { system.told = .read(files, visiting ? system.entries : nil) }
+        system.isVisited = visiting
         system.pinned = try PinnedKernels.read(files)
         system.unfinished = try unfinished(rows, top: top)
         return system

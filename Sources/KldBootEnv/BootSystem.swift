@@ -56,6 +56,8 @@ public struct BootSystem: Sendable, Hashable {
         /// The disk that it lies on: `/dev/vdb`; `nil`: not known.
         public var disk: String?
         public var problem: Diagnosis
+        /// The machine does not run: see ``BootSystem/isVisited``.
+        var isVisited = false
 
         public init(device: String, disk: String? = nil, problem: Diagnosis) {
             self.device = device
@@ -64,9 +66,10 @@ public struct BootSystem: Sendable, Hashable {
         }
 
         public var remedies: [String] {
-            problem.remedies + [
-                disk.map { "or, if the disk fails, replace it: kldload kdisk replace \($0) NEW --wait" }
-                    ?? "or, if its disk fails, replace that: kldload kdisk list names it"
+            let later = isVisited ? " when the machine runs" : ""
+            return problem.remedies + [
+                disk.map { "or, if the disk fails, replace it\(later): kldload kdisk replace \($0) NEW --wait" }
+                    ?? "or, if its disk fails, replace that\(later): kldload kdisk list names it"
             ]
         }
 
@@ -117,6 +120,8 @@ public struct BootSystem: Sendable, Hashable {
     public var wasCounted: Bool?
     /// What somebody chose in the loader's own menu, against the order: see ``LoaderChoice``.
     public var told = LoaderChoice()
+    /// Somebody is in it with chroot(8), from a system that helps it: what has to be typed inside of it says so.
+    public var isVisited = false
     /// Every new entry's order is above this.
     public var floor = 0
     /// Datasets of environments that a run which was killed has left half made: nothing lists them, and nothing boots them.

@@ -102,10 +102,7 @@ public struct BootTrial: Sendable, Hashable {
                 blessed += 1
             } catch {
                 try Task.checkCancellation()
-                let problem = Diagnosis(of: error)
-                after.system.esps.removeAll { $0.device == device }
-                after.system.damaged.append(
-                    .init(device: device, problem: .damagedESP(device, causes: [problem.message] + problem.causes)))
+                after.system.passOver(device, Diagnosis(of: error))
                 problems.append(error)
             }
         }

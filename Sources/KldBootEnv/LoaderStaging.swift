@@ -53,9 +53,9 @@ public struct LoaderStaging: Sendable, Hashable {
         try Installation.read(files)?.label ?? ""
     }
 
-    /// Renews what ESPs lack; nothing where they lack nothing.
-    public var steps: [Step] {
-        differences.map { difference in
+    /// Renews what ESPs lack; nothing where they lack nothing. - Parameter esps: the others are left as they are.
+    public func steps(on esps: [BootSystem.ESP]) -> [Step] {
+        differences.filter { difference in esps.contains { $0.device == difference.esp.device } }.map { difference in
             let esp = difference.esp
             return Step(
                 "boot.loader.\(esp.name)", "Renew what starts the boot loader on \(esp.device)",

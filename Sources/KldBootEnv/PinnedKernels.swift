@@ -12,7 +12,9 @@ public enum PinnedKernels {
 
     public static func read(_ files: any FileSystem) throws -> Set<String> {
         guard try files.exists(file) else { return [] }
-        return Set(try files.readText(file).lines.map(\.trimmed).filter { !$0.isEmpty && !$0.hasPrefix("#") })
+        // A person writes here too: a stray byte keeps nobody from what boots.
+        let text = String(decoding: try files.read(file), as: UTF8.self)
+        return Set(text.lines.map(\.trimmed).filter { !$0.isEmpty && !$0.hasPrefix("#") })
     }
 
     /// - Throws: ``Diagnosis`` `boot.unknown-kernel`, for a release that is pinned and has no line.

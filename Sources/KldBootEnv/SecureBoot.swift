@@ -58,7 +58,7 @@ public struct SecureBoot: Sendable, Hashable, Codable {
     public var images: [Signed]
     /// What comes before them.
     public var programs: [Program] = []
-    /// The request for the certificate is made again at every start.
+    /// The request for this environment's certificate is made again at every start.
     public var repeats: Bool
 
     /// Reads the machine that runs.
@@ -66,12 +66,14 @@ public struct SecureBoot: Sendable, Hashable, Codable {
     /// Runs: what decompresses modules; `sbverify`; ESPs that are not mounted are mounted read-only for a moment.
     public static func gather(_ system: BootSystem, runner: any CommandRunner, files: any FileSystem) async throws -> SecureBoot {
         let key = MachineOwnerKey()
+        let certificate = try key.der(files)
         var found = SecureBoot(
             firmware: firmware(files), certificate: try key.isWanted(files) ? key.certificate.string : nil,
             keyIsThere: try key.exists(files),
-            enrolment: try BootSystem.enrolment(files), modules: [], images: [], repeats: try files.exists(KeyEnrolment.wanted))
+            enrolment: try BootSystem.enrolment(files), modules: [], images: [],
+            repeats: try certificate.map { try KeyEnrolment.isRepeated(for: $0, files) } ?? false)
         // Where nobody looks yet, its own key counts, enrolled or not.
-        let own = try key.der(files).map { try CertificateIdentity($0) }
+        let own = try certificate.map { try CertificateIdentity($0) }
         let signers = system.accepted ?? (system.trusted.map(\.identity) + [own].compactMap { $0 })
         let next = system.next
         // What started this machine starts it again, whatever modules lie there by now.
@@ -187,7 +189,7 @@ public struct SecureBoot: Sendable, Hashable, Codable {
         return [
             Step(
                 "trust.enrol", "Ask the firmware to trust the key",
-                KeyEnrolment.requesting(MachineOwnerKey().certificate) + [.write(KeyEnrolment.wanted, content: .text(""))])
+                KeyEnrolment.requesting(MachineOwnerKey().certificate) + KeyEnrolment.repeating(MachineOwnerKey().certificate))
         ]
     }
 
@@ -205,12 +207,12 @@ public struct SecureBoot: Sendable, Hashable, Codable {
         return Plan("sign no more", [Phase("trust", "Trust", [Step("trust.disable", "Sign nothing any more", actions)])])
     }
 
-    /// At every start: a request that nobody answered is made again; one that was is remembered no longer.
+    /// At every start: a request that nobody answered is made again; one that was is remembered no longer. An environment without the key for
+    /// which it was made leaves it to those that have it.
     public func repeating() -> Plan {
-        guard repeats else { return Plan("nobody waits for a key to be enrolled", []) }
+        guard repeats, keyIsThere else { return Plan("nobody waits for a key to be enrolled", []) }
         let steps =
-            enrolment == .enrolled || !keyIsThere
-            ? [Step("trust.done", "The firmware trusts the key", [.remove(KeyEnrolment.wanted)])] : asking
+            enrolment == .enrolled ? [Step("trust.done", "The firmware trusts the key", [.remove(KeyEnrolment.wanted)])] : asking
         return Plan("enrol the key", [Phase("trust", "Trust", steps)])
     }
 }

@@ -7,7 +7,6 @@ import KldExec
 import KldFiles
 import KldInstall
 import KldPlan
-import KldSystemd
 import KldZFS
 import SystemPackage
 
@@ -29,19 +28,7 @@ struct BootCommand: AsyncParsableCommand {
             // Who calls a package's program while it holds the lock stages by itself.
             if hook, Host.environment([ModuleSigning.hookVariable])[ModuleSigning.hookVariable] == "0" { return }
             if hook, try await !session.isRunningMachine() { return }
-            try await session.locked {
-                let system = try await session.system()
-                // What cannot be staged must not keep the ESPs from being healed.
-                let problem: (any Error)?
-                do {
-                    try await session.refresh(system)
-                    problem = nil
-                } catch { problem = error }
-                try await session.renewLoaders(system)
-                let after = dryRun ? system : try await session.system()
-                try await session.apply(BootTrial(after).equal)
-                if let problem { throw problem }
-            }
+            try await session.locked { try await session.refreshAll() }
         }
     }
 
@@ -238,17 +225,35 @@ struct BootSession: Sendable {
     }
 
     /// Builds and stages what an environment boots, where that has changed. - Parameter name: `nil`: the running one.
-    func refresh(_ system: BootSystem, of name: String? = nil, _ choice: BootStaging.Choice = .unchanged) async throws {
+    @discardableResult
+    func refresh(
+        _ system: BootSystem, of name: String? = nil, _ choice: BootStaging.Choice = .unchanged
+    ) async throws -> BootSystem {
         try await staging(name ?? system.running.leaf, system) { target in
-            let staged = try BootStaging(system, target, choice).steps()
-            try await apply(Plan("refresh what boots", [Phase("boot", "Boot", staged)]))
+            try await apply(to: system) { system in
+                let staged = try BootStaging(system, target, choice).steps()
+                return Plan("refresh what boots", [Phase("boot", "Boot", staged)])
+            }
         }
+    }
+
+    /// Makes what the running environment boots, the boot loader and every ESP what they should be. What cannot be done keeps nothing of the
+    /// rest from it: ESPs are healed also where nothing can be staged.
+    func refreshAll() async throws {
+        let system = try await self.system()
+        try await Diagnosis.collecting([
+            { try await refresh(system) }, { try await renewLoaders(system) },
+            {
+                let after = dryRun ? system : try await self.system()
+                try await apply(to: after) { BootTrial($0).equal }
+            },
+        ])
     }
 
     /// Makes shim and the boot loader on every ESP what the running environment has.
     func renewLoaders(_ system: BootSystem) async throws {
-        guard let steps = try await LoaderStaging.gather(system, runner: runner, files: files)?.steps else { return }
-        try await apply(Plan("renew the boot loader", [Phase("boot", "Boot", steps)]))
+        guard let staging = try await LoaderStaging.gather(system, runner: runner, files: files) else { return }
+        try await apply(to: system) { Plan("renew the boot loader", [Phase("boot", "Boot", staging.steps(on: $0.esps))]) }
     }
 
     /// Makes the machine start from its disks again: an ESP that is lost, the boot loader, what boots, the firmware's entry.
@@ -281,15 +286,26 @@ struct BootSession: Sendable {
             // Where no entry says any more what boots, the pool does; else it is what runs.
             let said = system.next.map { next in system.environments.contains { $0.dataset.text == next.dataset } } ?? false
             let meant = system.environments.first { $0.dataset.text == system.bootfs }?.name
-            try await refresh(system, of: said ? nil : meant, said ? .unchanged : .always)
-            let after = dryRun ? system : try await self.system()
-            try await apply(BootTrial(after).equal)
+            let written = try await refresh(system, of: said ? nil : meant, said ? .unchanged : .always)
+            var after = dryRun ? system : try await self.system()
+            after = try await apply(to: after) { BootTrial($0).equal }
+            let damaged = after.damaged + written.damaged
             let fresh = try await BootRestore.gather(disk: disk, runner: runner, files: files)
             try await apply(
-                try await fresh.entering(LoaderStaging.label(files), except: after.damaged, runner: runner, files: files))
+                try await fresh.entering(LoaderStaging.label(files), except: damaged, runner: runner, files: files))
             // The others have what they need; but this is what was asked for.
-            if let damaged = after.damaged.first(where: { fresh.includes($0.device) }) { throw damaged.problem }
+            if let first = damaged.first(where: { fresh.includes($0.device) }) { throw first.problem }
         }
+    }
+
+    /// Makes a plan and does it, or shows it. An ESP that takes no write is passed over, and told: see ``BootSystem/applying(_:_:)``.
+    @discardableResult
+    func apply(
+        to system: BootSystem, approvals: [WipeApproval] = [], _ plan: (BootSystem) throws -> Plan
+    ) async throws -> BootSystem {
+        let after = try await system.applying(plan) { try await apply($0, approvals: approvals) }
+        tell(of: after.damaged)
+        return after
     }
 
     /// Shows a plan, or does it; what it does, on standard error.
@@ -297,25 +313,15 @@ struct BootSession: Sendable {
         try await Host.apply(plan, approvals: approvals, dryRun: dryRun, runner: runner, performers: BootPerformers.table)
     }
 
-    /// Restarts the machine if what runs is on trial: the loader counts. Nothing happens to an environment that has proved itself; where no ESP
-    /// can be read to tell, the loader's own word of this start does: see ``BlindRestarts``.
+    /// See ``BootLeaving``.
     func leave(because reason: String, unlessGood: Bool = false) async throws {
         // An environment that was to be booted once is counted for as long as it runs.
         if unlessGood, try files.exists(BootTrial.goodMarker) { return }
-        let trial: BootTrial
-        do { trial = BootTrial(try await system()) } catch let error as Diagnosis {
-            guard let number = try BlindRestarts.count(files) else { throw error }
-            Output.errorLine("\(error.rendered)\nkldload: \(reason): restart \(number) of \(BootEntry.tries)")
-            try await runner.run(Systemctl.reboot(waiting: false))
-            return
+        try await BootLeaving.leave(because: reason, runner: runner, files: files) {
+            try await system()
+        } say: {
+            Output.errorLine($0)
         }
-        guard let entry = trial.counted else { return }
-        do { try files.write(reason + "\n", to: BootTrial.file(entry.id)) } catch {
-            // A full disk may be the very reason.
-            Output.errorLine("kldload: the reason cannot be kept: \(reason): \(Diagnosis(of: error).message)")
-        }
-        Output.errorLine("kldload: \(entry.environment) is on trial and did not boot well: restarting")
-        try await runner.run(Systemctl.reboot(waiting: false))
     }
 
     func report(_ trial: BootTrial) throws {

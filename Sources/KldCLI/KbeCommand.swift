@@ -76,7 +76,8 @@ struct KbeCommand: AsyncParsableCommand {
             let session = BootSession(dryRun: change.dryRun)
             try await session.locked {
                 let system = try await session.system(from?.contains("@") == true ? .snapshots : .environments)
-                try await session.apply(BootEnvironments(system).create(name, from: from, now: .current))
+                let now = Timestamp.current
+                try await session.apply(to: system) { try BootEnvironments($0).create(name, from: from, now: now) }
             }
         }
     }
@@ -98,7 +99,7 @@ struct KbeCommand: AsyncParsableCommand {
             try await session.staging(name, system) { target in
                 let plan = try BootEnvironments(system).activate(target, once: once)
                 if plan.steps.isEmpty { Output.errorLine("\(name) is what boots already") }
-                try await session.apply(plan)
+                try await session.apply(to: system) { try BootEnvironments($0).activate(target, once: once) }
             }
         }
     }
@@ -155,7 +156,9 @@ struct KbeCommand: AsyncParsableCommand {
 
         func run() async throws {
             let session = BootSession(dryRun: change.dryRun)
-            try await session.locked { try await session.apply(BootEnvironments(try await session.system()).rename(name, to: other)) }
+            try await session.locked {
+                try await session.apply(to: try await session.system()) { try BootEnvironments($0).rename(name, to: other) }
+            }
         }
     }
 
@@ -198,7 +201,8 @@ struct KbeCommand: AsyncParsableCommand {
         }
 
         static func destroy(_ name: String, _ session: BootSession, yes: Bool, keepingOrigin: Bool = false) async throws {
-            let plan = try BootEnvironments(try await session.system(.owners)).destroy(name, keepingOrigin: keepingOrigin)
+            let system = try await session.system(.owners)
+            let plan = try BootEnvironments(system).destroy(name, keepingOrigin: keepingOrigin)
             if !yes, !session.dryRun {
                 guard Host.isAttended else {
                     throw Diagnosis(
@@ -210,7 +214,10 @@ struct KbeCommand: AsyncParsableCommand {
                 }
             }
             // The plan was made for this name only, and refuses what does not bear kldload's mark.
-            try await session.apply(plan, approvals: plan.destroys.compactMap { WipeApproval(owned: true, dataset: $0) })
+            let approvals = plan.destroys.compactMap { WipeApproval(owned: true, dataset: $0) }
+            try await session.apply(to: system, approvals: approvals) {
+                try BootEnvironments($0).destroy(name, keepingOrigin: keepingOrigin)
+            }
         }
     }
 

@@ -67,12 +67,7 @@ struct WorkOptions: ParsableArguments {
         try await session.locked {
             made =
                 try await inPlace
-                ? work.inPlace(request) {
-                    let system = try await session.system()
-                    try await session.refresh(system)
-                    try await session.renewLoaders(system)
-                    try await session.apply(BootTrial(try await session.system()).equal)
-                }
+                ? work.inPlace(request) { try await session.refreshAll() }
                 : work.inNewEnvironment(request)
         }
         guard let report = made else { return }

@@ -139,7 +139,7 @@ struct SecureBootCommand: AsyncParsableCommand {
         func run() async throws {
             let session = SecureBootSession(dryRun: false)
             let facts = try await session.facts()
-            if facts.repeats, facts.enrolment == .enrolled {
+            if facts.repeats, facts.keyIsThere, facts.enrolment == .enrolled {
                 // What was not built while the firmware did not know the key.
                 try await session.boot.locked { try await session.boot.refresh(session.boot.system()) }
             }

@@ -57,6 +57,26 @@ extension Diagnosis: Diagnosable {
         }
     }
 
+    /// Does one thing after another, whatever becomes of those before.
+    ///
+    /// - Throws: what the first one said that failed, and below it what the others said. An interrupt ends all.
+    package static func collecting(_ works: [() async throws -> Void]) async throws {
+        var first: Diagnosis?
+        for work in works {
+            do { try await work() } catch {
+                try Task.checkCancellation()
+                let problem = Diagnosis(of: error)
+                guard first != nil else {
+                    first = problem
+                    continue
+                }
+                first?.causes += [problem.message] + problem.causes
+                first?.remedies += problem.remedies
+            }
+        }
+        if let first { throw first }
+    }
+
     /// The text that every face prints: message, causes, remedies.
     public var rendered: String {
         var lines = ["error[\(code)]: \(message)"]

@@ -21,7 +21,7 @@ extension InstallPlanner {
         guard let key else { return [] }
         let release = request.payload.kernel
         // shim forgets a request that nobody answers.
-        let asking: [Action] = requestsEnrolment ? [.write(inTarget(KeyEnrolment.wanted.string), content: .text(""))] : []
+        let asking = requestsEnrolment ? KeyEnrolment.repeating(key.certificate, at: inTarget(KeyEnrolment.wanted.string)) : []
         let making =
             answers.mokFiles.map { key.adopting(key: $0.key, certificate: $0.certificate) }
             ?? key.creating(name: "kldload \(answers.hostname.description.prefix(40)) \(request.identity.hostID)")

@@ -84,6 +84,9 @@ public struct Step: Sendable, Hashable {
 
     /// Whatever may be done for it, at any time.
     package var everyAction: [Action] { actions + undo + release + resume }
+
+    /// Stands among the causes where it failed.
+    var cause: String { "step: \(id) (\(title))" }
 }
 
 public struct Phase: Sendable, Hashable {
@@ -146,6 +149,8 @@ public struct Plan: Sendable, Hashable {
             for phase in group { found.formUnion(phase.steps.map(\.id).drop { !isLater && $0 != step }) }
         }
     }
+    /// The step that failed first, as what ``PlanRunner`` throws tells; `nil`: it was none.
+    package func failedStep(_ problem: Diagnosis) -> Step? { steps.first { problem.causes.first == $0.cause } }
     /// The ids of the steps before one.
     func before(_ step: String) -> Set<String> { Set(steps.map(\.id).prefix { $0 != step }) }
     public var weight: Int { steps.reduce(0) { $0 + $1.weight } }

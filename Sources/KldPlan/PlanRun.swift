@@ -69,12 +69,12 @@ final class PlanRun: Sendable {
                 return
             }
             var problem = problem
-            problem.causes.insert("step: \(step.id) (\(step.title))", at: 0)
+            problem.causes.insert(step.cause, at: 0)
             tell(.stepFailed, phase, step, problem.message, state.done, problem)
             if state.failure == nil {
                 state.failure = problem
             } else {
-                state.failure?.causes.append("step: \(step.id) (\(step.title)): \(problem.message)")
+                state.failure?.causes.append("\(step.cause): \(problem.message)")
             }
             if step.needs == nil {
                 state.isEnded = true

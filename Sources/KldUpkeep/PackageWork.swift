@@ -118,11 +118,11 @@ public struct PackageWork: Sendable {
         try await upkeep.staging(ready, system) { target in
             try Self.check(target, fresh: fresh, report.dkms)
             report.doubts = BootGate(system, target).doubts.map { "\($0.text): \($0.remedy)" }
-            let plan =
-                request.activation == .none ? nil : try BootEnvironments(system).activate(target, once: request.activation == .once)
+            let once = request.activation == .once
+            if request.activation != .none { _ = try BootEnvironments(system).activate(target, once: once) }
             // It is whole from here on: who comes later must not take it for half made.
             try await upkeep.runner.run(ZFS.inherit(ready.dataset, Upkeep.mark))
-            if let plan { try await upkeep.apply(plan, []) }
+            if request.activation != .none { try await upkeep.activate(target, once: once, system) }
         }
         report.bootsNext = request.activation != .none
         report.rebootNeeded = report.bootsNext

@@ -125,7 +125,13 @@ public struct Upkeep: Sendable {
 
     func activate(_ environment: BootEnvironment, once: Bool, _ system: BootSystem) async throws {
         try await staging(environment, system) { target in
-            try await apply(BootEnvironments(system).activate(target, once: once), [])
+            try await activate(target, once: once, system)
         }
+    }
+
+    /// An ESP that takes no write is passed over, and told.
+    func activate(_ target: BootTarget, once: Bool, _ system: BootSystem) async throws {
+        let after = try await system.applying({ try BootEnvironments($0).activate(target, once: once) }) { try await apply($0, []) }
+        for esp in after.damaged.dropFirst(system.damaged.count) { say(esp.warning) }
     }
 }
