@@ -84,7 +84,7 @@ public struct MachineFacts: Sendable, Hashable, Codable {
 extension MachineFacts {
     /// Reads the machine.
     ///
-    /// - Parameter asked: paths that the answers name; of each that is no disk it is noted what it is.
+    /// - Parameter asked: paths that the answers name; each that leads to a disk is a name of it, of the others it is noted what they are.
     ///
     /// Runs: `lsblk`, `zpool list -vHPp` (only where the module is loaded); all reads.
     /// - Throws: ``Diagnosis`` of lsblk or zpool: what they do not tell might be in use.
