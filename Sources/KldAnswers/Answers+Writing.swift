@@ -13,7 +13,9 @@ extension Answers {
         let given = values.compactMap { stem, value in AnswerKey.ranks[stem].map { (rank: $0, value: value) } }
         return given.sorted { $0.rank < $1.rank }.map { rank, value in
             let key = AnswerKey.all[rank]
-            return "\(key.name)=\(written(key, value))\n"
+            return Answers.line(key, written(key, value)) + "\n"
         }.joined()
     }
+
+    static func line(_ key: AnswerKey, _ written: String) -> String { "\(key.name)=\(written)" }
 }

@@ -146,6 +146,12 @@ struct AnswersDraft {
             // An empty value means the default, as if the line were not there.
             if entry.value.isEmpty { return }
             let value = try check.canonical(entry.value, of: key)
+            // Whatever form it came in, an installer reads it as one line.
+            let bytes = Answers.line(key, AnswerValueText.written(value)).utf8.count
+            guard bytes <= AnswersTextParser.longestLine else {
+                throw ValueFault(
+                    .text, "the value has \(bytes) bytes when it stands on one line, \(AnswersTextParser.longestLine) are allowed")
+            }
             if !value.isEmpty { values[key.stem] = value }
         } catch {
             faulty.insert(key.stem)

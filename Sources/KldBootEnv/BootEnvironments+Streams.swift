@@ -54,11 +54,7 @@ extension BootEnvironments {
             send.outputFile = fresh
             step.actions += [
                 .write(fresh, content: .text(""), mode: .secret), .run(send),
-                .run(FileCommand.sync([fresh])),
-                .run(
-                    Command(
-                        Tool("mv", package: "coreutils"), ["--force", "--no-target-directory", fresh.string, file.string],
-                        effect: .changes)),
+                .run(FileCommand.sync([fresh])), .run(FileCommand.renameExactly(fresh, to: file)),
             ]
             step.undo = [.remove(fresh)]
         }

@@ -59,10 +59,10 @@ struct GuidedInstall: Sendable {
         ]
         // On one machine with several cards, one address is for one of them.
         let interfaces =
-            facts.interfaces.count > 1
+            facts.cabled.count > 1
             ? [
                 Form.Field(
-                    "KLDLOAD_NET_IFACE", "Card", .choice(facts.interfaces.map { .init($0, $0) }), value: facts.interfaces[0],
+                    "KLDLOAD_NET_IFACE", "Card", .choice(facts.cabled.map { .init($0, $0) }), value: facts.cabled[0],
                     help: "With a fixed address: which card has it.")
             ] : []
         forms = [

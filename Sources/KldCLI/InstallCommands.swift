@@ -159,9 +159,7 @@ struct InstallCommand: AsyncParsableCommand, ReportingCommand {
         state.keep(wiped: planner.partitions, from: from)
         planner.wiped = state.wiped
         let plan = try planner.plan
-        try Preflight.check(plan, planner.facts, signed: answers.secureBoot, path: Host.environment(["PATH"])["PATH"] ?? "", files: files) {
-            Reporter.note($0)
-        }
+        try Preflight.check(plan, planner.facts, signed: answers.secureBoot, files: files) { Reporter.note($0) }
         if answers.secureBoot, let own = answers.mokFiles {
             try await MachineOwnerKey.requirePair(key: own.key, certificate: own.certificate, runner: runner)
         }

@@ -143,6 +143,7 @@ struct KdiskCommand: AsyncParsableCommand {
         private static func host(_ files: any FileSystem) throws -> String { try files.readText("/proc/sys/kernel/hostname").trimmed }
 
         private func show(_ sheet: DiskSheet, _ session: StorageSession) async throws {
+            if let out { try session.files.requireFile(at: Host.absolute(out)) }
             do {
                 switch format {
                 case .text: try write(sheet.text + "\n", session)

@@ -44,6 +44,11 @@ struct SeedCommand: AsyncParsableCommand {
             // A link is approved as what it leads to.
             let device = device.map { name in (try? files.resolve(FilePath(name)).string) ?? name }
             let staged = FilePath("/tmp").appending("kldload-seed-\(UInt32.random(in: 0 ... .max))").appending(SeedVolume.answersName)
+            var held: FileLock?
+            if let output, !dryRun {
+                held = try await Host.cache.hold(Host.absolute(output)) { Output.errorLine("waiting for another run that makes \(output)") }
+            }
+            defer { withExtendedLifetime(held) {} }
             let plan = try await plan(staged, device, runner, files)
             if dryRun {
                 Output.line(plan.text())
@@ -79,11 +84,7 @@ struct SeedCommand: AsyncParsableCommand {
                 return try SeedVolume.creating(on: device, answers: answers, files: extra.map { Host.absolute($0) }, devices: devices)
             }
             let file = Host.absolute(output ?? "")
-            guard try overwrite || !files.exists(file) else {
-                throw Diagnosis(
-                    "seed.exists", "\(file) exists already", remedies: ["choose another name", "replace it: --overwrite"],
-                    exit: .cannotCreate)
-            }
+            try SeedVolume.check(file, overwrite: overwrite, files)
             return SeedVolume.creating(file, answers: answers, files: extra.map { Host.absolute($0) })
         }
     }

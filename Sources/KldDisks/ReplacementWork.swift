@@ -33,7 +33,7 @@ extension DiskReplacement {
     private static func refuseAnotherPath(_ request: Request, _ inventory: DiskInventory, _ runner: any CommandRunner) async throws {
         guard let entry = try? inventory.find(request.new), entry.members.isEmpty, let disk = entry.device else { return }
         var others = inventory.entries.filter { other in
-            disk.wwn != nil && other.device?.wwn == disk.wwn && other.device?.path != disk.path && !other.members.isEmpty
+            other.device?.path != disk.path && other.device?.isSameDisk(as: disk) == true && !other.members.isEmpty
         }
         for device in disk.tree where device.filesystem == "zfs_member" {
             let guid = DiskLabel.parse(try await runner.run(DiskLabel.command(device.path)).output)?.guid

@@ -22,6 +22,13 @@ package enum FileCommand {
         changes("mv", ["--force", source.string, target.string])
     }
 
+    /// The same under a name that a person chose: it fails where a folder has it, instead of moving the file into that.
+    ///
+    /// Runs: `mv --force --no-target-directory SOURCE TARGET`, changes.
+    package static func renameExactly(_ source: FilePath, to target: FilePath) -> Command {
+        changes("mv", ["--force", "--no-target-directory", source.string, target.string])
+    }
+
     /// Fails where they differ. Runs: `cmp ONE OTHER`, reads.
     package static func compare(_ one: FilePath, _ other: FilePath) -> Command {
         Command(Tool("cmp", package: "diffutils"), [one.string, other.string], effect: .reads)

@@ -140,10 +140,8 @@ public struct ImageBuild: Sendable {
         return manifest
     }
 
-    /// Held while an image of this name is built into this folder: two at once would end with one of them refused, after all its work.
     private func lock(_ request: Request, _ report: @Sendable (PlanEvent) -> Void) async throws -> FileLock {
-        let key = try await workshop.cache.key("\(request.folder)/\(request.name)")
-        return try await FileLock.acquire(workshop.cache.root.appending("locks/image-\(key)")) {
+        try await workshop.cache.hold(request.folder.appending("\(request.name)")) {
             report(PlanEvent(.line, message: "another build makes \(request.name) in \(request.folder); waiting for it"))
         }
     }

@@ -13,6 +13,7 @@ extension SeedVolume {
     /// A small FAT volume with the answers at its top, as an image file that only its owner reads: it may hold passwords.
     ///
     /// Runs: `truncate --size=4M FILE.part`, `mkfs.vfat -n KLDLOADSEED`, `mcopy -i FILE.part answers.env ::answers.env`, `mv`; changes.
+    /// The name of the part is fixed: whoever applies it holds the output, see ``ArtifactCache/hold(_:waiting:)``.
     /// - Parameters:
     ///   - answers: a file that holds them, as they go onto the volume.
     ///   - files: what goes beside them, see ``check(_:_:)``.
@@ -26,9 +27,21 @@ extension SeedVolume {
                 .run(FileCommand.resize(partial, to: size)),
                 .run(volume.format(["-n", fatLabel])),
             ] + copying(answers, files, to: volume) + [
-                .run(FileCommand.rename(partial, to: output))
+                .run(FileCommand.renameExactly(partial, to: output))
             ], undo: [.remove(partial)])
         return Plan("make a seed volume", [Phase("seed", "Seed volume", [step])])
+    }
+
+    /// Whether an image file may be written under a name.
+    ///
+    /// - Throws: ``Diagnosis`` `output.not-a-file`, `seed.exists`; ``FileError``.
+    public static func check(_ output: FilePath, overwrite: Bool, _ files: any FileSystem) throws {
+        try files.requireFile(at: output, device: "write onto a stick or a partition: kldload seed create --device \(output)")
+        guard try overwrite || !files.exists(output) else {
+            throw Diagnosis(
+                "seed.exists", "\(output) exists already", remedies: ["choose another name", "replace it: --overwrite"],
+                exit: .cannotCreate)
+        }
     }
 
     /// The same on a stick or a partition; what it held is lost.

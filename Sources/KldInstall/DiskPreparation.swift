@@ -15,11 +15,7 @@ extension DiskSelection.Chosen {
         let name = device.name
         let partitions = device.children.filter { $0.type == "part" }
         // Somebody may have taken long to approve it.
-        var actions: [Action] = [
-            .perform(
-                Performers.verifySame,
-                ["disk": path, "node": device.path, "size": String(device.size.bytes), "serial": device.serial ?? ""], effect: .reads)
-        ]
+        var actions = [verifyingSame]
         // From the top of the stack down: what holds a lower device must let go first.
         for device in device.tree.dropFirst().reversed() where !partitions.contains(device) {
             guard let close = close(device), closed.insert(device.path).inserted else { continue }
@@ -42,6 +38,13 @@ extension DiskSelection.Chosen {
         ]
     }
 
+    /// That the name still leads to the disk that was chosen.
+    private var verifyingSame: Action {
+        .perform(
+            Performers.verifySame,
+            ["disk": path, "node": device.path, "size": String(device.size.bytes), "serial": device.serial ?? ""], effect: .reads)
+    }
+
     /// What takes down a device that lies on others; `nil` for one that goes with them, as a partition of an array does.
     private func close(_ device: BlockDevice) -> Command? {
         switch device.type {
@@ -57,7 +60,8 @@ extension DiskSelection.Chosen {
     ///
     /// - Parameter espSerial: of that file system.
     package func partitioning(_ parts: [PartitionSpec], espSerial: UInt32) -> Step {
-        var actions: [Action] = [.run(Disk.partition(path, parts, sectorBytes: device.logicalSectorBytes)), .run(Disk.settle)]
+        // Every write to a disk makes udev look at it again: the wiping of another may have moved the name.
+        var actions = [verifyingSame, .run(Disk.partition(path, parts, sectorBytes: device.logicalSectorBytes)), .run(Disk.settle)]
         for part in parts {
             let partition = Disk.partition(part.number, of: path)
             // What lay here long ago, under another table that was gone already, would be found again at the partition's start.

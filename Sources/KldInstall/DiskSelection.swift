@@ -2,6 +2,7 @@ public import KldAnswers
 public import KldBlock
 package import KldCore
 import KldDistro
+import KldZFS
 import SystemPackage
 
 /// The disks of an installation: found, checked, named stably. Nothing is touched here.
@@ -20,12 +21,14 @@ public struct DiskSelection: Sendable, Hashable {
     public var root: [Chosen]
     public var special: [Chosen]
     public var all: [Chosen] { root + special }
+    /// The disks of each vdev.
+    package private(set) var vdevs: [[Chosen]] = []
 
     /// A special vdev holds metadata, whatever the profile.
     private static let leastSpecial = ByteCount.gibibytes(4)
 
     /// - Throws: ``Diagnosis`` `profile.unknown`, `disk.missing`, `disk.not-a-disk`, `disk.live`, `disk.in-use`, `disk.read-only`, `disk.too-small`,
-    ///   `disk.same`, `disk.ambiguous`, `disk.none-empty`, `disk.unequal`.
+    ///   `disk.same`, `disk.ambiguous`, `disk.none-empty`, `disk.unequal`; ``VdevLayoutError``.
     public init(_ answers: Answers, _ facts: MachineFacts) throws {
         let least = try ProfileSpec.find(answers.profile.rawValue).leastDisk
         let whose = "the profile \(answers.profile.rawValue)"
@@ -46,7 +49,9 @@ public struct DiskSelection: Sendable, Hashable {
                     exit: .badAnswers)
             }
         }
-        for group in [root, special] {
+        let layout = try VdevLayout(answers.vdevTopology, disks: root.map(\.path), special: special.map(\.path))
+        vdevs = layout.vdevs.map { paths in all.filter { paths.contains($0.path) } }
+        for group in vdevs {
             guard let small = group.min(by: { $0.device.size < $1.device.size }),
                 let large = group.max(by: { $0.device.size < $1.device.size }),
                 large.device.size.bytes - small.device.size.bytes > large.device.size.bytes / 10
@@ -150,5 +155,19 @@ public struct DiskSelection: Sendable, Hashable {
                 remedies: ["name one: KLDLOAD_DISK=/dev/…"], exit: .badAnswers)
         }
         return facts.stableName(first)
+    }
+}
+
+extension Answers {
+    /// As OpenZFS' tools know it.
+    var vdevTopology: VdevTopology {
+        switch topology {
+        case .single: .single
+        case .mirror: .mirror
+        case .raidz1: .raidz(parity: 1)
+        case .raidz2: .raidz(parity: 2)
+        case .raidz3: .raidz(parity: 3)
+        case .mirrorStripe: .mirrorStripe
+        }
     }
 }

@@ -110,22 +110,21 @@ public struct InstallPlanner: Sendable {
     }
 
     var partitioning: [Step] {
-        let (rootSize, specialSize) = (Self.commonSize(disks.root, taken: Self.espSize), Self.commonSize(disks.special))
-        return disks.all.map { disk in
-            let special = disks.special.contains(disk)
+        disks.all.map { disk in
+            let vdev = disks.vdevs.first { $0.contains(disk) } ?? [disk]
             let parts =
-                special
-                ? [PartitionSpec(1, size: specialSize, type: .zfs, name: "kldload special")]
+                disks.special.contains(disk)
+                ? [PartitionSpec(1, size: Self.commonSize(vdev), type: .zfs, name: "kldload special")]
                 : [
                     PartitionSpec(1, size: Self.espSize, type: .efiSystem, name: ESPLayout.partitionName),
-                    PartitionSpec(2, size: rootSize, type: .zfs, name: "kldload \(pool)"),
+                    PartitionSpec(2, size: Self.commonSize(vdev, taken: Self.espSize), type: .zfs, name: "kldload \(pool)"),
                 ]
             return disk.partitioning(parts, espSerial: request.identity.espSerial)
         }
     }
 
-    /// The size of the partitions of vdevs: `nil`, all that is left, where the disks are equal. Else what fits on the smallest of them,
-    /// for ZFS refuses vdevs whose devices differ by more than 16 MiB.
+    /// The size of the partitions of a vdev: `nil`, all that is left, where its disks are equal. Else what fits on the smallest of them,
+    /// for ZFS refuses one whose devices differ by more than 16 MiB.
     private static func commonSize(_ disks: [DiskSelection.Chosen], taken: ByteCount = ByteCount(0)) -> ByteCount? {
         let sizes = disks.map(\.device.size)
         guard let least = sizes.min(), least != sizes.max() else { return nil }
@@ -137,17 +136,8 @@ public struct InstallPlanner: Sendable {
 
     var storage: [Step] {
         get throws {
-            let topology: VdevTopology =
-                switch answers.topology {
-                case .single: .single
-                case .mirror: .mirror
-                case .raidz1: .raidz(parity: 1)
-                case .raidz2: .raidz(parity: 2)
-                case .raidz3: .raidz(parity: 3)
-                case .mirrorStripe: .mirrorStripe
-                }
             let layout = try VdevLayout(
-                topology, disks: disks.root.map { Disk.partition(2, of: $0.path) },
+                answers.vdevTopology, disks: disks.root.map { Disk.partition(2, of: $0.path) },
                 special: disks.special.map { Disk.partition(1, of: $0.path) })
             let create = try ZPool.create(
                 pool, compatibility: request.spec.compatibility, poolOptions: ["autotrim": "on"],

@@ -22,6 +22,7 @@ public struct MachineFacts: Sendable, Hashable, Codable {
     /// The firmware is UEFI and lets us write boot entries.
     public var firmwareEntries: Bool
     public var memory: ByteCount
+    /// Its network cards. Another machine's, or the system that is installed, would not have what somebody made of them here.
     public var interfaces: [String]
 
     public init(
@@ -83,7 +84,7 @@ public struct MachineFacts: Sendable, Hashable, Codable {
 extension MachineFacts {
     /// Reads the machine.
     ///
-    /// - Parameter asked: paths that the answers name; of each that is no disk it is noted what it is.
+    /// - Parameter asked: paths that the answers name; each that leads to a disk is a name of it, of the others it is noted what they are.
     ///
     /// Runs: `lsblk`, `zpool list -vHPp` (only where the module is loaded); all reads.
     /// - Throws: ``Diagnosis`` of lsblk or zpool: what they do not tell might be in use.
@@ -99,6 +100,10 @@ extension MachineFacts {
                 let link = base.appending(name)
                 // udev 257 keeps links of partitions in folders of their own there.
                 guard let target = try? files.resolve(link).string, target != link.string else { continue }
+                if facts.isShared(link, leadingTo: target, files) {
+                    facts.notDisks[link.string] = sharedName
+                    continue
+                }
                 targets[name] = target
                 facts.aliases[link.string] = target
             }
@@ -126,8 +131,8 @@ extension MachineFacts {
         {
             facts.memory = ByteCount(kibibytes << 10)
         }
-        facts.interfaces = ((try? files.list("/sys/class/net")) ?? []).filter { $0 != "lo" }
-        facts.notDisks = notDisks(asked, devices: devices, files: files)
+        facts.interfaces = MachineIdentity.cards(files)
+        facts.look(at: asked, devices: devices, files: files)
         facts.secureBoot = EFIVariable.isSecureBootOn(files)
         facts.identity = MachineIdentity.read(files)
         return facts
@@ -147,23 +152,53 @@ extension MachineFacts {
         return device.size.bytes == 0 ? "drive without a medium" : nil
     }
 
-    private static func notDisks(_ asked: [FilePath], devices: [BlockDevice], files: any FileSystem) -> [String: String] {
-        var found: [String: String] = [:]
-        for device in devices { if let type = notADisk(device) { found[device.path] = type } }
-        for path in asked {
+    /// What nobody can have meant.
+    private static let sharedName = "name that several disks have"
+
+    /// Takes other links to disks for names of them, and notes of the rest what it is.
+    private mutating func look(at asked: [FilePath], devices: [BlockDevice], files: any FileSystem) {
+        for device in devices { if let type = Self.notADisk(device) { notDisks[device.path] = type } }
+        for path in asked where notDisks[path.string] == nil {
             guard let target = try? files.resolve(path), let status = try? files.status(target) else { continue }
-            if let device = devices.flatMap(\.tree).first(where: { resolved($0.path, files) == target.string }) {
-                if let type = notADisk(device) { found[path.string] = type }
+            if let device = devices.flatMap(\.tree).first(where: { Self.resolved($0.path, files) == target.string }) {
+                if let type = Self.notADisk(device) {
+                    notDisks[path.string] = type
+                } else if isShared(path, leadingTo: device.path, files) {
+                    notDisks[path.string] = Self.sharedName
+                } else if path.string != device.path {
+                    aliases[path.string] = device.path
+                }
                 continue
             }
             switch status.kind {
-            case .file: found[path.string] = "file"
-            case .directory: found[path.string] = "folder"
-            case .blockDevice: found[path.string] = "block device that lsblk does not show"
-            case .other, .symlink: found[path.string] = "device without blocks"
+            case .file: notDisks[path.string] = "file"
+            case .directory: notDisks[path.string] = "folder"
+            case .blockDevice: notDisks[path.string] = "block device that lsblk does not show"
+            case .other, .symlink: notDisks[path.string] = "device without blocks"
             }
         }
-        return found
+    }
+
+    /// Whether another disk has a link too. Of two with one serial number udev shows the one that it looked at last, and that changes with every
+    /// write to either.
+    ///
+    /// Where udev does not tell who claims a link, what it makes the names below by-id of must differ: model and serial number, or the WWN.
+    /// Source: `udev_node_escape_path()`, `stack_directory_update()`, systemd 252 to 257; `util_path_encode()` before.
+    private func isShared(_ link: FilePath, leadingTo target: String, _ files: any FileSystem) -> Bool {
+        guard let disk = disks.first(where: { $0.path == target }) else { return false }
+        let name = String(link.string.dropFirst("/dev/".count)).replacing("\\", with: "\\x5c").replacing("/", with: "\\x2f")
+        for folder in [name, "\\x2f\(name)"].map({ FilePath("/run/udev/links/\($0)") }) {
+            // `PRIORITY:/dev/sda`, by the number of the device.
+            let claims = ((try? files.list(folder)) ?? []).compactMap { try? files.readLink(folder.appending($0)) }
+            if claims.isEmpty { continue }
+            return disks.contains { other in other.path != disk.path && claims.contains { $0.hasSuffix(":\(other.path)") } }
+        }
+        guard link.string.hasPrefix("/dev/disk/by-id/") else { return false }
+        let isOfWWN = link.lastComponent.map { Self.isOfWWN($0.string) } ?? false
+        return disks.contains { other in
+            guard other.path != disk.path, other.wwn == disk.wwn else { return false }
+            return isOfWWN ? disk.wwn != nil : disk.serial != nil && other.serial == disk.serial && other.model == disk.model
+        }
     }
 
     /// A device's name without links: lsblk shows `/dev/mapper/luks`, which is one to `/dev/dm-0`.
@@ -186,13 +221,15 @@ extension MachineFacts {
     /// restart another may. Source: `60-persistent-storage.rules`, systemd 257.
     /// - Parameter links: what each name in its folder leads to.
     private static func rank(_ name: String, among links: [String: String]) -> Int {
-        if name.hasPrefix("wwn-") || name.hasPrefix("nvme-eui") { return 1 }
+        if isOfWWN(name) { return 1 }
         guard name.hasPrefix("nvme-") else { return 0 }
         let isOfController = links.contains { other in
             other.value == links[name] && other.key.hasPrefix(name + "_") && other.key.dropFirst(name.count + 1).allSatisfy(\.isNumber)
         }
         return isOfController ? 1 : 0
     }
+
+    private static func isOfWWN(_ name: String) -> Bool { name.hasPrefix("wwn-") || name.hasPrefix("nvme-eui") }
 
     private static func isLive(_ mountpoint: String) -> Bool {
         mountpoint == "/" || mountpoint.hasPrefix("/run/initramfs") || mountpoint.hasPrefix("/run/live")

@@ -19,11 +19,16 @@ public struct MachineIdentity: Sendable, Hashable, Codable {
     /// Reads `product_serial` and `product_uuid` of `/sys/class/dmi/id`, which are root's alone, and `/sys/class/net/*/address` of what has a
     /// device behind it. Source: Linux `drivers/firmware/dmi-id.c`, sysfs-class-net, 6.12.
     public static func read(_ files: any FileSystem) -> MachineIdentity {
-        let net = "/sys/class/net"
-        let cards = ((try? files.list(FilePath(net))) ?? []).filter { (try? files.exists(FilePath("\(net)/\($0)/device"))) == true }
-        return MachineIdentity(
+        MachineIdentity(
             serial: serialNumber(files), uuid: text("/sys/class/dmi/id/product_uuid", files)?.lowercased(),
-            addresses: Set(cards.compactMap { text("\(net)/\($0)/address", files)?.lowercased() }).sorted())
+            addresses: Set(cards(files).compactMap { text("\(net)/\($0)/address", files)?.lowercased() }).sorted())
+    }
+
+    private static let net = "/sys/class/net"
+
+    /// The interfaces that have a device behind them. Not those that are made of others: bonds, bridges, VLANs; nor the file `bonding_masters`.
+    static func cards(_ files: any FileSystem) -> [String] {
+        ((try? files.list(FilePath(net))) ?? []).filter { (try? files.exists(FilePath("\(net)/\($0)/device"))) == true }
     }
 
     /// The serial number alone; `nil` also for who is not root.

@@ -30,13 +30,13 @@ public enum Preflight {
     ///
     /// - Parameters:
     ///   - signed: whether the new system is.
-    ///   - path: folders, separated by colons, as `PATH` has them.
+    ///   - path: folders, separated by colons, as `PATH` has them; `nil`: where commands are run from, whatever the caller's is.
     ///   - note: told what does not stop the installation and should be known.
     /// - Throws: ``Diagnosis`` `install.tools-missing`, `install.compatibility`, `install.secure-boot`.
     public static func check(
-        _ plan: Plan, _ facts: MachineFacts, signed: Bool, path: String, files: any FileSystem, note: (String) -> Void
+        _ plan: Plan, _ facts: MachineFacts, signed: Bool, path: String? = nil, files: any FileSystem, note: (String) -> Void
     ) throws {
-        let folders = Set(path.split(separator: ":").map(String.init) + ["/usr/sbin", "/usr/bin", "/sbin", "/bin"])
+        let folders = (path ?? SubprocessRunner.searchPath).split(separator: ":")
         let missing = try plan.tools.filter { tool in
             if tool.name.hasPrefix("/") { return try !files.exists(FilePath(tool.name)) }
             return try !folders.contains { try files.exists(FilePath("\($0)/\(tool.name)")) }

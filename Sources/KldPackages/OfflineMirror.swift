@@ -35,8 +35,11 @@ public struct OfflineMirror: Sendable, Hashable {
 
     /// An index of a medium is as old as the medium, and the machine's clock may be wrong: of this source alone its date counts for nothing. Its
     /// signature does. There are no other indexes than these, and no names of them by their digest.
+    ///
+    /// A folder's name may hold blanks, which end a word there. Source: `ParseQuoteWord()`, `apt-pkg/contrib/strutl.cc`, apt 2.6 to 3.0.
     static func line(_ source: AptSource) -> String {
-        "deb [signed-by=\(source.keyring) check-date=no check-valid-until=no by-hash=no target=Packages] \(source.uri) \(source.suite) "
+        let uri = source.uri.replacing(" ", with: "%20")
+        return "deb [signed-by=\(source.keyring) check-date=no check-valid-until=no by-hash=no target=Packages] \(uri) \(source.suite) "
             + source.components.joined(separator: " ")
     }
 

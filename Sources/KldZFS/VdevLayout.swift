@@ -118,6 +118,18 @@ public struct VdevLayout: Sendable, Hashable {
         }
     }
 
+    /// The devices of each vdev, the root vdevs first. What one has beyond the smallest of its own vdev is lost, not what it has beyond others'.
+    public var vdevs: [[String]] { rootVdevs + specialVdevs }
+
+    private var rootVdevs: [[String]] { topology == .mirrorStripe ? VdevLayout.parts(of: 2, disks) : [disks] }
+
+    private var specialVdevs: [[String]] { VdevLayout.parts(of: width == 1 ? special.count : width, special) }
+
+    private static func parts(of width: Int, _ disks: [String]) -> [[String]] {
+        guard width > 0 else { return [] }
+        return stride(from: 0, to: disks.count, by: width).map { Array(disks[$0..<min($0 + width, disks.count)]) }
+    }
+
     /// The vdev part of `zpool create`'s command line: `mirror A B mirror C D special mirror E F`.
     ///
     /// Source: zpoolconcepts(7), OpenZFS 2.4.
@@ -127,10 +139,10 @@ public struct VdevLayout: Sendable, Hashable {
             case .single: disks
             case .mirror: ["mirror"] + disks
             case .raidz(let parity): ["raidz\(parity)"] + disks
-            case .mirrorStripe: VdevLayout.mirrors(of: 2, disks)
+            case .mirrorStripe: VdevLayout.mirrors(rootVdevs)
             }
         guard !special.isEmpty else { return root }
-        return root + ["special"] + VdevLayout.mirrors(of: width == 1 ? special.count : width, special)
+        return root + ["special"] + VdevLayout.mirrors(specialVdevs)
     }
 
     /// Needed for exactly one shape: `zpool create` takes vdevs of unequal redundancy for a mistake ("mismatched replication level").
@@ -141,8 +153,5 @@ public struct VdevLayout: Sendable, Hashable {
         topology == .single && special.count > 1 ? Force(because: "the special vdev is a mirror, the root vdev a single disk") : nil
     }
 
-    private static func mirrors(of width: Int, _ disks: [String]) -> [String] {
-        guard width > 1 else { return disks }
-        return stride(from: 0, to: disks.count, by: width).flatMap { ["mirror"] + disks[$0..<min($0 + width, disks.count)] }
-    }
+    private static func mirrors(_ vdevs: [[String]]) -> [String] { vdevs.flatMap { ($0.count > 1 ? ["mirror"] : []) + $0 } }
 }

@@ -192,11 +192,11 @@ import Testing
 
     @Test func `a disk of a pool by another path, or a copy of one, is no new disk`() async throws {
         let request = DiskReplacement.Request(old: "vdb", new: "vdc", yes: true)
-        func code(wwn: String?, filesystem: String? = nil, label: String = "") async -> String? {
+        func code(wwn: String?, serial: String = "disk-vda", filesystem: String? = nil, label: String = "") async -> String? {
             var listing = Machine.listing
             if let wwn {
                 listing = listing.replacing(#""serial":"disk-vda""#, with: #""serial":"disk-vda","wwn":"0x5000""#)
-                    .replacing(#""serial":"spare0""#, with: #""serial":"spare0","wwn":"\#(wwn)""#)
+                    .replacing(#""serial":"spare0""#, with: #""serial":"\#(serial)","wwn":"\#(wwn)""#)
             }
             if let filesystem { listing = listing.replacing(#""serial":"spare0""#, with: #""serial":"spare0","fstype":"\#(filesystem)""#) }
             var tools = Machine.tools(Machine.status(second: "FAULTED"), listing: listing)
@@ -209,6 +209,8 @@ import Testing
         }
         #expect(await code(wwn: "0x5000") == "kdisk.same")
         #expect(await code(wwn: "0x5001") == nil)
+        // Some makers gave one WWN to many disks.
+        #expect(await code(wwn: "0x5000", serial: "spare0") == nil)
         #expect(await code(wwn: nil, filesystem: "zfs_member", label: "guid: \(Machine.first)") == "kdisk.same")
         #expect(await code(wwn: nil, filesystem: "zfs_member", label: "guid: 99") == nil)
     }

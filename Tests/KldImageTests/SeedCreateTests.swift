@@ -31,7 +31,7 @@ struct SeedCreateTests {
                       truncate --size=4194304 /out/seed.img.part
                       mkfs.vfat -n KLDLOADSEED /out/seed.img.part
                       mcopy -i /out/seed.img.part /tmp/x/answers.env ::answers.env
-                      mv --force /out/seed.img.part /out/seed.img
+                      mv --force --no-target-directory /out/seed.img.part /out/seed.img
                       undo: remove /out/seed.img.part
 
                 """)

@@ -41,7 +41,8 @@ struct FactsTests {
         _ listing: String = listing, pools: String? = nil, links: [String: String] = links, files: [String: String] = [:]
     ) async throws -> MachineFacts {
         var texts = [
-            "/proc/meminfo": "MemTotal:       16316412 kB\nMemFree:         1234 kB\n", "/sys/class/net/lo": "", "/sys/class/net/eno1": "",
+            "/proc/meminfo": "MemTotal:       16316412 kB\nMemFree:         1234 kB\n", "/sys/class/net/lo": "",
+            "/sys/class/net/eno1/device": "",
             "/dev/disk/by-path/pci-0000:01:00.0-part/by-partnum/1": "",
         ]
         if pools != nil { texts["/sys/module/zfs/version"] = "2.4.4\n" }

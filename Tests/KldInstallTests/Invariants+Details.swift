@@ -14,6 +14,11 @@ extension Invariant {
         Invariant(
             "a wiped disk is discarded, written to, and its table read again, before anybody looks whether it is clean", of: .disk,
             offender: wiped),
+        Invariant("a disk's name leads to it still when it is partitioned: the wiping of another may have moved it", of: .disk) { view in
+            view.disks.all.allSatisfy { disk in
+                view.stepIndex("disk.partition.\(disk.device.name)").map { view.steps[$0].actions.first == same(disk) } ?? false
+            }
+        },
         Invariant("udev has settled after each new partition table, before its partitions are waited for", of: .disk) { view in
             view.run("sgdisk", "--clear").allSatisfy { table in
                 if case .run(let next) = view.items[table.item + 1].action { next.tool.name == "udevadm" } else { false }
@@ -114,6 +119,13 @@ extension Invariant {
         },
     ]
 
+    private static func same(_ disk: DiskSelection.Chosen) -> Action {
+        let parameters = [
+            "disk": disk.path, "node": disk.device.path, "size": String(disk.device.size.bytes), "serial": disk.device.serial ?? "",
+        ]
+        return .perform(Performers.verifySame, parameters, effect: .reads)
+    }
+
     @Sendable private static func wiped(_ view: PlanView) -> String? {
         for disk in view.disks.all {
             guard let step = view.stepIndex("disk.wipe.\(disk.device.name)") else { return disk.path }
@@ -123,10 +135,7 @@ extension Invariant {
             guard tail == ["sgdisk --zap-all", "blkdiscard \(disk.path)", "dd if=/dev/zero", "blockdev --rereadpt", "udevadm settle"] else {
                 return "\(tail)"
             }
-            let same = [
-                "disk": disk.path, "node": disk.device.path, "size": String(disk.device.size.bytes), "serial": disk.device.serial ?? "",
-            ]
-            guard view.steps[step].actions.first == .perform(Performers.verifySame, same, effect: .reads) else { return "not the same" }
+            guard view.steps[step].actions.first == same(disk) else { return "not the same" }
             let verified = view.steps[step + 1].actions
             guard verified == [.perform(Performers.verifyClean, ["disk": disk.path], effect: .reads)] else { return "not verified" }
         }

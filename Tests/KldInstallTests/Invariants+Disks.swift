@@ -102,7 +102,7 @@ extension Invariant {
         Invariant("each ESP is formatted exactly once, and nothing else is", of: .disk) { view in
             view.run("mkfs.vfat").compactMap(\.command.arguments.last) == view.rootPaths.map { Disk.partition(1, of: $0) }
         },
-        Invariant("partitions of one group of disks are equally large, and fit on the smallest", of: .disk, offender: partitionSizes),
+        Invariant("partitions of one vdev are equally large, and fit on the smallest of its disks", of: .disk, offender: partitionSizes),
         Invariant("a new partition is waited for before it is used", of: .disk) { view in
             let users = view.run("mkfs.vfat") + view.run("zpool", "create") + view.run("mount")
             var waited: [String: Int] = [:]
@@ -244,7 +244,8 @@ extension Invariant {
 
     @Sendable private static func partitionSizes(_ view: PlanView) -> String? {
         let tables = view.run("sgdisk", "--clear").map(\.command.arguments)
-        for (group, number, taken) in [(view.disks.root, 2, UInt64(1024)), (view.disks.special, 1, 0)] where !group.isEmpty {
+        for group in view.disks.vdevs {
+            let (number, taken): (Int, UInt64) = group.contains { view.disks.special.contains($0) } ? (1, 0) : (2, 1024)
             let prefix = "--new=\(number):0:"
             let sizes = Set(
                 group.map { disk in tables.first { $0.last == disk.path }?.first { $0.hasPrefix(prefix) }?.dropFirst(prefix.count) ?? "none"

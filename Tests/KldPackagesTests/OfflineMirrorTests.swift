@@ -184,7 +184,7 @@ struct OfflineMirrorContractTests {
     private func with(_ body: (Archive) async throws -> Void) async throws {
         try await Scratch.with { folder in
             let (files, runner) = (LocalFiles(), SubprocessRunner())
-            let place = folder.appending("mirror"), suite = place.pushing(FilePath("debian/dists/trixie"))
+            let place = folder.appending("the mirror"), suite = place.pushing(FilePath("debian/dists/trixie"))
             try files.makeDirectory(place.pushing(FilePath("debian/pool")), mode: .directory)
             func digest(_ file: FilePath) async throws -> String {
                 String(

@@ -15,6 +15,7 @@ public enum ExportError: Error, Sendable, Equatable {
     /// Something that is not a file has the name of an output: a device, a folder.
     case outputIsNotAFile(FilePath)
     case busy(FilePath, reasons: [SourceGuard.Reason])
+    case sectors(FilePath, bytes: Int)
     /// While it was read.
     case changed(FilePath)
 }
@@ -71,6 +72,12 @@ extension ExportError: Diagnosable {
                 "image.source-busy", "\(path) is in use, so its image would not be whole",
                 remedies: reasons.map(\.remedy).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }, exit: .tryAgain,
                 causes: reasons.map(\.text))
+        case .sectors(let path, let bytes):
+            Diagnosis(
+                "image.source-sectors",
+                "\(path) has sectors of \(bytes) bytes, and its image would not start: a virtual machine's disk has sectors of 512",
+                remedies: ["build an image of the same answers: kldload image build"], exit: .usage,
+                causes: ["its partition table and the file system of its ESP count in its own sectors, and are copied as they are"])
         case .changed(let path):
             Diagnosis(
                 "image.source-changed", "\(path) was opened for writing, or written to, while it was read: its image would not be whole",

@@ -50,6 +50,10 @@ public enum SourceGuard {
             self.isOpenForWriting = isOpenForWriting
             self.isClaimed = isClaimed
         }
+
+        fileprivate func device(_ source: FilePath) -> BlockDevice? {
+            devices.lazy.flatMap(\.tree).first { $0.path == source.string || "/dev/\($0.name)" == source.string }
+        }
     }
 
     /// - Parameters:
@@ -60,9 +64,7 @@ public enum SourceGuard {
         var reasons: [Reason] = []
         var paths: Set<String> = [source.string]
         if isDevice {
-            if let device = facts.devices.lazy.flatMap(\.tree).first(where: {
-                $0.path == source.string || "/dev/\($0.name)" == source.string
-            }) {
+            if let device = facts.device(source) {
                 if ["part", "rom"].contains(device.type) { reasons.append(.notWholeDisk(device: device.path, type: device.type)) }
                 for part in device.tree {
                     paths.formUnion([part.path, "/dev/\(part.name)"])
@@ -84,10 +86,11 @@ public enum SourceGuard {
         return reasons.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
     }
 
-    /// - Throws: ``ExportError/busy(_:reasons:)`` (`image.source-busy`).
+    /// - Throws: ``ExportError/busy(_:reasons:)`` (`image.source-busy`), ``ExportError/sectors(_:bytes:)`` (`image.source-sectors`).
     public static func check(_ source: FilePath, isDevice: Bool, _ facts: Facts) throws(ExportError) {
         let reasons = reasons(against: source, isDevice: isDevice, facts)
         if !reasons.isEmpty { throw .busy(source, reasons: reasons) }
+        if isDevice, let bytes = facts.device(source)?.logicalSectorBytes, bytes != 512 { throw .sectors(source, bytes: bytes) }
     }
 }
 

@@ -31,7 +31,7 @@ public struct SourceInspector: Sendable {
     /// - Parameters:
     ///   - path: an image file, a disk or a zvol (`/dev/zvol/…`).
     ///   - form: how to read a file whose maker is known, such as the raw disk of a build of ours; `nil` asks qemu-img.
-    /// - Throws: ``ExportError`` `.sourceMissing`, `.busy`, `.sourceFormat`, `.sourceHasBackingFile`; ``CommandError``.
+    /// - Throws: ``ExportError`` `.sourceMissing`, `.busy`, `.sectors`, `.sourceFormat`, `.sourceHasBackingFile`; ``CommandError``.
     ///
     /// Runs, reads: `lsblk`, `losetup --list`, `zpool status -L -P`, `qemu-img info`, and of a file `qemu-img measure`.
     public func inspect(_ path: FilePath, form: SourceImage.Form? = nil) async throws -> SourceImage {

@@ -68,14 +68,14 @@ public struct ISOBuild: Sendable {
     }
 
     /// - Returns: size and SHA-256 of the ISO, which lies at its name only when it is whole; `.sha256` lies beside it.
-    /// - Throws: ``Diagnosis`` `iso.exists`, `image.output-denied`, `iso.answers-payload`, `install.payload-differs`,
+    /// - Throws: ``Diagnosis`` `output.not-a-file`, `iso.exists`, `image.output-denied`, `iso.answers-payload`, `install.payload-differs`,
     ///   `install.packages-missing`, `iso.no-package`, `iso.program-missing`, `iso.mirror-incomplete`; what building payloads throws.
     public func run(_ request: Request) async throws -> (size: ByteCount, digest: FileDigest) {
-        if try files.exists(request.output), !request.overwrite {
-            throw Diagnosis(
-                "iso.exists", "\(request.output) exists already", remedies: ["choose another name", "replace it: --overwrite"],
-                exit: .cannotCreate)
+        let lock = try await workshop.cache.hold(request.output) {
+            report(PlanEvent(.line, message: "another build makes \(request.output); waiting for it"))
         }
+        defer { withExtendedLifetime(lock) {} }
+        try Self.check(request.output, overwrite: request.overwrite, files)
         if let answers = request.answers { try Self.check(answers, payloads: request.payloads) }
         try OutputFolder.check(request.output.removingLastComponent(), files)
         try await workshop.requireOffered(request.packages, for: request.payloads, mirror: request.mirror, report: report)
@@ -104,6 +104,19 @@ public struct ISOBuild: Sendable {
         try requireRoom(ByteCount(total) + .mebibytes(64), at: request.output)
         return try await WorkFolder.with("iso", in: workshop.cache.root, report: report) { work in
             try await write(request, live.payload.archive, items, bases, in: work)
+        }
+    }
+
+    /// Whether the file may be written under its name, before minutes of work.
+    ///
+    /// - Throws: ``Diagnosis`` `output.not-a-file`, `iso.exists`; ``FileError``.
+    static func check(_ output: FilePath, overwrite: Bool, _ files: any FileSystem) throws {
+        try files.requireFile(
+            at: output, device: "name a file, and write that to the disk when it is whole: dd if=kldload.iso of=\(output) bs=4M")
+        guard try overwrite || !files.exists(output) else {
+            throw Diagnosis(
+                "iso.exists", "\(output) exists already", remedies: ["choose another name", "replace it: --overwrite"],
+                exit: .cannotCreate)
         }
     }
 

@@ -50,7 +50,7 @@ struct ISOImage: Sendable {
         return list
     }
 
-    /// Writes it, with `.sha256` beside it. It has its name only when it is whole.
+    /// Writes it, with `.sha256` beside it. It has its name only when it is whole. Whoever calls it holds the output: the part's name is fixed.
     ///
     /// Runs: `xorriso …`, `implantisomd5 --force FILE.part`, changes; `sha256sum FILE.part`, reads.
     /// - Parameter isPrivate: its owner's alone, from the first byte on.

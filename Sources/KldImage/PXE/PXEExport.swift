@@ -86,7 +86,7 @@ public struct PXEExport: Sendable {
 
     /// Whether the folder may be made, or made anew: nothing of others is replaced.
     ///
-    /// - Throws: ``Diagnosis`` `pxe.not-ours`, `pxe.no-space`, `pxe.twice`, `image.output-denied`.
+    /// - Throws: ``Diagnosis`` `pxe.not-ours`, `pxe.mount-point`, `pxe.no-space`, `pxe.twice`, `image.output-denied`.
     public static func check(_ request: Request, _ medium: Medium, files: any FileSystem) throws {
         let output = request.output
         if let found = try files.status(output) {
@@ -96,6 +96,12 @@ public struct PXEExport: Sendable {
                     "pxe.not-ours", "\(output) holds something that kldload has not put there",
                     remedies: ["choose an empty folder, or one that is not there: -o FOLDER"], exit: .cannotCreate)
             }
+        }
+        // The new trees could not take its place: it can change places with nothing.
+        if let mounts = try? files.mounts(), mounts.contains(where: { $0.place == output.string }) {
+            throw Diagnosis(
+                "pxe.mount-point", "a file system is mounted at \(output), so no other folder can take its place",
+                remedies: ["name a folder below it: -o \(output)/pxe"], exit: .cannotCreate)
         }
         let machines = request.answers.map(\.machine)
         if let twice = machines.first(where: { machine in machines.count { $0 == machine } > 1 }) {

@@ -50,6 +50,17 @@ public struct ArtifactCache: Sendable {
 
     func lock(_ kind: String, _ key: String) -> FilePath { root.appending("locks").appending("\(kind)-\(key)") }
 
+    /// Held while what has this name, or begins with it, is made: two at once would write into one part, and end with one of them refused or
+    /// with a file that is both.
+    ///
+    /// - Parameter waiting: called once when somebody else makes it.
+    public func hold(_ output: FilePath, waiting: () -> Void) async throws -> FileLock {
+        let folder = output.removingLastComponent()
+        let place = ((try? files.resolve(folder)) ?? folder).appending(output.lastComponent?.string ?? "")
+        let key = try await key(place.string)
+        return try await FileLock.acquire(root.appending("locks/output-\(key)"), waiting: waiting)
+    }
+
     /// Sixteen hexadecimal digits of the inputs' SHA-256.
     public func key(_ inputs: String) async throws -> String {
         let output = try await runner.run(Command(Tool("sha256sum", package: "coreutils"), [], effect: .reads, input: .text(inputs)))
