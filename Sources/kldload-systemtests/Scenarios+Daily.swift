@@ -168,21 +168,24 @@ extension Scenario {
             "export TIMEFORMAT='took %0R s'; time $tool kupgrade --name whole 2>&1; kbe activate debian && kbe destroy whole --yes; kbe list",
             within: .seconds(900))
         guard let whole = said.lines.first(where: { $0.hasPrefix("took ") }).flatMap({ Int($0.words[1]) }) else { throw CheckFailure(said) }
-        var running = "debian"
+        var (running, expected) = ("debian", "1")
+        var cut = 0
         for (number, percent) in [15, 35, 55, 75, 88, 96].enumerated() {
             try await pack(number + 3)
-            try await guest.run("$tool kupgrade --name cut\(number) >/run/upgrade.log 2>&1 &")
+            try await guest.run("$tool kupgrade --name cut\(number) >/run/upgrade.log 2>&1 & upgrade=$!")
             try await Task.sleep(for: .milliseconds(whole * percent * 10))
+            said = try await guest.run("kill -0 $upgrade 2>/dev/null && echo it runs || tail -n 3 /run/upgrade.log")
+            if said.lines.contains(where: { $0.trimmed == "it runs" }) { cut += 1 } else { guest.lab.log("too late: \(said)") }
             try await guest.machine.monitor.reset()
             try await guest.logIn()
             said = try await guest.run("kbe current; cat /usr/share/image/version; kbe list")
             guest.lab.log("cut after \(percent) %: \(said)")
             let (now, version) = (said.lines.first?.trimmed ?? "", said.lines.dropFirst().first?.trimmed)
             // What a cut kept from becoming the next one is still the version from before, in place or of an upgrade that was whole.
-            if now == running { continue }
-            try check(now == "cut\(number)" && version == "\(number + 3)", "neither what ran before nor all that is new: \(said)")
-            running = now
+            if now != running { (running, expected) = ("cut\(number)", "\(number + 3)") }
+            try check(now == running && version == expected, "neither what ran before nor all that is new: \(said)")
         }
+        try check(cut >= 3, "only \(cut) of six upgrades ran when the power went")
         try await pack(9)
         said = try await guest.told(
             """
