@@ -24,16 +24,17 @@ struct SystemTests: AsyncParsableCommand {
     func run() async throws {
         signal(SIGPIPE, SIG_IGN)
         let names = Set(Scenario.all.map(\.name))
+        func isMeant(_ name: String, by text: String) -> Bool { names.contains(text) ? name == text : name.contains(text) }
+        for text in filter where !names.contains(where: { isMeant($0, by: text) }) {
+            throw ValidationError("no scenario matches \(text); see --list")
+        }
         let chosen = Scenario.all.filter { scenario in
-            filter.isEmpty
-                ? scenario.tier <= tier
-                : filter.contains { text in names.contains(text) ? scenario.name == text : scenario.name.contains(text) }
+            filter.isEmpty ? scenario.tier <= tier : filter.contains { isMeant(scenario.name, by: $0) }
         }
         if list {
             for scenario in Scenario.all { say("\(scenario.tier.rawValue)\t\(scenario.name)\t\(scenario.title)") }
             return
         }
-        guard !chosen.isEmpty else { throw ValidationError("no scenario matches; see --list") }
         let runner = SubprocessRunner()
         let home = getenv("HOME").map { String(cString: $0) } ?? "/root"
         var environment = ["HOME": home]

@@ -181,11 +181,11 @@ extension Scenario {
             for missing in disks.indices {
                 let left = disks.enumerated().filter { $0.offset != missing }.map(\.element)
                 let report = try await lab.boot(left, label: "without-\(missing)") { machine, host in
-                    let report = try await ImageVerification.answer(machine, on: host)
+                    let answer = try await ImageVerification.answer(machine, on: host)
                     let guest = Guest(lab: lab, machine: machine, host: host)
                     try await guest.logIn(untilGood: false)
                     try await guest.hasMountedESP()
-                    return report
+                    return answer
                 }
                 // What the missing disk is the cause of, and nothing else.
                 let bad = report.results.filter { $0.status == .fail }
