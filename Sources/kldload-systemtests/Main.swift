@@ -45,7 +45,8 @@ struct SystemTests: AsyncParsableCommand {
         let suite = Suite(
             workshop: workshop, examples: try LocalFiles().resolve(FilePath(examples)), keepOnFailure: keepOnFailure,
             concurrency: max(1, maxConcurrency))
-        let failed = await suite.run(chosen)
+        let failed = await Interrupts.cancelling { await suite.run(chosen) }
+        if Interrupts.haveCome { throw ExitCode(ExitStatus.interrupted.rawValue) }
         if failed > 0 { throw ExitCode(ExitStatus.failed.rawValue) }
     }
 }
