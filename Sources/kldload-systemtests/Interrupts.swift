@@ -9,14 +9,7 @@ enum Interrupts {
     static var haveCome: Bool { seen > 0 }
 
     static func cancelling<Result: Sendable>(_ body: @escaping @Sendable () async -> Result) async -> Result {
-        // Made before a handler wants it.
-        seen = 0
-        for number in [SIGINT, SIGTERM, SIGHUP] {
-            signal(number) { _ in
-                if Interrupts.seen > 0 { _exit(ExitStatus.interrupted.rawValue) }
-                Interrupts.seen = 1
-            }
-        }
+        listen()
         let work = Task { await body() }
         let watch = Task {
             while !haveCome { try await Task.sleep(for: .milliseconds(200)) }
@@ -25,5 +18,16 @@ enum Interrupts {
         }
         defer { watch.cancel() }
         return await work.value
+    }
+
+    private static func listen() {
+        // Made before a handler wants it.
+        seen = 0
+        for number in [SIGINT, SIGTERM, SIGHUP] {
+            signal(number) { _ in
+                if Interrupts.seen > 0 { _exit(ExitStatus.interrupted.rawValue) }
+                Interrupts.seen = 1
+            }
+        }
     }
 }

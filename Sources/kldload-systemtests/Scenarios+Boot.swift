@@ -58,8 +58,6 @@ extension Scenario {
                     "cat /proc/cmdline; test ! -e /boot/efi/loader && $tool verify --only boot && $tool doctor boot")
                 try check(said.contains("kldload.entry=kldload-debian-") && said.contains(": it starts"), said)
 
-                // It is made after the first good boot, beside everything else.
-                try await guest.until("ls /boot/efi/EFI/kldload", says: "recovery.efi")
                 // Whatever a line came from, it starts its own root.
                 said = try await guest.run(
                     """

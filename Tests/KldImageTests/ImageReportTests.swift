@@ -1,3 +1,4 @@
+import KldCore
 import KldTestSupport
 import Testing
 
@@ -13,15 +14,17 @@ struct ImageReportTests {
         return #"{\#(more)"results": [\#(results)], "summary": {"fail": 0, "ok": 0, "skip": \#(count), "warn": 0}, "version": "verify/1"}"#
     }
 
-    @Test("a whole report is taken") func whole() {
-        #expect(problem { _ = try ImageVerification.report(Self.line(41)) } == nil)
+    @Test("a whole report is taken")
+    func whole() {
+        let found = problem { _ = try ImageVerification.report(Self.line(41)) }
+        #expect(found == nil)
     }
 
     @Test(
         "a report without a manifest, or of a few checks, proves nothing",
         arguments: [
-            (line(41, more: #""manifestProblem": "there is no install manifest", "#), "there is no install manifest"),
-            (line(0), "it looked at 0 things only"), (line(29), "it looked at 29 things only"),
+            (ImageReportTests.line(41, more: #""manifestProblem": "there is no install manifest", "#), "there is no install manifest"),
+            (ImageReportTests.line(0), "it looked at 0 things only"), (ImageReportTests.line(29), "it looked at 29 things only"),
         ])
     func nothing(_ line: String, _ cause: String) {
         let found = problem { _ = try ImageVerification.report(line) }
