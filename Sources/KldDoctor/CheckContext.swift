@@ -60,7 +60,8 @@ public struct CheckContext: Sendable {
         self.init(runner: runner, files: files, manifest: manifest, manifestProblem: problem, now: now)
     }
 
-    var withoutManifest: CheckOutcome { .skip(manifestProblem ?? "there is no install manifest") }
+    var whyNoManifest: String { manifestProblem ?? "there is no install manifest" }
+    var withoutManifest: CheckOutcome { .skip(whyNoManifest) }
 
     /// The trimmed content of a text file; `nil` when there is none.
     func text(_ path: String) throws -> String? {

@@ -41,10 +41,13 @@ public struct VerifyReport: Sendable, Hashable, Codable {
     public var version: String
     public var summary: Summary
     public var results: [Result]
+    /// Why nobody knew what the machine was installed as: what asks for that was skipped. `nil`: it was known.
+    public var manifestProblem: String?
 
-    init(_ results: [Result]) {
+    init(_ results: [Result], manifestProblem: String? = nil) {
         version = VerifyReport.currentVersion
         self.results = results
+        self.manifestProblem = manifestProblem
         summary = Summary(results)
     }
 
@@ -120,7 +123,7 @@ public enum Doctor {
             }
             return results.compactMap { $0 }
         }
-        return VerifyReport(results)
+        return VerifyReport(results, manifestProblem: context.manifest == nil ? context.whyNoManifest : nil)
     }
 
     /// So many checks run at a time: they wait for processes more than they compute.

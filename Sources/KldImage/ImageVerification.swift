@@ -24,8 +24,8 @@ public struct ImageVerification: Sendable {
     /// - Parameters:
     ///   - image: qcow2, vmdk, vhd, raw, or an ova, whose disk is taken out of it first.
     ///   - once: only its first boot.
-    /// - Throws: ``Diagnosis`` `image.no-answer` with the last lines of the console when the system did not come up, `image.no-disk`,
-    ///   `image.disk-elsewhere`; ``ExportError`` when the image is missing, in use, of another format, or leans on another file.
+    /// - Throws: ``Diagnosis`` `image.no-answer` with the last lines of the console when the system did not come up, `image.not-checked`,
+    ///   `image.no-disk`, `image.disk-elsewhere`; ``ExportError`` when the image is missing, in use, of another format, or leans on another file.
     public func run(_ image: FilePath, once: Bool = false) async throws -> VerifyReport {
         // Before the accelerator is tried, which takes seconds.
         guard try LocalFiles().exists(image) else { throw ExportError.sourceMissing(image) }
@@ -110,7 +110,24 @@ public struct ImageVerification: Sendable {
         try QemuImageInfo.parse(try await workshop.runner.run(QemuImg.info(disk, format: format)).output).otherFile(than: disk)
     }
 
+    /// So many checks at least look at an installed system: a report of fewer was cut short. There were 41 in the first version.
+    private static let fewest = 30
+
+    /// What the system inside sent: a line of JSON.
+    /// - Throws: ``Diagnosis`` `image.not-checked` when what says nothing against the system is that little was looked at.
+    static func report(_ line: String) throws -> VerifyReport {
+        let report = try JSONDecoder().decode(VerifyReport.self, from: Data(line.utf8))
+        let problem = report.manifestProblem ?? (report.results.count < fewest ? "it looked at \(report.results.count) things only" : nil)
+        if let problem {
+            throw Diagnosis(
+                "image.not-checked", "the system inside did not check itself against what it was installed as",
+                remedies: ["use no such image or machine: build or install it anew"], exit: .problemsFound, causes: [problem])
+        }
+        return report
+    }
+
     /// Waits for the report of the system inside a guest that has ``channel``.
+    /// - Throws: ``Diagnosis`` `image.no-answer`, `image.not-checked`.
     package static func answer(_ machine: VirtualMachine, on host: FactoryHost) async throws -> VerifyReport {
         let limit = host.deadline(.seconds(240))
         do {
@@ -120,7 +137,7 @@ public struct ImageVerification: Sendable {
                     remedies: ["read the end of its console below", "boot the image by hand: qemu-system-x86_64 -snapshot …"],
                     causes: await machine.lastWords())
             }
-            return try JSONDecoder().decode(VerifyReport.self, from: Data(line.utf8))
+            return try Self.report(line)
         } catch let error as VirtError {
             throw Diagnosis(
                 "image.no-answer", "the system inside did not answer within \(limit)",

@@ -39,8 +39,8 @@ struct Guest: Sendable {
     }
 
     /// Asks once in a while, until a line of the answer holds a text.
-    func until(_ script: String, says text: String) async throws {
-        try await until(script, "say '\(text)'") { $0.lines.contains { $0.contains(text) } }
+    func until(_ script: String, says text: String, within limit: Duration = .seconds(120)) async throws {
+        try await until(script, "say '\(text)'", within: limit) { $0.lines.contains { $0.contains(text) } }
     }
 
     /// Waits until this boot counts as good: what is on trial is so no more.
@@ -49,8 +49,10 @@ struct Guest: Sendable {
         try await until("systemctl is-active kldload-boot-good", "become active") { $0.trimmed == "active" }
     }
 
-    private func until(_ script: String, _ what: String, _ holds: (String) -> Bool) async throws {
-        let end = ContinuousClock.now + host.deadline(.seconds(120))
+    private func until(
+        _ script: String, _ what: String, within limit: Duration = .seconds(120), _ holds: (String) -> Bool
+    ) async throws {
+        let end = ContinuousClock.now + host.deadline(limit)
         var said = ""
         while ContinuousClock.now < end {
             said = try await shell.run(script, accepting: Set(0...4))
@@ -58,6 +60,26 @@ struct Guest: Sendable {
             try await Task.sleep(for: .seconds(2))
         }
         throw CheckFailure("'\(script)' did not \(what): \(said)")
+    }
+
+    /// What is mounted at `/boot/efi` is the ESP that the firmware started, and fstab(5) names no disk.
+    ///
+    /// Behind GRUB it stands on the command line; systemd-boot tells it in UTF-16 and capital letters, behind attributes. Source: The Boot
+    /// Loader Interface.
+    func hasMountedESP() async throws {
+        let said = try await run(
+            """
+            grep -o 'kldload.esp=[^ ]*' /proc/cmdline | cut -d = -f 2 >/run/started
+            test -s /run/started || tail -c +5 /sys/firmware/efi/efivars/LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f |
+            tr -d '\\000' >/run/started
+            echo started $(tr A-Z a-z </run/started); echo mounted $(lsblk -n -o PARTUUID $(findmnt -n -o SOURCE /boot/efi) | tr A-Z a-z)
+            grep -v '^#' /etc/fstab | sed 's/^/fstab /'
+            """)
+        let words = said.lines.map(\.words)
+        try check(
+            words.count == 2 && words[0].count == 2 && words[1].count == 2 && words[0][1] == words[1][1],
+            "not the ESP that was started is mounted, or fstab names one: \(said)")
+        lab.log("the ESP that was started is mounted: \(words[0][1])")
     }
 
     /// As a person chooses an entry in systemd-boot's menu. Source: The Boot Loader Interface: UTF-16 with a NUL at its end, behind attributes.

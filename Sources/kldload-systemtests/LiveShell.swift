@@ -145,8 +145,12 @@ extension Laboratory {
             "python3", ["-m", "http.server", String(port), "--bind", "127.0.0.1", "--directory", folder.string], effect: .reads)
         let runner = workshop.runner
         let server = Task { _ = try await runner.run(command) }
-        defer { server.cancel() }
-        return try await body("http://10.0.2.2:\(port)")
+        let result: Swift.Result<Result, any Error>
+        do { result = .success(try await body("http://10.0.2.2:\(port)")) } catch { result = .failure(error) }
+        // Whoever waits for it sees it end; after this process nobody ends it.
+        server.cancel()
+        _ = try? await server.value
+        return try result.get()
     }
 
     /// Boots a medium of the live environment and its payload, as an ISO holds them, beside a seed volume with answers, or with an address of

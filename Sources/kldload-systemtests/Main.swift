@@ -24,16 +24,17 @@ struct SystemTests: AsyncParsableCommand {
     func run() async throws {
         signal(SIGPIPE, SIG_IGN)
         let names = Set(Scenario.all.map(\.name))
+        func isMeant(_ name: String, by text: String) -> Bool { names.contains(text) ? name == text : name.contains(text) }
+        for text in filter where !names.contains(where: { isMeant($0, by: text) }) {
+            throw ValidationError("no scenario matches \(text); see --list")
+        }
         let chosen = Scenario.all.filter { scenario in
-            filter.isEmpty
-                ? scenario.tier <= tier
-                : filter.contains { text in names.contains(text) ? scenario.name == text : scenario.name.contains(text) }
+            filter.isEmpty ? scenario.tier <= tier : filter.contains { isMeant(scenario.name, by: $0) }
         }
         if list {
             for scenario in Scenario.all { say("\(scenario.tier.rawValue)\t\(scenario.name)\t\(scenario.title)") }
             return
         }
-        guard !chosen.isEmpty else { throw ValidationError("no scenario matches; see --list") }
         let runner = SubprocessRunner()
         let home = getenv("HOME").map { String(cString: $0) } ?? "/root"
         var environment = ["HOME": home]
@@ -44,7 +45,8 @@ struct SystemTests: AsyncParsableCommand {
         let suite = Suite(
             workshop: workshop, examples: try LocalFiles().resolve(FilePath(examples)), keepOnFailure: keepOnFailure,
             concurrency: max(1, maxConcurrency))
-        let failed = await suite.run(chosen)
+        let failed = await Interrupts.cancelling { await suite.run(chosen) }
+        if Interrupts.haveCome { throw ExitCode(ExitStatus.interrupted.rawValue) }
         if failed > 0 { throw ExitCode(ExitStatus.failed.rawValue) }
     }
 }

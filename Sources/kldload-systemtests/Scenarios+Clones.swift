@@ -64,18 +64,20 @@ extension Scenario {
             for key in ["entry", "loaders"] {
                 try check(facts["again-\(key)"] == facts[key] && facts[key]?.isEmpty == false, "\(key) has changed: \(facts)")
             }
+            try check(facts["loaders"] != "4294967295", "no boot loader was read, this is the sum of nothing: \(facts)")
             try check(facts["again-systemd-boot"] == "none", "the other boot loader was placed: \(facts)")
         },
     ]
 
     /// What started a clone, and whether the boot before was good. The ESP may not be mounted yet.
     private static let grub = [
-        ("entry", "grep -o 'kldload.entry=[^ ]*' /proc/cmdline"), ("tree", "tree --version"),
+        // What is left of its tries stands there too.
+        ("entry", "grep -o 'kldload.entry=kldload-[^ ]*' /proc/cmdline"), ("tree", "tree --version"),
         // A good boot notes them.
         ("good", "ls /var/lib/kldload/boot/network-cards > /dev/null 2>&1 && echo 1 || echo 0"),
         (
             "loaders",
-            "mkdir -p /run/look; mount /dev/vda1 /run/look; cd /run/look/EFI; cat BOOT/BOOTX64.EFI BOOT/grubx64.efi kldload/grubx64.efi | cksum; cd /; umount /run/look"
+            "mkdir -p /run/look; mount /dev/vda1 /run/look && cd /run/look/EFI && cat BOOT/BOOTX64.EFI BOOT/grubx64.efi kldload/grubx64.efi | cksum; cd /; umount /run/look"
         ),
         ("systemd-boot", "mount /dev/vda1 /run/look; ls -d /run/look/loader 2> /dev/null || echo none; umount /run/look"),
     ]

@@ -43,7 +43,8 @@ extension Scenario {
                     ! test -e /usr/share/bad && kbe current
                     """, within: .seconds(600))
                 try check(
-                    said.contains("error[upkeep.packages]") && said.contains("processing package bad") && said.contains("status 1"), said)
+                    said.contains("error[upkeep.packages]") && said.contains("processing package bad")
+                        && said.lines.contains { $0.trimmed == "status 1" }, said)
                 try check(said.contains("the same") && said.lines.last?.trimmed == "first", "something is left: \(said)")
 
                 // Killed while a maintainer script runs: the next run takes away what is left, processes too.
@@ -51,18 +52,23 @@ extension Scenario {
                     """
                     $tool kpkg install slow --name slow >/run/slow.log 2>&1 & pid=$!
                     until pgrep -f slow.postinst >/dev/null || ! kill -0 $pid 2>/dev/null; do sleep 1; done; kill -KILL $pid; wait $pid
-                    kbe list --quiet; $tool kpkg install good --name second 2>&1; kbe list --quiet; pgrep -f slow.postinst || echo nobody
+                    kbe list --quiet; start=$(date +%s%N); $tool kpkg install good --name second 2>&1; took=$((($(date +%s%N) - start) / 1000000))
+                    kbe list --quiet; pgrep -f slow.postinst || echo nobody
                     """, within: .seconds(900))
                 try check(said.contains("taking away slow") && said.contains("second boots next"), said)
                 try check(said.lines.last?.trimmed == "nobody", "it runs still: \(said)")
 
-                // At any time: the next one succeeds, and nothing half made is left.
+                // At any time, in parts of what the one before took: the next one succeeds, and nothing half made is left.
                 said = try await guest.told(
                     """
-                    for pause in 1 3 6 10 16; do timeout --signal=KILL $pause $tool kpkg install daemon --name k$pause >/dev/null 2>&1; done
+                    for part in 5 15 30 45 60; do
+                        timeout --signal=KILL $(printf '%d.%03d' $((took * part / 100000)) $((took * part / 100 % 1000))) \
+                        $tool kpkg install daemon --name k$part >/dev/null 2>&1; echo after $part percent: $?
+                    done
                     $tool kpkg install daemon --name third 2>&1; kbe list
                     zfs get -r -t filesystem -H -o value com.kldload:upkeep rpool/ROOT | grep -c working; pgrep -f 'sleep 987' || echo nobody
                     """, within: .seconds(1800))
+                try check(said.lines.count { $0.contains(" percent: 137") } >= 3, "hardly one was killed: \(said)")
                 try check(said.contains("third boots next") && said.lines.suffix(2).map(\.trimmed) == ["0", "nobody"], said)
                 try await guest.restart()
                 said = try await guest.run("kbe current; cat /usr/share/daemon/version; test -d /var/log/daemon && echo its folder")
@@ -128,9 +134,11 @@ extension Scenario {
                     take() { kldload-snapshot take --kind apt-pre 2>/dev/null; }
                     names() { zfs list -H -o name -s creation -t snapshot -d 1 rpool/ROOT/debian | grep @apt-pre-; }
                     take; zfs hold keep $(names | head -n 1); take; zfs clone -o canmount=off -o mountpoint=none $(names | tail -n 1) rpool/probe
-                    for number in 1 2 3 4 5 6 7 8 9 10 11 12; do take; done; take & take & wait
+                    for number in 1 2 3 4 5 6 7 8 9 10 11 12; do take; done
+                    take & one=$!; take & two=$!; wait $one && wait $two && echo both were taken
                     names | wc -l; zfs holds -H $(names | head -n 1); zfs get -H -o value origin rpool/probe; zfs destroy rpool/probe
                     """, within: .seconds(300))
+                try check(said.lines.contains { $0.trimmed == "both were taken" }, "of two at once one failed: \(said)")
                 try check(said.lines.contains { $0.trimmed == "12" }, "ten are kept, one is held, one was cloned: \(said)")
                 try check(said.contains("keep") && said.contains("rpool/ROOT/debian@apt-pre-"), said)
 
@@ -168,21 +176,24 @@ extension Scenario {
             "export TIMEFORMAT='took %0R s'; time $tool kupgrade --name whole 2>&1; kbe activate debian && kbe destroy whole --yes; kbe list",
             within: .seconds(900))
         guard let whole = said.lines.first(where: { $0.hasPrefix("took ") }).flatMap({ Int($0.words[1]) }) else { throw CheckFailure(said) }
-        var running = "debian"
+        var (running, expected) = ("debian", "1")
+        var cut = 0
         for (number, percent) in [15, 35, 55, 75, 88, 96].enumerated() {
             try await pack(number + 3)
-            try await guest.run("$tool kupgrade --name cut\(number) >/run/upgrade.log 2>&1 &")
+            try await guest.run("$tool kupgrade --name cut\(number) >/run/upgrade.log 2>&1 & upgrade=$!")
             try await Task.sleep(for: .milliseconds(whole * percent * 10))
+            said = try await guest.run("kill -0 $upgrade 2>/dev/null && echo it runs || tail -n 3 /run/upgrade.log")
+            if said.lines.contains(where: { $0.trimmed == "it runs" }) { cut += 1 } else { guest.lab.log("too late: \(said)") }
             try await guest.machine.monitor.reset()
             try await guest.logIn()
             said = try await guest.run("kbe current; cat /usr/share/image/version; kbe list")
             guest.lab.log("cut after \(percent) %: \(said)")
             let (now, version) = (said.lines.first?.trimmed ?? "", said.lines.dropFirst().first?.trimmed)
             // What a cut kept from becoming the next one is still the version from before, in place or of an upgrade that was whole.
-            if now == running { continue }
-            try check(now == "cut\(number)" && version == "\(number + 3)", "neither what ran before nor all that is new: \(said)")
-            running = now
+            if now != running { (running, expected) = ("cut\(number)", "\(number + 3)") }
+            try check(now == running && version == expected, "neither what ran before nor all that is new: \(said)")
         }
+        try check(cut >= 3, "only \(cut) of six upgrades ran when the power went")
         try await pack(9)
         said = try await guest.told(
             """

@@ -64,16 +64,18 @@ extension Scenario {
                 let bundle = try await guest.told(
                     """
                     echo 'KLDLOAD_WIFI_PASSPHRASE=canary-4711' >/etc/kldload/answers.env; echo canary-4711 >/etc/kldload/c.key
-                    logger 'password=canary-4711 token: canary-4711'; zpool history rpool >/dev/null; sleep 1; journalctl --sync
+                    logger 'password=canary-4711 token: canary-4711'; logger harmless-4712; zpool history rpool >/dev/null; sleep 1; journalctl --sync
                     time $tool debug-bundle --out /run; rm /etc/kldload/answers.env /etc/kldload/c.key
-                    cd /run; stat -c %a kldload-debug-*.tar.gz; tar xzf kldload-debug-*.tar.gz; ls kldload-debug-*/; cat kldload-debug-*/report.json
-                    grep -r -l -a canary-4711 kldload-debug-*/ || echo no canary; grep -r -l -a -F "$(cut -d : -f 2 /etc/shadow | grep '\\$' | head -n 1)" kldload-debug-*/ || echo no hash
-                    cd /
+                    cd /run; stat -c %a kldload-debug-*.tar.gz; tar xzf kldload-debug-*.tar.gz && test -s kldload-debug-*/report.json && echo unpacked
+                    ls kldload-debug-*/; cat kldload-debug-*/report.json
+                    seek() { grep -r -l -a -F -e "$2" kldload-debug-*/; case $? in 0) echo found $1;; 1) echo no $1;; *) echo cannot read;; esac; }
+                    seek canary canary-4711; seek hash "$(cut -d : -f 2 /etc/shadow | grep '\\$' | head -n 1)"; seek message harmless-4712; cd /
                     """, within: .seconds(300))
-                try check(
-                    bundle.contains("no canary") && bundle.contains("no hash") && bundle.lines.contains { $0.trimmed == "600" }, bundle)
+                let wanted: Set = ["unpacked", "600", "no canary", "no hash", "found message"]
+                try check(wanted.isSubset(of: bundle.lines.map(\.trimmed)), bundle)
                 try await answersWhileSuspended(guest)
                 let last = try await guest.run("zpool destroy tank; $tool doctor --all; true", within: .seconds(180))
+                try check(statuses(last).count == healthy.count, "not every check ran in the end:\n\(last)")
                 let after = statuses(last).filter { $0.value == "FAIL" || $0.value == "WARN" && !excused.contains($0.key) }
                 try check(after.isEmpty, "not well in the end:\n\(last)")
             }

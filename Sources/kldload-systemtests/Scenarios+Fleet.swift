@@ -24,6 +24,7 @@ extension Scenario {
                         try await acquaint(driver, [one, two], port)
                         try await asked(driver)
                         try await pushed(driver)
+                        try await changed(driver)
                         try await rolledOut(driver)
                         try await stopped(driver)
                     }
@@ -46,6 +47,7 @@ extension Scenario {
                 """
                 set +H; systemctl stop kldload-recovery-image.timer; hostnamectl set-hostname \(name); rm -f /etc/machine-id /etc/ssh/ssh_host_*
                 systemd-machine-id-setup; ssh-keygen -A >/dev/null; useradd --uid 4\(port % 100 + 100) person-\(name); systemctl restart ssh
+                printf '[Match]\\nName=none\\n' >/etc/systemd/network/90-\(name).network
                 """)
             try await body(guest)
         }
@@ -83,6 +85,7 @@ extension Scenario {
             """
             kfleet health; for p in ${one##*:} ${two##*:}; do ssh-keyscan -p $p 10.0.2.2 2>/dev/null; done >/root/.ssh/known_hosts
             kfleet health --timeout 600 root@10.0.2.2:1 $one $two; kfleet health --timeout 600 --format json | grep -e state -e running; self >/run/before
+            cat /run/before
             """, within: .seconds(900))
         try check(said.lines.count { $0.contains("KEY-UNKNOWN") } == 2, "an unknown host key was not told: \(said)")
         try check(said.contains("ssh-keyscan -p"), "no remedy: \(said)")
@@ -91,6 +94,22 @@ extension Scenario {
             "two machines are there: \(said)")
         try check(said.lines.contains { $0.hasPrefix("[10.0.2.2]:1 ") && $0.contains("FAIL") }, "one is not there: \(said)")
         try check(said.lines.count { $0.contains("\"running\": \"debian\"") } == 2, said)
+        let facts = Set(said.lines.map(\.trimmed))
+        try check(
+            facts.isSuperset(of: ["one", "two", "90-one.network", "90-two.network"]) && !facts.contains("no answer"),
+            "not known is who they are: \(said)")
+    }
+
+    /// After the push: that environment must not bring back who was there then.
+    private static func changed(_ driver: Guest) async throws {
+        let said = try await driver.told(
+            """
+            far ${one##*:} 'useradd person-later && echo person-one:Correct-Horse-8 | chpasswd' && echo changed
+            self >/run/later; diff /run/before /run/later; mv /run/later /run/before
+            """)
+        try check(
+            said.lines.contains { $0.trimmed == "changed" } && said.lines.contains { $0.hasPrefix("> person-later:") },
+            "nobody came: \(said)")
     }
 
     private static func pushed(_ driver: Guest) async throws {

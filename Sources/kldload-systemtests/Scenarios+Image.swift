@@ -179,12 +179,15 @@ extension Scenario {
                         throw CheckFailure("the OVA holds \(names)")
                     }
                     // Its manifest, line by line, as OVF 1.1 wants it: `SHA256(name)= digest`.
+                    var listed: [String] = []
                     for line in try lab.files.readText(inside.appending(list)).lines {
                         let parts = line.split(whereSeparator: { "()= ".contains($0) }).map(String.init)
                         try check(parts.count == 3 && parts[0] == "SHA256", "not a line of a manifest: \(line)")
                         try check(
                             try await digest(inside.appending(parts[1]), lab) == parts[2], "\(parts[1]) is not what the manifest says")
+                        listed.append(parts[1])
                     }
+                    try check(listed.sorted() == names.filter { $0 != list }.sorted(), "the manifest names \(listed) of \(names)")
                     file = inside.appending(disk)
                 }
                 let format = ["vhd": "vpc", "ova": "vmdk"][output.format.rawValue] ?? output.format.rawValue
@@ -293,8 +296,12 @@ extension Scenario {
         ).output.trimmed
         let result: Result<Void, any Error>
         do { result = .success(try await body(device)) } catch { result = .failure(error) }
-        try await lab.workshop.runner.run(Command(losetup, ["--detach", device], effect: .changes))
+        // why: a task of its own does not inherit the cancellation, which would end it before the device is free.
+        let detached = await Task.detached {
+            try await lab.workshop.runner.run(Command(losetup, ["--detach", device], effect: .changes))
+        }.result
         try result.get()
+        _ = try detached.get()
     }
 
     /// The command that a user types for the example's image, as small as it gets.

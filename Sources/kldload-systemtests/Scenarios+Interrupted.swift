@@ -14,9 +14,10 @@ extension Scenario {
         let out = lab.folder.appending("interrupted")
         // Not below this user's home, which others may not enter: an ordinary user's mmdebstrap is several users.
         let place = FilePath("/var/tmp/kldload-interrupted-\(UInt32.random(in: 0 ... .max))")
+        let own = try await OwnFolder.make(place, mode: .directory, in: lab.workshop.cache.root)
+        defer { own.remove() }
         let temporary = place.appending("tmp")
         try lab.files.makeDirectory(temporary, mode: .directory)
-        defer { try? lab.files.remove(place) }
         let environment = surroundings.merging(["TMPDIR": temporary.string]) { $1 }
         let work = lab.workshop.cache.root.appending("work")
         let before = Set((try? lab.files.list(work)) ?? [])

@@ -143,7 +143,8 @@ extension Scenario {
             try check(try lab.files.list(tree.appending("http/answers")).isEmpty, "answers are still there")
             try await lab.boot(disks, label: "disarmed", network: lab.network(tree)) { machine, host in
                 _ = try await machine.console.expect("Start from the disk", within: host.deadline(.seconds(120)))
-                _ = try await machine.console.expect("login:", within: host.deadline(.seconds(240)))
+                // Not the live environment's, which logs root in.
+                _ = try await machine.console.expect("web-prod-01 login:", within: host.deadline(.seconds(240)))
             }
         }
     }

@@ -70,10 +70,15 @@ extension Scenario {
                 try check(["debian", "install-back", "install-copy"].allSatisfy(said.lines.contains), said)
             }
         },
-        Scenario("recovery.grub", "in GRUB's menu a key starts the recovery image, which boots an environment") { lab in
-            try await withMachine(lab, ["KLDLOAD_BOOTLOADER=grub"]) { guest in
-                // It is made a minute after the first good boot.
-                try await guest.until("ls /boot/efi/EFI/kldload", says: "recovery.efi")
+        Scenario(
+            "recovery.grub",
+            "after the first good boot there is a recovery image; in GRUB's menu a key starts it, and it boots an environment"
+        ) { lab in
+            let disks = try await lab.machine("three-lines", ["KLDLOAD_BOOTLOADER=grub"])
+            try await lab.withGuest(disks) { guest in
+                // Nobody asks for it: a timer makes it a minute after the first good boot, with the lowest priority.
+                try await guest.until("ls /boot/efi/EFI/kldload", says: "recovery.efi", within: .seconds(600))
+                try await guest.until("$tool doctor boot", says: "the recovery image is made of what runs")
                 try await guest.machine.console.send("systemctl reboot\n")
                 _ = try await guest.machine.console.expect("kldload recovery", within: guest.host.deadline(.seconds(120)))
                 try await Task.sleep(for: .seconds(2))

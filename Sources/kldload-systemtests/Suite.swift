@@ -1,5 +1,4 @@
 import KldCore
-import KldFiles
 import KldImage
 import SystemPackage
 
@@ -35,13 +34,14 @@ struct Suite: Sendable {
                 say("ok \(outcome.scenario.name) (\(outcome.seconds) s)")
             }
         }
+        try? await OwnFolder.sweep(workshop.cache.root)
         await withTaskGroup(of: Outcome.self) { group in
             var waiting = scenarios[...]
             for scenario in waiting.prefix(concurrency) { group.addTask { await run(scenario) } }
             waiting = waiting.dropFirst(concurrency)
             for await outcome in group {
                 count(outcome)
-                if let next = waiting.popFirst() { group.addTask { await run(next) } }
+                if !Task.isCancelled, let next = waiting.popFirst() { group.addTask { await run(next) } }
             }
         }
         for outcome in failed { say("failed: \(outcome.scenario.name)") }
@@ -52,17 +52,18 @@ struct Suite: Sendable {
 
     private func run(_ scenario: Scenario) async -> Outcome {
         let start = ContinuousClock.now
-        let folder = workshop.cache.root.appending("systemtests/\(scenario.name)-\(UInt32.random(in: 0 ... .max))")
+        let folder = OwnFolder.scenarios(workshop.cache.root).appending("\(scenario.name)-\(UInt32.random(in: 0 ... .max))")
         let laboratory = Laboratory(
             name: scenario.name, isSecure: scenario.isSecure, overrides: scenario.overrides, workshop: workshop, examples: examples,
             folder: folder)
         say("run \(scenario.name): \(scenario.title)")
         var failure: String?
         var skipped: String?
+        var own: OwnFolder?
         do {
             // What is missing is told before anything is built.
             _ = try laboratory.firmware()
-            try LocalFiles().makeDirectory(folder, mode: 0o700)
+            own = try await OwnFolder.make(folder, mode: 0o700, in: workshop.cache.root)
             try await within(scenario.limit) { try await scenario.run(laboratory) }
         } catch let error as ScenarioSkipped {
             skipped = error.reason
@@ -71,11 +72,13 @@ struct Suite: Sendable {
         } catch {
             failure = Diagnosis(of: error).rendered
         }
-        if failure == nil || !keepOnFailure {
-            if failure != nil { failure? += "\nkeep its disks and logs with --keep-on-failure" }
-            try? LocalFiles().remove(folder)
+        // One that was interrupted shows nothing.
+        if failure == nil || !keepOnFailure || Task.isCancelled {
+            if failure != nil, !Task.isCancelled { failure? += "\nkeep its disks and logs with --keep-on-failure" }
+            own?.remove()
         } else {
             failure? += "\nkept: \(folder)"
+            own?.keep()
         }
         return Outcome(scenario: scenario, failure: failure, skipped: skipped, seconds: Int(start.duration(to: .now) / .seconds(1)))
     }
