@@ -22,6 +22,11 @@ package enum FileCommand {
         changes("mv", ["--force", source.string, target.string])
     }
 
+    /// A file or a folder under a name that no folder with something in it has. Runs: `mv --no-target-directory SOURCE TARGET`, changes.
+    package static func place(_ source: FilePath, at target: FilePath) -> Command {
+        changes("mv", ["--no-target-directory", source.string, target.string])
+    }
+
     /// Fails where they differ. Runs: `cmp ONE OTHER`, reads.
     package static func compare(_ one: FilePath, _ other: FilePath) -> Command {
         Command(Tool("cmp", package: "diffutils"), [one.string, other.string], effect: .reads)

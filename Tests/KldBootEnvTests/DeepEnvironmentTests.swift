@@ -62,7 +62,7 @@ struct DeepEnvironmentTests {
                 default: #expect(words[0] == "snapshot")
                 }
             }
-            let text = datasets.map { "\($0)\tfilesystem\t1\t1\t1\t-\t/\tnoauto\t-\n" }.joined()
+            let text = datasets.map { "\($0)\tfilesystem\t1\t1\t1\t-\t/\tnoauto\t-\t-\n" }.joined()
             let rows = try DatasetTable.parse(text, columns: BootSystem.columns)
             let found = try BootSystem.environments(rows, top: system.top, mounts: [], owned: [], altroot: nil)
             let isWhole = count == commands.count
