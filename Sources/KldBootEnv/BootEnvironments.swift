@@ -62,7 +62,10 @@ public struct BootEnvironments: Sendable, Hashable {
         if isDeep { clones.append(ZFS.rename(top, to: dataset)) }
         var steps = sweeping
         if label == nil {
-            steps.append(Step("be.snapshot", "Snapshot of \(origin.name)", [.run(ZFS.snapshot(fresh, recursive: isDeep))]))
+            steps.append(
+                Step(
+                    "be.snapshot", "Snapshot of \(origin.name)", [.run(ZFS.snapshot(fresh, recursive: isDeep))],
+                    undo: [Self.forgetting(fresh)]))
         }
         steps.append(
             Step(
