@@ -56,12 +56,14 @@ public struct BootEnvironment: Sendable, Hashable {
     public var mountpoint: String?
     /// It came from another machine, and was not made this one's own yet.
     public var isForeign: Bool
+    /// A change of its packages has not ended, or has ended too early: see ``KldProperty/upkeep``.
+    public var isHalfMade: Bool
 
     public init(
         dataset: DatasetName, used: ByteCount = ByteCount(0), referenced: ByteCount = ByteCount(0),
         created: Timestamp = Timestamp(seconds: 0),
         origin: SnapshotName? = nil, snapshots: [Snapshot] = [], children: [DatasetName: Child] = [:], owned: Bool = true,
-        mountpoint: String? = nil, isForeign: Bool = false
+        mountpoint: String? = nil, isForeign: Bool = false, isHalfMade: Bool = false
     ) {
         self.dataset = dataset
         self.used = used
@@ -73,6 +75,7 @@ public struct BootEnvironment: Sendable, Hashable {
         self.owned = owned
         self.mountpoint = mountpoint
         self.isForeign = isForeign
+        self.isHalfMade = isHalfMade
     }
 
     public var name: String { dataset.leaf }

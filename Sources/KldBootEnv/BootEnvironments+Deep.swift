@@ -74,6 +74,18 @@ extension BootEnvironments {
         }
     }
 
+    static let forgetter = "be.forget"
+
+    /// Takes away the snapshot that a step has taken, when what was to be made of it was not, or is made. No approval names it: it is seconds old,
+    /// and one that something was cloned from meanwhile, or that somebody holds, stays.
+    static func forgetting(_ snapshot: SnapshotName) -> Action { .perform(forgetter, ["snapshot": snapshot.description], effect: .changes) }
+
+    /// Runs: `zfs destroy -r SOURCE@kbe-…`, destroys.
+    static func forget(_ snapshot: SnapshotName, _ runner: any CommandRunner) async throws {
+        guard snapshot.label.hasPrefix("kbe-") else { return }
+        try await runner.run(ZFS.destroy(snapshot, recursive: true).unlessNeeded)
+    }
+
     // MARK: heirs
 
     /// A clone that has to stand for itself before what it was cloned from can go.

@@ -26,10 +26,11 @@ extension BootEnvironments {
     /// A stream of an environment, as it is on disk: compressed blocks stay compressed, an encrypted one is sent as plain text.
     ///
     /// - Parameter source: `NAME`, of which a snapshot is made now, or `NAME@LABEL`.
-    /// - Throws: ``Diagnosis`` `be.unknown`, `be.no-snapshot`, `be.deep`.
+    /// - Throws: ``Diagnosis`` `be.unknown`, `be.no-snapshot`, `be.half-made`, `be.deep`.
     ///
     /// Runs: `zfs snapshot NAME@kbe-export-TIME`, changes; `zfs send -L -c NAME@LABEL > FILE.partial`, reads; `sync FILE.partial`,
-    /// `mv FILE.partial FILE`, changes. - Parameter target: a file is root's alone, for passwords and keys are in it.
+    /// `mv FILE.partial FILE`, changes; `zfs destroy -r NAME@kbe-export-TIME`, destroys. - Parameter target: a file is root's alone, for passwords
+    /// and keys are in it.
     public func export(_ source: String, to target: StreamTarget, now: Timestamp) throws -> Plan {
         let (environment, label) = try origin(source)
         guard environment.children.isEmpty else {
@@ -42,8 +43,12 @@ extension BootEnvironments {
         var options = SendOptions()
         options.embedded = false
         var send = ZFS.send(snapshot, options)
-        let before: [Action] = label == nil ? [.run(ZFS.snapshot(snapshot))] : []
-        var step = Step("be.export", "Send \(snapshot)", before)
+        var step = Step("be.export", "Send \(snapshot)", [])
+        if label == nil {
+            // It was taken for this stream alone.
+            step.actions = [.run(ZFS.snapshot(snapshot))]
+            step.release = [Self.forgetting(snapshot)]
+        }
         switch target {
         case .open(let file):
             send.outputFile = file

@@ -27,7 +27,7 @@ public struct BootEnvironments: Sendable, Hashable {
     ///   - source: an environment, or a snapshot of one as `NAME@LABEL`; `nil`: the running one.
     ///   - now: goes into the snapshot's name, so that names never collide.
     ///   - marks: more properties of the environment, set in the moment in which it is made.
-    /// - Throws: ``Diagnosis`` `be.name`, `be.exists`, `be.unknown`, `be.no-snapshot`, `be.incomplete-snapshot`.
+    /// - Throws: ``Diagnosis`` `be.name`, `be.exists`, `be.unknown`, `be.no-snapshot`, `be.half-made`, `be.incomplete-snapshot`.
     ///
     /// Runs: `zfs snapshot -r SOURCE@kbe-NAME-TIME`, `zfs clone -o canmount=noauto …` for each dataset, `zfs rename` where there are
     /// several; changes. A clone of what runs gets a line in the boot menu, last of all.
@@ -62,7 +62,10 @@ public struct BootEnvironments: Sendable, Hashable {
         if isDeep { clones.append(ZFS.rename(top, to: dataset)) }
         var steps = sweeping
         if label == nil {
-            steps.append(Step("be.snapshot", "Snapshot of \(origin.name)", [.run(ZFS.snapshot(fresh, recursive: isDeep))]))
+            steps.append(
+                Step(
+                    "be.snapshot", "Snapshot of \(origin.name)", [.run(ZFS.snapshot(fresh, recursive: isDeep))],
+                    undo: [Self.forgetting(fresh)]))
         }
         steps.append(
             Step(
@@ -70,10 +73,12 @@ public struct BootEnvironments: Sendable, Hashable {
         return steps
     }
 
+    /// - Throws: ``Diagnosis`` `be.unknown`, `be.no-snapshot`, `be.half-made`: no copy of such a one bears the mark.
     func origin(_ source: String?) throws -> (BootEnvironment, label: String?) {
         guard let source else { return (try system.environment(system.running.leaf), nil) }
         let parts = source.split(separator: "@", omittingEmptySubsequences: false).map(String.init)
         let environment = try system.environment(parts[0])
+        if system.isHalfMade(environment) { throw Diagnosis.halfMade(environment) }
         guard parts.count > 1 else { return (environment, nil) }
         guard parts.count == 2, environment.snapshots.contains(where: { $0.name.label == parts[1] }) else {
             throw Diagnosis(

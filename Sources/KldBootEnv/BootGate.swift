@@ -37,6 +37,9 @@ public struct BootGate: Sendable, Hashable {
         if system.environments.contains(where: { $0.dataset == target.environment && $0.isForeign }) {
             problems.append(.foreign(environment: name))
         }
+        if let environment = system.environments.first(where: { $0.dataset == target.environment }), system.isHalfMade(environment) {
+            problems.append(.halfMade(environment))
+        }
         if !facts.unknownFeatures.isEmpty {
             problems.append(
                 Diagnosis(
@@ -93,15 +96,32 @@ public struct BootGate: Sendable, Hashable {
 extension BootSystem {
     /// One that may be booted without further questions.
     ///
-    /// - Throws: ``Diagnosis`` `be.unknown`, `boot.foreign`.
+    /// - Throws: ``Diagnosis`` `be.unknown`, `boot.foreign`, `be.half-made`.
     public func bootable(_ name: String) throws(Diagnosis) -> BootEnvironment {
         let environment = try environment(name)
         if environment.isForeign { throw .foreign(environment: name) }
+        if environment.isHalfMade { throw .halfMade(environment) }
         return environment
+    }
+
+    /// What runs has shown what it is, whatever it is marked as, and must take what its packages bring. Who is inside of one that does not run
+    /// knows no release of its kernel.
+    func isHalfMade(_ environment: BootEnvironment) -> Bool {
+        environment.isHalfMade && (environment.dataset != running || release.isEmpty)
     }
 }
 
 extension Diagnosis {
+    /// Its packages may be unpacked and not configured, no service may be started in it, and the next upgrade destroys it.
+    static func halfMade(_ environment: BootEnvironment) -> Diagnosis {
+        Diagnosis(
+            "be.half-made", "\(environment.name) is half made: changing its packages has not ended well",
+            remedies: [
+                "kldload kbe destroy \(environment.name), and kldload kupgrade again",
+                "where you have mended it: zfs inherit \(KldProperty.upkeep) \(environment.dataset)",
+            ], exit: .unavailable)
+    }
+
     /// Its shadow file, its host keys, its machine id and its network are another machine's.
     static func foreign(environment name: String) -> Diagnosis {
         foreign(

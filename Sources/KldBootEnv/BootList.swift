@@ -25,7 +25,8 @@ public struct BootList: Sendable, Hashable, Codable {
         public var bootsOnce: Bool
         /// Releases that it has an entry for, the one that boots first.
         public var kernels: [String]
-        /// `good`, `on trial, 2 of 3 boots left`, `failed: …`, `not bootable: never activated`, `another machine's: kbe adopt NAME`.
+        /// `good`, `on trial, 2 of 3 boots left`, `failed: …`, `never activated`, `another machine's: kldload kbe adopt NAME`,
+        /// `half made: a change of its packages has not ended`.
         public var state: String
         /// `nil`: they were not asked for.
         public var snapshots: [Snapshot]?
@@ -49,10 +50,16 @@ public struct BootList: Sendable, Hashable, Codable {
                 runsNow: environment.dataset == system.running, bootsNext: boots && next?.once != true,
                 bootsOnce: boots && next?.once == true,
                 kernels: own.map(\.release).reduce(into: []) { if !$0.contains($1) { $0.append($1) } },
-                state: environment.isForeign ? "another machine's: kldload kbe adopt \(environment.name)" : Self.state(own.first, reason),
+                state: Self.refusal(environment, system) ?? Self.state(own.first, reason),
                 snapshots: snapshots
                     ? environment.snapshots.map { Snapshot(label: $0.name.label, used: $0.used, created: $0.created.description) } : nil)
         }
+    }
+
+    /// Why nothing boots it, whatever its entries say.
+    private static func refusal(_ environment: BootEnvironment, _ system: BootSystem) -> String? {
+        if environment.isForeign { return "another machine's: kldload kbe adopt \(environment.name)" }
+        return system.isHalfMade(environment) ? "half made: a change of its packages has not ended" : nil
     }
 
     static func state(_ entry: BootEntry?, _ reason: (String) -> String?) -> String {

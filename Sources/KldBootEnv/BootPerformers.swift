@@ -29,6 +29,9 @@ public enum BootPerformers {
         table[BootEnvironments.sweeper] = { parameters, runner, _ in
             try await BootEnvironments.sweep(below: DatasetName(parameters["top"] ?? ""), runner)
         }
+        table[BootEnvironments.forgetter] = { parameters, runner, _ in
+            try await BootEnvironments.forget(SnapshotName(parameters["snapshot"] ?? ""), runner)
+        }
         table[RecoveryStaging.supplement] = { parameters, runner, files in
             try await RecoveryStaging.writeSupplement(parameters, runner, files)
         }

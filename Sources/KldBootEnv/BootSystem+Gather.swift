@@ -131,7 +131,9 @@ extension BootSystem {
         try files.exists(EnvironmentChoice.followed) ? files.readText(EnvironmentChoice.followed).trimmed : nil
     }
 
-    static let columns = ["name", "type", "used", "referenced", "creation", "origin", "mountpoint", "canmount", KldProperty.identity]
+    static let columns = [
+        "name", "type", "used", "referenced", "creation", "origin", "mountpoint", "canmount", KldProperty.identity, KldProperty.upkeep,
+    ]
 
     static func types(_ detail: Detail) -> [String] { detail < .snapshots ? ["filesystem"] : ["filesystem", "snapshot"] }
 
@@ -171,7 +173,7 @@ extension BootSystem {
                     created: created(row), origin: try row["origin"].map { try SnapshotName($0) },
                     owned: owned.contains(row.name),
                     mountpoint: mounts.first { $0.source == row.name && $0.type == "zfs" && !TemporaryMount.isPlace($0.place) }?.place,
-                    isForeign: isForeign(row))
+                    isForeign: isForeign(row), isHalfMade: row[KldProperty.upkeep] != nil)
             } else {
                 found[parts.prefix(depth).joined(separator: "/")]?.children[dataset] = BootEnvironment.Child(
                     place(row["mountpoint"] ?? "none", below: altroot), isHolder: row["canmount"] == "off",

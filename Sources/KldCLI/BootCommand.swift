@@ -184,10 +184,15 @@ struct BootSession: Sendable {
         do { return try await runner.run(chroot).status == 0 } catch CommandError.toolMissing { return false }
     }
 
-    /// Two at once would each plan with what the other one changes: the second waits.
-    func locked(_ body: () async throws -> Void) async throws {
+    func needRoot() throws(Diagnosis) {
         try Host.needRoot(
             Diagnosis("boot.not-root", "boot environments are changed by root", remedies: ["put sudo before it"], exit: .needsRoot))
+    }
+
+    /// Two at once would each plan with what the other one changes: the second waits. So do the package manager's hooks and what judges a boot:
+    /// who has a question asks before, and no stream is waited for in here.
+    func locked(_ body: () async throws -> Void) async throws {
+        try needRoot()
         let lock = try await FileLock.acquire("/run/kldload/boot.lock") { Output.errorLine("waiting for another kbe") }
         defer { withExtendedLifetime(lock) {} }
         try await TemporaryMount.sweep(runner: runner, files: files)

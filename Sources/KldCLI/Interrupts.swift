@@ -1,10 +1,22 @@
 import Glibc
 import KldCore
 
-/// Turns Ctrl-C and a polite kill into cancellation, so that whatever was begun is cleaned up. A second one ends the process at once.
+/// Turns Ctrl-C, a polite kill and a terminal that is gone into cancellation, so that whatever was begun is cleaned up.
 enum Interrupts {
     // why: a signal handler may touch nothing but a plain number; it is written once, before the handler is installed.
     nonisolated(unsafe) private static var pipeEnd: Int32 = -1
+
+    /// How often somebody has asked that the process ends: the second time it does so at once. A terminal that goes asks for nothing, and says so
+    /// more than once: its shell and the kernel send SIGHUP each.
+    struct Patience {
+        private var asked = 0
+
+        /// - Returns: whether it is over with this signal.
+        mutating func isOver(after signal: Int32) -> Bool {
+            if signal != SIGHUP { asked += 1 }
+            return asked > 1
+        }
+    }
 
     /// Cancels the task when SIGINT, SIGTERM or SIGHUP arrives.
     static func cancel(_ task: Task<Void, Never>) {
@@ -13,8 +25,8 @@ enum Interrupts {
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         pipeEnd = ends[1]
         for number in [SIGINT, SIGTERM, SIGHUP] {
-            signal(number) { _ in
-                var byte: UInt8 = 0
+            signal(number) { number in
+                var byte = UInt8(truncatingIfNeeded: number)
                 _ = write(Interrupts.pipeEnd, &byte, 1)
             }
         }
@@ -22,12 +34,13 @@ enum Interrupts {
         // why: reading blocks, and a thread of the cooperative pool must not.
         detach {
             var byte: UInt8 = 0
-            var seen = 0
+            var patience = Patience()
             while read(reader, &byte, 1) == 1 {
-                seen += 1
-                if seen > 1 { _exit(ExitStatus.interrupted.rawValue) }
-                Reporter.note("interrupted: cleaning up (once more ends at once, and leaves things as they are)")
+                if patience.isOver(after: Int32(byte)) { _exit(ExitStatus.interrupted.rawValue) }
+                // Before it is said: a terminal that is gone, or stopped, may take no word.
+                let isNews = !task.isCancelled
                 task.cancel()
+                if isNews { Reporter.note("interrupted: cleaning up (once more ends at once, and leaves things as they are)") }
             }
         }
     }

@@ -126,23 +126,32 @@ struct KbeCommand: AsyncParsableCommand {
                 try await Self.activating(fresh, of: snapshot) {
                     try await Activate.activate(fresh, once: false, session)
                 } destroying: {
-                    try await Destroy.destroy(fresh, session, yes: true, keepingOrigin: true)
+                    try await Destroy.apply(fresh, try await session.system(.owners), session, keepingOrigin: true)
+                } next: {
+                    try await session.system().next?.environment
                 }
                 Output.line(fresh)
             }
         }
 
-        /// What cannot be booted is not left behind.
+        /// What cannot be booted is not left behind. - Parameter next: the environment that boots next, to be told where it is.
         static func activating(
-            _ fresh: String, of snapshot: String, _ activate: () async throws -> Void, destroying destroy: () async throws -> Void
+            _ fresh: String, of snapshot: String, _ activate: () async throws -> Void,
+            destroying destroy: @escaping @Sendable () async throws -> Void,
+            next: @escaping @Sendable () async throws -> String? = { nil }
         ) async throws {
             do { try await activate() } catch {
-                do {
-                    try await destroy()
-                    Output.errorLine(
-                        "kldload: \(fresh) was destroyed again: it cannot be activated. To mend it before: kldload kbe create \(fresh) --from \(snapshot.contains("@") ? snapshot : "NAME@\(snapshot)")"
-                    )
-                } catch let problem { Output.errorLine("kldload: \(fresh) stays: \(Diagnosis(of: problem).message)") }
+                // why: a task of its own does not inherit the cancellation that may have brought us here.
+                let told = await Task { () async -> String in
+                    do { try await destroy() } catch let problem {
+                        let boots = (try? await next()).map { "; \($0) boots next" } ?? ""
+                        return "\(fresh) stays: \(Diagnosis(of: problem).message)\(boots)"
+                    }
+                    let source = snapshot.contains("@") ? snapshot : "NAME@\(snapshot)"
+                    return "\(fresh) was destroyed again: it was not activated. "
+                        + "To mend it before: kldload kbe create \(fresh) --from \(source)"
+                }.value
+                Output.errorLine("kldload: \(told)")
                 throw error
             }
         }
@@ -189,38 +198,6 @@ struct KbeCommand: AsyncParsableCommand {
         }
     }
 
-    struct Destroy: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(
-            abstract: "Destroy an environment; never the running or the chosen one.", aliases: ["delete"])
-        @Argument var name: String
-        @OptionGroup var change: Change
-
-        func run() async throws {
-            let session = BootSession(dryRun: change.dryRun)
-            try await session.locked { try await Self.destroy(name, session, yes: change.yes) }
-        }
-
-        static func destroy(_ name: String, _ session: BootSession, yes: Bool, keepingOrigin: Bool = false) async throws {
-            let system = try await session.system(.owners)
-            let plan = try BootEnvironments(system).destroy(name, keepingOrigin: keepingOrigin)
-            if !yes, !session.dryRun {
-                guard Host.isAttended else {
-                    throw Diagnosis(
-                        "be.unasked", "destroying \(name) needs a yes", remedies: ["kldload kbe destroy \(name) --yes"], exit: .usage)
-                }
-                guard try await Host.ask("\(name) and its snapshots will be lost. Type its name to go on: ") == name else {
-                    throw Diagnosis(
-                        "be.refused", "\(name) was not approved; nothing was changed", remedies: ["type the name exactly as shown"])
-                }
-            }
-            // The plan was made for this name only, and refuses what does not bear kldload's mark.
-            let approvals = plan.destroys.compactMap { WipeApproval(owned: true, dataset: $0) }
-            try await session.apply(to: system, approvals: approvals) {
-                try BootEnvironments($0).destroy(name, keepingOrigin: keepingOrigin)
-            }
-        }
-    }
-
     struct Diff: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Show what two environments differ in: packages, kernels, files of /etc.",
@@ -263,9 +240,9 @@ struct KbeCommand: AsyncParsableCommand {
             }
             let session = BootSession(dryRun: change.dryRun)
             let target = try StreamTarget(output.map { Host.absolute($0) } ?? "/dev/stdout", session.files)
-            try await session.locked {
-                try await session.apply(BootEnvironments(try await session.system(.snapshots)).export(name, to: target, now: .current))
-            }
+            // Without the lock: it changes nothing that others plan with, and whoever reads the stream may wait for the lock himself.
+            try session.needRoot()
+            try await session.apply(BootEnvironments(try await session.system(.snapshots)).export(name, to: target, now: .current))
         }
     }
 
@@ -282,9 +259,9 @@ struct KbeCommand: AsyncParsableCommand {
         func run() async throws {
             let session = BootSession(dryRun: change.dryRun)
             let file = input.map { Host.absolute($0) } ?? "/dev/stdin"
-            try await session.locked {
-                try await session.apply(BootEnvironments(try await session.system()).importing(name, from: file, own: own))
-            }
+            // Without the lock, which would be held for as long as somebody sends. ZFS lets nobody mount or destroy what it is receiving.
+            try session.needRoot()
+            try await session.apply(BootEnvironments(try await session.system()).importing(name, from: file, own: own))
         }
     }
 
@@ -304,28 +281,6 @@ struct KbeCommand: AsyncParsableCommand {
                 try await Host.apply(
                     plan, dryRun: change.dryRun, runner: session.runner,
                     performers: BootPerformers.table.merging(Adoption.performers) { $1 })
-            }
-        }
-    }
-
-    struct Prune: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(
-            abstract: "Destroy environments that are old and that nothing needs.",
-            discussion: "Running, chosen and mounted environments stay, what a trial can go back to, and those that kldload did not make.")
-        @Option(help: ArgumentHelp("Days, hours or weeks: 30d, 12h, 6w.", valueName: "age")) var olderThan: String
-        @OptionGroup var change: Change
-
-        func run() async throws {
-            let session = BootSession(dryRun: change.dryRun)
-            guard let seconds = Age.seconds(olderThan) else {
-                throw Age.unreadable(olderThan)
-            }
-            try await session.locked {
-                let names = BootEnvironments(try await session.system(.owners)).prunable(olderThan: seconds, now: .current)
-                if names.isEmpty { Output.errorLine("there is nothing to prune") }
-                for name in names {
-                    if change.dryRun { Output.line(name) } else { try await Destroy.destroy(name, session, yes: change.yes) }
-                }
             }
         }
     }

@@ -38,8 +38,8 @@ struct KpkgCommand: AsyncParsableCommand {
 
     struct Upgrade: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Upgrade everything that is not held: kupgrade.")
-        @OptionGroup var command: KupgradeCommand
-        func run() async throws { try await command.run() }
+        @OptionGroup var upgrade: UpgradeOptions
+        func run() async throws { try await upgrade.run() }
     }
 
     struct Update: AsyncParsableCommand {

@@ -20,6 +20,13 @@ struct KupgradeCommand: AsyncParsableCommand {
             back by itself; kbe activate goes back whenever you want. Held packages stay, unless --kernel or --held moves them.
             """)
 
+    @OptionGroup var upgrade: UpgradeOptions
+
+    func run() async throws { try await upgrade.run() }
+}
+
+/// What an upgrade may move, and how.
+struct UpgradeOptions: ParsableArguments {
     @Flag(help: "Kernel, OpenZFS and boot loader move too; afterwards they are held again.") var kernel = false
     @Flag(help: "All held packages move too, your own as well; afterwards they are held again.") var held = false
     @OptionGroup var options: WorkOptions

@@ -152,41 +152,34 @@ struct PackageRoot: Sendable {
             case .ours: heldBefore.filter { patterns.isEmpty || ours.contains($0) }.sorted()
             case .all: heldBefore.sorted()
             }
-        try await release(released)
-        let transaction: PackageTransaction
-        do { transaction = try await preview(request.change, before) } catch {
-            try? await hold(released, before)
-            throw error
+        // Held again before anybody is asked: who walks away from a question leaves nothing open.
+        let (transaction, download): (PackageTransaction, ByteCount?) = try await letting(released, go: before) {
+            let transaction = try await preview(request.change, before)
+            if transaction.isEmpty { return (transaction, nil) }
+            return (transaction, try await downloadSize(request.change))
         }
-        if transaction.isEmpty {
-            try await hold(released, before)
-            return nil
-        }
+        if transaction.isEmpty { return nil }
         let stay = heldBefore.subtracting(released)
-        do {
-            // A held package that is named moves with pacman, and with it alone: better known before.
-            try refuse(moved: transaction.changes.filter { stay.contains($0.name) && $0.old != $0.new }.map(\.name))
-            try await checkRemovals(transaction, request)
-            try await checkRoom(request.change, free: free)
-        } catch {
-            // In the running system what was released must not stay so.
-            try? await hold(released, before)
-            throw error
-        }
+        // A held package that is named moves with pacman, and with it alone: better known before.
+        try refuse(moved: transaction.changes.filter { stay.contains($0.name) && $0.old != $0.new }.map(\.name))
+        try await checkRemovals(transaction, request)
+        if let download { try checkRoom(download, free: free) }
         let settings = try leftBeside()
         upkeep.say("\(transaction.changes.count) packages change in \(name)")
         let said: CommandOutput
-        do { said = try await run(manager.apply(request.change)) } catch {
-            // As they are now: some may have moved, and apk would move them back.
-            if root == "/" { try? await hold(released, (try? await self.installed()) ?? before) }
-            guard let output = (error as? CommandError)?.failure else { throw error }
-            throw Diagnosis(
-                "upkeep.packages", "\(manager.family.rawValue) could not change the packages of \(name)",
-                remedies: ["read all that it said: \(PackageWork.log)"], causes: manager.reasons(output))
+        let after: [String: String]
+        let held: [String]
+        do {
+            try await release(released)
+            said = try await apply(request.change)
+            after = try await installed()
+            try refuse(moved: stay.filter { before[$0] != nil && before[$0] != after[$0] }.sorted())
+            held = try await secure(Array(heldBefore.union(self.ours(after))).sorted(), after)
+        } catch {
+            // In the running system what was released must not stay so.
+            if root == "/" { await holdAgain(released, as: before) }
+            throw error
         }
-        let after = try await installed()
-        try refuse(moved: stay.filter { before[$0] != nil && before[$0] != after[$0] }.sorted())
-        let held = try await secure(Array(heldBefore.union(self.ours(after))).sorted(), after)
         let failures = manager.failures(said)
         guard failures.isEmpty else {
             throw Diagnosis(
@@ -198,6 +191,46 @@ struct PackageRoot: Sendable {
         try await checkRemovals(gone, request)
         let fresh = try leftBeside().filter { settings[$0.key] != $0.value }.keys.sorted()
         return Outcome(before: before, after: after, held: held, settings: fresh)
+    }
+
+    private func apply(_ change: PackageRequest) async throws -> CommandOutput {
+        do { return try await run(manager.apply(change)) } catch {
+            guard let output = (error as? CommandError)?.failure else { throw error }
+            throw Diagnosis(
+                "upkeep.packages", "\(manager.family.rawValue) could not change the packages of \(name)",
+                remedies: ["read all that it said: \(PackageWork.log)"], causes: manager.reasons(output))
+        }
+    }
+
+    /// Lets go of held packages for as long as `body` works.
+    private func letting<Result>(
+        _ names: [String], go installed: [String: String], _ body: () async throws -> Result
+    ) async throws -> Result {
+        let result: Result
+        do {
+            try await release(names)
+            result = try await body()
+            try await hold(names, installed)
+        } catch {
+            await holdAgain(names, as: installed)
+            throw error
+        }
+        return result
+    }
+
+    /// Holds what was let go of, when something failed or somebody interrupts.
+    private func holdAgain(_ names: [String], as before: [String: String]) async {
+        if names.isEmpty { return }
+        // why: a task of its own does not inherit the cancellation that may have brought us here; in one that is cancelled no command runs.
+        let problem = await Task { () async -> Diagnosis? in
+            do {
+                // As they are now: some may have moved, and apk would move them back.
+                try await hold(names, (try? await installed()) ?? before)
+                return nil
+            } catch { return Diagnosis(of: error) }
+        }.value
+        guard let problem else { return }
+        upkeep.say("not held any more in \(name): \(names.joined(separator: ", ")): \(problem.message); kpkg hold holds them")
     }
 
     /// - Throws: ``Diagnosis`` `upkeep.held-moved`.
@@ -270,10 +303,14 @@ struct PackageRoot: Sendable {
         }
     }
 
+    /// `nil` where the package manager does not say it before.
+    private func downloadSize(_ change: PackageRequest) async throws -> ByteCount? {
+        guard let apt = manager as? Apt else { return nil }
+        return apt.downloadSize(try await run(apt.addresses(change)).output)
+    }
+
     /// A pool must not be filled by an upgrade: what is downloaded lies there packed and unpacked, and so does what an initramfs is made of.
-    private func checkRoom(_ change: PackageRequest, free: ByteCount) async throws {
-        guard let apt = manager as? Apt else { return }
-        let size = apt.downloadSize(try await run(apt.addresses(change)).output)
+    private func checkRoom(_ size: ByteCount, free: ByteCount) throws {
         let need = ByteCount(size.bytes * 5) + .mebibytes(768)
         guard free < need else { return }
         throw Diagnosis(

@@ -71,7 +71,7 @@ public struct PackageWork: Sendable {
         for esp in system.damaged { upkeep.say(esp.warning) }
         let name = request.name ?? Self.environmentName(system.running.leaf, upkeep.now, taken: system.environments.map(\.name))
         let snapshot = try SnapshotName(system.running, "kbe-\(name)-\(upkeep.now.digits)")
-        let making = try BootEnvironments(system).create(name, now: upkeep.now, marks: [Upkeep.mark: Upkeep.working])
+        let making = try BootEnvironments(system).create(name, now: upkeep.now, marks: [KldProperty.upkeep: Upkeep.working])
         do {
             try await upkeep.apply(making, [])
             let report = try await work(request, name)
@@ -86,12 +86,11 @@ public struct PackageWork: Sendable {
     }
 
     private func work(_ request: Request, _ name: String) async throws -> UpkeepReport {
-        var system = try await upkeep.system()
+        let (system, environment) = try await whole(name)
         var report = UpkeepReport(environment: name, before: system.running.leaf)
-        let environment = try system.environment(name)
         if request.activation != .none {
             // What would keep it from being booted is known before minutes of work: a full ESP, a key that is gone.
-            try await upkeep.staging(environment, system) { _ = try BootStaging(system, $0, .always).steps() }
+            try await upkeep.staging(environment, system) { _ = try Self.activation(request, $0, system) }
         }
         let place = Workplace(name)
         try await upkeep.apply(place.opening(BootEnvironments(system)), [])
@@ -110,23 +109,41 @@ public struct PackageWork: Sendable {
         var shared = SharedFolders(pool: system.pool.text, environment: system.running.text, mounts: try upkeep.files.mounts())
         try shared.compare(with: place.root, upkeep.files)
         try shared.check(name)
-        for command in shared.adding(from: place.root) { try await upkeep.runner.run(command) }
+        // What all environments share gets nothing of one that will not be booted, and it stays there when that one goes.
+        let (judged, found) = try await whole(name)
+        try await upkeep.staging(found, judged) { target in
+            try Self.check(target, fresh: fresh, report.dkms)
+            _ = try Self.activation(request, target, judged)
+        }
+        try await upkeep.apply(shared.adding(from: place.root), [])
         try await upkeep.apply(place.closing(shared.places), [])
 
-        system = try await upkeep.system()
-        let ready = try system.environment(name)
-        try await upkeep.staging(ready, system) { target in
-            try Self.check(target, fresh: fresh, report.dkms)
-            report.doubts = BootGate(system, target).doubts.map { "\($0.text): \($0.remedy)" }
-            let once = request.activation == .once
-            if request.activation != .none { _ = try BootEnvironments(system).activate(target, once: once) }
+        let (now, ready) = try await whole(name)
+        try await upkeep.staging(ready, now) { target in
+            report.doubts = BootGate(now, target).doubts.map { "\($0.text): \($0.remedy)" }
+            _ = try Self.activation(request, target, now)
             // It is whole from here on: who comes later must not take it for half made.
-            try await upkeep.runner.run(ZFS.inherit(ready.dataset, Upkeep.mark))
-            if request.activation != .none { try await upkeep.activate(target, once: once, system) }
+            try await upkeep.runner.run(ZFS.inherit(ready.dataset, KldProperty.upkeep))
+            if request.activation != .none { try await upkeep.activate(target, once: request.activation == .once, now) }
         }
         report.bootsNext = request.activation != .none
         report.rebootNeeded = report.bootsNext
         return report
+    }
+
+    /// The machine with the environment that is being made, as it will be when that is whole: without the mark that keeps others from booting it.
+    private func whole(_ name: String) async throws -> (BootSystem, BootEnvironment) {
+        var system = try await upkeep.system()
+        for index in system.environments.indices where system.environments[index].name == name {
+            system.environments[index].isHalfMade = false
+        }
+        return (system, try system.environment(name))
+    }
+
+    /// What lets an environment boot as it was asked for; `nil`: nothing does. - Throws: as ``BootEnvironments/activate(_:once:)``.
+    static func activation(_ request: Request, _ target: BootTarget, _ system: BootSystem) throws -> Plan? {
+        if request.activation == .none { return nil }
+        return try BootEnvironments(system).activate(target, once: request.activation == .once)
     }
 
     /// A kernel that came with the change must be the one that boots: another one means that its module or its initramfs was not made.
@@ -218,12 +235,22 @@ public struct PackageWork: Sendable {
             try await refresh()
             report.services = RestartNeeds.units(upkeep.files)
             report.rebootNeeded = modules || report.services.contains { RestartNeeds.needReboot.contains($0) }
-            return report
         } catch {
             var problem = Diagnosis(of: error)
             problem.remedies.append("go back to the state before: kldload kbe rollback \(report.before), and reboot")
             throw problem
         }
+        if let kind = ScheduledSnapshots.Kind(rawValue: request.label) { await prune(kind) }
+        return report
+    }
+
+    /// Of the snapshots that were taken before such a change those go that are beyond what is kept. What goes wrong is said, and no error.
+    private func prune(_ kind: ScheduledSnapshots.Kind) async {
+        do {
+            let plan = try await ScheduledSnapshots.gather(kind, upkeep).pruned(kind)
+            // Each bears the mark of one that kldload took by itself.
+            try await upkeep.apply(plan, plan.destroys.compactMap { WipeApproval(owned: true, dataset: $0) })
+        } catch { upkeep.say("older snapshots stay: \(Diagnosis(of: error).message)") }
     }
 
     private func forget(_ snapshot: SnapshotName) async throws {

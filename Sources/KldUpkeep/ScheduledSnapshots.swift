@@ -151,13 +151,23 @@ public struct ScheduledSnapshots: Sendable, Hashable {
                     [.run(ZFS.snapshot(name, recursive: recursive, properties: [SnapshotLabel.mark: kind.rawValue]))]))
         }
         // The one that is taken counts.
-        let old = prunable(kind, keep: steps.isEmpty ? kind.keep : kind.keep - 1)
-        steps += old.map { name in
+        steps += pruning(kind, keep: steps.isEmpty ? kind.keep : kind.keep - 1)
+        return (plan(steps), remarks)
+    }
+
+    /// Takes away what is old enough to go. - Parameter kind: of which one has been taken already.
+    public func pruned(_ kind: Kind) -> Plan { plan(pruning(kind, keep: kind.keep)) }
+
+    private func plan(_ steps: [Step]) -> Plan {
+        Plan("snapshots of \(dataset)", steps.isEmpty ? [] : [Phase("snapshot", "Snapshots", steps)])
+    }
+
+    private func pruning(_ kind: Kind, keep: Int) -> [Step] {
+        prunable(kind, keep: keep).map { name in
             var destroy = ZFS.destroy(name, recursive: recursive)
             // Somebody may have held or cloned it meanwhile, or one of those below: ZFS refuses, and it stays.
             destroy.acceptedExitStatuses = [0, 1]
             return Step("snapshot.prune.\(name.label)", "Destroy \(name)", [.run(destroy)], destroys: [name.description])
         }
-        return (Plan("snapshots of \(dataset)", steps.isEmpty ? [] : [Phase("snapshot", "Snapshots", steps)]), remarks)
     }
 }

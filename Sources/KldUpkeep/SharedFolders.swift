@@ -1,6 +1,7 @@
 import KldCore
 import KldExec
 import KldFiles
+import KldPlan
 import SystemPackage
 
 /// What all environments of a machine share: logs, spools, `/opt`, the state of some services. A package that is changed in an environment that
@@ -12,6 +13,8 @@ struct SharedFolders: Sendable, Hashable {
     var missing: [String] = []
     /// Files that a package has changed, of which the running system has another.
     var differing: [String] = []
+    /// What a run that was cut off has copied by halves.
+    var unfinished: [String] = []
 
     /// Nothing of a package lies there that anybody would miss, or may be put there by one.
     private static let unshared = ["/var/cache", "/var/tmp", "/tmp", "/home", "/root"]
@@ -40,6 +43,8 @@ struct SharedFolders: Sendable, Hashable {
 
     private mutating func compare(_ folder: String, _ root: FilePath, _ files: any FileSystem) throws {
         let inner = FilePath(root.string + folder)
+        let there = (try? files.list(FilePath(folder))) ?? []
+        unfinished += there.filter { $0.hasPrefix(".") && $0.hasSuffix(Self.freshEnd) }.map { "\(folder)/\($0)" }
         for name in (try? files.list(inner)) ?? [] {
             let path = "\(folder)/\(name)"
             // It has a turn of its own.
@@ -68,9 +73,33 @@ struct SharedFolders: Sendable, Hashable {
             causes: Array(differing.prefix(8)))
     }
 
-    /// Adds what is missing where it is looked for; nothing that is there is touched. Runs: `cp --archive --no-target-directory FROM TO` for
-    /// each, changes. Source: cp(1), coreutils 9.1.
-    func adding(from root: FilePath) -> [Command] {
-        missing.map { path in FileCommand.copyTree(FilePath(root.string + path), to: FilePath(path)) }
+    /// Adds what is missing where it is looked for; nothing that is there is touched. Whatever cuts it off, no half of a file or folder has its
+    /// name: the next run would take it for another version.
+    ///
+    /// Runs: `cp --archive --no-target-directory FROM FRESH`, `sync --file-system FRESH`, `mv --force --no-target-directory FRESH TO` for each, changes.
+    /// Source: cp(1), mv(1), sync(1), coreutils 9.1.
+    func adding(from root: FilePath) -> Plan {
+        var steps: [Step] = []
+        if !unfinished.isEmpty {
+            steps.append(
+                Step("upkeep.shared.clear", "Remove what an earlier run copied by halves", unfinished.map { .remove(FilePath($0)) }))
+        }
+        steps += missing.enumerated().map { index, path in
+            let (target, fresh) = (FilePath(path), Self.fresh(path))
+            return Step(
+                "upkeep.shared.\(index)", "Add \(path)",
+                [
+                    .run(FileCommand.copyTree(FilePath(root.string + path), to: fresh)), .run(FileCommand.syncFileSystem(fresh)),
+                    .run(FileCommand.renameExactly(fresh, to: target)),
+                ], undo: [.remove(fresh)])
+        }
+        return Plan("add to shared folders", steps.isEmpty ? [] : [Phase("upkeep", "Upkeep", steps)])
+    }
+
+    private static let freshEnd = ".kldload-new"
+    /// Beside the place, so that it is on the same file system, whatever is mounted around it.
+    private static func fresh(_ path: String) -> FilePath {
+        let path = FilePath(path)
+        return path.removingLastComponent().appending(".\(path.lastComponent?.string ?? "")\(freshEnd)")
     }
 }

@@ -36,8 +36,7 @@ public struct Upkeep: Sendable {
 
     /// Below it environments are mounted while somebody works in them.
     static let workshop: FilePath = "/run/kldload/upkeep"
-    /// On an environment that is being made: ``working``, or ``kept`` where somebody wanted to look at what failed.
-    public static let mark = "com.kldload:upkeep"
+    /// What ``KldProperty/upkeep`` says: somebody works on it, or wanted to look at what failed.
     static let working = "working"
     static let kept = "kept"
     /// Tells kldload's own hooks of packages, with 0, that who called takes the snapshot.
@@ -69,10 +68,25 @@ public struct Upkeep: Sendable {
     /// Runs: `zfs get -r -t filesystem com.kldload:upkeep POOL/ROOT`, reads; ends what still runs in them; `umount`, `zfs destroy`.
     public func sweep() async throws {
         let system = try await system(.owners)
-        let rows = try PropertyRow.parse(
-            await runner.run(ZFS.get(system.top.text, [Self.mark], recursive: true, types: ["filesystem"])).output)
-        for row in rows where row.value == Self.working && row.source == .local {
-            guard let environment = system.environments.first(where: { $0.dataset.text == row.name }) else { continue }
+        let marks = try PropertyRow.parse(
+            await runner.run(ZFS.get(system.top.text, [KldProperty.upkeep], recursive: true, types: ["filesystem"])).output)
+        await sweep(system, marks)
+    }
+
+    /// What somebody boots stays, whatever it is marked as: he may have come to depend on it.
+    func sweep(_ system: BootSystem, _ marks: [PropertyRow]) async {
+        for mark in marks where mark.value == Self.working && mark.source == .local {
+            guard let environment = system.environments.first(where: { $0.dataset.text == mark.name }) else { continue }
+            let isUsed =
+                environment.dataset == system.running || system.bootfs == mark.name
+                || system.entries.contains { $0.dataset == mark.name && $0.order > 0 }
+            if isUsed {
+                say(
+                    "\(environment.name) stays, though an earlier run left it half made: somebody boots it. "
+                        + "If it is well: zfs inherit \(KldProperty.upkeep) \(environment.dataset); else activate another one, and destroy it"
+                )
+                continue
+            }
             say("taking away \(environment.name), which an earlier run left half made")
             await abandon(environment.name, keep: false, snapshot: nil)
         }
@@ -90,7 +104,7 @@ public struct Upkeep: Sendable {
                 return
             }
             if keep {
-                try await runner.run(ZFS.set(environment.dataset, [Self.mark: Self.kept]))
+                try await runner.run(ZFS.set(environment.dataset, [KldProperty.upkeep: Self.kept]))
                 say("kept: \(name); look at it with kldload kbe mount \(name), then kldload kbe destroy \(name)")
                 return
             }

@@ -51,4 +51,6 @@ public enum KldProperty {
     public static let foreign = "foreign"
     /// It is this machine's.
     public static let own = "own"
+    /// On a boot environment whose packages are being changed, or were when that ended too early: it is half made while it bears this itself.
+    public static let upkeep = "com.kldload:upkeep"
 }

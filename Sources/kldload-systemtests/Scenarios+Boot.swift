@@ -161,7 +161,7 @@ extension Scenario {
                     echo "kbe list, with $(kbe list --quiet | wc -l) environments and $(zfs list -H -t snapshot -o name -r rpool/ROOT | wc -l) snapshots:"
                     time kbe list >/dev/null
                     echo "the zfs list that it needs:"
-                    time zfs list -Hp -r -t filesystem -o name,type,used,referenced,creation,origin,mountpoint,canmount,com.kldload:identity rpool/ROOT >/dev/null
+                    time zfs list -Hp -r -t filesystem -o name,type,used,referenced,creation,origin,mountpoint,canmount,com.kldload:identity,com.kldload:upkeep rpool/ROOT >/dev/null
                     """, within: .seconds(600))
                 try check(times.contains("with 202 environments"), times)
             }

@@ -201,19 +201,19 @@ struct BootEnvironmentTests {
     @Test("facts of a machine are read from one list")
     func facts() throws {
         let text = """
-            rpool/ROOT\tfilesystem\t100\t96\t1600000000\t-\tnone\toff\t-
-            rpool/ROOT/adopted\tfilesystem\t9\t1500\t1600000400\t-\t/\tnoauto\town
-            rpool/ROOT/adopted@sent\tsnapshot\t7\t1400\t1600000300\t-\t-\t-\tforeign
-            rpool/ROOT/adopted@since\tsnapshot\t7\t1400\t1600000500\t-\t-\t-\town
-            rpool/ROOT/debian\tfilesystem\t2000\t1500\t1600000000\t-\t/\tnoauto\t-
-            rpool/ROOT/debian/usr/src\tfilesystem\t50\t50\t1600000000\t-\t/usr/src\ton\t-
-            rpool/ROOT/debian/usr/src@b\tsnapshot\t7\t1400\t1600000300\t-\t-\t-\t-
-            rpool/ROOT/debian/usr/src@a\tsnapshot\t5\t1400\t1600000200\t-\t-\t-\t-
-            rpool/ROOT/debian@b\tsnapshot\t7\t1400\t1600000300\t-\t-\t-\t-
-            rpool/ROOT/debian@a\tsnapshot\t5\t1400\t1600000200\t-\t-\t-\t-
-            rpool/ROOT/other\tfilesystem\t9\t1500\t1600000400\trpool/ROOT/debian@b\t/\tnoauto\tforeign
-            rpool/ROOT/other/var\tfilesystem\t9\t1500\t1600000400\trpool/ROOT/debian/usr/src@b\t/var\toff\t-
-            rpool/ROOT/other@sent\tsnapshot\t7\t1400\t1600000300\t-\t-\t-\tforeign
+            rpool/ROOT\tfilesystem\t100\t96\t1600000000\t-\tnone\toff\t-\t-
+            rpool/ROOT/adopted\tfilesystem\t9\t1500\t1600000400\t-\t/\tnoauto\town\t-
+            rpool/ROOT/adopted@sent\tsnapshot\t7\t1400\t1600000300\t-\t-\t-\tforeign\t-
+            rpool/ROOT/adopted@since\tsnapshot\t7\t1400\t1600000500\t-\t-\t-\town\t-
+            rpool/ROOT/debian\tfilesystem\t2000\t1500\t1600000000\t-\t/\tnoauto\t-\t-
+            rpool/ROOT/debian/usr/src\tfilesystem\t50\t50\t1600000000\t-\t/usr/src\ton\t-\t-
+            rpool/ROOT/debian/usr/src@b\tsnapshot\t7\t1400\t1600000300\t-\t-\t-\t-\t-
+            rpool/ROOT/debian/usr/src@a\tsnapshot\t5\t1400\t1600000200\t-\t-\t-\t-\t-
+            rpool/ROOT/debian@b\tsnapshot\t7\t1400\t1600000300\t-\t-\t-\t-\t-
+            rpool/ROOT/debian@a\tsnapshot\t5\t1400\t1600000200\t-\t-\t-\t-\t-
+            rpool/ROOT/other\tfilesystem\t9\t1500\t1600000400\trpool/ROOT/debian@b\t/\tnoauto\tforeign\t-
+            rpool/ROOT/other/var\tfilesystem\t9\t1500\t1600000400\trpool/ROOT/debian/usr/src@b\t/var\toff\t-\t-
+            rpool/ROOT/other@sent\tsnapshot\t7\t1400\t1600000300\t-\t-\t-\tforeign\t-
 
             """
         let rows = try DatasetTable.parse(text, columns: BootSystem.columns)
@@ -276,8 +276,9 @@ struct BootEnvironmentTests {
                         return CommandOutput(status: failing ? 1 : 0)
                     }
                 ])
-                try await PlanRunner(runner: OneOrTheOther(first: sending, second: SubprocessRunner()), files: files)
-                    .apply(machine.export("test", to: target, now: Fixture.now))
+                let runner = OneOrTheOther(first: sending, second: SubprocessRunner())
+                try await PlanRunner(runner: runner, files: files, performers: BootPerformers.table).apply(
+                    machine.export("test", to: target, now: Fixture.now))
             }
             await #expect(throws: Diagnosis.self) { try await export(failing: true) }
             #expect(try files.readText(file) == "an older one" && files.list(folder) == ["link", "test.zfs"])

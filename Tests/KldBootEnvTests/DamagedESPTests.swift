@@ -32,7 +32,7 @@ struct DamagedESPTests {
             ListBlockDevices.command.description: lost ? listing : GatherTests.listing,
             "zpool list -vHPp -o name,bootfs,altroot rpool": "rpool\trpool/ROOT/debian\t-\n" + vdevs,
             ZFS.list(try DatasetName("rpool/ROOT"), columns: BootSystem.columns, types: ["filesystem"]).description:
-                "rpool/ROOT\tfilesystem\t1\t1\t1\t-\tnone\toff\t-\nrpool/ROOT/debian\tfilesystem\t9\t9\t5\t-\t/\tnoauto\t-\n",
+                "rpool/ROOT\tfilesystem\t1\t1\t1\t-\tnone\toff\t-\t-\nrpool/ROOT/debian\tfilesystem\t9\t9\t5\t-\t/\tnoauto\t-\t-\n",
             "mount -t vfat -o ro,umask=0077 /dev/vdb1 \(look)": "", "umount --recursive \(look)": "",
         ]
         let runner = ScriptedRunner([

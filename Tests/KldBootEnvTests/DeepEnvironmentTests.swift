@@ -62,7 +62,7 @@ struct DeepEnvironmentTests {
                 default: #expect(words[0] == "snapshot")
                 }
             }
-            let text = datasets.map { "\($0)\tfilesystem\t1\t1\t1\t-\t/\tnoauto\t-\n" }.joined()
+            let text = datasets.map { "\($0)\tfilesystem\t1\t1\t1\t-\t/\tnoauto\t-\t-\n" }.joined()
             let rows = try DatasetTable.parse(text, columns: BootSystem.columns)
             let found = try BootSystem.environments(rows, top: system.top, mounts: [], owned: [], altroot: nil)
             let isWhole = count == commands.count
@@ -93,10 +93,10 @@ struct DeepEnvironmentTests {
             try await PlanRunner(runner: runner, files: MemoryFiles(), performers: BootPerformers.table).apply(plan)
         }
         #expect(
-            runner.commands.suffix(4).map(\.description) == [
+            runner.commands.suffix(5).map(\.description) == [
                 "zfs list -Hp -d 1 -t filesystem -o name,origin rpool/ROOT",
                 "zfs get -Hp -o name,property,value,source com.kldload:owner \(hidden)", "zfs destroy -r \(hidden)",
-                "zfs destroy -r \(snapshot)",
+                "zfs destroy -r \(snapshot)", "zfs destroy -r \(snapshot)",
             ])
     }
 

@@ -30,11 +30,11 @@ struct GatherTests {
         program: [UInt8]? = nil, children: String = "", altroot: String = "-"
     ) async throws -> (BootSystem, ScriptedRunner) {
         let entry = Fixture.entry("debian", order: 100)
-        var datasets = "rpool/ROOT\tfilesystem\t1\t1\t1\t-\tnone\toff\t-\nrpool/ROOT/debian\tfilesystem\t9\t9\t5\t-\t/\tnoauto\t-\n"
+        var datasets = "rpool/ROOT\tfilesystem\t1\t1\t1\t-\tnone\toff\t-\t-\nrpool/ROOT/debian\tfilesystem\t9\t9\t5\t-\t/\tnoauto\t-\t-\n"
         datasets += children
         for number in 1..<max(environments, 1) {
             datasets +=
-                "rpool/ROOT/be\(number)\tfilesystem\t9\t9\t5\t-\t/\tnoauto\t-\nrpool/ROOT/be\(number)@a\tsnapshot\t1\t9\t6\t-\t-\t-\t-\n"
+                "rpool/ROOT/be\(number)\tfilesystem\t9\t9\t5\t-\t/\tnoauto\t-\t-\nrpool/ROOT/be\(number)@a\tsnapshot\t1\t9\t6\t-\t-\t-\t-\t-\n"
         }
         let runner = ScriptedRunner([
             ListBlockDevices.command.description: Self.listing,
@@ -82,7 +82,7 @@ struct GatherTests {
     @Test("inside a machine that does not run, mount points are its own, without the folder that its pool was opened below")
     func altroot() async throws {
         func children(_ shown: String, visiting: Bool, altroot: String) async throws -> [BootEnvironment.Child] {
-            let row = "rpool/ROOT/debian/src\tfilesystem\t9\t9\t5\t-\t\(shown)\tnoauto\t-\n"
+            let row = "rpool/ROOT/debian/src\tfilesystem\t9\t9\t5\t-\t\(shown)\tnoauto\t-\t-\n"
             let system = try await gather(visiting: visiting, children: row, altroot: altroot).0
             return Array(try system.environment("debian").children.values)
         }
@@ -96,8 +96,8 @@ struct GatherTests {
         #expect(try await children("/recovery/src", visiting: false, altroot: "/recovery") == [.init("/recovery/src")])
         // What a rollback writes.
         let rows =
-            "rpool/ROOT/debian/src\tfilesystem\t9\t9\t5\t-\t/recovery/usr/src\tnoauto\t-\n"
-            + "rpool/ROOT/debian/src@a\tsnapshot\t1\t9\t6\t-\t-\t-\t-\nrpool/ROOT/debian@a\tsnapshot\t1\t9\t6\t-\t-\t-\t-\n"
+            "rpool/ROOT/debian/src\tfilesystem\t9\t9\t5\t-\t/recovery/usr/src\tnoauto\t-\t-\n"
+            + "rpool/ROOT/debian/src@a\tsnapshot\t1\t9\t6\t-\t-\t-\t-\t-\nrpool/ROOT/debian@a\tsnapshot\t1\t9\t6\t-\t-\t-\t-\t-\n"
         let system = try await gather(.snapshots, visiting: true, children: rows, altroot: "/recovery").0
         let lines = try BootEnvironments(system).rollback("debian@a", now: Fixture.now).plan.commandLines
         #expect(lines.contains { $0.contains(" -o mountpoint=/usr/src ") } && !lines.contains { $0.contains("/recovery") })

@@ -260,16 +260,16 @@ struct RecoveryPoolTests {
             "zpool list -Hp -o name,guid,size,allocated,free,health,readonly,altroot,bootfs rpool":
                 "rpool\t42\t1\t1\t1\tONLINE\ton\t/recovery\trpool/ROOT/test\n",
             "zfs list -Hp -r -t filesystem,snapshot -o \(columns) rpool/ROOT": """
-            rpool/ROOT\tfilesystem\t1\t1\t1700000000\t-\tnone\toff\t-
-            rpool/ROOT/.new-next\tfilesystem\t1\t1\t1700000000\trpool/ROOT/debian@install\t/recovery\tnoauto\t-
-            rpool/ROOT/debian\tfilesystem\t1\t1\t1700000000\t-\t/recovery\tnoauto\t-
-            rpool/ROOT/debian/src\tfilesystem\t1\t1\t1700000000\t-\t/recovery/usr/src\tnoauto\t-
-            rpool/ROOT/debian/src@install\tsnapshot\t1\t1\t1700000100\t-\t-\t-\t-
-            rpool/ROOT/debian@install\tsnapshot\t1\t1\t1700000100\t-\t-\t-\t-
-            rpool/ROOT/golden\tfilesystem\t1\t1\t1700000000\trpool/ROOT/debian@install\t/recovery\tnoauto\tforeign
-            rpool/ROOT/golden@kfleet-1\tsnapshot\t1\t1\t1700000100\t-\t-\t-\tforeign
-            rpool/ROOT/test\tfilesystem\t1\t1\t1700000000\trpool/ROOT/debian@install\t/recovery\tnoauto\town
-            rpool/ROOT/test@kfleet-1\tsnapshot\t1\t1\t1700000100\t-\t-\t-\tforeign
+            rpool/ROOT\tfilesystem\t1\t1\t1700000000\t-\tnone\toff\t-\t-
+            rpool/ROOT/.new-next\tfilesystem\t1\t1\t1700000000\trpool/ROOT/debian@install\t/recovery\tnoauto\t-\t-
+            rpool/ROOT/debian\tfilesystem\t1\t1\t1700000000\t-\t/recovery\tnoauto\t-\t-
+            rpool/ROOT/debian/src\tfilesystem\t1\t1\t1700000000\t-\t/recovery/usr/src\tnoauto\t-\t-
+            rpool/ROOT/debian/src@install\tsnapshot\t1\t1\t1700000100\t-\t-\t-\t-\t-
+            rpool/ROOT/debian@install\tsnapshot\t1\t1\t1700000100\t-\t-\t-\t-\t-
+            rpool/ROOT/golden\tfilesystem\t1\t1\t1700000000\trpool/ROOT/debian@install\t/recovery\tnoauto\tforeign\t-
+            rpool/ROOT/golden@kfleet-1\tsnapshot\t1\t1\t1700000100\t-\t-\t-\tforeign\t-
+            rpool/ROOT/test\tfilesystem\t1\t1\t1700000000\trpool/ROOT/debian@install\t/recovery\tnoauto\town\t-
+            rpool/ROOT/test@kfleet-1\tsnapshot\t1\t1\t1700000100\t-\t-\t-\tforeign\t-
 
             """,
         ])

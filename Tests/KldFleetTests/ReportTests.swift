@@ -29,7 +29,7 @@ import Testing
             ListBlockDevices.command.description: disks,
             "zpool list -vHPp -o name,bootfs,altroot rpool": "rpool\trpool/ROOT/debian\t-\n\t/dev/vda2\t7G\n",
             ZFS.list(try DatasetName("rpool/ROOT"), columns: BootSystem.columns, types: ["filesystem"]).description:
-                "rpool/ROOT\tfilesystem\t1\t1\t1\t-\tnone\toff\t-\nrpool/ROOT/debian\tfilesystem\t9\t9\t5\t-\t/\tnoauto\t-\nrpool/ROOT/golden\tfilesystem\t9\t9\t5\trpool/ROOT/debian@install\t/\tnoauto\t\(identity)\n",
+                "rpool/ROOT\tfilesystem\t1\t1\t1\t-\tnone\toff\t-\t-\nrpool/ROOT/debian\tfilesystem\t9\t9\t5\t-\t/\tnoauto\t-\t-\nrpool/ROOT/golden\tfilesystem\t9\t9\t5\trpool/ROOT/debian@install\t/\tnoauto\t\(identity)\t-\n",
             "zfs get -r -t filesystem -Hp -o name,property,value,source com.kldload:image rpool/ROOT":
                 "rpool/ROOT\tcom.kldload:image\t-\t-\nrpool/ROOT/debian\tcom.kldload:image\t7\tinherited from rpool/ROOT\nrpool/ROOT/golden\tcom.kldload:image\t50\tlocal\n",
         ])

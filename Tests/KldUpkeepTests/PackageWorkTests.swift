@@ -314,8 +314,8 @@ struct PackageWorkTests {
         #expect(shared.differing == ["/opt/old/tool"])
         #expect(throws: Diagnosis.self) { try shared.check("new") }
         #expect(
-            shared.adding(from: FilePath(root)).first?.description
-                == "cp --archive --no-target-directory /run/kldload/upkeep/new/opt/new /opt/new")
+            shared.adding(from: FilePath(root)).commandLines.first
+                == "cp --archive --no-target-directory /run/kldload/upkeep/new/opt/new /opt/.new.kldload-new")
     }
 
     // MARK: a kernel that came with it
