@@ -141,7 +141,7 @@ struct AnswersDraft {
             faulty.insert(key.stem)
             return
         }
-        do {
+        do throws(ValueFault) {
             try key.type.check(entry.kind)
             // An empty value means the default, as if the line were not there.
             if entry.value.isEmpty { return }

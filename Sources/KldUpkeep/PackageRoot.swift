@@ -230,7 +230,7 @@ struct PackageRoot: Sendable {
             } catch { return Diagnosis(of: error) }
         }.value
         guard let problem else { return }
-        upkeep.say("not held any more in \(name): \(names.joined(separator: ", ")): \(problem.message); kpkg hold holds them")
+        upkeep.say("not held any more in \(name): \(names.joined(separator: ", ")): \(problem.message); kldload kpkg hold holds them")
     }
 
     /// - Throws: ``Diagnosis`` `upkeep.held-moved`.

@@ -1,4 +1,5 @@
 import KldCore
+import KldFiles
 import KldImage
 import SystemPackage
 

@@ -1,4 +1,5 @@
 import KldCore
+import KldPlan
 import KldTestSupport
 import KldZFS
 import SystemPackage

@@ -76,8 +76,8 @@ import Testing
             ([], "image.format"), (["/dev/sda"], "image.format"), (["sda", "qcow2"], "image.usage"), (["qcow3"], "image.format"),
             (["/dev/sda", "qcow3"], "image.format"), (["none"], "image.format"), (["/dev/sda", "qcow2", "/a", "/b"], "image.usage"),
             (["/dev/sda", "qcow2", "--seal", "--no-seal"], nil), (["--formt", "qcow2"], nil), (["--format"], nil),
-            (["--format", "raw,vhd", "--output", "/tmp/x"], "image.output"),
-            (["--format", "raw", "--output", "/tmp/x.qcow2"], "image.output"),
+            (["--format", "raw,vhd", "--output", "/nowhere/x"], "image.output"),
+            (["--format", "raw", "--output", "/nowhere/x.qcow2"], "image.output"),
             (["/dev/sda", "raw", "/a", "--output", "/b"], "image.usage"), (["/dev/sda", "raw", "--output", ""], "image.usage"),
             // `--disk` takes the first word's place, so `/dev/sda` is read as a format here.
             (["/dev/sda", "--disk", "/dev/sdb", "raw"], "image.format"),

@@ -9,7 +9,8 @@ struct UsageTests {
     func path() {
         func check(_ command: any ParsableCommand.Type, _ path: [String]) {
             do {
-                _ = try Root.parseAsRoot(path + ["--help"])
+                var help = try Root.parseAsRoot(path + ["--help"])
+                try help.run()
                 Issue.record("\(path) has no help")
             } catch {
                 let usage = Root.fullMessage(for: error, columns: 400).split(separator: "\n").first { $0.hasPrefix("USAGE:") } ?? ""
