@@ -9,12 +9,9 @@ import SystemPackage
 struct KexportCommand: AsyncParsableCommand, ReportingCommand {
     static let configuration = CommandConfiguration(
         commandName: "kexport", abstract: "Export a disk as an image.",
-        usage: """
-            kexport DISK FORMAT [FOLDER]
-            kexport [--format FORMAT] [--output FILE|FOLDER] [--name NAME] [--no-seal] [--overwrite] [--dry-run]
-                    [--compression zlib|zstd] [--progress auto|plain|json|none] [DISK]
-            """,
         discussion: """
+            The words are DISK FORMAT FOLDER, as in: /dev/sda qcow2 /srv/images/. What an option says needs no word.
+
             Formats: qcow2, vmdk, vhd, ova, raw, separated by commas, or all. The source is refused while it is mounted, part of an imported
             pool, or in use by a virtual machine. Identities and secrets are removed first, on a copy, unless --no-seal is given.
             The name of the images is kldload-DISTRO-PROFILE of what is installed, when kldload installed it and it is sealed; else the

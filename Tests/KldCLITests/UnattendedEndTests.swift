@@ -66,7 +66,7 @@ struct ConsoleHoldTests {
         deinit { close(master) }
     }
 
-    @Test("it goes on when P is pressed at one of them, and shows the same again after any other key", .timeLimit(.minutes(1)))
+    @Test("it goes on when P is pressed at one of them, and shows the same again after any other key", .timeLimit(.minutes(10)))
     func pressed() async throws {
         let (first, second) = (try Line(), try Line())
         let consoles = [first.path, "/dev/none", second.path].map { FilePath($0) }

@@ -6,7 +6,7 @@ import Synchronization
 import SystemPackage
 import Testing
 
-@Suite("Commands that outlive an installer which was killed", .timeLimit(.minutes(1)))
+@Suite("Commands that outlive an installer which was killed", .timeLimit(.minutes(10)))
 struct LeftCommandsTests {
     /// A process: its parent, and what its links in /proc lead to.
     static func process(_ number: Int32, _ name: String, parent: Int32 = 1, links: [String: String] = [:]) -> (

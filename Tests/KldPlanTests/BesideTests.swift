@@ -4,7 +4,7 @@ import KldPlan
 import KldTestSupport
 import Testing
 
-@Suite("Phases beside each other", .timeLimit(.minutes(2)))
+@Suite("Phases beside each other", .timeLimit(.minutes(10)))
 struct BesideTests {
     /// Somebody waits until somebody else says so.
     private struct Signal: Sendable {
