@@ -2,6 +2,7 @@ import ArgumentParser
 import Glibc
 import SystemPackage
 import KldCore
+import KldExec
 import KldFiles
 
 /// The entry point of every tool: the applet is chosen by the name it was called by.
@@ -15,7 +16,7 @@ public enum CommandLineTool {
         }
         let tool: any AsyncParsableCommand.Type = Applet.named(name)?.command ?? Root.self
         let task = Task { await run(tool) }
-        Interrupts.cancel(task)
+        Interrupts.cancel(task) { Reporter.note($0) }
         await task.value
     }
 

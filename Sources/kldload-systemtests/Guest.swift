@@ -70,8 +70,9 @@ struct Guest: Sendable {
         let said = try await run(
             """
             grep -o 'kldload.esp=[^ ]*' /proc/cmdline | cut -d = -f 2 >/run/started
-            test -s /run/started || tail -c +5 /sys/firmware/efi/efivars/LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f |
-            tr -d '\\000' >/run/started
+            # efivarfs cannot seek.
+            test -s /run/started || cat /sys/firmware/efi/efivars/LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f |
+            tail -c +5 | tr -d '\\000' >/run/started
             echo started $(tr A-Z a-z </run/started); echo mounted $(lsblk -n -o PARTUUID $(findmnt -n -o SOURCE /boot/efi) | tr A-Z a-z)
             grep -v '^#' /etc/fstab | sed 's/^/fstab /'
             """)

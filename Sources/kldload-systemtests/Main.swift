@@ -45,8 +45,10 @@ struct SystemTests: AsyncParsableCommand {
         let suite = Suite(
             workshop: workshop, examples: try LocalFiles().resolve(FilePath(examples)), keepOnFailure: keepOnFailure,
             concurrency: max(1, maxConcurrency))
-        let failed = await Interrupts.cancelling { await suite.run(chosen) }
-        if Interrupts.haveCome { throw ExitCode(ExitStatus.interrupted.rawValue) }
+        let work = Task { await suite.run(chosen) }
+        Interrupts.cancel(work) { say($0) }
+        let failed = await work.value
+        if work.isCancelled { throw ExitCode(ExitStatus.interrupted.rawValue) }
         if failed > 0 { throw ExitCode(ExitStatus.failed.rawValue) }
     }
 }

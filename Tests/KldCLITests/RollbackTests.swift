@@ -33,4 +33,30 @@ struct RollbackTests {
         #expect(
             await calls(activating: refusal, destroying: Diagnosis("be.active", "y")) == (["activate", "destroy"], "boot.module-unsigned"))
     }
+
+    private static func cancelThisTask() {
+        withUnsafeCurrentTask { task in if let task { task.cancel() } }
+    }
+
+    @Test("a rollback that is interrupted destroys its clone all the same, and says what boots next where it cannot")
+    func rollback() async {
+        for refusal in [nil, Diagnosis("be.active", "x")] {
+            let calls = Calls()
+            let task = Task {
+                try await KbeCommand.Rollback.activating("new", of: "install") {
+                    Self.cancelThisTask()
+                    try Task.checkCancellation()
+                } destroying: {
+                    await calls.add(Task.isCancelled ? "cancelled" : "runs")
+                    if let refusal { throw refusal }
+                } next: {
+                    await calls.add(Task.isCancelled ? "cancelled" : "runs")
+                    return "new"
+                }
+            }
+            let result = await task.result
+            #expect(throws: CancellationError.self) { try result.get() }
+            #expect(await calls.all == (refusal == nil ? ["runs"] : ["runs", "runs"]))
+        }
+    }
 }

@@ -2,7 +2,7 @@ import Glibc
 import KldCore
 
 /// Turns Ctrl-C, a polite kill and a terminal that is gone into cancellation, so that whatever was begun is cleaned up.
-enum Interrupts {
+package enum Interrupts {
     // why: a signal handler may touch nothing but a plain number; it is written once, before the handler is installed.
     nonisolated(unsafe) private static var pipeEnd: Int32 = -1
 
@@ -18,17 +18,21 @@ enum Interrupts {
         }
     }
 
-    /// Cancels the task when SIGINT, SIGTERM or SIGHUP arrives.
-    static func cancel(_ task: Task<Void, Never>) {
+    /// Cancels the task when SIGINT, SIGTERM or SIGHUP arrives; where nohup(1) has the last ignored, it stays so.
+    ///
+    /// - Parameter say: told once, for whoever waits.
+    package static func cancel<Success, Failure>(_ task: Task<Success, Failure>, say: @escaping @Sendable (String) -> Void) {
         var ends: [Int32] = [0, 0]
         guard pipe(&ends) == 0 else { return }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         pipeEnd = ends[1]
         for number in [SIGINT, SIGTERM, SIGHUP] {
-            signal(number) { number in
+            let earlier = signal(number) { number in
                 var byte = UInt8(truncatingIfNeeded: number)
                 _ = write(Interrupts.pipeEnd, &byte, 1)
             }
+            // SIG_IGN, which Swift cannot compare. Source: signal(2), `bits/signum-generic.h`, glibc 2.36.
+            if number == SIGHUP, unsafeBitCast(earlier, to: Int.self) == 1 { signal(number, SIG_IGN) }
         }
         let reader = ends[0]
         // why: reading blocks, and a thread of the cooperative pool must not.
@@ -40,7 +44,7 @@ enum Interrupts {
                 // Before it is said: a terminal that is gone, or stopped, may take no word.
                 let isNews = !task.isCancelled
                 task.cancel()
-                if isNews { Reporter.note("interrupted: cleaning up (once more ends at once, and leaves things as they are)") }
+                if isNews { say("interrupted: cleaning up (once more ends at once, and leaves things as they are)") }
             }
         }
     }
