@@ -100,14 +100,15 @@ extension BootSystem {
     public func bootable(_ name: String) throws(Diagnosis) -> BootEnvironment {
         let environment = try environment(name)
         if environment.isForeign { throw .foreign(environment: name) }
-        if environment.isHalfMade { throw .halfMade(environment) }
+        if isHalfMade(environment) { throw .halfMade(environment) }
         return environment
     }
 
-    /// What runs has shown what it is, whatever it is marked as, and must take what its packages bring. Who is inside of one that does not run
-    /// knows no release of its kernel.
+    /// What runs, or has proved itself, has shown what it is, whatever it is marked as, and must take what its packages bring. Who is inside of
+    /// one that does not run knows no release of its kernel.
     func isHalfMade(_ environment: BootEnvironment) -> Bool {
-        environment.isHalfMade && (environment.dataset != running || release.isEmpty)
+        guard environment.isHalfMade, environment.dataset != running || release.isEmpty else { return false }
+        return !entries.contains { $0.dataset == environment.dataset.text && $0.order > 0 && $0.isProven }
     }
 }
 

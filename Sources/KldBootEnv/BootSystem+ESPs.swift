@@ -16,16 +16,16 @@ extension BootSystem {
         of root: RunningRoot, _ chain: BootChain, visiting: Bool, runner: any CommandRunner, files: any FileSystem
     ) async throws -> (esps: [ESP], damaged: [Damaged]) {
         var (esps, damaged): ([ESP], [Damaged]) = ([], [])
+        func disk(of device: BlockDevice) -> String? { root.disks.first { Disk.number(of: device.path, on: $0.disk) != nil }?.disk }
         func pass(_ device: BlockDevice, _ problem: Diagnosis) {
-            let disk = root.disks.first { Disk.number(of: device.path, on: $0.disk) != nil }?.disk
-            var found = Damaged(device: device.path, disk: disk, problem: problem)
-            found.isVisited = visiting
-            damaged.append(found)
+            damaged.append(Damaged(device: device.path, disk: disk(of: device), problem: problem, isVisited: visiting))
         }
         for (index, device) in root.esps.enumerated() {
-            do { esps.append(try await esp(device, index, chain, runner: runner, files: files)) } catch let problem as Diagnosis
-                where problem.code == "boot.esp-damaged"
-            {
+            do {
+                var esp = try await esp(device, index, chain, runner: runner, files: files)
+                esp.disk = disk(of: device)
+                esps.append(esp)
+            } catch let problem as Diagnosis where problem.code == "boot.esp-damaged" {
                 pass(device, .damagedESP(device.path, causes: problem.causes, visiting: visiting))
             }
         }

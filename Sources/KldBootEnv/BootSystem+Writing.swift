@@ -18,13 +18,13 @@ extension BootSystem {
         _ plan: (BootSystem) throws -> Plan, _ apply: (Plan) async throws -> Void
     ) async throws -> BootSystem {
         var system = self
-        var done: Set<String> = []
+        var done: Set<Step> = []
         var first: (any Error)?
         while true {
             var rest = Plan("", [])
             do {
                 rest = try plan(system)
-                for index in rest.phases.indices { rest.phases[index].steps.removeAll { done.contains($0.id) } }
+                for index in rest.phases.indices { rest.phases[index].steps.removeAll { done.contains($0) } }
                 try await apply(rest)
                 return system
             } catch {
@@ -35,7 +35,7 @@ extension BootSystem {
                 }
                 first = first ?? error
                 // What a step releases at its end is gone: that one is done again.
-                done.formUnion(rest.steps.prefix { $0.id != step.id }.filter { $0.release.isEmpty }.map(\.id))
+                done.formUnion(rest.steps.prefix { $0.id != step.id }.filter { $0.release.isEmpty })
                 system.passOver(esp.device, problem)
             }
         }
@@ -56,10 +56,11 @@ extension BootSystem {
 
     /// What follows goes on without an ESP. - Parameter problem: what it did not take.
     mutating func passOver(_ device: String, _ problem: Diagnosis) {
+        let disk = esps.first { $0.device == device }?.disk
         esps.removeAll { $0.device == device }
-        var failed = Damaged(
-            device: device, problem: .damagedESP(device, causes: [problem.message] + problem.causes, visiting: isVisited))
-        failed.isVisited = isVisited
-        damaged.append(failed)
+        damaged.append(
+            Damaged(
+                device: device, disk: disk, problem: .damagedESP(device, causes: [problem.message] + problem.causes, visiting: isVisited),
+                isVisited: isVisited))
     }
 }

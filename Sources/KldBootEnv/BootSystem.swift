@@ -22,6 +22,8 @@ public struct BootSystem: Sendable, Hashable {
         /// Those of ``images`` and ``leftovers`` that an entry may lead to which is not among ``entries``: another menu's, one that cannot be
         /// read; or that somebody is writing who holds another lock.
         public var claimed: Set<String>
+        /// The disk that it lies on: `/dev/vda`; `nil`: not known.
+        var disk: String?
 
         /// The recovery image.
         public struct Recovery: Sendable, Hashable {
@@ -57,12 +59,13 @@ public struct BootSystem: Sendable, Hashable {
         public var disk: String?
         public var problem: Diagnosis
         /// The machine does not run: see ``BootSystem/isVisited``.
-        var isVisited = false
+        var isVisited: Bool
 
-        public init(device: String, disk: String? = nil, problem: Diagnosis) {
+        public init(device: String, disk: String? = nil, problem: Diagnosis, isVisited: Bool = false) {
             self.device = device
             self.disk = disk
             self.problem = problem
+            self.isVisited = isVisited
         }
 
         public var remedies: [String] {

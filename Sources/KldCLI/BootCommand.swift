@@ -199,6 +199,11 @@ struct BootSession: Sendable {
         try await body()
     }
 
+    /// Held while an environment is sent, which takes as long as its reader does: ZFS destroys nothing meanwhile, and menus must not say it did.
+    ///
+    /// - Throws: ``Diagnosis`` `lock.held`.
+    func lockingStream(of name: String) throws -> FileLock { try FileLock(FilePath("/run/kldload/export-\(name).lock")) }
+
     /// - Parameter silently: who asks says himself which ESPs are damaged.
     func system(_ detail: BootSystem.Detail = .environments, silently: Bool = false) async throws -> BootSystem {
         var system = try await BootSystem.gather(detail, visiting: isVisiting(), runner: runner, files: files)
@@ -256,9 +261,10 @@ struct BootSession: Sendable {
     }
 
     /// Makes shim and the boot loader on every ESP what the running environment has.
-    func renewLoaders(_ system: BootSystem) async throws {
-        guard let staging = try await LoaderStaging.gather(system, runner: runner, files: files) else { return }
-        try await apply(to: system) { Plan("renew the boot loader", [Phase("boot", "Boot", staging.steps(on: $0.esps))]) }
+    @discardableResult
+    func renewLoaders(_ system: BootSystem) async throws -> BootSystem {
+        guard let staging = try await LoaderStaging.gather(system, runner: runner, files: files) else { return system }
+        return try await apply(to: system) { Plan("renew the boot loader", [Phase("boot", "Boot", staging.steps(on: $0.esps))]) }
     }
 
     /// Makes the machine start from its disks again: an ESP that is lost, the boot loader, what boots, the firmware's entry.
@@ -287,14 +293,14 @@ struct BootSession: Sendable {
                 return
             }
             let system = try await self.system()
-            try await renewLoaders(system)
+            let renewed = try await renewLoaders(system)
             // Where no entry says any more what boots, the pool does; else it is what runs.
             let said = system.next.map { next in system.environments.contains { $0.dataset.text == next.dataset } } ?? false
             let meant = system.environments.first { $0.dataset.text == system.bootfs }?.name
             let written = try await refresh(system, of: said ? nil : meant, said ? .unchanged : .always)
             var after = dryRun ? system : try await self.system()
             after = try await apply(to: after) { BootTrial($0).equal }
-            let damaged = after.damaged + written.damaged
+            let damaged = after.damaged + written.damaged + renewed.damaged
             let fresh = try await BootRestore.gather(disk: disk, runner: runner, files: files)
             try await apply(
                 try await fresh.entering(LoaderStaging.label(files), except: damaged, runner: runner, files: files))

@@ -97,9 +97,11 @@ struct KbeCommand: AsyncParsableCommand {
         static func activate(_ name: String, once: Bool, _ session: BootSession) async throws {
             let system = try await session.system()
             try await session.staging(name, system) { target in
-                let plan = try BootEnvironments(system).activate(target, once: once)
-                if plan.steps.isEmpty { Output.errorLine("\(name) is what boots already") }
-                try await session.apply(to: system) { try BootEnvironments($0).activate(target, once: once) }
+                try await session.apply(to: system) {
+                    let plan = try BootEnvironments($0).activate(target, once: once)
+                    if plan.steps.isEmpty { Output.errorLine("\(name) is what boots already") }
+                    return plan
+                }
             }
         }
     }
@@ -166,7 +168,11 @@ struct KbeCommand: AsyncParsableCommand {
         func run() async throws {
             let session = BootSession(dryRun: change.dryRun)
             try await session.locked {
-                try await session.apply(to: try await session.system()) { try BootEnvironments($0).rename(name, to: other) }
+                let system = try await session.system()
+                _ = try system.environment(name)
+                let lock = try session.lockingStream(of: name)
+                defer { withExtendedLifetime(lock) {} }
+                try await session.apply(to: system) { try BootEnvironments($0).rename(name, to: other) }
             }
         }
     }
@@ -242,7 +248,10 @@ struct KbeCommand: AsyncParsableCommand {
             let target = try StreamTarget(output.map { Host.absolute($0) } ?? "/dev/stdout", session.files)
             // Without the lock: it changes nothing that others plan with, and whoever reads the stream may wait for the lock himself.
             try session.needRoot()
-            try await session.apply(BootEnvironments(try await session.system(.snapshots)).export(name, to: target, now: .current))
+            let plan = try BootEnvironments(try await session.system(.snapshots)).export(name, to: target, now: .current)
+            let lock = change.dryRun ? nil : try session.lockingStream(of: String(name.prefix { $0 != "@" }))
+            defer { withExtendedLifetime(lock) {} }
+            try await session.apply(plan)
         }
     }
 

@@ -46,7 +46,13 @@ struct SeedCommand: AsyncParsableCommand {
             let staged = FilePath("/tmp").appending("kldload-seed-\(UInt32.random(in: 0 ... .max))").appending(SeedVolume.answersName)
             var held: FileLock?
             if let output, !dryRun {
-                held = try await Host.cache.hold(Host.absolute(output)) { Output.errorLine("waiting for another run that makes \(output)") }
+                do {
+                    held = try await Host.cache.hold(Host.absolute(output)) {
+                        Output.errorLine("waiting for another run that makes \(output)")
+                    }
+                } catch is FileError {
+                    // Who has no folder for a cache needs none for a seed.
+                }
             }
             defer { withExtendedLifetime(held) {} }
             let plan = try await plan(staged, device, runner, files)

@@ -179,8 +179,8 @@ extension MachineFacts {
         }
     }
 
-    /// Whether another disk has a link too. Of two with one serial number udev shows the one that it looked at last, and that changes with every
-    /// write to either.
+    /// Whether another disk has a link too, and not the same one on another path. Of two with one serial number udev shows the one that it
+    /// looked at last, and that changes with every write to either.
     ///
     /// Where udev does not tell who claims a link, what it makes the names below by-id of must differ: model and serial number, or the WWN.
     /// Source: `udev_node_escape_path()`, `stack_directory_update()`, systemd 252 to 257; `util_path_encode()` before.
@@ -191,12 +191,14 @@ extension MachineFacts {
             // `PRIORITY:/dev/sda`, by the number of the device.
             let claims = ((try? files.list(folder)) ?? []).compactMap { try? files.readLink(folder.appending($0)) }
             if claims.isEmpty { continue }
-            return disks.contains { other in other.path != disk.path && claims.contains { $0.hasSuffix(":\(other.path)") } }
+            return disks.contains { other in
+                other.path != disk.path && !other.isSameDisk(as: disk) && claims.contains { $0.hasSuffix(":\(other.path)") }
+            }
         }
         guard link.string.hasPrefix("/dev/disk/by-id/") else { return false }
         let isOfWWN = link.lastComponent.map { Self.isOfWWN($0.string) } ?? false
         return disks.contains { other in
-            guard other.path != disk.path, other.wwn == disk.wwn else { return false }
+            guard other.path != disk.path, !other.isSameDisk(as: disk), other.wwn == disk.wwn else { return false }
             return isOfWWN ? disk.wwn != nil : disk.serial != nil && other.serial == disk.serial && other.model == disk.model
         }
     }

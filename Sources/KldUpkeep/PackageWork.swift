@@ -90,7 +90,7 @@ public struct PackageWork: Sendable {
         var report = UpkeepReport(environment: name, before: system.running.leaf)
         if request.activation != .none {
             // What would keep it from being booted is known before minutes of work: a full ESP, a key that is gone.
-            try await upkeep.staging(environment, system) { _ = try Self.activation(request, $0, system) }
+            try await upkeep.staging(environment, system) { try Self.check(request, $0, system) }
         }
         let place = Workplace(name)
         try await upkeep.apply(place.opening(BootEnvironments(system)), [])
@@ -113,7 +113,7 @@ public struct PackageWork: Sendable {
         let (judged, found) = try await whole(name)
         try await upkeep.staging(found, judged) { target in
             try Self.check(target, fresh: fresh, report.dkms)
-            _ = try Self.activation(request, target, judged)
+            try Self.check(request, target, judged)
         }
         try await upkeep.apply(shared.adding(from: place.root), [])
         try await upkeep.apply(place.closing(shared.places), [])
@@ -121,7 +121,7 @@ public struct PackageWork: Sendable {
         let (now, ready) = try await whole(name)
         try await upkeep.staging(ready, now) { target in
             report.doubts = BootGate(now, target).doubts.map { "\($0.text): \($0.remedy)" }
-            _ = try Self.activation(request, target, now)
+            try Self.check(request, target, now)
             // It is whole from here on: who comes later must not take it for half made.
             try await upkeep.runner.run(ZFS.inherit(ready.dataset, KldProperty.upkeep))
             if request.activation != .none { try await upkeep.activate(target, once: request.activation == .once, now) }
@@ -140,10 +140,9 @@ public struct PackageWork: Sendable {
         return (system, try system.environment(name))
     }
 
-    /// What lets an environment boot as it was asked for; `nil`: nothing does. - Throws: as ``BootEnvironments/activate(_:once:)``.
-    static func activation(_ request: Request, _ target: BootTarget, _ system: BootSystem) throws -> Plan? {
-        if request.activation == .none { return nil }
-        return try BootEnvironments(system).activate(target, once: request.activation == .once)
+    /// That an environment can boot as it was asked for. - Throws: as ``BootEnvironments/activate(_:once:)``.
+    private static func check(_ request: Request, _ target: BootTarget, _ system: BootSystem) throws {
+        if request.activation != .none { _ = try BootEnvironments(system).activate(target, once: request.activation == .once) }
     }
 
     /// A kernel that came with the change must be the one that boots: another one means that its module or its initramfs was not made.

@@ -76,7 +76,8 @@ struct SharedFolders: Sendable, Hashable {
     /// Adds what is missing where it is looked for; nothing that is there is touched. Whatever cuts it off, no half of a file or folder has its
     /// name: the next run would take it for another version.
     ///
-    /// Runs: `cp --archive --no-target-directory FROM FRESH`, `sync --file-system FRESH`, `mv --force --no-target-directory FRESH TO` for each, changes.
+    /// Runs, for each: `cp --archive --no-target-directory FROM FRESH`, `sync --file-system FOLDER`, `mv --force --no-target-directory FRESH TO`;
+    /// changes. Of the folder: sync(1) follows links, and one may lead nowhere yet.
     /// Source: cp(1), mv(1), sync(1), coreutils 9.1.
     func adding(from root: FilePath) -> Plan {
         var steps: [Step] = []
@@ -89,7 +90,8 @@ struct SharedFolders: Sendable, Hashable {
             return Step(
                 "upkeep.shared.\(index)", "Add \(path)",
                 [
-                    .run(FileCommand.copyTree(FilePath(root.string + path), to: fresh)), .run(FileCommand.syncFileSystem(fresh)),
+                    .run(FileCommand.copyTree(FilePath(root.string + path), to: fresh)),
+                    .run(FileCommand.syncFileSystem(fresh.removingLastComponent())),
                     .run(FileCommand.renameExactly(fresh, to: target)),
                 ], undo: [.remove(fresh)])
         }

@@ -147,4 +147,16 @@ struct ESPWriteTests {
         #expect(try await code(readOnly: []) { $0.tool.name == "ukify" ? "no stub" : nil }?.hasPrefix("step: boot.image ") == true)
         #expect(try await code(readOnly: []) == nil)
     }
+
+    @Test("a step that is another one without that ESP is done again")
+    func changed() async throws {
+        let outcome = try await apply(to: two([Self.debian])) { system in
+            let steps = system.esps.map { esp in
+                let place = esp.name == "vda1" ? Self.first : Self.second
+                return Step("boot.stage.\(esp.name)", "x", [.write(FilePath("\(place)/n"), content: .text("\(system.esps.count)"))])
+            }
+            return Plan("x", [Phase("boot", "Boot", steps)])
+        }
+        #expect(outcome.damaged.map(\.device) == ["/dev/vdb1"] && outcome.files.texts["\(Self.first)/n"] == "1")
+    }
 }

@@ -61,4 +61,16 @@ struct HalfMadeTests {
         let found = try BootSystem.environments(rows, top: try DatasetName("rpool/ROOT"), mounts: [], owned: [], altroot: nil)
         #expect(found.map(\.isHalfMade) == [false, true, true])
     }
+
+    @Test("one that has proved itself since is one like the others, to a rescue too")
+    func proven() throws {
+        var system = try marked()
+        let target = try Fixture.target("test")
+        system.release = ""
+        system.esps[0].entries.append(Fixture.entry("test", order: 200, left: 3))
+        #expect(BootGate(system, target).problems.map(\.code) == ["be.half-made"])
+        system.esps[0].entries[1] = Fixture.entry("test", order: 200)
+        #expect(BootGate(system, target).problems.isEmpty)
+        #expect(try system.bootable("test").name == "test")
+    }
 }

@@ -96,4 +96,13 @@ struct SharedNameTests {
             #expect(moved?.code == "disk.changed" && moved?.causes == ["\(name) is /dev/sdd now, and was \(node)"])
         }
     }
+
+    @Test("a disk that is reached by two ways keeps its name")
+    func ways() async throws {
+        let link = "/dev/disk/by-id/wwn-0x5"
+        for claims in [[], ["0:/dev/sda", "0:/dev/sdb"]] {
+            let facts = try await gather(claims: claims, wwns: ["0x5", "0x5"], link: link, asked: [FilePath(link)])
+            #expect(facts.disk(link)?.path == "/dev/sdb" && facts.notDisks[link] == nil)
+        }
+    }
 }
