@@ -112,12 +112,3 @@ extension BootEnvironments {
         return heirs
     }
 }
-
-extension Command {
-    /// Of `zfs destroy`: what somebody holds, or has cloned something from meanwhile, stays, since ZFS refuses; that is no failure.
-    var unlessNeeded: Command {
-        var copy = self
-        copy.acceptedExitStatuses = [0, 1]
-        return copy
-    }
-}

@@ -202,7 +202,11 @@ struct BootSession: Sendable {
     /// Held while an environment is sent, which takes as long as its reader does: ZFS destroys nothing meanwhile, and menus must not say it did.
     ///
     /// - Throws: ``Diagnosis`` `lock.held`.
-    func lockingStream(of name: String) throws -> FileLock { try FileLock(FilePath("/run/kldload/export-\(name).lock")) }
+    func alone(with environment: BootEnvironment, _ body: () async throws -> Void) async throws {
+        let lock = dryRun ? nil : try FileLock(FilePath("/run/kldload/export-\(environment.name).lock"))
+        defer { withExtendedLifetime(lock) {} }
+        try await body()
+    }
 
     /// - Parameter silently: who asks says himself which ESPs are damaged.
     func system(_ detail: BootSystem.Detail = .environments, silently: Bool = false) async throws -> BootSystem {

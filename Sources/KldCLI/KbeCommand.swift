@@ -169,10 +169,9 @@ struct KbeCommand: AsyncParsableCommand {
             let session = BootSession(dryRun: change.dryRun)
             try await session.locked {
                 let system = try await session.system()
-                _ = try system.environment(name)
-                let lock = try session.lockingStream(of: name)
-                defer { withExtendedLifetime(lock) {} }
-                try await session.apply(to: system) { try BootEnvironments($0).rename(name, to: other) }
+                try await session.alone(with: system.environment(name)) {
+                    try await session.apply(to: system) { try BootEnvironments($0).rename(name, to: other) }
+                }
             }
         }
     }
@@ -248,10 +247,9 @@ struct KbeCommand: AsyncParsableCommand {
             let target = try StreamTarget(output.map { Host.absolute($0) } ?? "/dev/stdout", session.files)
             // Without the lock: it changes nothing that others plan with, and whoever reads the stream may wait for the lock himself.
             try session.needRoot()
-            let plan = try BootEnvironments(try await session.system(.snapshots)).export(name, to: target, now: .current)
-            let lock = change.dryRun ? nil : try session.lockingStream(of: String(name.prefix { $0 != "@" }))
-            defer { withExtendedLifetime(lock) {} }
-            try await session.apply(plan)
+            let system = try await session.system(.snapshots)
+            let plan = try BootEnvironments(system).export(name, to: target, now: .current)
+            try await session.alone(with: system.environment(String(name.prefix { $0 != "@" }))) { try await session.apply(plan) }
         }
     }
 

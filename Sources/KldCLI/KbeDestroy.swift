@@ -57,10 +57,7 @@ extension KbeCommand {
             try await session.locked {
                 let system = try await session.system(.owners)
                 try seen?.require(try Approved(name, system), name)
-                _ = try system.environment(name)
-                let lock = try session.lockingStream(of: name)
-                defer { withExtendedLifetime(lock) {} }
-                try await apply(name, system, session)
+                try await session.alone(with: system.environment(name)) { try await apply(name, system, session) }
             }
             return true
         }

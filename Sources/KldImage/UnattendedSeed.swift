@@ -157,7 +157,7 @@ public struct UnattendedSeed: Sendable, Hashable {
     /// Whatever they came from, answers are those that the command line means. - Throws: ``Diagnosis`` `autoinstall.wrong-digest`.
     public func check(_ answers: FilePath, runner: any CommandRunner) async throws {
         guard let digest else { return }
-        let found = try SHA256Sum.parse(await runner.run(FileCommand.digest(of: answers)).output)
+        let found = try await SHA256Sum.digest(of: answers, runner)
         guard found == digest else {
             throw Diagnosis(
                 "autoinstall.wrong-digest", "these answers are others than the command line says; nothing was installed",

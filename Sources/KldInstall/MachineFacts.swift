@@ -192,13 +192,13 @@ extension MachineFacts {
             let claims = ((try? files.list(folder)) ?? []).compactMap { try? files.readLink(folder.appending($0)) }
             if claims.isEmpty { continue }
             return disks.contains { other in
-                other.path != disk.path && !other.isSameDisk(as: disk) && claims.contains { $0.hasSuffix(":\(other.path)") }
+                !other.isSameDisk(as: disk) && claims.contains { $0.hasSuffix(":\(other.path)") }
             }
         }
         guard link.string.hasPrefix("/dev/disk/by-id/") else { return false }
         let isOfWWN = link.lastComponent.map { Self.isOfWWN($0.string) } ?? false
         return disks.contains { other in
-            guard other.path != disk.path, !other.isSameDisk(as: disk), other.wwn == disk.wwn else { return false }
+            guard !other.isSameDisk(as: disk), other.wwn == disk.wwn else { return false }
             return isOfWWN ? disk.wwn != nil : disk.serial != nil && other.serial == disk.serial && other.model == disk.model
         }
     }

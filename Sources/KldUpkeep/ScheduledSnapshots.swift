@@ -164,10 +164,9 @@ public struct ScheduledSnapshots: Sendable, Hashable {
 
     private func pruning(_ kind: Kind, keep: Int) -> [Step] {
         prunable(kind, keep: keep).map { name in
-            var destroy = ZFS.destroy(name, recursive: recursive)
-            // Somebody may have held or cloned it meanwhile, or one of those below: ZFS refuses, and it stays.
-            destroy.acceptedExitStatuses = [0, 1]
-            return Step("snapshot.prune.\(name.label)", "Destroy \(name)", [.run(destroy)], destroys: [name.description])
+            Step(
+                "snapshot.prune.\(name.label)", "Destroy \(name)", [.run(ZFS.destroy(name, recursive: recursive).unlessNeeded)],
+                destroys: [name.description])
         }
     }
 }

@@ -121,9 +121,9 @@ public struct Upkeep: Sendable {
     }
 
     private func destroy(_ snapshot: SnapshotName) async throws {
-        var command = ZFS.destroy(snapshot, recursive: true)
-        command.acceptedExitStatuses = [0, 1]
-        let step = Step("upkeep.snapshot", "Destroy \(snapshot)", [.run(command)], destroys: [snapshot.description])
+        let step = Step(
+            "upkeep.snapshot", "Destroy \(snapshot)", [.run(ZFS.destroy(snapshot, recursive: true).unlessNeeded)],
+            destroys: [snapshot.description])
         let plan = Plan("leave no snapshot", [Phase("upkeep", "Upkeep", [step])])
         try await apply(plan, plan.destroys.compactMap { WipeApproval(owned: true, dataset: $0) })
     }

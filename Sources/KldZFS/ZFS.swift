@@ -116,3 +116,12 @@ public enum ZFS {
     /// Without the module it ends with 1, and the first line is printed all the same; `zfs version` would print nothing (seen with 2.4.4).
     public static func version() -> Command { Command(tool, ["--version"], effect: .reads, accepting: [0, 1]) }
 }
+
+extension Command {
+    /// Of `zfs destroy`: what somebody holds, or has cloned something from meanwhile, stays, since ZFS refuses; that is no failure.
+    package var unlessNeeded: Command {
+        var copy = self
+        copy.acceptedExitStatuses = [0, 1]
+        return copy
+    }
+}

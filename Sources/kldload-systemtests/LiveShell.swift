@@ -197,7 +197,7 @@ extension Laboratory {
             // Neither the card's address nor the serial number has a file there.
             let answers = place.appending("www/answers")
             try files.write(files.read(answersFile), to: answers.appending("web-7.env"), mode: .file)
-            let digest = try SHA256Sum.parse(await workshop.runner.run(FileCommand.digest(of: answersFile)).output).hex
+            let digest = try await SHA256Sum.digest(of: answersFile, workshop.runner).hex
             try await serving(place.appending("www")) { address in
                 try await install(
                     "kldload.answers=\(address)/answers/ kldload.answers-sha256=\(digest) kldload.hostname=by-address ", [live],

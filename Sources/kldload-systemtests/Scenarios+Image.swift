@@ -320,8 +320,9 @@ extension Scenario {
         _ overrides: [String] = [], runner: (any CommandRunner)? = nil
     ) async throws -> (ImageManifest, FilePath) {
         let folder = lab.folder.appending("out")
-        let workshop = Workshop(
-            cache: lab.workshop.cache, runner: runner ?? lab.workshop.runner, executable: lab.workshop.executable, root: geteuid() == 0)
+        let workshop =
+            runner.map { Workshop(cache: lab.workshop.cache, runner: $0, executable: lab.workshop.executable, root: geteuid() == 0) }
+            ?? lab.workshop
         let request = ImageBuild.Request(
             answers: try lab.answers("golden-image", ["KLDLOAD_PROFILE=\(profile)"] + overrides), formats: formats, folder: folder,
             name: try ExportName(distro: "debian", profile: profile), overwrite: true, version: version,

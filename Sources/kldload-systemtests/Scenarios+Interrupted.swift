@@ -14,8 +14,8 @@ extension Scenario {
         let out = lab.folder.appending("interrupted")
         // Not below this user's home, which others may not enter: an ordinary user's mmdebstrap is several users.
         let place = FilePath("/var/tmp/kldload-interrupted-\(UInt32.random(in: 0 ... .max))")
-        let own = try await OwnFolder.make(place, mode: .directory, in: lab.workshop.cache.root)
-        defer { own.remove() }
+        let own = try await OwnFolder.make(place, mode: .directory, gate: LeftFolders.gate(lab.workshop.cache.root))
+        defer { try? own.remove() }
         let temporary = place.appending("tmp")
         try lab.files.makeDirectory(temporary, mode: .directory)
         let environment = surroundings.merging(["TMPDIR": temporary.string]) { $1 }

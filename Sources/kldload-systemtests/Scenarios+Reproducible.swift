@@ -47,8 +47,8 @@ extension Scenario {
         let place = FilePath("/var/tmp/kldload-another place-\(UInt32.random(in: 0 ... .max))")
         let home = place.appending("home")
         let cache = home.appending(".cache/kldload")
-        let own = try await OwnFolder.make(place, mode: 0o755, in: lab.workshop.cache.root)
-        defer { own.remove() }
+        let own = try await OwnFolder.make(place, mode: 0o755, gate: LeftFolders.gate(lab.workshop.cache.root))
+        defer { try? own.remove() }
         try lab.files.makeDirectory(cache, mode: 0o755)
         // The modules are an input: built once, packed, used by every build.
         try await run("cp", ["--archive", lab.workshop.cache.root.appending("modules").string, cache.string])

@@ -35,7 +35,7 @@ struct Suite: Sendable {
                 say("ok \(outcome.scenario.name) (\(outcome.seconds) s)")
             }
         }
-        try? await OwnFolder.sweep(workshop.cache.root)
+        try? await LeftFolders.sweep(workshop.cache.root)
         await withTaskGroup(of: Outcome.self) { group in
             var waiting = scenarios[...]
             for scenario in waiting.prefix(concurrency) { group.addTask { await run(scenario) } }
@@ -53,7 +53,7 @@ struct Suite: Sendable {
 
     private func run(_ scenario: Scenario) async -> Outcome {
         let start = ContinuousClock.now
-        let folder = OwnFolder.scenarios(workshop.cache.root).appending("\(scenario.name)-\(UInt32.random(in: 0 ... .max))")
+        let folder = LeftFolders.scenarios(workshop.cache.root).appending("\(scenario.name)-\(UInt32.random(in: 0 ... .max))")
         let laboratory = Laboratory(
             name: scenario.name, isSecure: scenario.isSecure, overrides: scenario.overrides, workshop: workshop, examples: examples,
             folder: folder)
@@ -64,7 +64,7 @@ struct Suite: Sendable {
         do {
             // What is missing is told before anything is built.
             _ = try laboratory.firmware()
-            own = try await OwnFolder.make(folder, mode: 0o700, in: workshop.cache.root)
+            own = try await OwnFolder.make(folder, mode: 0o700, gate: LeftFolders.gate(workshop.cache.root))
             try await within(scenario.limit) { try await scenario.run(laboratory) }
         } catch let error as ScenarioSkipped {
             skipped = error.reason
@@ -76,7 +76,7 @@ struct Suite: Sendable {
         // One that was interrupted shows nothing.
         if failure == nil || !keepOnFailure || Task.isCancelled {
             if failure != nil, !Task.isCancelled { failure? += "\nkeep its disks and logs with --keep-on-failure" }
-            own?.remove()
+            try? own?.remove()
         } else {
             failure? += "\nkept: \(folder)"
             own?.keep()

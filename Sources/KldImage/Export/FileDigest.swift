@@ -1,4 +1,6 @@
 package import KldCore
+package import KldExec
+package import SystemPackage
 
 /// A SHA-256 digest: 64 lower-case hexadecimal digits.
 public struct FileDigest: Sendable, Hashable, Codable, CustomStringConvertible {
@@ -36,6 +38,12 @@ package enum SHA256Sum {
             throw Diagnosis("image.digest-unreadable", "sha256sum printed something that is not understood", exit: .bug, causes: [output])
         }
         return digest
+    }
+
+    /// That of a file. Runs: `sha256sum --binary --zero -- FILE`, reads.
+    /// - Throws: ``CommandError``; ``Diagnosis`` `image.digest-unreadable`.
+    package static func digest(of file: FilePath, _ runner: any CommandRunner) async throws -> FileDigest {
+        try parse(try await runner.run(FileCommand.digest(of: file)).output)
     }
 
     /// The text of a `.sha256` file, which `sha256sum --check` reads: digest, two blanks, name.

@@ -120,7 +120,7 @@ public struct ImageExporter: Sendable {
         if !plan.request.image.sealed { try await runner.run(ExportCommands.close(output.staged)) }
         tell(.digesting)
         try await runner.run(FileCommand.sync([output.staged]))
-        let digest = try SHA256Sum.parse(try await runner.run(FileCommand.digest(of: output.staged)).output)
+        let digest = try await SHA256Sum.digest(of: output.staged, runner)
         guard let size = try files.status(output.staged)?.size else { throw FileError.missing(output.staged) }
         return ImageManifest.Output(format: output.format, file: output.name, size: size, digest: digest)
     }
@@ -183,7 +183,7 @@ public struct ImageExporter: Sendable {
         ).json()
         let staged = plan.staging.appending(path.lastComponent?.string ?? "spdx.json")
         try files.write(text, to: staged)
-        let digest = try SHA256Sum.parse(try await runner.run(FileCommand.digest(of: staged)).output)
+        let digest = try await SHA256Sum.digest(of: staged, runner)
         return (text, ImageManifest.BillOfMaterials(file: path.lastComponent?.string ?? "", digest: digest))
     }
 

@@ -28,13 +28,13 @@ struct OVAPackage {
         }
         guard let size = try files.status(content)?.size else { throw FileError.missing(content) }
         let diskDigest: FileDigest =
-            if let vmdk { vmdk.digest } else { try SHA256Sum.parse(try await runner.run(FileCommand.digest(of: content)).output) }
+            if let vmdk { vmdk.digest } else { try await SHA256Sum.digest(of: content, runner) }
         let descriptor = OVFDescriptor(
             name: plan.request.name, diskFile: disk, diskFileSize: size, capacity: plan.request.source.virtualSize,
             hardware: plan.request.hardware, image: plan.request.image)
         let descriptorFile = staging.appending("\(stem).ovf")
         try files.write(descriptor.text, to: descriptorFile)
-        let descriptorDigest = try SHA256Sum.parse(try await runner.run(FileCommand.digest(of: descriptorFile)).output)
+        let descriptorDigest = try await SHA256Sum.digest(of: descriptorFile, runner)
         try files.write(
             Self.manifest([("\(stem).ovf", descriptorDigest), (disk, diskDigest)]), to: staging.appending("\(stem).mf"))
         try await runner.run(

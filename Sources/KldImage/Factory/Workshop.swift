@@ -150,7 +150,7 @@ public struct Workshop: Sendable {
     /// As the cache has it, where the stream was verified.
     private func digest(of stream: Factory.Stream) async throws -> String {
         if let known = try cache.digest(of: PayloadFolder.root, in: stream.root.removingLastComponent()) { return known }
-        return try SHA256Sum.parse(await runner.run(FileCommand.digest(of: stream.root)).output).hex
+        return try await SHA256Sum.digest(of: stream.root, runner).hex
     }
 
     /// A disk image (qcow2) that holds everything but what the answers make of it, from the cache or made now.

@@ -44,7 +44,7 @@ struct ISOImage: Sendable {
     private func list(_ items: [(String, FilePath)], _ bases: [String: String]) async throws -> MediumList {
         var list = MediumList(bases: bases)
         for (path, file) in items {
-            let digest = try SHA256Sum.parse(await runner.run(FileCommand.digest(of: file)).output)
+            let digest = try await SHA256Sum.digest(of: file, runner)
             list.files.append(.init(path: path, size: try files.status(files.resolve(file))?.size ?? ByteCount(0), digest: digest))
         }
         return list
@@ -67,7 +67,7 @@ struct ISOImage: Sendable {
             // For the menu's check of the medium, `rd.live.check`. Source: implantisomd5(1), isomd5sum 1.2.
             try await runner.run(
                 Command(Tool("implantisomd5", package: "isomd5sum"), ["--force", partial.string], effect: .changes))
-            let digest = try SHA256Sum.parse(await runner.run(FileCommand.digest(of: partial)).output)
+            let digest = try await SHA256Sum.digest(of: partial, runner)
             let size = try files.status(partial)?.size ?? ByteCount(0)
             try files.rename(partial, to: output)
             let name = output.lastComponent?.string ?? ""

@@ -115,7 +115,7 @@ public struct NetworkMedium: Sendable, Hashable {
                 remedies: ["check the network: networkctl status", "check the server: curl -v \(address)/\(MediumList.path)"],
                 exit: .unavailable, causes: answer.errors.lines)
         }
-        let found = try SHA256Sum.parse(await runner.run(FileCommand.digest(of: partial)).output)
+        let found = try await SHA256Sum.digest(of: partial, runner)
         guard found == file.digest else {
             try files.remove(partial)
             throw Diagnosis(

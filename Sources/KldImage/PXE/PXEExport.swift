@@ -73,7 +73,7 @@ public struct PXEExport: Sendable {
         let missing = copies.map(\.source).filter { list($0) == nil }
         guard missing.isEmpty else { throw refuse(missing.map { "it has no \($0)" }) }
         _ = try list.bases(in: LiveMedium.payloadFolder)
-        return Medium(list: list, listDigest: try SHA256Sum.parse(await runner.run(FileCommand.digest(of: file)).output))
+        return Medium(list: list, listDigest: try await SHA256Sum.digest(of: file, runner))
     }
 
     /// Source: xorriso(1), 1.5.4 to 1.5.6; it ends with 5 when a file is not there, or when there is no ISO 9660.
