@@ -56,8 +56,10 @@ public struct SeedVolume: Sendable, Hashable {
         return [device] + inside.filter { $0.label != device.label || $0.filesystem != device.filesystem }
     }
 
+    /// A pool of such a name is nobody's answers.
     private static func isNamed(_ device: BlockDevice) -> Bool {
-        [device.label, device.partitionLabel].contains { name in name.map { labels.contains($0.uppercased()) } ?? false }
+        device.filesystem != "zfs_member"
+            && [device.label, device.partitionLabel].contains { name in name.map { labels.contains($0.uppercased()) } ?? false }
     }
 
     /// FAT knows no owners: everything on it would be everybody's.

@@ -29,6 +29,19 @@ extension Scenario {
                 let listed = said.lines.drop { !$0.hasPrefix("NAME  ") || !$0.contains("ACTIVE") }.dropFirst().compactMap(\.words.first)
                 try check(Set(listed) == ["debian", "worked", "back", "stranger"], "\(listed): \(said)")
 
+                // Both ends of a pipe work at once; what is being sent keeps its name and its snapshots until it is through.
+                said = try await guest.told(
+                    """
+                    kbe export worked | kbe import piped --own && kbe diff worked piped && kbe destroy piped --yes
+                    mkfifo /run/slow && (
+                    kbe export worked >/run/slow & exec 9</run/slow; head -c 1 <&9 >/dev/null
+                    kbe rename worked other 2>&1; kbe destroy worked --yes 2>&1
+                    cat <&9 >/dev/null; wait $! && echo sent; kbe list --quiet; zfs list -H -t snapshot -o name -d 1 rpool/ROOT/worked 2>/dev/null )
+                    """, within: .seconds(600))
+                try check(said.contains("no difference in packages, kernels and /etc"), said)
+                try check(said.split(separator: "error[lock.held]").count == 3, "what is being sent was taken: \(said)")
+                try check(Set(said.lines.drop { $0 != "sent" }) == ["sent", "debian", "worked", "back", "stranger"], said)
+
                 // One with a dataset of its own below it, and one that only holds that.
                 said = try await guest.told(
                     """

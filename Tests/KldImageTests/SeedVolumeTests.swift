@@ -44,6 +44,7 @@ struct SeedVolumeTests {
         let hybrid = stick("/dev/sdb", ("KLDLOAD-SEED", "KLDLOAD-SEED", nil), filesystem: "iso9660")
         #expect(try SeedVolume.find([hybrid]) == SeedVolume(device: "/dev/sdb", filesystem: "iso9660"))
         #expect(try SeedVolume.find([]) == nil)
+        #expect(try SeedVolume.find([stick("/dev/sdb", (nil, "kldload-seed", nil), filesystem: "zfs_member")]) == nil)
         #expect(try SeedVolume.find([stick("/dev/sdb", (nil, "KLDSEED2", nil)), stick("/dev/sdc", ("CIDATA", nil, nil))]) == nil)
     }
 
