@@ -111,7 +111,8 @@ public enum PoolWatch {
             } ?? []
         let state = FilePath("/proc/spl/kstat/zfs/\(pool)/state")
         while true {
-            if let text = try? files.readText(state), text.trimmed == "SUSPENDED" { break }
+            let isSuspended = (try? files.readText(state))?.trimmed == "SUSPENDED"
+            // A pool may be suspended because its disk is gone: that says more.
             if let gone = disks.first(where: { (try? files.exists(FilePath("/sys/class/block/\($0)"))) == false }) {
                 return Diagnosis(
                     "disk.gone", "the disk \(gone) has disappeared; the installation stands still",
@@ -121,6 +122,7 @@ public enum PoolWatch {
                         "restart the machine: until then the pool can neither go on nor be exported", "then install again",
                     ])
             }
+            if isSuspended { break }
             try await Task.sleep(for: pause)
         }
         return Diagnosis(

@@ -123,5 +123,9 @@ struct RecoveryTests {
         try files.remove("/sys/class/block/sdb")
         let found = try await problem
         #expect(found.code == "disk.gone" && found.message.contains("sdb"))
+
+        // Where it was the only one the pool may notice first.
+        let noticed = MemoryFiles(["/proc/spl/kstat/zfs/rpool/state": "SUSPENDED\n"])
+        #expect(try await PoolWatch.stuck("rpool", disks: ["sda"], files: noticed).code == "disk.gone")
     }
 }
