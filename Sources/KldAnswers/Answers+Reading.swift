@@ -91,7 +91,7 @@ extension Answers {
     public static func values(assignedIn text: String) -> [String: String] {
         var parser = AnswersTextParser()
         parser.parse(Array(text.utf8))
-        var values = Dictionary(AnswerKey.all.map { ($0.name, $0.defaultValue ?? "") }, uniquingKeysWith: { $1 })
+        var values = Dictionary(AnswerKey.all.map { ($0.name, $0.defaultValue) }, uniquingKeysWith: { $1 })
         for entry in parser.entries where !entry.isUnreadable { values[entry.name] = entry.value }
         return values
     }

@@ -204,8 +204,18 @@ struct AnswersDraft {
     /// One letter wrong; a part that is left out, as PASSPHRASE for ZFS_PASSPHRASE, USER for USERNAME: of several the shortest; more letters wrong.
     private static func nearestStem(to word: String) -> String? {
         guard word.utf8.count <= 64 else { return nil }
-        let whole = stems.filter { $0.hasSuffix("_" + word) || (word.utf8.count > 2 && $0.contains(word)) }
-        return nearest(to: word, stems, most: 1) ?? whole.min { $0.utf8.count < $1.utf8.count } ?? nearest(to: word, stems)
+        func whole() -> String? {
+            let part = Array(word.utf8)
+            return stems.filter { $0.hasSuffix("_" + word) || (part.count > 2 && holds(Array($0.utf8), part)) }.min {
+                $0.utf8.count < $1.utf8.count
+            }
+        }
+        return nearest(to: word, stems, most: 1) ?? whole() ?? nearest(to: word, stems)
+    }
+
+    /// The library's search for a string takes thirty times as long, for which every mistake in a file would wait.
+    private static func holds(_ text: [UInt8], _ part: [UInt8]) -> Bool {
+        text.count >= part.count && (0...(text.count - part.count)).contains { text[$0...].starts(with: part) }
     }
 
     private static let stems = AnswerKey.all.flatMap { [$0.name] + $0.aliases }.map { String($0.dropFirst(AnswerKey.prefix.count)) }

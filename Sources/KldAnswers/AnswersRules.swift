@@ -27,7 +27,7 @@ extension AnswersDraft {
         guard !reference.acceptsAll, isSound("KEYBOARD_LAYOUT"), let variant = answers.keyboard.variant else { return }
         let variants = reference.keyboards[answers.keyboard.layout] ?? []
         guard !variants.contains(variant) else { return }
-        let suggestion = nearest(to: variant, variants)
+        let suggestion = nearest(to: variant, Array(variants))
         let choice = variants.isEmpty ? "remove it: the layout has none" : "choose one of: \(variants.sorted().joined(separator: ", "))"
         report(
             .keyboardVariant, "KEYBOARD_VARIANT", "the layout \(answers.keyboard.layout) has no variant \(shown(variant))",

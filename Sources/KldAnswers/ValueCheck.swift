@@ -56,7 +56,7 @@ struct ValueCheck {
         switch type {
         case .timezone:
             if reference.timezones.contains(value) { return value }
-            throw ValueFault(.timezone, "\(shown(value)) is not in the TZ database", suggestion: nearest(to: value, reference.timezones))
+            throw ValueFault(.timezone, "\(shown(value)) is not in the TZ database", suggestion: nearest(to: value, Array(reference.timezones)))
         case .locale:
             let name = AnswersReference.canonicalLocale(value)
             if reference.locales.contains(name) { return name }
@@ -65,12 +65,12 @@ struct ValueCheck {
             let meant = [language + ".UTF-8", language].first { reference.locales.contains($0) }
             throw ValueFault(
                 .locale, "there is no locale \(shown(value)) in UTF-8\(reference.place)",
-                suggestion: meant ?? nearest(to: value, reference.locales))
+                suggestion: meant ?? nearest(to: value, Array(reference.locales)))
         default:
             if reference.keyboards[value] != nil { return value }
             throw ValueFault(
                 .keyboardLayout, "XKB has no layout \(shown(value))\(reference.place)",
-                suggestion: nearest(to: value, Set(reference.keyboards.keys)))
+                suggestion: nearest(to: value, Array(reference.keyboards.keys)))
         }
     }
 }

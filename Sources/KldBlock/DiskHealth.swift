@@ -1,5 +1,5 @@
 import FoundationEssentials
-public import KldCore
+import KldCore
 public import KldExec
 
 /// What a disk says of itself. Source: smartctl(8) 7.4, `--json`; the names of its document, ATA and NVMe.

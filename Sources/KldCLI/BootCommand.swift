@@ -230,6 +230,7 @@ struct BootSession: Sendable {
     }
 
     /// What a plan needs that stages an environment, for as long as `body` works; what may go wrong with it is said.
+    @discardableResult
     func staging<Result>(_ name: String, _ system: BootSystem, _ body: (BootTarget) async throws -> Result) async throws -> Result {
         try await target(system.environment(name)) { found in
             let target = try await found.compared(system, runner: runner, files: files)

@@ -3,7 +3,7 @@
 ///
 /// Long words have no suggestion, which bounds the work spent on a mistake.
 /// - Parameter most: edits, where fewer shall do.
-package func nearest(to word: String, _ words: some Sequence<String>, most: Int = .max) -> String? {
+package func nearest(to word: String, _ words: [String], most: Int = .max) -> String? {
     let length = word.utf8.count
     guard length > 0, length <= 64 else { return nil }
     let wanted = word.lowercased()
@@ -21,7 +21,7 @@ package func nearest(to word: String, _ words: some Sequence<String>, most: Int 
 
 /// The remedy for a mistyped word, where one is near: for the beginning of a list of remedies.
 /// - Parameter most: as ``nearest(to:_:most:)`` takes it: for names that begin alike, whatever they name.
-package func didYouMean(_ word: String, _ words: some Sequence<String>, most: Int = .max) -> [String] {
+package func didYouMean(_ word: String, _ words: [String], most: Int = .max) -> [String] {
     nearest(to: word, words, most: most).map { ["did you mean \($0)?"] } ?? []
 }
 

@@ -2,7 +2,7 @@ import Glibc
 import KldCore
 public import KldExec
 public import KldFiles
-public import SystemPackage
+import SystemPackage
 
 /// Code behind ``Action/perform(_:_:effect:)``.
 public typealias Performer =

@@ -1,4 +1,4 @@
-package import KldCore
+import KldCore
 package import KldFiles
 package import SystemPackage
 

@@ -1,4 +1,4 @@
-package import KldCore
+import KldCore
 package import SystemPackage
 
 /// The writes of a guest to one disk, in their order, as QEMU's blklogwrites driver recorded them: a disk as it stood at any instant is

@@ -31,7 +31,7 @@ public struct FactoryGuest: Sendable {
         try await wait(for: channel)
         let port = try FileDescriptor.open(channel, .writeOnly, options: [.closeOnExec])
         defer { try? port.close() }
-        @Sendable func send(_ value: some Encodable) {
+        @Sendable func send(_ value: some Encodable & SendableMetatype) {
             if var line = try? JSONEncoder().encode(value) {
                 line.append(UInt8(ascii: "\n"))
                 _ = try? port.writeAll(line)
