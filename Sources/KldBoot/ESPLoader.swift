@@ -86,7 +86,7 @@ public struct ESPLoader: Sendable, Hashable {
 
     /// How an ESP differs from the system: paths below its root, in the order in which they are renewed.
     public struct Difference: Sendable, Hashable {
-        /// Not there, not to be read, or no program at all.
+        /// Not there, not to be read, no program at all, or one that nobody signed as it is.
         public var missing: [String] = []
         /// Another version.
         public var outdated: [String] = []
@@ -97,6 +97,11 @@ public struct ESPLoader: Sendable, Hashable {
         }
 
         public var isEmpty: Bool { missing.isEmpty && outdated.isEmpty }
+        /// What was taken for another version is none: firmware refuses it, or what it does nobody knows.
+        public mutating func miss(_ path: String) {
+            outdated.removeAll { $0 == path }
+            missing.append(path)
+        }
         public var paths: [String] { missing + outdated }
         /// Firmware finds its way to the boot loader, by its entry or by the removable path.
         public var starts: Bool {
@@ -145,6 +150,12 @@ public struct ESPLoader: Sendable, Hashable {
         return difference
     }
 
+    /// Whether the system's own version of what lies there bears a signature: one without is none of its versions.
+    package func isSigned(_ path: String, in root: FilePath, _ files: any FileSystem) throws -> Bool {
+        guard let source = ESPLayout.copies(programs, chain).first(where: { $0.target == path })?.source else { return false }
+        return (key != nil && signs(source)) || (try? UnifiedKernelImage.isSigned(root.appending(source), files)) == true
+    }
+
     /// - Parameter signer: who must have signed what was found.
     static func isCurrent(_ found: [UInt8], _ wanted: [UInt8], signer: CertificateIdentity?) throws -> Bool {
         let program = try PortableExecutable(found)
@@ -190,7 +201,7 @@ public struct ESPLoader: Sendable, Hashable {
 
 extension PortableExecutable {
     /// Nothing of it is cut off. - Parameter count: of the file's bytes.
-    func isWhole(_ count: Int) -> Bool {
+    package func isWhole(_ count: Int) -> Bool {
         (sections.values.map(\.upperBound) + [signatures.upperBound]).allSatisfy { $0 <= UInt64(count) }
     }
 

@@ -218,6 +218,18 @@ public struct MachineOwnerKey: Sendable, Hashable {
         Command(sbverify, ["--list", program.string], effect: .reads, accepting: [0, 1])
     }
 
+    /// Whether an EFI program is what somebody signed, whoever that is; read by ``isChanged(_:)``.
+    ///
+    /// Runs: `sbverify FILE`, reads. One that is cut off is not for it: it crashes. Source: sbverify(1), sbsigntool 0.9.4.
+    public static func checking(_ program: FilePath) -> Command {
+        Command(sbverify, [program.string], effect: .reads, accepting: [0, 1])
+    }
+
+    /// The exit status does not tell: it is 1 also for a signature that does not bring its signer's certificate, as Debian's do not.
+    public static func isChanged(_ checked: CommandOutput) -> Bool {
+        (checked.output + checked.errors).contains("Hash doesn't match image")
+    }
+
     /// Whether the key signed an EFI program as it is now; the exit status is 1 where it did not.
     ///
     /// Runs: `sbverify --cert PEM FILE`, reads. Source: sbverify(1), sbsigntool 0.9.4.

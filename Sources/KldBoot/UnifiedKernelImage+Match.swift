@@ -87,7 +87,7 @@ extension UnifiedKernelImage {
 }
 
 extension FileSystem {
-    func size(_ path: FilePath) throws -> UInt64 {
+    package func size(_ path: FilePath) throws -> UInt64 {
         guard let status = try status(resolve(path)) else { throw FileError.missing(path) }
         return status.size.bytes
     }

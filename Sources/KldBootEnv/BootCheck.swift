@@ -55,7 +55,7 @@ public enum BootCheck {
     }
 
     private static func unitProblems(_ runner: any CommandRunner, _ files: any FileSystem) async throws -> [String] {
-        let units = units(files)
+        let units = try units(files)
         let states = units.isEmpty ? [] : UnitState.parse(try await runner.run(Systemctl.show(units)).output)
         return units.compactMap { unit in
             guard let state = states.first(where: { $0.names.contains(unit) }) else { return "\(unit) is unknown" }
@@ -101,10 +101,15 @@ public enum BootCheck {
         return ((try? files.list(links)) ?? []).contains { (try? files.status(links.appending($0).appending("device"))) ?? nil != nil }
     }
 
-    private static func units(_ files: any FileSystem) -> [String] {
+    /// An environment that has lost the list has lost more, and would prove itself with no service looked at.
+    private static func units(_ files: any FileSystem) throws -> [String] {
         struct Units: Decodable { var units: [String] }
-        guard let bytes = try? files.read(FilePath(InstallManifest.path)) else { return [] }
-        return (try? JSONDecoder().decode(Units.self, from: Data(bytes)))?.units ?? []
+        let bytes = try files.read(FilePath(InstallManifest.path))
+        do { return try JSONDecoder().decode(Units.self, from: Data(bytes)).units } catch {
+            throw Diagnosis(
+                "boot.no-units", "\(InstallManifest.path) does not say which services this machine needs",
+                remedies: ["take it from another environment: kldload kbe mount NAME"])
+        }
     }
 
     private static func hookProblems(_ runner: any CommandRunner, _ files: any FileSystem) async throws -> [String] {

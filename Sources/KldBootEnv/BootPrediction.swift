@@ -38,6 +38,32 @@ public struct BootPrediction: Sendable, Hashable, Codable {
         var loaders: [LoaderStaging.Difference] = []
         /// The recovery image, as it is and as it should be.
         var recovery: RecoveryStaging.Finding = .current
+        /// ESPs whose image is not what was put there.
+        var damaged: [String] = []
+        var initialization = Initialization.known
+    }
+
+    /// The first program of an environment, which the kernel starts. Without one it panics.
+    enum Initialization: Sendable, Hashable {
+        case known, missing
+        case other(String)
+
+        init(in root: FilePath, _ files: any FileSystem) {
+            // Links lead on below the environment's root. Source: Linux, `init/main.c`; the initramfs starts /sbin/init.
+            var path: FilePath = "/sbin/init"
+            var inside: FilePath { root.appending(path.components) }
+            for _ in 0..<8 {
+                guard let target = try? files.readLink(inside) else { break }
+                let next = FilePath(target)
+                path = next.isAbsolute ? next : path.removingLastComponent().appending(next.components).lexicallyNormalized()
+            }
+            let name = path.lastComponent?.string ?? ""
+            guard (try? files.exists(inside)) == true else {
+                self = .missing
+                return
+            }
+            self = ["systemd", "busybox"].contains(name) || name.hasSuffix("init") ? .known : .other(path.string)
+        }
     }
 
     /// Reads the machine that runs. Runs: what ``BootTarget/compared(_:runner:files:)`` runs.
@@ -46,7 +72,7 @@ public struct BootPrediction: Sendable, Hashable, Codable {
             module: false, signatures: [:], firmware: SecureBoot.firmware(files), enrolment: try BootSystem.enrolment(files))
         facts.loaders = try await LoaderStaging.gather(system, runner: runner, files: files)?.differences ?? []
         facts.recovery = try await RecoveryStaging.gather(system, runner: runner, files: files)
-        guard let next = system.next else { return BootPrediction(system, facts) }
+        guard let next = system.starting else { return BootPrediction(system, facts) }
         for found in try await system.signatures(by: system.accepted ?? [], runner: runner, files: files, { $0 == next.files[0] }) {
             facts.signatures[found.esp.device] = found.signature
         }
@@ -56,21 +82,26 @@ public struct BootPrediction: Sendable, Hashable, Codable {
         try await BootTarget.with(environment, runner: runner, files: files) { target in
             facts.module = !ModuleSigning.modules(in: target.root, next.release, files).isEmpty
             facts.target = try await target.compared(system, runner: runner, files: files)
+            facts.initialization = Initialization(in: target.root, files)
         }
+        let kernels = facts.target?.kernels ?? []
+        facts.damaged = try await system.damaged(
+            next, unless: { esp in kernels.contains { $0.matching[esp.device]?.contains(next.id) ?? false } }, runner: runner, files: files)
         return BootPrediction(system, facts)
     }
 
     init(_ system: BootSystem, _ facts: Facts) {
         findings = []
-        guard let next = system.next else {
+        guard let next = system.starting else {
             add(.fail, "entry", "no ESP has an entry that may still be tried", "kldload kbe activate \(system.running.leaf)")
             check(damaged: system.damaged)
             return
         }
         (environment, release, entry) = (next.environment, next.release, next.id)
         check(told: system)
+        let once = next.once || system.chosenOnce == next
         let tries = next.counter.map { ", on trial: \($0.left) of its tries are left" } ?? ""
-        add(.ok, "entry", "\(next.fileName)\(next.once ? ", once" : tries)")
+        add(.ok, "entry", "\(next.fileName)\(once ? ", once" : tries)")
         check(the: next, system, facts)
         check(on: system.esps, next, system, facts)
         check(damaged: system.damaged)
@@ -89,8 +120,17 @@ public struct BootPrediction: Sendable, Hashable, Codable {
     /// What the loader was told in its own menu, against the order of the entries.
     private mutating func check(told system: BootSystem) {
         if let once = system.told.once {
-            let name = once == "\(RecoveryImage.entryID).conf" ? "the recovery image" : once
-            add(.ok, "once", "the loader was told to start \(name) at the next boot, once; what follows is about the one after")
+            let told = "the loader was told to start"
+            if system.chosenOnce != nil {
+                let after = system.next.map { "; the one after is \($0.environment), by \($0.fileName)" } ?? ""
+                add(.ok, "once", "\(told) \(once) at the next boot, once\(after)")
+            } else if once == "\(RecoveryImage.entryID).conf" {
+                add(.ok, "once", "\(told) the recovery image at the next boot, once; what follows is about the one after")
+            } else {
+                add(
+                    .warn, "once", "\(told) \(once) at the next boot, once: where it finds that, it starts, and nothing of this",
+                    "kldload kbe activate NAME forgets it")
+            }
         }
         if let always = system.told.always {
             let known = system.entries.contains { LoaderChoice.fits($0, always) }
@@ -122,6 +162,7 @@ public struct BootPrediction: Sendable, Hashable, Codable {
             return
         }
         add(.ok, "kernel", "Linux \(next.release) with OpenZFS")
+        check(init: facts.initialization, of: next.environment)
         let gate = BootGate(system, target)
         for problem in gate.problems { add(.fail, "environment", problem.message, problem.remedies.first) }
         for doubt in gate.doubts { add(.warn, "kernel", doubt.text, doubt.remedy) }
@@ -129,6 +170,15 @@ public struct BootPrediction: Sendable, Hashable, Codable {
             add(.warn, "newer kernel", "\(next.environment) has Linux \(kernel.release), which is not staged", "kldload boot refresh")
         } else if let kernel = target.kernels.first, !kernel.matching.values.contains(where: { $0.contains(next.id) }) {
             add(.warn, "image", "what is staged was not built from what \(next.environment) holds now", "kldload boot refresh")
+        }
+    }
+
+    private mutating func check(init found: Initialization, of environment: String) {
+        let remedy = "kldload kbe activate another one, and see why: kldload kbe diff"
+        switch found {
+        case .known: break
+        case .missing: add(.fail, "init", "\(environment) has no /sbin/init: its kernel would panic", remedy)
+        case .other(let path): add(.warn, "init", "/sbin/init of \(environment) leads to \(path), which is no init that is known", remedy)
         }
     }
 
@@ -140,15 +190,31 @@ public struct BootPrediction: Sendable, Hashable, Codable {
             add(.fail, "ESP", "no ESP has both the entry and its image", "kldload kbe activate \(system.running.leaf)")
             return
         }
-        // The loader counts on the ESP that it starts from: what one disk gave up another may still try.
-        let others = esps.filter { !lacking.contains($0.device) }.compactMap { esp -> String? in
-            guard let own = system.choice(on: esp) else { return "\(esp.device) has nothing that may still be tried" }
-            return own.starts(the: next) ? nil : "\(esp.device) would start \(own.environment), by \(own.fileName)"
+        if !facts.damaged.isEmpty {
+            add(
+                facts.damaged.count + lacking.count < esps.count ? .warn : .fail, "image",
+                "cut off, or changed since it was signed: the image on \(facts.damaged.joined(separator: ", "))",
+                "kldload boot refresh makes it anew")
         }
+        // The loader counts on the ESP that it starts from: what one disk gave up another may still try. What it was told once it starts from each.
+        let others =
+            system.chosenOnce == next
+            ? []
+            : esps.filter { !lacking.contains($0.device) }.compactMap { esp -> String? in
+                guard let own = system.choice(on: esp) else { return "\(esp.device) has nothing that may still be tried" }
+                return own.starts(the: next) ? nil : "\(esp.device) would start \(own.environment), by \(own.fileName)"
+            }
         if !lacking.isEmpty {
             add(.warn, "ESP", "\(lacking.joined(separator: ", ")) would boot something else", "kldload boot refresh")
         }
         if !others.isEmpty { add(.warn, "ESP", others.joined(separator: "; "), "kldload boot refresh") }
+        // What is staged anew takes room beside what is there.
+        let size = facts.target?.kernels.first.map { $0.size + BootStaging.margin }
+        let full = esps.filter { esp in size.map { system.orphans(on: esp).values.reduce(esp.free, +) < $0 } ?? false }
+        if let size, !full.isEmpty {
+            let rooms = full.map { "\($0.device) has \($0.free) free" }.joined(separator: ", ")
+            add(.warn, "room", "\(rooms): the next kernel takes \(size)", "destroy environments that are not needed: kldload kbe list")
+        }
         if lacking.isEmpty, others.isEmpty { add(.ok, "ESP", "the same on \(esps.map(\.device).joined(separator: ", "))") }
     }
 
@@ -166,7 +232,8 @@ public struct BootPrediction: Sendable, Hashable, Codable {
             let alone = esps.count == loaders.count && !loaders.contains { $0.files.starts }
             if !files.missing.isEmpty {
                 add(
-                    alone ? .fail : .warn, "boot loader", "\(device) lacks \(files.missing.joined(separator: ", "))", "kldload boot refresh"
+                    alone ? .fail : .warn, "boot loader", "\(device) lacks \(files.missing.joined(separator: ", ")), or has it damaged",
+                    "kldload boot refresh"
                 )
             }
             if !files.outdated.isEmpty {

@@ -92,9 +92,9 @@ extension BootSystem {
     }
 
     /// Images of the ESPs, and the recovery image, and what their signatures are worth, if it is one of these signers'; of kernels, whether they
-    /// bear any, for it is their vendor's that counts. What cannot be read bears none. ESPs and images come in their order.
+    /// bear any that fits, for it is their vendor's that counts. What cannot be read bears none. ESPs and images come in their order.
     ///
-    /// Runs: where the firmware enforces signatures, `sbverify --cert PEM IMAGE`, which reads the image; reads.
+    /// Runs: where the firmware enforces signatures, `sbverify --cert PEM IMAGE`, of a kernel `sbverify IMAGE`, which reads the image; reads.
     /// - Parameter wanted: names of images below an ESP's root.
     func signatures(
         by signers: [CertificateIdentity], runner: any CommandRunner, files: any FileSystem, _ wanted: (String) -> Bool = { _ in true }
@@ -109,7 +109,9 @@ extension BootSystem {
                 for image in images {
                     let file = place.appending(image)
                     if BootEntry.isKernel(image) {
-                        here.append((esp, image, (try? UnifiedKernelImage.isSigned(file, files)) == true ? .good : .missing))
+                        // Where nobody looks, that it bears one is enough.
+                        let bears = (try? UnifiedKernelImage.isSigned(file, files)) == true
+                        here.append((esp, image, secureBoot ? try await Self.condition(of: file, runner, files) : bears ? .good : .missing))
                     } else {
                         here.append((esp, image, try await signature(of: file, by: signers, runner, files)))
                     }

@@ -199,8 +199,12 @@ public struct BootSystem: Sendable, Hashable {
         return images.merging(esp.leftovers) { $1 }.filter { !led.contains($0.key.lowercased()) }
     }
 
-    /// What the loader starts at the next boot.
+    /// What the loader starts at the next boot, unless it was told another one for that alone.
     public var next: BootEntry? { choice(among: entries) }
+
+    /// What it starts at the very next boot: what somebody chose in its menu, or told it, for that one.
+    public var starting: BootEntry? { chosenOnce ?? next }
+    var chosenOnce: BootEntry? { told.once.flatMap { name in entries.first { LoaderChoice.fits($0, name) } } }
 
     /// What it starts from this ESP, where no other is there to ask. systemd-boot passes over an entry whose image is missing.
     func choice(on esp: ESP) -> BootEntry? {

@@ -64,6 +64,37 @@ extension BootSystem {
         }
     }
 
+    /// What a program on an ESP is worth, whoever signed it: one that is cut off, or was changed after it had been signed, is broken.
+    ///
+    /// Runs: `sbverify FILE` for one that bears a signature, reads; where that is missing, the signature counts as it stands there.
+    static func condition(
+        of program: FilePath, _ runner: any CommandRunner, _ files: any FileSystem
+    ) async throws -> SecureBoot.Signature {
+        guard let headers = try? PortableExecutable(files.read(program, 0..<PortableExecutable.headers)),
+            try headers.isWhole(Int(files.size(program)))
+        else { return .broken }
+        if headers.signatures.isEmpty { return .missing }
+        do {
+            let output = try await runner.run(MachineOwnerKey.checking(program))
+            return MachineOwnerKey.isChanged(output) ? .broken : .good
+        } catch CommandError.toolMissing { return .good }
+    }
+
+    /// ESPs on which the image of an entry is cut off, or is not what was signed. Where nothing checks signatures, this does.
+    func damaged(
+        _ entry: BootEntry, unless isSound: (ESP) -> Bool, runner: any CommandRunner, files: any FileSystem
+    ) async throws -> [String] {
+        var found: [String] = []
+        for (index, esp) in esps.enumerated() where !isSound(esp) {
+            guard let image = entry.files.first(where: { BootEntry.isProgram($0) && esp.images[$0] != nil }) else { continue }
+            let condition = try await Self.looking(at: esp.device, esp.mount, index, runner: runner, files: files) { place in
+                try await Self.condition(of: place.appending(image), runner, files)
+            }
+            if condition == .broken { found.append(esp.device) }
+        }
+        return found
+    }
+
     /// Whether a program is what one of these has signed. Who of them did, and whether it fits, is what sbverify finds out where the firmware does.
     ///
     /// Runs: where the firmware enforces signatures, `sbverify --cert PEM FILE`, which reads it; reads.

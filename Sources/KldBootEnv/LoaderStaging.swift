@@ -23,7 +23,7 @@ public struct LoaderStaging: Sendable, Hashable {
 
     /// Compares every ESP with the running system.
     ///
-    /// Runs: ESPs that are not mounted are mounted read-only for a moment.
+    /// Runs: ESPs that are not mounted are mounted read-only for a moment; of a program that is another version `sbverify FILE`, reads.
     /// - Returns: `nil` for a machine that kldload did not install: how it starts is somebody else's.
     public static func gather(_ system: BootSystem, runner: any CommandRunner, files: any FileSystem) async throws -> LoaderStaging? {
         guard let installed = try Installation.read(files) else { return nil }
@@ -39,7 +39,16 @@ public struct LoaderStaging: Sendable, Hashable {
                 if changed == nil, let settings = try? files.readText(place.appending(loader.configurationPath)), loader.accepts(settings) {
                     changed = settings
                 }
-                return try loader.difference(from: "/", on: place, files)
+                var found = try loader.difference(from: "/", on: place, files)
+                for path in found.outdated where path.lowercased().hasSuffix(".efi") {
+                    switch try await BootSystem.condition(of: place.appending(path), runner, files) {
+                    case .good: break
+                    case .broken: found.miss(path)
+                    // Firmware that looks at none starts it.
+                    case .missing: if system.secureBoot, try loader.isSigned(path, in: "/", files) { found.miss(path) }
+                    }
+                }
+                return found
             }
             if !files.isEmpty { differences.append(Difference(esp: esp, files: files)) }
         }

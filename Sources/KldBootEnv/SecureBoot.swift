@@ -47,6 +47,8 @@ public struct SecureBoot: Sendable, Hashable, Codable {
         public var name: String
         /// Authorities, one for each signature.
         public var issuers: [String]
+        /// Whether that is what it still is.
+        public var signature: Signature
     }
 
     public var firmware: Firmware
@@ -105,6 +107,16 @@ public struct SecureBoot: Sendable, Hashable, Codable {
     }
 
     private var unsigned: [Signed] { (modules + images).filter { !$0.signed } }
+    private var refusedPrograms: [Program] { programs.filter { $0.signature != .good } }
+
+    /// Whether an ESP has a way from firmware to its boot loader on which nothing is refused.
+    private var reachesLoader: Bool {
+        let devices = Set(programs.map(\.device))
+        return devices.isEmpty
+            || devices.contains { device in
+                ESPLoader.Difference(missing: refusedPrograms.filter { $0.device == device }.map(\.path)).starts
+            }
+    }
 
     /// What the firmware will say at the next start, in words. - Returns: whether the machine starts.
     public var verdict: (starts: Bool, text: String) {
@@ -128,7 +140,10 @@ public struct SecureBoot: Sendable, Hashable, Codable {
                 let why = certificate != nil && enrolment != .enrolled ? ": it does not know this machine's key" : ""
                 return (false, "Secure Boot is on, and would refuse \(refused.joined(separator: ", "))\(why)")
             }
-            let what = unsigned.isEmpty ? "everything" : "what boots next"
+            guard reachesLoader else {
+                return (false, "Secure Boot is on, and would refuse \(refusedPrograms.map(\.name).joined(separator: ", "))")
+            }
+            let what = unsigned.isEmpty && refusedPrograms.isEmpty ? "everything" : "what boots next"
             return (true, "Secure Boot is on: \(what) is signed by a key that the firmware knows")
         }
     }
@@ -136,7 +151,7 @@ public struct SecureBoot: Sendable, Hashable, Codable {
     /// What does not keep the machine from starting next.
     public var warnings: [String] {
         guard firmware != .none else { return [] }
-        let others = unsigned.filter { !$0.bootsNext }.map(\.name)
+        let others = unsigned.filter { !$0.bootsNext }.map(\.name) + (reachesLoader ? refusedPrograms.map(\.name) : [])
         var warnings: [String] = []
         if !others.isEmpty, firmware == .enforcing || certificate != nil {
             let way = firmware == .enforcing ? "refused" : "refused with Secure Boot on"

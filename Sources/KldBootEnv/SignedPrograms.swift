@@ -32,16 +32,30 @@ public enum SignedPrograms {
     }
 }
 
+extension SecureBoot.Program {
+    private var parts: [String] { name.split(separator: ": ", maxSplits: 1).map(String.init) }
+    var device: String { parts.first ?? "" }
+    /// Below the ESP's root.
+    var path: String { parts.last ?? "" }
+}
+
 extension BootSystem {
-    /// Who signed shim, the boot loader and the key manager of each ESP. Runs: `sbverify --list FILE` for each, reads; none where it is missing.
+    /// Who signed shim, the boot loader and the key manager of each ESP, and whether they are still that.
+    ///
+    /// Runs: `sbverify --list FILE` and `sbverify FILE` for each, reads; none where it is missing.
     func programs(runner: any CommandRunner, files: any FileSystem) async throws -> [SecureBoot.Program] {
         var found: [SecureBoot.Program] = []
         for (index, esp) in esps.enumerated() {
             found += try await Self.looking(at: esp.device, esp.mount, index, runner: runner, files: files) { place in
                 var here: [SecureBoot.Program] = []
                 for path in ESPLayout.programs where try files.exists(place.appending(path)) {
-                    let output = try await runner.run(MachineOwnerKey.listing(place.appending(path))).output
-                    here.append(SecureBoot.Program(name: "\(esp.device): \(path)", issuers: SignedPrograms.issuers(output)))
+                    let program = place.appending(path)
+                    let condition = try await Self.condition(of: program, runner, files)
+                    // Of what is cut off there is nothing to list.
+                    let output = condition == .good ? try await runner.run(MachineOwnerKey.listing(program)).output : ""
+                    here.append(
+                        SecureBoot.Program(
+                            name: "\(esp.device): \(path)", issuers: SignedPrograms.issuers(output), signature: condition))
                 }
                 return here
             }

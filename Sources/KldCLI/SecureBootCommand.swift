@@ -231,7 +231,13 @@ enum SecureBootText {
                             + (found.enrolment == .requested && found.repeats ? "; it is repeated until it is answered" : ""),
                     ]
                 ])
-            + found.programs.map { [$0.name, $0.issuers.isEmpty ? "not signed" : "signed under \($0.issuers.joined(separator: ", "))"] }
+            + found.programs.map { program in
+                switch program.signature {
+                case .good: [program.name, "signed under \(program.issuers.joined(separator: ", "))"]
+                case .missing: [program.name, "not signed"]
+                case .broken: [program.name, "changed since it was signed"]
+                }
+            }
             + (found.images + found.modules).map { [$0.name, text($0)] }
         rows.forEach { table.add($0) }
         return table.text + "\n\n" + ([found.verdict.text] + found.warnings.map { "warning: \($0)" }).joined(separator: "\n")

@@ -55,7 +55,7 @@ extension Scenario {
                 // It has a line in the menu, under its new name: chosen there it starts, and the boot after is as before.
                 try await guest.tellLoader("LoaderEntryOneShot", "kldload-deeper-*.conf")
                 said = try await guest.run("$tool doctor boot")
-                try check(said.contains("at the next boot, once") && said.contains("the next boot is debian"), said)
+                try check(said.contains("the next boot is deeper, Linux") && said.contains("the one after is debian"), said)
                 // A good boot notes what the next one is: this one must come back without.
                 try await guest.restart(untilGood: false)
                 said = try await guest.told(

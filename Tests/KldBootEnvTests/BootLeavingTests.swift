@@ -19,11 +19,12 @@ struct BootLeavingTests {
     @Test("a tool that is missing, or that fails, is a problem of the boot, and not the check's own error")
     func missing() async throws {
         let missing = ScriptedRunner([{ command in throw CommandError.toolMissing(command.tool) }])
-        let problems = try await BootCheck.run(runner: missing, files: MemoryFiles([:]), limit: .zero)
+        let listed = MemoryFiles([InstallManifest.path: #"{"units": []}"#])
+        let problems = try await BootCheck.run(runner: missing, files: listed, limit: .zero)
         #expect(problems == ["the program zpool is not installed"])
         let failing = ScriptedRunner([{ _ in CommandOutput(status: 1, errors: "/dev/zfs: Permission denied\n") }])
         #expect(
-            try await BootCheck.run(runner: failing, files: MemoryFiles([:]), limit: .zero) == [
+            try await BootCheck.run(runner: failing, files: listed, limit: .zero) == [
                 "zpool failed with exit status 1: /dev/zfs: Permission denied"
             ])
     }
@@ -31,7 +32,7 @@ struct BootLeavingTests {
     @Test("a file of the owner's that cannot be started is a problem, with the reason; the others are asked all the same")
     func hook() async throws {
         let (broken, good) = (BootCheck.hooks.appending("10-broken"), BootCheck.hooks.appending("20-good"))
-        let files = MemoryFiles([:])
+        let files = MemoryFiles([InstallManifest.path: #"{"units": []}"#])
         for file in [broken, good] { try files.write("true\n", to: file, mode: .script) }
         let runner = ScriptedRunner([
             { command in
