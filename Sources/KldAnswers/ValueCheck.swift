@@ -56,7 +56,8 @@ struct ValueCheck {
         switch type {
         case .timezone:
             if reference.timezones.contains(value) { return value }
-            throw ValueFault(.timezone, "\(shown(value)) is not in the TZ database", suggestion: nearest(to: value, Array(reference.timezones)))
+            throw ValueFault(
+                .timezone, "\(shown(value)) is not in the TZ database", suggestion: nearest(to: value, Array(reference.timezones)))
         case .locale:
             let name = AnswersReference.canonicalLocale(value)
             if reference.locales.contains(name) { return name }
