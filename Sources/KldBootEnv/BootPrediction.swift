@@ -41,6 +41,8 @@ public struct BootPrediction: Sendable, Hashable, Codable {
         /// ESPs whose image is not what was put there.
         var damaged: [String] = []
         var initialization = Initialization.known
+        /// What the firmware starts instead.
+        var instead: FirmwareOnce?
     }
 
     /// The first program of an environment, which the kernel starts. Without one it panics.
@@ -71,6 +73,7 @@ public struct BootPrediction: Sendable, Hashable, Codable {
         var facts = Facts(
             module: false, signatures: [:], firmware: SecureBoot.firmware(files), enrolment: try BootSystem.enrolment(files))
         facts.loaders = try await LoaderStaging.gather(system, runner: runner, files: files)?.differences ?? []
+        facts.instead = FirmwareOnce.read(files)
         facts.recovery = try await RecoveryStaging.gather(system, runner: runner, files: files)
         guard let next = system.starting else { return BootPrediction(system, facts) }
         for found in try await system.signatures(by: system.accepted ?? [], runner: runner, files: files, { $0 == next.files[0] }) {
@@ -98,6 +101,7 @@ public struct BootPrediction: Sendable, Hashable, Codable {
             return
         }
         (environment, release, entry) = (next.environment, next.release, next.id)
+        if let instead = facts.instead { add(.warn, "firmware", instead.text, FirmwareOnce.remedy) }
         check(told: system)
         let once = next.once || system.chosenOnce == next
         let tries = next.counter.map { ", on trial: \($0.left) of its tries are left" } ?? ""

@@ -56,6 +56,9 @@ extension Check {
                 expected: "Boot\(current) (\(title)) in the boot order",
                 actual: found.order.isEmpty ? "there is no order" : found.order.joined(separator: ", "), remedy: remedy)
         }
+        if let once = FirmwareOnce.read(context.files) {
+            return .warn(expected: "Boot\(current) (\(title)) next", actual: once.text, remedy: FirmwareOnce.remedy)
+        }
         return .ok("Boot\(current) \(title)")
     }
 

@@ -24,6 +24,8 @@ public struct UnattendedSeed: Sendable, Hashable {
     /// `KLDLOAD_…=value`, as ``Answers`` takes them.
     public var overrides: [String] = []
 
+    /// As menus for a network have said `kldload.answers=` before there was that word.
+    private static let spelling = "KLDLOAD_ANSWERS_URL="
     /// Words of kldload's own that are no answers.
     private static let own: Set = ["autoinstall", "answers", "seed", "answers-sha256", "live-sha256", "medium-sha256"]
 
@@ -31,7 +33,9 @@ public struct UnattendedSeed: Sendable, Hashable {
     /// - Throws: ``Diagnosis`` `autoinstall.several-seeds`, `autoinstall.bad-url`, `autoinstall.bad-digest`, `autoinstall.unknown-word`,
     ///   `autoinstall.secret-word`.
     public init(commandLine: String) throws(Diagnosis) {
-        for word in Self.split(commandLine) where word.hasPrefix("kldload.") {
+        for given in Self.split(commandLine) {
+            let word = given.hasPrefix(Self.spelling) ? "kldload.answers=" + given.dropFirst(Self.spelling.count) : given
+            guard word.hasPrefix("kldload.") else { continue }
             let parts = word.dropFirst("kldload.".count).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             let (name, value) = (String(parts[0]), parts.count > 1 ? String(parts[1]) : "")
             switch name {

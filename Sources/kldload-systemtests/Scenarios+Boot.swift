@@ -112,6 +112,16 @@ extension Scenario {
                 try check(said.contains(": it does not start"), "the damage was not seen: \(said)")
                 try check(!said.lines.contains { $0.contains("boot.loader") }, said)
 
+                // A package that brings them anew, as dpkg does: nobody types anything.
+                said = try await guest.told(
+                    """
+                    systemctl is-active kldload-boot-refresh.path kldload-grub-refresh.path
+                    rm /boot/efi/EFI/kldload/mmx64.efi && cd /usr/lib/shim && cp -p mmx64.efi.signed new && mv new mmx64.efi.signed && cd /
+                    for try in $(seq 100); do test -e /boot/efi/EFI/kldload/mmx64.efi && break; sleep 2; done
+                    cmp /usr/lib/shim/mmx64.efi.signed /boot/efi/EFI/kldload/mmx64.efi && echo followed
+                    """, within: .seconds(300))
+                try check(said.lines.prefix(2) == ["active", "active"] && said.lines.contains("followed"), said)
+
                 said = try await guest.run("kbe create one & kbe create two & wait; kbe list --quiet")
                 try check(said.lines.suffix(3).sorted() == ["debian", "one", "two"], said)
 

@@ -68,6 +68,18 @@ extension Scenario {
                 said = try await guest.told("kbe current; cat /proc/cmdline; ls /etc/from-recovery 2>&1 || true; kbe list --quiet")
                 try check(said.hasPrefix("install-back") && said.contains("boot=zfs") && said.contains("No such file"), said)
                 try check(["debian", "install-back", "install-copy"].allSatisfy(said.lines.contains), said)
+
+                // Another one than boots by default: once, then from now on.
+                for (line, next) in [(2, "install-back"), (1, "debian")] {
+                    try await guest.run("$tool boot recovery --next")
+                    try await guest.machine.console.send("systemctl reboot\n")
+                    try await desk.home(within: .seconds(300))
+                    try await desk.press("\u{1b}[A\r", until: "A shell in it")
+                    try await guest.machine.console.send(desk.down(line) + "\r")
+                    try await guest.logIn()
+                    said = try await guest.told("kbe current; $tool doctor boot")
+                    try check(said.hasPrefix("debian\n") && said.contains("the next boot is \(next), Linux"), said)
+                }
             }
         },
         Scenario(

@@ -91,6 +91,9 @@ enum HealthFault {
         Fault("boot.firmware", "the entry is off", .warn) { $0.change(HealthyMachine.firmware, "Boot0001*", "Boot0001 ") },
         Fault("boot.firmware", "not in the order", .warn) { $0.change(HealthyMachine.firmware, "0001,0000", "0000") },
         Fault("boot.firmware", "no order", .warn) { $0.change(HealthyMachine.firmware, "BootOrder: 0001,0000\n", "") },
+        Fault("boot.firmware", "told to start another once", .warn) {
+            $0.files["/sys/firmware/efi/efivars/BootNext-8be4df61-93ca-11d2-aa0d-00e098032b8c"] = "\u{7}\0\0\0\u{3}\0"
+        },
         Fault("boot.firmware", "no firmware to ask", .skip) {
             $0.set(HealthyMachine.firmware, "EFI variables are not supported on this system.\n", status: 2)
         },

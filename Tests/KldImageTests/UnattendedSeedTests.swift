@@ -23,6 +23,7 @@ struct UnattendedSeedTests {
                 "KLDLOAD_DEBIAN_SUITE=bookworm", "KLDLOAD_EXTRA_PACKAGES=vim tmux",
             ])
         #expect(try UnattendedSeed(commandLine: "root=live:LABEL=KLDLOAD quiet").url == nil)
+        #expect(try UnattendedSeed(commandLine: "KLDLOAD_ANSWERS_URL=https://h/x quiet").url == "https://h/x")
         // Both names of one place are one.
         #expect(try UnattendedSeed(commandLine: "kldload.seed=https://h/x kldload.answers=https://h/x").url == "https://h/x")
     }
@@ -35,6 +36,8 @@ struct UnattendedSeedTests {
             ("kldload.answers=http://", "autoinstall.bad-url"), ("kldload.answers=https://me:secret@h/x", "autoinstall.bad-url"),
             ("kldload.answers-sha256=1234", "autoinstall.bad-digest"),
             ("kldload.answers=http://a/x kldload.seed=http://b/x", "autoinstall.several-seeds"),
+            ("kldload.answers=http://a/x KLDLOAD_ANSWERS_URL=http://b/x", "autoinstall.several-seeds"),
+            ("KLDLOAD_ANSWERS_URL=ftp://a/x", "autoinstall.bad-url"),
         ])
     func refused(_ line: String, _ code: String) {
         do {
