@@ -7,6 +7,8 @@ public struct FirmwareOnce: Sendable, Hashable {
     /// The title of that entry; empty where there is none.
     public var title: String
 
+    public init(number: String, title: String) { (self.number, self.title) = (number, title) }
+
     /// - Returns: `nil` where nothing was told, or what was started now is what starts again. Source: UEFI 2.10, 3.1.3 (load options), 3.3
     ///   (`BootNext`, `BootCurrent`).
     public static func read(_ files: any FileSystem) -> FirmwareOnce? {
