@@ -27,7 +27,12 @@ extension AnswersError: Diagnosable, CustomStringConvertible {
         let code = problems.count == 1 ? first?.code.rawValue : nil
         let missing = first?.code == .missingFile
         var remedies: [String] = []
-        for problem in problems where !remedies.contains(problem.remedy) { remedies.append(problem.remedy) }
+        for problem in problems {
+            // Among several guesses one must see what each is about.
+            let place = problems.count > 1 && problem.suggestion != nil ? problem.line.map { "line \($0): " } ?? "" : ""
+            let remedy = place + problem.remedy
+            if !remedies.contains(remedy) { remedies.append(remedy) }
+        }
         return Diagnosis(
             code ?? "answers.invalid", headline, remedies: remedies, exit: missing ? .inputMissing : .badAnswers,
             causes: problems.map(\.description))
