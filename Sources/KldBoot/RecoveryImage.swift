@@ -9,6 +9,8 @@ public import SystemPackage
 public enum RecoveryImage {
     /// The loader's name for it.
     public static let entryID = "recovery-kldload"
+    /// Whether the loader's name of an entry is this one's. - Parameter name: in lower case.
+    package static func isMeant(by name: String) -> Bool { name == "\(entryID).conf" }
     /// Below the ESP's root.
     public static let entryPath = "\(BootEntry.folder)/\(entryID).conf"
     public static let imagePath = "\(BootEntry.imageFolder)/recovery.efi"

@@ -102,11 +102,13 @@ public struct BootEnvironments: Sendable, Hashable {
                 remedies: ["kldload kbe activate NAME, for good, forgets that choice"])
         }
         let steps = try BootStaging(system, target, once ? .once : .always).steps()
-        let forgetting = system.told.always.map {
-            Step(
-                "be.menu-choice", "Forget that \($0) was chosen in the boot menu for every start", EFIVariable.removing(EFIVariable.always))
-        }
-        return Self.plan("activate boot environment \(target.environment.leaf)", steps + (forgetting.map { [$0] } ?? []))
+        // The recovery image is somebody's wish still: it comes first, and this after it.
+        let single = system.told.once.flatMap { RecoveryImage.isMeant(by: $0) ? nil : ($0, EFIVariable.oneShot) }
+        let chosen = [single, system.told.always.map { ($0, EFIVariable.always) }].compactMap { $0 }
+        let forgetting = Step(
+            "be.menu-choice", "Forget that \(chosen.map(\.0).joined(separator: ", ")) was chosen in the boot menu",
+            chosen.flatMap { EFIVariable.removing($0.1) })
+        return Self.plan("activate boot environment \(target.environment.leaf)", steps + (chosen.isEmpty ? [] : [forgetting]))
     }
 
     /// A new environment of a snapshot, to be booted: the running one stays as it is, and can be gone back to.

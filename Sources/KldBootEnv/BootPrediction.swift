@@ -128,7 +128,7 @@ public struct BootPrediction: Sendable, Hashable, Codable {
             if system.chosenOnce != nil {
                 let after = system.next.map { "; the one after is \($0.environment), by \($0.fileName)" } ?? ""
                 add(.ok, "once", "\(told) \(once) at the next boot, once\(after)")
-            } else if once == "\(RecoveryImage.entryID).conf" {
+            } else if RecoveryImage.isMeant(by: once) {
                 add(.ok, "once", "\(told) the recovery image at the next boot, once; what follows is about the one after")
             } else {
                 add(

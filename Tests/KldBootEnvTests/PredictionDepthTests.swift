@@ -32,6 +32,20 @@ struct PredictionDepthTests {
         #expect(unknown.environment == "debian" && unknown.findings.contains { $0.status == .warn && $0.text.contains("windows.conf") })
     }
 
+    @Test("what is activated takes the place of what was chosen for one boot; the recovery image comes before it all the same")
+    func activated() throws {
+        var system = try Fixture.system([Fixture.esp([Self.next, Self.test])])
+        func last(_ told: LoaderChoice) throws -> String? {
+            system.told = told
+            let target = try Fixture.target("debian", matching: ["/dev/vda1": [Self.next.id]])
+            return try BootEnvironments(system).activate(target).commandLines.last
+        }
+        let path = "/sys/firmware/efi/efivars/LoaderEntryOneShot-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
+        #expect(try last(LoaderChoice(once: Self.test.fileName.lowercased())) == "chattr -i \(path)")
+        #expect(try last(LoaderChoice(once: "windows.conf")) == "chattr -i \(path)")
+        #expect(try last(LoaderChoice(once: "\(RecoveryImage.entryID).conf"))?.contains("OneShot") != true)
+    }
+
     @Test("an image that is cut off or changed does not start, whether or not the firmware looks; another disk's still does")
     func damaged() throws {
         let one = try BootPredictionTests.predict { $1.damaged = ["/dev/vda1"] }
