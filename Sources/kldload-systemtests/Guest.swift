@@ -158,6 +158,7 @@ extension Laboratory {
     /// - Parameters:
     ///   - enrolling: what shim's key manager, which comes first then, takes for the owner's password.
     ///   - untilGood: as of ``Guest/logIn(untilGood:)``.
+    @discardableResult
     func withGuest<Result: Sendable>(
         _ disks: [Factory.Disk], interface: MachineDisk.Interface = .virtioBlock, label: String = "boot",
         network: MachineNetwork? = MachineNetwork(), more: [MachineDisk] = [], variables: FilePath? = nil, writeLog: FilePath? = nil,
